@@ -1,0 +1,2 @@
+import type { Transport } from "./transport.ts";
+export const bunTransport: Transport = undefined!;

@@ -1,0 +1,2 @@
+import type { Transport } from "./transport.ts";
+export const denoTransport: Transport = undefined!;

@@ -1,0 +1,92 @@
+/**
+ * From pushed chunks to {@linkcode Conn.read}, for runtimes whose sockets push.
+ *
+ * @module
+ */
+
+import { NetError } from "./transport.ts";
+
+/** Octets that may wait for a reader before the socket is paused. */
+export const READ_QUEUE_LIMIT = 64 * 1024;
+
+interface Reader {
+  resolve(chunk: Uint8Array | null): void;
+  reject(error: NetError): void;
+}
+
+/** Holds what came before somebody asked, and the one who asked before something came. */
+export class ReadQueue {
+  readonly #chunks: Uint8Array[] = [];
+  #size = 0;
+  #reader: Reader | undefined;
+  #end: null | NetError | undefined;
+
+  /** Whether the socket should be paused. */
+  get full(): boolean {
+    return this.#size >= READ_QUEUE_LIMIT;
+  }
+
+  /** Adds a chunk that nobody else will touch. */
+  push(chunk: Uint8Array): void {
+    const reader = this.#reader;
+    if (reader) {
+      this.#reader = undefined;
+      return reader.resolve(chunk);
+    }
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+  }
+
+  /** Puts a chunk in front of all others. */
+  unshift(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    this.#chunks.unshift(chunk);
+    this.#size += chunk.length;
+  }
+
+  /** The peer's FIN (`null`) or a failure; the first one counts, chunks before it are still read. */
+  end(end: null | NetError): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    const reader = this.#reader;
+    this.#reader = undefined;
+    if (reader) settle(reader, end);
+  }
+
+  /** Drops all chunks and ends with this error. */
+  clear(error: NetError): void {
+    this.#chunks.length = 0;
+    this.#size = 0;
+    this.end(error);
+    this.#end = error;
+  }
+
+  /** The chunk that has waited longest; `undefined` when none waits. */
+  shift(): Uint8Array | undefined {
+    const chunk = this.#chunks.shift();
+    if (chunk) this.#size -= chunk.length;
+    return chunk;
+  }
+
+  /** Whether and how the stream has ended; `undefined` while it has not. */
+  get ending(): null | NetError | undefined {
+    return this.#end;
+  }
+
+  /** The next chunk, `null` at the end. */
+  read(): Promise<Uint8Array | null> {
+    const chunk = this.shift();
+    if (chunk) return Promise.resolve(chunk);
+    if (this.#end === null) return Promise.resolve(null);
+    if (this.#end) return Promise.reject(this.#end);
+    if (this.#reader) {
+      return Promise.reject(new NetError("invalid", "a read is under way"));
+    }
+    return new Promise((resolve, reject) => this.#reader = { resolve, reject });
+  }
+}
+
+function settle(reader: Reader, end: null | NetError): void {
+  if (end === null) reader.resolve(null);
+  else reader.reject(end);
+}

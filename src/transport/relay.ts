@@ -1,0 +1,142 @@
+/**
+ * What every relay shares, whichever way its octets are moved: counting, the
+ * idle time, half-close and a single end. And the plainest relay of all, over
+ * any two {@linkcode Conn}s.
+ *
+ * @module
+ */
+
+import type { Conn, Relay, RelayEnd, RelayOptions } from "./transport.ts";
+import { type NetError, toNetError } from "./transport.ts";
+import { startTimeout, type Timeout } from "./timeouts.ts";
+
+/** The side of a relay a failure or a count belongs to; `a` is its first connection. */
+export type Side = "a" | "b";
+
+const CHECKS_PER_IDLE_TIME = 4;
+
+/** A relay's books. An adapter counts, finishes and fails; the rest follows. */
+export class RelayState implements Relay {
+  sent = 0;
+  received = 0;
+  readonly done: Promise<RelayEnd>;
+  /** Whether the relay is over. */
+  ended = false;
+  readonly #a: Conn;
+  readonly #b: Conn;
+  readonly #options: RelayOptions;
+  #settle!: (end: RelayEnd) => void;
+  #finished: Side | undefined;
+  #timeout: Timeout | undefined;
+  #total = 0;
+  #quietChecks = 0;
+
+  constructor(a: Conn, b: Conn, options: RelayOptions = {}) {
+    this.#a = a;
+    this.#b = b;
+    this.#options = options;
+    this.done = new Promise((resolve) => this.#settle = resolve);
+    this.#watch();
+  }
+
+  /** Counts octets that came from this side. */
+  count(from: Side, octets: number): void {
+    if (from === "a") this.sent += octets;
+    else this.received += octets;
+  }
+
+  /** This side's FIN has been passed on, behind all of its octets. */
+  finish(from: Side): void {
+    if (this.ended || this.#finished === from) return;
+    if (this.#finished) return this.#end({ reason: "finished" });
+    this.#finished = from;
+    this.#timeout?.cancel();
+    this.#watch();
+  }
+
+  /** This side failed: the other one learns it by a reset, unless it has had everything up to the FIN. */
+  fail(side: Side, error: NetError): void {
+    if (this.ended) return;
+    if (this.#finished !== side) this.#other(side).reset();
+    this.#end({ reason: "error", side, error });
+  }
+
+  abort(): void {
+    if (this.ended) return;
+    this.#a.reset();
+    this.#b.reset();
+    this.#end({ reason: "aborted" });
+  }
+
+  #other(side: Side): Conn {
+    return side === "a" ? this.#b : this.#a;
+  }
+
+  #end(end: RelayEnd): void {
+    this.ended = true;
+    this.#timeout?.cancel();
+    this.#a.close();
+    this.#b.close();
+    this.#settle(end);
+  }
+
+  /** Looks a few times per idle time whether octets have moved, so that a moving octet costs no clock. */
+  #watch(): void {
+    const { idle = 0, halfClosed = 0 } = this.#options;
+    const ms = this.#finished ? halfClosed : idle;
+    this.#quietChecks = 0;
+    this.#total = this.sent + this.received;
+    this.#timeout = startTimeout(ms / CHECKS_PER_IDLE_TIME, this.#check);
+  }
+
+  readonly #check = (): void => {
+    const total = this.sent + this.received;
+    if (total !== this.#total) return this.#watch();
+    if (++this.#quietChecks >= CHECKS_PER_IDLE_TIME) {
+      return this.#end({ reason: "idle" });
+    }
+    const { idle = 0, halfClosed = 0 } = this.#options;
+    const ms = this.#finished ? halfClosed : idle;
+    this.#timeout = startTimeout(ms / CHECKS_PER_IDLE_TIME, this.#check);
+  };
+}
+
+/**
+ * Relays between any two connections by reading and writing. A transport's own
+ * {@linkcode Transport.relay} falls back to it for connections that it did not
+ * make.
+ */
+export function relayByReading(
+  a: Conn,
+  b: Conn,
+  options?: RelayOptions,
+): Relay {
+  const state = new RelayState(a, b, options);
+  pump(a, b, "a", state);
+  pump(b, a, "b", state);
+  return state;
+}
+
+async function pump(
+  from: Conn,
+  to: Conn,
+  side: Side,
+  state: RelayState,
+): Promise<void> {
+  const other = side === "a" ? "b" : "a";
+  let failing: Side = side;
+  try {
+    while (true) {
+      failing = side;
+      const chunk = await from.read();
+      failing = other;
+      if (chunk === null) break;
+      state.count(side, chunk.length);
+      await to.write(chunk);
+    }
+    await to.closeWrite();
+    state.finish(side);
+  } catch (error) {
+    state.fail(failing, toNetError(error));
+  }
+}

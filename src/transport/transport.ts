@@ -1,0 +1,242 @@
+/**
+ * What the rest of the library knows of a network: connections, listeners and
+ * a relay between two connections.
+ *
+ * A runtime is supported by one implementation of {@linkcode Transport}; the
+ * server and the client are handed one and never ask which it is.
+ *
+ * @module
+ */
+
+/** An IP address (without brackets, IPv4-mapped IPv6 written as IPv4) and a port. */
+export interface Address {
+  /** IPv4 or IPv6 literal. */
+  readonly hostname: string;
+  /** 0 to 65535. */
+  readonly port: number;
+}
+
+/**
+ * Why a network operation failed, the same on every runtime.
+ *
+ * - `refused`: the target sent a reset to the connection attempt
+ * - `net-unreachable`, `host-unreachable`: no route, or a router said so
+ * - `timeout`: no answer in the time given
+ * - `denied`: the system or the runtime's permissions forbid it
+ * - `dns`: the name has no address, or the resolver failed
+ * - `addr-in-use`, `addr-not-available`: the local address can't be had
+ * - `reset`: the peer ended the connection with a reset, or went away
+ * - `ended`: the peer sent its FIN where more octets were due
+ * - `aborted`: a signal or a call of ours ended it
+ * - `closed`: the connection or listener had been closed before
+ * - `descriptors`: the process has no file descriptor left
+ * - `invalid`: the arguments can't name a connection (port 0, bad address)
+ * - `other`: none of these; see `cause`
+ */
+export type NetErrorKind =
+  | "refused"
+  | "net-unreachable"
+  | "host-unreachable"
+  | "timeout"
+  | "denied"
+  | "dns"
+  | "addr-in-use"
+  | "addr-not-available"
+  | "reset"
+  | "ended"
+  | "aborted"
+  | "closed"
+  | "descriptors"
+  | "invalid"
+  | "other";
+
+/** Every rejection of a transport is one of these; the runtime's own error is its `cause`. */
+export class NetError extends Error {
+  /** Always `"NetError"`. */
+  override readonly name = "NetError";
+  /** What happened. */
+  readonly kind: NetErrorKind;
+
+  /** Makes an error of this kind; `cause` is the runtime's error, if there is one. */
+  constructor(kind: NetErrorKind, message: string = kind, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.kind = kind;
+  }
+}
+
+/**
+ * One stream connection. Pull-based: nothing is read ahead beyond 64 KiB
+ * (and nothing at all where the runtime lets us wait).
+ *
+ * Reads and writes are each done one at a time: await one before the next.
+ */
+export interface Conn {
+  /** Our end. */
+  readonly local: Address;
+  /** The peer's end. */
+  readonly remote: Address;
+  /**
+   * The next octets, at least one, in a chunk that the caller owns; `null` once
+   * the peer has sent its FIN. Rejects with {@linkcode NetError} (`reset`,
+   * `closed`, …).
+   */
+  read(): Promise<Uint8Array | null>;
+  /** Puts octets that were read too far back in front of the stream. */
+  unread(chunk: Uint8Array): void;
+  /**
+   * Resolves when all of `chunk` is with the kernel; until then the chunk must
+   * not be changed. Rejects with {@linkcode NetError}.
+   */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Sends FIN after what was written; reading goes on. May be called twice. */
+  closeWrite(): Promise<void>;
+  /** Ends both directions and frees the socket. Idempotent, never throws. */
+  close(): void;
+  /** As {@linkcode close}, with an RST where the runtime can send one. */
+  reset(): void;
+}
+
+/** A listening socket. */
+export interface Listener {
+  /** Where it listens, with the port that was given if 0 was asked for. */
+  readonly addr: Address;
+  /** Stops accepting and frees the port; accepted connections live on. */
+  close(): Promise<void>;
+}
+
+/** Where and how to listen. */
+export interface ListenOptions {
+  /** IP literal; `0.0.0.0` and `::` mean every interface. */
+  readonly hostname: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+/** Which address to connect to. */
+export interface ConnectOptions {
+  /** IP literal, without brackets. */
+  readonly hostname: string;
+  /** 1 to 65535. */
+  readonly port: number;
+  /** Ends the attempt; the rejection is a {@linkcode NetError} (the signal's own reason if that is one, else `aborted`). */
+  readonly signal?: AbortSignal;
+}
+
+/** Bounds of a relay. */
+export interface RelayOptions {
+  /** Milliseconds without an octet in either direction until both sides are closed; 0 = never. Seen up to a quarter late. */
+  readonly idle?: number;
+  /** The same, once one direction has ended. */
+  readonly halfClosed?: number;
+}
+
+/** Why a relay ended. */
+export interface RelayEnd {
+  /**
+   * - `finished`: both directions ended with FIN, every octet delivered
+   * - `idle`: the idle or half-closed time passed
+   * - `error`: one side failed (`side`, `error`); the other was reset
+   * - `aborted`: {@linkcode Relay.abort} was called
+   */
+  readonly reason: "finished" | "idle" | "error" | "aborted";
+  /** Which side failed, `a` the first argument of the relay. */
+  readonly side?: "a" | "b";
+  /** How it failed. */
+  readonly error?: NetError;
+}
+
+/** A running relay, which owns both its connections. */
+export interface Relay {
+  /** Octets taken from `a` for `b` so far. */
+  readonly sent: number;
+  /** Octets taken from `b` for `a` so far. */
+  readonly received: number;
+  /** Settles when both connections are closed; never rejects. */
+  readonly done: Promise<RelayEnd>;
+  /** Resets both sides now. */
+  abort(): void;
+}
+
+/** What a runtime must offer. */
+export interface Transport {
+  /** Such as `deno`, `bun`, `node`. */
+  readonly name: string;
+  /** Listens; `onConn` gets each connection, `onError` what accepting met (it goes on by itself). */
+  listen(
+    options: ListenOptions,
+    onConn: (conn: Conn) => void,
+    onError?: (error: NetError) => void,
+  ): Promise<Listener>;
+  /** Connects to an IP address. */
+  connect(options: ConnectOptions): Promise<Conn>;
+  /** Moves octets both ways until both directions end, FIN for FIN, and closes both. */
+  relay(a: Conn, b: Conn, options?: RelayOptions): Relay;
+  /** All IP addresses of a name in the system's order, hosts file included. Rejects with kind `dns`. */
+  lookup(hostname: string): Promise<string[]>;
+  /** How many descriptors the process may have, where the runtime can tell without extra permission. */
+  descriptorLimit?(): Promise<number | undefined>;
+}
+
+const KINDS: Readonly<Record<string, NetErrorKind>> = {
+  ECONNREFUSED: "refused",
+  ENETUNREACH: "net-unreachable",
+  ENETDOWN: "net-unreachable",
+  EHOSTUNREACH: "host-unreachable",
+  EHOSTDOWN: "host-unreachable",
+  ETIMEDOUT: "timeout",
+  EACCES: "denied",
+  EPERM: "denied",
+  EADDRINUSE: "addr-in-use",
+  EADDRNOTAVAIL: "addr-not-available",
+  ECONNRESET: "reset",
+  ECONNABORTED: "reset",
+  EPIPE: "reset",
+  ENOTCONN: "reset",
+  EMFILE: "descriptors",
+  ENFILE: "descriptors",
+  ENOTFOUND: "dns",
+  EAI_AGAIN: "dns",
+  ENODATA: "dns",
+};
+
+/** The {@linkcode NetError} for a runtime's error with a Unix `code`; one that is a NetError already is returned as it is. */
+export function toNetError(
+  error: unknown,
+  kind?: NetErrorKind,
+): NetError {
+  if (error instanceof NetError) return error;
+  const { code, message } = (error ?? {}) as {
+    code?: unknown;
+    message?: unknown;
+  };
+  const known = typeof code === "string" ? KINDS[code] : undefined;
+  return new NetError(
+    kind ?? known ?? "other",
+    typeof message === "string" ? message : String(error),
+    error,
+  );
+}
+
+/** What a signal that has fired means as a {@linkcode NetError}. */
+export function abortError(signal: AbortSignal): NetError {
+  const reason = signal.reason;
+  if (reason instanceof NetError) return reason;
+  const timeout = (reason as Error | undefined)?.name === "TimeoutError";
+  return new NetError(
+    timeout ? "timeout" : "aborted",
+    timeout ? "timed out" : "aborted",
+    reason,
+  );
+}
+
+/** Rejects what no connection attempt may get: port 0 and ports that do not exist. */
+export function checkPort(port: number): void {
+  if (Number.isInteger(port) && port > 0 && port < 65536) return;
+  throw new NetError("invalid", `cannot connect to port ${port}`);
+}
+
+/** Writes an address as this library shows it: no brackets, and `::ffff:192.0.2.1` as `192.0.2.1`. */
+export function plainHostname(hostname: string): string {
+  const bare = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
+  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(bare) ? bare.slice(7) : bare;
+}
