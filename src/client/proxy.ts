@@ -1,0 +1,110 @@
+/**
+ * Which proxy to use and how: as a URL or as an object.
+ *
+ * @module
+ */
+
+import { isIp } from "../protocol/address.ts";
+
+/**
+ * How to talk to a proxy, in curl's words: `socks4` and `socks5` resolve the
+ * target's name here, `socks4a` and `socks5h` let the proxy resolve it.
+ */
+export type ProxyProtocol = "socks4" | "socks4a" | "socks5" | "socks5h";
+
+/** A proxy server. */
+export interface Proxy {
+  /** How to talk to it. */
+  readonly protocol: ProxyProtocol;
+  /** Its name or IP address, without brackets. */
+  readonly hostname: string;
+  /** Its port. @default {1080} */
+  readonly port?: number;
+  /** User name, 1 to 255 octets; with SOCKS4 the user id. */
+  readonly username?: string;
+  /** Password, 1 to 255 octets; SOCKS4 has none. */
+  readonly password?: string;
+}
+
+const DEFAULT_PORT = 1080;
+const PROTOCOLS: readonly string[] = ["socks4", "socks4a", "socks5", "socks5h"];
+
+/**
+ * Reads `socks5://user:password@hostname:port` and its sisters. Credentials are
+ * percent-decoded, brackets around IPv6 taken off, the port defaults to 1080.
+ *
+ * @throws {TypeError} when it is no such URL.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(parseProxyUrl("socks5h://al:p%40ss@[::1]:9050"), {
+ *   protocol: "socks5h",
+ *   hostname: "::1",
+ *   port: 9050,
+ *   username: "al",
+ *   password: "p@ss",
+ * });
+ * ```
+ */
+export function parseProxyUrl(url: string | URL): Proxy {
+  const parsed = new URL(url);
+  const protocol = parsed.protocol.slice(0, -1);
+  if (!isProtocol(protocol)) {
+    throw new TypeError(
+      `a proxy URL begins with ${
+        PROTOCOLS.join(":, ")
+      }: – not ${parsed.protocol}`,
+    );
+  }
+  const { pathname, search, hash } = parsed;
+  if (!parsed.hostname || !["", "/"].includes(pathname + search + hash)) {
+    throw new TypeError(
+      `a proxy URL is ${protocol}://hostname:port and no more`,
+    );
+  }
+  return {
+    protocol,
+    hostname: plainName(decode(parsed.hostname)),
+    port: parsed.port === "" ? DEFAULT_PORT : Number(parsed.port),
+    ...(parsed.username && { username: decode(parsed.username) }),
+    ...(parsed.password && { password: decode(parsed.password) }),
+  };
+}
+
+/** A proxy with its port, checked, from whatever form it was given in. */
+export function resolveProxy(
+  proxy: string | URL | Proxy,
+): Proxy & { readonly port: number } {
+  const given = typeof proxy === "string" || proxy instanceof URL
+    ? parseProxyUrl(proxy)
+    : proxy;
+  const { protocol, port = DEFAULT_PORT } = given;
+  if (!isProtocol(protocol)) {
+    throw new TypeError(`protocol must be one of ${PROTOCOLS.join(", ")}`);
+  }
+  const isSocks5 = protocol === "socks5" || protocol === "socks5h";
+  if (isSocks5 && !given.username !== !given.password) {
+    throw new TypeError("a SOCKS5 login needs both username and password");
+  }
+  return { ...given, hostname: plainName(given.hostname), port };
+}
+
+/** Without the brackets of an IPv6 address. */
+export function plainName(hostname: string): string {
+  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
+  return isIp(bare) === 6 ? bare : hostname;
+}
+
+function isProtocol(text: string): text is ProxyProtocol {
+  return PROTOCOLS.includes(text);
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new TypeError("a proxy URL has a broken percent-encoding");
+  }
+}

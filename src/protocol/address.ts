@@ -1,0 +1,174 @@
+/**
+ * Hosts and ports: the ATYP block that SOCKS5 requests, replies and datagrams
+ * share, and the text form for people.
+ *
+ * @module
+ */
+
+import { type Decoded, ProtocolError } from "./decode.ts";
+import { decodeHostname, parseHost } from "./hostname.ts";
+import { formatIp, isIp } from "./ip.ts";
+import { decodePort, encodePort, hex, isPort, toOctets } from "./octets.ts";
+
+export { isHostname } from "./hostname.ts";
+export { formatIp, isIp, isLoopback, parseIp, unmapIp } from "./ip.ts";
+
+/** One end of a connection, or where one should go. */
+export interface Endpoint {
+  /**
+   * A name, an IPv4 address (`192.0.2.1`) or an IPv6 address in the form of
+   * RFC 5952 without brackets (`2001:db8::1`).
+   */
+  readonly hostname: string;
+  /** 0 to 65535. */
+  readonly port: number;
+}
+
+const IPV4 = 1;
+const NAME = 3;
+const IPV6 = 4;
+
+// +------+----------+------+
+// | ATYP |   ADDR   | PORT |   RFC 1928 sections 4 to 7
+// +------+----------+------+
+// |  1   | Variable |  2   |   ADDR: ATYP 1 4 octets, ATYP 4 16 octets,
+// +------+----------+------+         ATYP 3 one length octet and the name
+
+/**
+ * The ATYP, ADDR and PORT octets of an endpoint: ATYP 1 or 4 for an IP address,
+ * 3 for a name.
+ *
+ * @throws {TypeError} when the hostname is neither a name nor an IP address, or
+ * the port is out of range.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(
+ *   encodeAddress({ hostname: "192.0.2.1", port: 80 }),
+ *   Uint8Array.of(1, 192, 0, 2, 1, 0, 80),
+ * );
+ * ```
+ */
+export function encodeAddress({ hostname, port }: Endpoint): Uint8Array {
+  return Uint8Array.of(...encodeHost(hostname), ...encodePort(port));
+}
+
+function encodeHost(hostname: string): number[] {
+  const ip = parseHost(hostname);
+  if (ip === undefined) return [NAME, hostname.length, ...toOctets(hostname)];
+  return [ip.length === 4 ? IPV4 : IPV6, ...ip];
+}
+
+/**
+ * The endpoint whose ATYP octet stands at `offset`, or `undefined` while octets
+ * are missing; `size` counts from `offset`. An ATYP 3 that holds an IP address
+ * as text is that address. Names keep the case they came in.
+ *
+ * A bad name is reported before the port has come.
+ *
+ * @throws {ProtocolError} `"address-type"` for an ATYP other than 1, 3 and 4,
+ * `"hostname"` for an ATYP 3 that {@linkcode isHostname} refuses.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(decodeAddress(Uint8Array.of(1, 192, 0, 2, 1, 0, 80), 0), {
+ *   value: { hostname: "192.0.2.1", port: 80 },
+ *   size: 7,
+ * });
+ * ```
+ */
+export function decodeAddress(
+  octets: Uint8Array,
+  offset: number,
+): Decoded<Endpoint> | undefined {
+  if (octets.length <= offset) return undefined;
+  const type = octets[offset];
+  const start = offset + (type === NAME ? 2 : 1);
+  const length = hostLength(type, octets[offset + 1]);
+  if (octets.length < start) return undefined;
+  const end = start + length;
+
+  const name = type === NAME ? decodeHostname(octets, start, end) : undefined;
+  if (octets.length < end + 2) return undefined;
+  const hostname = name ?? formatIp(octets.subarray(start, end));
+  const port = decodePort(octets, end);
+  return { value: { hostname, port }, size: end + 2 - offset };
+}
+
+function hostLength(type: number, next: number): number {
+  if (type === IPV4) return 4;
+  if (type === IPV6) return 16;
+  if (type === NAME) return next;
+  throw new ProtocolError("address-type", `address type is ${hex(type)}`);
+}
+
+/**
+ * An endpoint as text: `192.0.2.1:80`, `[2001:db8::1]:80`, `example.com:80`.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(formatEndpoint({ hostname: "::1", port: 1080 }), "[::1]:1080");
+ * ```
+ */
+export function formatEndpoint({ hostname, port }: Endpoint): string {
+  return hostname.includes(":")
+    ? `[${hostname}]:${port}`
+    : `${hostname}:${port}`;
+}
+
+/**
+ * The reverse of {@linkcode formatEndpoint}; without `defaultPort` the text
+ * must have a port. IP addresses become canonical; IPv6 needs its brackets, also
+ * where the port is left out.
+ *
+ * @throws {TypeError} that says what is wrong with the text.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(parseEndpoint("[::0001]:80"), { hostname: "::1", port: 80 });
+ * assertEquals(parseEndpoint("proxy.example", 1080), {
+ *   hostname: "proxy.example",
+ *   port: 1080,
+ * });
+ * ```
+ */
+export function parseEndpoint(text: string, defaultPort?: number): Endpoint {
+  const [, bracketed, plain, digits] = ENDPOINT.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined) throw notAnEndpoint(text);
+  const port = digits === undefined ? defaultPort : parsePort(digits);
+  if (port === undefined) {
+    throw new TypeError(`${JSON.stringify(text)} has no port`);
+  }
+  if (bracketed !== undefined && isIp(bracketed) !== 6) {
+    const shown = JSON.stringify(`[${bracketed}]`);
+    throw new TypeError(`${shown} does not hold an IPv6 address`);
+  }
+  const ip = parseHost(host);
+  return { hostname: ip === undefined ? host : formatIp(ip), port };
+}
+
+const ENDPOINT = /^(?:\[([^\]]*)\]|([^:[\]]+))(?::([^:]*))?$/;
+const PORT = /^(?:0|[1-9]\d{0,4})$/;
+
+function parsePort(digits: string): number {
+  if (PORT.test(digits) && isPort(Number(digits))) return Number(digits);
+  const shown = JSON.stringify(digits);
+  throw new TypeError(`port must be a number from 0 to 65535, not ${shown}`);
+}
+
+function notAnEndpoint(text: string): TypeError {
+  return new TypeError(
+    isIp(text) === 6
+      ? `${text} is an IPv6 address and needs brackets: [${text}]`
+      : `${JSON.stringify(text)} is not "HOSTNAME:PORT" or "[IPV6]:PORT"`,
+  );
+}

@@ -1,0 +1,183 @@
+/**
+ * IP addresses between text and octets, strictly: one text has one meaning, so
+ * that what a policy judged is what gets dialled.
+ *
+ * @module
+ */
+
+const PART = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`;
+const IPV4 = new RegExp(String.raw`^${PART}(?:\.${PART}){3}$`);
+const IPV6_GROUP = /^[0-9a-f]{1,4}$/i;
+/** `0000:0000:0000:0000:0000:ffff:255.255.255.255` */
+const MAX_TEXT = 45;
+
+/**
+ * The 4 or 16 octets of an IP address, or `undefined` when `text` is none.
+ *
+ * IPv4 is four decimal parts without leading zeros; `127.1`, `0x7f.0.0.1` and
+ * `010.0.0.1`, which some resolvers read as addresses, are none here. IPv6 is
+ * every form of RFC 4291 section 2.2, without brackets and without a zone.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(parseIp("127.0.0.1"), Uint8Array.of(127, 0, 0, 1));
+ * assertEquals(parseIp("::1")?.length, 16);
+ * assertEquals(parseIp("127.1"), undefined);
+ * ```
+ */
+export function parseIp(text: string): Uint8Array | undefined {
+  if (text.length > MAX_TEXT) return undefined;
+  return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
+}
+
+function parseIpv4(text: string): Uint8Array | undefined {
+  if (!IPV4.test(text)) return undefined;
+  return Uint8Array.from(text.split("."), Number);
+}
+
+function parseIpv6(text: string): Uint8Array | undefined {
+  const plain = withoutDottedQuad(text);
+  if (plain === undefined) return undefined;
+  const [head, tail, more] = plain.split("::");
+  if (more !== undefined) return undefined;
+
+  const front = parseGroups(head);
+  const back = parseGroups(tail ?? "");
+  if (front === undefined || back === undefined) return undefined;
+  const missing = 8 - front.length - back.length;
+  // "::" stands for at least one group.
+  if (tail === undefined ? missing !== 0 : missing < 1) return undefined;
+
+  const groups = [...front, ...new Array<number>(missing).fill(0), ...back];
+  return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
+}
+
+/** Rewrites `::ffff:1.2.3.4` as `::ffff:102:304`; a quad may only come last. */
+function withoutDottedQuad(text: string): string | undefined {
+  if (!text.includes(".")) return text;
+  const start = text.lastIndexOf(":") + 1;
+  const quad = parseIpv4(text.slice(start));
+  if (quad === undefined) return undefined;
+  const [a, b, c, d] = quad;
+  return text.slice(0, start) +
+    `${(a << 8 | b).toString(16)}:${(c << 8 | d).toString(16)}`;
+}
+
+function parseGroups(text: string): number[] | undefined {
+  if (text === "") return [];
+  const groups = text.split(":");
+  if (!groups.every((group) => IPV6_GROUP.test(group))) return undefined;
+  return groups.map((group) => parseInt(group, 16));
+}
+
+/**
+ * The canonical text of the 4 or 16 octets of an IP address.
+ *
+ * IPv6 follows RFC 5952: lower case, no leading zeros, `::` for the longest run
+ * of two or more zero groups (the first of equals), and the mixed notation
+ * `::ffff:1.2.3.4` for IPv4-mapped addresses.
+ *
+ * @throws {TypeError} when there are neither 4 nor 16 octets.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(formatIp(Uint8Array.of(127, 0, 0, 1)), "127.0.0.1");
+ * assertEquals(formatIp(new Uint8Array(16)), "::");
+ * ```
+ */
+export function formatIp(octets: Uint8Array): string {
+  if (octets.length === 4) return octets.join(".");
+  if (octets.length !== 16) {
+    throw new TypeError(
+      `an IP address has 4 or 16 octets, not ${octets.length}`,
+    );
+  }
+  if (isMapped(octets)) return `::ffff:${octets.subarray(12).join(".")}`;
+  return formatGroups(
+    Array.from({ length: 8 }, (_, i) => octets[2 * i] << 8 | octets[2 * i + 1]),
+  );
+}
+
+function formatGroups(groups: number[]): string {
+  const { start, length } = longestZeroRun(groups);
+  const text = groups.map((group) => group.toString(16));
+  if (length < 2) return text.join(":");
+  const front = text.slice(0, start).join(":");
+  const back = text.slice(start + length).join(":");
+  return `${front}::${back}`;
+}
+
+function longestZeroRun(groups: number[]): { start: number; length: number } {
+  let best = { start: 0, length: 0 };
+  let length = 0;
+  for (let i = 0; i < groups.length; i++) {
+    length = groups[i] === 0 ? length + 1 : 0;
+    if (length > best.length) best = { start: i + 1 - length, length };
+  }
+  return best;
+}
+
+/** `::ffff:0:0/96`, RFC 4291 section 2.5.5.2. */
+function isMapped(octets: Uint8Array): boolean {
+  return octets.length === 16 && octets[10] === 0xff && octets[11] === 0xff &&
+    octets.subarray(0, 10).every((octet) => octet === 0);
+}
+
+/**
+ * The version of the IP address that `text` is, or 0 when it is none. What is
+ * an address is what {@linkcode parseIp} takes.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(["10.0.0.1", "::1", "[::1]"].map(isIp), [4, 6, 0]);
+ * ```
+ */
+export function isIp(text: string): 0 | 4 | 6 {
+  const octets = parseIp(text);
+  if (octets === undefined) return 0;
+  return octets.length === 4 ? 4 : 6;
+}
+
+/**
+ * The IPv4 text of an IPv4-mapped IPv6 address, in whichever notation it is
+ * written; any other text as it is.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(unmapIp("::ffff:192.0.2.1"), "192.0.2.1");
+ * assertEquals(unmapIp("::FFFF:c000:201"), "192.0.2.1");
+ * assertEquals(unmapIp("2001:db8::1"), "2001:db8::1");
+ * ```
+ */
+export function unmapIp(text: string): string {
+  const octets = text.includes(":") ? parseIp(text) : undefined;
+  if (octets === undefined || !isMapped(octets)) return text;
+  return formatIp(octets.subarray(12));
+}
+
+/**
+ * Whether `text` is an address of this machine's loopback: `127.0.0.0/8`,
+ * `::1`, or such an IPv4 address mapped into IPv6. A name (`localhost`) is not.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(isLoopback("127.9.9.9"), true);
+ * assertEquals(isLoopback("::ffff:127.0.0.1"), true);
+ * assertEquals(isLoopback("0.0.0.0"), false);
+ * ```
+ */
+export function isLoopback(text: string): boolean {
+  const octets = parseIp(unmapIp(text));
+  if (octets === undefined) return false;
+  return octets.length === 4 ? octets[0] === 127 : formatIp(octets) === "::1";
+}

@@ -1,0 +1,258 @@
+/**
+ * The messages of SOCKS4 and its extension 4a.
+ *
+ * There is no RFC; the texts are NEC's "SOCKS: A protocol for TCP proxy across
+ * firewalls" and "SOCKS 4A: A Simple Extension to SOCKS 4 Protocol", linked
+ * from https://www.openssh.com/specs.html.
+ *
+ * @module
+ */
+
+import type { Endpoint } from "./address.ts";
+import {
+  type Decoded,
+  ProtocolError,
+  type ProtocolErrorCode,
+} from "./decode.ts";
+import { decodeHostname, MAX_HOSTNAME, parseHost } from "./hostname.ts";
+import { formatIp, parseIp, unmapIp } from "./ip.ts";
+import {
+  checkVersion,
+  decodePort,
+  encodePort,
+  hex,
+  octet,
+  toOctets,
+} from "./octets.ts";
+
+const VERSION = 4;
+const REPLY_VERSION = 0;
+
+/** The longest user id in octets; the protocol itself sets no bound. */
+export const MAX_USER_ID = 512;
+
+/** Commands of a request; SOCKS4 has no UDP. */
+export const COMMAND = {
+  /** Open a connection to the target. */
+  connect: 1,
+  /** Wait for one connection from the target. */
+  bind: 2,
+} as const;
+
+/** What a client wants. */
+export interface Request extends Endpoint {
+  /** A number of {@linkcode COMMAND}, or one that nobody knows. */
+  readonly command: number;
+  /** Who the client says it is: 0 to 512 octets without NUL. */
+  readonly userId: Uint8Array;
+}
+
+/** What {@linkcode encodeRequest} takes. */
+export interface RequestInit extends Endpoint {
+  /** A number of {@linkcode COMMAND}. */
+  readonly command: number;
+  /** 0 to 512 octets without NUL; a string is sent as UTF-8. @default {""} */
+  readonly userId?: string | Uint8Array;
+}
+
+/** What became of a request; the endpoint (IPv4) means something in BIND only. */
+export interface Reply extends Endpoint {
+  /** 5A granted, 5B to 5D not; `REPLY4` in `reply.ts` has the numbers. */
+  readonly reply: number;
+}
+
+/** What {@linkcode encodeReply} takes. */
+export interface ReplyInit {
+  /** 5A granted, 5B to 5D not; `REPLY4` in `reply.ts` has the numbers. */
+  readonly reply: number;
+  /** An IP address. @default {"0.0.0.0"} */
+  readonly hostname?: string;
+  /** The port. @default {0} */
+  readonly port?: number;
+}
+
+// +----+----+----+----+----+----+----+----+----+----+....+----+
+// | VN | CD | DSTPORT |      DSTIP        | USERID       |NULL|   client to
+// +----+----+----+----+----+----+----+----+----+----+....+----+   server
+//   1    1       2             4             variable      1
+//
+// 4a: DSTIP is 0.0.0.x with x other than 0, and behind NULL follows
+//
+// +----+----+....+----+
+// | hostname     |NULL|
+// +----+----+....+----+
+//    variable      1
+
+/**
+ * A client's request: plain SOCKS4 for an IPv4 address, 4a for a name or an
+ * IPv6 address (and for 0.0.0.1 to 0.0.0.255, which SOCKS4 cannot say).
+ *
+ * @throws {TypeError} when the command is not one octet, the hostname neither a
+ * name nor an IP address, the port out of range, or the user id too long or
+ * with a NUL in it.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const octets = encodeRequest({
+ *   command: COMMAND.connect,
+ *   hostname: "192.0.2.1",
+ *   port: 80,
+ *   userId: "al",
+ * });
+ * assertEquals(
+ *   octets,
+ *   Uint8Array.of(4, 1, 0, 80, 192, 0, 2, 1, 0x61, 0x6c, 0),
+ * );
+ * ```
+ */
+export function encodeRequest(
+  { command, hostname, port, userId = "" }: RequestInit,
+): Uint8Array {
+  const ip = parseHost(hostname);
+  const plain = ip?.length === 4 && !is4a(ip, 0);
+  return Uint8Array.of(
+    VERSION,
+    octet(command, "command"),
+    ...encodePort(port),
+    ...(plain ? ip : [0, 0, 0, 1]),
+    ...encodeUserId(userId),
+    ...(plain ? [] : [...toOctets(hostname), 0]),
+  );
+}
+
+function encodeUserId(userId: string | Uint8Array): number[] {
+  const octets = toOctets(userId);
+  if (octets.length > MAX_USER_ID) {
+    throw new TypeError(`user id is longer than ${MAX_USER_ID} octets`);
+  }
+  if (octets.includes(0)) throw new TypeError("user id contains a NUL");
+  return [...octets, 0];
+}
+
+/**
+ * Takes a request of SOCKS4 or 4a of at most 777 octets. An IP address as text
+ * in place of a 4a name is that address; 0.0.0.0 is a plain address. An unknown
+ * command is no error here (the answer is 5B).
+ *
+ * @throws {ProtocolError} `"version"` at the first octet; `"user-id"` at octet
+ * 513 of the user id; `"hostname"` at the first octet of the name that tells.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const octets = encodeRequest({
+ *   command: COMMAND.connect,
+ *   hostname: "example.com",
+ *   port: 80,
+ * });
+ * assertEquals(decodeRequest(octets)?.value.hostname, "example.com");
+ * ```
+ */
+export function decodeRequest(
+  octets: Uint8Array,
+): Decoded<Request> | undefined {
+  checkVersion(octets, VERSION);
+  const userEnd = indexOfNul(octets, 8, MAX_USER_ID, "user-id");
+  if (userEnd === undefined) return undefined;
+  const host = is4a(octets, 4)
+    ? decodeName(octets, userEnd + 1)
+    : { value: formatIp(octets.subarray(4, 8)), size: 0 };
+  if (host === undefined) return undefined;
+  return {
+    value: {
+      command: octets[1],
+      hostname: host.value,
+      port: decodePort(octets, 2),
+      userId: octets.slice(8, userEnd),
+    },
+    size: userEnd + 1 + host.size,
+  };
+}
+
+/** Whether the address at `offset` says that a name follows: 0.0.0.x, x not 0. */
+function is4a(octets: Uint8Array, offset: number): boolean {
+  return octets[offset] === 0 && octets[offset + 1] === 0 &&
+    octets[offset + 2] === 0 && octets[offset + 3] !== 0;
+}
+
+function decodeName(
+  octets: Uint8Array,
+  start: number,
+): Decoded<string> | undefined {
+  const end = indexOfNul(octets, start, MAX_HOSTNAME, "hostname");
+  const value = decodeHostname(octets, start, end ?? Infinity);
+  if (value === undefined || end === undefined) return undefined;
+  return { value, size: end + 1 - start };
+}
+
+/** Where a field of at most `max` octets ends, if its NUL has arrived. */
+function indexOfNul(
+  octets: Uint8Array,
+  start: number,
+  max: number,
+  code: ProtocolErrorCode,
+): number | undefined {
+  const stop = Math.min(octets.length, start + max + 1);
+  for (let i = start; i < stop; i++) {
+    if (octets[i] === 0) return i;
+  }
+  if (octets.length <= start + max) return undefined;
+  throw new ProtocolError(code, `${code} is longer than ${max} octets`);
+}
+
+// +----+----+----+----+----+----+----+----+
+// | VN | CD | DSTPORT |      DSTIP        |   server to client
+// +----+----+----+----+----+----+----+----+
+//   1    1       2             4
+
+/**
+ * A server's reply, 8 octets. An IPv4-mapped address is sent as IPv4; any other
+ * IPv6 address does not fit and becomes 0.0.0.0.
+ *
+ * @throws {TypeError} when the reply is not one octet, the hostname not an IP
+ * address or the port out of range.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const granted = encodeReply({ reply: 0x5a });
+ * assertEquals(granted, Uint8Array.of(0, 0x5a, 0, 0, 0, 0, 0, 0));
+ * ```
+ */
+export function encodeReply(
+  { reply, hostname = "0.0.0.0", port = 0 }: ReplyInit,
+): Uint8Array {
+  const ip = parseIp(unmapIp(hostname));
+  if (ip === undefined) {
+    throw new TypeError(`${JSON.stringify(hostname)} is not an IP address`);
+  }
+  return Uint8Array.of(
+    REPLY_VERSION,
+    octet(reply, "reply"),
+    ...encodePort(port),
+    ...(ip.length === 4 ? ip : [0, 0, 0, 0]),
+  );
+}
+
+/**
+ * Takes a reply of 8 octets. VN must be 0 (curl demands it, too); the code must
+ * be one of the four.
+ *
+ * @throws {ProtocolError} `"version"` at the first octet, `"reply"` at the
+ * second.
+ */
+export function decodeReply(octets: Uint8Array): Decoded<Reply> | undefined {
+  checkVersion(octets, REPLY_VERSION);
+  if (octets.length < 2) return undefined;
+  const reply = octets[1];
+  if (reply < 0x5a || reply > 0x5d) {
+    throw new ProtocolError("reply", `reply code is ${hex(reply)}`);
+  }
+  if (octets.length < 8) return undefined;
+  const hostname = formatIp(octets.subarray(4, 8));
+  return { value: { reply, hostname, port: decodePort(octets, 2) }, size: 8 };
+}

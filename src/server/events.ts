@@ -1,0 +1,106 @@
+/**
+ * What a server tells its owner: live sessions and typed events.
+ *
+ * @module
+ */
+
+import type { Endpoint } from "../protocol/address.ts";
+import type { Address, NetError } from "../transport/transport.ts";
+
+/** What a client may ask for. */
+export type CommandName = "connect" | "bind" | "udp-associate";
+
+/**
+ * Where a session stands: `handshake` until the request is complete, then
+ * `dial`, `relay`, and `ended`.
+ */
+export type SessionPhase = "handshake" | "dial" | "relay" | "ended";
+
+/**
+ * Why a session ended.
+ *
+ * - `finished`: both directions ended, every octet delivered
+ * - `refused`: the request got an error reply (`session.reply`, `error`)
+ * - `no-method`: the client offered no authentication method that is served
+ * - `login-failed`: the authentication failed
+ * - `protocol-error`: the client sent octets that are no SOCKS message
+ * - `handshake-timeout`: the request was not complete in time
+ * - `idle`: nothing moved for the idle or half-closed time
+ * - `client-gone`, `target-gone`: that side reset or dropped its connection
+ * - `closed`: `session.close()` or the server's shutdown
+ */
+export type SessionEndReason =
+  | "finished"
+  | "refused"
+  | "no-method"
+  | "login-failed"
+  | "protocol-error"
+  | "handshake-timeout"
+  | "idle"
+  | "client-gone"
+  | "target-gone"
+  | "closed";
+
+/** One client connection, as it stands when it is looked at. */
+export interface Session {
+  /** Counts up from 1 in each server. */
+  readonly id: number;
+  /** The client's address. */
+  readonly client: Address;
+  /** When it was accepted, in milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** Where it stands. */
+  readonly phase: SessionPhase;
+  /** The SOCKS version, once known. */
+  readonly version?: 4 | 5;
+  /** The name of the authentication method, once chosen (SOCKS5). */
+  readonly method?: string;
+  /** Who logged in; before the login is verified and after it failed, who tried. */
+  readonly user?: string;
+  /** The user id that a SOCKS4 client claims. */
+  readonly userId?: string;
+  /** What was asked for; `undefined` also when the command has no name. */
+  readonly command?: CommandName;
+  /** What the client wants to reach, as it said it. */
+  readonly target?: Endpoint;
+  /** The address that was dialled for it. */
+  readonly targetAddress?: Address;
+  /** The reply sent, as the number of the session's version. */
+  readonly reply?: number;
+  /** Octets from the client to the target so far, handshake not counted. */
+  readonly sent: number;
+  /** Octets from the target to the client so far, replies not counted. */
+  readonly received: number;
+  /** Ends the session now. Idempotent. */
+  close(): void;
+}
+
+/** What happens in a server, told as it happens. */
+export type ServerEvent =
+  /** The server listens. */
+  | { readonly type: "listening"; readonly addr: Address }
+  /** A client connected. */
+  | { readonly type: "session-start"; readonly session: Session }
+  /** A client was turned away at once, for `limits.sessions` are open. */
+  | { readonly type: "session-rejected"; readonly client: Address }
+  /** An authentication method was chosen and done. */
+  | {
+    readonly type: "auth";
+    readonly session: Session;
+    readonly ok: boolean;
+  }
+  /** The client's request is complete; the target is about to be dialled. */
+  | { readonly type: "request"; readonly session: Session }
+  /** The request was answered (`session.reply`). */
+  | { readonly type: "reply"; readonly session: Session }
+  /** The session is over and all its sockets are closed. */
+  | {
+    readonly type: "session-end";
+    readonly session: Session;
+    readonly reason: SessionEndReason;
+    readonly error?: Error;
+  }
+  /** Accepting a connection failed; the server goes on. */
+  | { readonly type: "accept-error"; readonly error: NetError }
+  /** The server takes no more clients. */
+  | { readonly type: "shutdown" };

@@ -1,0 +1,31 @@
+/**
+ * A SOCKS4, SOCKS4a and SOCKS5 server for Deno, Bun and Node.js.
+ *
+ * As a library it is one function, {@linkcode serve}; run as a program it is
+ * the command line (`--help` tells its flags).
+ *
+ * @example
+ * ```ts
+ * const server = await serve({ port: 0 });
+ * await server.shutdown();
+ * ```
+ *
+ * @module
+ */
+
+export * from "./auth.ts";
+export * from "./events.ts";
+export type {
+  Dial,
+  DialRequest,
+  Limits,
+  ServeOptions,
+  Timeouts,
+} from "./options.ts";
+export * from "./serve.ts";
+export * from "../transport/transport.ts";
+export type { MessageDecoder } from "../transport/message_reader.ts";
+export type { Endpoint } from "../protocol/address.ts";
+
+// No top-level await: it would keep require() from loading this module.
+if (import.meta.main) import("../cli/main.ts").then(({ run }) => run());

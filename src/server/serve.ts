@@ -1,0 +1,151 @@
+/**
+ * The server.
+ *
+ * @module
+ */
+
+import { detectTransport } from "../transport/detect.ts";
+import { startTimeout } from "../transport/timeouts.ts";
+import type { Address, Conn, Listener } from "../transport/transport.ts";
+import type { ServerEvent, Session } from "./events.ts";
+import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
+import { ServerSession } from "./session.ts";
+
+/** How to shut down. */
+export interface ShutdownOptions {
+  /** Milliseconds that sessions have to end by themselves; 0 ends them at once. @default {10_000} */
+  readonly graceMs?: number;
+}
+
+/** A running server. */
+export interface Server extends AsyncDisposable {
+  /** Where it listens. */
+  readonly addr: Address;
+  /** The sessions that live now. */
+  readonly sessions: readonly Session[];
+  /** Settles when the server has been shut down and the last session is over. */
+  readonly finished: Promise<void>;
+  /** Serves one more connection, of whatever origin, under the same options and limits. */
+  handle(conn: Conn): void;
+  /**
+   * Takes no more clients, lets the sessions end by themselves, and ends those
+   * that have not when the grace time is over. May be called again with less
+   * time. `await using` calls it with the default.
+   */
+  shutdown(options?: ShutdownOptions): Promise<void>;
+}
+
+/**
+ * Starts a server for SOCKS4, SOCKS4a and SOCKS5 (RFC 1928, RFC 1929).
+ *
+ * By default it listens on 127.0.0.1:1080 and asks for no login. Beyond
+ * loopback it needs a login, or `openProxy: true`.
+ *
+ * @throws {TypeError} when an option makes no sense, or would make an open proxy.
+ * @throws {NetError} when it cannot listen: `addr-in-use`, `addr-not-available`, `denied`.
+ *
+ * @example
+ * ```ts
+ * await using server = await serve({ port: 0 });
+ * console.log(`socks5://127.0.0.1:${server.addr.port}`);
+ * ```
+ *
+ * @example With a login
+ * ```ts
+ * import { userPass } from "./auth.ts";
+ *
+ * await using server = await serve({
+ *   port: 0,
+ *   auth: [userPass({ alice: "correct horse" })],
+ *   onEvent: (event) => console.log(event.type),
+ * });
+ * ```
+ */
+export async function serve(options: ServeOptions = {}): Promise<Server> {
+  const transport = options.transport ?? await detectTransport();
+  const settings = await resolveOptions(options, transport);
+  const server = new SocksServer(settings, options.onEvent);
+  await server.listen(options.signal);
+  return server;
+}
+
+class SocksServer implements Server {
+  readonly finished: Promise<void>;
+  readonly #settings: Settings;
+  readonly #emit: ((event: ServerEvent) => void) | undefined;
+  readonly #sessions = new Set<ServerSession>();
+  #finish!: () => void;
+  #listener!: Listener;
+  #lastId = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: Settings, emit?: (event: ServerEvent) => void) {
+    this.#settings = settings;
+    this.#emit = emit;
+    this.finished = new Promise((resolve) => this.#finish = resolve);
+  }
+
+  get addr(): Address {
+    return this.#listener.addr;
+  }
+
+  get sessions(): readonly Session[] {
+    return [...this.#sessions];
+  }
+
+  async listen(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    this.#listener = await this.#settings.transport.listen(
+      this.#settings,
+      (conn) => this.handle(conn),
+      (error) => this.#emit?.({ type: "accept-error", error }),
+    );
+    this.#emit?.({ type: "listening", addr: this.addr });
+    const onAbort = () => void this.shutdown({ graceMs: 0 });
+    signal?.addEventListener("abort", onAbort);
+    this.finished.then(() => signal?.removeEventListener("abort", onAbort));
+  }
+
+  handle(conn: Conn): void {
+    if (this.#closing || this.#sessions.size >= this.#settings.maxSessions) {
+      this.#emit?.({ type: "session-rejected", client: conn.remote });
+      return conn.close();
+    }
+    const session = new ServerSession(
+      ++this.#lastId,
+      conn,
+      this.#settings,
+      this.#emit,
+    );
+    this.#sessions.add(session);
+    session.run().then(() => this.#ended(session));
+  }
+
+  shutdown({ graceMs = 10_000 }: ShutdownOptions = {}): Promise<void> {
+    this.#closing ??= this.#stopListening();
+    if (graceMs === 0) this.#closeSessions();
+    const grace = startTimeout(graceMs, () => this.#closeSessions());
+    return this.finished.finally(() => grace.cancel());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  async #stopListening(): Promise<void> {
+    this.#emit?.({ type: "shutdown" });
+    await this.#listener.close();
+    if (this.#sessions.size === 0) this.#finish();
+  }
+
+  #closeSessions(): void {
+    for (const session of this.#sessions) session.close();
+  }
+
+  #ended(session: ServerSession): void {
+    this.#sessions.delete(session);
+    if (this.#closing && this.#sessions.size === 0) {
+      this.#closing.then(this.#finish);
+    }
+  }
+}

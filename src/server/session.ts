@@ -1,0 +1,275 @@
+/**
+ * One client connection, from its first octet to its end.
+ *
+ * @module
+ */
+
+import type { Endpoint } from "../protocol/address.ts";
+import { REPLY } from "../protocol/reply.ts";
+import { dial } from "../transport/dial.ts";
+import { startTimeout, type Timeout } from "../transport/timeouts.ts";
+import {
+  type Address,
+  type Conn,
+  NetError,
+  type Relay,
+  type RelayEnd,
+  toNetError,
+} from "../transport/transport.ts";
+import type {
+  CommandName,
+  ServerEvent,
+  Session,
+  SessionEndReason,
+  SessionPhase,
+} from "./events.ts";
+import type { Settings } from "./options.ts";
+import {
+  type ClientRequest,
+  type HandshakeNotes,
+  readRequest,
+  Refusal,
+} from "./request.ts";
+
+/** Milliseconds in which a client that gets an error reply must take it and hang up (RFC 1928 section 6 allows 10 s). */
+const FAREWELL_TIME = 2_000;
+/** Octets of such a client that are read, lest unread ones turn our FIN into a reset that outruns the reply. */
+const FAREWELL_OCTETS = 64 * 1024;
+
+/** Why and how a session ends. */
+interface Ending {
+  readonly reason: SessionEndReason;
+  readonly error?: Error;
+}
+
+/** Runs one session. */
+export class ServerSession implements Session, HandshakeNotes {
+  readonly id: number;
+  readonly client: Address;
+  readonly startedAt: number = Date.now();
+  phase: SessionPhase = "handshake";
+  version?: 4 | 5;
+  method?: string;
+  user?: string;
+  userId?: string;
+  command?: CommandName;
+  target?: Endpoint;
+  targetAddress?: Address;
+  reply?: number;
+  readonly #conn: Conn;
+  readonly #settings: Settings;
+  readonly #emit: ((event: ServerEvent) => void) | undefined;
+  /** Set by whoever ends the session from outside; then it counts more than what that leads to. */
+  #ending: Ending | undefined;
+  #dialing: AbortController | undefined;
+  #relay: Relay | undefined;
+
+  constructor(
+    id: number,
+    conn: Conn,
+    settings: Settings,
+    emit?: (event: ServerEvent) => void,
+  ) {
+    this.id = id;
+    this.client = conn.remote;
+    this.#conn = conn;
+    this.#settings = settings;
+    this.#emit = emit;
+  }
+
+  get sent(): number {
+    return this.#relay?.sent ?? 0;
+  }
+
+  get received(): number {
+    return this.#relay?.received ?? 0;
+  }
+
+  close(): void {
+    this.#stop({ reason: "closed" });
+  }
+
+  onAuth(ok: boolean): void {
+    this.#emit?.({ type: "auth", session: this, ok });
+  }
+
+  /** Serves the client; settles when all is closed, and never rejects. */
+  async run(): Promise<void> {
+    this.#emit?.({ type: "session-start", session: this });
+    let ending: Ending;
+    try {
+      ending = await this.#serve();
+    } catch (error) {
+      ending = await this.#failed(error);
+    }
+    this.#conn.close();
+    this.phase = "ended";
+    const { reason, error } = this.#ending ?? ending;
+    this.#emit?.({ type: "session-end", session: this, reason, error });
+  }
+
+  async #serve(): Promise<Ending> {
+    const request = await this.#handshake();
+    this.command = request.command;
+    this.target = request.target;
+    this.#emit?.({ type: "request", session: this });
+    if (request.command !== "connect") {
+      return await this.#refuse(request, REPLY.commandNotSupported);
+    }
+    return await this.#connect(request);
+  }
+
+  async #handshake(): Promise<ClientRequest> {
+    const timeout = startTimeout(
+      this.#settings.timeouts.handshake,
+      () => this.#stop({ reason: "handshake-timeout" }),
+    );
+    try {
+      return await readRequest(this.#conn, this.#settings, this);
+    } finally {
+      timeout.cancel();
+    }
+  }
+
+  /** The command CONNECT (RFC 1928 section 4). */
+  async #connect(request: ClientRequest): Promise<Ending> {
+    this.phase = "dial";
+    const dialing = this.#dialing = new AbortController();
+    const timeout = startTimeout(
+      this.#settings.timeouts.connect,
+      () => dialing.abort(new NetError("timeout", "the target did not answer")),
+    );
+    try {
+      const target = await this.#dial(request.target, dialing.signal);
+      return await this.#connected(request, target, timeout);
+    } catch (error) {
+      return await this.#refuse(request, replyToFailure(error), error as Error);
+    } finally {
+      timeout.cancel();
+    }
+  }
+
+  #dial(target: Endpoint, signal: AbortSignal): Promise<Conn> {
+    const { dial: dialer, transport } = this.#settings;
+    const { hostname, port } = target;
+    return dialer
+      ? dialer({ hostname, port, session: this, signal })
+      : dial(transport, { hostname, port, signal });
+  }
+
+  async #connected(
+    request: ClientRequest,
+    target: Conn,
+    timeout: Timeout,
+  ): Promise<Ending> {
+    if (this.#ending) {
+      target.close();
+      return this.#ending;
+    }
+    this.targetAddress = target.remote;
+    try {
+      await this.#answer(request, REPLY.succeeded, target.local);
+    } catch (error) {
+      target.reset();
+      return { reason: "client-gone", error: error as Error };
+    }
+    timeout.cancel();
+    this.phase = "relay";
+    const { transport, timeouts } = this.#settings;
+    this.#relay = transport.relay(request.conn, target, timeouts);
+    if (this.#ending) this.#relay.abort();
+    return endingOf(await this.#relay.done);
+  }
+
+  #answer(
+    request: ClientRequest,
+    reply: number,
+    bound?: Address,
+  ): Promise<void> {
+    this.reply = request.replyNumber(reply);
+    this.#emit?.({ type: "reply", session: this });
+    return request.conn.write(request.encodeReply(reply, bound));
+  }
+
+  async #refuse(
+    request: ClientRequest,
+    reply: number,
+    error?: Error,
+  ): Promise<Ending> {
+    const ending: Ending = { reason: "refused", error };
+    if (this.#ending) return this.#ending;
+    await this.#partWith(request.conn, () => this.#answer(request, reply));
+    return ending;
+  }
+
+  async #failed(error: unknown): Promise<Ending> {
+    if (this.#ending) return this.#ending;
+    if (!(error instanceof Refusal)) {
+      return { reason: "client-gone", error: toNetError(error) };
+    }
+    const { farewell, reason } = error;
+    if (farewell) {
+      await this.#partWith(this.#conn, () => this.#conn.write(farewell));
+    }
+    return { reason, error };
+  }
+
+  /** Sends last octets so that they arrive: FIN behind them, and nothing left unread. */
+  async #partWith(conn: Conn, say: () => Promise<void>): Promise<void> {
+    const timeout = startTimeout(FAREWELL_TIME, () => conn.close());
+    try {
+      await say();
+      await conn.closeWrite();
+      let left = FAREWELL_OCTETS;
+      while (left > 0) {
+        const chunk = await conn.read();
+        if (chunk === null) break;
+        left -= chunk.length;
+      }
+    } catch {
+      // The client has hung up, which is what it is here for.
+    } finally {
+      timeout.cancel();
+    }
+  }
+
+  #stop(ending: Ending): void {
+    if (this.phase === "ended" || this.#ending) return;
+    this.#ending = ending;
+    this.#dialing?.abort(new NetError("aborted", "the session was closed"));
+    if (this.#relay) this.#relay.abort();
+    else this.#conn.close();
+  }
+}
+
+/** The reply that a failure to reach the target has (RFC 1928 section 6). */
+function replyToFailure(error: unknown): number {
+  if (!(error instanceof NetError)) return REPLY.generalFailure;
+  switch (error.kind) {
+    case "refused":
+    case "reset":
+      return REPLY.connectionRefused;
+    case "net-unreachable":
+      return REPLY.networkUnreachable;
+    case "host-unreachable":
+    case "timeout":
+    case "dns":
+      return REPLY.hostUnreachable;
+    case "denied":
+      return REPLY.notAllowed;
+    default:
+      return REPLY.generalFailure;
+  }
+}
+
+function endingOf({ reason, side, error }: RelayEnd): Ending {
+  switch (reason) {
+    case "finished":
+    case "idle":
+      return { reason };
+    case "aborted":
+      return { reason: "closed" };
+    case "error":
+      return { reason: side === "a" ? "client-gone" : "target-gone", error };
+  }
+}

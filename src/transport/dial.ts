@@ -1,0 +1,140 @@
+/**
+ * From a name to a connection: all its addresses, by Happy Eyeballs (RFC 8305).
+ *
+ * @module
+ */
+
+import {
+  abortError,
+  type Conn,
+  type NetError,
+  type NetErrorKind,
+  toNetError,
+  type Transport,
+} from "./transport.ts";
+import { startTimeout, type Timeout } from "./timeouts.ts";
+
+/** Milliseconds an attempt has to itself before the next address is tried too (RFC 8305 section 5). */
+const ATTEMPT_DELAY = 250;
+
+/** What to dial. */
+export interface DialOptions {
+  /** IP literal without brackets, or a name. */
+  readonly hostname: string;
+  /** 1 to 65535. */
+  readonly port: number;
+  /** Ends the look-up and all attempts. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Connects to the first address of `hostname` that answers. When none does, it
+ * rejects with the `NetError` that tells most (`refused` before `timeout`
+ * before `unreachable`).
+ */
+export async function dial(
+  transport: Transport,
+  { hostname, port, signal }: DialOptions,
+): Promise<Conn> {
+  if (isAddress(hostname)) {
+    return transport.connect({ hostname, port, signal });
+  }
+  const found = await withSignal(transport.lookup(hostname), signal);
+  const addresses = interleave(found);
+  return addresses.length === 1
+    ? transport.connect({ hostname: addresses[0], port, signal })
+    : race(transport, addresses, port, signal);
+}
+
+function isAddress(hostname: string): boolean {
+  return hostname.includes(":") || /^\d+\.\d+\.\d+\.\d+$/.test(hostname);
+}
+
+/** Alternates the address families, the system's first choice first (RFC 8305 section 4). */
+function interleave(addresses: string[]): string[] {
+  const isV6 = (address: string) => address.includes(":");
+  const first = addresses.filter((it) => isV6(it) === isV6(addresses[0]));
+  const second = addresses.filter((it) => isV6(it) !== isV6(addresses[0]));
+  const mixed: string[] = [];
+  for (let i = 0; i < Math.max(first.length, second.length); i++) {
+    mixed.push(...first.slice(i, i + 1), ...second.slice(i, i + 1));
+  }
+  return mixed;
+}
+
+function race(
+  transport: Transport,
+  addresses: string[],
+  port: number,
+  signal?: AbortSignal,
+): Promise<Conn> {
+  return new Promise((resolve, reject) => {
+    const losers = new AbortController();
+    const errors: NetError[] = [];
+    let next = 0;
+    let over = false;
+    let delay: Timeout | undefined;
+    const finish = () => {
+      over = true;
+      delay?.cancel();
+      signal?.removeEventListener("abort", onAbort);
+      losers.abort();
+    };
+    const onAbort = () => {
+      finish();
+      reject(abortError(signal!));
+    };
+    const won = (conn: Conn) => {
+      if (over) return conn.close();
+      finish();
+      resolve(conn);
+    };
+    const failed = (error: unknown) => {
+      if (over) return;
+      errors.push(toNetError(error));
+      delay?.cancel();
+      if (next < addresses.length) return attempt();
+      if (errors.length < addresses.length) return;
+      finish();
+      reject(mostTelling(errors));
+    };
+    const attempt = () => {
+      const hostname = addresses[next++];
+      if (next < addresses.length) delay = startTimeout(ATTEMPT_DELAY, attempt);
+      transport.connect({ hostname, port, signal: losers.signal })
+        .then(won, failed);
+    };
+    signal?.addEventListener("abort", onAbort);
+    attempt();
+  });
+}
+
+const TELLING: readonly NetErrorKind[] = [
+  "refused",
+  "reset",
+  "timeout",
+  "host-unreachable",
+  "denied",
+  "net-unreachable",
+];
+
+function mostTelling(errors: NetError[]): NetError {
+  const rank = ({ kind }: NetError) =>
+    (TELLING.indexOf(kind) + TELLING.length + 1) % (TELLING.length + 1);
+  return errors.reduce((best, it) => rank(it) < rank(best) ? it : best);
+}
+
+/** The promise's outcome, or the signal's if that comes first. */
+export function withSignal<T>(
+  promise: Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(abortError(signal));
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort);
+    promise.then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

@@ -1,0 +1,131 @@
+/**
+ * Between {@linkcode Conn} and Web streams, both ways.
+ *
+ * @module
+ */
+
+import { type Address, type Conn, NetError, toNetError } from "./transport.ts";
+
+/** A readable and a writable side, as `Deno.Conn`, `WebSocketStream` and `Duplex.toWeb()` have them. */
+export interface DuplexStreams {
+  /** What the peer sends. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** What the peer gets. */
+  readonly writable: WritableStream<Uint8Array>;
+}
+
+/**
+ * The two directions of a connection as Web streams, independent of each
+ * other: closing `writable` sends FIN and reading goes on; `readable` ends with
+ * the peer's FIN and writing goes on. When both have ended, the socket is
+ * closed. Aborting `writable` resets the connection.
+ */
+export function toStreams(conn: Conn): DuplexStreams {
+  let open = 2;
+  const ended = () => {
+    if (--open === 0) conn.close();
+  };
+  const readable = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const chunk = await conn.read();
+      if (chunk) return controller.enqueue(chunk);
+      controller.close();
+      ended();
+    },
+    cancel: ended,
+  }, { highWaterMark: 0 });
+  const writable = new WritableStream<Uint8Array>({
+    write: (chunk) => conn.write(chunk),
+    async close() {
+      await conn.closeWrite();
+      ended();
+    },
+    abort: () => conn.reset(),
+  });
+  return { readable, writable };
+}
+
+const NOWHERE: Address = { hostname: "0.0.0.0", port: 0 };
+
+/**
+ * A connection made of Web streams, such as a tunnel inside another protocol.
+ * `local` and `remote` are zeros unless they are given.
+ */
+export function fromStreams(
+  streams: DuplexStreams,
+  addresses: { readonly local?: Address; readonly remote?: Address } = {},
+): Conn {
+  return new StreamConn(streams, addresses.local, addresses.remote);
+}
+
+class StreamConn implements Conn {
+  readonly local: Address;
+  readonly remote: Address;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #unread: Uint8Array[] = [];
+  #finished = false;
+  #closed = false;
+
+  constructor(streams: DuplexStreams, local = NOWHERE, remote = NOWHERE) {
+    this.local = local;
+    this.remote = remote;
+    this.#reader = streams.readable.getReader();
+    this.#writer = streams.writable.getWriter();
+    this.#reader.closed.catch(() => {});
+    this.#writer.closed.catch(() => {});
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    const chunk = this.#unread.shift();
+    if (chunk) return chunk;
+    while (true) {
+      if (this.#closed) throw this.#gone();
+      const { done, value } = await this.#reader.read()
+        .catch((error) => this.#fail(error));
+      if (this.#closed) throw this.#gone();
+      if (done) return null;
+      if (value.length > 0) return value;
+    }
+  }
+
+  unread(chunk: Uint8Array): void {
+    if (chunk.length > 0) this.#unread.unshift(chunk);
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    if (this.#closed) throw this.#gone();
+    await this.#writer.write(chunk).catch((error) => this.#fail(error));
+  }
+
+  async closeWrite(): Promise<void> {
+    if (this.#finished) return;
+    this.#finished = true;
+    await this.#writer.close().catch((error) => this.#fail(error));
+  }
+
+  close(): void {
+    if (!this.#closed && !this.#finished) this.#writer.close().catch(() => {});
+    this.#end();
+  }
+
+  reset(): void {
+    if (!this.#closed) this.#writer.abort(this.#gone()).catch(() => {});
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#unread.length = 0;
+    this.#reader.cancel().catch(() => {});
+  }
+
+  #fail(error: unknown): never {
+    throw this.#closed ? this.#gone() : toNetError(error, "reset");
+  }
+
+  #gone(): NetError {
+    return new NetError("closed", "the connection is closed");
+  }
+}
