@@ -4,7 +4,12 @@
  * @module
  */
 
-import { type Endpoint, isIp, parseEndpoint } from "../protocol/address.ts";
+import {
+  encodeAddress,
+  type Endpoint,
+  isIp,
+  parseEndpoint,
+} from "../protocol/address.ts";
 import { ProtocolError } from "../protocol/decode.ts";
 import { COMMAND } from "../protocol/socks5.ts";
 import { detectTransport } from "../transport/detect.ts";
@@ -86,10 +91,7 @@ export async function connect(
   options: ClientOptions = {},
 ): Promise<SocksConn> {
   const through = resolveProxy(proxy);
-  const wanted = typeof target === "string" ? parseEndpoint(target) : {
-    hostname: plainName(target.hostname),
-    port: target.port,
-  };
+  const wanted = resolveTarget(target);
   const { timeout = 30_000, signal } = options;
   const attempt = new Attempt(through, wanted, options);
   const timer = startTimeout(
@@ -105,6 +107,16 @@ export async function connect(
     timer.cancel();
     signal?.removeEventListener("abort", onAbort);
   }
+}
+
+/** A target that a message can carry. */
+function resolveTarget(target: string | Endpoint): Endpoint {
+  const { hostname, port } = typeof target === "string"
+    ? parseEndpoint(target)
+    : target;
+  const wanted = { hostname: plainName(hostname), port };
+  encodeAddress(wanted); // throws a TypeError when it can't
+  return wanted;
 }
 
 /** One attempt to connect, which can be ended in any phase. */

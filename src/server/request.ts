@@ -102,9 +102,10 @@ async function readSocks5(
     inner.read(socks5.decodeRequest),
     (error) => encodeReply5(replyToBadRequest(error)),
   );
+  const { command, ...target } = request;
   return {
-    command: COMMAND_NAMES[request.command],
-    target: request,
+    command: COMMAND_NAMES[command],
+    target,
     conn: inner.release(),
     replyNumber: (reply) => reply,
     encodeReply: encodeReply5,

@@ -9,7 +9,7 @@ import { startTimeout } from "../transport/timeouts.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
 import type { ServerEvent, Session } from "./events.ts";
 import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
-import { ServerSession } from "./session.ts";
+import { type Ending, ServerSession } from "./session.ts";
 
 /** How to shut down. */
 export interface ShutdownOptions {
@@ -118,7 +118,7 @@ class SocksServer implements Server {
       this.#emit,
     );
     this.#sessions.add(session);
-    session.run().then(() => this.#ended(session));
+    session.run().then((ending) => this.#ended(session, ending));
   }
 
   shutdown({ graceMs = 10_000 }: ShutdownOptions = {}): Promise<void> {
@@ -142,8 +142,9 @@ class SocksServer implements Server {
     for (const session of this.#sessions) session.close();
   }
 
-  #ended(session: ServerSession): void {
+  #ended(session: ServerSession, ending: Ending): void {
     this.#sessions.delete(session);
+    this.#emit?.({ type: "session-end", session, ...ending });
     if (this.#closing && this.#sessions.size === 0) {
       this.#closing.then(this.#finish);
     }

@@ -37,7 +37,7 @@ const FAREWELL_TIME = 2_000;
 const FAREWELL_OCTETS = 64 * 1024;
 
 /** Why and how a session ends. */
-interface Ending {
+export interface Ending {
   readonly reason: SessionEndReason;
   readonly error?: Error;
 }
@@ -93,8 +93,8 @@ export class ServerSession implements Session, HandshakeNotes {
     this.#emit?.({ type: "auth", session: this, ok });
   }
 
-  /** Serves the client; settles when all is closed, and never rejects. */
-  async run(): Promise<void> {
+  /** Serves the client; resolves when all is closed, and never rejects. */
+  async run(): Promise<Ending> {
     this.#emit?.({ type: "session-start", session: this });
     let ending: Ending;
     try {
@@ -104,8 +104,7 @@ export class ServerSession implements Session, HandshakeNotes {
     }
     this.#conn.close();
     this.phase = "ended";
-    const { reason, error } = this.#ending ?? ending;
-    this.#emit?.({ type: "session-end", session: this, reason, error });
+    return this.#ending ?? ending;
   }
 
   async #serve(): Promise<Ending> {

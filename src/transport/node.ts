@@ -9,6 +9,7 @@
  */
 
 import * as net from "node:net";
+import { descriptorLimit } from "./descriptors.ts";
 import { lookup } from "./lookup.ts";
 import { ReadQueue } from "./read_queue.ts";
 import { relayByReading, RelayState, type Side } from "./relay.ts";
@@ -368,17 +369,6 @@ function connect(options: ConnectOptions): Promise<Conn> {
     });
     conn.attach(socket);
   });
-}
-
-/** How many descriptors this process may have, by Linux's own account. */
-async function descriptorLimit(): Promise<number | undefined> {
-  try {
-    const { readFile } = await import("node:fs/promises");
-    const limits = await readFile("/proc/self/limits", "utf8");
-    return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1]) || undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Node.js. */

@@ -57,12 +57,14 @@ export class RelayState implements Relay {
   /** This side failed: the other one learns it by a reset, unless it has had everything up to the FIN. */
   fail(side: Side, error: NetError): void {
     if (this.ended) return;
+    this.ended = true; // a reset may call back at once
     if (this.#finished !== side) this.#other(side).reset();
     this.#end({ reason: "error", side, error });
   }
 
   abort(): void {
     if (this.ended) return;
+    this.ended = true;
     this.#a.reset();
     this.#b.reset();
     this.#end({ reason: "aborted" });

@@ -1,0 +1,151 @@
+/**
+ * Builds the npm package in `npm/`: no dependencies, types, and the command
+ * `socks5-server`. With dnt, or where JSR cannot be reached with `deno pack`,
+ * which gives the same layout from the stand-ins.
+ *
+ * @module
+ */
+
+import { build } from "@deno/dnt";
+import { dirname, join, relative } from "node:path";
+import { files, root, run } from "./runtimes.ts";
+import { type Config, readConfig, stage } from "./stage.ts";
+
+const out = join(root, "npm");
+const bin = { name: "socks5-server", path: "./src/cli/bin.ts" };
+
+/** `./src/server/mod.ts` as it is named in the package. */
+function emitted(path: string, extension: ".js" | ".d.ts"): string {
+  return path.replace("./", "./esm/").replace(/\.ts$/, extension);
+}
+
+/** The package.json, but for what dnt adds to it. */
+function packageJson(config: Config) {
+  // Without conditions, so that `require()` finds the modules where Node can do that.
+  const exports = Object.entries(config.exports).map(([name, path]) => [
+    name,
+    { types: emitted(path, ".d.ts"), default: emitted(path, ".js") },
+  ]);
+  return {
+    name: config.name,
+    version: config.version,
+    description: "SOCKS server and client for Deno, Bun and Node",
+    keywords: ["socks", "socks4", "socks5", "proxy", "server", "client"],
+    license: config.license,
+    type: "module",
+    main: emitted(config.exports["."], ".js"),
+    types: emitted(config.exports["."], ".d.ts"),
+    exports: Object.fromEntries(exports),
+    engines: { node: ">=20" },
+  };
+}
+
+async function copyDocuments(): Promise<void> {
+  for (const name of ["README.md", "LICENSE"]) {
+    await Deno.copyFile(join(root, name), join(out, name)).catch(() => {
+      console.error(`there is no ${name} yet`);
+    });
+  }
+}
+
+async function withDnt(config: Config): Promise<void> {
+  const [main, ...others] = Object.entries(config.exports);
+  await build({
+    entryPoints: [
+      main[1],
+      ...others.map(([name, path]) => ({ name, path })),
+      { kind: "bin", ...bin },
+    ],
+    outDir: out,
+    package: {
+      ...packageJson(config),
+      devDependencies: { "@types/node": "^24" },
+    },
+    shims: {},
+    polyfills: false,
+    scriptModule: false,
+    declaration: "inline",
+    skipSourceOutput: true,
+    compilerOptions: { lib: ["ESNext", "DOM"], target: "ES2022" },
+    // scripts/test.ts runs the tests on Node, scripts/check_package.ts the package.
+    test: false,
+  });
+  await Deno.remove(join(out, "node_modules"), { recursive: true }).catch(
+    () => {},
+  );
+  await Deno.remove(join(out, "package-lock.json")).catch(() => {});
+}
+
+async function withPack(config: Config): Promise<void> {
+  await using staged = await stage((config) => {
+    config.exports["./bin"] = bin.path;
+    config.imports = {};
+  });
+  await inlineStandins(staged.folder);
+  const tarball = staged.beside("package.tgz");
+  const args = [
+    "pack",
+    "--quiet",
+    "--allow-dirty",
+    "--no-source-maps",
+    `--output=${tarball}`,
+  ];
+  const packed = await run(Deno.execPath(), args, { cwd: staged.folder });
+  if (!packed.success) throw new Error(`deno pack failed:\n${packed.stderr}`);
+
+  const esm = join(out, "esm");
+  await Deno.mkdir(esm, { recursive: true });
+  const flags = [
+    "--extract",
+    "--gzip",
+    "--strip-components=1",
+    `--directory=${esm}`,
+  ];
+  const unpacked = await run("tar", [...flags, `--file=${tarball}`]);
+  if (!unpacked.success) throw new Error(`tar failed:\n${unpacked.stderr}`);
+  for await (const path of files(esm)) {
+    // Of the modules, all that is published is what was compiled.
+    if (!/\.js$|\.d\.ts$/.test(path)) await Deno.remove(path);
+  }
+  await Deno.writeTextFile(join(esm, "package.json"), `{"type":"module"}\n`);
+  const json = {
+    ...packageJson(config),
+    bin: { [bin.name]: emitted(bin.path, ".js") },
+  };
+  await Deno.writeTextFile(
+    join(out, "package.json"),
+    `${JSON.stringify(json, null, 2)}\n`,
+  );
+}
+
+/** Copies the stand-ins beside the modules and makes the imports of them relative. */
+async function inlineStandins(folder: string): Promise<void> {
+  const standins = join(root, "scripts", "standins");
+  const map = JSON.parse(
+    await Deno.readTextFile(join(standins, "import_map.json")),
+  );
+  for await (const path of files(join(folder, "src"))) {
+    let text = await Deno.readTextFile(path);
+    for (const [name, target] of Object.entries<string>(map.imports)) {
+      if (!text.includes(`"${name}"`)) continue;
+      const copy = join(folder, "src", "deps", target);
+      await Deno.mkdir(dirname(copy), { recursive: true });
+      await Deno.copyFile(join(standins, target), copy);
+      text = text.replaceAll(`"${name}"`, `"${relative(dirname(path), copy)}"`);
+      await Deno.writeTextFile(path, text);
+    }
+  }
+}
+
+if (import.meta.main) {
+  const config = await readConfig();
+  await Deno.remove(out, { recursive: true }).catch(() => {});
+  if (import.meta.resolve("@deno/dnt").startsWith("file:")) {
+    console.error("dnt cannot be reached: building with `deno pack`");
+    await withPack(config);
+  } else {
+    await withDnt(config);
+  }
+  await copyDocuments();
+  console.log(`${config.name} ${config.version} is in npm/`);
+}

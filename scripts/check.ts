@@ -1,0 +1,150 @@
+/**
+ * Checks everything but the tests: format, lint, who imports whom, types,
+ * documentation and its examples, the runtimes' types, publishing. Names of
+ * checks may follow to run only those.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { files, type Output, root, run } from "./runtimes.ts";
+import { readConfig, stage } from "./stage.ts";
+import { stdFlags, stdSource } from "./std.ts";
+
+const bunTypes = "npm:@types/bun@1.4.4";
+
+async function deno(...args: string[]): Promise<Output> {
+  return await run(Deno.execPath(), args, { env: { NO_COLOR: "1" } });
+}
+
+async function entries(): Promise<string[]> {
+  return Object.values((await readConfig()).exports);
+}
+
+/** All modules but the npm package's consumers, which check_package.ts checks. */
+async function modules(): Promise<string[]> {
+  const found = ["mod.ts"];
+  for (const folder of ["src", "scripts", "tests"]) {
+    for await (const path of files(join(root, folder))) {
+      if (!path.includes("/tests/packaging/") && path.endsWith(".ts")) {
+        found.push(path);
+      }
+    }
+  }
+  return found;
+}
+
+/** The Markdown files with examples, where they exist. */
+async function documents(): Promise<string[]> {
+  const hasReadme = await Deno.stat(join(root, "README.md")).then(
+    () => true,
+    () => false,
+  );
+  return hasReadme ? ["README.md"] : [];
+}
+
+/**
+ * Proves that a runtime really has the members that its adapter declares. Alone
+ * with `--no-config`: Bun's types replace those of Deno.
+ */
+async function shape(
+  runtime: "Deno" | "Bun",
+  reference: string,
+): Promise<Output> {
+  const adapter = join(root, "src", "transport", `${runtime.toLowerCase()}.ts`);
+  const name = `${runtime}Net`;
+  const text = await Deno.readTextFile(adapter);
+  if (!new RegExp(`^export (interface|type) ${name}\\b`, "m").test(text)) {
+    return {
+      success: true,
+      code: 0,
+      stdout: "",
+      stderr: `${adapter} exports no ${name} yet\n`,
+    };
+  }
+  const folder = await Deno.makeTempDir();
+  try {
+    const file = join(folder, "shape.ts");
+    await Deno.writeTextFile(
+      file,
+      `${reference}\nimport type { ${name} } from "${adapter}";\n${runtime} satisfies ${name};\n`,
+    );
+    return await deno("check", "--quiet", "--no-config", file);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** What JSR would say; without JSR its packages are linked from the stand-ins. */
+async function publish(): Promise<Output> {
+  const linked = await stdSource() === "standins";
+  await using staged = await stage((config) => {
+    if (linked) config.links = ["../cli"];
+  });
+  if (linked) {
+    const cli = staged.beside("cli");
+    await Deno.mkdir(cli);
+    const standin = join(root, "scripts", "standins", "parse_args.ts");
+    await Deno.copyFile(standin, join(cli, "parse_args.ts"));
+    const exports = { "./parse-args": "./parse_args.ts" };
+    const config = {
+      name: "@std/cli",
+      version: "1.999.0",
+      license: "MIT",
+      exports,
+    };
+    await Deno.writeTextFile(join(cli, "deno.json"), JSON.stringify(config));
+  }
+  const args = ["publish", "--dry-run", "--allow-dirty", "--quiet"];
+  return await run(Deno.execPath(), args, {
+    cwd: staged.folder,
+    env: { NO_COLOR: "1" },
+  });
+}
+
+const checks: Record<string, (std: string[]) => Promise<Output>> = {
+  format: () => deno("fmt", "--check"),
+  lint: () => deno("lint", "--quiet"),
+  imports: () => deno("run", "--allow-read", "scripts/check_imports.ts"),
+  types: async (std) =>
+    await deno("check", "--quiet", ...std, ...await modules()),
+  docs: async (std) =>
+    await deno("doc", "--lint", "--quiet", ...std, ...await entries()),
+  examples: async (std) =>
+    await deno("test", "--doc", "-A", ...std, "mod.ts", "src"),
+  readme: async (std) => {
+    const files = await documents();
+    const skipped = {
+      success: true,
+      code: 0,
+      stdout: "",
+      stderr: "no README.md yet\n",
+    };
+    return files.length === 0
+      ? skipped
+      : await deno("check", "--doc-only", ...std, ...files);
+  },
+  "deno types": () => shape("Deno", ""),
+  "bun types": () => shape("Bun", `/// <reference types="${bunTypes}" />`),
+  publish,
+};
+
+if (import.meta.main) {
+  const std = await stdFlags();
+  const failed: string[] = [];
+  for (const [name, check] of Object.entries(checks)) {
+    if (Deno.args.length > 0 && !Deno.args.includes(name)) continue;
+    const start = performance.now();
+    const { success, stdout, stderr } = await check(std);
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    console.log(`${success ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
+    if (!success) failed.push(name);
+    if (!success || /\byet$/m.test(stderr)) {
+      console.log(`${stdout}${stderr}`.trimEnd());
+    }
+  }
+  console.log(
+    failed.length === 0 ? "all checks pass" : `failed: ${failed.join(", ")}`,
+  );
+  Deno.exit(failed.length === 0 ? 0 : 1);
+}

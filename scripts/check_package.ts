@@ -1,0 +1,209 @@
+/**
+ * Checks the npm package in `npm/` as its users meet it: packs it, installs the
+ * tarball, uses server and client on every runtime, runs the command, and
+ * type-checks a program that uses it. `deno task build:npm` comes first.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import {
+  files,
+  findRuntimes,
+  npmInstall,
+  root,
+  run,
+  runtimeNames,
+  strict,
+} from "./runtimes.ts";
+
+const typescript = "typescript@5.9.3";
+
+/** How long one program may run, in milliseconds. */
+const patience = 60_000;
+
+const failures: string[] = [];
+
+function report(name: string, problem: string | undefined): void {
+  console.log(`${problem === undefined ? "ok    " : "FAILED"} ${name}`);
+  if (problem === undefined) return;
+  failures.push(name);
+  console.log(problem.trimEnd());
+}
+
+/** Runs a program in the folder; it has to succeed and to print the text. */
+async function expect(
+  name: string,
+  folder: string,
+  command: string,
+  args: string[],
+  text = "",
+): Promise<void> {
+  const signal = AbortSignal.timeout(patience);
+  const output = await run(command, args, {
+    cwd: folder,
+    env: { NO_COLOR: "1" },
+    signal,
+  });
+  const ok = output.success && output.stdout.includes(text);
+  const shown = `${output.stdout}${output.stderr}${
+    signal.aborted ? "took too long\n" : ""
+  }`;
+  report(name, ok ? undefined : `exit code ${output.code}\n${shown}`);
+}
+
+/** Packs `npm/` and gives the path of the tarball. */
+async function pack(folder: string): Promise<string> {
+  const args = [
+    "pack",
+    join(root, "npm"),
+    "--json",
+    `--pack-destination=${folder}`,
+  ];
+  const { success, stdout, stderr } = await run("npm", args);
+  if (!success) throw new Error(`npm pack failed:\n${stderr}`);
+  const [{ filename }] = JSON.parse(stdout);
+  return join(folder, filename);
+}
+
+/** What is wrong with the files of the package. */
+async function contents(folder: string): Promise<string | undefined> {
+  const wrong: string[] = [];
+  const json = JSON.parse(
+    await Deno.readTextFile(join(folder, "package.json")),
+  );
+  for (
+    const kind of ["dependencies", "peerDependencies", "optionalDependencies"]
+  ) {
+    if (Object.keys(json[kind] ?? {}).length > 0) wrong.push(`it has ${kind}`);
+  }
+  for (const kind of ["preinstall", "install", "postinstall"]) {
+    if (json.scripts?.[kind]) wrong.push(`it runs a script at ${kind}`);
+  }
+  for await (const path of files(folder)) {
+    const name = path.slice(folder.length + 1);
+    if (/(?<!\.d)\.ts$/.test(name)) wrong.push(`${name} is not compiled`);
+    const text = await Deno.readTextFile(path);
+    if (/\bfile:\/\/\/|\bfrom "(jsr|npm|https):/.test(text)) {
+      wrong.push(`${name} points outside`);
+    }
+  }
+  return wrong.length > 0 ? wrong.join("\n") : undefined;
+}
+
+/** Installs the tarball into a project of its own. */
+async function install(folder: string, tarball: string): Promise<void> {
+  await Deno.writeTextFile(
+    join(folder, "package.json"),
+    JSON.stringify({ name: "consumer", private: true, type: "module" }),
+  );
+  const flags = [
+    "--offline",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+  ];
+  const installed = await run("npm", ["install", ...flags, tarball], {
+    cwd: folder,
+  });
+  if (!installed.success) {
+    throw new Error(`npm install failed:\n${installed.stderr}`);
+  }
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(join(folder, "node_modules"))) {
+    if (!name.startsWith(".")) names.push(name);
+  }
+  report(
+    "installs nothing else",
+    names.length === 1 ? undefined : names.join("\n"),
+  );
+}
+
+/** Type-checks the consumer both ways and compiles it to consumer.js. */
+async function compile(folder: string): Promise<void> {
+  const compiler = await npmInstall(typescript);
+  if (compiler === undefined) {
+    if (strict) throw new Error(`${typescript} cannot be had`);
+    return console.error(`${typescript} cannot be had: the types are left out`);
+  }
+  const variants = [
+    { module: "nodenext", moduleResolution: "nodenext", noEmit: false },
+    { module: "esnext", moduleResolution: "bundler", noEmit: true },
+  ];
+  for (const variant of variants) {
+    const compilerOptions = {
+      ...variant,
+      target: "es2022",
+      lib: ["ESNext", "DOM"],
+      types: [],
+      strict: true,
+      skipLibCheck: false,
+    };
+    const project = `tsconfig.${variant.moduleResolution}.json`;
+    await Deno.writeTextFile(
+      join(folder, project),
+      JSON.stringify({ compilerOptions, files: ["consumer.ts"] }),
+    );
+    const tsc = join(compiler, "node_modules", "typescript", "bin", "tsc");
+    const args = [tsc, "--project", project];
+    await expect(`types, ${variant.moduleResolution}`, folder, "node", args);
+  }
+}
+
+async function check(folder: string): Promise<void> {
+  await install(folder, await pack(folder));
+  const { name } = JSON.parse(
+    await Deno.readTextFile(join(root, "npm", "package.json")),
+  );
+  report("contents", await contents(join(folder, "node_modules", name)));
+
+  for (const file of ["consumer.ts", "consumer.cjs"]) {
+    await Deno.copyFile(
+      join(root, "tests", "packaging", file),
+      join(folder, file),
+    );
+  }
+  await compile(folder);
+  for (const { name, path } of await findRuntimes(runtimeNames)) {
+    const flags = name === "deno"
+      ? ["run", "-A", "--node-modules-dir=manual"]
+      : [];
+    await expect(
+      `import, ${name}`,
+      folder,
+      path,
+      [...flags, "consumer.js"],
+      "it works",
+    );
+    // Node 20 cannot require() an ES module.
+    if (name === "node20") continue;
+    await expect(
+      `require, ${name}`,
+      folder,
+      path,
+      [...flags, "consumer.cjs"],
+      "it works",
+    );
+  }
+  await expect("command", folder, "npx", [
+    "--no-install",
+    "socks5-server",
+    "--help",
+  ], "socks5-server");
+}
+
+if (import.meta.main) {
+  const folder = await Deno.makeTempDir();
+  try {
+    await check(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  console.log(
+    failures.length === 0
+      ? "the package works"
+      : `failed: ${failures.join(", ")}`,
+  );
+  Deno.exit(failures.length === 0 ? 0 : 1);
+}

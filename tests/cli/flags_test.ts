@@ -1,0 +1,164 @@
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { type Command, parseFlags } from "../../src/cli/flags.ts";
+import { explain } from "../../src/cli/failure.ts";
+import { HELP } from "../../src/cli/help.ts";
+import { VERSION } from "../../src/cli/version.ts";
+import { resolveOptions } from "../../src/server/options.ts";
+import type { Transport } from "../../src/transport/transport.ts";
+import config from "../../deno.json" with { type: "json" };
+import { test } from "../harness.ts";
+
+/** What was asked for, without what was not. */
+function asked(command: Command): unknown {
+  return JSON.parse(JSON.stringify(command, (key, value) => {
+    if (key === "auth") return value?.map((it: { name: string }) => it.name);
+    return value;
+  }));
+}
+
+function serve(options: unknown, rest: unknown = {}): unknown {
+  const defaults = { logins: 0, graceMs: 10_000, log: "text" };
+  const gaps = { openProxy: false, timeouts: {}, limits: {} };
+  return {
+    type: "serve",
+    ...defaults,
+    ...rest as object,
+    options: { ...gaps, ...options as object },
+  };
+}
+
+const withLogin = { auth: ["password"] };
+
+const accepted: [args: string[], expected: unknown, users?: string][] = [
+  [[], serve({})],
+  [["--help"], { type: "help" }],
+  [["-h"], { type: "help" }],
+  [["--port", "x", "--help"], { type: "help" }],
+  [["--version"], { type: "version" }],
+  [["-V"], { type: "version" }],
+  [["--hostname", "::1"], serve({ hostname: "::1" })],
+  [["--hostname=::1"], serve({ hostname: "::1" })],
+  [["--port", "0"], serve({ port: 0 })],
+  [["--port=65535"], serve({ port: 65535 })],
+  [["--port", "1", "--port", "2"], serve({ port: 2 })],
+  [["--user", "a:b"], serve(withLogin, { logins: 1 })],
+  [["--user=a:b:c", "--user", "d:e"], serve(withLogin, { logins: 2 })],
+  [["--user", "__proto__:b"], serve(withLogin, { logins: 1 })],
+  [[], serve(withLogin, { logins: 1 }), "a:b"],
+  [[], serve(withLogin, { logins: 2 }), "a:b\r\n\r\nc: d \n"],
+  [[], serve({}), ""],
+  [["--user", "a:b"], serve(withLogin, { logins: 2 }), "c:d"],
+  [["--open-proxy"], serve({ openProxy: true })],
+  [["--open-proxy", "false"], serve({})],
+  [["--handshake-timeout", "500ms"], serve({ timeouts: { handshake: 500 } })],
+  [["--connect-timeout", "10s"], serve({ timeouts: { connect: 10_000 } })],
+  [["--idle-timeout", "5m"], serve({ timeouts: { idle: 300_000 } })],
+  [["--idle-timeout", "0"], serve({ timeouts: { idle: 0 } })],
+  [["--half-closed-timeout", "1h"], serve({ timeouts: { halfClosed: 3.6e6 } })],
+  [["--idle-timeout", "0s"], serve({ timeouts: { idle: 0 } })],
+  [["--idle-timeout", "596h"], serve({ timeouts: { idle: 596 * 3.6e6 } })],
+  [["--max-connections", "7"], serve({ limits: { sessions: 7 } })],
+  [["--max-connections", "0"], serve({ limits: { sessions: 0 } })],
+  [["--grace", "1m"], serve({}, { graceMs: 60_000 })],
+  [["--grace", "0"], serve({}, { graceMs: 0 })],
+  [["--log", "json"], serve({}, { log: "json" })],
+  [["--log=off"], serve({}, { log: "off" })],
+];
+
+for (const [args, expected, users] of accepted) {
+  const env = users === undefined
+    ? ""
+    : `SOCKS5_USERS=${JSON.stringify(users)}`;
+  test(`parseFlags() understands ${args.join(" ")} ${env}`, () => {
+    assertEquals(asked(parseFlags(args, () => users)), expected);
+  });
+}
+
+const long = "x".repeat(256);
+const refused: [args: string[], message: RegExp, users?: string][] = [
+  [["--prot", "1"], /^unknown flag --prot \(--help /],
+  [["--prot=1"], /^unknown flag --prot \(/],
+  [["-p", "1"], /^unknown flag -p \(/],
+  [["--constructor", "1"], /^unknown flag --constructor \(/],
+  [["--\x1b[31m"], /^unknown flag --\\x1b\[31m \(/],
+  [["--no-open-proxy"], /^unknown flag --no-open-proxy \(/],
+  [["--no-open-proxy=1"], /^unknown flag --no-open-proxy \(/],
+  [["1080"], /^unexpected argument "1080" \(/],
+  [[""], /^unexpected argument "" \(/],
+  [["-"], /^unexpected argument "-" \(/],
+  [["--", "1080"], /^unexpected argument "1080" \(/],
+  [["--open-proxy=no"], /^--open-proxy takes no value$/],
+  [["--help=yes"], /^--help takes no value$/],
+  [["--port"], /^--port needs a value$/],
+  [["--port="], /^--port needs a value$/],
+  [["--port", "--open-proxy"], /^--port needs a value$/],
+  [["--hostname", ""], /^--hostname needs a value$/],
+  [
+    ["--port", "65536"],
+    /^--port must be a whole number from 0 to 65535, not "65536"$/,
+  ],
+  [["--port", "1e3"], /^--port must be /],
+  [["--port", " 1"], /^--port must be /],
+  [["--port=-1"], /^--port must be /],
+  [["--max-connections", "many"], /^--max-connections must be /],
+  [
+    ["--idle-timeout", "30"],
+    /^--idle-timeout 30 has no unit: write 30s for seconds/,
+  ],
+  [["--idle-timeout", "5 m"], /^--idle-timeout must be a duration such as /],
+  [["--idle-timeout", "5min"], /^--idle-timeout must be a duration such as /],
+  [["--idle-timeout", "1.5s"], /^--idle-timeout must be a duration such as /],
+  [["--idle-timeout=-5s"], /^--idle-timeout must be a duration such as /],
+  [["--connect-timeout", "597h"], /^--connect-timeout 597h is too long/],
+  [["--grace", "10"], /^--grace 10 has no unit/],
+  [["--log", "xml"], /^--log must be one of text, json, off, not "xml"$/],
+  [["--user", "hunter2"], /^--user must be NAME:PASSWORD, both not empty$/],
+  [["--user", "alice:"], /^--user must be NAME:PASSWORD/],
+  [["--user", ":hunter2"], /^--user must be NAME:PASSWORD/],
+  [["--user"], /^--user must be NAME:PASSWORD/],
+  [["--user", `${long}:hunter2`], /1 to 255 octets/],
+  [["--user", `alice:${long}`], /1 to 255 octets \(user "alice"\)/],
+  [
+    ["--user", "alice:hunter2", "--user=alice:b"],
+    /^user "alice" is given twice$/,
+  ],
+  [["--user", "alice:hunter2"], /^user "alice" is given twice$/, "alice:b"],
+  [[], /^line 2 of SOCKS5_USERS must be NAME:PASSWORD/, "a:b\nhunter2"],
+];
+
+for (const [args, message, users] of refused) {
+  const shown = JSON.stringify([...args, users ?? ""].join(" ")).slice(0, 60);
+  test(`parseFlags() refuses ${shown}: ${message}`, () => {
+    const error = assertThrows(() => parseFlags(args, () => users), Error);
+    const failure = explain(error);
+    assertEquals(failure?.code, 2);
+    assertMatch(failure!.message, message);
+    assert(!failure!.message.includes("hunter2"), "shows a password");
+    assert(!failure!.message.includes("\n"), "more than one line");
+  });
+}
+
+test("HELP fits into 80 columns", () => {
+  assertEquals(HELP.split("\n").filter((it) => it.length > 80), []);
+});
+
+test("HELP tells the defaults that apply", async () => {
+  const flags = [
+    ...HELP.matchAll(/^ +(--[a-z-]+) [^-]*?\(default\s+([^\s,)]+)/gm),
+  ];
+  assertEquals(flags.length, 9);
+  const args = flags.flatMap(([, flag, value]) => [flag, value]);
+  const [told, defaults] = [parseFlags(args), parseFlags([])];
+  assert(told.type === "serve" && defaults.type === "serve");
+  assertEquals([told.graceMs, told.log], [defaults.graceMs, defaults.log]);
+  const settings = async ({ options }: typeof told) => {
+    const transport = {} as Transport;
+    const { auth: _, ...rest } = await resolveOptions(options, transport);
+    return rest;
+  };
+  assertEquals(await settings(told), await settings(defaults));
+});
+
+test("VERSION is that of deno.json", () => {
+  assertEquals(VERSION, config.version);
+});

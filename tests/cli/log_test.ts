@@ -1,0 +1,261 @@
+import { assertEquals } from "@std/assert";
+import { formatDuration } from "../../src/cli/duration.ts";
+import { formatRecord, type LogRecord } from "../../src/cli/log.ts";
+import type { Session } from "../../src/server/events.ts";
+import { NetError } from "../../src/transport/transport.ts";
+import { test } from "../harness.ts";
+
+const now = new Date("2026-11-03T10:22:31.123Z");
+const client = { hostname: "192.0.2.7", port: 50123 };
+const time = "2026-11-03T10:22:31.123Z";
+
+function session(facts: Partial<Session> = {}): Session {
+  return {
+    id: 7,
+    client,
+    startedAt: now.getTime() - 1_234,
+    phase: "ended",
+    sent: 0,
+    received: 0,
+    close() {},
+    ...facts,
+  };
+}
+
+const target = { hostname: "example.com", port: 443 };
+const finished: LogRecord = {
+  type: "session-end",
+  reason: "finished",
+  session: session({
+    version: 5,
+    method: "password",
+    user: "alice",
+    command: "connect",
+    target,
+    targetAddress: { hostname: "2001:db8::1", port: 443 },
+    reply: 0,
+    sent: 1234,
+    received: 567890,
+  }),
+};
+
+const texts: [name: string, record: LogRecord, line: string | undefined][] = [
+  [
+    "where it listens",
+    {
+      type: "listening",
+      addr: { hostname: "127.0.0.1", port: 1080 },
+      logins: 0,
+    },
+    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080)",
+  ],
+  [
+    "that it needs a login, and a URL that works for every interface",
+    { type: "listening", addr: { hostname: "0.0.0.0", port: 1080 }, logins: 2 },
+    "socks5-server listens on 0.0.0.0:1080 (socks5://127.0.0.1:1080, login needed)",
+  ],
+  [
+    "IPv6 in brackets",
+    { type: "listening", addr: { hostname: "::", port: 1080 }, logins: 0 },
+    "socks5-server listens on [::]:1080 (socks5://[::1]:1080)",
+  ],
+  [
+    "a finished session",
+    finished,
+    `${time}  192.0.2.7:50123        alice     connect  example.com:443           up      1234  down     567890    1.2s  finished`,
+  ],
+  [
+    "a session that ended before its request",
+    {
+      type: "session-end",
+      reason: "client-gone",
+      session: session(),
+      error: new NetError("ended", "the client hung up"),
+    },
+    `${time}  192.0.2.7:50123        -         -        -                         up         0  down          0    1.2s  client-gone (the client hung up)`,
+  ],
+  [
+    "what the client was replied",
+    {
+      type: "session-end",
+      reason: "refused",
+      session: session({ version: 5, command: "bind", target, reply: 7 }),
+    },
+    `${time}  192.0.2.7:50123        -         bind     example.com:443           up         0  down          0    1.2s  refused: command not supported`,
+  ],
+  [
+    "a claimed user id, and nothing that a terminal obeys",
+    {
+      type: "session-end",
+      reason: "refused",
+      session: session({
+        version: 4,
+        userId: "a b\n\x1b[31m\u202e\\\u{e0041}",
+        command: "connect",
+        target: { hostname: "e\x07vil", port: 1 },
+        reply: 0x5b,
+      }),
+      error: new Error("no\r\nsuch\x9b name"),
+    },
+    `${time}  192.0.2.7:50123        ` +
+    "(a\\x20b\\x0a\\x1b[31m\\u{202e}\\\\\\u{e0041})  connect  e\\x07vil:1               " +
+    "  up         0  down          0    1.2s  refused: rejected or failed (no\\x0d\\x0asuch\\x9b name)",
+  ],
+  [
+    "an IPv6 target in brackets",
+    {
+      type: "session-end",
+      reason: "idle",
+      session: session({
+        command: "connect",
+        target: { hostname: "::1", port: 80 },
+      }),
+    },
+    `${time}  192.0.2.7:50123        -         connect  [::1]:80                  up         0  down          0    1.2s  idle`,
+  ],
+  [
+    "a client that was turned away",
+    { type: "session-rejected", client },
+    `${time}  192.0.2.7:50123        rejected: too many connections`,
+  ],
+  [
+    "that accepting failed",
+    { type: "accept-error", error: new NetError("descriptors", "EMFILE\nx") },
+    `${time}  accepting a connection failed: EMFILE\\x0ax`,
+  ],
+  [
+    "for how many sessions it waits",
+    { type: "shutdown", signal: "SIGTERM", sessions: 3, graceMs: 10_000 },
+    `${time}  SIGTERM: no new clients, 10s for 3 sessions to end (a second signal ends at once)`,
+  ],
+  [
+    "that it waits for none",
+    { type: "shutdown", signal: "SIGINT", sessions: 0, graceMs: 10_000 },
+    `${time}  SIGINT: no session is open, the end`,
+  ],
+  [
+    "that it does not wait",
+    { type: "shutdown", signal: "SIGINT", sessions: 1, graceMs: 0 },
+    `${time}  SIGINT: ending 1 session`,
+  ],
+  ["nothing of a session's start", {
+    type: "session-start",
+    session: session(),
+  }, undefined],
+];
+
+for (const [name, record, line] of texts) {
+  test(`formatRecord() tells as text ${name}`, () => {
+    assertEquals(formatRecord("text", record, now), line);
+  });
+}
+
+const objects: [record: LogRecord, facts: unknown][] = [
+  [
+    { type: "listening", addr: { hostname: "::1", port: 1080 }, logins: 1 },
+    { hostname: "::1", port: 1080, url: "socks5://[::1]:1080", logins: 1 },
+  ],
+  [finished, {
+    id: 7,
+    client,
+    version: 5,
+    method: "password",
+    user: "alice",
+    command: "connect",
+    target,
+    targetAddress: { hostname: "2001:db8::1", port: 443 },
+    reply: 0,
+    reason: "finished",
+    sent: 1234,
+    received: 567890,
+    durationMs: 1234,
+  }],
+  [
+    {
+      type: "session-end",
+      reason: "protocol-error",
+      session: session({ userId: "a\nb" }),
+      error: new Error("no SOCKS"),
+    },
+    {
+      id: 7,
+      client,
+      userId: "a\nb",
+      reason: "protocol-error",
+      error: "no SOCKS",
+      sent: 0,
+      received: 0,
+      durationMs: 1234,
+    },
+  ],
+  [{ type: "session-rejected", client }, { client }],
+  [
+    { type: "accept-error", error: new NetError("descriptors", "EMFILE") },
+    { kind: "descriptors", error: "EMFILE" },
+  ],
+  [
+    { type: "shutdown", signal: "SIGTERM", sessions: 3, graceMs: 10_000 },
+    { signal: "SIGTERM", sessions: 3, graceMs: 10_000 },
+  ],
+];
+
+for (const [record, facts] of objects) {
+  test(`formatRecord() tells ${record.type} as JSON: ${JSON.stringify(facts).slice(0, 40)}`, () => {
+    assertEquals(JSON.parse(formatRecord("json", record, now)!), {
+      time,
+      type: record.type,
+      ...facts as object,
+    });
+  });
+}
+
+test("formatRecord() writes JSON without characters that break lines or terminals", () => {
+  const error = new Error("a\nb\x1b\x7f\x9b\u2028c");
+  const record: LogRecord = {
+    type: "session-end",
+    reason: "protocol-error",
+    session: session(),
+    error,
+  };
+  const line = formatRecord("json", record, now)!;
+  assertEquals(/[^ -~]/.test(line), false);
+  assertEquals(JSON.parse(line).error, error.message);
+});
+
+test("formatRecord() tells only of the program when the log is off", () => {
+  const shutdown = {
+    type: "shutdown",
+    signal: "SIGINT",
+    sessions: 0,
+    graceMs: 0,
+  } as const;
+  assertEquals(formatRecord("off", finished, now), undefined);
+  assertEquals(
+    formatRecord("off", { type: "session-rejected", client }, now),
+    undefined,
+  );
+  assertEquals(
+    formatRecord("off", shutdown, now),
+    formatRecord("text", shutdown, now),
+  );
+});
+
+for (
+  const [milliseconds, text] of [
+    [0, "0ms"],
+    [-5, "0ms"],
+    [999, "999ms"],
+    [1_000, "1s"],
+    [1_999, "1.9s"],
+    [59_999, "59.9s"],
+    [60_000, "1m00s"],
+    [125_000, "2m05s"],
+    [3_599_999, "59m59s"],
+    [3_600_000, "1h00m"],
+    [360_000_000, "100h00m"],
+  ] as const
+) {
+  test(`formatDuration() writes ${milliseconds} as ${text}`, () => {
+    assertEquals(formatDuration(milliseconds), text);
+  });
+}

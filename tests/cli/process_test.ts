@@ -1,0 +1,318 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { connect, SocksError } from "../../src/client/mod.ts";
+import { detectTransport } from "../../src/transport/detect.ts";
+import { type Conn, NetError } from "../../src/transport/transport.ts";
+import config from "../../deno.json" with { type: "json" };
+import { runtime, test } from "../harness.ts";
+import { type Ended, runProgram, withProgram } from "./spawn.ts";
+
+const LOOPBACK = "127.0.0.1";
+const onlyDeno = runtime === "deno" ? undefined : "only Deno has permissions";
+
+/** Calls `use` with the port of a server that sends back what it gets. */
+async function withEcho(use: (port: number) => Promise<void>): Promise<void> {
+  const transport = await detectTransport();
+  const echo = async (conn: Conn) => {
+    try {
+      for (let chunk; (chunk = await conn.read());) await conn.write(chunk);
+    } catch {
+      // The other side is gone.
+    }
+    conn.close();
+  };
+  const listener = await transport.listen(
+    { hostname: LOOPBACK, port: 0 },
+    echo,
+  );
+  try {
+    await use(listener.addr.port);
+  } finally {
+    await listener.close();
+  }
+}
+
+async function assertEchoes(conn: Conn, text: string): Promise<void> {
+  await conn.write(new TextEncoder().encode(text));
+  let echoed = "";
+  while (echoed.length < text.length) {
+    const chunk = await conn.read();
+    assert(chunk, "the connection ended");
+    echoed += new TextDecoder().decode(chunk);
+  }
+  assertEquals(echoed, text);
+}
+
+/** One whole session: CONNECT, an octet there and back, the end. */
+async function visit(proxy: string, targetPort: number): Promise<void> {
+  const target = { hostname: LOOPBACK, port: targetPort };
+  const { conn } = await connect(proxy, target);
+  try {
+    await assertEchoes(conn, "?");
+    await conn.closeWrite();
+    assertEquals(await conn.read(), null);
+  } finally {
+    conn.close();
+  }
+}
+
+/** One line that says why, and nothing else. */
+function assertFails(ended: Ended, code: number, message: RegExp): void {
+  assertMatch(ended.stderr, /^socks5-server: .+\n$/);
+  assertMatch(ended.stderr, message);
+  assertEquals([ended.code, ended.stdout], [code, ""]);
+}
+
+test("socks5-server says where it listens and serves SOCKS5 CONNECT", async () => {
+  await withEcho(async (target) => {
+    await withProgram(["--port", "0"], async (program) => {
+      const said = await program.line(/./);
+      const port = await program.port();
+      const url = `socks5://127.0.0.1:${port}`;
+      assertEquals(said, `socks5-server listens on 127.0.0.1:${port} (${url})`);
+      await visit(url, target);
+      await program.line(
+        new RegExp(` connect +127.0.0.1:${target} .* finished`),
+      );
+    });
+  });
+});
+
+for (
+  const [args, message] of [
+    [["--prot", "1080"], /unknown flag --prot /],
+    [["--port", "http"], /--port must be .*"http"/],
+    [["--idle-timeout", "30"], /write 30s for seconds/],
+    [["1080"], /unexpected argument "1080"/],
+    [["--hostname", "example.com"], /--hostname must be an IP address/],
+    [["--hostname", "0.0.0.0"], /open proxy.* --user .* --open-proxy /],
+    [["--hostname", "::"], /open proxy.* --user .* --open-proxy /],
+    [["--user", "alice"], /--user must be NAME:PASSWORD/],
+  ] as [string[], RegExp][]
+) {
+  test(`socks5-server ${args.join(" ")} ends with 2 and one line`, async () => {
+    assertFails(await runProgram(args), 2, message);
+  });
+}
+
+test("socks5-server ends with 3 and one line when the port is in use", async () => {
+  await withEcho(async (port) => {
+    const ended = await runProgram(["--port", String(port)]);
+    assertFails(ended, 3, new RegExp(`127.0.0.1:${port} is in use: .*--port`));
+  });
+});
+
+test("socks5-server ends with 1 and one line when the address is not its own", async () => {
+  const args = ["--hostname", "192.0.2.1", "--port", "0", "--open-proxy"];
+  assertFails(await runProgram(args), 1, /192\.0\.2\.1.*--hostname/);
+});
+
+test("socks5-server --help and --version go to the standard output", async () => {
+  const help = await runProgram(["--help"]);
+  assertMatch(help.stdout, /^Usage: socks5-server/m);
+  const version = await runProgram(["-V"]);
+  assertEquals(version.stdout, `socks5-server ${config.version}\n`);
+  for (const { code, stderr } of [help, version]) {
+    assertEquals([code, stderr], [0, ""]);
+  }
+});
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  test(`socks5-server drains on ${signal} and ends with 0`, async () => {
+    await withEcho(async (target) => {
+      await withProgram(["--port", "0"], async (program) => {
+        const port = await program.port();
+        const { conn } = await connect(
+          `socks5://127.0.0.1:${port}`,
+          `127.0.0.1:${target}`,
+        );
+        try {
+          await assertEchoes(conn, "before");
+          program.kill(signal);
+          await program.line(new RegExp(`${signal}: .*10s for 1 session`));
+          await assertEchoes(conn, "after");
+        } finally {
+          conn.close();
+        }
+        const { code, stdout, stderr } = await program.ended;
+        assertEquals([code, stderr], [0, ""]);
+        assertMatch(stdout, / connect .* up +11 +down +11 /);
+      });
+    });
+  });
+}
+
+test("socks5-server takes no new client while it drains", async () => {
+  const transport = await detectTransport();
+  await withEcho(async (target) => {
+    await withProgram(["--port", "0"], async (program) => {
+      const port = await program.port();
+      const { conn } = await connect(
+        `socks5://127.0.0.1:${port}`,
+        `127.0.0.1:${target}`,
+      );
+      try {
+        program.kill("SIGTERM");
+        await program.line(/SIGTERM: /);
+        await assertEchoes(conn, "still there");
+        await assertRejects(
+          () => transport.connect({ hostname: LOOPBACK, port }),
+          NetError,
+        );
+      } finally {
+        conn.close();
+      }
+      assertEquals((await program.ended).code, 0);
+    });
+  });
+});
+
+for (
+  const [first, second, code] of [
+    ["SIGINT", "SIGINT", 130],
+    ["SIGTERM", "SIGINT", 130],
+    ["SIGINT", "SIGTERM", 143],
+    ["SIGTERM", "SIGTERM", 143],
+  ] as const
+) {
+  test(`socks5-server ends with ${code} at once on ${second} after ${first}`, async () => {
+    await withEcho(async (target) => {
+      const args = ["--port", "0", "--grace", "1h"];
+      await withProgram(args, async (program) => {
+        const proxy = `socks5://127.0.0.1:${await program.port()}`;
+        const { conn } = await connect(proxy, `127.0.0.1:${target}`);
+        try {
+          program.kill(first);
+          await program.line(new RegExp(`${first}: `));
+          program.kill(second);
+          const { code: actual, stderr } = await program.ended;
+          assertEquals([actual, stderr], [code, ""]);
+        } finally {
+          conn.close();
+        }
+      });
+    });
+  });
+}
+
+for (const grace of ["50ms", "0"]) {
+  test(`socks5-server --grace ${grace} ends the sessions that stay`, async () => {
+    await withEcho(async (target) => {
+      const args = ["--port", "0", "--grace", grace];
+      await withProgram(args, async (program) => {
+        const proxy = `socks5://127.0.0.1:${await program.port()}`;
+        const { conn } = await connect(proxy, `127.0.0.1:${target}`);
+        try {
+          program.kill("SIGTERM");
+          const { code, stdout } = await program.ended;
+          assertEquals(code, 0);
+          assertMatch(stdout, / connect .* closed$/m);
+        } finally {
+          conn.close();
+        }
+      });
+    });
+  });
+}
+
+test("socks5-server takes logins from --user and SOCKS5_USERS", async () => {
+  await withEcho(async (target) => {
+    await withProgram(
+      ["--port", "0", "--user", "carol:three:parts"],
+      async (program) => {
+        const port = await program.port();
+        await program.line(/\(socks5:\/\/127\.0\.0\.1:\d+, login needed\)$/);
+        for (const login of ["alice:one", "bob:two", "carol:three%3Aparts"]) {
+          await visit(`socks5://${login}@127.0.0.1:${port}`, target);
+          await program.line(new RegExp(`  ${login.split(":")[0]} .*finished`));
+        }
+        for (const login of ["", "alice:two@", "dave:one@"]) {
+          await assertRejects(
+            () => visit(`socks5://${login}127.0.0.1:${port}`, target),
+            SocksError,
+          );
+        }
+        await program.line(/ dave .* login-failed/);
+      },
+      { users: "alice:one\r\n\nbob:two\n" },
+    );
+  });
+});
+
+test("socks5-server refuses a wrong SOCKS5_USERS without showing it", async () => {
+  const ended = await runProgram(["--port", "0"], {
+    users: "alice:one\nhunter2",
+  });
+  assertFails(ended, 2, /line 2 of SOCKS5_USERS must be NAME:PASSWORD/);
+  assert(!ended.stderr.includes("hunter2"));
+});
+
+test(
+  "socks5-server does not touch SOCKS5_USERS without the permission",
+  async () => {
+    const options = { unreadableUsers: "alice:one" };
+    await withProgram(["--port", "0"], async (program) => {
+      await program.line(/ listens on [\d.:]+ \(socks5:\/\/[\d.:]+\)$/);
+    }, options);
+    const ended = await runProgram(["--hostname", "0.0.0.0"], options);
+    assertFails(ended, 2, /--allow-env=SOCKS5_USERS is missing/);
+  },
+  { skip: onlyDeno },
+);
+
+test("socks5-server --log json prints an object a line, without passwords", async () => {
+  await withEcho(async (target) => {
+    const args = ["--port", "0", "--log", "json", "--user", "alice:hunter2"];
+    await withProgram(args, async (program) => {
+      const { port, url } = JSON.parse(await program.line(/"listening"/));
+      assertEquals(url, `socks5://127.0.0.1:${port}`);
+      await visit(`socks5://alice:hunter2@127.0.0.1:${port}`, target);
+      await program.line(/"session-end"/);
+      await assertRejects(
+        () => visit(`socks5://alice:hunter3@127.0.0.1:${port}`, target),
+        SocksError,
+      );
+      await program.line(/"login-failed"/);
+      program.kill("SIGTERM");
+      const { code, stdout, stderr } = await program.ended;
+      assertEquals([code, stderr], [0, ""]);
+      assert(!stdout.includes("hunter"));
+      const records = stdout.trimEnd().split("\n").map((it) => JSON.parse(it));
+      assertEquals(
+        records.map((it) => [it.type, it.user, it.reason, it.target?.port]),
+        [
+          ["listening", undefined, undefined, undefined],
+          ["session-end", "alice", "finished", target],
+          ["session-end", "alice", "login-failed", undefined],
+          ["shutdown", undefined, undefined, undefined],
+        ],
+      );
+    });
+  });
+});
+
+test("socks5-server --log off prints only where it listens and why it ends", async () => {
+  await withEcho(async (target) => {
+    await withProgram(["--port", "0", "--log", "off"], async (program) => {
+      const port = await program.port();
+      await visit(`socks5://127.0.0.1:${port}`, target);
+      program.kill("SIGTERM");
+      const { stdout } = await program.ended;
+      const lines = stdout.trimEnd().split("\n");
+      assertEquals(lines.length, 2);
+      assertMatch(lines[1], / SIGTERM: /);
+    });
+  });
+});
+
+test("socks5-server goes on when nobody reads its output any more", async () => {
+  await withEcho(async (target) => {
+    await withProgram(["--port", "0"], async (program) => {
+      const proxy = `socks5://127.0.0.1:${await program.port()}`;
+      program.closeOutput();
+      for (let i = 0; i < 5; i++) await visit(proxy, target);
+      program.kill("SIGTERM");
+      const { code, stderr } = await program.ended;
+      assertEquals([code, stderr], [0, ""]);
+    });
+  });
+});

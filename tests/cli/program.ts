@@ -1,0 +1,10 @@
+/**
+ * The command line as a program. `scripts/test.ts` bundles it beside the tests,
+ * which start it on Bun and Node; on Deno they start `src/server/mod.ts`.
+ *
+ * @module
+ */
+
+import { run } from "../../src/cli/main.ts";
+
+await run();

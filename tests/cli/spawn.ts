@@ -1,0 +1,138 @@
+/**
+ * Starts the real program on the runtime of the tests.
+ *
+ * @module
+ */
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { runtime } from "../harness.ts";
+
+/** How a program ended. */
+export interface Ended {
+  code: number | null;
+  signal: string | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** A running program. */
+export interface Program {
+  /** Its first line on the standard output that matches, once it is there. */
+  line(pattern: RegExp): Promise<string>;
+  /** The port that it says it listens on. */
+  port(): Promise<number>;
+  /** Sends it a signal. */
+  kill(signal: "SIGINT" | "SIGTERM"): void;
+  /** Stops reading its standard output, as `head -1` does. */
+  closeOutput(): void;
+  /** Settles when it has ended and all it said is here. */
+  readonly ended: Promise<Ended>;
+}
+
+/** Options of {@linkcode withProgram}. */
+export interface ProgramOptions {
+  /** The value of `SOCKS5_USERS`, with the permission to read it on Deno. */
+  users?: string;
+  /** The same without the permission. */
+  unreadableUsers?: string;
+}
+
+/** Starts the program, calls `use`, and ends the program whatever comes. */
+export async function withProgram(
+  args: string[],
+  use: (program: Program) => Promise<void>,
+  options: ProgramOptions = {},
+): Promise<void> {
+  const child = spawn(process.execPath, [...programArgs(options), ...args], {
+    env: environment(options),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [stdout, stderr] = ["", ""];
+  let onOutput = () => {};
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    stdout += text;
+    onOutput();
+  });
+  child.stderr.setEncoding("utf8").on("data", (text) => stderr += text);
+  let isOver = false;
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      isOver = true;
+      resolve({ code, signal, stdout, stderr });
+      onOutput();
+    });
+  });
+
+  const line = (pattern: RegExp) =>
+    new Promise<string>((resolve, reject) => {
+      onOutput = () => {
+        const complete = stdout.split("\n").slice(0, -1);
+        const found = complete.find((it) => pattern.test(it));
+        if (found !== undefined) resolve(found);
+        else if (isOver) {
+          reject(new Error(`No line ${pattern} in:\n${stdout}${stderr}`));
+        }
+      };
+      onOutput();
+    });
+
+  try {
+    await use({
+      line,
+      port: async () => Number(/:(\d+) /.exec(await line(/ listens on /))![1]),
+      kill: (signal) => child.kill(signal),
+      closeOutput: () => child.stdout.destroy(),
+      ended,
+    });
+  } finally {
+    child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+/** Runs the program to its end. */
+export async function runProgram(
+  args: string[],
+  options: ProgramOptions = {},
+): Promise<Ended> {
+  let result: Ended | undefined;
+  await withProgram(
+    args,
+    async ({ ended }) => void (result = await ended),
+    options,
+  );
+  return result!;
+}
+
+function programArgs({ users }: ProgramOptions): string[] {
+  if (runtime !== "deno") {
+    const program = fileURLToPath(new URL("./program.js", import.meta.url));
+    if (existsSync(program)) return [program];
+    throw new Error(`${program} is missing: bundle tests/cli/program.ts, too`);
+  }
+  // The flag that the tests were started with, where JSR is not at hand.
+  const parser = import.meta.resolve("@std/cli/parse-args");
+  return [
+    "run",
+    "--allow-net",
+    ...(users === undefined ? [] : ["--allow-env=SOCKS5_USERS"]),
+    ...(parser.startsWith("file:")
+      ? [`--import-map=${new URL("./import_map.json", parser)}`]
+      : []),
+    fileURLToPath(new URL("../../src/server/mod.ts", import.meta.url)),
+  ];
+}
+
+function environment({ users, unreadableUsers }: ProgramOptions) {
+  const { SOCKS5_USERS: _, ...env } = process.env;
+  const value = users ?? unreadableUsers;
+  return {
+    ...env,
+    NO_COLOR: "1",
+    ...(value === undefined ? {} : { SOCKS5_USERS: value }),
+  };
+}

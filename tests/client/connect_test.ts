@@ -1,0 +1,518 @@
+/** What the client says, and what it makes of what it hears. */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type ClientOptions,
+  connect,
+  type Endpoint,
+  NetError,
+  type Proxy,
+  SocksError,
+  type SocksErrorCode,
+  type SocksPhase,
+} from "../../src/client/mod.ts";
+import { userPass } from "../../src/server/mod.ts";
+import { detectTransport } from "../../src/transport/detect.ts";
+import type { Conn } from "../../src/transport/transport.ts";
+import { test } from "../harness.ts";
+import { octets } from "../protocol/table.ts";
+import {
+  assertSameOctets,
+  pattern,
+  readAll,
+  readExactly,
+  settled,
+} from "../transport/contract.ts";
+import { closedPort, echo, startServer, startTarget } from "../support.ts";
+
+const OK5 = "05 00 00 01 0A 00 00 01 12 34";
+const OK4 = "00 5A 12 34 0A 00 00 01";
+const TARGET = { hostname: "192.0.2.1", port: 80 };
+
+/** Rejects with a {@linkcode SocksError} of this code and phase. */
+async function assertSocksError(
+  promise: Promise<unknown>,
+  code: SocksErrorCode,
+  phase: SocksPhase,
+): Promise<SocksError> {
+  const error = await assertRejects(() => promise, SocksError);
+  assertEquals([error.code, error.phase], [code, phase], error.message);
+  return error;
+}
+
+/** What a scripted proxy does, step by step: expects octets, then sends some. */
+type Script = readonly (readonly [expects: string, sends: string])[];
+
+/** A proxy that follows a script; `seen` resolves with what came after it. */
+async function startProxy(script: Script, split = false) {
+  let tell!: (seen: Uint8Array) => void;
+  let fail!: (error: unknown) => void;
+  const rest = new Promise<Uint8Array>((resolve, reject) => {
+    tell = resolve;
+    fail = reject;
+  });
+  rest.catch(() => {});
+  const play = async (conn: Conn) => {
+    for (const [expects, sends] of script) {
+      const expected = octets(expects);
+      assertEquals(await readExactly(conn, expected.length), expected);
+      const message = octets(sends);
+      const step = split ? 1 : Math.max(1, message.length);
+      for (let at = 0; at < message.length; at += step) {
+        await conn.write(message.slice(at, at + step));
+        if (split) await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    }
+    tell(await readAll(conn));
+    conn.close();
+  };
+  const target = await startTarget((conn) => play(conn).catch(fail));
+  return { ...target, rest };
+}
+
+type Wire = readonly [
+  name: string,
+  proxy: Omit<Proxy, "hostname" | "port">,
+  target: Endpoint,
+  script: Script,
+];
+
+const login = { username: "al", password: "pw" };
+const wires: Wire[] = [
+  ["SOCKS5 to an IPv4 address", { protocol: "socks5" }, TARGET, [
+    ["05 01 00", "05 00"],
+    ["05 01 00 01 C0 00 02 01 00 50", OK5],
+  ]],
+  ["SOCKS5 to an IPv6 address", { protocol: "socks5" }, {
+    hostname: "2001:db8::1",
+    port: 443,
+  }, [
+    ["05 01 00", "05 00"],
+    ["05 01 00 04 20 01 0D B8 11*00 01 01 BB", OK5],
+  ]],
+  ["SOCKS5 to a bracketed IPv6 address", { protocol: "socks5h" }, {
+    hostname: "[::1]",
+    port: 443,
+  }, [
+    ["05 01 00", "05 00"],
+    ["05 01 00 04 15*00 01 01 BB", OK5],
+  ]],
+  ["SOCKS5h to a name", { protocol: "socks5h" }, {
+    hostname: "example.com",
+    port: 80,
+  }, [
+    ["05 01 00", "05 00"],
+    ['05 01 00 03 0B "example.com" 00 50', OK5],
+  ]],
+  ["SOCKS5 to a name resolved here", { protocol: "socks5" }, {
+    hostname: "v6first",
+    port: 80,
+  }, [
+    ["05 01 00", "05 00"],
+    ["05 01 00 04 15*00 01 00 50", OK5],
+  ]],
+  ["SOCKS5 with a login", { protocol: "socks5", ...login }, TARGET, [
+    ["05 02 00 02", "05 02"],
+    ['01 02 "al" 02 "pw"', "01 00"],
+    ["05 01 00 01 C0 00 02 01 00 50", OK5],
+  ]],
+  [
+    "SOCKS5 with a login that is not asked for",
+    { protocol: "socks5", ...login },
+    TARGET,
+    [
+      ["05 02 00 02", "05 00"],
+      ["05 01 00 01 C0 00 02 01 00 50", OK5],
+    ],
+  ],
+  ["SOCKS4", { protocol: "socks4" }, TARGET, [
+    ["04 01 00 50 C0 00 02 01 00", OK4],
+  ]],
+  ["SOCKS4 with a user id", { protocol: "socks4", username: "al" }, TARGET, [
+    ['04 01 00 50 C0 00 02 01 "al" 00', OK4],
+  ]],
+  ["SOCKS4 to a name resolved here", { protocol: "socks4" }, {
+    hostname: "v6first",
+    port: 80,
+  }, [
+    ["04 01 00 50 7F 00 00 01 00", OK4],
+  ]],
+  ["SOCKS4a to a name", { protocol: "socks4a" }, {
+    hostname: "example.com",
+    port: 80,
+  }, [
+    ['04 01 00 50 00 00 00 01 00 "example.com" 00', OK4],
+  ]],
+];
+
+async function withNames(): Promise<ClientOptions> {
+  return {
+    transport: {
+      ...await detectTransport(),
+      lookup: (name) =>
+        name === "v6first"
+          ? Promise.resolve(["::1", "127.0.0.1"])
+          : Promise.reject(new NetError("dns", `no such name: ${name}`)),
+    },
+  };
+}
+
+for (const [name, proxy, target, script] of wires) {
+  test(`connect() speaks ${name}`, async () => {
+    for (const split of [false, true]) {
+      // The target speaks first, and its words come with the reply.
+      const [asked, reply] = script.at(-1)!;
+      const eager: Script = [...script.slice(0, -1), [
+        asked,
+        `${reply} "hello"`,
+      ]];
+      const server = await startProxy(eager, split);
+      const conn = await connect(
+        { ...proxy, ...server.addr },
+        target,
+        await withNames(),
+      );
+      assertEquals(conn.boundAddr, { hostname: "10.0.0.1", port: 0x1234 });
+      assertEquals(await readExactly(conn.conn, 5), octets('"hello"'));
+      await conn.conn.write(octets('"bye"'));
+      await conn.conn.closeWrite();
+      assertEquals(await server.rest, octets('"bye"'));
+      conn.close();
+      await server.close();
+    }
+  });
+}
+
+type Hostile = readonly [
+  name: string,
+  proxy: Omit<Proxy, "hostname" | "port">,
+  script: Script,
+  code: SocksErrorCode,
+  phase: SocksPhase,
+  reply?: number,
+];
+
+const plain = { protocol: "socks5" } as const;
+const old = { protocol: "socks4" } as const;
+const CHOSEN = ["05 01 00", "05 00"] as const;
+const ASKED = "05 01 00 01 C0 00 02 01 00 50";
+const ASKED4 = "04 01 00 50 C0 00 02 01 00";
+
+const hostiles: Hostile[] = [
+  [
+    "speaks HTTP",
+    plain,
+    [["05 01 00", '"HTTP/1.1 400 Bad Request"']],
+    "protocol",
+    "method",
+  ],
+  ["answers SOCKS4", plain, [["05 01 00", "00 5B 6*00"]], "protocol", "method"],
+  ["accepts no method", plain, [["05 01 00", "05 FF"]], "no-method", "method"],
+  [
+    "chooses a login that was not offered",
+    plain,
+    [["05 01 00", "05 02"]],
+    "protocol",
+    "method",
+  ],
+  ["chooses method 0x80", plain, [["05 01 00", "05 80"]], "protocol", "method"],
+  [
+    "refuses the login",
+    { ...plain, ...login },
+    [
+      ["05 02 00 02", "05 02"],
+      ['01 02 "al" 02 "pw"', "01 01"],
+    ],
+    "login-failed",
+    "auth",
+  ],
+  [
+    "answers the login with version 5",
+    { ...plain, ...login },
+    [
+      ["05 02 00 02", "05 02"],
+      ['01 02 "al" 02 "pw"', "05 00"],
+    ],
+    "protocol",
+    "auth",
+  ],
+  [
+    "replies with version 4",
+    plain,
+    [CHOSEN, [ASKED, "04 00 00 01 6*00"]],
+    "protocol",
+    "request",
+  ],
+  [
+    "replies with address type 9",
+    plain,
+    [CHOSEN, [ASKED, "05 00 00 09 6*00"]],
+    "protocol",
+    "request",
+  ],
+  [
+    "replies with a name that is none",
+    plain,
+    [CHOSEN, [ASKED, '05 00 00 03 03 "a" 00 "b" 00 50']],
+    "protocol",
+    "request",
+  ],
+  [
+    "refuses",
+    plain,
+    [CHOSEN, [ASKED, "05 05 00 01 6*00"]],
+    "rejected",
+    "request",
+    5,
+  ],
+  [
+    "refuses with a code that nobody knows",
+    plain,
+    [CHOSEN, [ASKED, "05 99 00 01 6*00"]],
+    "rejected",
+    "request",
+    0x99,
+  ],
+  [
+    "refuses SOCKS4",
+    old,
+    [[ASKED4, "00 5B 6*00"]],
+    "rejected",
+    "request",
+    0x5b,
+  ],
+  [
+    "answers SOCKS4 with version 4",
+    old,
+    [[ASKED4, "04 5A 6*00"]],
+    "protocol",
+    "request",
+  ],
+  [
+    "answers SOCKS4 with SOCKS5",
+    old,
+    [[ASKED4, "05 FF"]],
+    "protocol",
+    "request",
+  ],
+];
+
+for (const [name, proxy, script, code, phase, reply] of hostiles) {
+  test(`connect() rejects with ${code} when the proxy ${name}`, async () => {
+    const server = await startProxy(script);
+    const attempt = connect({ ...proxy, ...server.addr }, TARGET);
+    const error = await assertSocksError(attempt, code, phase);
+    assertEquals(error.reply, reply);
+    assertEquals((await server.rest).length, 0); // and hangs up
+    await server.close();
+  });
+}
+
+const phases: [Script, SocksPhase][] = [
+  [[["05 02 00 02", ""]], "method"],
+  [[["05 02 00 02", "05"]], "method"],
+  [[["05 02 00 02", "05 02"], ['01 02 "al" 02 "pw"', ""]], "auth"],
+  [[["05 02 00 02", "05 00"], [ASKED, "05 00 00 01 00"]], "request"],
+];
+
+for (const [script, phase] of phases) {
+  const when = `in phase ${phase} after ${script.at(-1)![1] || "nothing"}`;
+
+  test(`connect() rejects with timeout or aborted ${when}, and hangs up`, async () => {
+    const ways: [SocksErrorCode, ClientOptions, (() => void)?][] = [
+      ["timeout", { timeout: 60 }],
+    ];
+    const controller = new AbortController();
+    ways.push([
+      "aborted",
+      { signal: controller.signal },
+      () => controller.abort(),
+    ]);
+    for (const [code, options, then] of ways) {
+      const server = await startProxy(script);
+      const attempt = connect(
+        { ...plain, ...login, ...server.addr },
+        TARGET,
+        options,
+      );
+      server.accepted().then(settled).then(then);
+      await assertSocksError(attempt, code, phase);
+      await server.rest;
+      await server.close();
+    }
+  });
+
+  test(`connect() rejects with proxy-closed ${when}`, async () => {
+    const server = await startTarget(async (conn) => {
+      for (const [expects, sends] of script) {
+        await readExactly(conn, octets(expects).length);
+        await conn.write(octets(sends));
+      }
+      await conn.closeWrite();
+    });
+    const attempt = connect({ ...plain, ...login, ...server.addr }, TARGET);
+    await assertSocksError(attempt, "proxy-closed", phase);
+    await server.close();
+  });
+}
+
+test("connect() rejects at once when its signal has fired", async () => {
+  const server = await startTarget();
+  const options = { signal: AbortSignal.abort() };
+  await assertSocksError(
+    connect({ ...plain, ...server.addr }, TARGET, options),
+    "aborted",
+    "dial",
+  );
+  await server.close();
+});
+
+test("connect() takes AbortSignal.timeout() for a timeout", async () => {
+  const server = await startTarget();
+  const options = { signal: AbortSignal.timeout(30) };
+  await assertSocksError(
+    connect({ ...plain, ...server.addr }, TARGET, options),
+    "timeout",
+    "method",
+  );
+  await server.close();
+});
+
+test("connect() rejects when the proxy can't be reached", async () => {
+  const port = await closedPort();
+  const attempt = connect(`socks5://127.0.0.1:${port}`, TARGET);
+  const error = await assertSocksError(attempt, "proxy-unreachable", "dial");
+  assertEquals((error.cause as NetError).kind, "refused");
+  const nowhere = connect("socks5://nowhere", TARGET, await withNames());
+  await assertSocksError(nowhere, "proxy-unreachable", "dial");
+});
+
+test("connect() rejects when the target's name can't be resolved here", async () => {
+  const server = await startTarget();
+  const proxy = { ...plain, ...server.addr };
+  const target = { hostname: "nowhere", port: 80 };
+  await assertSocksError(
+    connect(proxy, target, await withNames()),
+    "dns",
+    "request",
+  );
+  await server.close();
+});
+
+test("connect() rejects with address-type for IPv6 through SOCKS4", async () => {
+  const proxy = { protocol: "socks4", hostname: "127.0.0.1" } as const;
+  const target = { hostname: "::1", port: 80 };
+  await assertSocksError(connect(proxy, target), "address-type", "request");
+});
+
+test("connect() throws a TypeError for targets that are none, before it dials", async () => {
+  const server = await startTarget(echo);
+  const proxy = { protocol: "socks5h", ...server.addr } as const;
+  for (const target of ["example.com", "example.com:0x50", "a b:80", ":80"]) {
+    await assertRejects(() => connect(proxy, target), TypeError);
+  }
+  const bad = [
+    { hostname: "a\0b", port: 80 },
+    { hostname: "x".repeat(256), port: 80 },
+    { hostname: "example.com", port: 65536 },
+    { hostname: "example.com", port: NaN },
+  ];
+  for (const target of bad) {
+    await assertRejects(() => connect(proxy, target), TypeError);
+  }
+  await server.close();
+});
+
+test("connect() goes through serve() in every protocol, with Web streams and half-close", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  const locked = await startServer({ auth: [userPass({ al: "p:w" })] });
+  const urls = ["socks4", "socks4a", "socks5", "socks5h"].map((it) =>
+    `${it}://127.0.0.1:${server.server.addr.port}`
+  );
+  urls.push(`socks5://al:p%3Aw@127.0.0.1:${locked.server.addr.port}`);
+  const sent = pattern(300_000);
+  for (const url of urls) {
+    const conn = await connect(url, `localhost:${target.addr.port}`);
+    assert(conn.boundAddr.port > 0);
+    const writer = conn.writable.getWriter();
+    const writing = writer.write(sent).then(() => writer.close());
+    const got = new Uint8Array(await new Response(conn.readable).arrayBuffer());
+    assertSameOctets(got, sent);
+    await writing;
+  }
+  await server.close();
+  await locked.close();
+  await target.close();
+});
+
+test("connect() can run over a connection that exists: a chain of two proxies", async () => {
+  const target = await startTarget(echo);
+  const [first, second] = [await startServer(), await startServer()];
+  for (const streams of [false, true]) {
+    const hop = await connect(
+      { ...plain, ...first.server.addr },
+      second.server.addr,
+    );
+    const conn = await connect({ ...plain, hostname: "unused" }, target.addr, {
+      conn: streams
+        ? { readable: hop.readable, writable: hop.writable }
+        : hop.conn,
+    });
+    await conn.conn.write(pattern(1000));
+    assertEquals(await readExactly(conn.conn, 1000), pattern(1000));
+    await conn.conn.closeWrite();
+    assertEquals(await conn.conn.read(), null);
+    conn.close();
+  }
+  await first.close();
+  await second.close();
+  await target.close();
+});
+
+test("a failed connect() closes the connection it was given", async () => {
+  const server = await startTarget(async (conn) => {
+    await readExactly(conn, 3);
+    await conn.write(octets("05 FF"));
+  });
+  const conn = await (await detectTransport()).connect(server.addr);
+  const attempt = connect({ ...plain, hostname: "unused" }, TARGET, { conn });
+  await assertSocksError(attempt, "no-method", "method");
+  const error = await assertRejects(() => conn.read(), NetError);
+  assertEquals(error.kind, "closed");
+  await server.close();
+});
+
+test("the streams of a connection end one by one, and then the socket", async () => {
+  const target = await startTarget();
+  const server = await startServer();
+  const conn = await connect({ ...plain, ...server.server.addr }, target.addr);
+  const far = await target.accepted();
+  await far.write(pattern(10));
+  await far.closeWrite();
+  const reader = conn.readable.getReader();
+  let got = 0;
+  for (let r = await reader.read(); !r.done; r = await reader.read()) {
+    got += r.value.length;
+  }
+  assertEquals(got, 10);
+  const writer = conn.writable.getWriter();
+  await writer.write(pattern(20));
+  await writer.close();
+  assertEquals(await readAll(far), pattern(20));
+  assertEquals((await server.ended()).reason, "finished");
+  const error = await assertRejects(() => conn.conn.read(), NetError);
+  assertEquals(error.kind, "closed");
+  await server.close();
+  await target.close();
+});
+
+test("a connection's asyncDispose closes it", async () => {
+  const target = await startTarget();
+  const server = await startServer();
+  const conn = await connect({ ...plain, ...server.server.addr }, target.addr);
+  await conn[Symbol.asyncDispose]();
+  assertEquals(await (await target.accepted()).read(), null);
+  await server.close();
+  await target.close();
+});

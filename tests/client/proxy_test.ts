@@ -1,0 +1,85 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { parseProxyUrl, type Proxy } from "../../src/client/mod.ts";
+import { resolveProxy } from "../../src/client/proxy.ts";
+import { test } from "../harness.ts";
+
+const urls: [url: string, proxy: Proxy][] = [
+  ["socks5://127.0.0.1", {
+    protocol: "socks5",
+    hostname: "127.0.0.1",
+    port: 1080,
+  }],
+  ["socks5h://proxy.example:9050", {
+    protocol: "socks5h",
+    hostname: "proxy.example",
+    port: 9050,
+  }],
+  ["SOCKS4A://proxy/", { protocol: "socks4a", hostname: "proxy", port: 1080 }],
+  ["socks4://al@[::1]:1", {
+    protocol: "socks4",
+    hostname: "::1",
+    port: 1,
+    username: "al",
+  }],
+  ["socks5://al:secret@[2001:db8::1]", {
+    protocol: "socks5",
+    hostname: "2001:db8::1",
+    port: 1080,
+    username: "al",
+    password: "secret",
+  }],
+  ["socks5://a%3Al:p%40s%2Fs%25@h", {
+    protocol: "socks5",
+    hostname: "h",
+    port: 1080,
+    username: "a:l",
+    password: "p@s/s%",
+  }],
+  ["socks5://%C3%A9:%E2%82%AC@h:80", {
+    protocol: "socks5",
+    hostname: "h",
+    port: 80,
+    username: "é",
+    password: "€",
+  }],
+];
+
+for (const [url, proxy] of urls) {
+  test(`parseProxyUrl() reads ${url}`, () => {
+    assertEquals(parseProxyUrl(url), proxy);
+    assertEquals(parseProxyUrl(new URL(url)), proxy);
+    assertEquals(resolveProxy(url), proxy as typeof proxy & { port: number });
+  });
+}
+
+const badUrls = [
+  "",
+  "127.0.0.1:1080",
+  "http://127.0.0.1:1080",
+  "socks://127.0.0.1",
+  "socks6://127.0.0.1",
+  "socks5://",
+  "socks5:///path",
+  "socks5://h/path",
+  "socks5://h?query",
+  "socks5://h#hash",
+  "socks5://h:65536",
+  "socks5://al:%FF@h",
+];
+
+for (const url of badUrls) {
+  test(`parseProxyUrl() refuses ${JSON.stringify(url)}`, () => {
+    assertThrows(() => parseProxyUrl(url), TypeError);
+  });
+}
+
+test("a SOCKS5 login is a user name and a password", () => {
+  const proxy = { protocol: "socks5", hostname: "h" } as const;
+  assertThrows(() => resolveProxy({ ...proxy, username: "al" }), TypeError);
+  assertThrows(() => resolveProxy({ ...proxy, password: "x" }), TypeError);
+  assertThrows(() => resolveProxy("socks5://al@h"), TypeError);
+  assertThrows(
+    () => resolveProxy({ ...proxy, protocol: "http" as "socks5" }),
+    TypeError,
+  );
+});

@@ -1,0 +1,66 @@
+/** Nmap's ncat through our server. */
+
+import { Buffer } from "node:buffer";
+import { assertEquals } from "@std/assert";
+import { test } from "../harness.ts";
+import { assertSameOctets } from "../transport/contract.ts";
+import { userPass } from "../../src/server/mod.ts";
+import { missing, run } from "./programs.ts";
+import { withServer } from "./server.ts";
+import { answerAtEnd, answerTo, block, echo } from "./targets.ts";
+
+const skip = missing("ncat");
+
+/** A row: ncat's proxy type, the target it is told to reach. */
+const ways: readonly (readonly [string, string])[] = [
+  ["socks4", "127.0.0.1"],
+  ["socks5", "127.0.0.1"],
+  ["socks5", "::1"],
+];
+
+for (const [type, hostname] of ways) {
+  test(
+    `ncat --proxy-type ${type} gets all of an answer to its FIN from ${hostname}`,
+    () =>
+      withServer({}, answerAtEnd, async (port, target, server) => {
+        const octets = Buffer.concat([block(0), block(1), block(2)]);
+        const proxy = ["--proxy", `127.0.0.1:${port}`, "--proxy-type", type];
+        const { code, octets: got } = await run(
+          "ncat",
+          [...proxy, hostname, `${target.port}`],
+          { stdin: octets },
+        );
+        assertEquals(code, 0);
+        assertSameOctets(got, answerTo(octets));
+        const { session, reason } = await server.ended();
+        assertEquals(reason, "finished");
+        assertEquals(session.sent, octets.length);
+        assertEquals(session.target, { hostname, port: target.port });
+      }),
+    { skip },
+  );
+}
+
+for (const password of ["correct horse", "wrong"]) {
+  const welcome = password !== "wrong";
+  test(
+    `ncat --proxy-auth ${
+      welcome ? "passes" : "does not pass"
+    } with a ${password} password`,
+    () =>
+      withServer(
+        { auth: [userPass({ alice: "correct horse" })] },
+        echo,
+        async (port, target) => {
+          const { code, stdout } = await run("ncat", [
+            ...["--proxy", `127.0.0.1:${port}`, "--proxy-type", "socks5"],
+            ...["--proxy-auth", `alice:${password}`],
+            ...["127.0.0.1", `${target.port}`],
+          ], { stdin: "hello" });
+          assertEquals([code, stdout], welcome ? [0, "hello"] : [1, ""]);
+          assertEquals(target.connections, welcome ? 1 : 0);
+        },
+      ),
+    { skip },
+  );
+}

@@ -1,0 +1,87 @@
+/** PuTTY's plink through our server, told by a saved session. */
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type ServeOptions, userPass } from "../../src/server/mod.ts";
+import { test } from "../harness.ts";
+import { assertSameOctets } from "../transport/contract.ts";
+import { missing, type Output, run, withFolder } from "./programs.ts";
+import { withServer } from "./server.ts";
+import { answerAtEnd, answerTo } from "./targets.ts";
+
+/** Runs plink with a raw connection to the target through the proxy. */
+function plink(
+  settings: Record<string, string | number>,
+  port: number,
+  stdin: string,
+): Promise<Output> {
+  return withFolder(async (home) => {
+    const sessions = join(home, ".putty", "sessions");
+    await mkdir(sessions, { recursive: true });
+    const lines = Object.entries(settings).map(([key, value]) =>
+      `${key}=${value}\n`
+    );
+    await writeFile(join(sessions, "interop"), lines.join(""));
+    const there = ["-raw", "-P", `${port}`, "127.0.0.1"];
+    const args = ["-batch", "-load", "interop", ...there];
+    return await run("plink", args, { stdin, env: { HOME: home } });
+  });
+}
+
+const alice: ServeOptions = { auth: [userPass({ alice: "correct horse" })] };
+const login = { ProxyUsername: "alice", ProxyPassword: "correct horse" };
+
+/** A row: what it is, PuTTY's number of the proxy type, more of its settings, the server's options, whether it may pass. */
+type Row = readonly [
+  string,
+  1 | 2,
+  Record<string, string>,
+  ServeOptions,
+  boolean,
+];
+
+const rows: readonly Row[] = [
+  ["plink by SOCKS4", 1, {}, {}, true],
+  ["plink by SOCKS5", 2, {}, {}, true],
+  ["plink with a login", 2, login, alice, true],
+  ["plink with a login where none is needed", 2, login, {}, true],
+  [
+    "plink with a wrong login",
+    2,
+    { ...login, ProxyPassword: "x" },
+    alice,
+    false,
+  ],
+];
+
+for (const [name, type, settings, options, welcome] of rows) {
+  test(
+    `${name} ${welcome ? "gets an answer" : "is told so"}`,
+    () =>
+      withServer(options, answerAtEnd, async (port, target, server) => {
+        const { code, octets, stderr } = await plink(
+          {
+            ProxyMethod: type,
+            ProxyHost: "127.0.0.1",
+            ProxyPort: port,
+            ProxyLocalhost: 1,
+            ...settings,
+          },
+          target.port,
+          "hello",
+        );
+        if (welcome) {
+          assertEquals([stderr, code], ["", 0]);
+          assertSameOctets(octets, answerTo("hello"));
+          const { session } = await server.ended();
+          assertEquals(session.version, type === 1 ? 4 : 5);
+        } else {
+          assertEquals([code, octets.length], [1, 0]);
+          assertStringIncludes(stderr, "SOCKS");
+          assertEquals(target.connections, 0);
+        }
+      }),
+    { skip: missing("plink") },
+  );
+}

@@ -1,0 +1,168 @@
+/**
+ * Real SOCKS servers for our client.
+ *
+ * @module
+ */
+
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Proxy } from "../../src/client/mod.ts";
+import {
+  freePort,
+  missing,
+  missingForRoot,
+  startListening,
+  withFolder,
+} from "./programs.ts";
+import { withSshd } from "./sshd.ts";
+
+/** Logging in, where it is asked for. */
+export const LOGIN = { username: "alice", password: "correct horse" };
+
+/** A kind of server. */
+export interface ProxyKind {
+  readonly name: string;
+  /** What it speaks, the first for all tests. */
+  readonly protocols: readonly Proxy["protocol"][];
+  /** Whether it asks for {@linkcode LOGIN}. */
+  readonly login?: boolean;
+  /** Whether it passes a FIN on and keeps the other direction. */
+  readonly halfClose: boolean;
+  /** The reply to a request whose target refuses; without one it hangs up. */
+  readonly refusal?: number;
+  /** Why it can't run here. */
+  readonly skip: string | undefined;
+  /** Calls with the port of a running one, and ends it. */
+  run(use: (port: number) => Promise<void>): Promise<void>;
+}
+
+/** All of them. */
+export const proxyKinds: readonly ProxyKind[] = [
+  {
+    name: "danted",
+    protocols: ["socks5h", "socks5", "socks4"],
+    halfClose: true,
+    refusal: 5,
+    skip: missingForRoot("danted"),
+    run: (use) => withDanted("none", use),
+  },
+  {
+    name: "danted with a login",
+    protocols: ["socks5h"],
+    login: true,
+    halfClose: true,
+    refusal: 5,
+    skip: missingForRoot("danted", "unshare", "mount"),
+    run: (use) => withDanted("username", use),
+  },
+  {
+    name: "microsocks",
+    protocols: ["socks5h", "socks5"],
+    halfClose: false,
+    refusal: 5,
+    skip: missing("microsocks"),
+    run: (use) => withMicrosocks([], use),
+  },
+  {
+    name: "microsocks with a login",
+    protocols: ["socks5h"],
+    login: true,
+    halfClose: false,
+    refusal: 5,
+    skip: missing("microsocks"),
+    run: (use) =>
+      withMicrosocks(["-u", LOGIN.username, "-P", LOGIN.password], use),
+  },
+  {
+    name: "ssh -D",
+    protocols: ["socks5h", "socks5", "socks4a", "socks4"],
+    halfClose: true,
+    skip: missing("ssh", "sshd", "ssh-keygen"),
+    run: withSshD,
+  },
+];
+
+async function withMicrosocks(
+  login: string[],
+  use: (port: number) => Promise<void>,
+): Promise<void> {
+  const port = await freePort();
+  const args = ["-i", "127.0.0.1", "-p", `${port}`, ...login];
+  const program = await startListening(port, "microsocks", args);
+  try {
+    await use(port);
+  } finally {
+    await program.stop();
+  }
+}
+
+function withSshD(use: (port: number) => Promise<void>): Promise<void> {
+  return withSshd(async ({ ssh }) => {
+    const port = await freePort();
+    const args = ["-N", "-D", `127.0.0.1:${port}`, ...ssh];
+    const program = await startListening(port, "ssh", args);
+    try {
+      await use(port);
+    } finally {
+      await program.stop();
+    }
+  });
+}
+
+/** `openssl passwd -6 -salt interop 'correct horse'` */
+const SHADOW = "$6$interop$SA27CQnjhyZ8nbkeBh/euiWGEMLWsdFLvleXeFGmLDMjRZeqT" +
+  ".Xq94dVMYxOAMHdmmJ/bmGpV9vxPlDRtRKP5.";
+
+/**
+ * Dante's logins are those of the system's users. It gets some of its own, by
+ * mounts that nobody else sees, so that no user has to be made.
+ */
+const WITH_USERS = `
+mount --bind "$0/passwd" /etc/passwd &&
+mount --bind "$0/shadow" /etc/shadow &&
+exec "$@"`;
+
+function withDanted(
+  method: "none" | "username",
+  use: (port: number) => Promise<void>,
+): Promise<void> {
+  return withFolder(async (folder) => {
+    const port = await freePort();
+    const config = join(folder, "danted.conf");
+    await writeFile(config, danteConfig(port, method));
+    await writeFile(
+      join(folder, "passwd"),
+      "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" +
+        `${LOGIN.username}:x:65533:65534::/:/bin/false\n`,
+    );
+    await writeFile(
+      join(folder, "shadow"),
+      `root:*:::::::\nnobody:*:::::::\n${LOGIN.username}:${SHADOW}:::::::\n`,
+    );
+    const danted = ["danted", "-f", config];
+    const [command, ...args] = method === "none" ? danted : [
+      ...["unshare", "--mount", "sh", "-c", WITH_USERS, folder],
+      ...danted,
+    ];
+    const program = await startListening(port, command, args);
+    try {
+      await use(port);
+    } finally {
+      await program.stop();
+    }
+  });
+}
+
+function danteConfig(port: number, method: string): string {
+  return `
+logoutput: stderr
+internal: 127.0.0.1 port = ${port}
+external: lo
+clientmethod: none
+socksmethod: ${method}
+user.privileged: root
+user.unprivileged: nobody
+client pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }
+socks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 command: connect }
+`;
+}

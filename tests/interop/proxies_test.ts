@@ -1,0 +1,229 @@
+/** Our client through servers that others wrote. */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import type * as net from "node:net";
+import {
+  type ClientOptions,
+  connect,
+  type Proxy,
+  SocksError,
+  type SocksErrorCode,
+} from "../../src/client/mod.ts";
+import type { Endpoint } from "../../src/protocol/address.ts";
+import { test } from "../harness.ts";
+import { closedPort } from "../support.ts";
+import { assertSameOctets } from "../transport/contract.ts";
+import { LOGIN, type ProxyKind, proxyKinds } from "./proxies.ts";
+import {
+  answerAtEnd,
+  answerTo,
+  block,
+  blocks,
+  checksum,
+  echo,
+  MIB,
+  speakFirst,
+  startTarget,
+  type Target,
+} from "./targets.ts";
+
+type Protocol = Proxy["protocol"];
+const options: ClientOptions = { timeout: 20_000 };
+
+/** What a test gets: the way to say how to reach the server, and a target. */
+interface Stage {
+  readonly target: Target;
+  proxy(protocol?: Protocol, login?: Partial<typeof LOGIN>): Proxy;
+}
+
+function check(
+  kind: ProxyKind,
+  what: string,
+  onConn: (socket: net.Socket) => void,
+  body: (stage: Stage) => Promise<void>,
+): void {
+  test(`connect() through ${kind.name} ${what}`, async () => {
+    const target = await startTarget(onConn);
+    try {
+      await kind.run((port) =>
+        body({
+          target,
+          proxy: (
+            protocol = kind.protocols[0],
+            login = kind.login ? LOGIN : {},
+          ) => ({ protocol, hostname: "127.0.0.1", port, ...login }),
+        })
+      );
+    } finally {
+      await target.close();
+    }
+  }, { skip: kind.skip });
+}
+
+/** Reads from a stream until so many octets are there, or the FIN. */
+async function read(
+  readable: ReadableStream<Uint8Array>,
+  size = Infinity,
+): Promise<Uint8Array> {
+  const reader = readable.getReader();
+  const chunks: Uint8Array[] = [];
+  for (let have = 0; have < size;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    have += value.length;
+  }
+  reader.releaseLock();
+  return Buffer.concat(chunks);
+}
+
+async function write(
+  writable: WritableStream<Uint8Array>,
+  octets: Uint8Array,
+): Promise<void> {
+  const writer = writable.getWriter();
+  await writer.write(octets);
+  writer.releaseLock();
+}
+
+async function exchange(proxy: Proxy, target: Endpoint): Promise<void> {
+  const conn = await connect(proxy, target, options);
+  try {
+    for (const word of ["hello", "again"]) {
+      await write(conn.writable, new TextEncoder().encode(word));
+      const answer = await read(conn.readable, word.length);
+      assertEquals(new TextDecoder().decode(answer), word);
+    }
+  } finally {
+    conn.close();
+  }
+}
+
+async function failure(
+  proxy: Proxy,
+  target: Endpoint,
+): Promise<[SocksErrorCode, number | undefined]> {
+  const error = await assertRejects(
+    () => connect(proxy, target, options),
+    SocksError,
+  );
+  return [error.code, error.reply];
+}
+
+for (const kind of proxyKinds) {
+  for (const protocol of kind.protocols) {
+    check(
+      kind,
+      `echoes by ${protocol}`,
+      echo,
+      ({ proxy, target: { port } }) =>
+        exchange(proxy(protocol), { hostname: "127.0.0.1", port }),
+    );
+  }
+
+  for (const protocol of kind.protocols.filter((it) => /[ah]$/.test(it))) {
+    check(
+      kind,
+      `leaves a name to ${protocol}`,
+      echo,
+      ({ proxy, target: { port } }) =>
+        exchange(proxy(protocol), { hostname: "localhost", port }),
+    );
+  }
+
+  check(
+    kind,
+    kind.refusal
+      ? `tells the reply ${kind.refusal} when the target refuses`
+      : "tells that it hung up when the target refuses",
+    echo,
+    async ({ proxy }) => {
+      const target = { hostname: "127.0.0.1", port: await closedPort() };
+      const expected = kind.refusal ? "rejected" : "proxy-closed";
+      const found = await failure(proxy(), target);
+      assertEquals(found, [expected, kind.refusal]);
+    },
+  );
+
+  check(
+    kind,
+    "gets the first octets of a target that speaks first",
+    speakFirst("220 ready\r\n"),
+    async ({ proxy, target: { port } }) => {
+      for (let i = 0; i < 20; i++) {
+        const there = { hostname: "127.0.0.1", port };
+        const conn = await connect(proxy(), there, options);
+        const greeting = await read(conn.readable, 11);
+        conn.close();
+        assertEquals(new TextDecoder().decode(greeting), "220 ready\r\n");
+      }
+    },
+  );
+
+  if (kind.halfClose) {
+    check(
+      kind,
+      "gets all of an answer to its FIN",
+      answerAtEnd,
+      async ({ proxy, target: { port } }) => {
+        const there = { hostname: "127.0.0.1", port };
+        const conn = await connect(proxy(), there, options);
+        await write(conn.writable, block(0));
+        await conn.writable.close();
+        assertSameOctets(await read(conn.readable), answerTo(block(0)));
+        conn.close();
+      },
+    );
+  }
+
+  check(
+    kind,
+    "carries 20 MiB there and back",
+    echo,
+    async ({ proxy, target: { port } }) => {
+      const there = { hostname: "127.0.0.1", port };
+      const conn = await connect(proxy(), there, options);
+      const sending = (async () => {
+        for await (const octets of blocks(20)) {
+          await write(conn.writable, octets);
+        }
+      })();
+      const hash = createHash("sha256");
+      const reader = conn.readable.getReader();
+      for (let left = 20 * MIB; left > 0;) {
+        const { done, value } = await reader.read();
+        assert(!done, `FIN with ${left} octets missing`);
+        hash.update(value);
+        left -= value.length;
+      }
+      await sending;
+      conn.close();
+      assertEquals(hash.digest("hex"), checksum(20));
+    },
+  );
+
+  if (!kind.login) continue;
+  check(kind, "can't pass with a wrong login", echo, async (stage) => {
+    const { proxy, target } = stage;
+    const there = { hostname: "127.0.0.1", port: target.port };
+    for (
+      const login of [
+        { ...LOGIN, password: "wrong" },
+        { ...LOGIN, username: "bob" },
+      ]
+    ) {
+      const found = await failure(proxy(undefined, login), there);
+      assertEquals(found, ["login-failed", undefined]);
+    }
+    assertEquals(target.connections, 0);
+  });
+
+  check(kind, "can't pass without a login", echo, async (stage) => {
+    const { proxy, target } = stage;
+    const there = { hostname: "127.0.0.1", port: target.port };
+    const found = await failure(proxy(undefined, {}), there);
+    assertEquals(found, ["no-method", undefined]);
+  });
+}

@@ -1,0 +1,26 @@
+/**
+ * Our server between somebody's client and a target.
+ *
+ * @module
+ */
+
+import type * as net from "node:net";
+import type { ServeOptions } from "../../src/server/mod.ts";
+import { startServer, type TestServer } from "../support.ts";
+import { startTarget, type Target } from "./targets.ts";
+
+/** Calls with the port of a server on 127.0.0.1 and a target, and ends both. */
+export async function withServer(
+  options: ServeOptions,
+  onConn: (socket: net.Socket) => void,
+  use: (port: number, target: Target, server: TestServer) => Promise<void>,
+): Promise<void> {
+  const target = await startTarget(onConn);
+  const server = await startServer(options);
+  try {
+    await use(server.server.addr.port, target, server);
+  } finally {
+    await server.close();
+    await target.close();
+  }
+}

@@ -1,0 +1,60 @@
+/** socat through our server. */
+
+import { Buffer } from "node:buffer";
+import { assertEquals } from "@std/assert";
+import { test } from "../harness.ts";
+import { assertSameOctets } from "../transport/contract.ts";
+import { about, missing, run } from "./programs.ts";
+import { withServer } from "./server.ts";
+import { answerAtEnd, answerTo, block } from "./targets.ts";
+
+const known = about("socat", "-hh").toLowerCase();
+
+/** A row: socat's address type, the target, the address with `PROXY` and `TARGET` for the ports. */
+const ways: readonly (readonly [string, string, string])[] = [
+  ["SOCKS4", "127.0.0.1", "127.0.0.1:127.0.0.1:TARGET,socksport=PROXY"],
+  ["SOCKS4A", "localhost", "127.0.0.1:localhost:TARGET,socksport=PROXY"],
+  ["SOCKS5-CONNECT", "127.0.0.1", "127.0.0.1:PROXY:127.0.0.1:TARGET"],
+];
+
+for (const [type, hostname, address] of ways) {
+  const lacking = known && !known.includes(`${type.toLowerCase()}:`)
+    ? `this socat has no ${type}`
+    : undefined;
+  test(
+    `socat ${type} gets all of an answer to its FIN`,
+    () =>
+      withServer({}, answerAtEnd, async (port, target, server) => {
+        const octets = Buffer.concat([block(0), block(1), block(2)]);
+        const there = address.replace("PROXY", `${port}`)
+          .replace("TARGET", `${target.port}`);
+        const { code, octets: got, stderr } = await run(
+          "socat",
+          ["-t", "20", "-", `${type}:${there}`],
+          { stdin: octets },
+        );
+        assertEquals([code, stderr], [0, ""]);
+        assertSameOctets(got, answerTo(octets));
+        const { session, reason } = await server.ended();
+        assertEquals(reason, "finished");
+        assertEquals(session.target, { hostname, port: target.port });
+      }),
+    { skip: missing("socat") ?? lacking },
+  );
+}
+
+test(
+  "socat tells its user id to the server",
+  () =>
+    withServer({}, answerAtEnd, async (port, target, server) => {
+      const { code } = await run("socat", [
+        "-t",
+        "20",
+        "-",
+        `SOCKS4:127.0.0.1:127.0.0.1:${target.port},socksport=${port},socksuser=alice`,
+      ], { stdin: "hello" });
+      assertEquals(code, 0);
+      assertEquals((await server.ended()).session.userId, "alice");
+    }),
+  { skip: missing("socat") },
+);

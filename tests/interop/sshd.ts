@@ -1,0 +1,82 @@
+/**
+ * An OpenSSH server of our own on 127.0.0.1, with its keys and those of its only
+ * client in a temporary folder.
+ *
+ * @module
+ */
+
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  findProgram,
+  freePort,
+  isRoot,
+  run,
+  startListening,
+  withFolder,
+} from "./programs.ts";
+
+/** A running sshd. */
+export interface Sshd {
+  readonly port: number;
+  /** Arguments of `ssh` to get in; more options and the command may follow. */
+  readonly ssh: readonly string[];
+}
+
+/** Calls with an sshd, and ends it. */
+export function withSshd(use: (sshd: Sshd) => Promise<void>): Promise<void> {
+  return withFolder(async (folder) => {
+    const [hostKey, key, keys, config] = ["host", "key", "keys", "config"]
+      .map((it) => join(folder, it));
+    await makeKey(hostKey);
+    await makeKey(key);
+    await copyFile(`${key}.pub`, keys);
+    const port = await freePort();
+    await writeFile(config, configuration(port, hostKey, keys));
+    // What Debian's service makes at boot; an sshd of root's does not start without.
+    if (isRoot) await mkdir("/run/sshd", { recursive: true, mode: 0o755 });
+    // It wants its absolute path, to execute itself anew.
+    const path = findProgram("sshd") ?? "sshd";
+    const sshd = await startListening(port, path, ["-D", "-e", "-f", config]);
+    try {
+      await use({ port, ssh: arguments_(port, key) });
+    } finally {
+      await sshd.stop();
+    }
+  });
+}
+
+async function makeKey(path: string): Promise<void> {
+  const args = ["-q", "-t", "ed25519", "-N", "", "-f", path];
+  const { code, stderr } = await run("ssh-keygen", args);
+  if (code !== 0) throw new Error(`ssh-keygen: ${stderr}`);
+}
+
+function configuration(port: number, hostKey: string, keys: string): string {
+  return `
+ListenAddress 127.0.0.1
+Port ${port}
+HostKey ${hostKey}
+AuthorizedKeysFile ${keys}
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+AllowTcpForwarding yes
+PidFile none
+`;
+}
+
+function arguments_(port: number, key: string): string[] {
+  const options = [
+    "IdentitiesOnly=yes",
+    "StrictHostKeyChecking=no",
+    "UserKnownHostsFile=/dev/null",
+    "GlobalKnownHostsFile=/dev/null",
+    "BatchMode=yes",
+    "LogLevel=ERROR",
+    "ExitOnForwardFailure=yes",
+  ].flatMap((it) => ["-o", it]);
+  return ["-F", "none", "-i", key, "-p", `${port}`, ...options, "127.0.0.1"];
+}

@@ -1,0 +1,192 @@
+/**
+ * What the interop tests reach through a proxy: targets over `node:net` and
+ * `node:http`, so that neither end of a test is our own transport.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { createHash, type Hash } from "node:crypto";
+import * as http from "node:http";
+import * as net from "node:net";
+
+/** A mebibyte. */
+export const MIB: number = 1024 * 1024;
+
+/** A target that listens on 127.0.0.1, and on ::1 with the same port. */
+export interface Target {
+  readonly port: number;
+  /** How many connections it has had. */
+  readonly connections: number;
+  /** Those that are open. */
+  readonly sockets: ReadonlySet<net.Socket>;
+  close(): Promise<void>;
+}
+
+/** Listens and does with each connection what it is told to. */
+export function startTarget(
+  onConn: (socket: net.Socket) => void,
+): Promise<Target> {
+  return listenOnBoth(() => net.createServer({ allowHalfOpen: true }, onConn));
+}
+
+/** Two listeners, since a name such as `localhost` may mean either of two addresses. */
+async function listenOnBoth(create: () => net.Server): Promise<Target> {
+  const sockets = new Set<net.Socket>();
+  let connections = 0;
+  const servers = [create(), create()];
+  for (const server of servers) {
+    server.on("connection", (socket: net.Socket) => {
+      connections++;
+      sockets.add(socket);
+      socket.on("error", () => {}); // clients may reset
+      socket.on("close", () => sockets.delete(socket));
+    });
+  }
+  const port = await listenOn(servers);
+  return {
+    port,
+    sockets,
+    get connections() {
+      return connections;
+    },
+    async close() {
+      const closing = servers.map((server) =>
+        new Promise((resolve) => server.close(resolve))
+      );
+      for (const socket of sockets) socket.destroy();
+      await Promise.all(closing);
+    },
+  };
+}
+
+async function listenOn([v4, v6]: net.Server[]): Promise<number> {
+  for (;;) {
+    await listen(v4, "127.0.0.1", 0);
+    const { port } = v4.address() as net.AddressInfo;
+    try {
+      await listen(v6, "::1", port);
+      return port;
+    } catch (error) {
+      await new Promise((resolve) => v4.close(resolve));
+      if ((error as { code?: string }).code !== "EADDRINUSE") throw error;
+    }
+  }
+}
+
+function listen(
+  server: net.Server,
+  host: string,
+  port: number,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** Sends everything back, FIN for FIN. */
+export function echo(socket: net.Socket): void {
+  socket.pipe(socket);
+}
+
+/** Reads to the FIN, then answers with the checksum of it all and 1 MiB of content. */
+export function answerAtEnd(socket: net.Socket): void {
+  const hash = createHash("sha256");
+  socket.on("data", (chunk: Uint8Array) => hash.update(chunk));
+  socket.on("end", () => {
+    socket.write(`${hash.digest("hex")}\n`);
+    socket.end(block(0));
+  });
+}
+
+/** The answer of {@linkcode answerAtEnd}. */
+export function answerTo(octets: string | Uint8Array): Uint8Array {
+  const sum = createHash("sha256").update(octets).digest("hex");
+  return Buffer.concat([Buffer.from(`${sum}\n`), block(0)]);
+}
+
+/** Says this at once, then echoes. */
+export function speakFirst(greeting: string): (socket: net.Socket) => void {
+  return (socket) => {
+    socket.write(greeting);
+    echo(socket);
+  };
+}
+
+const BLOCK = content();
+
+function content(): Uint8Array {
+  const octets = new Uint8Array(MIB);
+  let x = 1;
+  for (let i = 0; i < octets.length; i++) {
+    x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
+    octets[i] = x >>> 24;
+  }
+  return octets;
+}
+
+/** The mebibyte at place `i` of a long content; no two are the same. */
+export function block(i: number): Uint8Array {
+  const octets = new Uint8Array(BLOCK);
+  new DataView(octets.buffer).setUint32(0, i);
+  return octets;
+}
+
+/** So many mebibytes, made as they are asked for. */
+export async function* blocks(mebibytes: number): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < mebibytes; i++) yield await Promise.resolve(block(i));
+}
+
+/** The checksum of {@linkcode blocks}. */
+export function checksum(mebibytes: number): string {
+  const hash = createHash("sha256");
+  for (let i = 0; i < mebibytes; i++) hash.update(block(i));
+  return hash.digest("hex");
+}
+
+/**
+ * A web server: GET `/5` answers with 5 MiB of {@linkcode blocks}, PUT with the
+ * checksum of what it got, everything else with `hello`.
+ */
+export function startHttp(): Promise<Target> {
+  return listenOnBoth(() => http.createServer(answer));
+}
+
+function answer(
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): void {
+  response.setHeader("connection", "close");
+  if (request.method === "PUT") return answerChecksum(request, response);
+  const mebibytes = Number(/^\/(\d+)$/.exec(request.url ?? "")?.[1] ?? 0);
+  if (mebibytes === 0) return void response.end("hello");
+  response.setHeader("content-length", mebibytes * MIB);
+  sendBlocks(response, 0, mebibytes);
+}
+
+function sendBlocks(
+  response: http.ServerResponse,
+  from: number,
+  to: number,
+): void {
+  for (let i = from; i < to; i++) {
+    if (!response.write(block(i))) {
+      response.once("drain", () => sendBlocks(response, i + 1, to));
+      return;
+    }
+  }
+  response.end();
+}
+
+function answerChecksum(
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): void {
+  const hash: Hash = createHash("sha256");
+  request.on("data", (chunk: Uint8Array) => hash.update(chunk));
+  request.on("end", () => response.end(hash.digest("hex")));
+}

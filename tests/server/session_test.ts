@@ -1,0 +1,536 @@
+/** Timeouts, limits, listing, events and shutdown of the server. */
+
+import { once } from "node:events";
+import * as net from "node:net";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  noAuth,
+  serve,
+  type ServerEvent,
+  userPass,
+} from "../../src/server/mod.ts";
+import { detectTransport } from "../../src/transport/detect.ts";
+import { type Conn, NetError } from "../../src/transport/transport.ts";
+import { fromStreams } from "../../src/transport/streams.ts";
+import { runtime, test } from "../harness.ts";
+import { octets } from "../protocol/table.ts";
+import {
+  assertKind,
+  pattern,
+  readAll,
+  readExactly,
+  settled,
+} from "../transport/contract.ts";
+import {
+  echo,
+  reasonOf,
+  startServer,
+  startTarget,
+  type TestServer,
+} from "../support.ts";
+
+const GREETING = octets("05 01 00");
+
+/** A SOCKS5 request for a port of 127.0.0.1. */
+function request(port: number): Uint8Array {
+  return Uint8Array.of(5, 1, 0, 1, 127, 0, 0, 1, port >> 8, port & 255);
+}
+
+/** A client that has got its success reply. */
+async function connected(server: TestServer, port: number): Promise<Conn> {
+  const client = await server.client();
+  await client.write(GREETING);
+  await client.write(request(port));
+  const answer = await readExactly(client, 12);
+  assertEquals([...answer.slice(0, 4)], [5, 0, 5, 0]);
+  return client;
+}
+
+test("serve() drops clients that do not finish the handshake in time, and only those", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer({ timeouts: { handshake: 150 } });
+  const stalled = await Promise.all(
+    [
+      "",
+      "05",
+      "05 01 00",
+      "05 01 00 05 01 00 01 7F",
+      "04 01 00 50",
+      "04 01 00 50 7F 00 00 01 61",
+    ].map(async (sent) => {
+      const client = await server.client();
+      if (sent) await client.write(octets(sent));
+      return client;
+    }),
+  );
+  const good = await connected(server, target.addr.port);
+  for (const client of stalled) {
+    await readAll(client);
+    assertEquals(await reasonOf(server), "handshake-timeout");
+  }
+  await good.write(pattern(10));
+  assertEquals(await readExactly(good, 10), pattern(10));
+  await server.close();
+  await target.close();
+});
+
+test("serve() bounds the handshake in all, however steadily it trickles", async () => {
+  const server = await startServer({ timeouts: { handshake: 150 } });
+  const client = await server.client();
+  const trickle = async () => {
+    await client.write(octets("04 01 00 50 7F 00 00 01"));
+    while (true) {
+      await client.write(octets("61"));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  const trickling = trickle().catch(() => {});
+  assertEquals(await reasonOf(server), "handshake-timeout");
+  await trickling;
+  await server.close();
+});
+
+test("serve() gives up on a target that does not answer", async () => {
+  let aborted: unknown;
+  const server = await startServer({
+    timeouts: { connect: 50 },
+    dial: ({ signal }) =>
+      new Promise((_, reject) =>
+        signal.addEventListener("abort", () => {
+          aborted = signal.reason;
+          reject(signal.reason);
+        })
+      ),
+  });
+  const client = await server.client();
+  await client.write(GREETING);
+  await client.write(request(9));
+  const answer = await readAll(client);
+  assertEquals([...answer.slice(0, 4)], [5, 0, 5, 4]);
+  assert(aborted instanceof NetError);
+  assertEquals(aborted.kind, "timeout");
+  await server.close();
+});
+
+test("serve() ends idle and half-closed relays", async () => {
+  const target = await startTarget();
+  const server = await startServer({ timeouts: { idle: 100, halfClosed: 0 } });
+  const client = await connected(server, target.addr.port);
+  assertEquals(await reasonOf(server), "idle");
+  await readAll(client).catch(() => {});
+  await server.close();
+
+  const other = await startServer({ timeouts: { idle: 0, halfClosed: 100 } });
+  const half = await connected(other, target.addr.port);
+  await half.closeWrite();
+  assertEquals(await reasonOf(other), "idle");
+  await other.close();
+  await target.close();
+});
+
+test("serve() turns clients away above limits.sessions and takes them again below", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer({ limits: { sessions: 2 } });
+  const first = await connected(server, target.addr.port);
+  await connected(server, target.addr.port);
+  const third = await server.client();
+  await third.write(GREETING).catch(() => {});
+  assertEquals((await readAll(third).catch(() => octets(""))).length, 0);
+  const told = server.events.filter(({ type }) => type === "session-rejected");
+  assertEquals(told.length, 1);
+  first.close();
+  await server.ended();
+  await connected(server, target.addr.port);
+  await server.close();
+  await target.close();
+});
+
+test("server.sessions lists who is there and can end them", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer({
+    auth: [userPass({ alice: "secret" })],
+  });
+  const client = await server.client();
+  await client.write(octets('05 01 02 01 05 "alice" 06 "secret"'));
+  assertEquals(await readExactly(client, 4), octets("05 02 01 00"));
+  assertEquals(server.server.sessions.map(({ phase, user }) => [phase, user]), [
+    ["handshake", "alice"],
+  ]);
+  await client.write(request(target.addr.port));
+  await readExactly(client, 10);
+  await client.write(pattern(1000));
+  await readExactly(client, 1000);
+  const [session] = server.server.sessions;
+  const { id, phase, version, method, user, command, sent, received } = session;
+  assertEquals(
+    { id, phase, version, method, user, command, sent, received },
+    {
+      id: 1,
+      phase: "relay",
+      version: 5,
+      method: "password",
+      user: "alice",
+      command: "connect",
+      sent: 1000,
+      received: 1000,
+    },
+  );
+  assertEquals(session.target, {
+    hostname: "127.0.0.1",
+    port: target.addr.port,
+  });
+  assertEquals(session.targetAddress, target.addr);
+  assertEquals(session.client, client.local);
+  assertEquals(session.reply, 0);
+  session.close();
+  assertEquals(await reasonOf(server), "closed");
+  assertEquals(server.server.sessions.length, 0);
+  await readAll(client).catch(() => {});
+  await server.close();
+  await target.close();
+});
+
+test("session.close() ends a session in its handshake and while it dials", async () => {
+  let dialled!: () => void;
+  const dialling = new Promise<void>((resolve) => dialled = resolve);
+  const server = await startServer({
+    dial: ({ signal }) =>
+      new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+        dialled();
+      }),
+  });
+  const early = await server.client();
+  await early.write(GREETING);
+  assertEquals(await readExactly(early, 2), octets("05 00"));
+  server.server.sessions[0].close();
+  assertEquals(await reasonOf(server), "closed");
+  assertEquals((await readAll(early)).length, 0);
+
+  const late = await server.client();
+  await late.write(GREETING);
+  await late.write(request(9));
+  await dialling;
+  server.server.sessions[0].close();
+  assertEquals(await reasonOf(server), "closed");
+  assertEquals([...await readAll(late)], [5, 0]);
+  await server.close();
+});
+
+test("a target that answers after its session was closed is closed too", async () => {
+  const target = await startTarget();
+  const transport = await detectTransport();
+  let release!: () => void;
+  const released = new Promise<void>((resolve) => release = resolve);
+  let dialled!: () => void;
+  const dialling = new Promise<void>((resolve) => dialled = resolve);
+  const server = await startServer({
+    async dial({ hostname, port }) {
+      dialled();
+      await released;
+      return await transport.connect({ hostname, port });
+    },
+  });
+  const client = await server.client();
+  await client.write(GREETING);
+  await client.write(request(target.addr.port));
+  await dialling;
+  server.server.sessions[0].close();
+  release();
+  assertEquals(await reasonOf(server), "closed");
+  assertEquals(await (await target.accepted()).read(), null);
+  await server.close();
+  await target.close();
+});
+
+test("serve() tells what happens, in order", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  const client = await connected(server, target.addr.port);
+  client.close();
+  await server.ended();
+  await server.close();
+  assertEquals(server.events.map(({ type }) => type), [
+    "listening",
+    "session-start",
+    "auth",
+    "request",
+    "reply",
+    "session-end",
+    "shutdown",
+  ]);
+  const end = server.events[5] as Extract<ServerEvent, { type: "session-end" }>;
+  assertEquals(end.reason, "finished");
+  assertEquals(end.session.phase, "ended");
+  await target.close();
+});
+
+test("serve() says which side sent a reset, and passes it on", async () => {
+  for (const side of ["client-gone", "target-gone"] as const) {
+    const server = await startServer();
+    // Only node:net can send a reset on every runtime.
+    const listener = net.createServer({ allowHalfOpen: true }).listen(
+      0,
+      "127.0.0.1",
+    );
+    await once(listener, "listening");
+    const { port } = listener.address() as net.AddressInfo;
+    const { addr } = server.server;
+    const client = net.connect({ host: addr.hostname, port: addr.port });
+    const accepted = once(listener, "connection");
+    client.write(GREETING);
+    client.write(request(port));
+    const [target] = await accepted as [net.Socket];
+    target.write(pattern(10));
+    let received = 0;
+    while (received < 22) received += (await once(client, "data"))[0].length;
+    const [breaks, other] = side === "client-gone"
+      ? [client, target]
+      : [target, client];
+    const seen = new Promise((resolve) => {
+      other.on("error", ({ code }: { code?: string }) => resolve(code));
+      other.on("end", () => resolve("FIN"));
+      other.resume();
+    });
+    breaks.resetAndDestroy();
+    assertEquals(await reasonOf(server), side);
+    assertEquals(await seen, runtime === "deno" ? "FIN" : "ECONNRESET");
+    other.destroy();
+    listener.close();
+    await server.close();
+  }
+});
+
+test("shutdown() refuses new clients and waits for sessions to end", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  const client = await connected(server, target.addr.port);
+  let down = false;
+  const shutdown = server.server.shutdown({ graceMs: 60_000 })
+    .then(() => down = true);
+  await settled();
+  await assertKind(
+    (await detectTransport()).connect(server.server.addr),
+    "refused",
+  );
+  await client.write(pattern(100));
+  assertEquals(await readExactly(client, 100), pattern(100));
+  assertEquals(down, false);
+  await client.closeWrite();
+  assertEquals((await readAll(client)).length, 0);
+  await shutdown;
+  await server.server.finished;
+  assertEquals(await reasonOf(server), "finished");
+  await server.close();
+  await target.close();
+});
+
+test("shutdown() ends the rest when the grace time is over", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  await connected(server, target.addr.port);
+  await server.server.shutdown({ graceMs: 30 });
+  assertEquals(await reasonOf(server), "closed");
+  await server.close();
+  await target.close();
+});
+
+test("a second shutdown() can be more urgent, and [Symbol.asyncDispose]() is one", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  await connected(server, target.addr.port);
+  const gentle = server.server[Symbol.asyncDispose]();
+  await server.server.shutdown({ graceMs: 0 });
+  await gentle;
+  await server.close();
+  await target.close();
+});
+
+test("the signal of serve() ends it at once", async () => {
+  const target = await startTarget(echo);
+  const controller = new AbortController();
+  const server = await startServer({ signal: controller.signal });
+  await connected(server, target.addr.port);
+  controller.abort();
+  await server.server.finished;
+  assertEquals(await reasonOf(server), "closed");
+  await server.close();
+  await target.close();
+  await assertRejects(() => serve({ port: 0, signal: controller.signal }));
+});
+
+test("server.handle() serves a connection of another origin", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  const up = new TransformStream<Uint8Array>();
+  const down = new TransformStream<Uint8Array>();
+  server.server.handle(
+    fromStreams({ readable: up.readable, writable: down.writable }),
+  );
+  const client = fromStreams({
+    readable: down.readable,
+    writable: up.writable,
+  });
+  // Nobody reads a TransformStream ahead: write and read side by side.
+  const [answer] = await Promise.all([
+    readExactly(client, 2),
+    client.write(GREETING),
+  ]);
+  assertEquals(answer, octets("05 00"));
+  const [reply] = await Promise.all([
+    readExactly(client, 10),
+    client.write(request(target.addr.port)),
+  ]);
+  assertEquals(reply[1], 0);
+  const sent = pattern(100_000);
+  const [all] = await Promise.all([
+    readAll(client),
+    client.write(sent).then(() => client.closeWrite()),
+  ]);
+  assertEquals(all, sent);
+  assertEquals(await reasonOf(server), "finished");
+  await server.close();
+  await target.close();
+});
+
+test("serve() gives the dialer the session, and its error the general reply", async () => {
+  const seen: unknown[] = [];
+  const server = await startServer({
+    auth: [
+      userPass((username, password) =>
+        username === "bob" && password === "builder"
+      ),
+    ],
+    dial({ hostname, port, session }) {
+      seen.push([hostname, port, session.user]);
+      throw new Error("no way");
+    },
+  });
+  const client = await server.client();
+  await client.write(
+    octets(
+      '05 01 02 01 03 "bob" 07 "builder" 05 01 00 03 0B "example.com" 01 BB',
+    ),
+  );
+  const answer = await readAll(client);
+  assertEquals([...answer.slice(0, 6)], [5, 2, 1, 0, 5, 1]);
+  assertEquals(seen, [["example.com", 443, "bob"]]);
+  const end = await server.ended();
+  assertEquals([end.reason, end.error?.message], ["refused", "no way"]);
+  await server.close();
+});
+
+test("userPass() fails a login whose function throws, or that is not UTF-8", async () => {
+  const asked: string[] = [];
+  const server = await startServer({
+    auth: [userPass((username) => {
+      asked.push(username);
+      throw new Error("database down");
+    })],
+  });
+  for (
+    const [sent, user] of [['03 "bob" 01 "x"', "bob"], [
+      "02 C3 28 01 61",
+      "\ufffd(",
+    ]]
+  ) {
+    const client = await server.client();
+    await client.write(octets(`05 01 02 01 ${sent}`));
+    assertEquals(await readAll(client), octets("05 02 01 01"));
+    client.close();
+    const { reason, session } = await server.ended();
+    assertEquals([reason, session.user], ["login-failed", user]);
+  }
+  assertEquals(asked, ["bob"]);
+  await server.close();
+});
+
+test("serve() takes authentication methods of one's own", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer({
+    auth: [{
+      number: 0x80,
+      name: "magic",
+      async negotiate({ read, write, client }) {
+        const octet = await read((it) => ({ value: it[0], size: 1 }));
+        if (octet === 1) throw new Error("broken magic");
+        await write(Uint8Array.of(octet + 1));
+        return { ok: octet === 42, user: client.hostname };
+      },
+    }],
+  });
+  const good = await server.client();
+  await good.write(octets("05 01 80 2A"));
+  await good.write(request(target.addr.port));
+  assertEquals([...await readExactly(good, 5)], [5, 0x80, 43, 5, 0]);
+  good.close();
+  assertEquals((await server.ended()).session.user, "127.0.0.1");
+  for (const bad of ["01", "02"]) {
+    const client = await server.client();
+    await client.write(octets(`05 01 80 ${bad}`));
+    await readAll(client);
+    assertEquals(await reasonOf(server), "login-failed");
+  }
+  await server.close();
+  await target.close();
+});
+
+test("serve() refuses options that make no sense", async () => {
+  const bad = [
+    { port: -1 },
+    { port: 65536 },
+    { port: 1.5 },
+    { hostname: "example.com" },
+    { hostname: "" },
+    { auth: [] },
+    { timeouts: { handshake: -1 } },
+    { timeouts: { idle: Infinity } },
+    { limits: { sessions: 0.5 } },
+  ];
+  for (const options of bad) {
+    await assertRejects(() => serve({ port: 0, ...options }), TypeError);
+  }
+  for (
+    const login of [{}, { "": "x" }, { alice: "" }, { alice: "x".repeat(256) }]
+  ) {
+    await assertRejects(async () => {
+      await serve({
+        port: 0,
+        auth: [userPass(login as Record<string, string>)],
+      });
+    }, TypeError);
+  }
+});
+
+test("serve() refuses to be an open proxy unless told to be one", async () => {
+  for (const hostname of ["0.0.0.0", "::", "[::]", "192.0.2.1"]) {
+    await assertRejects(
+      () => serve({ hostname, port: 0 }),
+      TypeError,
+      "open proxy",
+    );
+    await assertRejects(
+      () =>
+        serve({ hostname, port: 0, auth: [userPass({ a: "b" }), noAuth()] }),
+      TypeError,
+      "open proxy",
+    );
+  }
+  for (
+    const options of [{ auth: [userPass({ a: "b" })] }, { openProxy: true }]
+  ) {
+    const server = await serve({ hostname: "0.0.0.0", port: 0, ...options });
+    await server.shutdown();
+  }
+  for (const hostname of ["127.0.0.2", "::1", "[::1]", "localhost"]) {
+    const server = await serve({ hostname, port: 0 });
+    await server.shutdown();
+  }
+});
+
+test("serve() rejects with the transport's error when it cannot listen", async () => {
+  const server = await startServer();
+  const { port } = server.server.addr;
+  await assertKind(serve({ port }), "addr-in-use");
+  await server.close();
+});
