@@ -1,0 +1,152 @@
+/** Happy Eyeballs over a network that the test makes up. */
+
+import { assert, assertEquals } from "@std/assert";
+import { dial } from "../../src/transport/dial.ts";
+import {
+  type Conn,
+  NetError,
+  type NetErrorKind,
+  type Transport,
+} from "../../src/transport/transport.ts";
+import { test } from "../harness.ts";
+import { assertKind } from "./contract.ts";
+
+interface Attempt {
+  readonly hostname: string;
+  readonly at: number;
+  aborted: boolean;
+  closed: boolean;
+}
+
+/** Outcome by address: an error, or milliseconds until it answers (`Infinity`: never). */
+type Network = Record<string, NetErrorKind | number>;
+
+function fakeTransport(network: Network, names: Record<string, string[]>) {
+  const attempts: Attempt[] = [];
+  const started = performance.now();
+  const transport: Transport = {
+    name: "fake",
+    listen: () => Promise.reject(new Error("not here")),
+    relay: () => {
+      throw new Error("not here");
+    },
+    lookup: (name) =>
+      names[name]
+        ? Promise.resolve(names[name])
+        : Promise.reject(new NetError("dns")),
+    connect({ hostname, signal }) {
+      const attempt: Attempt = {
+        hostname,
+        at: performance.now() - started,
+        aborted: false,
+        closed: false,
+      };
+      attempts.push(attempt);
+      const outcome = network[hostname];
+      if (typeof outcome === "string") {
+        return Promise.reject(new NetError(outcome));
+      }
+      return new Promise((resolve, reject) => {
+        const conn = {
+          remote: { hostname, port: 80 },
+          close: () => attempt.closed = true,
+        } as unknown as Conn;
+        const timer = outcome === Infinity
+          ? undefined
+          : setTimeout(() => resolve(conn), outcome);
+        signal?.addEventListener("abort", () => {
+          attempt.aborted = true;
+          clearTimeout(timer);
+          reject(new NetError("aborted"));
+        });
+      });
+    },
+  };
+  return { transport, attempts };
+}
+
+const names = {
+  both: ["2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2"],
+};
+
+test("dial() connects to an address without a look-up", async () => {
+  for (const hostname of ["192.0.2.1", "2001:db8::1"]) {
+    const { transport } = fakeTransport({ [hostname]: 0 }, {});
+    const conn = await dial(transport, { hostname, port: 80 });
+    assertEquals(conn.remote.hostname, hostname);
+  }
+});
+
+test("dial() tries the families in turn, the next as soon as one fails", async () => {
+  const { transport, attempts } = fakeTransport({
+    "2001:db8::1": "net-unreachable",
+    "192.0.2.1": "refused",
+    "2001:db8::2": "timeout",
+    "192.0.2.2": 0,
+  }, names);
+  const conn = await dial(transport, { hostname: "both", port: 80 });
+  assertEquals(conn.remote.hostname, "192.0.2.2");
+  assertEquals(attempts.map(({ hostname }) => hostname), [
+    "2001:db8::1",
+    "192.0.2.1",
+    "2001:db8::2",
+    "192.0.2.2",
+  ]);
+  assert(attempts[3].at < 200, "did not wait between failures");
+});
+
+test("dial() starts the next attempt when one is silent, and ends the losers", async () => {
+  const { transport, attempts } = fakeTransport({
+    "2001:db8::1": Infinity,
+    "192.0.2.1": 10,
+  }, names);
+  const conn = await dial(transport, { hostname: "both", port: 80 });
+  assertEquals(conn.remote.hostname, "192.0.2.1");
+  assertEquals(attempts.map(({ hostname, aborted }) => [hostname, aborted]), [
+    ["2001:db8::1", true],
+    ["192.0.2.1", true], // fired after it had won, which has no effect
+  ]);
+  assert(attempts[1].at >= 200, "gave the first its time");
+});
+
+test("dial() rejects with the error that tells most", async () => {
+  const cases: [NetErrorKind[], NetErrorKind][] = [
+    [["net-unreachable", "refused"], "refused"],
+    [["refused", "net-unreachable"], "refused"],
+    [["host-unreachable", "timeout"], "timeout"],
+    [["other", "net-unreachable"], "net-unreachable"],
+    [["descriptors", "other"], "descriptors"],
+  ];
+  for (const [kinds, kind] of cases) {
+    const network = { "2001:db8::1": kinds[0], "192.0.2.1": kinds[1] };
+    const { transport } = fakeTransport(network, {
+      two: ["2001:db8::1", "192.0.2.1"],
+    });
+    await assertKind(dial(transport, { hostname: "two", port: 80 }), kind);
+  }
+  const { transport } = fakeTransport({}, {});
+  await assertKind(dial(transport, { hostname: "none", port: 80 }), "dns");
+});
+
+test("dial() ends with its signal, in the look-up and in the attempts", async () => {
+  const controller = new AbortController();
+  const { transport, attempts } = fakeTransport({
+    "2001:db8::1": Infinity,
+    "192.0.2.1": Infinity,
+    "2001:db8::2": Infinity,
+    "192.0.2.2": Infinity,
+  }, names);
+  const { signal } = controller;
+  const dialling = dial(transport, { hostname: "both", port: 80, signal });
+  setTimeout(() => controller.abort(new NetError("timeout")), 20);
+  await assertKind(dialling, "timeout");
+  assertEquals(attempts.map(({ aborted }) => aborted), [true]);
+
+  const stuck = { ...transport, lookup: () => new Promise<string[]>(() => {}) };
+  const again = dial(stuck, {
+    hostname: "both",
+    port: 80,
+    signal: AbortSignal.abort(),
+  });
+  await assertKind(again, "aborted");
+});

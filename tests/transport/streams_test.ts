@@ -1,0 +1,92 @@
+import { assertEquals } from "@std/assert";
+import { detectTransport } from "../../src/transport/detect.ts";
+import { relayByReading } from "../../src/transport/relay.ts";
+import { fromStreams, toStreams } from "../../src/transport/streams.ts";
+import type { Conn } from "../../src/transport/transport.ts";
+import { test } from "../harness.ts";
+import {
+  assertKind,
+  assertSameOctets,
+  connectedPair,
+  pattern,
+  readAll,
+  readExactly,
+} from "./contract.ts";
+
+/** A connection seen through both adapters. */
+function thereAndBack(conn: Conn): Conn {
+  return fromStreams(toStreams(conn), conn);
+}
+
+test("fromStreams() of toStreams() is the same connection", async () => {
+  const { near, far, close } = await connectedPair(await detectTransport());
+  const conn = thereAndBack(near);
+  assertEquals(conn.remote, far.local);
+  const sent = pattern(3_000_000);
+  const [, got] = await Promise.all([
+    conn.write(sent).then(() => conn.closeWrite()),
+    readAll(far),
+  ]);
+  assertSameOctets(got, sent);
+  await far.write(pattern(100));
+  const octets = await readExactly(conn, 60);
+  conn.unread(octets.slice(50));
+  assertEquals(await readExactly(conn, 10), octets.slice(50));
+  await far.closeWrite();
+  assertEquals(await readAll(conn), pattern(100).slice(60));
+  await close();
+});
+
+test("fromStreams() rejects reads and writes after close() and reset()", async () => {
+  for (const end of ["close", "reset"] as const) {
+    const { near, far, close } = await connectedPair(await detectTransport());
+    const conn = thereAndBack(near);
+    const pending = conn.read();
+    conn[end]();
+    conn[end]();
+    await assertKind(pending, "closed");
+    await assertKind(conn.read(), "closed");
+    await assertKind(conn.write(pattern(1)), "closed");
+    await far.read().catch(() => null);
+    await close();
+  }
+});
+
+test("a relay between a socket and streams passes octets and FIN both ways", async () => {
+  const transport = await detectTransport();
+  const left = await connectedPair(transport);
+  const right = await connectedPair(transport);
+  const relay = transport.relay(left.far, thereAndBack(right.near));
+  const [up, down] = [pattern(2_000_000, 1), pattern(1_000_000, 2)];
+  const [, , gotUp, gotDown] = await Promise.all([
+    left.near.write(up).then(() => left.near.closeWrite()),
+    right.far.write(down).then(() => right.far.closeWrite()),
+    readAll(right.far),
+    readAll(left.near),
+  ]);
+  assertSameOctets(gotUp, up);
+  assertSameOctets(gotDown, down);
+  assertEquals((await relay.done).reason, "finished");
+  assertEquals([relay.sent, relay.received], [up.length, down.length]);
+  await left.close();
+  await right.close();
+});
+
+test("a relay ends when its streams fail", async () => {
+  const transport = await detectTransport();
+  const { near, far, close } = await connectedPair(transport);
+  const broken = fromStreams({
+    readable: new ReadableStream({
+      start: (it) => it.error(new Error("torn")),
+    }),
+    writable: new WritableStream(),
+  });
+  const end = await relayByReading(far, broken).done;
+  assertEquals([end.reason, end.side, end.error?.kind], [
+    "error",
+    "b",
+    "reset",
+  ]);
+  await near.read().catch(() => null);
+  await close();
+});

@@ -1,0 +1,51 @@
+import { assert, assertEquals } from "@std/assert";
+import { startTimeout } from "../../src/transport/timeouts.ts";
+import { test } from "../harness.ts";
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+test("startTimeout() fires in order, not early, and not when cancelled", async () => {
+  const fired: string[] = [];
+  const started = performance.now();
+  startTimeout(40, () => fired.push("first"));
+  const taken = startTimeout(40, () => fired.push("taken back"));
+  startTimeout(10, () => fired.push("short"));
+  await sleep(20);
+  taken.cancel();
+  taken.cancel();
+  let last!: () => void;
+  const done = new Promise<void>((resolve) => last = resolve);
+  startTimeout(40, () => {
+    fired.push("last");
+    last();
+  });
+  await done;
+  assertEquals(fired, ["short", "first", "last"]);
+  assert(performance.now() - started >= 58);
+});
+
+test("startTimeout() may be called, and cancelled, from a timeout", async () => {
+  const fired: number[] = [];
+  await new Promise<void>((resolve) => {
+    startTimeout(10, () => {
+      fired.push(1);
+      second.cancel();
+      startTimeout(10, () => {
+        fired.push(3);
+        resolve();
+      });
+    });
+    const second = startTimeout(10, () => fired.push(2));
+  });
+  assertEquals(fired, [1, 3]);
+});
+
+test("startTimeout() never fires for 0 and Infinity", async () => {
+  let fired = false;
+  for (const ms of [0, Infinity, NaN, -1]) {
+    startTimeout(ms, () => fired = true).cancel();
+    startTimeout(ms, () => fired = true);
+  }
+  await sleep(10);
+  assertEquals(fired, false);
+});
