@@ -38,12 +38,11 @@ export function explain(
   mayReadEnv = true,
 ): Failure | undefined {
   if (error instanceof NetError) return explainNetError(error, options);
-  if (!(error instanceof UsageError || error instanceof TypeError)) {
-    return undefined;
+  if (error instanceof UsageError) {
+    return { message: error.message, code: EXIT.usage };
   }
-  const message = error instanceof UsageError
-    ? error.message
-    : explainTypeError(error, options, mayReadEnv);
+  if (!(error instanceof TypeError)) return undefined;
+  const message = explainTypeError(error, options, mayReadEnv);
   return { message: escapeText(message), code: EXIT.usage };
 }
 

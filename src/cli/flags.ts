@@ -58,14 +58,14 @@ export function parseFlags(
   env: (name: string) => string | undefined = () => undefined,
 ): Command {
   refuseOddForms(args);
+  const extra: string[] = [];
   const flags = parseArgs([...args], {
     boolean: SWITCHES,
     string: VALUES,
     collect: ["user"],
     alias: { help: "h", version: "V" },
-    unknown: refuse,
+    unknown: (arg, key) => key ? refuse(arg) : !extra.push(arg),
   });
-  if (flags._.length > 0) refuse(String(flags._[0]));
   if (flags.help) return { type: "help" };
   if (flags.version) return { type: "version" };
 
@@ -79,7 +79,7 @@ export function parseFlags(
     return text === undefined ? text : parseDuration(`--${name}`, text);
   };
   const logins = parseLogins(flags.user, env(USERS_VARIABLE));
-  return {
+  const command: Command = {
     type: "serve",
     options: {
       hostname: value("hostname"),
@@ -102,6 +102,9 @@ export function parseFlags(
     graceMs: duration("grace") ?? 10_000,
     log: parseLogFormat(value("log") ?? "text"),
   };
+  // Last: to the parser the "" in `--hostname ""` is no value but an argument.
+  for (const arg of [...extra, ...flags._]) refuse(String(arg));
+  return command;
 }
 
 /**
@@ -121,7 +124,7 @@ function refuseOddForms(args: readonly string[]): void {
 
 function refuse(arg: string): never {
   // What follows the name may be a password, and is not ours to repeat.
-  const name = /^-[^=]*/.exec(arg)?.[0];
+  const name = /^-[^=]+/.exec(arg)?.[0];
   throw new UsageError(
     (name
       ? `unknown flag ${escapeText(name)}`

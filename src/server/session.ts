@@ -7,7 +7,12 @@
 import type { Endpoint } from "../protocol/address.ts";
 import { REPLY } from "../protocol/reply.ts";
 import { dial } from "../transport/dial.ts";
-import { startTimeout, type Timeout } from "../transport/timeouts.ts";
+import {
+  AbortSwitch,
+  type Signal,
+  toAbortSignal,
+} from "../transport/signal.ts";
+import { startTimeout } from "../transport/timeouts.ts";
 import {
   type Address,
   type Conn,
@@ -45,7 +50,6 @@ export interface Ending {
 /** Runs one session. */
 export class ServerSession implements Session, HandshakeNotes {
   readonly id: number;
-  readonly client: Address;
   readonly startedAt: number = Date.now();
   phase: SessionPhase = "handshake";
   version?: 4 | 5;
@@ -56,12 +60,13 @@ export class ServerSession implements Session, HandshakeNotes {
   target?: Endpoint;
   targetAddress?: Address;
   reply?: number;
+  #client: Address | undefined;
   readonly #conn: Conn;
   readonly #settings: Settings;
   readonly #emit: ((event: ServerEvent) => void) | undefined;
   /** Set by whoever ends the session from outside; then it counts more than what that leads to. */
   #ending: Ending | undefined;
-  #dialing: AbortController | undefined;
+  #dialing: AbortSwitch | undefined;
   #relay: Relay | undefined;
 
   constructor(
@@ -71,10 +76,14 @@ export class ServerSession implements Session, HandshakeNotes {
     emit?: (event: ServerEvent) => void,
   ) {
     this.id = id;
-    this.client = conn.remote;
     this.#conn = conn;
     this.#settings = settings;
     this.#emit = emit;
+    if (emit) this.#client = conn.remote; // a closed socket can't tell any more
+  }
+
+  get client(): Address {
+    return this.#client ??= this.#conn.remote;
   }
 
   get sent(): number {
@@ -96,18 +105,16 @@ export class ServerSession implements Session, HandshakeNotes {
   /** Serves the client; resolves when all is closed, and never rejects. */
   async run(): Promise<Ending> {
     this.#emit?.({ type: "session-start", session: this });
-    let ending: Ending;
-    try {
-      ending = await this.#serve();
-    } catch (error) {
-      ending = await this.#failed(error);
-    }
+    const outcome = await this.#establish().catch((it) => this.#failed(it));
+    // Most sessions spend most of their time here: what they needed to get so far is free by now.
+    const ending = "done" in outcome ? endingOf(await outcome.done) : outcome;
     this.#conn.close();
     this.phase = "ended";
     return this.#ending ?? ending;
   }
 
-  async #serve(): Promise<Ending> {
+  /** From the first octet to the relay, or to why there is none. */
+  async #establish(): Promise<Relay | Ending> {
     const request = await this.#handshake();
     this.command = request.command;
     this.target = request.target;
@@ -131,36 +138,39 @@ export class ServerSession implements Session, HandshakeNotes {
   }
 
   /** The command CONNECT (RFC 1928 section 4). */
-  async #connect(request: ClientRequest): Promise<Ending> {
+  async #connect(request: ClientRequest): Promise<Relay | Ending> {
     this.phase = "dial";
-    const dialing = this.#dialing = new AbortController();
+    const dialing = this.#dialing = new AbortSwitch();
     const timeout = startTimeout(
       this.#settings.timeouts.connect,
       () => dialing.abort(new NetError("timeout", "the target did not answer")),
     );
     try {
-      const target = await this.#dial(request.target, dialing.signal);
-      return await this.#connected(request, target, timeout);
+      const target = await this.#dial(request.target, dialing);
+      return await this.#connected(request, target);
     } catch (error) {
       return await this.#refuse(request, replyToFailure(error), error as Error);
     } finally {
       timeout.cancel();
+      this.#dialing = undefined;
     }
   }
 
-  #dial(target: Endpoint, signal: AbortSignal): Promise<Conn> {
+  #dial({ hostname, port }: Endpoint, signal: Signal): Promise<Conn> {
     const { dial: dialer, transport } = this.#settings;
-    const { hostname, port } = target;
-    return dialer
-      ? dialer({ hostname, port, session: this, signal })
-      : dial(transport, { hostname, port, signal });
+    if (!dialer) return dial(transport, { hostname, port, signal });
+    return dialer({
+      hostname,
+      port,
+      session: this,
+      signal: toAbortSignal(signal),
+    });
   }
 
   async #connected(
     request: ClientRequest,
     target: Conn,
-    timeout: Timeout,
-  ): Promise<Ending> {
+  ): Promise<Relay | Ending> {
     if (this.#ending) {
       target.close();
       return this.#ending;
@@ -172,12 +182,11 @@ export class ServerSession implements Session, HandshakeNotes {
       target.reset();
       return { reason: "client-gone", error: error as Error };
     }
-    timeout.cancel();
     this.phase = "relay";
     const { transport, timeouts } = this.#settings;
-    this.#relay = transport.relay(request.conn, target, timeouts);
-    if (this.#ending) this.#relay.abort();
-    return endingOf(await this.#relay.done);
+    const relay = this.#relay = transport.relay(request.conn, target, timeouts);
+    if (this.#ending) relay.abort();
+    return relay;
   }
 
   #answer(

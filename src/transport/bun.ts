@@ -16,6 +16,7 @@ import {
   abortError,
   type Address,
   checkPort,
+  closedError,
   type Conn,
   type ConnectOptions,
   type Listener,
@@ -87,10 +88,18 @@ export interface BunSocket {
   terminate(): void;
 }
 
-/** Where a relay wants what a connection reads; false = pause. */
+const DONE = Promise.resolve();
+/** A chunk of at least this many octets is worth freeing by hand. */
+const LARGE = 16 * 1024;
+
+/** Where a relay wants what happens to a connection. */
 interface Sink {
+  /** Octets that it may keep only until it returns; false = pause. */
   take(chunk: Uint8Array): boolean;
+  /** The peer's FIN. */
   end(): void;
+  /** A failure, {@linkcode Conn.close} among them. */
+  fail(error: NetError): void;
 }
 
 interface Writer {
@@ -107,7 +116,6 @@ class BunConn implements Conn {
   readonly #unsent: Uint8Array[] = [];
   readonly #writers: Writer[] = [];
   #sink: Sink | undefined;
-  #onError: ((error: NetError) => void) | undefined;
   #error: NetError | undefined;
   #finSent = false;
   #closed = false;
@@ -135,8 +143,9 @@ class BunConn implements Conn {
   }
 
   read(): Promise<Uint8Array | null> {
+    const wasFull = this.queue.full;
     const chunk = this.queue.read();
-    if (!this.queue.full && !this.#closed) this.socket.resume();
+    if (wasFull && !this.queue.full) this.socket.resume();
     return chunk;
   }
 
@@ -146,7 +155,8 @@ class BunConn implements Conn {
 
   write(chunk: Uint8Array): Promise<void> {
     if (this.#closed || this.#finSent) return Promise.reject(this.#gone());
-    this.send(chunk);
+    const rest = this.#hand(chunk);
+    if (rest) this.#unsent.push(rest);
     return this.#sent();
   }
 
@@ -160,40 +170,34 @@ class BunConn implements Conn {
   }
 
   close(): void {
-    this.queue.clear(closed());
+    this.queue.close();
     if (!this.#closed) this.socket.end();
   }
 
   reset(): void {
-    this.queue.clear(closed());
+    this.queue.close();
     if (!this.#closed) this.socket.terminate();
   }
 
   /** Hands all that is still unread, and all that comes, to a relay. */
-  drainInto(sink: Sink, onError: (error: NetError) => void): void {
+  drainInto(sink: Sink): void {
     this.#sink = sink;
-    this.#onError = onError;
-    const queue = this.queue;
+    const { queue, socket } = this;
     let more = true;
     for (let chunk = queue.shift(); chunk; chunk = queue.shift()) {
       more = sink.take(chunk) && more;
     }
-    if (queue.ending) return onError(queue.ending);
+    if (this.#error) return sink.fail(this.#error);
     if (queue.ending === null) return sink.end();
-    if (more) this.socket.resume();
-    else this.socket.pause();
+    if (more) socket.resume();
+    else socket.pause();
   }
 
-  /** Writes without a promise; false = some of it waits for {@linkcode onSent}. */
+  /** Writes without a promise, and keeps nothing of the chunk but a copy of what has to wait: then false, until {@linkcode onSent}. */
   send(chunk: Uint8Array): boolean {
-    if (this.#unsent.length > 0) {
-      this.#unsent.push(chunk);
-      return false;
-    }
-    const taken = this.#write(chunk);
-    if (taken === chunk.length) return true;
-    this.#unsent.push(chunk.subarray(taken));
-    return false;
+    const rest = this.#hand(chunk);
+    if (rest) this.#unsent.push(rest.slice());
+    return !rest;
   }
 
   /** The kernel has room again, perhaps. */
@@ -213,27 +217,36 @@ class BunConn implements Conn {
     this.onSent?.();
   }
 
+  /** Takes what the runtime has read. */
   receive(chunk: Uint8Array): void {
     if (this.#sink) {
       if (!this.#sink.take(chunk)) this.socket.pause();
-      return;
+      return release(chunk);
     }
     this.queue.push(chunk);
     if (this.queue.full) this.socket.pause();
   }
 
-  ended(): void {
+  /** The peer has sent its FIN. */
+  end(): void {
     if (this.queue.ending !== undefined) return;
     this.queue.end(null);
     this.#sink?.end();
   }
 
-  onClose(error: Error | undefined): void {
+  /** The socket is closed, by whomever. */
+  closed(error?: Error): void {
     this.#closed = true;
     if (error) return this.#fail(toNetError(error));
-    if (this.queue.ending) return this.#fail(this.queue.ending); // by close() or reset()
+    if (this.queue.closed) return this.#fail(closedError());
     if (!this.#finSent) return this.#fail(wentAway());
-    this.ended(); // after our own FIN the peer's shows as this
+    this.end(); // after our own FIN the peer's shows as this
+  }
+
+  /** Gives the kernel what it takes, and returns the rest. */
+  #hand(chunk: Uint8Array): Uint8Array | undefined {
+    const taken = this.#unsent.length > 0 ? 0 : this.#write(chunk);
+    return taken < chunk.length ? chunk.subarray(taken) : undefined;
   }
 
   #write(chunk: Uint8Array): number {
@@ -245,9 +258,10 @@ class BunConn implements Conn {
     return 0;
   }
 
+  /** Resolves when all that was written is with the kernel. */
   #sent(): Promise<void> {
     if (this.#error) return Promise.reject(this.#gone());
-    if (this.#unsent.length === 0) return Promise.resolve();
+    if (this.#unsent.length === 0) return DONE;
     return new Promise((resolve, reject) =>
       this.#writers.push({ resolve, reject })
     );
@@ -257,16 +271,19 @@ class BunConn implements Conn {
     this.#error ??= error;
     this.queue.end(error);
     for (const writer of this.#writers.splice(0)) writer.reject(this.#gone());
-    this.#onError?.(error);
+    this.#sink?.fail(error);
   }
 
+  /** Why a call failed. */
   #gone(): NetError {
-    return this.queue.ending || this.#error || closed();
+    if (this.queue.closed) return closedError();
+    return this.#error ?? closedError();
   }
 }
 
-function closed(): NetError {
-  return new NetError("closed", "the connection is closed");
+/** Frees a chunk's memory now, so that the next one finds it warm: a sixth of what bulk costs. */
+function release(chunk: Uint8Array): void {
+  if (chunk.length >= LARGE) (chunk.buffer as ArrayBuffer).transfer(0);
 }
 
 function wentAway(): NetError {
@@ -283,8 +300,8 @@ const HANDLERS: BunHandlers = {
   open: (socket) => connOf(socket).attach(socket),
   data: (socket, chunk) => connOf(socket).receive(chunk),
   drain: (socket) => connOf(socket).drain(),
-  end: (socket) => connOf(socket).ended(),
-  close: (socket, error) => connOf(socket).onClose(error),
+  end: (socket) => connOf(socket).end(),
+  close: (socket, error) => connOf(socket).closed(error),
 };
 
 /** One direction of a relay. */
@@ -312,6 +329,10 @@ class Pump implements Sink {
       () => {}, // whatever failed it has failed the relay
     );
   }
+
+  fail(error: NetError): void {
+    this.#state.fail(this.#side, error);
+  }
 }
 
 function relay(a: Conn, b: Conn, options?: RelayOptions): Relay {
@@ -321,8 +342,8 @@ function relay(a: Conn, b: Conn, options?: RelayOptions): Relay {
   const state = new RelayState(a, b, options);
   const up = new Pump(a, b, "a", state);
   const down = new Pump(b, a, "b", state);
-  a.drainInto(up, (error) => state.fail("a", error));
-  b.drainInto(down, (error) => state.fail("b", error));
+  a.drainInto(up);
+  b.drainInto(down);
   return state;
 }
 
@@ -333,26 +354,24 @@ function listen(
   options: ListenOptions,
   onConn: (conn: Conn) => void,
 ): Promise<Listener> {
-  return new Promise((resolve) => {
-    try {
-      const server = bun.listen({
-        hostname: plainHostname(options.hostname),
-        port: options.port,
-        allowHalfOpen: true,
-        socket: {
-          ...HANDLERS,
-          open(socket) {
-            const conn = new BunConn();
-            conn.attach(socket);
-            onConn(conn);
-          },
+  try {
+    const server = bun.listen({
+      hostname: plainHostname(options.hostname),
+      port: options.port,
+      allowHalfOpen: true,
+      socket: {
+        ...HANDLERS,
+        open(socket) {
+          const conn = new BunConn();
+          conn.attach(socket);
+          onConn(conn);
         },
-      });
-      resolve(listener(server));
-    } catch (error) {
-      throw toNetError(error);
-    }
-  });
+      },
+    });
+    return Promise.resolve(listener(server));
+  } catch (error) {
+    return Promise.reject(toNetError(error));
+  }
 }
 
 function listener(server: BunListener): Listener {
@@ -382,18 +401,19 @@ function connect(options: ConnectOptions): Promise<Conn> {
       else resolve(conn);
     }, async (error) => {
       signal?.removeEventListener("abort", onAbort);
+      if (signal?.aborted) return;
       reject(await connectError(error, options, performance.now() - started));
     });
   });
 }
 
-function dial(
+async function dial(
   hostname: string,
   port: number,
   conn: BunConn,
-): Promise<BunSocket> {
+): Promise<void> {
   const options = { hostname, port, allowHalfOpen: true };
-  return bun.connect({ ...options, socket: HANDLERS, data: conn });
+  await bun.connect({ ...options, socket: HANDLERS, data: conn });
 }
 
 /** A refusal that takes more milliseconds is none: nobody answered to ARP, or a router gave up. */

@@ -11,6 +11,7 @@
 
 import { lookup } from "./lookup.ts";
 import { relayByReading, RelayState, type Side } from "./relay.ts";
+import { toAbortSignal } from "./signal.ts";
 import { startTimeout } from "./timeouts.ts";
 import {
   abortError,
@@ -71,38 +72,50 @@ const deno = (globalThis as unknown as { Deno: DenoNet }).Deno;
 /** Milliseconds until accepting is tried again after it failed. */
 const ACCEPT_PAUSE = 50;
 
-/** The sizes a read's buffer goes through: the first while a connection is quiet, the others as reads fill them. */
-const SIZES = [512, 16 * 1024, 64 * 1024, 256 * 1024] as const;
+/** The sizes of buffers: the first for a wait that may be long, the others as reads fill them. */
+const SIZES = [512, 4 * 1024, 16 * 1024, 64 * 1024, 256 * 1024] as const;
 const LARGEST = SIZES.length - 1;
-/** What all buffers larger than the first two sizes may take together. */
-const LARGE_LIMIT = 64 * 1024 * 1024;
-const SPARE_OCTETS = 4 * 1024 * 1024;
+/** The largest size beyond {@linkcode LIMIT}. */
+const MODEST = 2;
+/** The largest size for a chunk that its reader owns. */
+const OWNED = 3;
+/** Octets in larger buffers above which a read that left room is followed by the smallest. */
+const PLENTY = 16 * 1024 * 1024;
+/** Octets in larger buffers above which there are modest ones only. */
+const LIMIT = 64 * 1024 * 1024;
+/** Octets of each size that are kept for later use. */
+const SPARE = 4 * 1024 * 1024;
 const SLAB_SIZE = 64 * 1024;
 const spare: Uint8Array[][] = SIZES.map(() => []);
-let large = 0;
+let larger = 0;
 
-/** Which size to read into next, after a read of `length` octets into one of `size`. */
+/** The size to read into next, after a read of `length` octets into one of `size`. */
 function nextSize(size: number, length: number): number {
-  if (length === SIZES[size]) return Math.min(size + 1, LARGEST);
-  while (size > 0 && length < SIZES[size] / 4) size--;
-  return size === 1 ? 0 : size;
+  if (length === SIZES[size]) return Math.min(size + 2, LARGEST);
+  if (larger > PLENTY) return 0;
+  while (size > 0 && length < SIZES[size - 1]) size--;
+  return size;
 }
 
 function takeBuffer(size: number): Uint8Array {
-  while (size > 1 && large + SIZES[size] > LARGE_LIMIT) size--;
-  if (size > 1) large += SIZES[size];
-  if (size === 0 && spare[0].length === 0) cutSlab();
+  if (size > MODEST && larger + SIZES[size] > LIMIT) size = MODEST;
+  if (size > 0) larger += SIZES[size];
+  else if (spare[0].length === 0) cutSlab();
   return spare[size].pop() ?? new Uint8Array(SIZES[size]);
 }
 
 /** Takes a buffer back that no read and no write holds any more. */
 function giveBuffer(buffer: Uint8Array): void {
-  const size = SIZES.indexOf(buffer.length as typeof SIZES[number]);
-  if (size > 1) large -= buffer.length;
-  const limit = SPARE_OCTETS / SIZES[size];
-  if (spare[size].length < limit) spare[size].push(buffer);
+  const size = sizeOf(buffer);
+  if (size > 0) larger -= buffer.length;
+  if (spare[size].length * buffer.length < SPARE) spare[size].push(buffer);
 }
 
+function sizeOf(buffer: Uint8Array): number {
+  return SIZES.indexOf(buffer.length as typeof SIZES[number]);
+}
+
+/** The smallest buffers share their memory's overhead; no two of them share an octet. */
 function cutSlab(): void {
   const slab = new ArrayBuffer(SLAB_SIZE);
   for (let at = 0; at < SLAB_SIZE; at += SIZES[0]) {
@@ -112,10 +125,12 @@ function cutSlab(): void {
 
 class DenoConn implements Conn {
   readonly socket: DenoSocket;
+  /** Which side of its relay it is. */
+  side: Side = "a";
+  #relay: RelayState | undefined;
   #size = 0;
   #closed = false;
   #unread: Uint8Array[] | undefined;
-  #onClose: (() => void) | undefined;
   #local: Address | undefined;
   #remote: Address | undefined;
 
@@ -144,7 +159,7 @@ class DenoConn implements Conn {
     try {
       const length = await this.socket.read(buffer);
       if (length === null) return null;
-      this.#size = Math.min(nextSize(size, length), 2);
+      this.#size = Math.min(nextSize(size, length), OWNED);
       return size > 0 && length > buffer.length / 2
         ? buffer.subarray(0, length)
         : buffer.slice(0, length);
@@ -166,7 +181,10 @@ class DenoConn implements Conn {
 
   async write(chunk: Uint8Array): Promise<void> {
     try {
-      await writeAll(this.socket, chunk);
+      let written = await this.socket.write(chunk);
+      while (written < chunk.length) {
+        written += await this.socket.write(chunk.subarray(written));
+      }
     } catch (error) {
       throw this.gone(error);
     }
@@ -185,18 +203,20 @@ class DenoConn implements Conn {
     this.#closed = true;
     this.#unread = undefined;
     this.socket.close();
-    if (this.#onClose) queueMicrotask(this.#onClose);
+    const relay = this.#relay;
+    if (relay && !relay.ended) relay.fail(this.side, closed());
   }
 
-  /** Deno has no call for an RST; the kernel sends one if octets are unread. */
+  /** Deno has no call for an RST, and its close sends FIN first: the peer sees the end of the stream. */
   reset(): void {
     this.close();
   }
 
-  /** Tells a relay when the connection is closed by somebody else. */
-  onClose(onClose: () => void): void {
-    this.#onClose = onClose;
-    if (this.#closed) queueMicrotask(onClose);
+  /** Makes it a side of a relay, which fails if it is closed by anybody else. */
+  join(relay: RelayState, side: Side): void {
+    this.#relay = relay;
+    this.side = side;
+    if (this.#closed) relay.fail(side, closed());
   }
 
   /** Why a call failed. */
@@ -213,52 +233,69 @@ function closed(): NetError {
   return new NetError("closed", "the connection is closed");
 }
 
-async function writeAll(socket: DenoSocket, chunk: Uint8Array): Promise<void> {
-  let written = await socket.write(chunk);
-  while (written < chunk.length) {
-    written += await socket.write(chunk.subarray(written));
-  }
-}
+/** One direction of a relay; callbacks hold half as much memory as a waiting async function. */
+class Pump {
+  readonly #from: DenoConn;
+  readonly #to: DenoConn;
+  readonly #state: RelayState;
+  #buffer = takeBuffer(0);
+  #length = 0;
 
-/** One direction of a relay. */
-async function pump(
-  from: DenoConn,
-  to: DenoConn,
-  side: Side,
-  state: RelayState,
-): Promise<void> {
-  const other = side === "a" ? "b" : "a";
-  let failing = other as Side;
-  let buffer = takeBuffer(0);
-  let size = 0;
-  try {
-    for (let chunk = from.takeUnread(); chunk; chunk = from.takeUnread()) {
-      state.count(side, chunk.length);
-      await writeAll(to.socket, chunk);
+  constructor(from: DenoConn, to: DenoConn, state: RelayState) {
+    this.#from = from;
+    this.#to = to;
+    this.#state = state;
+  }
+
+  read(): void {
+    const chunk = this.#from.takeUnread();
+    if (chunk) return this.#take(chunk);
+    this.#from.socket.read(this.#buffer).then(
+      (length) => {
+        if (length === null) return this.#end();
+        this.#length = length;
+        this.#take(this.#buffer.subarray(0, length));
+      },
+      (error) => this.#fail(this.#from, error),
+    );
+  }
+
+  #take(chunk: Uint8Array): void {
+    this.#state.count(this.#from.side, chunk.length);
+    this.#write(chunk);
+  }
+
+  #write(chunk: Uint8Array): void {
+    this.#to.socket.write(chunk).then(
+      (written) => {
+        if (written < chunk.length) this.#write(chunk.subarray(written));
+        else this.#written();
+      },
+      (error) => this.#fail(this.#to, error),
+    );
+  }
+
+  #written(): void {
+    const size = sizeOf(this.#buffer);
+    const next = nextSize(size, this.#length);
+    if (next !== size) {
+      giveBuffer(this.#buffer);
+      this.#buffer = takeBuffer(next);
     }
-    while (true) {
-      failing = side;
-      const length = await from.socket.read(buffer);
-      failing = other;
-      if (length === null) break;
-      state.count(side, length);
-      const chunk = buffer.subarray(0, length);
-      let written = await to.socket.write(chunk);
-      while (written < length) {
-        written += await to.socket.write(chunk.subarray(written));
-      }
-      const next = nextSize(size, length);
-      if (next === size) continue;
-      giveBuffer(buffer);
-      buffer = takeBuffer(next);
-      size = SIZES.indexOf(buffer.length as typeof SIZES[number]);
-    }
-    await to.socket.closeWrite();
-    state.finish(side);
-  } catch (error) {
-    state.fail(failing, (failing === side ? from : to).gone(error));
-  } finally {
-    giveBuffer(buffer);
+    this.read();
+  }
+
+  #end(): void {
+    giveBuffer(this.#buffer);
+    this.#to.closeWrite().then(
+      () => this.#state.finish(this.#from.side),
+      (error) => this.#state.fail(this.#to.side, error),
+    );
+  }
+
+  #fail(conn: DenoConn, error: unknown): void {
+    giveBuffer(this.#buffer);
+    this.#state.fail(conn.side, conn.gone(error));
   }
 }
 
@@ -267,10 +304,10 @@ function relay(a: Conn, b: Conn, options?: RelayOptions): Relay {
     return relayByReading(a, b, options);
   }
   const state = new RelayState(a, b, options);
-  a.onClose(() => state.fail("a", closed()));
-  b.onClose(() => state.fail("b", closed()));
-  pump(a, b, "a", state);
-  pump(b, a, "b", state);
+  a.join(state, "a");
+  b.join(state, "b");
+  new Pump(a, b, state).read();
+  new Pump(b, a, state).read();
   return state;
 }
 
@@ -335,7 +372,13 @@ async function connect(options: ConnectOptions): Promise<Conn> {
   if (signal?.aborted) throw abortError(signal);
   const hostname = plainHostname(options.hostname);
   try {
-    return new DenoConn(await deno.connect({ hostname, port, signal }));
+    return new DenoConn(
+      await deno.connect({
+        hostname,
+        port,
+        signal: signal && toAbortSignal(signal),
+      }),
+    );
   } catch (error) {
     throw signal?.aborted ? abortError(signal) : netError(error);
   }

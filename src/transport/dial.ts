@@ -9,6 +9,7 @@ import {
   type Conn,
   type NetError,
   type NetErrorKind,
+  type Signal,
   toNetError,
   type Transport,
 } from "./transport.ts";
@@ -24,7 +25,7 @@ export interface DialOptions {
   /** 1 to 65535. */
   readonly port: number;
   /** Ends the look-up and all attempts. */
-  readonly signal?: AbortSignal;
+  readonly signal?: Signal;
 }
 
 /**
@@ -66,7 +67,7 @@ function race(
   transport: Transport,
   addresses: string[],
   port: number,
-  signal?: AbortSignal,
+  signal?: Signal,
 ): Promise<Conn> {
   return new Promise((resolve, reject) => {
     const losers = new AbortController();
@@ -127,7 +128,7 @@ function mostTelling(errors: NetError[]): NetError {
 /** The promise's outcome, or the signal's if that comes first. */
 export function withSignal<T>(
   promise: Promise<T>,
-  signal?: AbortSignal,
+  signal?: Signal,
 ): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {

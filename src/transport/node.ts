@@ -18,11 +18,12 @@ import {
   abortError,
   type Address,
   checkPort,
+  closedError,
   type Conn,
   type ConnectOptions,
   type Listener,
   type ListenOptions,
-  NetError,
+  type NetError,
   plainHostname,
   type Relay,
   type RelayOptions,
@@ -30,14 +31,19 @@ import {
   type Transport,
 } from "./transport.ts";
 
-/** A socket's handle, which Node.js does not document; every use has a way round. */
-interface Handle {
-  useUserBuffer?(buffer: Uint8Array): void;
+/** The undocumented members behind `onread`; every use has a way round. */
+interface Internals {
+  _handle?: { useUserBuffer?(buffer: Uint8Array): void } | null;
+  [symbol: symbol]: unknown;
 }
-type WithHandle = { _handle?: Handle | null };
+
+function internalsOf(socket: net.Socket): Internals {
+  return socket as unknown as Internals;
+}
 
 const EMPTY = new Uint8Array(0);
-const SHARED = Buffer.allocUnsafeSlow(64 * 1024);
+const DONE = Promise.resolve();
+const SHARED: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
 /** A read of at least this many octets earns a direction its own buffer. */
 const BUSY_READ = 16 * 1024;
 const BUSY_BUFFER = 256 * 1024;
@@ -46,42 +52,51 @@ const QUIET = 5_000;
 const SPARE_BUFFERS = 16;
 const spare: Buffer[] = [];
 
-/** Where a relay wants what a connection reads; false = pause. */
+/** Where a relay wants what happens to a connection. */
 interface Sink {
+  /** Octets that it may keep only until it returns, unless they are not in {@linkcode NodeConn.buffer}; false = pause. */
   take(chunk: Uint8Array): boolean;
+  /** The peer's FIN. */
   end(): void;
+  /** A failure. */
+  fail(error: NetError): void;
+  /** The socket is closed, by whomever. */
+  closed(): void;
+}
+
+const OWNER = Symbol("NodeConn");
+type Owned = net.Socket & { [OWNER]?: NodeConn };
+
+// One function for all sockets each: closures are half of what an idle connection takes.
+
+function onEnd(this: Owned): void {
+  this[OWNER]!.ended();
+}
+
+function onError(this: Owned, error: Error): void {
+  this[OWNER]!.failed(toNetError(error));
+}
+
+function onClose(this: Owned): void {
+  this[OWNER]!.closed();
 }
 
 class NodeConn implements Conn {
-  socket!: net.Socket;
+  readonly socket: net.Socket;
   /** What the runtime fills next. */
   buffer: Buffer = SHARED;
   readonly queue = new ReadQueue();
   #sink: Sink | undefined;
-  #onError: ((error: NetError) => void) | undefined;
   #local: Address | undefined;
   #remote: Address | undefined;
 
-  readonly onread = {
-    buffer: (): Buffer => this.buffer,
-    callback: (length: number, buffer: Uint8Array): boolean =>
-      this.#receive(buffer.subarray(0, length)),
-  };
-
-  /** Follows a socket that reads by {@linkcode onread}, or by `data` events where `handle` was not to be had. */
-  attach(socket: net.Socket, byEvents = false): void {
-    this.socket = socket;
-    socket.on("end", () => {
-      this.queue.end(null);
-      this.#sink?.end();
-    });
-    socket.on("error", (error) => this.#fail(toNetError(error)));
-    socket.on("close", this.#onClose);
-    if (byEvents) {
-      socket.on("data", (chunk: Buffer) => {
-        if (!this.#receive(chunk)) socket.pause();
-      });
-    }
+  constructor(open: (conn: NodeConn) => net.Socket, remote?: Address) {
+    this.#remote = remote;
+    const socket: Owned = this.socket = open(this);
+    socket[OWNER] = this;
+    socket.on("end", onEnd);
+    socket.on("error", onError);
+    socket.on("close", onClose);
   }
 
   get local(): Address {
@@ -99,8 +114,9 @@ class NodeConn implements Conn {
   }
 
   read(): Promise<Uint8Array | null> {
+    const wasFull = this.queue.full;
     const chunk = this.queue.read();
-    if (!this.queue.full && !this.socket.destroyed) this.socket.resume();
+    if (wasFull && !this.queue.full) this.socket.resume();
     return chunk;
   }
 
@@ -110,13 +126,9 @@ class NodeConn implements Conn {
 
   write(chunk: Uint8Array): Promise<void> {
     const socket = this.socket;
-    return new Promise((resolve, reject) => {
-      if (socket.destroyed) return reject(this.#gone());
-      socket.write(
-        chunk,
-        (error) => error ? reject(this.#gone(error)) : resolve(),
-      );
-    });
+    if (socket.destroyed) return Promise.reject(this.#gone());
+    socket.write(chunk);
+    return socket.writableLength > 0 || socket.errored ? this.#flushed() : DONE;
   }
 
   closeWrite(): Promise<void> {
@@ -131,63 +143,78 @@ class NodeConn implements Conn {
   }
 
   close(): void {
-    this.queue.clear(closed());
+    this.queue.close();
     this.socket.destroy();
   }
 
   reset(): void {
-    this.queue.clear(closed());
+    this.queue.close();
     if (!this.socket.destroyed) this.socket.resetAndDestroy();
   }
 
   /** Hands all that is still unread, and all that comes, to a relay. */
-  drainInto(sink: Sink, onError: (error: NetError) => void): void {
+  drainInto(sink: Sink): void {
     this.#sink = sink;
-    this.#onError = onError;
-    const queue = this.queue;
+    const { queue, socket } = this;
     let more = true;
     for (let chunk = queue.shift(); chunk; chunk = queue.shift()) {
       more = sink.take(chunk) && more;
     }
-    if (queue.ending) return onError(queue.ending);
+    if (queue.ending) return sink.fail(queue.ending);
     if (queue.ending === null) return sink.end();
-    if (more) this.socket.resume();
-    else this.socket.pause();
+    if (socket.destroyed) return sink.closed();
+    if (more) socket.resume();
+    else socket.pause();
+  }
+
+  /** The peer's FIN. */
+  ended(): void {
+    this.queue.end(null);
+    this.#sink?.end();
+  }
+
+  /** The socket failed; it closes by itself. */
+  failed(error: NetError): void {
+    this.queue.end(error);
+    this.#sink?.fail(error);
+  }
+
+  /** The socket is closed. */
+  closed(): void {
+    this.#sink?.closed();
+  }
+
+  /** Takes what the runtime has read; false = pause. */
+  receive(chunk: Uint8Array): boolean {
+    if (this.#sink) return this.#sink.take(chunk);
+    this.queue.push(new Uint8Array(chunk));
+    return !this.queue.full;
   }
 
   /** Makes `buffer` the one the next read fills; only while no write holds the present one. */
   useBuffer(buffer: Buffer): boolean {
-    const handle = (this.socket as WithHandle)._handle;
+    const handle = internalsOf(this.socket)._handle;
     if (!handle?.useUserBuffer) return false;
     handle.useUserBuffer(buffer);
     this.buffer = buffer;
     return true;
   }
 
-  #receive(chunk: Uint8Array): boolean {
-    if (this.#sink) return this.#sink.take(chunk);
-    this.queue.push(new Uint8Array(chunk));
-    return !this.queue.full;
+  /** Resolves when all that was written is with the kernel. */
+  #flushed(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.socket.write(
+        EMPTY,
+        (error) => error ? reject(this.#gone(error)) : resolve(),
+      );
+    });
   }
 
-  #fail(error: NetError): void {
-    this.queue.end(error);
-    this.#onError?.(error);
-  }
-
-  readonly #onClose = (): void => {
-    if (this.queue.ending === null) return; // both FINs have passed
-    this.#fail(this.queue.ending ?? closed());
-  };
-
+  /** Why a call failed. */
   #gone(error?: unknown): NetError {
     if (this.queue.ending) return this.queue.ending;
-    return error ? toNetError(error) : closed();
+    return error && !this.queue.closed ? toNetError(error) : closedError();
   }
-}
-
-function closed(): NetError {
-  return new NetError("closed", "the connection is closed");
 }
 
 /** One direction of a relay. */
@@ -218,7 +245,8 @@ class Pump implements Sink {
     if (shared && chunk.length >= BUSY_READ) this.#borrow();
     if (this.#to.writableLength === 0 || (room && !own)) return true;
     this.#writing = true;
-    this.#to.write(EMPTY, this.#onWritten); // its callback comes when all before it is with the kernel
+    // Its callback comes when all before it is with the kernel.
+    this.#to.write(EMPTY, (error) => this.#written(error));
     return false;
   }
 
@@ -230,24 +258,37 @@ class Pump implements Sink {
     });
   }
 
-  readonly #onWritten = (error?: Error | null): void => {
+  fail(error: NetError): void {
+    this.#state.fail(this.#side, error);
+  }
+
+  /** What a write may still hold is left to the garbage collector. */
+  closed(): void {
+    this.#quiet?.cancel();
+    if (!this.#state.ended) this.fail(closedError());
+  }
+
+  #written(error?: Error | null): void {
     this.#writing = false;
     if (!error && !this.#state.ended) this.#from.socket.resume();
-  };
+  }
 
   #borrow(): void {
     if (this.#from.buffer !== SHARED) return;
     this.#from.buffer = spare.pop() ?? Buffer.allocUnsafeSlow(BUSY_BUFFER);
-    this.#quiet = startTimeout(QUIET, this.#checkQuiet);
+    this.#watch();
   }
 
-  readonly #checkQuiet = (): void => {
-    if (this.#state.ended) return;
+  #watch(): void {
+    this.#quiet = startTimeout(QUIET, () => this.#checkQuiet());
+  }
+
+  #checkQuiet(): void {
     const quiet = this.#reads === this.#readsBefore && !this.#writing;
     this.#readsBefore = this.#reads;
     if (quiet && this.#giveBack()) return;
-    this.#quiet = startTimeout(QUIET, this.#checkQuiet);
-  };
+    this.#watch();
+  }
 
   #giveBack(): boolean {
     const buffer = this.#from.buffer;
@@ -258,11 +299,6 @@ class Pump implements Sink {
     this.#quiet?.cancel();
     if (spare.length < SPARE_BUFFERS) spare.push(buffer);
     return true;
-  }
-
-  /** The relay is over: what a write may still hold is left to the garbage collector. */
-  stop(): void {
-    this.#quiet?.cancel();
   }
 }
 
@@ -277,27 +313,54 @@ function relay(a: Conn, b: Conn, options?: RelayOptions): Relay {
     return relayByReading(a, b, options);
   }
   const state = new RelayState(a, b, options);
-  const up = new Pump(a, b, "a", state);
-  const down = new Pump(b, a, "b", state);
-  state.done.then(() => {
-    up.stop();
-    down.stop();
-  });
-  a.drainInto(up, (error) => state.fail("a", error));
-  b.drainInto(down, (error) => state.fail("b", error));
+  a.drainInto(new Pump(a, b, "a", state));
+  b.drainInto(new Pump(b, a, "b", state));
   return state;
 }
 
-/** Takes an accepted socket's handle into a socket that reads into our buffer. */
-function adopt(accepted: net.Socket): NodeConn {
-  const conn = new NodeConn();
-  const handle = (accepted as WithHandle)._handle;
-  if (!handle?.useUserBuffer) {
-    conn.attach(accepted, true);
-    return conn;
+/** The buffer that the next read of the connection whose read was just taken fills. */
+let nextBuffer: Buffer = SHARED;
+
+function takeNextBuffer(): Buffer {
+  const buffer = nextBuffer;
+  nextBuffer = SHARED;
+  return buffer;
+}
+
+/** How a socket is told to read into the buffer of its connection. */
+function onread(conn: NodeConn): net.OnReadOpts {
+  return {
+    buffer: takeNextBuffer, // called right behind each callback
+    callback(length, buffer) {
+      const more = conn.receive(buffer.subarray(0, length));
+      nextBuffer = conn.buffer;
+      return more;
+    },
+  };
+}
+
+/** What `onread` sets in a socket that is connecting; a listener has no such option. */
+const [kBuffer, kBufferCb, kBufferGen] = ["kBuffer", "kBufferCb", "kBufferGen"]
+  .map((name) =>
+    Object.getOwnPropertySymbols(new net.Socket())
+      .find(({ description }) => description === name)
+  );
+
+/** Makes an accepted socket, which is paused, read into our buffer; by `data` events where that can't be done. */
+function adopt(socket: net.Socket): NodeConn {
+  const conn = new NodeConn(() => socket);
+  const internals = internalsOf(socket);
+  if (kBuffer && kBufferCb && kBufferGen && conn.useBuffer(SHARED)) {
+    const { buffer, callback } = onread(conn);
+    internals[kBuffer] = SHARED;
+    internals[kBufferCb] = callback;
+    internals[kBufferGen] = buffer;
+  } else {
+    socket.on("data", (chunk) => {
+      if (!conn.receive(chunk)) socket.pause();
+    });
   }
-  const options = { handle, onread: conn.onread, allowHalfOpen: true };
-  conn.attach(new net.Socket(options as net.SocketConstructorOpts));
+  socket.resume();
   return conn;
 }
 
@@ -339,15 +402,19 @@ function connect(options: ConnectOptions): Promise<Conn> {
     checkPort(options.port);
     const { signal } = options;
     if (signal?.aborted) throw abortError(signal);
-    const conn = new NodeConn();
-    const socket = net.connect({
-      host: plainHostname(options.hostname),
-      port: options.port,
-      allowHalfOpen: true,
-      noDelay: true,
-      autoSelectFamily: false,
-      onread: conn.onread,
-    });
+    const hostname = plainHostname(options.hostname);
+    const { port } = options;
+    const open = (conn: NodeConn) =>
+      net.connect({
+        host: hostname,
+        port,
+        allowHalfOpen: true,
+        noDelay: true,
+        autoSelectFamily: false,
+        onread: onread(conn),
+      });
+    const conn = new NodeConn(open, { hostname, port });
+    const { socket } = conn;
     const onAbort = () => {
       socket.destroy();
       reject(abortError(signal!));
@@ -367,7 +434,6 @@ function connect(options: ConnectOptions): Promise<Conn> {
       socket.off("error", onError);
       resolve(conn);
     });
-    conn.attach(socket);
   });
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { NetError } from "./transport.ts";
+import { closedError, NetError } from "./transport.ts";
 
 /** Octets that may wait for a reader before the socket is paused. */
 export const READ_QUEUE_LIMIT = 64 * 1024;
@@ -20,6 +20,7 @@ export class ReadQueue {
   #size = 0;
   #reader: Reader | undefined;
   #end: null | NetError | undefined;
+  #closed = false;
 
   /** Whether the socket should be paused. */
   get full(): boolean {
@@ -46,11 +47,13 @@ export class ReadQueue {
 
   /** The peer's FIN (`null`) or a failure; the first one counts, chunks before it are still read. */
   end(end: null | NetError): void {
-    if (this.#end !== undefined) return;
+    if (this.#end !== undefined || this.#closed) return;
     this.#end = end;
     const reader = this.#reader;
     this.#reader = undefined;
-    if (reader) settle(reader, end);
+    if (!reader) return;
+    if (end === null) reader.resolve(null);
+    else reader.reject(end);
   }
 
   /** Drops all chunks and ends with this error. */
@@ -61,6 +64,15 @@ export class ReadQueue {
     this.#end = error;
   }
 
+  /** Drops all chunks; reads reject with `closed` from now on. */
+  close(): void {
+    this.#closed = true;
+    this.#chunks.length = 0;
+    this.#size = 0;
+    this.#reader?.reject(closedError());
+    this.#reader = undefined;
+  }
+
   /** The chunk that has waited longest; `undefined` when none waits. */
   shift(): Uint8Array | undefined {
     const chunk = this.#chunks.shift();
@@ -68,15 +80,21 @@ export class ReadQueue {
     return chunk;
   }
 
-  /** Whether and how the stream has ended; `undefined` while it has not. */
+  /** Whether and how the peer has ended the stream; `undefined` while it has not. */
   get ending(): null | NetError | undefined {
     return this.#end;
+  }
+
+  /** Whether {@linkcode close} was called. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** The next chunk, `null` at the end. */
   read(): Promise<Uint8Array | null> {
     const chunk = this.shift();
     if (chunk) return Promise.resolve(chunk);
+    if (this.#closed) return Promise.reject(closedError());
     if (this.#end === null) return Promise.resolve(null);
     if (this.#end) return Promise.reject(this.#end);
     if (this.#reader) {
@@ -84,9 +102,4 @@ export class ReadQueue {
     }
     return new Promise((resolve, reject) => this.#reader = { resolve, reject });
   }
-}
-
-function settle(reader: Reader, end: null | NetError): void {
-  if (end === null) reader.resolve(null);
-  else reader.reject(end);
 }

@@ -8,6 +8,10 @@
  * @module
  */
 
+import type { Signal } from "./signal.ts";
+
+export type { Signal };
+
 /** An IP address (without brackets, IPv4-mapped IPv6 written as IPv4) and a port. */
 export interface Address {
   /** IPv4 or IPv6 literal. */
@@ -119,7 +123,7 @@ export interface ConnectOptions {
   /** 1 to 65535. */
   readonly port: number;
   /** Ends the attempt; the rejection is a {@linkcode NetError} (the signal's own reason if that is one, else `aborted`). */
-  readonly signal?: AbortSignal;
+  readonly signal?: Signal;
 }
 
 /** Bounds of a relay. */
@@ -217,8 +221,13 @@ export function toNetError(
   );
 }
 
+/** The error of a call on a connection that we have closed. */
+export function closedError(): NetError {
+  return new NetError("closed", "the connection is closed");
+}
+
 /** What a signal that has fired means as a {@linkcode NetError}. */
-export function abortError(signal: AbortSignal): NetError {
+export function abortError(signal: Signal): NetError {
   const reason = signal.reason;
   if (reason instanceof NetError) return reason;
   const timeout = (reason as Error | undefined)?.name === "TimeoutError";

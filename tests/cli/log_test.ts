@@ -98,7 +98,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       error: new Error("no\r\nsuch\x9b name"),
     },
     `${time}  192.0.2.7:50123        ` +
-    "(a\\x20b\\x0a\\x1b[31m\\u{202e}\\\\\\u{e0041})  connect  e\\x07vil:1               " +
+    "(a\\x20b\\x0a\\x1b[31m\\u{202e}\\\\\\u{e0041})  connect  e\\x07vil:1              " +
     "  up         0  down          0    1.2s  refused: rejected or failed (no\\x0d\\x0asuch\\x9b name)",
   ],
   [

@@ -84,12 +84,13 @@ export async function withProgram(
     await use({
       line,
       port: async () => Number(/:(\d+) /.exec(await line(/ listens on /))![1]),
-      kill: (signal) => child.kill(signal),
+      // On Deno `child.kill()` works once, and then hides the exit code.
+      kill: (signal) => void process.kill(child.pid!, signal),
       closeOutput: () => child.stdout.destroy(),
       ended,
     });
   } finally {
-    child.kill("SIGKILL");
+    if (!isOver) child.kill("SIGKILL");
     await ended;
   }
 }

@@ -72,7 +72,9 @@ for (const [name, type, settings, options, welcome] of rows) {
           "hello",
         );
         if (welcome) {
-          assertEquals([stderr, code], ["", 0]);
+          // Not its exit code: through a proxy, whichever it is, PuTTY 0.78
+          // crashes now and then when all is over.
+          assertEquals(stderr, "");
           assertSameOctets(octets, answerTo("hello"));
           const { session } = await server.ended();
           assertEquals(session.version, type === 1 ? 4 : 5);

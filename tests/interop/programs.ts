@@ -10,7 +10,7 @@ import {
   execFileSync,
   spawn,
 } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import * as net from "node:net";
 import { tmpdir } from "node:os";
@@ -77,24 +77,29 @@ export interface RunOptions {
 
 /** What became of a program. */
 export interface Output {
-  /** Its exit code; -1 when it was killed. */
-  readonly code: number;
+  /** Its exit code, or the signal that ended it. */
+  readonly code: number | string;
   readonly stdout: string;
   /** The same before it was read as UTF-8. */
   readonly octets: Uint8Array;
   readonly stderr: string;
 }
 
+// What a test that takes too long leaves behind ends with the tests.
 const running = new Set<ChildProcessWithoutNullStreams>();
-process.on("exit", () => running.forEach((it) => it.kill("SIGKILL")));
+const folders = new Set<string>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
 
 interface Started {
   readonly child: ChildProcessWithoutNullStreams;
   /** What it has printed so far. */
   readonly stdout: Uint8Array[];
   readonly stderr: Uint8Array[];
-  /** Its exit code, once its pipes are closed too. */
-  readonly ended: Promise<number>;
+  /** Its exit code or signal, once its pipes are closed too. */
+  readonly ended: Promise<number | string>;
 }
 
 function launch(
@@ -113,9 +118,9 @@ function launch(
   child.stdin.on("error", () => {}); // it may end without having read all
   child.stdout.on("data", onStdout ?? ((chunk) => stdout.push(chunk)));
   child.stderr.on("data", (chunk) => stderr.push(chunk));
-  const ended = new Promise<number>((resolve, reject) => {
+  const ended = new Promise<number | string>((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code) => resolve(code ?? -1));
+    child.on("close", (code, signal) => resolve(code ?? signal ?? -1));
   }).finally(() => running.delete(child));
   ended.catch(() => {}); // whoever awaits it learns of it
   return { child, stdout, stderr, ended };
@@ -174,7 +179,7 @@ export async function start(
   options: RunOptions = {},
 ): Promise<Program> {
   const { child, stdout, stderr, ended } = launch(command, args, options);
-  let code: number | undefined;
+  let code: number | string | undefined;
   ended.then((it) => code = it, () => code = -1);
   const program: Program = {
     pid: child.pid ?? 0,
@@ -186,7 +191,10 @@ export async function start(
     },
     async stop() {
       child.kill("SIGTERM");
-      const timer = setTimeout(() => child.kill("SIGKILL"), START_PATIENCE);
+      const timer = setTimeout(() => {
+        child.kill("SIGKILL");
+        for (const pipe of [child.stdout, child.stderr]) pipe.destroy(); // its children may hold them
+      }, START_PATIENCE);
       await ended.catch(() => {});
       clearTimeout(timer);
     },
@@ -257,10 +265,12 @@ export async function withFolder<T>(
   use: (folder: string) => Promise<T>,
 ): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "socks5-interop-"));
+  folders.add(folder);
   try {
     return await use(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
+    folders.delete(folder);
   }
 }
 
@@ -269,12 +279,15 @@ export async function withFolder<T>(
  * tests. On Bun and Node the program is in the test's own bundle: the test file
  * must import it before anything else.
  */
-export function programCommand(name: string): [string, ...string[]] {
+export function programCommand(
+  name: string,
+  denoPermissions: readonly string[] = ["--allow-net"],
+): [string, ...string[]] {
   const file = runtime === "deno"
     ? new URL(`./${name}_program.ts`, import.meta.url)
     : new URL(import.meta.url);
   const flags = runtime === "deno"
-    ? ["run", "--quiet", "--allow-net", "--allow-read=/proc"]
+    ? ["run", "--quiet", ...denoPermissions]
     : [];
   return [process.execPath, ...flags, fileURLToPath(file), `run-${name}`];
 }

@@ -26,8 +26,8 @@ export interface ProxyKind {
   readonly protocols: readonly Proxy["protocol"][];
   /** Whether it asks for {@linkcode LOGIN}. */
   readonly login?: boolean;
-  /** Whether it passes a FIN on and keeps the other direction. */
-  readonly halfClose: boolean;
+  /** It ends both directions with the first FIN, and stands still when both are full. */
+  readonly oneWay?: true;
   /** The reply to a request whose target refuses; without one it hangs up. */
   readonly refusal?: number;
   /** Why it can't run here. */
@@ -41,7 +41,6 @@ export const proxyKinds: readonly ProxyKind[] = [
   {
     name: "danted",
     protocols: ["socks5h", "socks5", "socks4"],
-    halfClose: true,
     refusal: 5,
     skip: missingForRoot("danted"),
     run: (use) => withDanted("none", use),
@@ -50,7 +49,6 @@ export const proxyKinds: readonly ProxyKind[] = [
     name: "danted with a login",
     protocols: ["socks5h"],
     login: true,
-    halfClose: true,
     refusal: 5,
     skip: missingForRoot("danted", "unshare", "mount"),
     run: (use) => withDanted("username", use),
@@ -58,7 +56,7 @@ export const proxyKinds: readonly ProxyKind[] = [
   {
     name: "microsocks",
     protocols: ["socks5h", "socks5"],
-    halfClose: false,
+    oneWay: true,
     refusal: 5,
     skip: missing("microsocks"),
     run: (use) => withMicrosocks([], use),
@@ -67,7 +65,7 @@ export const proxyKinds: readonly ProxyKind[] = [
     name: "microsocks with a login",
     protocols: ["socks5h"],
     login: true,
-    halfClose: false,
+    oneWay: true,
     refusal: 5,
     skip: missing("microsocks"),
     run: (use) =>
@@ -76,7 +74,6 @@ export const proxyKinds: readonly ProxyKind[] = [
   {
     name: "ssh -D",
     protocols: ["socks5h", "socks5", "socks4a", "socks4"],
-    halfClose: true,
     skip: missing("ssh", "sshd", "ssh-keygen"),
     run: withSshD,
   },

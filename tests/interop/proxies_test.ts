@@ -24,6 +24,7 @@ import {
   checksum,
   echo,
   MIB,
+  returnAfter,
   speakFirst,
   startTarget,
   type Target,
@@ -162,7 +163,7 @@ for (const kind of proxyKinds) {
     },
   );
 
-  if (kind.halfClose) {
+  if (!kind.oneWay) {
     check(
       kind,
       "gets all of an answer to its FIN",
@@ -180,8 +181,10 @@ for (const kind of proxyKinds) {
 
   check(
     kind,
-    "carries 20 MiB there and back",
-    echo,
+    kind.oneWay
+      ? "carries 20 MiB there, then 20 MiB back"
+      : "carries 20 MiB there and back",
+    kind.oneWay ? returnAfter(20) : echo,
     async ({ proxy, target: { port } }) => {
       const there = { hostname: "127.0.0.1", port };
       const conn = await connect(proxy(), there, options);

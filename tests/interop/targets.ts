@@ -109,6 +109,19 @@ export function answerTo(octets: string | Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from(`${sum}\n`), block(0)]);
 }
 
+/** Takes so many mebibytes, then sends them back. */
+export function returnAfter(mebibytes: number): (socket: net.Socket) => void {
+  return (socket) => {
+    const chunks: Uint8Array[] = [];
+    let left = mebibytes * MIB;
+    socket.on("data", (chunk: Uint8Array) => {
+      chunks.push(chunk);
+      left -= chunk.length;
+      if (left === 0) socket.end(Buffer.concat(chunks));
+    });
+  };
+}
+
 /** Says this at once, then echoes. */
 export function speakFirst(greeting: string): (socket: net.Socket) => void {
   return (socket) => {

@@ -1,0 +1,165 @@
+/** Our server among clients that reset, stall and do not read. */
+
+import { assert, assertEquals } from "@std/assert";
+import { Buffer } from "node:buffer";
+import type * as net from "node:net";
+import { openSockets, test } from "../harness.ts";
+import { assertSameOctets, pattern } from "../transport/contract.ts";
+import { until } from "./programs.ts";
+import { dial, readSome, readToEnd, tunnel } from "./raw_client.ts";
+import { withServer } from "./server.ts";
+import { block, echo, MIB } from "./targets.ts";
+
+/** Sends without end, as fast as it goes, and reads what comes. */
+function push(socket: net.Socket): void {
+  const more = () => {
+    if (socket.destroyed || socket.writableEnded) return;
+    while (socket.write(block(0)));
+  };
+  socket.on("drain", more);
+  socket.resume();
+  more();
+}
+
+/** Open sockets; where that can't be known the harness and the runtime watch for leaks. */
+function sockets(): number {
+  return openSockets() ?? 0;
+}
+
+test(
+  "50 clients that reset in the middle of transfers leave no socket",
+  () =>
+    withServer({}, push, async (port, target, server) => {
+      const before = sockets();
+      const clients = await Promise.all(Array.from({ length: 50 }, async () => {
+        const socket = await tunnel(port, target.port);
+        socket.write(block(1)); // most of it is on its way when the reset comes
+        await readSome(socket, 100_000);
+        return socket;
+      }));
+      assertEquals(target.sockets.size, 50);
+      for (const socket of clients) socket.resetAndDestroy();
+      for (let i = 0; i < 50; i++) {
+        assertEquals((await server.ended()).reason, "client-gone");
+      }
+      await until("the targets are let go", () => target.sockets.size === 0);
+      await until("all sockets are closed", () => sockets() <= before);
+    }),
+  { timeout: 20_000 },
+);
+
+test(
+  "50 targets that reset in the middle of transfers leave no socket",
+  () =>
+    withServer({}, push, async (port, target, server) => {
+      const before = sockets();
+      const clients = await Promise.all(Array.from({ length: 50 }, async () => {
+        const socket = await tunnel(port, target.port);
+        socket.write(block(1));
+        await readSome(socket, 100_000);
+        return socket;
+      }));
+      const ends = clients.map((socket) => readToEnd(socket));
+      for (const socket of target.sockets) socket.resetAndDestroy();
+      for (let i = 0; i < 50; i++) {
+        assertEquals((await server.ended()).reason, "target-gone");
+      }
+      await Promise.all(ends);
+      for (const socket of clients) socket.destroy();
+      await until("all sockets are closed", () => sockets() <= before);
+    }),
+  { timeout: 20_000 },
+);
+
+test("500 clients that stall are sent away, and others served meanwhile", () => {
+  const options = { timeouts: { handshake: 3_000 }, limits: { sessions: 0 } };
+  return withServer(options, echo, async (port, target, server) => {
+    const stalled = await Promise.all(
+      Array.from({ length: 500 }, async () => {
+        const socket = await dial(port);
+        socket.write(Uint8Array.of(5));
+        return socket;
+      }),
+    );
+    const gone = Promise.all(stalled.map(readToEnd));
+    await until("they all wait", () => server.server.sessions.length === 500);
+
+    const times: number[] = [];
+    for (let i = 0; i < 21; i++) {
+      const begin = performance.now();
+      const socket = await tunnel(port, target.port);
+      socket.write("hello");
+      assertEquals((await readSome(socket, 5)).toString(), "hello");
+      times.push(performance.now() - begin);
+      socket.destroy();
+      await server.ended();
+    }
+    times.sort((a, b) => a - b);
+    assert(times[10] < 50, `median of ${times}`);
+    assertEquals(server.server.sessions.length, 500);
+
+    for (const octets of await gone) assertEquals(octets.length, 0);
+    for (let i = 0; i < 500; i++) {
+      assertEquals((await server.ended()).reason, "handshake-timeout");
+    }
+    for (const socket of stalled) socket.destroy();
+    assertEquals(server.server.sessions.length, 0);
+  });
+});
+
+const big = Buffer.from(pattern(10 * MIB));
+
+test("10 MiB go back after 10 MiB and the client's FIN", () =>
+  withServer({}, (socket) => {
+    readToEnd(socket).then((octets) => socket.end(octets.reverse()));
+  }, async (port, target, server) => {
+    const socket = await tunnel(port, target.port);
+    socket.end(big);
+    const answer = await readToEnd(socket);
+    assertSameOctets(answer, Buffer.from(big).reverse());
+    const { reason, session } = await server.ended();
+    assertEquals(reason, "finished");
+    assertEquals([session.sent, session.received], [big.length, big.length]);
+    socket.destroy();
+  }));
+
+test("10 MiB go there after 10 MiB and the target's FIN", () => {
+  let arrived!: (octets: Buffer) => void;
+  const arrival = new Promise<Buffer>((resolve) => arrived = resolve);
+  return withServer({}, (socket) => {
+    socket.end(big);
+    readToEnd(socket).then(arrived);
+  }, async (port, target, server) => {
+    const socket = await tunnel(port, target.port);
+    const octets = await readToEnd(socket);
+    assertSameOctets(octets, big);
+    socket.end(octets.reverse());
+    assertSameOctets(await arrival, Buffer.from(big).reverse());
+    const { reason, session } = await server.ended();
+    assertEquals(reason, "finished");
+    assertEquals([session.sent, session.received], [big.length, big.length]);
+    socket.destroy();
+  });
+});
+
+test("a client that does not read holds its target back, and ends by the idle time", () => {
+  const pushed = { octets: 0 };
+  return withServer({ timeouts: { idle: 1_000 } }, (socket) => {
+    const more = () => {
+      for (let full = false; !full && pushed.octets < 100 * MIB;) {
+        pushed.octets += MIB;
+        full = !socket.write(block(0));
+      }
+    };
+    socket.on("drain", more);
+    more();
+  }, async (port, target, server) => {
+    const socket = await tunnel(port, target.port);
+    const { reason, session } = await server.ended();
+    assertEquals(reason, "idle");
+    assert(session.received > 0);
+    assert(session.received < 16 * MIB, `${session.received}`);
+    assert(pushed.octets <= 32 * MIB, `${pushed.octets}`);
+    socket.destroy();
+  });
+});

@@ -1,0 +1,118 @@
+import { assertEquals } from "@std/assert";
+import * as net from "node:net";
+import { denoTransport } from "../../src/transport/deno.ts";
+import type { Conn } from "../../src/transport/transport.ts";
+import { openSockets, runtime, test } from "../harness.ts";
+import { connectedPair, pattern, readExactly, until } from "./contract.ts";
+
+const skip = runtime === "deno" ? undefined : "about Deno's sockets";
+
+/** A connection whose other end is of node:net, which can send an RST. */
+async function resettable(): Promise<{ conn: Conn; peer: net.Socket }> {
+  let accepted!: (conn: Conn) => void;
+  const incoming = new Promise<Conn>((resolve) => accepted = resolve);
+  const listener = await denoTransport.listen(
+    { hostname: "127.0.0.1", port: 0 },
+    accepted,
+  );
+  const peer = net.connect(listener.addr.port, "127.0.0.1");
+  peer.on("error", () => {});
+  const conn = await incoming;
+  await listener.close();
+  return { conn, peer };
+}
+
+test("relay() ends with an error of the side that was reset", async () => {
+  for (const side of ["a", "b"] as const) {
+    const { conn, peer } = await resettable();
+    const other = await connectedPair(denoTransport);
+    const relay = side === "a"
+      ? denoTransport.relay(conn, other.near)
+      : denoTransport.relay(other.near, conn);
+    peer.write(pattern(5));
+    assertEquals(await readExactly(other.far, 5), pattern(5));
+    peer.resetAndDestroy();
+    const end = await relay.done;
+    assertEquals([end.reason, end.side, end.error?.kind], [
+      "error",
+      side,
+      "reset",
+    ]);
+    assertEquals(await other.far.read(), null);
+    await other.close();
+  }
+}, { skip });
+
+test(
+  "close() frees a socket whose peer does not read what is being written",
+  async () => {
+    const before = openSockets() ?? 0;
+    const { near, close } = await connectedPair(denoTransport);
+    const writing = near.write(pattern(16 * 1024 * 1024)).catch((e) => e.kind);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    near.close();
+    assertEquals(await writing, "closed");
+    if (before > 0) await until(() => openSockets() === before + 1);
+    await close();
+  },
+  { skip },
+);
+
+test(
+  "relay() ends when one of its connections is closed by somebody else",
+  async () => {
+    for (const blocked of [false, true]) {
+      const left = await connectedPair(denoTransport);
+      const right = await connectedPair(denoTransport);
+      const relay = denoTransport.relay(left.far, right.near);
+      if (blocked) {
+        left.near.write(pattern(16 * 1024 * 1024)).catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      right.near.close();
+      const end = await relay.done;
+      assertEquals([end.reason, end.side, end.error?.kind], [
+        "error",
+        "b",
+        "closed",
+      ]);
+      await left.close();
+      await right.close();
+    }
+  },
+  { skip },
+);
+
+test(
+  "relay() keeps directions apart that go from small to large reads and back",
+  async () => {
+    const pairs = await Promise.all(
+      Array.from({ length: 20 }, async (_, seed) => {
+        const left = await connectedPair(denoTransport);
+        const right = await connectedPair(denoTransport);
+        const relay = denoTransport.relay(left.far, right.near);
+        return { seed, left, right, relay };
+      }),
+    );
+    await Promise.all(pairs.map(async ({ seed, left, right }) => {
+      for (const size of [1, 512, 513, 70_000, 9, 4096, 900_000, 16_384, 3]) {
+        const up = pattern(size, seed + 1);
+        const down = pattern(size, seed + 101);
+        const [gotUp, gotDown] = await Promise.all([
+          readExactly(right.far, size),
+          readExactly(left.near, size),
+          left.near.write(up),
+          right.far.write(down),
+        ]);
+        assertEquals(gotUp, up);
+        assertEquals(gotDown, down);
+      }
+    }));
+    for (const { left, right, relay } of pairs) {
+      relay.abort();
+      await left.close();
+      await right.close();
+    }
+  },
+  { skip },
+);
