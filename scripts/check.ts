@@ -34,15 +34,6 @@ async function modules(): Promise<string[]> {
   return found;
 }
 
-/** The Markdown files with examples, where they exist. */
-async function documents(): Promise<string[]> {
-  const hasReadme = await Deno.stat(join(root, "README.md")).then(
-    () => true,
-    () => false,
-  );
-  return hasReadme ? ["README.md"] : [];
-}
-
 /**
  * Proves that a runtime really has the members that its adapter declares. Alone
  * with `--no-config`: Bun's types replace those of Deno.
@@ -111,19 +102,7 @@ const checks: Record<string, (std: string[]) => Promise<Output>> = {
   docs: async (std) =>
     await deno("doc", "--lint", "--quiet", ...std, ...await entries()),
   examples: async (std) =>
-    await deno("test", "--doc", "-A", ...std, "mod.ts", "src"),
-  readme: async (std) => {
-    const files = await documents();
-    const skipped = {
-      success: true,
-      code: 0,
-      stdout: "",
-      stderr: "no README.md yet\n",
-    };
-    return files.length === 0
-      ? skipped
-      : await deno("check", "--doc-only", ...std, ...files);
-  },
+    await deno("test", "--doc", "-A", ...std, "mod.ts", "src", "README.md"),
   "deno types": () => shape("Deno", ""),
   "bun types": () => shape("Bun", `/// <reference types="${bunTypes}" />`),
   publish,

@@ -3,7 +3,8 @@
  *
  * @example
  * ```ts
- * import { serve } from "../server/serve.ts";
+ * import { connect } from "@x/socks5/client";
+ * import { serve } from "@x/socks5/server";
  *
  * await using proxy = await serve({ port: 0 });
  * const { hostname, port } = proxy.addr;

@@ -6,6 +6,8 @@
  *
  * @example
  * ```ts
+ * import { serve } from "@x/socks5/server";
+ *
  * const server = await serve({ port: 0 });
  * await server.shutdown();
  * ```
