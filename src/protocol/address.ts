@@ -51,14 +51,27 @@ const IPV6 = 4;
  * );
  * ```
  */
-export function encodeAddress({ hostname, port }: Endpoint): Uint8Array {
-  return Uint8Array.of(...encodeHost(hostname), ...encodePort(port));
+export function encodeAddress(endpoint: Endpoint): Uint8Array {
+  return encodeBehind(NOTHING, endpoint);
 }
 
-function encodeHost(hostname: string): number[] {
+const NOTHING: readonly number[] = [];
+
+/** The octets of `head` and behind them those of {@linkcode encodeAddress}. */
+export function encodeBehind(
+  head: ArrayLike<number>,
+  { hostname, port }: Endpoint,
+): Uint8Array {
   const ip = parseHost(hostname);
-  if (ip === undefined) return [NAME, hostname.length, ...toOctets(hostname)];
-  return [ip.length === 4 ? IPV4 : IPV6, ...ip];
+  const host = ip ?? toOctets(hostname);
+  const start = head.length + (ip ? 1 : 2);
+  const octets = new Uint8Array(start + host.length + 2);
+  octets.set(head);
+  octets[head.length] = ip ? ip.length === 4 ? IPV4 : IPV6 : NAME;
+  if (!ip) octets[start - 1] = host.length;
+  octets.set(host, start);
+  octets.set(encodePort(port), start + host.length);
+  return octets;
 }
 
 /**

@@ -239,7 +239,7 @@ export function encodeReply(
 }
 
 /**
- * Takes a reply of 8 octets. VN must be 0 (curl demands it, too); the code must
+ * Takes a reply of 8 octets. VN must be 0; the code must
  * be one of the four.
  *
  * @throws {ProtocolError} `"version"` at the first octet, `"reply"` at the

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { decodeAddress, encodeAddress, type Endpoint } from "./address.ts";
+import { decodeAddress, encodeBehind, type Endpoint } from "./address.ts";
 import type { Decoded } from "./decode.ts";
 import { checkVersion, octet } from "./octets.ts";
 
@@ -161,7 +161,7 @@ export function decodeMethodChoice(
  */
 export function encodeRequest(request: Request): Uint8Array {
   const command = octet(request.command, "command");
-  return Uint8Array.of(VERSION, command, 0, ...encodeAddress(request));
+  return encodeBehind([VERSION, command, 0], request);
 }
 
 /**
@@ -206,8 +206,8 @@ export function decodeRequest(
 export function encodeReply(
   { reply, hostname = "0.0.0.0", port = 0 }: ReplyInit,
 ): Uint8Array {
-  const address = encodeAddress({ hostname, port });
-  return Uint8Array.of(VERSION, octet(reply, "reply"), 0, ...address);
+  const head = [VERSION, octet(reply, "reply"), 0];
+  return encodeBehind(head, { hostname, port });
 }
 
 /**

@@ -23,7 +23,7 @@ import {
   type ConnectOptions,
   type Listener,
   type ListenOptions,
-  type NetError,
+  NetError,
   plainHostname,
   type Relay,
   type RelayOptions,
@@ -33,7 +33,10 @@ import {
 
 /** The undocumented members behind `onread`; every use has a way round. */
 interface Internals {
-  _handle?: { useUserBuffer?(buffer: Uint8Array): void } | null;
+  _handle?: {
+    useUserBuffer?(buffer: Uint8Array): void;
+    getpeername?(into: Record<string, unknown>): number;
+  } | null;
   [symbol: symbol]: unknown;
 }
 
@@ -167,10 +170,27 @@ class NodeConn implements Conn {
     else socket.pause();
   }
 
-  /** The peer's FIN. */
+  /** The peer's FIN, or what looks like one. */
   ended(): void {
+    if (this.#wasReset()) return this.#resetByPeer();
     this.queue.end(null);
     this.#sink?.end();
+  }
+
+  /**
+   * Node.js 20 and 22 show a reset behind octets that were not read yet as the
+   * end of the stream. A socket that has not sent its own FIN has a peer as
+   * long as there was no reset.
+   */
+  #wasReset(): boolean {
+    if (this.socket.writableEnded) return false;
+    const handle = internalsOf(this.socket)._handle;
+    return handle?.getpeername !== undefined && handle.getpeername({}) !== 0;
+  }
+
+  #resetByPeer(): void {
+    this.failed(new NetError("reset", "the peer reset the connection"));
+    this.socket.destroy();
   }
 
   /** The socket failed; it closes by itself. */

@@ -246,6 +246,7 @@ export function checkPort(port: number): void {
 
 /** Writes an address as this library shows it: no brackets, and `::ffff:192.0.2.1` as `192.0.2.1`. */
 export function plainHostname(hostname: string): string {
+  if (!hostname.includes(":")) return hostname;
   const bare = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
   return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(bare) ? bare.slice(7) : bare;
 }

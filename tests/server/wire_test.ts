@@ -210,7 +210,9 @@ for (const [name, options, sent, got] of refusals) {
       const client = await server.client();
       // The server may have answered and hung up before the last octet.
       const sending = send(client, octets(sent), split).catch(() => {});
-      assertEquals(hex(await readAll(client)), got);
+      // Where nothing is said, what is still on its way may turn the end into a reset.
+      const all = readAll(client);
+      assertEquals(hex(await (got ? all : all.catch(() => octets("")))), got);
       await sending;
       client.close();
       const { reason } = await server.ended();
