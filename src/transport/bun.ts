@@ -8,6 +8,7 @@
  * @module
  */
 
+import { createConnection, type Socket as NetSocket } from "node:net";
 import { descriptorLimit } from "./descriptors.ts";
 import { lookup } from "./lookup.ts";
 import { ReadQueue } from "./read_queue.ts";
@@ -86,6 +87,8 @@ export interface BunSocket {
   end(): void;
   /** Closes both directions and sends RST. */
   terminate(): void;
+  /** Puts other handlers in. */
+  reload(options: { socket: BunHandlers }): void;
 }
 
 const DONE = Promise.resolve();
@@ -385,6 +388,11 @@ function listener(server: BunListener): Listener {
   };
 }
 
+/** Attempts of Bun's that are under way. One that was given up still is, with its descriptor, until the kernel gives up too. */
+let pending = 0;
+/** With that many of them, new ones go another way. */
+const MAX_PENDING = 64;
+
 function connect(options: ConnectOptions): Promise<Conn> {
   return new Promise((resolve, reject) => {
     checkPort(options.port);
@@ -392,28 +400,71 @@ function connect(options: ConnectOptions): Promise<Conn> {
     if (signal?.aborted) throw abortError(signal);
     const conn = new BunConn();
     const started = performance.now();
-    const onAbort = () => reject(abortError(signal!));
+    const revoke = pending < MAX_PENDING
+      ? attempt(options, conn, onOpen, onError)
+      : attemptByNode(options, conn, onOpen, onError);
     signal?.addEventListener("abort", onAbort);
-    dial(plainHostname(options.hostname), options.port, conn).then(() => {
+
+    function onAbort(): void {
+      revoke();
+      reject(abortError(signal!));
+    }
+    function onOpen(): void {
       signal?.removeEventListener("abort", onAbort);
-      // Bun can't cancel an attempt, so one that was given up may still succeed.
-      if (signal?.aborted) conn.reset();
-      else resolve(conn);
-    }, async (error) => {
+      resolve(conn);
+    }
+    async function onError(error: unknown): Promise<void> {
       signal?.removeEventListener("abort", onAbort);
-      if (signal?.aborted) return;
       reject(await connectError(error, options, performance.now() - started));
-    });
+    }
   });
 }
 
-async function dial(
-  hostname: string,
-  port: number,
+/** Starts an attempt of Bun's; returns the way to give it up, which can't end it. */
+function attempt(
+  { hostname, port }: ConnectOptions,
   conn: BunConn,
-): Promise<void> {
-  const options = { hostname, port, allowHalfOpen: true };
-  await bun.connect({ ...options, socket: HANDLERS, data: conn });
+  onOpen: () => void,
+  onError: (error: unknown) => void,
+): () => unknown {
+  let givenUp = false;
+  pending++;
+  bun.connect({
+    hostname: plainHostname(hostname),
+    port,
+    allowHalfOpen: true,
+    socket: HANDLERS,
+    data: conn,
+  }).finally(() => pending--).then(
+    () => givenUp ? conn.reset() : onOpen(),
+    (error) => givenUp || onError(error),
+  );
+  return () => givenUp = true;
+}
+
+/** Starts an attempt through `node:net`, which costs more but can be ended, and takes its socket over. */
+function attemptByNode(
+  { hostname, port }: ConnectOptions,
+  conn: BunConn,
+  onOpen: () => void,
+  onError: (error: unknown) => void,
+): () => unknown {
+  const socket: NetSocket & { _handle?: BunSocket | null } = createConnection({
+    host: plainHostname(hostname),
+    port,
+    allowHalfOpen: true,
+  });
+  socket.once("error", onError);
+  socket.once("connect", () => {
+    const handle = socket._handle;
+    if (!handle) return onError(wentAway());
+    socket._handle = null;
+    conn.attach(handle);
+    handle.reload({ socket: HANDLERS });
+    handle.resume();
+    onOpen();
+  });
+  return () => socket.destroy();
 }
 
 /** A refusal that takes more milliseconds is none: nobody answered to ARP, or a router gave up. */

@@ -5,7 +5,9 @@
  * @module
  */
 
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import process from "node:process";
 import { connect, SocksError } from "../../src/client/mod.ts";
 import { serve } from "../../src/server/mod.ts";
@@ -18,19 +20,27 @@ export interface Findings {
   readonly kinds: Record<string, string>;
   /** The server's reply, by target. */
   readonly replies: Record<string, number | undefined>;
-  /** An attempt that nobody answers, ended by a signal. */
+  /** {@linkcode ATTEMPTS} that nobody answers, ended by a signal. */
   readonly aborted: HangUp;
   /** The same, ended by a time limit. */
   readonly timedOut: HangUp;
-  /** The same, ended by the server's own time limit. */
+  /** One more, ended by the server's own time limit: how many attempts went on after it. */
   readonly leftByServer: number;
+  /** Octets that then came back whole from a target through the server, half-closed. */
+  readonly echoed: number;
 }
 
-/** The kind of an attempt's error, and how many attempts still went on after it. */
+/** The kinds of the attempts' errors, and how many attempts still went on after them. */
 export interface HangUp {
-  readonly kind: string;
+  readonly kinds: readonly string[];
   readonly left: number;
 }
+
+/** How many attempts hang at the same time. */
+export const ATTEMPTS = 100;
+
+/** How many octets go to a target and back at the end. */
+export const ECHOED = 3_000_000;
 
 /** A target that takes packets and does not answer. */
 export const SILENT = "10.4.0.9";
@@ -67,16 +77,42 @@ async function kindOf(
   }
 }
 
-/** Ends an attempt while it hangs, and gives it some time to let go. */
+/** Ends attempts while they hang, and gives them some time to let go. */
 async function hangUp(
   transport: Transport,
-  signal: AbortSignal,
+  limit: () => AbortSignal,
 ): Promise<HangUp> {
-  const kind = await kindOf(transport, SILENT, signal);
-  for (let i = 0; i < 100 && pendingAttempts() > 0; i++) {
+  const attempts = Array.from(
+    { length: ATTEMPTS },
+    () => kindOf(transport, SILENT, limit()),
+  );
+  const kinds = await Promise.all(attempts);
+  for (let i = 0; i < 50 && pendingAttempts() > 0; i++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  return { kind, left: pendingAttempts() };
+  return { kinds: [...new Set(kinds)], left: pendingAttempts() };
+}
+
+/** Sends octets to a target that sends them back, FIN included, and counts them. */
+async function echo(proxyPort: number): Promise<number> {
+  const target = createServer({ allowHalfOpen: true }, (it) => it.pipe(it));
+  target.listen(0, "127.0.0.1");
+  await once(target, "listening");
+  const { port } = target.address() as AddressInfo;
+  const { conn } = await connect(
+    `socks5://127.0.0.1:${proxyPort}`,
+    { hostname: "127.0.0.1", port },
+  );
+  const sending = conn.write(new Uint8Array(ECHOED))
+    .then(() => conn.closeWrite());
+  let echoed = 0;
+  for (let it = await conn.read(); it; it = await conn.read()) {
+    echoed += it.length;
+  }
+  await sending;
+  conn.close();
+  target.close();
+  return echoed;
 }
 
 async function replyOf(
@@ -102,14 +138,17 @@ async function explore(): Promise<Findings> {
   for (const target of [...TARGETS, SILENT]) {
     replies[target] = await replyOf(server.addr.port, target);
   }
-  await server.shutdown();
   const leftByServer = pendingAttempts();
 
-  const abort = new AbortController();
-  setTimeout(() => abort.abort(), 100);
-  const aborted = await hangUp(transport, abort.signal);
-  const timedOut = await hangUp(transport, AbortSignal.timeout(100));
-  return { kinds, replies, aborted, timedOut, leftByServer };
+  const aborted = await hangUp(transport, () => {
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 100);
+    return abort.signal;
+  });
+  const timedOut = await hangUp(transport, () => AbortSignal.timeout(100));
+  const echoed = await echo(server.addr.port);
+  await server.shutdown();
+  return { kinds, replies, aborted, timedOut, leftByServer, echoed };
 }
 
 if (process.argv[2] === "run-routes") {

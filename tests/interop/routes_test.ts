@@ -1,8 +1,8 @@
 /** What becomes of a connection that a route keeps from its target, in a network of our own. */
 
-import { type Findings, SILENT, TARGETS } from "./routes_program.ts";
-import { assertEquals } from "@std/assert";
-import { test } from "../harness.ts";
+import { ECHOED, type Findings, SILENT, TARGETS } from "./routes_program.ts";
+import { assert, assertEquals } from "@std/assert";
+import { runtime, test } from "../harness.ts";
 import { missingForRoot, programCommand, run } from "./programs.ts";
 
 /** veth, unlike dummy, is in every kernel that has namespaces; nobody is at its other end. */
@@ -58,15 +58,27 @@ test("every target of the program is looked at", () => {
   assertEquals(rows.map(([target]) => target), [...TARGETS]);
 });
 
+/** Bun's own attempts can't be called back: that many may stay until the kernel gives up. */
+const MAY_STAY = runtime === "bun" ? 64 : 0;
+
 test("serve() replies 4 when the target does not answer in time", async () => {
   const { replies, leftByServer } = await explore();
-  assertEquals([replies[SILENT], leftByServer], [4, 0]);
+  assertEquals(replies[SILENT], 4);
+  assert(leftByServer <= MAY_STAY, `${leftByServer} sockets stay`);
 }, { skip });
 
-test("connect() that a signal ends leaves no socket", async () => {
-  assertEquals((await explore()).aborted, { kind: "aborted", left: 0 });
-}, { skip });
+test(
+  "attempts that a signal or a time limit ends leave no sockets, or few",
+  async () => {
+    const { aborted, timedOut } = await explore();
+    assertEquals(aborted.kinds, ["aborted"]);
+    assertEquals(timedOut.kinds, ["timeout"]);
+    assert(aborted.left <= MAY_STAY, `${aborted.left} sockets stay`);
+    assert(timedOut.left <= MAY_STAY, `${timedOut.left} sockets stay`);
+  },
+  { skip },
+);
 
-test("connect() that a time limit ends leaves no socket", async () => {
-  assertEquals((await explore()).timedOut, { kind: "timeout", left: 0 });
+test("connections work as ever when many attempts were given up", async () => {
+  assertEquals((await explore()).echoed, ECHOED);
 }, { skip });
