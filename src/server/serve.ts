@@ -73,7 +73,8 @@ class SocksServer implements Server {
   readonly finished: Promise<void>;
   readonly #settings: Settings;
   readonly #emit: ((event: ServerEvent) => void) | undefined;
-  readonly #sessions = new Set<ServerSession>();
+  /** In no order; each knows its place, so that to come and to go costs the same however many there are. */
+  readonly #sessions: ServerSession[] = [];
   #finish!: () => void;
   #listener!: Listener;
   #lastId = 0;
@@ -90,7 +91,7 @@ class SocksServer implements Server {
   }
 
   get sessions(): readonly Session[] {
-    return [...this.#sessions];
+    return this.#sessions.slice().sort((a, b) => a.id - b.id);
   }
 
   async listen(signal?: AbortSignal): Promise<void> {
@@ -107,7 +108,7 @@ class SocksServer implements Server {
   }
 
   handle(conn: Conn): void {
-    if (this.#closing || this.#sessions.size >= this.#settings.maxSessions) {
+    if (this.#closing || this.#sessions.length >= this.#settings.maxSessions) {
       this.#emit?.({ type: "session-rejected", client: conn.remote });
       return conn.close();
     }
@@ -117,7 +118,7 @@ class SocksServer implements Server {
       this.#settings,
       this.#emit,
     );
-    this.#sessions.add(session);
+    session.place = this.#sessions.push(session) - 1;
     session.run().then((ending) => this.#ended(session, ending));
   }
 
@@ -135,17 +136,25 @@ class SocksServer implements Server {
   async #stopListening(): Promise<void> {
     this.#emit?.({ type: "shutdown" });
     await this.#listener.close();
-    if (this.#sessions.size === 0) this.#finish();
+    if (this.#sessions.length === 0) this.#finish();
+  }
+
+  /** Puts the last session into the place of this one. */
+  #remove({ place }: ServerSession): void {
+    const last = this.#sessions.pop()!;
+    if (last.place === place) return;
+    this.#sessions[place] = last;
+    last.place = place;
   }
 
   #closeSessions(): void {
-    for (const session of this.#sessions) session.close();
+    for (const session of this.sessions) session.close();
   }
 
   #ended(session: ServerSession, ending: Ending): void {
-    this.#sessions.delete(session);
+    this.#remove(session);
     this.#emit?.({ type: "session-end", session, ...ending });
-    if (this.#closing && this.#sessions.size === 0) {
+    if (this.#closing && this.#sessions.length === 0) {
       this.#closing.then(this.#finish);
     }
   }

@@ -50,6 +50,8 @@ export interface Ending {
 /** Runs one session. */
 export class ServerSession implements Session, HandshakeNotes {
   readonly id: number;
+  /** Where the server keeps it. */
+  place = 0;
   readonly startedAt: number = Date.now();
   phase: SessionPhase = "handshake";
   version?: 4 | 5;

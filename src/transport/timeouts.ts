@@ -12,6 +12,9 @@ export interface Timeout {
 }
 
 class Entry implements Timeout {
+  before: Entry | undefined;
+  behind: Entry | undefined;
+
   constructor(
     readonly list: TimeoutList,
     readonly onTimeout: () => void,
@@ -23,46 +26,59 @@ class Entry implements Timeout {
   }
 }
 
+/**
+ * Entries in the order they end. Linked by hand: a `Set` whose members come and
+ * go leaves chains of outgrown tables behind, which keep dead sessions alive
+ * until the next full garbage collection.
+ */
 class TimeoutList {
-  readonly #entries = new Set<Entry>();
+  #first: Entry | undefined;
+  #last: Entry | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly ms: number) {}
 
   add(onTimeout: () => void): Entry {
     const entry = new Entry(this, onTimeout, performance.now() + this.ms);
-    this.#entries.add(entry);
+    entry.before = this.#last;
+    if (this.#last) this.#last.behind = entry;
+    else this.#first = entry;
+    this.#last = entry;
     this.#timer ??= setTimeout(this.#fire, this.ms);
     return entry;
   }
 
+  /** Also of an entry that is not there any more. */
   remove(entry: Entry): void {
-    if (!this.#entries.delete(entry) || this.#entries.size > 0) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    lists.delete(this.ms);
+    const { before, behind } = entry;
+    if (before) before.behind = behind;
+    else if (this.#first === entry) this.#first = behind;
+    else return;
+    if (behind) behind.before = before;
+    else this.#last = before;
+    entry.before = entry.behind = undefined;
+    if (!this.#first) this.#stop();
   }
 
-  readonly #fire = (): void => {
-    const now = performance.now();
-    const due: Entry[] = [];
-    let next: Entry | undefined;
-    for (const entry of this.#entries) {
-      if (entry.at > now + 1) {
-        next = entry;
-        break;
-      }
-      due.push(entry);
-    }
-    this.#timer = next && setTimeout(this.#fire, next.at - now);
-    for (const entry of due) {
-      if (!this.#entries.delete(entry)) continue; // taken back by one before it
-      entry.onTimeout();
-    }
-    if (this.#entries.size > 0) return;
+  #stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (lists.get(this.ms) === this) lists.delete(this.ms);
+  }
+
+  readonly #fire = (): void => {
+    this.#timer = undefined;
+    const now = performance.now();
+    for (
+      let entry = this.#first;
+      entry && entry.at <= now + 1;
+      entry = this.#first
+    ) {
+      this.remove(entry);
+      entry.onTimeout();
+    }
+    if (!this.#first) return;
+    this.#timer ??= setTimeout(this.#fire, this.#first.at - now);
   };
 }
 
