@@ -62,7 +62,7 @@ async function serveUntilSignal(
   };
   const server = await serve({
     ...options,
-    onEvent: (event) => {
+    onEvent: log === "off" ? undefined : (event) => {
       // These two are told below, with what the server does not know.
       if (event.type !== "listening" && event.type !== "shutdown") note(event);
     },

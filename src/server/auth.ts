@@ -38,15 +38,16 @@ export interface AuthMethod {
   readonly number: number;
   /** How events call it. */
   readonly name: string;
-  /** Called when the method was chosen; a rejection closes the connection. */
-  negotiate(exchange: AuthExchange): Promise<AuthResult>;
+  /**
+   * Called when the method was chosen; a rejection closes the connection. A
+   * method without it lets every client in.
+   */
+  negotiate?(exchange: AuthExchange): Promise<AuthResult>;
 }
-
-const WELCOME: Promise<AuthResult> = Promise.resolve({ ok: true });
 
 /** Method 00: every client is welcome. The only one under which SOCKS4 is served. */
 export function noAuth(): AuthMethod {
-  return { number: METHOD.none, name: "none", negotiate: () => WELCOME };
+  return { number: METHOD.none, name: "none" };
 }
 
 /** Decides about a login; both strings are never empty. */

@@ -11,7 +11,7 @@ import * as socks4 from "../protocol/socks4.ts";
 import * as socks5 from "../protocol/socks5.ts";
 import { MessageReader } from "../transport/message_reader.ts";
 import { type Address, type Conn, NetError } from "../transport/transport.ts";
-import type { AuthMethod } from "./auth.ts";
+import type { AuthExchange, AuthMethod } from "./auth.ts";
 import type { CommandName, SessionEndReason } from "./events.ts";
 import type { Settings } from "./options.ts";
 
@@ -22,11 +22,38 @@ export interface ClientRequest {
   readonly target: Endpoint;
   /** The connection, with the octets behind the request unread. */
   readonly conn: Conn;
-  /** The number that means this SOCKS5 reply in the client's version. */
+  /** How to answer in the client's version. */
+  readonly dialect: Dialect;
+}
+
+/** The replies of one version. */
+export interface Dialect {
+  /** The number that means this SOCKS5 reply. */
   replyNumber(reply: number): number;
-  /** The octets of a reply. */
+  /** The octets of a reply, given its SOCKS5 number. */
   encodeReply(reply: number, bound?: Address): Uint8Array;
 }
+
+const DIALECT5: Dialect = {
+  replyNumber: (reply) => reply,
+  encodeReply: (reply, bound) =>
+    socks5.encodeReply({
+      reply,
+      hostname: bound?.hostname,
+      port: bound?.port,
+    }),
+};
+
+const DIALECT4: Dialect = {
+  replyNumber: (reply) =>
+    reply === REPLY.succeeded ? REPLY4.granted : REPLY4.rejected,
+  encodeReply: (reply, bound) =>
+    socks4.encodeReply({
+      reply: DIALECT4.replyNumber(reply),
+      hostname: bound?.hostname,
+      port: bound?.port,
+    }),
+};
 
 /** What a handshake finds out on its way, for whoever watches the session. */
 export interface HandshakeNotes {
@@ -61,9 +88,8 @@ export async function readRequest(
   notes: HandshakeNotes,
 ): Promise<ClientRequest> {
   const reader = new MessageReader(conn);
-  const version = await reader.read(peekVersion);
-  notes.version = version;
-  return version === 5
+  notes.version = await reader.read(peekVersion);
+  return notes.version === 5
     ? await readSocks5(conn, reader, settings, notes)
     : await readSocks4(reader, settings, notes);
 }
@@ -87,29 +113,43 @@ async function readSocks5(
   settings: Settings,
   notes: HandshakeNotes,
 ): Promise<ClientRequest> {
-  const { methods } = await reader.read(socks5.decodeGreeting);
-  const method = settings.auth.find(({ number }) => methods.includes(number));
-  if (!method) {
-    const farewell = socks5.encodeMethodChoice(socks5.METHOD.unacceptable);
-    const offered = methods.length > 0 ? methods.join(", ") : "none";
-    const why = `no acceptable method among those offered: ${offered}`;
-    throw new Refusal("no-method", why, farewell);
-  }
+  const { methods } = reader.take(socks5.decodeGreeting) ??
+    await reader.read(socks5.decodeGreeting);
+  const method = chooseMethod(methods, settings.auth);
   await conn.write(socks5.encodeMethodChoice(method.number));
-  const wrapped = await authenticate(method, conn, reader, notes);
+  notes.method = method.name;
+  const wrapped = method.negotiate
+    ? await authenticate(method, conn, reader, notes)
+    : welcome(notes);
   const inner = wrapped ? new MessageReader(wrapped) : reader;
-  const request = await refusing(
-    inner.read(socks5.decodeRequest),
-    (error) => encodeReply5(replyToBadRequest(error)),
-  );
-  const { command, ...target } = request;
-  return {
-    command: COMMAND_NAMES[command],
-    target,
-    conn: inner.release(),
-    replyNumber: (reply) => reply,
-    encodeReply: encodeReply5,
-  };
+  try {
+    const { command, hostname, port } = await inner.read(socks5.decodeRequest);
+    return {
+      command: COMMAND_NAMES[command],
+      target: { hostname, port },
+      conn: inner.release(),
+      dialect: DIALECT5,
+    };
+  } catch (error) {
+    throw refusal(error, DIALECT5);
+  }
+}
+
+function chooseMethod(
+  offered: Uint8Array,
+  served: readonly AuthMethod[],
+): AuthMethod {
+  for (const method of served) {
+    if (offered.includes(method.number)) return method;
+  }
+  const farewell = socks5.encodeMethodChoice(socks5.METHOD.unacceptable);
+  const list = offered.length > 0 ? offered.join(", ") : "none";
+  const why = `no acceptable method among those offered: ${list}`;
+  throw new Refusal("no-method", why, farewell);
+}
+
+function welcome(notes: HandshakeNotes): undefined {
+  notes.onAuth(true);
 }
 
 async function authenticate(
@@ -118,12 +158,12 @@ async function authenticate(
   reader: MessageReader,
   notes: HandshakeNotes,
 ): Promise<Conn | undefined> {
-  notes.method = method.name;
-  const result = await method.negotiate({
+  const exchange: AuthExchange = {
     client: conn.remote,
     read: (decode) => reader.read(decode),
     write: (octets) => conn.write(octets),
-  }).catch(loginFailed);
+  };
+  const result = await method.negotiate!(exchange).catch(loginFailed);
   notes.user = result.user;
   notes.onAuth(result.ok);
   if (result.ok) return result.conn;
@@ -141,13 +181,13 @@ async function readSocks4(
   settings: Settings,
   notes: HandshakeNotes,
 ): Promise<ClientRequest> {
-  const request = await refusing(
-    reader.read(socks4.decodeRequest),
-    () => encodeReply4(REPLY.generalFailure),
-  );
+  const request = await reader.read(socks4.decodeRequest)
+    .catch((error) => {
+      throw refusal(error, DIALECT4);
+    });
   notes.userId = new TextDecoder().decode(request.userId);
   if (!settings.servesSocks4) {
-    const farewell = encodeReply4(REPLY.notAllowed);
+    const farewell = DIALECT4.encodeReply(REPLY.notAllowed);
     throw new Refusal("no-method", "SOCKS4 has no login", farewell);
   }
   const command = COMMAND_NAMES[request.command];
@@ -155,22 +195,15 @@ async function readSocks4(
     command: command === "udp-associate" ? undefined : command,
     target: { hostname: request.hostname, port: request.port },
     conn: reader.release(),
-    replyNumber: replyNumber4,
-    encodeReply: encodeReply4,
+    dialect: DIALECT4,
   };
 }
 
-/** Turns a decoder's complaint into a refusal with this answer. */
-async function refusing<T>(
-  message: Promise<T>,
-  farewell: (error: ProtocolError) => Uint8Array,
-): Promise<T> {
-  try {
-    return await message;
-  } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    throw new Refusal("protocol-error", error.message, farewell(error));
-  }
+/** What a decoder complains of, as a refusal with its answer; other errors stay what they are. */
+function refusal(error: unknown, dialect: Dialect): unknown {
+  if (!(error instanceof ProtocolError)) return error;
+  const farewell = dialect.encodeReply(replyToBadRequest(error));
+  return new Refusal("protocol-error", error.message, farewell);
 }
 
 function replyToBadRequest(error: ProtocolError): number {
@@ -182,16 +215,4 @@ function replyToBadRequest(error: ProtocolError): number {
     default:
       return REPLY.generalFailure;
   }
-}
-
-function encodeReply5(reply: number, bound?: Address): Uint8Array {
-  return socks5.encodeReply({ ...bound, reply });
-}
-
-function replyNumber4(reply: number): number {
-  return reply === REPLY.succeeded ? REPLY4.granted : REPLY4.rejected;
-}
-
-function encodeReply4(reply: number, bound?: Address): Uint8Array {
-  return socks4.encodeReply({ ...bound, reply: replyNumber4(reply) });
 }

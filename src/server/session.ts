@@ -196,9 +196,9 @@ export class ServerSession implements Session, HandshakeNotes {
     reply: number,
     bound?: Address,
   ): Promise<void> {
-    this.reply = request.replyNumber(reply);
+    this.reply = request.dialect.replyNumber(reply);
     this.#emit?.({ type: "reply", session: this });
-    return request.conn.write(request.encodeReply(reply, bound));
+    return request.conn.write(request.dialect.encodeReply(reply, bound));
   }
 
   async #refuse(

@@ -17,11 +17,12 @@ import {
   abortError,
   type Address,
   checkPort,
+  closedError,
   type Conn,
   type ConnectOptions,
   type Listener,
   type ListenOptions,
-  NetError,
+  type NetError,
   plainHostname,
   type Relay,
   type RelayOptions,
@@ -204,7 +205,7 @@ class DenoConn implements Conn {
     this.#unread = undefined;
     this.socket.close();
     const relay = this.#relay;
-    if (relay && !relay.ended) relay.fail(this.side, closed());
+    if (relay && !relay.ended) relay.fail(this.side, closedError());
   }
 
   /** Deno has no call for an RST, and its close sends FIN first: the peer sees the end of the stream. */
@@ -216,21 +217,17 @@ class DenoConn implements Conn {
   join(relay: RelayState, side: Side): void {
     this.#relay = relay;
     this.side = side;
-    if (this.#closed) relay.fail(side, closed());
+    if (this.#closed) relay.fail(side, closedError());
   }
 
   /** Why a call failed. */
   gone(error: unknown): NetError {
-    return this.#closed ? closed() : toNetError(error);
+    return this.#closed ? closedError() : toNetError(error);
   }
 }
 
 function plainAddress({ hostname, port }: Address): Address {
   return { hostname: plainHostname(hostname), port };
-}
-
-function closed(): NetError {
-  return new NetError("closed", "the connection is closed");
 }
 
 /** One direction of a relay; callbacks hold half as much memory as a waiting async function. */

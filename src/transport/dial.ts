@@ -33,18 +33,26 @@ export interface DialOptions {
  * rejects with the `NetError` that tells most (`refused` before `timeout`
  * before `unreachable`).
  */
-export async function dial(
+export function dial(
   transport: Transport,
   { hostname, port, signal }: DialOptions,
 ): Promise<Conn> {
-  if (isAddress(hostname)) {
-    return transport.connect({ hostname, port, signal });
-  }
-  const found = await withSignal(transport.lookup(hostname), signal);
+  return isAddress(hostname)
+    ? transport.connect({ hostname, port, signal })
+    : dialName(transport, hostname, port, signal);
+}
+
+async function dialName(
+  transport: Transport,
+  name: string,
+  port: number,
+  signal?: Signal,
+): Promise<Conn> {
+  const found = await withSignal(transport.lookup(name), signal);
   const addresses = interleave(found);
   return addresses.length === 1
-    ? transport.connect({ hostname: addresses[0], port, signal })
-    : race(transport, addresses, port, signal);
+    ? await transport.connect({ hostname: addresses[0], port, signal })
+    : await race(transport, addresses, port, signal);
 }
 
 function isAddress(hostname: string): boolean {

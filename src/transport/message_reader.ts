@@ -33,13 +33,8 @@ export class MessageReader {
    */
   async read<T>(decode: MessageDecoder<T>): Promise<T> {
     while (true) {
-      const message = this.#octets.length > 0
-        ? decode(this.#octets)
-        : undefined;
-      if (message) {
-        this.#octets = this.#octets.subarray(message.size);
-        return message.value;
-      }
+      const value = this.take(decode);
+      if (value !== undefined) return value;
       const chunk = await this.#conn.read();
       if (chunk === null) {
         throw new NetError("ended", "the peer hung up in mid-message");
@@ -48,6 +43,17 @@ export class MessageReader {
         ? join(this.#octets, chunk)
         : chunk;
     }
+  }
+
+  /** The next message if it has arrived already; throws what `decode` throws. */
+  take<T>(decode: MessageDecoder<T>): T | undefined {
+    if (this.#octets.length === 0) return undefined;
+    const message = decode(this.#octets);
+    if (message === undefined) return undefined;
+    this.#octets = message.size < this.#octets.length
+      ? this.#octets.subarray(message.size)
+      : NONE;
+    return message.value;
   }
 
   /** Gives the connection back, with what was read beyond the last message. */

@@ -76,7 +76,12 @@ function onEnd(this: Owned): void {
   this[OWNER]!.ended();
 }
 
+function onConnect(this: Owned): void {
+  this[OWNER]!.opened();
+}
+
 function onError(this: Owned, error: Error): void {
+  this[OWNER]!.opened(error);
   this[OWNER]!.failed(toNetError(error));
 }
 
@@ -89,6 +94,8 @@ class NodeConn implements Conn {
   /** What the runtime fills next. */
   buffer: Buffer = SHARED;
   readonly queue = new ReadQueue();
+  /** Called once, when the attempt to connect is over. */
+  onOpen: ((error?: Error) => void) | undefined;
   #sink: Sink | undefined;
   #local: Address | undefined;
   #remote: Address | undefined;
@@ -168,6 +175,12 @@ class NodeConn implements Conn {
     if (socket.destroyed) return sink.closed();
     if (more) socket.resume();
     else socket.pause();
+  }
+
+  /** An attempt to connect is over, in this way. */
+  opened(error?: Error): void {
+    this.onOpen?.(error);
+    this.onOpen = undefined;
   }
 
   /** The peer's FIN, or what looks like one. */
@@ -420,10 +433,9 @@ function listener(server: net.Server): Listener {
 function connect(options: ConnectOptions): Promise<Conn> {
   return new Promise((resolve, reject) => {
     checkPort(options.port);
-    const { signal } = options;
+    const { port, signal } = options;
     if (signal?.aborted) throw abortError(signal);
     const hostname = plainHostname(options.hostname);
-    const { port } = options;
     const open = (conn: NodeConn) =>
       net.connect({
         host: hostname,
@@ -434,27 +446,24 @@ function connect(options: ConnectOptions): Promise<Conn> {
         onread: onread(conn),
       });
     const conn = new NodeConn(open, { hostname, port });
-    const { socket } = conn;
     const onAbort = () => {
-      socket.destroy();
+      conn.socket.destroy();
       reject(abortError(signal!));
     };
-    const onError = (error: Error) => {
-      signal?.removeEventListener("abort", onAbort);
-      const { code } = error as { code?: string };
-      // A blackhole route fails with EINVAL.
-      reject(
-        toNetError(error, code === "EINVAL" ? "net-unreachable" : undefined),
-      );
-    };
     signal?.addEventListener("abort", onAbort);
-    socket.once("error", onError);
-    socket.once("connect", () => {
+    conn.onOpen = (error) => {
       signal?.removeEventListener("abort", onAbort);
-      socket.off("error", onError);
-      resolve(conn);
-    });
+      if (error) reject(connectError(error));
+      else resolve(conn);
+    };
+    conn.socket.on("connect", onConnect);
   });
+}
+
+function connectError(error: Error): NetError {
+  const { code } = error as { code?: string };
+  // A blackhole route fails with EINVAL.
+  return toNetError(error, code === "EINVAL" ? "net-unreachable" : undefined);
 }
 
 /** Node.js. */
