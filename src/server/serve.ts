@@ -9,7 +9,7 @@ import { startTimeout } from "../transport/timeouts.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
 import type { ServerEvent, Session } from "./events.ts";
 import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
-import { type Ending, ServerSession } from "./session.ts";
+import { type Ending, ServerSession, type SessionOwner } from "./session.ts";
 
 /** How to shut down. */
 export interface ShutdownOptions {
@@ -69,10 +69,10 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   return server;
 }
 
-class SocksServer implements Server {
+class SocksServer implements Server, SessionOwner {
   readonly finished: Promise<void>;
-  readonly #settings: Settings;
-  readonly #emit: ((event: ServerEvent) => void) | undefined;
+  readonly settings: Settings;
+  readonly emit: ((event: ServerEvent) => void) | undefined;
   /** In no order; each knows its place, so that to come and to go costs the same however many there are. */
   readonly #sessions: ServerSession[] = [];
   #finish!: () => void;
@@ -81,8 +81,8 @@ class SocksServer implements Server {
   #closing: Promise<void> | undefined;
 
   constructor(settings: Settings, emit?: (event: ServerEvent) => void) {
-    this.#settings = settings;
-    this.#emit = emit;
+    this.settings = settings;
+    this.emit = emit;
     this.finished = new Promise((resolve) => this.#finish = resolve);
   }
 
@@ -96,30 +96,33 @@ class SocksServer implements Server {
 
   async listen(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    this.#listener = await this.#settings.transport.listen(
-      this.#settings,
+    this.#listener = await this.settings.transport.listen(
+      this.settings,
       (conn) => this.handle(conn),
-      (error) => this.#emit?.({ type: "accept-error", error }),
+      (error) => this.emit?.({ type: "accept-error", error }),
     );
-    this.#emit?.({ type: "listening", addr: this.addr });
+    this.emit?.({ type: "listening", addr: this.addr });
     const onAbort = () => void this.shutdown({ graceMs: 0 });
     signal?.addEventListener("abort", onAbort);
     this.finished.then(() => signal?.removeEventListener("abort", onAbort));
   }
 
   handle(conn: Conn): void {
-    if (this.#closing || this.#sessions.length >= this.#settings.maxSessions) {
-      this.#emit?.({ type: "session-rejected", client: conn.remote });
+    if (this.#closing || this.#sessions.length >= this.settings.maxSessions) {
+      this.emit?.({ type: "session-rejected", client: conn.remote });
       return conn.close();
     }
-    const session = new ServerSession(
-      ++this.#lastId,
-      conn,
-      this.#settings,
-      this.#emit,
-    );
+    const session = new ServerSession(++this.#lastId, conn, this);
     session.place = this.#sessions.push(session) - 1;
-    session.run().then((ending) => this.#ended(session, ending));
+    session.run();
+  }
+
+  ended(session: ServerSession, ending: Ending): void {
+    this.#remove(session);
+    this.emit?.({ type: "session-end", session, ...ending });
+    if (this.#closing && this.#sessions.length === 0) {
+      this.#closing.then(this.#finish);
+    }
   }
 
   shutdown({ graceMs = 10_000 }: ShutdownOptions = {}): Promise<void> {
@@ -134,7 +137,7 @@ class SocksServer implements Server {
   }
 
   async #stopListening(): Promise<void> {
-    this.#emit?.({ type: "shutdown" });
+    this.emit?.({ type: "shutdown" });
     await this.#listener.close();
     if (this.#sessions.length === 0) this.#finish();
   }
@@ -149,13 +152,5 @@ class SocksServer implements Server {
 
   #closeSessions(): void {
     for (const session of this.sessions) session.close();
-  }
-
-  #ended(session: ServerSession, ending: Ending): void {
-    this.#remove(session);
-    this.#emit?.({ type: "session-end", session, ...ending });
-    if (this.#closing && this.#sessions.length === 0) {
-      this.#closing.then(this.#finish);
-    }
   }
 }

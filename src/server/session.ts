@@ -47,6 +47,14 @@ export interface Ending {
   readonly error?: Error;
 }
 
+/** The server that a session belongs to. */
+export interface SessionOwner {
+  readonly settings: Settings;
+  readonly emit: ((event: ServerEvent) => void) | undefined;
+  /** Called when all is closed. */
+  ended(session: ServerSession, ending: Ending): void;
+}
+
 /** Runs one session. */
 export class ServerSession implements Session, HandshakeNotes {
   readonly id: number;
@@ -64,24 +72,17 @@ export class ServerSession implements Session, HandshakeNotes {
   reply?: number;
   #client: Address | undefined;
   readonly #conn: Conn;
-  readonly #settings: Settings;
-  readonly #emit: ((event: ServerEvent) => void) | undefined;
+  readonly #owner: SessionOwner;
   /** Set by whoever ends the session from outside; then it counts more than what that leads to. */
   #ending: Ending | undefined;
   #dialing: AbortSwitch | undefined;
   #relay: Relay | undefined;
 
-  constructor(
-    id: number,
-    conn: Conn,
-    settings: Settings,
-    emit?: (event: ServerEvent) => void,
-  ) {
+  constructor(id: number, conn: Conn, owner: SessionOwner) {
     this.id = id;
     this.#conn = conn;
-    this.#settings = settings;
-    this.#emit = emit;
-    if (emit) this.#client = conn.remote; // a closed socket can't tell any more
+    this.#owner = owner;
+    if (owner.emit) this.#client = conn.remote; // a closed socket can't tell any more
   }
 
   get client(): Address {
@@ -101,18 +102,18 @@ export class ServerSession implements Session, HandshakeNotes {
   }
 
   onAuth(ok: boolean): void {
-    this.#emit?.({ type: "auth", session: this, ok });
+    this.#owner.emit?.({ type: "auth", session: this, ok });
   }
 
-  /** Serves the client; resolves when all is closed, and never rejects. */
-  async run(): Promise<Ending> {
-    this.#emit?.({ type: "session-start", session: this });
+  /** Serves the client until all is closed; never rejects. */
+  async run(): Promise<void> {
+    this.#owner.emit?.({ type: "session-start", session: this });
     const outcome = await this.#establish().catch((it) => this.#failed(it));
     // Most sessions spend most of their time here: what they needed to get so far is free by now.
     const ending = "done" in outcome ? endingOf(await outcome.done) : outcome;
     this.#conn.close();
     this.phase = "ended";
-    return this.#ending ?? ending;
+    this.#owner.ended(this, this.#ending ?? ending);
   }
 
   /** From the first octet to the relay, or to why there is none. */
@@ -120,7 +121,7 @@ export class ServerSession implements Session, HandshakeNotes {
     const request = await this.#handshake();
     this.command = request.command;
     this.target = request.target;
-    this.#emit?.({ type: "request", session: this });
+    this.#owner.emit?.({ type: "request", session: this });
     if (request.command !== "connect") {
       return await this.#refuse(request, REPLY.commandNotSupported);
     }
@@ -129,11 +130,11 @@ export class ServerSession implements Session, HandshakeNotes {
 
   async #handshake(): Promise<ClientRequest> {
     const timeout = startTimeout(
-      this.#settings.timeouts.handshake,
+      this.#owner.settings.timeouts.handshake,
       () => this.#stop({ reason: "handshake-timeout" }),
     );
     try {
-      return await readRequest(this.#conn, this.#settings, this);
+      return await readRequest(this.#conn, this.#owner.settings, this);
     } finally {
       timeout.cancel();
     }
@@ -144,7 +145,7 @@ export class ServerSession implements Session, HandshakeNotes {
     this.phase = "dial";
     const dialing = this.#dialing = new AbortSwitch();
     const timeout = startTimeout(
-      this.#settings.timeouts.connect,
+      this.#owner.settings.timeouts.connect,
       () => dialing.abort(new NetError("timeout", "the target did not answer")),
     );
     try {
@@ -159,7 +160,7 @@ export class ServerSession implements Session, HandshakeNotes {
   }
 
   #dial({ hostname, port }: Endpoint, signal: Signal): Promise<Conn> {
-    const { dial: dialer, transport } = this.#settings;
+    const { dial: dialer, transport } = this.#owner.settings;
     if (!dialer) return dial(transport, { hostname, port, signal });
     return dialer({
       hostname,
@@ -185,7 +186,7 @@ export class ServerSession implements Session, HandshakeNotes {
       return { reason: "client-gone", error: error as Error };
     }
     this.phase = "relay";
-    const { transport, timeouts } = this.#settings;
+    const { transport, timeouts } = this.#owner.settings;
     const relay = this.#relay = transport.relay(request.conn, target, timeouts);
     if (this.#ending) relay.abort();
     return relay;
@@ -197,7 +198,7 @@ export class ServerSession implements Session, HandshakeNotes {
     bound?: Address,
   ): Promise<void> {
     this.reply = request.dialect.replyNumber(reply);
-    this.#emit?.({ type: "reply", session: this });
+    this.#owner.emit?.({ type: "reply", session: this });
     return request.conn.write(request.dialect.encodeReply(reply, bound));
   }
 

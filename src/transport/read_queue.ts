@@ -16,7 +16,8 @@ interface Reader {
 
 /** Holds what came before somebody asked, and the one who asked before something came. */
 export class ReadQueue {
-  readonly #chunks: Uint8Array[] = [];
+  /** Only while something waits: most connections are idle relays, which need no queue. */
+  #chunks: Uint8Array[] | undefined;
   #size = 0;
   #reader: Reader | undefined;
   #end: null | NetError | undefined;
@@ -34,14 +35,14 @@ export class ReadQueue {
       this.#reader = undefined;
       return reader.resolve(chunk);
     }
-    this.#chunks.push(chunk);
+    (this.#chunks ??= []).push(chunk);
     this.#size += chunk.length;
   }
 
   /** Puts a chunk in front of all others. */
   unshift(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    this.#chunks.unshift(chunk);
+    (this.#chunks ??= []).unshift(chunk);
     this.#size += chunk.length;
   }
 
@@ -56,18 +57,10 @@ export class ReadQueue {
     else reader.reject(end);
   }
 
-  /** Drops all chunks and ends with this error. */
-  clear(error: NetError): void {
-    this.#chunks.length = 0;
-    this.#size = 0;
-    this.end(error);
-    this.#end = error;
-  }
-
   /** Drops all chunks; reads reject with `closed` from now on. */
   close(): void {
     this.#closed = true;
-    this.#chunks.length = 0;
+    this.#chunks = undefined;
     this.#size = 0;
     this.#reader?.reject(closedError());
     this.#reader = undefined;
@@ -75,8 +68,10 @@ export class ReadQueue {
 
   /** The chunk that has waited longest; `undefined` when none waits. */
   shift(): Uint8Array | undefined {
-    const chunk = this.#chunks.shift();
-    if (chunk) this.#size -= chunk.length;
+    const chunk = this.#chunks?.shift();
+    if (!chunk) return undefined;
+    this.#size -= chunk.length;
+    if (this.#chunks?.length === 0) this.#chunks = undefined;
     return chunk;
   }
 
