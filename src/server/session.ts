@@ -109,8 +109,13 @@ export class ServerSession implements Session, HandshakeNotes {
   async run(): Promise<void> {
     this.#owner.emit?.({ type: "session-start", session: this });
     const outcome = await this.#establish().catch((it) => this.#failed(it));
-    // Most sessions spend most of their time here: what they needed to get so far is free by now.
-    const ending = "done" in outcome ? endingOf(await outcome.done) : outcome;
+    // Most sessions spend most of their time from here on: what they needed to get so far is free by now.
+    if (!("done" in outcome)) return this.#end(outcome);
+    if (outcome.ended) return this.#end(endingOf(await outcome.done));
+    outcome.onEnd = (end) => this.#end(endingOf(end));
+  }
+
+  #end(ending: Ending): void {
     this.#conn.close();
     this.phase = "ended";
     this.#owner.ended(this, this.#ending ?? ending);

@@ -11,7 +11,6 @@
 
 import { lookup } from "./lookup.ts";
 import { relayByReading, RelayState, type Side } from "./relay.ts";
-import { toAbortSignal } from "./signal.ts";
 import { startTimeout } from "./timeouts.ts";
 import {
   abortError,
@@ -26,6 +25,7 @@ import {
   plainHostname,
   type Relay,
   type RelayOptions,
+  type Signal,
   toNetError,
   type Transport,
 } from "./transport.ts";
@@ -74,7 +74,7 @@ const deno = (globalThis as unknown as { Deno: DenoNet }).Deno;
 const ACCEPT_PAUSE = 50;
 
 /** The sizes of buffers: the first for a wait that may be long, the others as reads fill them. */
-const SIZES = [512, 4 * 1024, 16 * 1024, 64 * 1024, 256 * 1024] as const;
+const SIZES = [256, 4 * 1024, 16 * 1024, 64 * 1024, 256 * 1024] as const;
 const LARGEST = SIZES.length - 1;
 /** The largest size beyond {@linkcode LIMIT}. */
 const MODEST = 2;
@@ -369,15 +369,33 @@ async function connect(options: ConnectOptions): Promise<Conn> {
   if (signal?.aborted) throw abortError(signal);
   const hostname = plainHostname(options.hostname);
   try {
+    if (!signal) return new DenoConn(await deno.connect({ hostname, port }));
     return new DenoConn(
-      await deno.connect({
-        hostname,
-        port,
-        signal: signal && toAbortSignal(signal),
-      }),
+      await withAbortSignal(
+        signal,
+        (signal) => deno.connect({ hostname, port, signal }),
+      ),
     );
   } catch (error) {
     throw signal?.aborted ? abortError(signal) : netError(error);
+  }
+}
+
+/** Controllers whose signals have not fired: a kilobyte that not every attempt has to make anew. */
+const controllers: AbortController[] = [];
+
+async function withAbortSignal<T>(
+  signal: Signal,
+  attempt: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = controllers.pop() ?? new AbortController();
+  const onAbort = () => controller.abort();
+  signal.addEventListener("abort", onAbort);
+  try {
+    return await attempt(controller.signal);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    if (!controller.signal.aborted) controllers.push(controller);
   }
 }
 

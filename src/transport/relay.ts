@@ -19,13 +19,15 @@ const CHECKS_PER_IDLE_TIME = 4;
 export class RelayState implements Relay {
   sent = 0;
   received = 0;
-  readonly done: Promise<RelayEnd>;
+  onEnd: ((end: RelayEnd) => void) | undefined;
   /** Whether the relay is over. */
   ended = false;
   readonly #a: Conn;
   readonly #b: Conn;
   readonly #options: RelayOptions;
-  #settle!: (end: RelayEnd) => void;
+  #end: RelayEnd | undefined;
+  #done: Promise<RelayEnd> | undefined;
+  #settle: ((end: RelayEnd) => void) | undefined;
   #finished: Side | undefined;
   #timeout: Timeout | undefined;
   #total = 0;
@@ -35,8 +37,14 @@ export class RelayState implements Relay {
     this.#a = a;
     this.#b = b;
     this.#options = options;
-    this.done = new Promise((resolve) => this.#settle = resolve);
     this.#watch();
+  }
+
+  get done(): Promise<RelayEnd> {
+    return this.#done ??= new Promise((resolve) => {
+      if (this.#end) resolve(this.#end);
+      else this.#settle = resolve;
+    });
   }
 
   /** Counts octets that came from this side. */
@@ -48,7 +56,7 @@ export class RelayState implements Relay {
   /** This side's FIN has been passed on, behind all of its octets. */
   finish(from: Side): void {
     if (this.ended || this.#finished === from) return;
-    if (this.#finished) return this.#end({ reason: "finished" });
+    if (this.#finished) return this.#finish({ reason: "finished" });
     this.#finished = from;
     this.#timeout?.cancel();
     this.#watch();
@@ -59,7 +67,7 @@ export class RelayState implements Relay {
     if (this.ended) return;
     this.ended = true; // a reset may call back at once
     if (this.#finished !== side) this.#other(side).reset();
-    this.#end({ reason: "error", side, error });
+    this.#finish({ reason: "error", side, error });
   }
 
   abort(): void {
@@ -67,19 +75,21 @@ export class RelayState implements Relay {
     this.ended = true;
     this.#a.reset();
     this.#b.reset();
-    this.#end({ reason: "aborted" });
+    this.#finish({ reason: "aborted" });
   }
 
   #other(side: Side): Conn {
     return side === "a" ? this.#b : this.#a;
   }
 
-  #end(end: RelayEnd): void {
+  #finish(end: RelayEnd): void {
     this.ended = true;
+    this.#end = end;
     this.#timeout?.cancel();
     this.#a.close();
     this.#b.close();
-    this.#settle(end);
+    this.#settle?.(end);
+    this.onEnd?.(end);
   }
 
   /** Looks a few times per idle time whether octets have moved, so that a moving octet costs no clock. */
@@ -95,7 +105,7 @@ export class RelayState implements Relay {
     const total = this.sent + this.received;
     if (total !== this.#total) return this.#watch();
     if (++this.#quietChecks >= CHECKS_PER_IDLE_TIME) {
-      return this.#end({ reason: "idle" });
+      return this.#finish({ reason: "idle" });
     }
     const { idle = 0, halfClosed = 0 } = this.#options;
     const ms = this.#finished ? halfClosed : idle;

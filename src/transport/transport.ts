@@ -155,8 +155,12 @@ export interface Relay {
   readonly sent: number;
   /** Octets taken from `b` for `a` so far. */
   readonly received: number;
+  /** Whether it is over. */
+  readonly ended: boolean;
   /** Settles when both connections are closed; never rejects. */
   readonly done: Promise<RelayEnd>;
+  /** Called then as well, if somebody has set it; costs less than the promise. */
+  onEnd: ((end: RelayEnd) => void) | undefined;
   /** Resets both sides now. */
   abort(): void;
 }
