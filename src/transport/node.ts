@@ -97,6 +97,7 @@ class NodeConn implements Conn {
   /** Called once, when the attempt to connect is over. */
   onOpen: ((error?: Error) => void) | undefined;
   #sink: Sink | undefined;
+  #paused = false;
   #local: Address | undefined;
   #remote: Address | undefined;
 
@@ -124,9 +125,8 @@ class NodeConn implements Conn {
   }
 
   read(): Promise<Uint8Array | null> {
-    const wasFull = this.queue.full;
     const chunk = this.queue.read();
-    if (wasFull && !this.queue.full) this.socket.resume();
+    if (this.#paused && !this.queue.full) this.resume();
     return chunk;
   }
 
@@ -173,8 +173,19 @@ class NodeConn implements Conn {
     if (queue.ending) return sink.fail(queue.ending);
     if (queue.ending === null) return sink.end();
     if (socket.destroyed) return sink.closed();
-    if (more) socket.resume();
-    else socket.pause();
+    if (more && this.#paused) this.resume();
+    if (!more && !this.#paused) this.#pause();
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  /** Reads on after a pause. */
+  resume(): void {
+    this.#paused = false;
+    this.socket.resume();
   }
 
   /** An attempt to connect is over, in this way. */
@@ -217,9 +228,14 @@ class NodeConn implements Conn {
     this.#sink?.closed();
   }
 
-  /** Takes what the runtime has read; false = pause. */
+  /** Takes what the runtime has read; false = pause, until {@linkcode resume}. */
   receive(chunk: Uint8Array): boolean {
-    if (this.#sink) return this.#sink.take(chunk);
+    const more = this.#sink ? this.#sink.take(chunk) : this.#enqueue(chunk);
+    if (!more) this.#paused = true;
+    return more;
+  }
+
+  #enqueue(chunk: Uint8Array): boolean {
     this.queue.push(new Uint8Array(chunk));
     return !this.queue.full;
   }
@@ -303,7 +319,7 @@ class Pump implements Sink {
 
   #written(error?: Error | null): void {
     this.#writing = false;
-    if (!error && !this.#state.ended) this.#from.socket.resume();
+    if (!error && !this.#state.ended) this.#from.resume();
   }
 
   #borrow(): void {
@@ -379,7 +395,7 @@ const [kBuffer, kBufferCb, kBufferGen] = ["kBuffer", "kBufferCb", "kBufferGen"]
       .find(({ description }) => description === name)
   );
 
-/** Makes an accepted socket, which is paused, read into our buffer; by `data` events where that can't be done. */
+/** Makes an accepted socket read into our buffer before it has read anything; by `data` events where that can't be done. */
 function adopt(socket: net.Socket): NodeConn {
   const conn = new NodeConn(() => socket);
   const internals = internalsOf(socket);
@@ -393,7 +409,6 @@ function adopt(socket: net.Socket): NodeConn {
       if (!conn.receive(chunk)) socket.pause();
     });
   }
-  socket.resume();
   return conn;
 }
 
@@ -403,7 +418,7 @@ function listen(
   onError?: (error: NetError) => void,
 ): Promise<Listener> {
   const server = net.createServer(
-    { allowHalfOpen: true, noDelay: true, pauseOnConnect: true },
+    { allowHalfOpen: true, noDelay: true },
     (socket) => onConn(adopt(socket)),
   );
   return new Promise((resolve, reject) => {
