@@ -44,15 +44,6 @@ async function shape(
 ): Promise<Output> {
   const adapter = join(root, "src", "transport", `${runtime.toLowerCase()}.ts`);
   const name = `${runtime}Net`;
-  const text = await Deno.readTextFile(adapter);
-  if (!new RegExp(`^export (interface|type) ${name}\\b`, "m").test(text)) {
-    return {
-      success: true,
-      code: 0,
-      stdout: "",
-      stderr: `${adapter} exports no ${name} yet\n`,
-    };
-  }
   const folder = await Deno.makeTempDir();
   try {
     const file = join(folder, "shape.ts");
@@ -118,9 +109,7 @@ if (import.meta.main) {
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
     console.log(`${success ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
     if (!success) failed.push(name);
-    if (!success || /\byet$/m.test(stderr)) {
-      console.log(`${stdout}${stderr}`.trimEnd());
-    }
+    if (!success) console.log(`${stdout}${stderr}`.trimEnd());
   }
   console.log(
     failed.length === 0 ? "all checks pass" : `failed: ${failed.join(", ")}`,

@@ -12,7 +12,7 @@ import { createConnection, type Socket as NetSocket } from "node:net";
 import { descriptorLimit } from "./descriptors.ts";
 import { lookup } from "./lookup.ts";
 import { ReadQueue } from "./read_queue.ts";
-import { relayByReading, RelayState, type Side } from "./relay.ts";
+import { relayByReading, RelayState, type Side, type Sink } from "./relay.ts";
 import {
   abortError,
   type Address,
@@ -26,6 +26,7 @@ import {
   plainHostname,
   type Relay,
   type RelayOptions,
+  toConnectError,
   toNetError,
   type Transport,
 } from "./transport.ts";
@@ -94,16 +95,6 @@ export interface BunSocket {
 const DONE = Promise.resolve();
 /** A chunk of at least this many octets is worth freeing by hand. */
 const LARGE = 16 * 1024;
-
-/** Where a relay wants what happens to a connection. */
-interface Sink {
-  /** Octets that it may keep only until it returns; false = pause. */
-  take(chunk: Uint8Array): boolean;
-  /** The peer's FIN. */
-  end(): void;
-  /** A failure, {@linkcode Conn.close} among them. */
-  fail(error: NetError): void;
-}
 
 interface Writer {
   resolve(): void;
@@ -333,8 +324,9 @@ class Pump implements Sink {
     );
   }
 
-  fail(error: NetError): void {
-    this.#state.fail(this.#side, error);
+  fail(error?: NetError): void {
+    if (this.#state.ended) return;
+    this.#state.fail(this.#side, error ?? closedError());
   }
 }
 
@@ -477,7 +469,7 @@ async function connectError(
   ms: number,
 ): Promise<NetError> {
   const { code } = error as { code?: string };
-  if (code !== "ECONNREFUSED") return routeError(error);
+  if (code !== "ECONNREFUSED") return toConnectError(error);
   const hostname = plainHostname(options.hostname);
   try {
     // To connect a UDP socket sends nothing, but looks for the way.
@@ -487,15 +479,9 @@ async function connectError(
     });
     probe.close();
   } catch (reason) {
-    return routeError(reason);
+    return toConnectError(reason);
   }
   return toNetError(error, ms > SLOW ? "host-unreachable" : "refused");
-}
-
-function routeError(error: unknown): NetError {
-  const { code } = error as { code?: string };
-  // A blackhole route fails with EINVAL.
-  return toNetError(error, code === "EINVAL" ? "net-unreachable" : undefined);
 }
 
 /** Bun. */

@@ -26,6 +26,7 @@ import {
   type Relay,
   type RelayOptions,
   type Signal,
+  toConnectError,
   toNetError,
   type Transport,
 } from "./transport.ts";
@@ -399,12 +400,12 @@ async function withAbortSignal<T>(
   }
 }
 
-/** As {@linkcode toNetError}, for listening and connecting. */
+/** As {@linkcode toConnectError}, for listening too: Deno's own refusal has no code. */
 function netError(error: unknown): NetError {
-  const { name, code } = (error ?? {}) as { name?: string; code?: string };
-  if (name === "NotCapable") return toNetError(error, "denied");
-  // A blackhole route fails with EINVAL.
-  return toNetError(error, code === "EINVAL" ? "net-unreachable" : undefined);
+  const { name } = (error ?? {}) as { name?: string };
+  return name === "NotCapable"
+    ? toNetError(error, "denied")
+    : toConnectError(error);
 }
 
 /** Deno. */

@@ -12,7 +12,7 @@ import * as net from "node:net";
 import { descriptorLimit } from "./descriptors.ts";
 import { lookup } from "./lookup.ts";
 import { ReadQueue } from "./read_queue.ts";
-import { relayByReading, RelayState, type Side } from "./relay.ts";
+import { relayByReading, RelayState, type Side, type Sink } from "./relay.ts";
 import { startTimeout, type Timeout } from "./timeouts.ts";
 import {
   abortError,
@@ -27,6 +27,7 @@ import {
   plainHostname,
   type Relay,
   type RelayOptions,
+  toConnectError,
   toNetError,
   type Transport,
 } from "./transport.ts";
@@ -54,18 +55,6 @@ const BUSY_BUFFER = 256 * 1024;
 const QUIET = 5_000;
 const SPARE_BUFFERS = 16;
 const spare: Buffer[] = [];
-
-/** Where a relay wants what happens to a connection. */
-interface Sink {
-  /** Octets that it may keep only until it returns, unless they are not in {@linkcode NodeConn.buffer}; false = pause. */
-  take(chunk: Uint8Array): boolean;
-  /** The peer's FIN. */
-  end(): void;
-  /** A failure. */
-  fail(error: NetError): void;
-  /** The socket is closed, by whomever. */
-  closed(): void;
-}
 
 const OWNER = Symbol("NodeConn");
 type Owned = net.Socket & { [OWNER]?: NodeConn };
@@ -172,7 +161,7 @@ class NodeConn implements Conn {
     }
     if (queue.ending) return sink.fail(queue.ending);
     if (queue.ending === null) return sink.end();
-    if (socket.destroyed) return sink.closed();
+    if (socket.destroyed) return sink.fail();
     if (more && this.#paused) this.resume();
     if (!more && !this.#paused) this.#pause();
   }
@@ -223,9 +212,10 @@ class NodeConn implements Conn {
     this.#sink?.fail(error);
   }
 
-  /** The socket is closed. */
+  /** The socket is closed, by whomever. */
   closed(): void {
-    this.#sink?.closed();
+    const bothEnded = this.queue.ending === null && !this.queue.closed;
+    if (!bothEnded) this.#sink?.fail(); // else what was read may still be on its way
   }
 
   /** Takes what the runtime has read; false = pause, until {@linkcode resume}. */
@@ -307,14 +297,11 @@ class Pump implements Sink {
     });
   }
 
-  fail(error: NetError): void {
-    this.#state.fail(this.#side, error);
-  }
-
   /** What a write may still hold is left to the garbage collector. */
-  closed(): void {
+  fail(error?: NetError): void {
     this.#quiet?.cancel();
-    if (!this.#state.ended) this.fail(closedError());
+    if (this.#state.ended) return;
+    this.#state.fail(this.#side, error ?? closedError());
   }
 
   #written(error?: Error | null): void {
@@ -468,17 +455,11 @@ function connect(options: ConnectOptions): Promise<Conn> {
     signal?.addEventListener("abort", onAbort);
     conn.onOpen = (error) => {
       signal?.removeEventListener("abort", onAbort);
-      if (error) reject(connectError(error));
+      if (error) reject(toConnectError(error));
       else resolve(conn);
     };
     conn.socket.on("connect", onConnect);
   });
-}
-
-function connectError(error: Error): NetError {
-  const { code } = error as { code?: string };
-  // A blackhole route fails with EINVAL.
-  return toNetError(error, code === "EINVAL" ? "net-unreachable" : undefined);
 }
 
 /** Node.js. */

@@ -13,6 +13,16 @@ import { startTimeout, type Timeout } from "./timeouts.ts";
 /** The side of a relay a failure or a count belongs to; `a` is its first connection. */
 export type Side = "a" | "b";
 
+/** Where a relay wants what happens to a connection whose runtime pushes. */
+export interface Sink {
+  /** Octets that it may keep only until it returns; false = pause. */
+  take(chunk: Uint8Array): boolean;
+  /** The peer's FIN. */
+  end(): void;
+  /** A failure; without an error, somebody closed the connection. */
+  fail(error?: NetError): void;
+}
+
 const CHECKS_PER_IDLE_TIME = 4;
 
 /** A relay's books. An adapter counts, finishes and fails; the rest follows. */

@@ -225,6 +225,12 @@ export function toNetError(
   );
 }
 
+/** As {@linkcode toNetError}, for attempts to connect: a blackhole route fails with EINVAL. */
+export function toConnectError(error: unknown): NetError {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return toNetError(error, code === "EINVAL" ? "net-unreachable" : undefined);
+}
+
 /** The error of a call on a connection that we have closed. */
 export function closedError(): NetError {
   return new NetError("closed", "the connection is closed");

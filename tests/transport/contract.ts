@@ -555,6 +555,45 @@ export function relays(
     },
   );
 
+  check(
+    `${what} delivers what a slow receiver has yet to take when both sides have sent FIN`,
+    async (transport) => {
+      const first = await start(transport);
+      const capacity = await fill(first, 64 * MIB);
+      await first.close();
+      for (const less of [4, 12]) {
+        const relayed = await start(transport);
+        const sent = await fill(relayed, capacity - less * 1024);
+        await relayed.client.closeWrite();
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        assertEquals((await readAll(relayed.target)).length, sent);
+        assertEquals((await relayed.relay.done).reason, "finished");
+        await relayed.close();
+      }
+    },
+  );
+
+  /** The target has sent FIN and does not read; small writes until no more are taken, or this much was sent. */
+  async function fill(
+    { client, target, relay }: Relayed,
+    limit: number,
+  ): Promise<number> {
+    await target.closeWrite();
+    assertEquals(await client.read(), null);
+    const chunk = pattern(8192);
+    let total = 0;
+    while (total < limit) {
+      const next = chunk.slice(0, Math.min(chunk.length, limit - total));
+      await client.write(next);
+      total += next.length;
+      for (let i = 0; relay.sent < total; i++) {
+        if (i === 100) return relay.sent;
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+    }
+    return total;
+  }
+
   const seen = contract.noReset ? "the end" : "a reset";
   check(
     `${what} turns a reset of one side into ${seen} for the other`,
