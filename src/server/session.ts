@@ -36,8 +36,8 @@ import {
   Refusal,
 } from "./request.ts";
 
-/** Milliseconds in which a client that gets an error reply must take it and hang up (RFC 1928 section 6 allows 10 s). */
-const FAREWELL_TIME = 2_000;
+/** Milliseconds in which a client must take a reply, and hang up if it says no (RFC 1928 section 6 allows 10 s). */
+const REPLY_TIME = 2_000;
 /** Octets of such a client that are read, lest unread ones turn our FIN into a reset that outruns the reply. */
 const FAREWELL_OCTETS = 64 * 1024;
 
@@ -148,16 +148,34 @@ export class ServerSession implements Session, HandshakeNotes {
   /** The command CONNECT (RFC 1928 section 4). */
   async #connect(request: ClientRequest): Promise<Relay | Ending> {
     this.phase = "dial";
+    let target: Conn;
+    try {
+      target = await this.#reach(request.target);
+    } catch (error) {
+      return await this.#refuse(request, replyToFailure(error), error as Error);
+    }
+    if (this.#ending) {
+      target.close();
+      return this.#ending;
+    }
+    this.targetAddress = target.remote;
+    try {
+      await this.#grant(request, target.local);
+    } catch (error) {
+      target.reset();
+      return { reason: "client-gone", error: error as Error };
+    }
+    return this.#startRelay(request.conn, target);
+  }
+
+  async #reach(target: Endpoint): Promise<Conn> {
     const dialing = this.#dialing = new AbortSwitch();
     const timeout = startTimeout(
       this.#owner.settings.timeouts.connect,
       () => dialing.abort(new NetError("timeout", "the target did not answer")),
     );
     try {
-      const target = await this.#dial(request.target, dialing);
-      return await this.#connected(request, target);
-    } catch (error) {
-      return await this.#refuse(request, replyToFailure(error), error as Error);
+      return await this.#dial(target, dialing);
     } finally {
       timeout.cancel();
       this.#dialing = undefined;
@@ -175,24 +193,20 @@ export class ServerSession implements Session, HandshakeNotes {
     });
   }
 
-  async #connected(
-    request: ClientRequest,
-    target: Conn,
-  ): Promise<Relay | Ending> {
-    if (this.#ending) {
-      target.close();
-      return this.#ending;
-    }
-    this.targetAddress = target.remote;
+  /** Sends the success reply to a client that takes it. */
+  async #grant(request: ClientRequest, bound: Address): Promise<void> {
+    const timeout = startTimeout(REPLY_TIME, () => request.conn.close());
     try {
-      await this.#answer(request, REPLY.succeeded, target.local);
-    } catch (error) {
-      target.reset();
-      return { reason: "client-gone", error: error as Error };
+      await this.#answer(request, REPLY.succeeded, bound);
+    } finally {
+      timeout.cancel();
     }
+  }
+
+  #startRelay(client: Conn, target: Conn): Relay {
     this.phase = "relay";
     const { transport, timeouts } = this.#owner.settings;
-    const relay = this.#relay = transport.relay(request.conn, target, timeouts);
+    const relay = this.#relay = transport.relay(client, target, timeouts);
     if (this.#ending) relay.abort();
     return relay;
   }
@@ -232,7 +246,7 @@ export class ServerSession implements Session, HandshakeNotes {
 
   /** Sends last octets so that they arrive: FIN behind them, and nothing left unread. */
   async #partWith(conn: Conn, say: () => Promise<void>): Promise<void> {
-    const timeout = startTimeout(FAREWELL_TIME, () => conn.close());
+    const timeout = startTimeout(REPLY_TIME, () => conn.close());
     try {
       await say();
       await conn.closeWrite();

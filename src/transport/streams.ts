@@ -66,6 +66,7 @@ class StreamConn implements Conn {
   readonly #unread: Uint8Array[] = [];
   #finished = false;
   #closed = false;
+  #interrupt: (() => void) | undefined;
 
   constructor(streams: DuplexStreams, local = NOWHERE, remote = NOWHERE) {
     this.local = local;
@@ -93,18 +94,19 @@ class StreamConn implements Conn {
     if (chunk.length > 0) this.#unread.unshift(chunk);
   }
 
-  async write(chunk: Uint8Array): Promise<void> {
-    if (this.#closed) throw this.#gone();
-    await this.#writer.write(chunk).catch((error) => this.#fail(error));
+  write(chunk: Uint8Array): Promise<void> {
+    if (this.#closed) return Promise.reject(this.#gone());
+    return this.#unlessClosed(this.#writer.write(chunk));
   }
 
   async closeWrite(): Promise<void> {
     if (this.#finished) return;
     this.#finished = true;
-    await this.#writer.close().catch((error) => this.#fail(error));
+    await this.#unlessClosed(this.#writer.close());
   }
 
   close(): void {
+    if (this.#interrupt) return this.reset(); // somebody waits for a sink that may never take it
     if (!this.#closed && !this.#finished) this.#writer.close().catch(() => {});
     this.#end();
   }
@@ -114,9 +116,21 @@ class StreamConn implements Conn {
     this.#end();
   }
 
+  /** The outcome of a write, or a rejection when the connection is closed before there is one. */
+  #unlessClosed(writing: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = () => reject(this.#gone());
+      const over = () => this.#interrupt = undefined;
+      writing.finally(over).then(resolve, (error) => {
+        reject(this.#closed ? this.#gone() : toNetError(error, "reset"));
+      });
+    });
+  }
+
   #end(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#interrupt?.();
     this.#unread.length = 0;
     this.#reader.cancel().catch(() => {});
   }

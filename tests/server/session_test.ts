@@ -393,6 +393,28 @@ test("server.handle() serves a connection of another origin", async () => {
   await target.close();
 });
 
+test("serve() gives up on a client that does not take its reply", async () => {
+  const target = await startTarget();
+  const server = await startServer();
+  let replies = 0;
+  // Takes the method choice and then no octet more.
+  const writable = new WritableStream<Uint8Array>({
+    write: () => replies++ === 0 ? undefined : new Promise(() => {}),
+  });
+  const readable = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(GREETING);
+      controller.enqueue(request(target.addr.port));
+    },
+  });
+  server.server.handle(fromStreams({ readable, writable }));
+  const far = await target.accepted();
+  assertEquals(await reasonOf(server), "client-gone");
+  await far.read().catch(() => null);
+  await server.close();
+  await target.close();
+});
+
 test("serve() gives the dialer the session, and its error the general reply", async () => {
   const seen: unknown[] = [];
   const server = await startServer({
