@@ -36,8 +36,8 @@ import {
   Refusal,
 } from "./request.ts";
 
-/** Milliseconds in which a client must take a reply, and hang up if it says no (RFC 1928 section 6 allows 10 s). */
-const REPLY_TIME = 2_000;
+/** Milliseconds in which a client that gets an error reply must take it and hang up (RFC 1928 section 6 allows 10 s). */
+const FAREWELL_TIME = 2_000;
 /** Octets of such a client that are read, lest unread ones turn our FIN into a reset that outruns the reply. */
 const FAREWELL_OCTETS = 64 * 1024;
 
@@ -148,38 +148,31 @@ export class ServerSession implements Session, HandshakeNotes {
   /** The command CONNECT (RFC 1928 section 4). */
   async #connect(request: ClientRequest): Promise<Relay | Ending> {
     this.phase = "dial";
-    let target: Conn;
-    try {
-      target = await this.#reach(request.target);
-    } catch (error) {
-      return await this.#refuse(request, replyToFailure(error), error as Error);
-    }
-    if (this.#ending) {
-      target.close();
-      return this.#ending;
-    }
-    this.targetAddress = target.remote;
-    try {
-      await this.#grant(request, target.local);
-    } catch (error) {
-      target.reset();
-      return { reason: "client-gone", error: error as Error };
-    }
-    return this.#startRelay(request.conn, target);
-  }
-
-  async #reach(target: Endpoint): Promise<Conn> {
     const dialing = this.#dialing = new AbortSwitch();
-    const timeout = startTimeout(
-      this.#owner.settings.timeouts.connect,
-      () => dialing.abort(new NetError("timeout", "the target did not answer")),
-    );
+    const timeout = startTimeout(this.#owner.settings.timeouts.connect, () => {
+      dialing.abort(new NetError("timeout", "the target did not answer"));
+      if (this.reply !== undefined) request.conn.close(); // which does not take it
+    });
+    let target: Conn | undefined;
     try {
-      return await this.#dial(target, dialing);
+      target = await this.#dial(request.target, dialing);
+      this.targetAddress = target.remote;
+      if (!this.#ending) {
+        await this.#answer(request, REPLY.succeeded, target.local);
+        return this.#startRelay(request.conn, target);
+      }
+    } catch (error) {
+      if (!target) {
+        return await this.#refuse(request, replyToFailure(error), error);
+      }
+      this.#ending ??= { reason: "client-gone", error: error as Error };
     } finally {
       timeout.cancel();
       this.#dialing = undefined;
     }
+    if (this.reply === undefined) target.close();
+    else target.reset();
+    return this.#ending;
   }
 
   #dial({ hostname, port }: Endpoint, signal: Signal): Promise<Conn> {
@@ -191,16 +184,6 @@ export class ServerSession implements Session, HandshakeNotes {
       session: this,
       signal: toAbortSignal(signal),
     });
-  }
-
-  /** Sends the success reply to a client that takes it. */
-  async #grant(request: ClientRequest, bound: Address): Promise<void> {
-    const timeout = startTimeout(REPLY_TIME, () => request.conn.close());
-    try {
-      await this.#answer(request, REPLY.succeeded, bound);
-    } finally {
-      timeout.cancel();
-    }
   }
 
   #startRelay(client: Conn, target: Conn): Relay {
@@ -224,9 +207,9 @@ export class ServerSession implements Session, HandshakeNotes {
   async #refuse(
     request: ClientRequest,
     reply: number,
-    error?: Error,
+    error?: unknown,
   ): Promise<Ending> {
-    const ending: Ending = { reason: "refused", error };
+    const ending: Ending = { reason: "refused", error: error as Error };
     if (this.#ending) return this.#ending;
     await this.#partWith(request.conn, () => this.#answer(request, reply));
     return ending;
@@ -246,7 +229,7 @@ export class ServerSession implements Session, HandshakeNotes {
 
   /** Sends last octets so that they arrive: FIN behind them, and nothing left unread. */
   async #partWith(conn: Conn, say: () => Promise<void>): Promise<void> {
-    const timeout = startTimeout(REPLY_TIME, () => conn.close());
+    const timeout = startTimeout(FAREWELL_TIME, () => conn.close());
     try {
       await say();
       await conn.closeWrite();
