@@ -26,9 +26,11 @@ export type {
   Dial,
   DialRequest,
   Limits,
+  PortRange,
   ServeOptions,
   Timeouts,
 } from "./src/server/options.ts";
+export type { Policy, PolicyRequest } from "./src/server/policy.ts";
 export * from "./src/server/serve.ts";
 
 // The client
@@ -42,6 +44,7 @@ export {
   type ProtocolErrorCode,
 } from "./src/protocol/decode.ts";
 export * as address from "./src/protocol/address.ts";
+export * as datagram from "./src/protocol/datagram.ts";
 export * as password from "./src/protocol/password.ts";
 export * as reply from "./src/protocol/reply.ts";
 export * as socks4 from "./src/protocol/socks4.ts";

@@ -11,7 +11,14 @@ import { formatIp, isIp } from "./ip.ts";
 import { decodePort, encodePort, hex, isPort, toOctets } from "./octets.ts";
 
 export { isHostname } from "./hostname.ts";
-export { formatIp, isIp, isLoopback, parseIp, unmapIp } from "./ip.ts";
+export {
+  formatIp,
+  isIp,
+  isLoopback,
+  isUnspecified,
+  parseIp,
+  unmapIp,
+} from "./ip.ts";
 
 /** One end of a connection, or where one should go. */
 export interface Endpoint {

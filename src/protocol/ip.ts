@@ -202,3 +202,23 @@ export function isLoopback(text: string): boolean {
   if (octets === undefined) return false;
   return octets.length === 4 ? octets[0] === 127 : formatIp(octets) === "::1";
 }
+
+/**
+ * Whether `text` is the address that stands for none or any: `0.0.0.0` or `::`,
+ * however it is written.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(["0.0.0.0", "::", "::1", "name"].map(isUnspecified), [
+ *   true,
+ *   true,
+ *   false,
+ *   false,
+ * ]);
+ * ```
+ */
+export function isUnspecified(text: string): boolean {
+  return parseIp(unmapIp(text))?.every((octet) => octet === 0) ?? false;
+}

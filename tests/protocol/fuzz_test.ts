@@ -1,4 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
+import { decodeAddress } from "../../src/protocol/address.ts";
+import {
+  type Datagram,
+  decodeDatagram,
+  encodeDatagram,
+  MAX_DATAGRAM,
+  Reassembler,
+} from "../../src/protocol/datagram.ts";
 import type { Decode } from "../../src/protocol/decode.ts";
 import * as password from "../../src/protocol/password.ts";
 import * as socks4 from "../../src/protocol/socks4.ts";
@@ -120,4 +128,119 @@ function assertRoundTrip<T>(
   const { value } = decode(input)!;
   const sent = encode(value);
   assertEquals(decode(sent), { value, size: sent.length });
+}
+
+const DATAGRAMS: readonly string[] = [
+  "00 00 00 01 C0 00 02 01 00 35 20*AA",
+  "00 00 01 04 FD 00 14*01 00 35 20*AA",
+  '00 00 82 03 0B "target.test" 00 35 20*AA',
+  '00 00 00 03 09 "127.0.0.1" 00 35',
+  '00 00 00 03 0E "::ffff:1.2.3.4" 00 35 AA',
+  "00 00 00 03 FF 255*61 00 35",
+];
+
+test(`decodeDatagram() is sound on ${INPUTS} random inputs`, () => {
+  const next = random(3);
+  const seeds = DATAGRAMS.map(octets);
+  for (let i = 0; i < INPUTS; i++) {
+    const input = mutate(seeds[next(seeds.length)], next);
+    const before = input.slice();
+    const datagram = decodeDatagram(input);
+    assertEquals(input, before);
+    assertEquals(datagram, byDecodeAddress(input));
+    if (datagram === undefined) continue;
+    assertEquals(decodeDatagram(encodeDatagram(datagram)), datagram);
+  }
+});
+
+/** What `decodeDatagram()` must say, by the decoder of requests and replies. */
+function byDecodeAddress(input: Uint8Array): Datagram | undefined {
+  const decode: Decode<unknown> = (it) => decodeAddress(it, 3);
+  const address = outcome(decode, input) === "message"
+    ? decodeAddress(input, 3)
+    : undefined;
+  if (address === undefined || input[2] === 0x80) return undefined;
+  const payload = input.slice(3 + address.size);
+  return { ...address.value, fragment: input[2], payload };
+}
+
+test(`decodeDatagram() takes ${INPUTS} random datagrams as they were sent`, () => {
+  const next = random(4);
+  for (let i = 0; i < INPUTS; i++) {
+    const datagram = randomDatagram(next);
+    assertEquals(decodeDatagram(encodeDatagram(datagram)), datagram);
+  }
+});
+
+function randomDatagram(next: (n: number) => number): Datagram {
+  const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
+  const text = (length: number, from: string) =>
+    Array.from({ length }, () => from[next(from.length)]).join("");
+  const label = () => text(1 + next(63), letters);
+  const hostname = [
+    () => Array.from({ length: 4 }, () => next(256)).join("."),
+    () => `fd00:${text(4, "abcdef")}::1`,
+    () => Array.from({ length: 1 + next(3) }, label).join("."),
+  ][next(3)]();
+  const fragment = next(2) === 0 ? 0 : 1 + next(127) + 0x80 * next(2);
+  const payload = Uint8Array.from({ length: next(50) }, () => next(256));
+  return { hostname, port: next(0x10000), fragment, payload };
+}
+
+test("Reassembler delivers consecutive fragments of one sequence and nothing else", () => {
+  const next = random(5);
+  let delivered = 0;
+  for (let run = 0; run < 300; run++) {
+    const queue = new Reassembler();
+    const history: Datagram[] = [];
+    for (let i = 0; i < 100; i++) {
+      history.push(randomFragment(next, history.at(-1)));
+      const whole = queue.add(history.at(-1)!);
+      const expected = lastSequence(history);
+      assertEquals(whole?.payload.length, expected?.payload.length);
+      assertEquals(whole, expected);
+      if (whole !== undefined && whole !== history.at(-1)) delivered++;
+    }
+  }
+  assert(delivered > 1_000, `${delivered}`);
+});
+
+/** Mostly what follows `before`, so that sequences come to their end. */
+function randomFragment(
+  next: (n: number) => number,
+  before: Datagram | undefined,
+): Datagram {
+  const follows = next(10) < 8;
+  const position = follows ? ((before?.fragment ?? 0) + 1) & 0x7f : next(128);
+  const ended = before === undefined || before.fragment > 0x80;
+  const hostname = next(20) === 0 ? "b.test" : "a.test";
+  const size = next(20) === 0 ? MAX_DATAGRAM - next(20) : next(10);
+  const payload = new Uint8Array(size).fill(next(256));
+  const fragment = ended && follows ? 1 : position + 0x80 * +(next(5) === 0);
+  return { hostname, port: 53 + +(next(20) === 0), fragment, payload };
+}
+
+/**
+ * What the last datagram completes: for one with position n the last n must be
+ * those of positions 1 to n to the same endpoint.
+ */
+function lastSequence(history: Datagram[]): Datagram | undefined {
+  const last = history.at(-1)!;
+  if (last.fragment === 0) return last;
+  const count = last.fragment - 0x80;
+  if (count < 1 || count > history.length) return undefined;
+  const { hostname, port } = last;
+  const sequence = history.slice(-count);
+  const whole = sequence.every((it, i) =>
+    it.hostname === hostname && it.port === port &&
+    it.fragment === i + 1 + (i + 1 === count ? 0x80 : 0)
+  );
+  const size = sequence.reduce((sum, it) => sum + it.payload.length, 0);
+  if (!whole || size > MAX_DATAGRAM) return undefined;
+  const payload = new Uint8Array(size);
+  sequence.reduce(
+    (at, it) => (payload.set(it.payload, at), at + it.payload.length),
+    0,
+  );
+  return { hostname, port, fragment: 0, payload };
 }
