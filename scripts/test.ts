@@ -14,7 +14,7 @@
  * @module
  */
 
-import { dirname, join, relative } from "node:path";
+import { delimiter, dirname, isAbsolute, join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { files, findRuntimes, root, run, type Runtime } from "./runtimes.ts";
 import { type RuntimeName, runtimeNames } from "./runtimes.ts";
@@ -144,7 +144,13 @@ const commands: Record<
   "deno" | "bun" | "node",
   (tests: string[], flags: string[]) => string[]
 > = {
-  deno: (tests, flags) => ["test", ...permissions, ...flags, ...tests],
+  deno: (tests, flags) => [
+    "test",
+    "--unstable-net",
+    ...permissions,
+    ...flags,
+    ...tests,
+  ],
   bun: (
     tests,
   ) => [
@@ -183,16 +189,28 @@ const summaries: Record<"deno" | "bun" | "node", Record<keyof Counts, RegExp>> =
 /** The test's name and the reason, as tests/harness.ts writes them and any runtime prints them. */
 const skipLine = /^(?:\(skip\) |\W )?(.+? \[skip: .*\]).*$/gm;
 
+/** The `PATH` of the tests, which has the other runtimes first: some tests start them. */
+function searchPathWith(runtimes: Runtime[]): string {
+  const executables = [Deno.execPath(), ...runtimes.map(({ path }) => path)];
+  const folders = executables.filter(isAbsolute).map((it) => dirname(it));
+  return [...folders, Deno.env.get("PATH")].join(delimiter);
+}
+
 async function runTests(
   runtime: Runtime,
   tests: string[],
   flags: string[],
   choice: Choice,
+  searchPath: string,
 ): Promise<Result> {
   const { name, path, version } = runtime;
   const kind = name === "deno" || name === "bun" ? name : "node";
   console.log(`\n${name} ${version} …`);
-  const env = { NO_COLOR: "1", TEST_FILTER: choice.filter ?? "" };
+  const env = {
+    NO_COLOR: "1",
+    TEST_FILTER: choice.filter ?? "",
+    PATH: searchPath,
+  };
   const signal = AbortSignal.timeout(patience);
   const output = await run(path, commands[kind](tests, flags), { env, signal });
   const text = stripVTControlCharacters(`${output.stdout}\n${output.stderr}`);
@@ -270,6 +288,7 @@ async function main(args: string[]): Promise<number> {
   if (runtimes.length === 1) choice.verbose = true;
   const flags = await stdFlags();
 
+  const searchPath = searchPathWith(runtimes);
   const results: Result[] = [];
   let outdir: string | undefined;
   try {
@@ -282,7 +301,9 @@ async function main(args: string[]): Promise<number> {
     }
     for (const runtime of runtimes) {
       const inputs = runtime.name === "deno" ? tests : bundles;
-      results.push(await runTests(runtime, inputs, flags, choice));
+      results.push(
+        await runTests(runtime, inputs, flags, choice, searchPath),
+      );
     }
   } finally {
     if (outdir) await Deno.remove(outdir, { recursive: true }).catch(() => {});

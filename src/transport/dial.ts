@@ -49,10 +49,19 @@ async function dialName(
   signal?: Signal,
 ): Promise<Conn> {
   const found = await withSignal(transport.lookup(name), signal);
-  const addresses = interleave(found);
+  return await dialAddresses(transport, found, port, signal);
+}
+
+/** Connects to the first of these IP addresses, at least one, that answers; rejects as {@linkcode dial} does. */
+export function dialAddresses(
+  transport: Transport,
+  addresses: string[],
+  port: number,
+  signal?: Signal,
+): Promise<Conn> {
   return addresses.length === 1
-    ? await transport.connect({ hostname: addresses[0], port, signal })
-    : await race(transport, addresses, port, signal);
+    ? transport.connect({ hostname: addresses[0], port, signal })
+    : race(transport, interleave(addresses), port, signal);
 }
 
 function isAddress(hostname: string): boolean {

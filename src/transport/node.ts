@@ -10,6 +10,7 @@
 
 import * as net from "node:net";
 import { descriptorLimit } from "./descriptors.ts";
+import { datagrams, sourceAddress } from "./dgram.ts";
 import { lookup } from "./lookup.ts";
 import { ReadQueue } from "./read_queue.ts";
 import { relayByReading, RelayState, type Side, type Sink } from "./relay.ts";
@@ -121,6 +122,10 @@ class NodeConn implements Conn {
 
   unread(chunk: Uint8Array): void {
     this.queue.unshift(chunk);
+  }
+
+  peek(): Promise<boolean> {
+    return this.queue.peek();
   }
 
   write(chunk: Uint8Array): Promise<void> {
@@ -468,6 +473,8 @@ export const nodeTransport: Transport = {
   listen,
   connect,
   relay,
+  datagrams,
+  sourceAddress,
   lookup,
   descriptorLimit,
 };

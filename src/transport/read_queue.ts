@@ -14,12 +14,19 @@ interface Reader {
   reject(error: NetError): void;
 }
 
+interface Peeker {
+  readonly answer: Promise<boolean>;
+  resolve(more: boolean): void;
+  reject(error: NetError): void;
+}
+
 /** Holds what came before somebody asked, and the one who asked before something came. */
 export class ReadQueue {
   /** Only while something waits: most connections are idle relays, which need no queue. */
   #chunks: Uint8Array[] | undefined;
   #size = 0;
   #reader: Reader | undefined;
+  #peeker: Peeker | undefined;
   #end: null | NetError | undefined;
   #closed = false;
 
@@ -30,6 +37,7 @@ export class ReadQueue {
 
   /** Adds a chunk that nobody else will touch. */
   push(chunk: Uint8Array): void {
+    if (this.#peeker) this.#answer(true);
     const reader = this.#reader;
     if (reader) {
       this.#reader = undefined;
@@ -42,6 +50,7 @@ export class ReadQueue {
   /** Puts a chunk in front of all others. */
   unshift(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
+    if (this.#peeker) this.#answer(true);
     (this.#chunks ??= []).unshift(chunk);
     this.#size += chunk.length;
   }
@@ -50,6 +59,7 @@ export class ReadQueue {
   end(end: null | NetError): void {
     if (this.#end !== undefined || this.#closed) return;
     this.#end = end;
+    if (this.#peeker) this.#answer(end ?? false);
     const reader = this.#reader;
     this.#reader = undefined;
     if (!reader) return;
@@ -62,6 +72,7 @@ export class ReadQueue {
     this.#closed = true;
     this.#chunks = undefined;
     this.#size = 0;
+    if (this.#peeker) this.#answer(closedError());
     this.#reader?.reject(closedError());
     this.#reader = undefined;
   }
@@ -97,4 +108,31 @@ export class ReadQueue {
     }
     return new Promise((resolve, reject) => this.#reader = { resolve, reject });
   }
+
+  /** Whether the next {@linkcode read} gives octets, once that is known. */
+  peek(): Promise<boolean> {
+    if (this.#chunks) return Promise.resolve(true);
+    if (this.#closed) return Promise.reject(closedError());
+    if (this.#end !== undefined) {
+      return this.#end ? Promise.reject(this.#end) : Promise.resolve(false);
+    }
+    return (this.#peeker ??= peeker()).answer;
+  }
+
+  #answer(answer: boolean | NetError): void {
+    const peeker = this.#peeker!;
+    this.#peeker = undefined;
+    if (answer instanceof NetError) peeker.reject(answer);
+    else peeker.resolve(answer);
+  }
+}
+
+function peeker(): Peeker {
+  let resolve!: Peeker["resolve"];
+  let reject!: Peeker["reject"];
+  const answer = new Promise<boolean>((...settle) =>
+    [resolve, reject] = settle
+  );
+  answer.catch(() => {}); // a relay may have begun meanwhile, and nobody waits any more
+  return { answer, resolve, reject };
 }

@@ -25,15 +25,20 @@ export interface Sink {
 
 const CHECKS_PER_IDLE_TIME = 4;
 
+/** What a relay has to do with a side whose octets it does not see. */
+export type Closable = Pick<Conn, "close" | "reset">;
+
 /** A relay's books. An adapter counts, finishes and fails; the rest follows. */
 export class RelayState implements Relay {
   sent = 0;
   received = 0;
   onEnd: ((end: RelayEnd) => void) | undefined;
+  /** Counts what keeps the relay from being idle besides octets, such as empty datagrams. */
+  stirs = 0;
   /** Whether the relay is over. */
   ended = false;
-  readonly #a: Conn;
-  readonly #b: Conn;
+  readonly #a: Closable;
+  readonly #b: Closable;
   readonly #options: RelayOptions;
   #end: RelayEnd | undefined;
   #done: Promise<RelayEnd> | undefined;
@@ -43,7 +48,7 @@ export class RelayState implements Relay {
   #total = 0;
   #quietChecks = 0;
 
-  constructor(a: Conn, b: Conn, options: RelayOptions = {}) {
+  constructor(a: Closable, b: Closable, options: RelayOptions = {}) {
     this.#a = a;
     this.#b = b;
     this.#options = options;
@@ -88,7 +93,7 @@ export class RelayState implements Relay {
     this.#finish({ reason: "aborted" });
   }
 
-  #other(side: Side): Conn {
+  #other(side: Side): Closable {
     return side === "a" ? this.#b : this.#a;
   }
 
@@ -107,12 +112,12 @@ export class RelayState implements Relay {
     const { idle = 0, halfClosed = 0 } = this.#options;
     const ms = this.#finished ? halfClosed : idle;
     this.#quietChecks = 0;
-    this.#total = this.sent + this.received;
+    this.#total = this.sent + this.received + this.stirs;
     this.#timeout = startTimeout(ms / CHECKS_PER_IDLE_TIME, this.#check);
   }
 
   readonly #check = (): void => {
-    const total = this.sent + this.received;
+    const total = this.sent + this.received + this.stirs;
     if (total !== this.#total) return this.#watch();
     if (++this.#quietChecks >= CHECKS_PER_IDLE_TIME) {
       return this.#finish({ reason: "idle" });

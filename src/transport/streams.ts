@@ -67,6 +67,8 @@ class StreamConn implements Conn {
   #finished = false;
   #closed = false;
   #interrupt: (() => void) | undefined;
+  /** What a peek has read, or will have. */
+  #ahead: Promise<Uint8Array | null> | undefined;
 
   constructor(streams: DuplexStreams, local = NOWHERE, remote = NOWHERE) {
     this.local = local;
@@ -80,6 +82,9 @@ class StreamConn implements Conn {
   async read(): Promise<Uint8Array | null> {
     const chunk = this.#unread.shift();
     if (chunk) return chunk;
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    if (ahead) return ahead;
     while (true) {
       if (this.#closed) throw this.#gone();
       const { done, value } = await this.#reader.read()
@@ -88,6 +93,13 @@ class StreamConn implements Conn {
       if (done) return null;
       if (value.length > 0) return value;
     }
+  }
+
+  peek(): Promise<boolean> {
+    if (this.#unread.length > 0) return Promise.resolve(true);
+    const answer = (this.#ahead ??= this.read()).then((it) => it !== null);
+    answer.catch(() => {}); // a relay may have begun meanwhile, and nobody waits any more
+    return answer;
   }
 
   unread(chunk: Uint8Array): void {
@@ -132,6 +144,7 @@ class StreamConn implements Conn {
     this.#closed = true;
     this.#interrupt?.();
     this.#unread.length = 0;
+    this.#ahead = undefined;
     this.#reader.cancel().catch(() => {});
   }
 

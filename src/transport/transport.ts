@@ -88,6 +88,13 @@ export interface Conn {
   /** Puts octets that were read too far back in front of the stream. */
   unread(chunk: Uint8Array): void;
   /**
+   * Waits until {@linkcode read} has an answer, without taking it: `true` for
+   * octets, `false` for FIN. Rejects as a read would. A read, or a relay, may
+   * begin while it waits; then it may answer late, or only when the connection
+   * is closed.
+   */
+  peek(): Promise<boolean>;
+  /**
    * Resolves when all of `chunk` is with the kernel; until then the chunk must
    * not be changed. Rejects with {@linkcode NetError}.
    */
@@ -165,6 +172,35 @@ export interface Relay {
   abort(): void;
 }
 
+/**
+ * Gets a datagram, which it owns, and the IP address (IPv4-mapped IPv6 as IPv4)
+ * and port it came from. Must not throw.
+ */
+export type OnDatagram = (
+  payload: Uint8Array,
+  hostname: string,
+  port: number,
+) => void;
+
+/** A bound UDP socket. Nothing that happens to a datagram ends it, ICMP errors included. */
+export interface DatagramSocket {
+  /** Where it is bound, with the port that was given if 0 was asked for. */
+  readonly addr: Address;
+  /**
+   * Sends one datagram of 0 to 65,507 octets to an IP address of the socket's
+   * own family, whole or not at all, in the order of the calls; `payload` must
+   * not be changed afterwards. What the kernel does not take (too long, no
+   * route, port 0) and what would have to wait behind 256 KiB is lost silently,
+   * as datagrams are. Does nothing on a closed socket; never throws.
+   */
+  send(payload: Uint8Array, hostname: string, port: number): void;
+  /**
+   * Frees the socket, though what had to wait may take its time first, or be
+   * lost; no datagram is handed over any more. Idempotent, never throws.
+   */
+  close(): void;
+}
+
 /** What a runtime must offer. */
 export interface Transport {
   /** Such as `deno`, `bun`, `node`. */
@@ -179,6 +215,18 @@ export interface Transport {
   connect(options: ConnectOptions): Promise<Conn>;
   /** Moves octets both ways until both directions end, FIN for FIN, and closes both. */
   relay(a: Conn, b: Conn, options?: RelayOptions): Relay;
+  /** Binds a UDP socket; rejects as {@linkcode listen} does. */
+  datagrams(
+    options: ListenOptions,
+    onDatagram: OnDatagram,
+  ): Promise<DatagramSocket>;
+  /**
+   * The local address from which this machine reaches an IP address, by its
+   * routes: nothing is sent. `0.0.0.0` or `::` where the runtime can't tell
+   * (Deno, unless it is loopback). Rejects with kind `net-unreachable`,
+   * `host-unreachable` or `denied` when there is no way.
+   */
+  sourceAddress(hostname: string): Promise<string>;
   /** All IP addresses of a name in the system's order, hosts file included. Rejects with kind `dns`. */
   lookup(hostname: string): Promise<string[]>;
   /** How many descriptors the process may have, where the runtime can tell without extra permission. */
@@ -205,19 +253,21 @@ const KINDS: Readonly<Record<string, NetErrorKind>> = {
   ENOTFOUND: "dns",
   EAI_AGAIN: "dns",
   ENODATA: "dns",
+  NotCapable: "denied", // a name: Deno's own refusal has no code
 };
 
-/** The {@linkcode NetError} for a runtime's error with a Unix `code`; one that is a NetError already is returned as it is. */
+/** The {@linkcode NetError} for a runtime's error, by its Unix `code` or its name; one that is a NetError already is returned as it is. */
 export function toNetError(
   error: unknown,
   kind?: NetErrorKind,
 ): NetError {
   if (error instanceof NetError) return error;
-  const { code, message } = (error ?? {}) as {
+  const { code, name, message } = (error ?? {}) as {
     code?: unknown;
+    name?: unknown;
     message?: unknown;
   };
-  const known = typeof code === "string" ? KINDS[code] : undefined;
+  const known = KINDS[String(code ?? name)];
   return new NetError(
     kind ?? known ?? "other",
     typeof message === "string" ? message : String(error),
@@ -252,6 +302,24 @@ export function abortError(signal: Signal): NetError {
 export function checkPort(port: number): void {
   if (Number.isInteger(port) && port > 0 && port < 65536) return;
   throw new NetError("invalid", `cannot connect to port ${port}`);
+}
+
+/** Octets of the longest payload that a {@linkcode DatagramSocket} sends. */
+const MAX_PAYLOAD = 65_507;
+/** Octets behind which a datagram that would have to wait is lost. */
+export const MAX_UNSENT = 256 * 1024;
+/** Octets that a waiting datagram counts beyond its payload, which may be none. */
+export const WAITING_COST = 64;
+
+/** Whether a UDP socket of one family may try to send this; `hostname` is plain. */
+export function isSendable(
+  payload: Uint8Array,
+  hostname: string,
+  port: number,
+  overIPv6: boolean,
+): boolean {
+  return payload.length <= MAX_PAYLOAD && port > 0 && port < 65536 &&
+    hostname.includes(":") === overIPv6;
 }
 
 /** Writes an address as this library shows it: no brackets, and `::ffff:192.0.2.1` as `192.0.2.1`. */

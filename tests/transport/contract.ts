@@ -9,7 +9,9 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type {
+  Address,
   Conn,
+  DatagramSocket,
   NetErrorKind,
   RelayOptions,
   Transport,
@@ -21,6 +23,8 @@ import { test } from "../harness.ts";
 export interface ContractOptions {
   /** The runtime has no way to send an RST: peers see the end of the stream instead. */
   readonly noReset?: boolean;
+  /** The runtime connects no UDP socket: only loopback's source address is known. */
+  readonly noRoutes?: boolean;
 }
 
 const MIB = 1024 * 1024;
@@ -140,7 +144,11 @@ export function transportContract(
     });
   listenAndConnect(check);
   readAndWrite(check, options);
+  peeks(check);
   relays(check, options, "relay()", (transport) => transport.relay);
+  relaysAfterPeek(check, "relay()", (transport) => transport.relay);
+  datagrams(check);
+  sourceAddresses(check, options);
 }
 
 type Check = (
@@ -422,6 +430,514 @@ function readAndWrite(check: Check, options: ContractOptions): void {
     else await assertKind(pending, "reset");
     await close();
   });
+}
+
+function peeks(check: Check): void {
+  check("peek() waits for octets and takes none", async (transport) => {
+    const { near, far, close } = await connectedPair(transport);
+    const peeking = far.peek();
+    await near.write(pattern(300));
+    assertEquals(await peeking, true);
+    assertEquals(await far.peek(), true);
+    assertEquals(await readExactly(far, 200), pattern(300).slice(0, 200));
+    assertEquals(await far.peek(), true); // what was unread
+    assertEquals(await readExactly(far, 100), pattern(300).slice(200));
+    await close();
+  });
+
+  check("peek() sees a FIN, again and again", async (transport) => {
+    const { near, far, close } = await connectedPair(transport);
+    const peeking = far.peek();
+    await near.closeWrite();
+    assertEquals(await peeking, false);
+    assertEquals(await far.peek(), false);
+    assertEquals(await far.read(), null);
+    assertEquals(await far.peek(), false);
+    far.unread(pattern(2));
+    assertEquals(await far.peek(), true);
+    await close();
+  });
+
+  check("peek() sees octets before their FIN", async (transport) => {
+    const { near, far, close } = await connectedPair(transport);
+    await near.write(pattern(7));
+    await near.closeWrite();
+    assertEquals(await far.peek(), true);
+    assertEquals(await readAll(far), pattern(7));
+    assertEquals(await far.peek(), false);
+    await close();
+  });
+
+  check("read() while peek() waits gets all in order", async (transport) => {
+    const { near, far, close } = await connectedPair(transport);
+    const sent = pattern(3 * MIB);
+    far.peek();
+    const reading = readAll(far);
+    await near.write(sent);
+    await near.closeWrite();
+    assertSameOctets(await reading, sent);
+    await close();
+  });
+
+  check("close() while peek() waits rejects with closed", async (transport) => {
+    const { near, far, close } = await connectedPair(transport);
+    const peeking = far.peek();
+    far.close();
+    await assertKind(peeking, "closed");
+    await assertKind(far.peek(), "closed");
+    await assertKind(far.read(), "closed");
+    near.peek().catch(() => {});
+    await close();
+  });
+
+  check("close() drops what peek() has seen", async (transport) => {
+    const { near, far, close } = await connectedPair(transport);
+    await near.write(pattern(5));
+    assertEquals(await far.peek(), true);
+    far.close();
+    await assertKind(far.peek(), "closed");
+    await assertKind(far.read(), "closed");
+    await close();
+  });
+
+  check(
+    "a peek() that nobody waits for any more is no unhandled rejection",
+    async (transport) => {
+      const { near, far, close } = await connectedPair(transport);
+      near.peek();
+      far.peek();
+      await close();
+    },
+  );
+}
+
+/** That a relay takes what a waiting {@linkcode Conn.peek} was about to see. */
+export function relaysAfterPeek(
+  check: Check,
+  what: string,
+  relayOf: (transport: Transport) => RelayFunction,
+  wrap: (conn: Conn) => Conn = (conn) => conn,
+): void {
+  /** Both ends of a relay, whose sides are peeked at when it begins. */
+  async function start(
+    transport: Transport,
+    before: (client: Conn, target: Conn) => Promise<void>,
+  ) {
+    const left = await connectedPair(transport);
+    const right = await connectedPair(transport);
+    const [a, b] = [wrap(left.far), wrap(right.near)];
+    const peeks = [a.peek(), b.peek()].map((it) => it.catch(() => undefined));
+    await before(left.near, right.far);
+    const relay = relayOf(transport)(a, b);
+    return {
+      client: left.near,
+      target: right.far,
+      relay,
+      async close() {
+        await left.close();
+        await right.close();
+        await relay.done;
+        await Promise.all(peeks);
+      },
+    };
+  }
+
+  const cases: [string, (client: Conn, target: Conn) => Promise<void>][] = [
+    ["waits", async () => {}],
+    ["has not noticed octets", async (client, target) => {
+      await client.write(pattern(1000, 1));
+      await target.write(pattern(1000, 2));
+    }],
+    ["has seen octets", async (client, target) => {
+      await client.write(pattern(1000, 1));
+      await target.write(pattern(1000, 2));
+      await settled();
+    }],
+  ];
+  for (const [state, before] of cases) {
+    const sentBefore = state === "waits" ? 0 : 1000;
+    check(
+      `${what} loses nothing when peek() ${state} as it begins`,
+      async (transport) => {
+        const { client, target, relay, close } = await start(transport, before);
+        const [up, down] = [pattern(MIB, 1), pattern(MIB, 2)];
+        const [, , gotUp, gotDown] = await Promise.all([
+          client.write(up.subarray(sentBefore)).then(() => client.closeWrite()),
+          target.write(down.subarray(sentBefore))
+            .then(() => target.closeWrite()),
+          readAll(target),
+          readAll(client),
+        ]);
+        assertSameOctets(gotUp, up);
+        assertSameOctets(gotDown, down);
+        assertEquals((await relay.done).reason, "finished");
+        assertEquals([relay.sent, relay.received], [MIB, MIB]);
+        await close();
+      },
+    );
+  }
+
+  check(
+    `${what} passes on the FIN that peek() has seen, and octets before it`,
+    async (transport) => {
+      const { client, target, relay, close } = await start(
+        transport,
+        async (client, target) => {
+          await client.closeWrite();
+          await target.write(pattern(3));
+          await target.closeWrite();
+          await settled();
+        },
+      );
+      assertEquals(await readAll(target), pattern(0));
+      assertEquals(await readAll(client), pattern(3));
+      assertEquals((await relay.done).reason, "finished");
+      await close();
+    },
+  );
+
+  check(
+    `${what} that is aborted ends the peek() that waits`,
+    async (transport) => {
+      const { relay, close } = await start(transport, async () => {});
+      relay.abort();
+      assertEquals((await relay.done).reason, "aborted");
+      await close();
+    },
+  );
+}
+
+/** A UDP socket and what it has received. */
+interface Receiver {
+  readonly socket: DatagramSocket;
+  readonly got: { payload: Uint8Array; from: Address }[];
+  /** Waits for this many datagrams in all. */
+  has(count: number): Promise<void>;
+}
+
+async function receiver(
+  transport: Transport,
+  hostname = "127.0.0.1",
+): Promise<Receiver> {
+  const got: Receiver["got"] = [];
+  const socket = await transport.datagrams(
+    { hostname, port: 0 },
+    (payload, hostname, port) =>
+      got.push({ payload, from: { hostname, port } }),
+  );
+  return { socket, got, has: (count) => until(() => got.length >= count) };
+}
+
+/** Sends to a receiver until it has one more datagram than before, which shows that both sockets live. */
+async function assertDelivers(
+  from: DatagramSocket,
+  to: Receiver,
+  seed = 77,
+): Promise<void> {
+  const { hostname, port } = to.socket.addr;
+  from.send(pattern(20, seed), hostname, port);
+  const arrived = () => to.got.some(({ payload }) => same(payload, seed));
+  await until(arrived);
+}
+
+function same(payload: Uint8Array, seed: number): boolean {
+  const expected = pattern(20, seed);
+  return payload.length === 20 && payload.every((it, i) => it === expected[i]);
+}
+
+/** The port of a UDP socket that is closed now. */
+async function closedPort(transport: Transport, hostname = "127.0.0.1") {
+  const { socket } = await receiver(transport, hostname);
+  socket.close();
+  await settled();
+  return socket.addr.port;
+}
+
+/** The tests of UDP sockets. */
+export function datagrams(check: Check): void {
+  for (const hostname of ["127.0.0.1", "::1"]) {
+    const named = `over ${hostname.includes(":") ? "IPv6" : "IPv4"}`;
+    check(
+      `datagrams() carries 0 to 65507 octets whole ${named}`,
+      async (transport) => {
+        const a = await receiver(transport, hostname);
+        const b = await receiver(transport, hostname);
+        assertEquals(a.socket.addr.hostname, hostname);
+        assert(a.socket.addr.port > 0);
+        const sizes = [0, 1, 512, 1472, 9000, 65_507];
+        for (const [i, size] of sizes.entries()) {
+          a.socket.send(pattern(size, i), hostname, b.socket.addr.port);
+          await b.has(i + 1);
+        }
+        assertEquals(b.got.map(({ payload }) => payload.length), sizes);
+        for (const [i, { payload, from }] of b.got.entries()) {
+          assertSameOctets(payload, pattern(sizes[i], i));
+          assertEquals(from, a.socket.addr);
+        }
+        b.socket.send(pattern(30), hostname, a.socket.addr.port);
+        await a.has(1);
+        assertEquals(a.got[0], { payload: pattern(30), from: b.socket.addr });
+        a.socket.close();
+        b.socket.close();
+      },
+    );
+
+    check(
+      `datagrams() loses what can't be sent ${named}, and that alone`,
+      async (transport) => {
+        const a = await receiver(transport, hostname);
+        const b = await receiver(transport, hostname);
+        const { port } = b.socket.addr;
+        const other = hostname === "::1" ? "127.0.0.1" : "::1";
+        const lost: [number, string, number][] = [
+          [65_508, hostname, port],
+          [100_000, hostname, port],
+          [1, hostname, 0],
+          [1, other, port],
+        ];
+        // IPv6 would send that: the kernel drops it later.
+        if (hostname !== "::1") lost.push([1, "192.0.2.1", port]);
+        for (const [i, [size, hostname, port]] of lost.entries()) {
+          a.socket.send(pattern(size), hostname, port);
+          a.socket.send(pattern(20, i), b.socket.addr.hostname, port || 1);
+          await assertDelivers(a.socket, b, 100 + i);
+        }
+        const unexpected = b.got.filter(({ payload }) => payload.length !== 20);
+        assertEquals(unexpected, []);
+        a.socket.close();
+        b.socket.close();
+      },
+    );
+
+    check(
+      `datagrams() lives on when nobody is there ${named}, and no other datagram is lost`,
+      async (transport) => {
+        const a = await receiver(transport, hostname);
+        const b = await receiver(transport, hostname);
+        const dead = await closedPort(transport, hostname);
+        const { port } = b.socket.addr;
+        for (let i = 0; i < 5; i++) {
+          a.socket.send(pattern(1), hostname, dead);
+          a.socket.send(pattern(2), hostname, port);
+          a.socket.send(pattern(1), hostname, dead);
+          a.socket.send(pattern(1), hostname, dead);
+          a.socket.send(pattern(2), hostname, port);
+          await settled(); // the ICMP errors are there
+          a.socket.send(pattern(2), hostname, port);
+          await b.has(3 * i + 3);
+        }
+        b.socket.send(pattern(9), hostname, a.socket.addr.port);
+        await a.has(1);
+        assertEquals(a.got.length, 1);
+        assertEquals(b.got.length, 15);
+        a.socket.close();
+        b.socket.close();
+      },
+    );
+  }
+
+  check("datagrams() keeps the order", async (transport) => {
+    const a = await receiver(transport);
+    const b = await receiver(transport);
+    const { hostname, port } = b.socket.addr;
+    for (let round = 0; round < 5; round++) {
+      for (let i = 0; i < 20; i++) {
+        a.socket.send(Uint8Array.of(round, i), hostname, port);
+      }
+      await b.has(20 * round + 20);
+    }
+    assertEquals(
+      b.got.map(({ payload }) => payload[0] * 20 + payload[1]),
+      Array.from({ length: 100 }, (_, i) => i),
+    );
+    a.socket.close();
+    b.socket.close();
+  });
+
+  check("datagrams() hands payloads over for good", async (transport) => {
+    const a = await receiver(transport);
+    const b = await receiver(transport);
+    const { hostname, port } = b.socket.addr;
+    for (let i = 0; i < 20; i++) {
+      a.socket.send(pattern(100 + i, i), hostname, port);
+      await b.has(i + 1);
+    }
+    for (const [i, { payload }] of b.got.entries()) {
+      assertEquals(payload, pattern(100 + i, i));
+    }
+    b.got[0].payload.fill(0); // and nobody else's
+    assertEquals(b.got[1].payload, pattern(101, 1));
+    a.socket.close();
+    b.socket.close();
+  });
+
+  check("datagrams() sends what comes in one burst", async (transport) => {
+    const a = await receiver(transport);
+    const b = await receiver(transport);
+    const { hostname, port } = b.socket.addr;
+    for (let i = 0; i < 20; i++) {
+      a.socket.send(pattern(1000, i), hostname, port);
+    }
+    await b.has(20);
+    for (const [i, { payload }] of b.got.entries()) {
+      assertEquals(payload, pattern(1000, i));
+    }
+    a.socket.close();
+    b.socket.close();
+  });
+
+  check(
+    "datagrams() on :: and on an IPv4-mapped address keep to their family",
+    async (transport) => {
+      const six = await receiver(transport, "::");
+      const mapped = await receiver(transport, "::ffff:127.0.0.1");
+      const four = await receiver(transport);
+      assertEquals(six.socket.addr.hostname, "::");
+      assertEquals(mapped.socket.addr.hostname, "127.0.0.1");
+      four.socket.send(pattern(4), "127.0.0.1", six.socket.addr.port);
+      six.socket.send(pattern(6), "127.0.0.1", four.socket.addr.port);
+      six.socket.send(pattern(6), "::ffff:127.0.0.1", four.socket.addr.port);
+      await assertDelivers(mapped.socket, four);
+      const to = four.socket.addr.port;
+      mapped.socket.send(pattern(1), "::ffff:127.0.0.1", to);
+      await four.has(2);
+      for (const { from } of four.got) assertEquals(from, mapped.socket.addr);
+      const other = await receiver(transport, "::1");
+      other.socket.send(pattern(3), "::1", six.socket.addr.port);
+      await six.has(1);
+      assertEquals(six.got, [{ payload: pattern(3), from: other.socket.addr }]);
+      for (const it of [six, mapped, four, other]) it.socket.close();
+    },
+  );
+
+  check("datagrams() takes brackets and shows none", async (transport) => {
+    const a = await receiver(transport, "[::1]");
+    assertEquals(a.socket.addr.hostname, "::1");
+    a.socket.send(pattern(5), "[::1]", a.socket.addr.port);
+    await a.has(1);
+    assertEquals(a.got[0].from, a.socket.addr);
+    a.socket.close();
+  });
+
+  check(
+    "datagrams() rejects with addr-in-use and addr-not-available",
+    async (transport) => {
+      const { socket } = await receiver(transport);
+      await assertKind(
+        transport.datagrams(socket.addr, () => {}),
+        "addr-in-use",
+      );
+      socket.close();
+      await settled();
+      const again = await transport.datagrams(socket.addr, () => {});
+      assertEquals(again.addr, socket.addr);
+      again.close();
+      await assertKind(
+        transport.datagrams({ hostname: "198.51.100.1", port: 0 }, () => {}),
+        "addr-not-available",
+      );
+    },
+  );
+
+  check(
+    "a closed UDP socket neither sends nor hands over",
+    async (transport) => {
+      const a = await receiver(transport);
+      const b = await receiver(transport);
+      const { hostname, port } = a.socket.addr;
+      b.socket.send(pattern(1), hostname, port);
+      await a.has(1);
+      b.socket.send(pattern(2), hostname, port);
+      b.socket.send(pattern(3), hostname, port);
+      a.socket.close();
+      a.socket.close();
+      a.socket.send(pattern(4), hostname, b.socket.addr.port);
+      a.socket.send(pattern(70_000), hostname, 0);
+      await settled();
+      assertEquals([a.got.length, b.got.length], [1, 0]);
+      b.socket.close();
+    },
+  );
+
+  check(
+    "a UDP socket may be closed by what it hands over",
+    async (transport) => {
+      const b = await receiver(transport);
+      let count = 0;
+      const closed = new Promise<void>((resolve) => {
+        transport.datagrams({ hostname: "127.0.0.1", port: 0 }, () => {
+          count++;
+          a.socket.close();
+          resolve();
+        }).then((socket) => {
+          a.socket = socket;
+          const { hostname, port } = socket.addr;
+          for (let i = 0; i < 5; i++) b.socket.send(pattern(i), hostname, port);
+        });
+      });
+      const a = {} as { socket: DatagramSocket };
+      await closed;
+      await settled();
+      assertEquals(count, 1);
+      b.socket.close();
+    },
+  );
+
+  check("what was sent before close() is sent", async (transport) => {
+    const a = await receiver(transport);
+    const b = await receiver(transport);
+    a.socket.send(pattern(8), b.socket.addr.hostname, b.socket.addr.port);
+    a.socket.close();
+    await b.has(1);
+    assertEquals(b.got[0].payload, pattern(8));
+    b.socket.close();
+  });
+}
+
+function sourceAddresses(check: Check, options: ContractOptions): void {
+  check("sourceAddress() of loopback is loopback", async (transport) => {
+    assertEquals(await transport.sourceAddress("127.0.0.1"), "127.0.0.1");
+    assertEquals(await transport.sourceAddress("::1"), "::1");
+    assertEquals(await transport.sourceAddress("[::1]"), "::1");
+    assertEquals(
+      await transport.sourceAddress("::ffff:127.0.0.1"),
+      "127.0.0.1",
+    );
+  });
+
+  check(
+    "sourceAddress() is an address to bind, if there is a way",
+    async (transport) => {
+      for (const hostname of ["192.0.2.1", "2001:db8::1"]) {
+        const source = await transport.sourceAddress(hostname)
+          .catch((error) => error.kind);
+        if (/unreachable$/.test(source)) continue;
+        const socket = await transport.datagrams(
+          { hostname: source, port: 0 },
+          () => {},
+        );
+        assertEquals(socket.addr.hostname, source);
+        socket.close();
+      }
+    },
+  );
+
+  const outcome = options.noRoutes ? "does not know" : "rejects";
+  check(
+    `sourceAddress() ${outcome} when there is no way`,
+    async (transport) => {
+      for (const hostname of ["255.255.255.255", "fe80::1"]) {
+        const source = transport.sourceAddress(hostname);
+        if (options.noRoutes) {
+          const unknown = hostname.includes(":") ? "::" : "0.0.0.0";
+          assertEquals(await source, unknown);
+        } else {
+          // A broadcast needs leave, a link-local address the name of its link.
+          await assertKind(source, "denied", "net-unreachable");
+        }
+      }
+    },
+  );
 }
 
 interface Relayed {

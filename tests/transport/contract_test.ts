@@ -2,19 +2,22 @@ import { detectTransport } from "../../src/transport/detect.ts";
 import { relayByReading } from "../../src/transport/relay.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { runtime, test } from "../harness.ts";
-import { relays, settled, transportContract } from "./contract.ts";
+import {
+  relays,
+  relaysAfterPeek,
+  settled,
+  transportContract,
+} from "./contract.ts";
 
-const options = { noReset: runtime === "deno" };
+const options = { noReset: runtime === "deno", noRoutes: runtime === "deno" };
 
 transportContract("native transport", detectTransport, options);
 
-relays(
-  (what: string, fn: (transport: Transport) => Promise<void>) =>
-    test(what, async () => {
-      await fn(await detectTransport());
-      await settled();
-    }),
-  options,
-  "relayByReading()",
-  () => relayByReading,
-);
+const check = (what: string, fn: (transport: Transport) => Promise<void>) =>
+  test(what, async () => {
+    await fn(await detectTransport());
+    await settled();
+  });
+
+relays(check, options, "relayByReading()", () => relayByReading);
+relaysAfterPeek(check, "relayByReading()", () => relayByReading);

@@ -1,9 +1,17 @@
 import { assertEquals } from "@std/assert";
 import * as net from "node:net";
 import { denoTransport } from "../../src/transport/deno.ts";
-import type { Conn } from "../../src/transport/transport.ts";
+import * as dgram from "../../src/transport/dgram.ts";
+import type { Conn, Transport } from "../../src/transport/transport.ts";
 import { openSockets, runtime, test } from "../harness.ts";
-import { connectedPair, pattern, readExactly, until } from "./contract.ts";
+import {
+  connectedPair,
+  datagrams,
+  pattern,
+  readExactly,
+  settled,
+  until,
+} from "./contract.ts";
 
 const skip = runtime === "deno" ? undefined : "about Deno's sockets";
 
@@ -112,6 +120,36 @@ test(
       relay.abort();
       await left.close();
       await right.close();
+    }
+  },
+  { skip },
+);
+
+datagrams((what: string, fn: (transport: Transport) => Promise<void>) =>
+  test(`node:dgram: ${what}`, async () => {
+    await fn({ ...denoTransport, datagrams: dgram.datagrams });
+    await settled();
+  }, { skip })
+);
+
+test(
+  "datagrams() takes node:dgram where Deno has no listenDatagram()",
+  async () => {
+    const { Deno } = globalThis as { Deno?: { listenDatagram?: unknown } };
+    const native = Deno!.listenDatagram;
+    Deno!.listenDatagram = undefined;
+    try {
+      const got: string[] = [];
+      const socket = await denoTransport.datagrams(
+        { hostname: "127.0.0.1", port: 0 },
+        (payload, hostname) => got.push(`${payload.length} of ${hostname}`),
+      );
+      socket.send(pattern(12), socket.addr.hostname, socket.addr.port);
+      await until(() => got.length > 0);
+      assertEquals(got, ["12 of 127.0.0.1"]);
+      socket.close();
+    } finally {
+      Deno!.listenDatagram = native;
     }
   },
   { skip },

@@ -30,6 +30,8 @@ function fakeTransport(network: Network, names: Record<string, string[]>) {
     relay: () => {
       throw new Error("not here");
     },
+    datagrams: () => Promise.reject(new Error("not here")),
+    sourceAddress: () => Promise.reject(new Error("not here")),
     lookup: (name) =>
       names[name]
         ? Promise.resolve(names[name])

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { relayByReading } from "../../src/transport/relay.ts";
 import { fromStreams, toStreams } from "../../src/transport/streams.ts";
-import type { Conn } from "../../src/transport/transport.ts";
+import type { Conn, Transport } from "../../src/transport/transport.ts";
 import { test } from "../harness.ts";
 import {
   assertKind,
@@ -11,6 +11,8 @@ import {
   pattern,
   readAll,
   readExactly,
+  relaysAfterPeek,
+  settled,
 } from "./contract.ts";
 
 /** A connection seen through both adapters. */
@@ -89,4 +91,44 @@ test("a relay ends when its streams fail", async () => {
   ]);
   await near.read().catch(() => null);
   await close();
+});
+
+relaysAfterPeek(
+  (what: string, fn: (transport: Transport) => Promise<void>) =>
+    test(what, async () => {
+      await fn(await detectTransport());
+      await settled();
+    }),
+  "a relay of streams",
+  (transport) => transport.relay,
+  thereAndBack,
+);
+
+test("peek() of streams takes nothing, sees FIN and ends with close()", async () => {
+  const { near, far, close } = await connectedPair(await detectTransport());
+  const conn = thereAndBack(near);
+  const peeking = conn.peek();
+  await far.write(pattern(9));
+  assertEquals(await peeking, true);
+  conn.unread(pattern(3, 2));
+  assertEquals(
+    await readExactly(conn, 12),
+    Uint8Array.of(...pattern(3, 2), ...pattern(9)),
+  );
+  const next = conn.read();
+  await far.closeWrite();
+  assertEquals([await next, await conn.peek()], [null, false]);
+  await close();
+
+  for (const end of ["close", "reset"] as const) {
+    const { near, far, close } = await connectedPair(await detectTransport());
+    const conn = thereAndBack(near);
+    const peeking = conn.peek();
+    conn.peek();
+    conn[end]();
+    await assertKind(peeking, "closed");
+    await assertKind(conn.peek(), "closed");
+    await far.read().catch(() => null);
+    await close();
+  }
 });
