@@ -5,8 +5,9 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { isIp, isUnspecified } from "../protocol/address.ts";
 import { userPass } from "../server/auth.ts";
-import type { ServeOptions } from "../server/options.ts";
+import type { PortRange, ServeOptions } from "../server/options.ts";
 import { parseDuration } from "./duration.ts";
 import { escapeText, quote } from "./escape.ts";
 import { LOG_FORMATS, type LogFormat } from "./log.ts";
@@ -32,7 +33,7 @@ export type Command =
   };
 
 /** Flags that take no value. */
-const SWITCHES = ["help", "version", "open-proxy"] as const;
+const SWITCHES = ["help", "version", "open-proxy", "drop-fragments"] as const;
 /** Flags that take one. */
 const VALUES = [
   "hostname",
@@ -42,7 +43,12 @@ const VALUES = [
   "connect-timeout",
   "idle-timeout",
   "half-closed-timeout",
+  "bind-timeout",
+  "association-timeout",
   "max-connections",
+  "max-associations",
+  "advertise",
+  "relay-ports",
   "grace",
   "log",
 ] as const;
@@ -62,14 +68,16 @@ export function parseFlags(
   const flags = parseArgs([...args], {
     boolean: SWITCHES,
     string: VALUES,
-    collect: ["user"],
+    collect: ["user", "advertise"],
     alias: { help: "h", version: "V" },
     unknown: (arg, key) => key ? refuse(arg) : !extra.push(arg),
   });
   if (flags.help) return { type: "help" };
   if (flags.version) return { type: "version" };
 
-  const value = (name: Exclude<typeof VALUES[number], "user">) => {
+  const value = (
+    name: Exclude<typeof VALUES[number], "user" | "advertise">,
+  ) => {
     const text = flags[name];
     if (text === "") throw new UsageError(`--${name} needs a value`);
     return text;
@@ -93,10 +101,19 @@ export function parseFlags(
         connect: duration("connect-timeout"),
         idle: duration("idle-timeout"),
         halfClosed: duration("half-closed-timeout"),
+        bind: duration("bind-timeout"),
+        association: duration("association-timeout"),
       },
       limits: {
         sessions: parseNumber("--max-connections", value("max-connections")),
+        associations: parseNumber(
+          "--max-associations",
+          value("max-associations"),
+        ),
       },
+      advertise: parseAddresses("--advertise", flags.advertise),
+      relayPorts: parsePorts("--relay-ports", value("relay-ports")),
+      dropFragments: flags["drop-fragments"],
     },
     logins: logins.size,
     graceMs: duration("grace") ?? 10_000,
@@ -142,6 +159,39 @@ function parseNumber(
   if (/^\d{1,10}$/.test(text) && Number(text) <= max) return Number(text);
   throw new UsageError(
     `${flag} must be a whole number from 0 to ${max}, not ${quote(text)}`,
+  );
+}
+
+/** As {@linkcode ServeOptions.advertise}, which needs addresses of one version each. */
+function parseAddresses(
+  flag: string,
+  texts: readonly string[],
+): readonly string[] | undefined {
+  for (const text of texts) {
+    if (isIp(text) && !isUnspecified(text)) continue;
+    throw new UsageError(
+      `${flag} must be an IP address that clients can reach, not ${
+        quote(text)
+      }`,
+    );
+  }
+  if (new Set(texts.map(isIp)).size < texts.length) {
+    throw new UsageError(`${flag} may name one address of each IP version`);
+  }
+  return texts.length > 0 ? texts : undefined;
+}
+
+function parsePorts(
+  flag: string,
+  text: string | undefined,
+): PortRange | undefined {
+  if (text === undefined) return undefined;
+  const [first, last] =
+    /^(\d{1,5})-(\d{1,5})$/.exec(text)?.slice(1).map(Number) ??
+      [];
+  if (first >= 1 && first <= last && last <= 65535) return { first, last };
+  throw new UsageError(
+    `${flag} must be FIRST-LAST, ports from 1 to 65535, not ${quote(text)}`,
   );
 }
 

@@ -29,6 +29,14 @@ Who may use it:
                                  reach whatever this machine reaches, in your
                                  name: the local network and this machine too.
 
+BIND and UDP ASSOCIATE:
+  --advertise ADDRESS            IP address that clients are told to use, for a
+                                 server behind NAT or in a container; twice for
+                                 one of each IP version
+  --relay-ports FIRST-LAST       Ports to listen on for them, such as those that
+                                 a firewall lets in
+  --drop-fragments               Drop UDP fragments, do not put them together
+
 Timeouts and limits (DURATION: 500ms, 10s, 5m, 1h, or 0 for never):
   --handshake-timeout DURATION   For a client to complete its request
                                  (default 10s)
@@ -36,9 +44,13 @@ Timeouts and limits (DURATION: 500ms, 10s, 5m, 1h, or 0 for never):
   --idle-timeout DURATION        Without an octet either way (default 5m)
   --half-closed-timeout DURATION The same, once one side has finished
                                  (default 1m)
+  --bind-timeout DURATION        For the peer that a BIND waits for (default 1m)
+  --association-timeout DURATION Without a datagram either way (default 2m)
   --max-connections N            Clients at a time; more are turned away. 0 for
                                  no limit (default 10000, or fewer where the
                                  system allows fewer open files)
+  --max-associations N           UDP associations at a time for each client
+                                 address; 0 for no limit (default 1000)
   --grace DURATION               For sessions to end after a signal, 0 for none
                                  (default 10s)
 

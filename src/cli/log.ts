@@ -122,8 +122,14 @@ function outcomeText({ session, reason, error }: SessionEnd): string {
   const isRefused = reason === "refused" && version && reply !== undefined;
   const outcome = isRefused
     ? `${reason}: ${replyText(version, reply)}`
-    : reason;
+    : reason + datagramsText(session);
   return error ? `${outcome} (${escapeText(error.message)})` : outcome;
+}
+
+function datagramsText({ datagrams }: Session): string {
+  if (!datagrams) return "";
+  const { sent, received, dropped } = datagrams;
+  return `, datagrams: ${sent} up, ${received} down, ${dropped} dropped`;
 }
 
 function formatJson(record: LogRecord, now: Date): string | undefined {
@@ -174,11 +180,13 @@ function sessionFacts({ session, reason, error }: SessionEnd, now: Date) {
     command: session.command,
     target: session.target && endpoint(session.target),
     targetAddress: session.targetAddress && endpoint(session.targetAddress),
+    bound: session.bound && endpoint(session.bound),
     reply: session.reply,
     reason,
     error: error?.message,
     sent: session.sent,
     received: session.received,
+    datagrams: session.datagrams,
     durationMs: Math.max(0, now.getTime() - session.startedAt),
   };
 }

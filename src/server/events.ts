@@ -12,14 +12,24 @@ export type CommandName = "connect" | "bind" | "udp-associate";
 
 /**
  * Where a session stands: `handshake` until the request is complete, then
- * `dial`, `relay`, and `ended`.
+ * `dial` or, while a BIND waits for its peer, `bind`; then `relay`, and `ended`.
  */
-export type SessionPhase = "handshake" | "dial" | "relay" | "ended";
+export type SessionPhase = "handshake" | "dial" | "bind" | "relay" | "ended";
+
+/** How many datagrams a UDP association has relayed, and how many not. */
+export interface DatagramCounts {
+  /** From the client to targets. */
+  readonly sent: number;
+  /** From targets to the client. */
+  readonly received: number;
+  /** From others than the client or its targets, malformed, too long, not allowed, or to where there is no way. */
+  readonly dropped: number;
+}
 
 /**
  * Why a session ended.
  *
- * - `finished`: both directions ended, every octet delivered
+ * - `finished`: both directions ended, every octet delivered; or the client ended its UDP association
  * - `refused`: the request got an error reply (`session.reply`, `error`)
  * - `no-method`: the client offered no authentication method that is served
  * - `login-failed`: the authentication failed
@@ -63,14 +73,18 @@ export interface Session {
   readonly command?: CommandName;
   /** What the client wants to reach, as it said it. */
   readonly target?: Endpoint;
-  /** The address that was dialled for it. */
+  /** The address that was dialled for it, or of the peer that came to a BIND. */
   readonly targetAddress?: Address;
+  /** Where a BIND or a UDP association listens, as the client was told. */
+  readonly bound?: Address;
   /** The reply sent, as the number of the session's version. */
   readonly reply?: number;
   /** Octets from the client to the target so far, handshake not counted. */
   readonly sent: number;
   /** Octets from the target to the client so far, replies not counted. */
   readonly received: number;
+  /** The same in datagrams; only of a UDP association. */
+  readonly datagrams?: DatagramCounts;
   /** Ends the session now. Idempotent. */
   close(): void;
 }
@@ -91,7 +105,7 @@ export type ServerEvent =
   }
   /** The client's request is complete; the target is about to be dialled. */
   | { readonly type: "request"; readonly session: Session }
-  /** The request was answered (`session.reply`). */
+  /** The request was answered (`session.reply`); a BIND is answered twice. */
   | { readonly type: "reply"; readonly session: Session }
   /** The session is over and all its sockets are closed. */
   | {

@@ -21,9 +21,11 @@ export type {
   Dial,
   DialRequest,
   Limits,
+  PortRange,
   ServeOptions,
   Timeouts,
 } from "./options.ts";
+export type { Policy, PolicyRequest } from "./policy.ts";
 export * from "./serve.ts";
 export * from "../transport/transport.ts";
 export type { MessageDecoder } from "../transport/message_reader.ts";

@@ -4,11 +4,12 @@
  * @module
  */
 
-import { isIp, isLoopback } from "../protocol/address.ts";
+import { isIp, isLoopback, isUnspecified } from "../protocol/address.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import type { Conn, Transport } from "../transport/transport.ts";
 import { type AuthMethod, noAuth } from "./auth.ts";
 import type { ServerEvent, Session } from "./events.ts";
+import type { Policy } from "./policy.ts";
 
 /** Milliseconds that each wait may take; 0 means for ever. */
 export interface Timeouts {
@@ -20,6 +21,10 @@ export interface Timeouts {
   readonly idle?: number;
   /** The same, once one direction has ended. @default {60_000} */
   readonly halfClosed?: number;
+  /** For the peer that a BIND waits for. @default {60_000} */
+  readonly bind?: number;
+  /** Without a datagram either way of a UDP association (RFC 4787 section 4.3 asks for two minutes). @default {120_000} */
+  readonly association?: number;
 }
 
 /** Bounds on what clients can take. */
@@ -30,6 +35,18 @@ export interface Limits {
    * for two each (known on Node.js and Bun on Linux). 0 means no limit.
    */
   readonly sessions?: number;
+  /** UDP associations at the same time for each client address; more get "general failure". 0 means no limit. @default {1_000} */
+  readonly associations?: number;
+  /** Targets that each UDP association remembers, and so gets datagrams from; the one not used for longest is forgotten first. At least 1. @default {256} */
+  readonly targets?: number;
+}
+
+/** A range of ports, both ends included. */
+export interface PortRange {
+  /** 1 to 65535. */
+  readonly first: number;
+  /** `first` to 65535. */
+  readonly last: number;
 }
 
 /** What a dialer is asked for. */
@@ -65,8 +82,24 @@ export interface ServeOptions {
    * @default {false}
    */
   readonly openProxy?: boolean;
-  /** How targets are reached. By default directly, all addresses by Happy Eyeballs. */
+  /**
+   * How the targets of CONNECT are reached. By default directly, all addresses
+   * by Happy Eyeballs. With it, BIND and UDP ASSOCIATE get "command not
+   * supported", for what they do would go round it.
+   */
   readonly dial?: Dial;
+  /** Who may do what. By default everyone whom `auth` lets in may do everything. */
+  readonly policy?: Policy;
+  /**
+   * IP addresses, at most one of each version, that clients are told to use for
+   * BIND and UDP ASSOCIATE in place of this machine's own: for a server behind
+   * NAT or in a container. By default its own.
+   */
+  readonly advertise?: readonly string[];
+  /** Ports for BIND and UDP ASSOCIATE to listen on, such as those that a firewall lets in. By default any free one. */
+  readonly relayPorts?: PortRange;
+  /** Whether UDP fragments are dropped, which RFC 1928 section 7 allows, rather than put together. @default {false} */
+  readonly dropFragments?: boolean;
   /** Milliseconds that each wait may take. */
   readonly timeouts?: Timeouts;
   /** Bounds on what clients can take. */
@@ -86,8 +119,14 @@ export interface Settings {
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly dial: Dial | undefined;
+  readonly policy: Policy | undefined;
+  readonly advertise: readonly string[];
+  readonly relayPorts: PortRange | undefined;
+  readonly dropFragments: boolean;
   readonly timeouts: Required<Timeouts>;
   readonly maxSessions: number;
+  readonly maxAssociations: number;
+  readonly maxTargets: number;
   readonly transport: Transport;
 }
 
@@ -101,6 +140,7 @@ export async function resolveOptions(
   transport: Transport,
 ): Promise<Settings> {
   const { port = 1080, auth = [noAuth()], openProxy = false } = options;
+  const { limits = {} } = options;
   const hostname = listenAddress(options.hostname ?? "127.0.0.1");
   const servesSocks4 = auth.some(({ number }) => number === METHOD.none);
   if (auth.length === 0) throw new TypeError("auth needs a method");
@@ -112,12 +152,19 @@ export async function resolveOptions(
   }
   return {
     hostname,
-    port: whole("port", port, 65535),
+    port: whole("port", port, { max: 65535 }),
     auth,
     servesSocks4,
     dial: options.dial,
+    policy: options.policy,
+    advertise: resolveAdvertise(options.advertise),
+    relayPorts: resolvePorts(options.relayPorts),
+    dropFragments: options.dropFragments ?? false,
     timeouts: resolveTimeouts(options.timeouts),
-    maxSessions: await resolveMaxSessions(options.limits?.sessions, transport),
+    maxSessions: await resolveMaxSessions(limits.sessions, transport),
+    maxAssociations:
+      whole("limits.associations", limits.associations ?? 1_000) || Infinity,
+    maxTargets: whole("limits.targets", limits.targets ?? 256, { min: 1 }),
     transport,
   };
 }
@@ -134,13 +181,37 @@ function listenAddress(hostname: string): string {
 }
 
 function resolveTimeouts(given: Timeouts = {}): Required<Timeouts> {
-  const { handshake, connect, idle, halfClosed } = given;
+  const { handshake, connect, idle, halfClosed, bind, association } = given;
   return {
     handshake: whole("timeouts.handshake", handshake ?? 10_000),
     connect: whole("timeouts.connect", connect ?? 15_000),
     idle: whole("timeouts.idle", idle ?? 300_000),
     halfClosed: whole("timeouts.halfClosed", halfClosed ?? 60_000),
+    bind: whole("timeouts.bind", bind ?? 60_000),
+    association: whole("timeouts.association", association ?? 120_000),
   };
+}
+
+function resolveAdvertise(given: readonly string[] = []): readonly string[] {
+  const versions = given.map((hostname) => {
+    const version = isIp(hostname);
+    if (version !== 0 && !isUnspecified(hostname)) return version;
+    throw new TypeError(
+      `advertise must hold IP addresses that clients can reach, not ${
+        JSON.stringify(hostname)
+      }`,
+    );
+  });
+  if (new Set(versions).size === versions.length) return given;
+  throw new TypeError("advertise may hold one address of each IP version");
+}
+
+function resolvePorts(given: PortRange | undefined): PortRange | undefined {
+  if (!given) return undefined;
+  const max = 65535;
+  const first = whole("relayPorts.first", given.first, { min: 1, max });
+  const last = whole("relayPorts.last", given.last, { min: first, max });
+  return { first, last };
 }
 
 async function resolveMaxSessions(
@@ -156,7 +227,11 @@ async function resolveMaxSessions(
 /** The longest wait that timers of all runtimes can take. */
 const MAX = 2 ** 31 - 1;
 
-function whole(name: string, value: number, max = MAX): number {
-  if (Number.isInteger(value) && value >= 0 && value <= max) return value;
-  throw new TypeError(`${name} must be a whole number from 0 to ${max}`);
+function whole(
+  name: string,
+  value: number,
+  { min = 0, max = MAX }: { min?: number; max?: number } = {},
+): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new TypeError(`${name} must be a whole number from ${min} to ${max}`);
 }

@@ -7,9 +7,11 @@
 import { detectTransport } from "../transport/detect.ts";
 import { startTimeout } from "../transport/timeouts.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
+import type { Ending } from "./command.ts";
 import type { ServerEvent, Session } from "./events.ts";
 import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
-import { type Ending, ServerSession, type SessionOwner } from "./session.ts";
+import { Quota } from "./quota.ts";
+import { ServerSession, type SessionOwner } from "./session.ts";
 
 /** How to shut down. */
 export interface ShutdownOptions {
@@ -72,6 +74,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 class SocksServer implements Server, SessionOwner {
   readonly finished: Promise<void>;
   readonly settings: Settings;
+  readonly associations: Quota;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** In no order; each knows its place, so that to come and to go costs the same however many there are. */
   readonly #sessions: ServerSession[] = [];
@@ -82,6 +85,7 @@ class SocksServer implements Server, SessionOwner {
 
   constructor(settings: Settings, emit?: (event: ServerEvent) => void) {
     this.settings = settings;
+    this.associations = new Quota(settings.maxAssociations);
     this.emit = emit;
     this.finished = new Promise((resolve) => this.#finish = resolve);
   }

@@ -6,12 +6,7 @@
 
 import type { Endpoint } from "../protocol/address.ts";
 import { REPLY } from "../protocol/reply.ts";
-import { dial } from "../transport/dial.ts";
-import {
-  AbortSwitch,
-  type Signal,
-  toAbortSignal,
-} from "../transport/signal.ts";
+import { AbortSwitch } from "../transport/signal.ts";
 import { startTimeout } from "../transport/timeouts.ts";
 import {
   type Address,
@@ -21,42 +16,48 @@ import {
   type RelayEnd,
   toNetError,
 } from "../transport/transport.ts";
+import { bind } from "./bind.ts";
+import type { Command, CommandSession, Ending } from "./command.ts";
+import { connect } from "./connect.ts";
 import type {
   CommandName,
+  DatagramCounts,
   ServerEvent,
   Session,
-  SessionEndReason,
   SessionPhase,
 } from "./events.ts";
 import type { Settings } from "./options.ts";
+import type { Quota } from "./quota.ts";
 import {
   type ClientRequest,
   type HandshakeNotes,
   readRequest,
   Refusal,
 } from "./request.ts";
+import { udpAssociate } from "./udp_associate.ts";
 
 /** Milliseconds in which a client that gets an error reply must take it and hang up (RFC 1928 section 6 allows 10 s). */
 const FAREWELL_TIME = 2_000;
 /** Octets of such a client that are read, lest unread ones turn our FIN into a reset that outruns the reply. */
 const FAREWELL_OCTETS = 64 * 1024;
 
-/** Why and how a session ends. */
-export interface Ending {
-  readonly reason: SessionEndReason;
-  readonly error?: Error;
-}
-
 /** The server that a session belongs to. */
 export interface SessionOwner {
   readonly settings: Settings;
+  readonly associations: Quota;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** Called when all is closed. */
   ended(session: ServerSession, ending: Ending): void;
 }
 
+const COMMANDS: Readonly<Record<CommandName, Command>> = {
+  connect,
+  bind,
+  "udp-associate": udpAssociate,
+};
+
 /** Runs one session. */
-export class ServerSession implements Session, HandshakeNotes {
+export class ServerSession implements CommandSession, HandshakeNotes {
   readonly id: number;
   /** Where the server keeps it. */
   place = 0;
@@ -69,13 +70,15 @@ export class ServerSession implements Session, HandshakeNotes {
   command?: CommandName;
   target?: Endpoint;
   targetAddress?: Address;
+  bound?: Address;
   reply?: number;
+  datagrams?: DatagramCounts;
+  /** Counts more than what it leads to. */
+  ending: Ending | undefined;
   #client: Address | undefined;
   readonly #conn: Conn;
   readonly #owner: SessionOwner;
-  /** Set by whoever ends the session from outside; then it counts more than what that leads to. */
-  #ending: Ending | undefined;
-  #dialing: AbortSwitch | undefined;
+  #stopping: AbortSwitch | undefined;
   #relay: Relay | undefined;
 
   constructor(id: number, conn: Conn, owner: SessionOwner) {
@@ -87,6 +90,18 @@ export class ServerSession implements Session, HandshakeNotes {
 
   get client(): Address {
     return this.#client ??= this.#conn.remote;
+  }
+
+  get settings(): Settings {
+    return this.#owner.settings;
+  }
+
+  get associations(): Quota {
+    return this.#owner.associations;
+  }
+
+  get stopping(): AbortSwitch {
+    return this.#stopping ??= new AbortSwitch();
   }
 
   get sent(): number {
@@ -110,7 +125,10 @@ export class ServerSession implements Session, HandshakeNotes {
     this.#owner.emit?.({ type: "session-start", session: this });
     const outcome = await this.#establish().catch((it) => this.#failed(it));
     // Most sessions spend most of their time from here on: what they needed to get so far is free by now.
+    this.#stopping = undefined;
     if (!("done" in outcome)) return this.#end(outcome);
+    this.#relay = outcome;
+    if (this.ending) outcome.abort();
     if (outcome.ended) return this.#end(endingOf(await outcome.done));
     outcome.onEnd = (end) => this.#end(endingOf(end));
   }
@@ -118,7 +136,7 @@ export class ServerSession implements Session, HandshakeNotes {
   #end(ending: Ending): void {
     this.#conn.close();
     this.phase = "ended";
-    this.#owner.ended(this, this.#ending ?? ending);
+    this.#owner.ended(this, this.ending ?? ending);
   }
 
   /** From the first octet to the relay, or to why there is none. */
@@ -127,10 +145,9 @@ export class ServerSession implements Session, HandshakeNotes {
     this.command = request.command;
     this.target = request.target;
     this.#owner.emit?.({ type: "request", session: this });
-    if (request.command !== "connect") {
-      return await this.#refuse(request, REPLY.commandNotSupported);
-    }
-    return await this.#connect(request);
+    return request.command
+      ? await COMMANDS[request.command](this, request)
+      : await this.refuse(request, REPLY.commandNotSupported);
   }
 
   async #handshake(): Promise<ClientRequest> {
@@ -145,56 +162,13 @@ export class ServerSession implements Session, HandshakeNotes {
     }
   }
 
-  /** The command CONNECT (RFC 1928 section 4). */
-  async #connect(request: ClientRequest): Promise<Relay | Ending> {
-    this.phase = "dial";
-    const dialing = this.#dialing = new AbortSwitch();
-    const timeout = startTimeout(this.#owner.settings.timeouts.connect, () => {
-      dialing.abort(new NetError("timeout", "the target did not answer"));
-      if (this.reply !== undefined) request.conn.close(); // which does not take it
-    });
-    let target: Conn | undefined;
-    try {
-      target = await this.#dial(request.target, dialing);
-      this.targetAddress = target.remote;
-      if (!this.#ending) {
-        await this.#answer(request, REPLY.succeeded, target.local);
-        return this.#startRelay(request.conn, target);
-      }
-    } catch (error) {
-      if (!target) {
-        return await this.#refuse(request, replyToFailure(error), error);
-      }
-      this.#ending ??= { reason: "client-gone", error: error as Error };
-    } finally {
-      timeout.cancel();
-      this.#dialing = undefined;
-    }
-    if (this.reply === undefined) target.close();
-    else target.reset();
-    return this.#ending;
-  }
-
-  #dial({ hostname, port }: Endpoint, signal: Signal): Promise<Conn> {
-    const { dial: dialer, transport } = this.#owner.settings;
-    if (!dialer) return dial(transport, { hostname, port, signal });
-    return dialer({
-      hostname,
-      port,
-      session: this,
-      signal: toAbortSignal(signal),
-    });
-  }
-
-  #startRelay(client: Conn, target: Conn): Relay {
+  relay(client: Conn, target: Conn): Relay {
     this.phase = "relay";
     const { transport, timeouts } = this.#owner.settings;
-    const relay = this.#relay = transport.relay(client, target, timeouts);
-    if (this.#ending) relay.abort();
-    return relay;
+    return transport.relay(client, target, timeouts);
   }
 
-  #answer(
+  answer(
     request: ClientRequest,
     reply: number,
     bound?: Address,
@@ -204,19 +178,19 @@ export class ServerSession implements Session, HandshakeNotes {
     return request.conn.write(request.dialect.encodeReply(reply, bound));
   }
 
-  async #refuse(
+  async refuse(
     request: ClientRequest,
     reply: number,
     error?: unknown,
   ): Promise<Ending> {
     const ending: Ending = { reason: "refused", error: error as Error };
-    if (this.#ending) return this.#ending;
-    await this.#partWith(request.conn, () => this.#answer(request, reply));
+    if (this.ending) return this.ending;
+    await this.#partWith(request.conn, () => this.answer(request, reply));
     return ending;
   }
 
   async #failed(error: unknown): Promise<Ending> {
-    if (this.#ending) return this.#ending;
+    if (this.ending) return this.ending;
     if (!(error instanceof Refusal)) {
       return { reason: "client-gone", error: toNetError(error) };
     }
@@ -247,31 +221,11 @@ export class ServerSession implements Session, HandshakeNotes {
   }
 
   #stop(ending: Ending): void {
-    if (this.phase === "ended" || this.#ending) return;
-    this.#ending = ending;
-    this.#dialing?.abort(new NetError("aborted", "the session was closed"));
+    if (this.phase === "ended" || this.ending) return;
+    this.ending = ending;
+    this.#stopping?.abort(new NetError("aborted", "the session was closed"));
     if (this.#relay) this.#relay.abort();
     else this.#conn.close();
-  }
-}
-
-/** The reply that a failure to reach the target has (RFC 1928 section 6). */
-function replyToFailure(error: unknown): number {
-  if (!(error instanceof NetError)) return REPLY.generalFailure;
-  switch (error.kind) {
-    case "refused":
-    case "reset":
-      return REPLY.connectionRefused;
-    case "net-unreachable":
-      return REPLY.networkUnreachable;
-    case "host-unreachable":
-    case "timeout":
-    case "dns":
-      return REPLY.hostUnreachable;
-    case "denied":
-      return REPLY.notAllowed;
-    default:
-      return REPLY.generalFailure;
   }
 }
 

@@ -18,7 +18,12 @@ function asked(command: Command): unknown {
 
 function serve(options: unknown, rest: unknown = {}): unknown {
   const defaults = { logins: 0, graceMs: 10_000, log: "text" };
-  const gaps = { openProxy: false, timeouts: {}, limits: {} };
+  const gaps = {
+    openProxy: false,
+    timeouts: {},
+    limits: {},
+    dropFragments: false,
+  };
   return {
     type: "serve",
     ...defaults,
@@ -59,6 +64,23 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--idle-timeout", "596h"], serve({ timeouts: { idle: 596 * 3.6e6 } })],
   [["--max-connections", "7"], serve({ limits: { sessions: 7 } })],
   [["--max-connections", "0"], serve({ limits: { sessions: 0 } })],
+  [["--bind-timeout", "30s"], serve({ timeouts: { bind: 30_000 } })],
+  [
+    ["--association-timeout", "1m"],
+    serve({ timeouts: { association: 60_000 } }),
+  ],
+  [["--max-associations", "3"], serve({ limits: { associations: 3 } })],
+  [["--advertise", "192.0.2.1"], serve({ advertise: ["192.0.2.1"] })],
+  [
+    ["--advertise", "2001:db8::1", "--advertise=192.0.2.1"],
+    serve({ advertise: ["2001:db8::1", "192.0.2.1"] }),
+  ],
+  [
+    ["--relay-ports", "40000-40100"],
+    serve({ relayPorts: { first: 40000, last: 40100 } }),
+  ],
+  [["--relay-ports=1-65535"], serve({ relayPorts: { first: 1, last: 65535 } })],
+  [["--drop-fragments"], serve({ dropFragments: true })],
   [["--grace", "1m"], serve({}, { graceMs: 60_000 })],
   [["--grace", "0"], serve({}, { graceMs: 0 })],
   [["--log", "json"], serve({}, { log: "json" })],
@@ -111,6 +133,20 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--idle-timeout=-5s"], /^--idle-timeout must be a duration such as /],
   [["--connect-timeout", "597h"], /^--connect-timeout 597h is too long/],
   [["--grace", "10"], /^--grace 10 has no unit/],
+  [["--advertise", "proxy.example"], /^--advertise must be an IP address /],
+  [["--advertise", "0.0.0.0"], /^--advertise must be an IP address /],
+  [["--advertise="], /^--advertise must be an IP address .* not ""$/],
+  [
+    ["--advertise", "192.0.2.1", "--advertise", "192.0.2.2"],
+    /^--advertise may name one address of each IP version$/,
+  ],
+  [["--relay-ports", "40000"], /^--relay-ports must be FIRST-LAST, /],
+  [["--relay-ports", "0-9"], /^--relay-ports must be FIRST-LAST, /],
+  [["--relay-ports", "9-8"], /^--relay-ports must be FIRST-LAST, /],
+  [["--relay-ports", "1-65536"], /^--relay-ports must be FIRST-LAST, /],
+  [["--relay-ports"], /^--relay-ports needs a value$/],
+  [["--max-associations=-1"], /^--max-associations/],
+  [["--drop-fragments=no"], /^--drop-fragments takes no value$/],
   [["--log", "xml"], /^--log must be one of text, json, off, not "xml"$/],
   [["--user", "hunter2"], /^--user must be NAME:PASSWORD, both not empty$/],
   [["--user", "alice:"], /^--user must be NAME:PASSWORD/],
@@ -146,7 +182,7 @@ test("HELP tells the defaults that apply", async () => {
   const flags = [
     ...HELP.matchAll(/^ +(--[a-z-]+) [^-]*?\(default\s+([^\s,)]+)/gm),
   ];
-  assertEquals(flags.length, 9);
+  assertEquals(flags.length, 12);
   const args = flags.flatMap(([, flag, value]) => [flag, value]);
   const [told, defaults] = [parseFlags(args), parseFlags([])];
   assert(told.type === "serve" && defaults.type === "serve");

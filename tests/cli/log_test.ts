@@ -84,6 +84,23 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     `${time}  192.0.2.7:50123        -         bind     example.com:443           up         0  down          0    1.2s  refused: command not supported`,
   ],
   [
+    "what a UDP association relayed",
+    {
+      type: "session-end",
+      reason: "finished",
+      session: session({
+        version: 5,
+        command: "udp-associate",
+        target: { hostname: "0.0.0.0", port: 0 },
+        reply: 0,
+        sent: 40,
+        received: 1200,
+        datagrams: { sent: 2, received: 3, dropped: 1 },
+      }),
+    },
+    `${time}  192.0.2.7:50123        -         udp-associate  0.0.0.0:0                 up        40  down       1200    1.2s  finished, datagrams: 2 up, 3 down, 1 dropped`,
+  ],
+  [
     "a claimed user id, and nothing that a terminal obeys",
     {
       type: "session-end",

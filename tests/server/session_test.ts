@@ -508,6 +508,17 @@ test("serve() refuses options that make no sense", async () => {
     { timeouts: { handshake: -1 } },
     { timeouts: { idle: Infinity } },
     { limits: { sessions: 0.5 } },
+    { limits: { associations: -1 } },
+    { limits: { targets: 0 } },
+    { timeouts: { bind: 1.5 } },
+    { timeouts: { association: -1 } },
+    { advertise: ["proxy.example"] },
+    { advertise: ["0.0.0.0"] },
+    { advertise: ["::"] },
+    { advertise: ["192.0.2.1", "192.0.2.2"] },
+    { relayPorts: { first: 0, last: 9 } },
+    { relayPorts: { first: 9, last: 8 } },
+    { relayPorts: { first: 1, last: 65536 } },
   ];
   for (const options of bad) {
     await assertRejects(() => serve({ port: 0, ...options }), TypeError);

@@ -162,18 +162,6 @@ const refusals: Refusal[] = [
     `05 00 ${ERROR("07")}`,
   ],
   [
-    "BIND",
-    {},
-    "05 01 00 05 02 00 01 7F 00 00 01 00 50",
-    `05 00 ${ERROR("07")}`,
-  ],
-  [
-    "UDP ASSOCIATE",
-    {},
-    "05 01 00 05 03 00 01 00 00 00 00 00 00",
-    `05 00 ${ERROR("07")}`,
-  ],
-  [
     "C16 a request of version 4",
     {},
     "05 01 00 04 01 00 01 7F 00 00 01 00 50",
@@ -195,7 +183,6 @@ const refusals: Refusal[] = [
     REFUSED4,
   ],
   ["S13 SOCKS4 command 3", {}, "04 03 00 50 7F 00 00 01 00", REFUSED4],
-  ["SOCKS4 BIND", {}, "04 02 00 50 7F 00 00 01 00", REFUSED4],
   ["SOCKS4 port 0", {}, "04 01 00 00 7F 00 00 01 00", REFUSED4],
 ];
 

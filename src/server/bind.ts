@@ -1,0 +1,146 @@
+/**
+ * The command BIND (RFC 1928 section 4; the same in SOCKS4).
+ *
+ * @module
+ */
+
+import { type Endpoint, isUnspecified } from "../protocol/address.ts";
+import { REPLY } from "../protocol/reply.ts";
+import { withSignal } from "../transport/dial.ts";
+import { startTimeout } from "../transport/timeouts.ts";
+import {
+  type Address,
+  type Conn,
+  type Listener,
+  NetError,
+  type Relay,
+} from "../transport/transport.ts";
+import type { CommandSession, Ending } from "./command.ts";
+import { replyToFailure } from "./failure.ts";
+import { authorize, resolve } from "./policy.ts";
+import { advertisedAddress, onFreePort } from "./relay_ports.ts";
+import type { ClientRequest } from "./request.ts";
+
+/** Listens for the peer that the request names and says where, and once more when the peer has come. */
+export async function bind(
+  session: CommandSession,
+  request: ClientRequest,
+): Promise<Relay | Ending> {
+  const { settings, stopping } = session;
+  if (settings.dial) {
+    return await session.refuse(request, REPLY.commandNotSupported);
+  }
+  session.phase = "bind";
+  let answering = false;
+  const timeout = startTimeout(settings.timeouts.bind, () => {
+    stopping.abort(new NetError("timeout", "no peer came in time"));
+    if (answering) request.conn.close(); // which does not take the reply
+  });
+  const answer = async (addr: Address) => {
+    answering = true;
+    await session.answer(request, REPLY.succeeded, addr).catch((error) => {
+      session.ending ??= { reason: "client-gone", error };
+      throw error;
+    });
+    answering = false;
+  };
+  const door = new Door(session, request.target);
+  let peer: Conn | undefined;
+  try {
+    const addr = await door.open(request.conn.local);
+    session.bound = advertisedAddress(settings, addr);
+    await answer(session.bound);
+    watch(session, request.conn, door);
+    peer = await withSignal(door.peer, stopping);
+    session.targetAddress = peer.remote;
+    door.close(peer);
+    await answer(peer.remote);
+    return session.relay(request.conn, peer);
+  } catch (error) {
+    door.close(undefined);
+    peer?.reset();
+    const reply = session.bound && stopping.aborted
+      ? REPLY.ttlExpired
+      : replyToFailure(error);
+    return await session.refuse(request, reply, error);
+  } finally {
+    timeout.cancel();
+  }
+}
+
+/** A client that hangs up while the door is open needs no peer any more. */
+function watch(session: CommandSession, client: Conn, door: Door): void {
+  const gone = (error?: Error) => {
+    if (door.closed) return;
+    session.ending ??= { reason: "client-gone", error };
+    session.stopping.abort(new NetError("aborted", "the client has gone"));
+  };
+  client.peek().then((more) => more || gone(), gone);
+}
+
+/** A listener that lets one peer in, if it is the expected one. Others do not end the wait. */
+class Door {
+  /** Resolves with the peer. */
+  readonly peer: Promise<Conn>;
+  readonly #session: CommandSession;
+  readonly #target: Endpoint;
+  /** The addresses that may come; `undefined` when any may. */
+  #expected: readonly string[] | undefined;
+  #listener: Listener | undefined;
+  /** Whether nobody can come any more. */
+  closed = false;
+  #admitted: Conn | undefined;
+  #admit!: (peer: Conn) => void;
+
+  constructor(session: CommandSession, target: Endpoint) {
+    this.#session = session;
+    this.#target = target;
+    this.peer = new Promise((resolve) => this.#admit = resolve);
+  }
+
+  /**
+   * Listens where the expected peer can reach it: on the address from which
+   * this machine reaches the peer, or, when it may be anyone, on the one on
+   * which the client reached the server.
+   */
+  async open({ hostname }: Address): Promise<Address> {
+    const session = this.#session;
+    const { transport, relayPorts } = session.settings;
+    if (isUnspecified(this.#target.hostname)) {
+      await authorize(session, this.#target, { signal: session.stopping });
+    } else {
+      this.#expected = await resolve(session, this.#target, session.stopping);
+      hostname = await transport.sourceAddress(this.#expected[0]);
+    }
+    const onConn = (conn: Conn) => void this.#knock(conn);
+    this.#listener = await onFreePort(
+      relayPorts,
+      (port) => transport.listen({ hostname, port }, onConn),
+    );
+    return this.#listener.addr;
+  }
+
+  /** Lets nobody in any more; whoever was, but is not `kept`, is thrown out. */
+  close(kept: Conn | undefined): void {
+    this.closed = true;
+    this.#listener?.close();
+    if (this.#admitted !== kept) this.#admitted?.reset();
+  }
+
+  async #knock(conn: Conn): Promise<void> {
+    const welcome = await this.#isExpected(conn.remote);
+    if (this.closed || this.#admitted || !welcome) return conn.reset();
+    this.#admitted = conn;
+    this.#admit(conn);
+  }
+
+  async #isExpected({ hostname }: Address): Promise<boolean> {
+    if (this.#expected) return this.#expected.includes(hostname);
+    try {
+      await authorize(this.#session, this.#target, { address: hostname });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * Counts what each of many has, up to a limit.
+ *
+ * @module
+ */
+
+/** How many of something each key may have at the same time. Keys that have none take no memory. */
+export class Quota {
+  readonly #limit: number;
+  readonly #taken = new Map<string, number>();
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Takes one for `key`, if it may have one more. */
+  take(key: string): boolean {
+    const taken = this.#taken.get(key) ?? 0;
+    if (taken >= this.#limit) return false;
+    this.#taken.set(key, taken + 1);
+    return true;
+  }
+
+  /** Gives back one that was taken. */
+  give(key: string): void {
+    const left = (this.#taken.get(key) ?? 0) - 1;
+    if (left > 0) this.#taken.set(key, left);
+    else this.#taken.delete(key);
+  }
+}
