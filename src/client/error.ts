@@ -7,14 +7,16 @@
 import { replyText } from "../protocol/reply.ts";
 
 /**
- * - `proxy-unreachable`: the proxy can't be connected to (`cause` says why)
+ * - `proxy-unreachable`: the proxy, or in phase `udp` its relay, can't be reached (`cause` says why)
  * - `proxy-closed`: the proxy ended the connection before its answer was complete
  * - `protocol`: the proxy answered with what is no SOCKS
  * - `no-method`: the proxy accepts none of the authentication methods we have
  * - `login-failed`: the proxy refused the user name or password
  * - `rejected`: the proxy refused the request, or could not fulfil it (`reply`)
- * - `dns`: the target's name was to be resolved here, and was not
+ * - `dns`: a name was to be resolved here, and was not
  * - `address-type`: this protocol can't carry such a target (IPv6 over `socks4:`)
+ * - `unsupported`: this protocol has no such command (UDP over `socks4:`)
+ * - `closed`: the listener or association is over: you closed it, or its one peer or its proxy has come and gone
  * - `timeout`: it took longer than `timeout`
  * - `aborted`: the signal fired
  */
@@ -27,11 +29,23 @@ export type SocksErrorCode =
   | "rejected"
   | "dns"
   | "address-type"
+  | "unsupported"
+  | "closed"
   | "timeout"
   | "aborted";
 
-/** How far a client had come: reaching the proxy, agreeing on a method, logging in, asking. */
-export type SocksPhase = "dial" | "method" | "auth" | "request";
+/**
+ * How far a client had come: reaching the proxy, agreeing on a method, logging
+ * in, asking; with BIND waiting for the peer, with UDP ASSOCIATE reaching the
+ * relay and sending datagrams.
+ */
+export type SocksPhase =
+  | "dial"
+  | "method"
+  | "auth"
+  | "request"
+  | "bind"
+  | "udp";
 
 /** What more there is to say of an error. */
 export interface SocksErrorDetails {
@@ -82,9 +96,22 @@ export class SocksError extends Error {
 }
 
 /** The error for a proxy's reply other than success. */
-export function rejected(version: 4 | 5, reply: number): SocksError {
-  const message = `the proxy rejected the request: ${
-    replyText(version, reply)
-  }`;
-  return new SocksError("rejected", message, { phase: "request", reply });
+export function rejected(
+  version: 4 | 5,
+  reply: number,
+  phase: SocksPhase,
+): SocksError {
+  const what = phase === "bind" ? "let no peer in" : "rejected the request";
+  const message = `the proxy ${what}: ${replyText(version, reply)}`;
+  return new SocksError("rejected", message, { phase, reply });
+}
+
+/** The error for a name that was to be resolved here. */
+export function unresolved(
+  hostname: string,
+  phase: SocksPhase,
+  cause: Error,
+): SocksError {
+  const message = `${hostname} can't be resolved: ${cause.message}`;
+  return new SocksError("dns", message, { phase, cause });
 }

@@ -1,5 +1,5 @@
 /**
- * A client's half of the protocol, up to the proxy's reply.
+ * A client's half of the protocol, up to the proxy's replies.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import * as socks5 from "../protocol/socks5.ts";
 import type { MessageReader } from "../transport/message_reader.ts";
 import type { Conn } from "../transport/transport.ts";
 import { rejected, SocksError, type SocksPhase } from "./error.ts";
-import type { Proxy } from "./proxy.ts";
+import { isSocks4, type Proxy } from "./proxy.ts";
 
 /** A handshake with one proxy over one connection; `phase` tells how far it is. */
 export class Handshake {
@@ -20,38 +20,37 @@ export class Handshake {
   readonly #proxy: Proxy;
   readonly #conn: Conn;
   readonly #reader: MessageReader;
+  readonly #isSocks4: boolean;
 
   constructor(proxy: Proxy, conn: Conn, reader: MessageReader) {
     this.#proxy = proxy;
+    this.#isSocks4 = isSocks4(proxy);
     this.#conn = conn;
     this.#reader = reader;
   }
 
   /** Asks for a command; the bound address of the reply. */
   async request(command: number, target: Endpoint): Promise<Endpoint> {
-    const { protocol } = this.#proxy;
-    return protocol === "socks4" || protocol === "socks4a"
-      ? await this.#requestSocks4(command, target)
-      : await this.#requestSocks5(command, target);
-  }
-
-  async #requestSocks4(command: number, target: Endpoint): Promise<Endpoint> {
+    if (!this.#isSocks4) await this.#chooseMethod();
     this.phase = "request";
+    const request = { command, ...target };
     const userId = this.#proxy.username;
-    const request = socks4.encodeRequest({ command, ...target, userId });
-    await this.#conn.write(request);
-    const { reply, ...bound } = await this.#reader.read(socks4.decodeReply);
-    if (reply !== REPLY4.granted) throw rejected(4, reply);
-    return bound;
+    await this.#conn.write(
+      this.#isSocks4
+        ? socks4.encodeRequest({ ...request, userId })
+        : socks5.encodeRequest(request),
+    );
+    return await this.reply("request");
   }
 
-  async #requestSocks5(command: number, target: Endpoint): Promise<Endpoint> {
-    await this.#chooseMethod();
-    this.phase = "request";
-    await this.#conn.write(socks5.encodeRequest({ command, ...target }));
-    const { reply, ...bound } = await this.#reader.read(socks5.decodeReply);
-    if (reply !== REPLY.succeeded) throw rejected(5, reply);
-    return bound;
+  /** Waits for a reply, of which BIND has two; its bound address. */
+  async reply(phase: "request" | "bind"): Promise<Endpoint> {
+    this.phase = phase;
+    const decode = this.#isSocks4 ? socks4.decodeReply : socks5.decodeReply;
+    const success = this.#isSocks4 ? REPLY4.granted : REPLY.succeeded;
+    const { reply, ...bound } = await this.#reader.read(decode);
+    if (reply === success) return bound;
+    throw rejected(this.#isSocks4 ? 4 : 5, reply, phase);
   }
 
   async #chooseMethod(): Promise<void> {

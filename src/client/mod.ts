@@ -15,8 +15,19 @@
  * @module
  */
 
+export type { ClientOptions } from "./attempt.ts";
+export * from "./bind.ts";
 export * from "./connect.ts";
-export * from "./error.ts";
+export type { ReceivedDatagram } from "./datagram_queue.ts";
+export {
+  SocksError,
+  type SocksErrorCode,
+  type SocksErrorDetails,
+  type SocksPhase,
+} from "./error.ts";
+export type { SocksConn } from "./socks_conn.ts";
+export { udpAssociate, type UdpOptions } from "./udp_associate.ts";
+export type { UdpAssociation } from "./udp_association.ts";
 export { parseProxyUrl, type Proxy, type ProxyProtocol } from "./proxy.ts";
 export {
   type DuplexStreams,
@@ -26,10 +37,12 @@ export {
 export {
   type Address,
   type Conn,
+  type DatagramSocket,
   type Listener,
   type ListenOptions,
   NetError,
   type NetErrorKind,
+  type OnDatagram,
   type Relay,
   type RelayEnd,
   type RelayOptions,

@@ -26,6 +26,9 @@ export interface Proxy {
   readonly password?: string;
 }
 
+/** A proxy whose port is known. */
+export type ResolvedProxy = Proxy & { readonly port: number };
+
 const DEFAULT_PORT = 1080;
 const PROTOCOLS: readonly string[] = ["socks4", "socks4a", "socks5", "socks5h"];
 
@@ -74,9 +77,7 @@ export function parseProxyUrl(url: string | URL): Proxy {
 }
 
 /** A proxy with its port, checked, from whatever form it was given in. */
-export function resolveProxy(
-  proxy: string | URL | Proxy,
-): Proxy & { readonly port: number } {
+export function resolveProxy(proxy: string | URL | Proxy): ResolvedProxy {
   const given = typeof proxy === "string" || proxy instanceof URL
     ? parseProxyUrl(proxy)
     : proxy;
@@ -84,11 +85,20 @@ export function resolveProxy(
   if (!isProtocol(protocol)) {
     throw new TypeError(`protocol must be one of ${PROTOCOLS.join(", ")}`);
   }
-  const isSocks5 = protocol === "socks5" || protocol === "socks5h";
-  if (isSocks5 && !given.username !== !given.password) {
+  if (!isSocks4(given) && !given.username !== !given.password) {
     throw new TypeError("a SOCKS5 login needs both username and password");
   }
   return { ...given, hostname: plainName(given.hostname), port };
+}
+
+/** Whether it speaks version 4. */
+export function isSocks4({ protocol }: Proxy): boolean {
+  return protocol === "socks4" || protocol === "socks4a";
+}
+
+/** Whether the proxy gets names as they are, and resolves them. */
+export function resolvesNames({ protocol }: Proxy): boolean {
+  return protocol === "socks4a" || protocol === "socks5h";
 }
 
 /** Without the brackets of an IPv6 address. */

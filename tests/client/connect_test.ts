@@ -7,13 +7,11 @@ import {
   type Endpoint,
   NetError,
   type Proxy,
-  SocksError,
   type SocksErrorCode,
   type SocksPhase,
 } from "../../src/client/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import type { Conn } from "../../src/transport/transport.ts";
 import { test } from "../harness.ts";
 import { octets } from "../protocol/table.ts";
 import {
@@ -24,51 +22,16 @@ import {
   settled,
 } from "../transport/contract.ts";
 import { closedPort, echo, startServer, startTarget } from "../support.ts";
+import {
+  assertSocksError,
+  type Script,
+  startProxy,
+  withNames,
+} from "./scripted.ts";
 
 const OK5 = "05 00 00 01 0A 00 00 01 12 34";
 const OK4 = "00 5A 12 34 0A 00 00 01";
 const TARGET = { hostname: "192.0.2.1", port: 80 };
-
-/** Rejects with a {@linkcode SocksError} of this code and phase. */
-async function assertSocksError(
-  promise: Promise<unknown>,
-  code: SocksErrorCode,
-  phase: SocksPhase,
-): Promise<SocksError> {
-  const error = await assertRejects(() => promise, SocksError);
-  assertEquals([error.code, error.phase], [code, phase], error.message);
-  return error;
-}
-
-/** What a scripted proxy does, step by step: expects octets, then sends some. */
-type Script = readonly (readonly [expects: string, sends: string])[];
-
-/** A proxy that follows a script; `seen` resolves with what came after it. */
-async function startProxy(script: Script, split = false) {
-  let tell!: (seen: Uint8Array) => void;
-  let fail!: (error: unknown) => void;
-  const rest = new Promise<Uint8Array>((resolve, reject) => {
-    tell = resolve;
-    fail = reject;
-  });
-  rest.catch(() => {});
-  const play = async (conn: Conn) => {
-    for (const [expects, sends] of script) {
-      const expected = octets(expects);
-      assertEquals(await readExactly(conn, expected.length), expected);
-      const message = octets(sends);
-      const step = split ? 1 : Math.max(1, message.length);
-      for (let at = 0; at < message.length; at += step) {
-        await conn.write(message.slice(at, at + step));
-        if (split) await new Promise((resolve) => setTimeout(resolve, 1));
-      }
-    }
-    tell(await readAll(conn));
-    conn.close();
-  };
-  const target = await startTarget((conn) => play(conn).catch(fail));
-  return { ...target, rest };
-}
 
 type Wire = readonly [
   name: string,
@@ -144,18 +107,6 @@ const wires: Wire[] = [
     ['04 01 00 50 00 00 00 01 00 "example.com" 00', OK4],
   ]],
 ];
-
-async function withNames(): Promise<ClientOptions> {
-  return {
-    transport: {
-      ...await detectTransport(),
-      lookup: (name) =>
-        name === "v6first"
-          ? Promise.resolve(["::1", "127.0.0.1"])
-          : Promise.reject(new NetError("dns", `no such name: ${name}`)),
-    },
-  };
-}
 
 for (const [name, proxy, target, script] of wires) {
   test(`connect() speaks ${name}`, async () => {
