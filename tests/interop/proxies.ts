@@ -11,9 +11,12 @@ import {
   freePort,
   missing,
   missingForRoot,
+  type Program,
+  start,
   startListening,
   withFolder,
 } from "./programs.ts";
+import { missingRuntime, runtimes, withProgramOn } from "./runtimes.ts";
 import { withSshd } from "./sshd.ts";
 
 /** Logging in, where it is asked for. */
@@ -28,6 +31,10 @@ export interface ProxyKind {
   readonly login?: boolean;
   /** It ends both directions with the first FIN, and stands still when both are full. */
   readonly oneWay?: true;
+  /** Its reply when somebody else than the peer of a BIND comes; without one it goes on waiting. */
+  readonly wrongPeer?: number;
+  /** Whether it does BIND and UDP ASSOCIATE. */
+  readonly commands?: true;
   /** The reply to a request whose target refuses; without one it hangs up. */
   readonly refusal?: number;
   /** Why it can't run here. */
@@ -42,6 +49,8 @@ export const proxyKinds: readonly ProxyKind[] = [
     name: "danted",
     protocols: ["socks5h", "socks5", "socks4"],
     refusal: 5,
+    commands: true,
+    wrongPeer: 2,
     skip: missingForRoot("danted"),
     run: (use) => withDanted("none", use),
   },
@@ -50,6 +59,8 @@ export const proxyKinds: readonly ProxyKind[] = [
     protocols: ["socks5h"],
     login: true,
     refusal: 5,
+    commands: true,
+    wrongPeer: 2,
     skip: missingForRoot("danted", "unshare", "mount"),
     run: (use) => withDanted("username", use),
   },
@@ -78,6 +89,25 @@ export const proxyKinds: readonly ProxyKind[] = [
     run: withSshD,
   },
 ];
+
+/** Our own server as a program on each runtime, for test files that import `server_program.ts` first. */
+export const ownKinds: readonly ProxyKind[] = runtimes.map((name) => ({
+  name: `our server on ${name}`,
+  protocols: ["socks5h", "socks5", "socks4a", "socks4"],
+  refusal: 5,
+  commands: true,
+  skip: missingRuntime(name),
+  run: (use) =>
+    withProgramOn(name, "server", async ([command, ...args]) => {
+      const isReady = ({ stdout }: Program) => stdout.endsWith("\n");
+      const program = await start(command, args, isReady);
+      try {
+        await use(Number(program.stdout));
+      } finally {
+        await program.stop();
+      }
+    }),
+}));
 
 async function withMicrosocks(
   login: string[],
@@ -154,12 +184,13 @@ function danteConfig(port: number, method: string): string {
   return `
 logoutput: stderr
 internal: 127.0.0.1 port = ${port}
+external.protocol: ipv4 ipv6
 external: lo
 clientmethod: none
 socksmethod: ${method}
 user.privileged: root
 user.unprivileged: nobody
-client pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }
-socks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 command: connect }
+client pass { from: 127.0.0.0/8 to: 0/0 }
+socks pass { from: 0/0 to: 0/0 }
 `;
 }

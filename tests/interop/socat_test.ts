@@ -2,9 +2,11 @@
 
 import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
+import type { ServerEvent } from "../../src/server/mod.ts";
 import { test } from "../harness.ts";
 import { assertSameOctets } from "../transport/contract.ts";
 import { about, missing, run } from "./programs.ts";
+import { dial, readToEnd } from "./raw_client.ts";
 import { withServer } from "./server.ts";
 import { answerAtEnd, answerTo, block } from "./targets.ts";
 
@@ -17,10 +19,14 @@ const ways: readonly (readonly [string, string, string])[] = [
   ["SOCKS5-CONNECT", "127.0.0.1", "127.0.0.1:PROXY:127.0.0.1:TARGET"],
 ];
 
-for (const [type, hostname, address] of ways) {
-  const lacking = known && !known.includes(`${type.toLowerCase()}:`)
+/** Why an address type can't be used here. */
+function lacking(type: string): string | undefined {
+  return known && !known.includes(`${type.toLowerCase()}:`)
     ? `this socat has no ${type}`
     : undefined;
+}
+
+for (const [type, hostname, address] of ways) {
   test(
     `socat ${type} gets all of an answer to its FIN`,
     () =>
@@ -39,7 +45,7 @@ for (const [type, hostname, address] of ways) {
         assertEquals(reason, "finished");
         assertEquals(session.target, { hostname, port: target.port });
       }),
-    { skip: missing("socat") ?? lacking },
+    { skip: missing("socat") ?? lacking(type) },
   );
 }
 
@@ -57,4 +63,34 @@ test(
       assertEquals((await server.ended()).session.userId, "alice");
     }),
   { skip: missing("socat") },
+);
+
+test(
+  "socat SOCKS5-LISTEN lets a peer in, which sends and receives",
+  () => {
+    let onBound: (port: number) => void;
+    const bound = new Promise<number>((resolve) => onBound = resolve);
+    const onEvent = (event: ServerEvent) => {
+      if (event.type !== "reply") return;
+      const { bound } = event.session;
+      if (bound) onBound(bound.port);
+    };
+    return withServer({ onEvent }, () => {}, async (port, _, server) => {
+      const octets = Buffer.concat([block(0), block(1), block(2)]);
+      // It refuses port 0 itself, which would mean any.
+      const address = `SOCKS5-LISTEN:127.0.0.1:${port}:127.0.0.1:1`;
+      const args = ["-t", "20", "-", address];
+      const running = run("socat", args, { stdin: octets });
+      const peer = await dial(await bound);
+      peer.end(octets.toReversed());
+      assertSameOctets(await readToEnd(peer), octets);
+      const { code, octets: got, stderr } = await running;
+      assertEquals([code, stderr], [0, ""]);
+      assertSameOctets(got, octets.toReversed());
+      const { session, reason } = await server.ended();
+      assertEquals([session.command, reason], ["bind", "finished"]);
+      peer.destroy();
+    });
+  },
+  { skip: missing("socat") ?? lacking("SOCKS5-LISTEN") },
 );

@@ -7,6 +7,7 @@
 
 import { Buffer } from "node:buffer";
 import { createHash, type Hash } from "node:crypto";
+import * as dgram from "node:dgram";
 import * as http from "node:http";
 import * as net from "node:net";
 
@@ -202,4 +203,80 @@ function answerChecksum(
   const hash: Hash = createHash("sha256");
   request.on("data", (chunk: Uint8Array) => hash.update(chunk));
   request.on("end", () => response.end(hash.digest("hex")));
+}
+
+/** A target for datagrams at 127.0.0.1 and ::1, each with a socket of its own: from a wildcard an answer could come from another address. */
+export interface DatagramTarget {
+  readonly port: number;
+  /** The ports that datagrams came from, each once. */
+  readonly clients: ReadonlySet<number>;
+  close(): Promise<void>;
+}
+
+/** Answers each datagram; by default with what is in it. */
+export async function startDatagramTarget(
+  answer: (payload: Uint8Array) => Uint8Array = (payload) => payload,
+): Promise<DatagramTarget> {
+  const clients = new Set<number>();
+  const open = async (type: "udp4" | "udp6", host: string, at: number) => {
+    const socket = await bindDatagrams(type, host, at);
+    socket.on("message", (payload: Uint8Array, { port, address }) => {
+      clients.add(port);
+      socket.send(answer(payload), port, address);
+    });
+    return socket;
+  };
+  for (;;) {
+    const v4 = await open("udp4", "127.0.0.1", 0);
+    const { port } = v4.address();
+    try {
+      const v6 = await open("udp6", "::1", port);
+      const close = async () => {
+        await Promise.all([v4, v6].map(closeDatagrams));
+      };
+      return { port, clients, close };
+    } catch (error) {
+      await closeDatagrams(v4);
+      if ((error as { code?: string }).code !== "EADDRINUSE") throw error;
+    }
+  }
+}
+
+/** A UDP socket of `node:dgram`. */
+export function bindDatagrams(
+  type: "udp4" | "udp6",
+  host: string,
+  port = 0,
+): Promise<dgram.Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = dgram.createSocket(type);
+    socket.once("error", reject);
+    socket.bind(port, host, () => {
+      socket.off("error", reject);
+      resolve(socket);
+    });
+  });
+}
+
+/** Closes it, and resolves when that is done. */
+export function closeDatagrams(socket: dgram.Socket): Promise<void> {
+  return new Promise((resolve) => socket.close(() => resolve()));
+}
+
+/** The address that {@linkcode answerQuery} has for every name (RFC 5737). */
+export const ANSWER = "192.0.2.42";
+
+/** Answers a DNS query, whose first question must be one for an A record (RFC 1035 section 4). */
+export function answerQuery(query: Uint8Array): Uint8Array {
+  let end = 12;
+  while (query[end] !== 0) end += 1 + query[end];
+  end += 5;
+  const counts = [0, 1, 0, 1, 0, 0, 0, 0];
+  const record = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4];
+  return Buffer.concat([
+    query.subarray(0, 2),
+    Uint8Array.of(0x84, 0, ...counts),
+    query.subarray(12, end),
+    Uint8Array.of(...record, ...ANSWER.split(".").map(Number)),
+  ]);
 }

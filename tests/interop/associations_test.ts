@@ -1,0 +1,113 @@
+/** Our server's UDP associations come and go. */
+
+import "./server_program.ts";
+import { assert, assertEquals } from "@std/assert";
+import { Buffer } from "node:buffer";
+import type * as dgram from "node:dgram";
+import { once } from "node:events";
+import { test } from "../harness.ts";
+import { pattern } from "../transport/contract.ts";
+import {
+  missing,
+  type Program,
+  programCommand,
+  run,
+  start,
+  until,
+} from "./programs.ts";
+import { dial, readSome } from "./raw_client.ts";
+import {
+  bindDatagrams,
+  closeDatagrams,
+  type DatagramTarget,
+  MIB,
+  startDatagramTarget,
+} from "./targets.ts";
+
+/** How many clients there are at the same time. */
+const CLIENTS = 20;
+/** What the server's memory may grow by: more than garbage collectors are seen to let it, at worst. */
+const GROWTH = 96 * MIB;
+
+/** Greeting without a login and the request for an association, in one piece. */
+const REQUEST = Uint8Array.of(5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0);
+/** Octets of the answers to it. */
+const ANSWERS = 2 + 10;
+
+/** Opens an association, sends a datagram, gets the answer, and drops it: every other time with a reset. */
+async function use(
+  socket: dgram.Socket,
+  server: number,
+  target: number,
+  drop: "destroy" | "resetAndDestroy",
+): Promise<void> {
+  const control = await dial(server);
+  try {
+    control.write(REQUEST);
+    const answers = await readSome(control, ANSWERS);
+    assertEquals([...answers.subarray(0, 6)], [5, 0, 5, 0, 0, 1]);
+    const header = [0, 0, 0, 1, 127, 0, 0, 1, target >> 8, target & 255];
+    const datagram = Buffer.concat([Uint8Array.from(header), pattern(1_000)]);
+    socket.send(datagram, answers.readUInt16BE(10), "127.0.0.1");
+    const [answer] = await once(socket, "message") as [Uint8Array];
+    assertEquals(Buffer.compare(answer, datagram), 0);
+  } finally {
+    control[drop]();
+  }
+}
+
+/** So many associations, of some clients at the same time. */
+async function useMany(
+  count: number,
+  server: number,
+  { port }: DatagramTarget,
+): Promise<void> {
+  let left = count;
+  const client = async () => {
+    const socket = await bindDatagrams("udp4", "127.0.0.1");
+    while (left-- > 0) {
+      const drop = left % 2 ? "destroy" : "resetAndDestroy";
+      await use(socket, server, port, drop);
+    }
+    await closeDatagrams(socket);
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, client));
+}
+
+async function descriptors({ pid }: Program): Promise<number> {
+  const { stdout } = await run("ls", [`/proc/${pid}/fd`]);
+  return stdout.split("\n").length;
+}
+
+async function memory({ pid }: Program): Promise<number> {
+  const { stdout } = await run("ps", ["-o", "rss=", "-p", `${pid}`]);
+  return Number(stdout) * 1024;
+}
+
+test(
+  "1,000 associations that are used and dropped leave nothing in the server",
+  async () => {
+    const target = await startDatagramTarget();
+    const [command, ...args] = programCommand("server");
+    const isReady = ({ stdout }: Program) => stdout.endsWith("\n");
+    const server = await start(command, args, isReady);
+    try {
+      const port = Number(server.stdout);
+      const idle = await descriptors(server);
+      await useMany(200, port, target); // the first ones make room for all
+      const before = await memory(server);
+      await useMany(1_000, port, target);
+      await until(
+        "the server closes its sockets",
+        async () => await descriptors(server) < idle + CLIENTS,
+      );
+      const growth = await memory(server) - before;
+      assert(growth < GROWTH, `the server has ${growth / MIB} MiB more`);
+      assertEquals(server.stderr, "");
+    } finally {
+      await server.stop();
+      await target.close();
+    }
+  },
+  { skip: missing("ls", "ps") },
+);

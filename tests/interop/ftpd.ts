@@ -1,0 +1,59 @@
+/**
+ * An FTP server of our own on 127.0.0.1, with files in a temporary folder, that
+ * connects to its clients for every transfer (RFC 959 section 3.2; "active mode").
+ *
+ * @module
+ */
+
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { freePort, startListening, withFolder } from "./programs.ts";
+
+/** A running FTP server. */
+export interface Ftpd {
+  readonly port: number;
+  /** What an anonymous client sees as `/`. */
+  readonly files: string;
+  /** The folder `/in` there, the only one that it may write to. */
+  readonly inbox: string;
+}
+
+/** Calls with an FTP server, and ends it; needs root. */
+export function withFtpd(use: (ftpd: Ftpd) => Promise<void>): Promise<void> {
+  return withFolder(async (folder) => {
+    const [files, empty, config] = ["files", "empty", "config"]
+      .map((it) => join(folder, it));
+    const inbox = join(files, "in");
+    await mkdir(inbox, { recursive: true });
+    await mkdir(empty);
+    await chmod(folder, 0o755);
+    await chmod(inbox, 0o777); // vsftpd becomes the user `ftp`
+    const port = await freePort();
+    await writeFile(config, configuration(port, files, empty));
+    const vsftpd = await startListening(port, "vsftpd", [config]);
+    try {
+      await use({ port, files, inbox });
+    } finally {
+      await vsftpd.stop();
+    }
+  });
+}
+
+function configuration(port: number, files: string, empty: string): string {
+  return `
+listen=YES
+listen_address=127.0.0.1
+listen_port=${port}
+background=NO
+anonymous_enable=YES
+no_anon_password=YES
+anon_root=${files}
+anon_upload_enable=YES
+write_enable=YES
+pasv_enable=NO
+connect_from_port_20=NO
+seccomp_sandbox=NO
+secure_chroot_dir=${empty}
+xferlog_enable=NO
+`;
+}
