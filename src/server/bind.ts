@@ -4,7 +4,12 @@
  * @module
  */
 
-import { type Endpoint, isUnspecified } from "../protocol/address.ts";
+import {
+  type Endpoint,
+  isIp,
+  isLoopback,
+  isUnspecified,
+} from "../protocol/address.ts";
 import { REPLY } from "../protocol/reply.ts";
 import { withSignal } from "../transport/dial.ts";
 import { startTimeout } from "../transport/timeouts.ts";
@@ -110,7 +115,8 @@ class Door {
       await authorize(session, this.#target, { signal: session.stopping });
     } else {
       this.#expected = await resolve(session, this.#target, session.stopping);
-      hostname = await transport.sourceAddress(this.#expected[0]);
+      const source = await transport.sourceAddress(this.#expected[0]);
+      if (!canStandFor(hostname, source)) hostname = source;
     }
     const onConn = (conn: Conn) => void this.#knock(conn);
     this.#listener = await onFreePort(
@@ -143,4 +149,10 @@ class Door {
       return false;
     }
   }
+}
+
+/** Whether an address of ours can take the place of a route that the runtime does not know (Deno). */
+function canStandFor(hostname: string, source: string): boolean {
+  return isUnspecified(source) && isIp(hostname) === isIp(source) &&
+    !isLoopback(hostname);
 }

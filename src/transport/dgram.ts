@@ -11,6 +11,7 @@ import {
   type Socket,
   type SocketOptions,
 } from "node:dgram";
+import { type FastSend, fastSend } from "./dgram_fast.ts";
 import { SendQueue } from "./send_queue.ts";
 import {
   type Address,
@@ -55,6 +56,7 @@ class NodeDatagrams implements DatagramSocket {
   readonly #overIPv6: boolean;
   /** For Deno, whose sockets have no `getSendQueueSize()`. */
   readonly #queue: SendQueue | undefined;
+  readonly #sendFast: FastSend | undefined;
   #closed = false;
 
   constructor(socket: Socket, onDatagram: OnDatagram) {
@@ -63,8 +65,10 @@ class NodeDatagrams implements DatagramSocket {
     this.#overIPv6 = isIPv6(address);
     this.#socket = socket;
     const counts: boolean = "getSendQueueSize" in socket;
-    if (counts) enlarge(socket);
-    else {
+    if (counts) {
+      enlarge(socket);
+      this.#sendFast = fastSend(socket, this.#overIPv6);
+    } else {
       this.#queue = new SendQueue((payload, hostname, port, done) => {
         socket.send(payload, port, hostname, done);
       });
@@ -81,11 +85,16 @@ class NodeDatagrams implements DatagramSocket {
     if (!isSendable(payload, plain, port, this.#overIPv6)) return;
     if (this.#queue) return this.#queue.send(payload, plain, port);
     const socket = this.#socket;
-    const unsent = socket.getSendQueueSize() +
-      socket.getSendQueueCount() * WAITING_COST;
-    if (unsent + payload.length > MAX_UNSENT) return;
-    // Without a callback nobody is told of what fails.
-    socket.send(payload, port, plain);
+    const count = socket.getSendQueueCount();
+    if (count > 0 && this.#isFull(count, payload.length)) return;
+    if (this.#sendFast) this.#sendFast(payload, port, plain);
+    else socket.send(payload, port, plain); // without a callback nobody is told of what fails
+  }
+
+  /** Whether what waits, and this many octets more, are too many. */
+  #isFull(count: number, length: number): boolean {
+    const unsent = this.#socket.getSendQueueSize() + count * WAITING_COST;
+    return unsent + length > MAX_UNSENT;
   }
 
   close(): void {

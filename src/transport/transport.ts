@@ -190,7 +190,7 @@ export interface DatagramSocket {
    * Sends one datagram of 0 to 65,507 octets to an IP address of the socket's
    * own family, whole or not at all, in the order of the calls; `payload` must
    * not be changed afterwards. What the kernel does not take (too long, no
-   * route, port 0) and what would have to wait behind 256 KiB is lost silently,
+   * route, port 0, broadcast) and what would have to wait behind 256 KiB is lost silently,
    * as datagrams are. Does nothing on a closed socket; never throws.
    */
   send(payload: Uint8Array, hostname: string, port: number): void;
@@ -311,7 +311,7 @@ export const MAX_UNSENT = 256 * 1024;
 /** Octets that a waiting datagram counts beyond its payload, which may be none. */
 export const WAITING_COST = 64;
 
-/** Whether a UDP socket of one family may try to send this; `hostname` is plain. */
+/** Whether a UDP socket of one family may try to send this; `hostname` is plain. Broadcasts, which only Deno would send, are not for proxies. */
 export function isSendable(
   payload: Uint8Array,
   hostname: string,
@@ -319,7 +319,7 @@ export function isSendable(
   overIPv6: boolean,
 ): boolean {
   return payload.length <= MAX_PAYLOAD && port > 0 && port < 65536 &&
-    hostname.includes(":") === overIPv6;
+    hostname.includes(":") === overIPv6 && hostname !== "255.255.255.255";
 }
 
 /** Writes an address as this library shows it: no brackets, and `::ffff:192.0.2.1` as `192.0.2.1`. */
