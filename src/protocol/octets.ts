@@ -60,6 +60,15 @@ export function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 0 && port <= 0xffff;
 }
 
+/** A part of `octets` in memory of its own, also of a `Buffer`, whose `slice()` does not copy. */
+export function copyOf(
+  octets: Uint8Array,
+  start: number,
+  end: number,
+): Uint8Array {
+  return new Uint8Array(octets.subarray(start, end));
+}
+
 /** A string as UTF-8; octets stay as they are. */
 export function toOctets(value: string | Uint8Array): Uint8Array {
   return typeof value === "string" ? new TextEncoder().encode(value) : value;

@@ -5,7 +5,7 @@
  */
 
 import type { Decoded } from "./decode.ts";
-import { checkVersion, octet, toOctets } from "./octets.ts";
+import { checkVersion, copyOf, octet, toOctets } from "./octets.ts";
 
 const VERSION = 1;
 
@@ -78,8 +78,8 @@ export function decodeLogin(octets: Uint8Array): Decoded<Login> | undefined {
   if (octets.length <= userEnd) return undefined;
   const size = userEnd + 1 + octets[userEnd];
   if (octets.length < size) return undefined;
-  const username = octets.slice(2, userEnd);
-  const password = octets.slice(userEnd + 1, size);
+  const username = copyOf(octets, 2, userEnd);
+  const password = copyOf(octets, userEnd + 1, size);
   return { value: { username, password }, size };
 }
 

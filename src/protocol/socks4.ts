@@ -18,6 +18,7 @@ import { decodeHostname, MAX_HOSTNAME, parseHost } from "./hostname.ts";
 import { formatIp, parseIp, unmapIp } from "./ip.ts";
 import {
   checkVersion,
+  copyOf,
   decodePort,
   encodePort,
   hex,
@@ -166,7 +167,7 @@ export function decodeRequest(
       command: octets[1],
       hostname: host.value,
       port: decodePort(octets, 2),
-      userId: octets.slice(8, userEnd),
+      userId: copyOf(octets, 8, userEnd),
     },
     size: userEnd + 1 + host.size,
   };

@@ -6,7 +6,7 @@
 
 import { decodeAddress, encodeBehind, type Endpoint } from "./address.ts";
 import type { Decoded } from "./decode.ts";
-import { checkVersion, octet } from "./octets.ts";
+import { checkVersion, copyOf, octet } from "./octets.ts";
 
 const VERSION = 5;
 
@@ -104,7 +104,7 @@ export function decodeGreeting(
   if (octets.length < 2) return undefined;
   const size = 2 + octets[1];
   if (octets.length < size) return undefined;
-  return { value: { methods: octets.slice(2, size) }, size };
+  return { value: { methods: copyOf(octets, 2, size) }, size };
 }
 
 // +----+--------+

@@ -122,7 +122,9 @@ export class Association {
     if (!whole) return;
     const target = this.#targets.get(whole);
     if (whole === datagram) {
-      target.header = octets.slice(0, octets.length - whole.payload.length);
+      target.header = new Uint8Array(
+        octets.subarray(0, octets.length - whole.payload.length),
+      );
     }
     this.#forward(target, whole.payload);
   };

@@ -25,62 +25,93 @@ import { replyToFailure } from "./failure.ts";
 import { authorize, resolve } from "./policy.ts";
 import { advertisedAddress, onFreePort } from "./relay_ports.ts";
 import type { ClientRequest } from "./request.ts";
+import { Vigil } from "./vigil.ts";
 
 /** Listens for the peer that the request names and says where, and once more when the peer has come. */
 export async function bind(
   session: CommandSession,
   request: ClientRequest,
 ): Promise<Relay | Ending> {
-  const { settings, stopping } = session;
-  if (settings.dial) {
+  if (session.settings.dial) {
     return await session.refuse(request, REPLY.commandNotSupported);
   }
   session.phase = "bind";
-  let answering = false;
-  const timeout = startTimeout(settings.timeouts.bind, () => {
-    stopping.abort(new NetError("timeout", "no peer came in time"));
-    if (answering) request.conn.close(); // which does not take the reply
-  });
-  const answer = async (addr: Address) => {
-    answering = true;
-    await session.answer(request, REPLY.succeeded, addr).catch((error) => {
-      session.ending ??= { reason: "client-gone", error };
-      throw error;
-    });
-    answering = false;
-  };
-  const door = new Door(session, request.target);
-  let peer: Conn | undefined;
-  try {
-    const addr = await door.open(request.conn.local);
-    session.bound = advertisedAddress(settings, addr);
-    await answer(session.bound);
-    watch(session, request.conn, door);
-    peer = await withSignal(door.peer, stopping);
-    session.targetAddress = peer.remote;
-    door.close(peer);
-    await answer(peer.remote);
-    return session.relay(request.conn, peer);
-  } catch (error) {
-    door.close(undefined);
-    peer?.reset();
-    const reply = session.bound && stopping.aborted
-      ? REPLY.ttlExpired
-      : replyToFailure(error);
-    return await session.refuse(request, reply, error);
-  } finally {
-    timeout.cancel();
-  }
+  return await new Bind(session, request).run();
 }
 
-/** A client that hangs up while the door is open needs no peer any more. */
-function watch(session: CommandSession, client: Conn, door: Door): void {
-  const gone = (error?: Error) => {
-    if (door.closed) return;
-    session.ending ??= { reason: "client-gone", error };
-    session.stopping.abort(new NetError("aborted", "the client has gone"));
-  };
-  client.peek().then((more) => more || gone(), gone);
+class Bind {
+  readonly #session: CommandSession;
+  readonly #request: ClientRequest;
+  readonly #door: Door;
+  #vigil: Vigil | undefined;
+  #peer: Conn | undefined;
+  #answering = false;
+
+  constructor(session: CommandSession, request: ClientRequest) {
+    this.#session = session;
+    this.#request = request;
+    this.#door = new Door(session, request.target);
+  }
+
+  async run(): Promise<Relay | Ending> {
+    const { settings: { timeouts }, stopping } = this.#session;
+    const timeout = startTimeout(timeouts.bind, () => {
+      stopping.abort(new NetError("timeout", "no peer came in time"));
+      if (this.#answering) this.#request.conn.close(); // which does not take the reply
+    });
+    try {
+      return await this.#wait();
+    } catch (error) {
+      return await this.#fail(error);
+    } finally {
+      timeout.cancel();
+    }
+  }
+
+  async #wait(): Promise<Relay> {
+    const session = this.#session;
+    const { conn } = this.#request;
+    const addr = await this.#door.open(conn.local);
+    session.bound = advertisedAddress(session.settings, addr);
+    await this.#answer(session.bound);
+    this.#vigil = new Vigil(conn, (error) => this.#clientGone(error));
+    const peer = await withSignal(this.#door.peer, session.stopping);
+    this.#peer = peer;
+    session.targetAddress = peer.remote;
+    this.#door.close(peer);
+    await this.#vigil.end();
+    await this.#answer(peer.remote);
+    return session.relay(conn, peer);
+  }
+
+  async #answer(addr: Address): Promise<void> {
+    this.#answering = true;
+    try {
+      await this.#session.answer(this.#request, REPLY.succeeded, addr);
+    } catch (error) {
+      this.#clientGone(error as Error);
+      throw error;
+    } finally {
+      this.#answering = false;
+    }
+  }
+
+  /** A client that has hung up needs no peer any more. */
+  #clientGone(error?: Error): void {
+    this.#session.ending ??= { reason: "client-gone", error };
+    this.#session.stopping.abort(new NetError("aborted", "the client left"));
+  }
+
+  #fail(error: unknown): Promise<Ending> {
+    this.#door.close(undefined);
+    this.#vigil?.end();
+    this.#peer?.reset();
+    const { bound, stopping } = this.#session;
+    const reply = bound && stopping.aborted
+      ? REPLY.ttlExpired
+      : replyToFailure(error);
+    return this.#session.refuse(this.#request, reply, error);
+  }
 }
 
 /** A listener that lets one peer in, if it is the expected one. Others do not end the wait. */

@@ -43,6 +43,9 @@ interface Source {
   header: Uint8Array;
 }
 
+/** Above so many targets whose way is being looked for, datagrams to more names are lost. */
+const MAX_RESOLVING = 64;
+
 const NOTHING = new Uint8Array(0);
 
 /** At most `limits.targets` of them, the latest used. Only from the addresses that they have are datagrams welcome, from any port. */
@@ -56,6 +59,7 @@ export class Targets {
   /** One for each IP version that a target has needed. */
   readonly #sockets = new Map<number, DatagramSocket>();
   readonly #opening = new Map<number, Promise<DatagramSocket>>();
+  #resolving = 0;
   #last: Entry | undefined;
   #closed = false;
 
@@ -82,7 +86,8 @@ export class Targets {
     else entry = this.#create(key, hostname, port);
     this.#entries.set(key, entry);
     if (!entry.fresh) this.#refresh(entry);
-    return this.#last = entry;
+    this.#last = entry.fresh ? entry : undefined;
+    return entry;
   }
 
   /** The header for a datagram from here; `undefined` when nobody has written there. */
@@ -128,20 +133,24 @@ export class Targets {
   }
 
   #refresh(entry: Entry): void {
-    entry.fresh = true;
     const address = unmapIp(entry.hostname);
-    const socket = this.#sockets.get(isIp(address));
+    const version = isIp(address);
+    const socket = this.#sockets.get(version);
     if (!socket || this.#session.settings.policy) {
-      entry.waiting ??= [];
-      this.#resolve(entry);
+      if (version || this.#resolving < MAX_RESOLVING) this.#resolve(entry);
       return;
     }
+    entry.fresh = true;
     this.#setAddress(entry, address);
     entry.socket = socket;
   }
 
   async #resolve(entry: Entry): Promise<void> {
+    entry.fresh = true;
+    entry.waiting ??= [];
+    this.#resolving++;
     const way = await this.#wayTo(entry);
+    this.#resolving--;
     if (this.#closed || this.#entries.get(entry.key) !== entry) return;
     this.#setAddress(entry, way?.address ?? "");
     entry.socket = way?.socket;

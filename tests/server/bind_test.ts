@@ -369,10 +369,20 @@ test("serve() has no time limit once the peer has come", async () => {
   await server.close();
 });
 
-for (const how of ["FIN", "close", "reset"] as const) {
-  test(`serve() stops listening at the client's ${how}`, async () => {
+for (
+  const [how, early] of [
+    ["FIN", 0],
+    ["close", 0],
+    ["reset", 0],
+    ["FIN", 1],
+    ["close", 20_000],
+  ] as const
+) {
+  const name = `${how} behind ${early} octets`;
+  test(`serve() stops listening at the client's ${name}`, async () => {
     const server = await startServer();
     const { conn, bound } = await bind(server);
+    if (early > 0) await conn.write(pattern(early));
     if (how === "FIN") await conn.closeWrite();
     else if (how === "close") conn.close();
     else conn.reset();

@@ -148,13 +148,14 @@ export interface Udp {
 export async function udp(
   hostname = "127.0.0.1",
   onArrival: (arrival: Arrival, socket: Udp) => void = () => {},
+  port = 0,
 ): Promise<Udp> {
   const arrivals: Arrival[] = [];
   let taken = 0;
   const wakes: (() => void)[] = [];
   const transport = await detectTransport();
   const socket: DatagramSocket = await transport.datagrams(
-    { hostname, port: 0 },
+    { hostname, port },
     (payload, hostname, port) => {
       const arrival = {
         payload: new Uint8Array(payload),

@@ -288,6 +288,7 @@ test("serve() drops datagrams from another port than DST.PORT (U4)", async () =>
   const world = await start({}, `01 7F 00 00 01 ${port(own.addr.port)}`);
   const { relay, target, counts } = world;
   world.own.send(to(target.addr, "AA"), relay);
+  await until(() => counts().dropped === 1);
   own.send(to(target.addr, "BB"), relay);
   assertEquals(await got(own), to(target.addr, "BB"));
   assertEquals(texts(target), ["bb"]);
@@ -300,12 +301,14 @@ test("serve() drops datagrams from another port than DST.PORT (U4)", async () =>
 test("serve() drops datagrams from another address than the client's (U5)", async () => {
   const world = await start();
   const { own, relay, target, counts } = world;
-  const foreign = await udp("127.0.0.2");
+  // From the same port, so that nothing but the address tells them apart.
+  const foreign = await udp("127.0.0.2", () => {}, own.addr.port);
   foreign.send(to(target.addr, "AA"), relay);
-  // Nor does it pin the port.
+  await until(() => counts().dropped === 1);
   own.send(to(target.addr, "BB"), relay);
   assertEquals(await got(own), to(target.addr, "BB"));
   foreign.send(to(target.addr, "CC"), relay);
+  await until(() => counts().dropped === 2);
   own.send(to(target.addr, "DD"), relay);
   assertEquals(await got(own), to(target.addr, "DD"));
   assertEquals(texts(target), ["bb", "dd"]);
@@ -315,13 +318,27 @@ test("serve() drops datagrams from another address than the client's (U5)", asyn
   await world.close();
 });
 
+test("serve() does not take another address's port for the client's (U5)", async () => {
+  const world = await start();
+  const { relay, target, counts } = world;
+  const foreign = await udp("127.0.0.2");
+  foreign.send(to(target.addr, "AA"), relay);
+  await until(() => counts().dropped === 1);
+  await world.echo("BB");
+  assertEquals(texts(target), ["bb"]);
+  foreign.close();
+  await world.close();
+});
+
 test("serve() drops datagrams from a second port of the client's (U6)", async () => {
   const world = await start();
   const { own, relay, target, counts } = world;
   const second = await udp();
   second.send("00 00 00 09", relay); // no good datagram, which pins nothing
+  await until(() => counts().dropped === 1);
   await world.echo("AA");
   second.send(to(target.addr, "BB"), relay);
+  await until(() => counts().dropped === 2);
   await world.echo("CC");
   assertEquals(texts(target), ["aa", "cc"]);
   assertEquals(texts(second), []);
@@ -473,6 +490,28 @@ test("serve() drops datagrams to a name that has no address", async () => {
   own.send(`00 00 00 ${FROM_NAME} 00 35 BB`, relay);
   await until(() => counts().dropped === 2);
   await world.echo();
+  await world.close();
+});
+
+test("serve() looks up few names at a time for one association", async () => {
+  const asked: string[] = [];
+  const world = await start({
+    transport: {
+      ...await detectTransport(),
+      lookup(name) {
+        asked.push(name);
+        return new Promise(() => {});
+      },
+    },
+  });
+  const { own, relay, counts } = world;
+  for (let i = 100; i < 200; i++) {
+    own.send(`00 00 00 03 04 "n${i}" 00 35 AA`, relay);
+    await settled(); // that none is lost on the way
+  }
+  await world.echo();
+  assertEquals(counts().dropped, 36);
+  assertEquals(asked.length, 64);
   await world.close();
 });
 
@@ -869,8 +908,11 @@ for (
   test(`serve() answers every ping in a flood of ${name}`, async () => {
     const world = await start();
     const { relay, target, counts } = world;
-    const flooder = hostname === "own" ? world.own : await udp(hostname);
     await world.echo();
+    const { port } = world.own.addr;
+    const flooder = hostname === "own"
+      ? world.own
+      : await udp(hostname, () => {}, hostname === "127.0.0.2" ? port : 0);
     const flood = datagram === "good" ? to(target.addr, "FF") : datagram;
     const sent = octets(flood);
     for (let round = 0; round < ROUNDS; round++) {
