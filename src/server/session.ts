@@ -23,7 +23,6 @@ import type {
   CommandName,
   DatagramCounts,
   ServerEvent,
-  Session,
   SessionPhase,
 } from "./events.ts";
 import type { Settings } from "./options.ts";
