@@ -10,8 +10,10 @@ import { decodeHostname, parseHost } from "./hostname.ts";
 import { formatIp, isIp } from "./ip.ts";
 import { decodePort, encodePort, hex, isPort, toOctets } from "./octets.ts";
 
-export { isHostname } from "./hostname.ts";
+export { type Cidr, cidrContains, cidrFault, parseCidr } from "./cidr.ts";
+export { canonicalHostname, isHostname } from "./hostname.ts";
 export {
+  embeddedIpv4,
   formatIp,
   isIp,
   isLoopback,
@@ -19,6 +21,7 @@ export {
   parseIp,
   unmapIp,
 } from "./ip.ts";
+export { isSpecialPurpose } from "./special.ts";
 
 /** One end of a connection, or where one should go. */
 export interface Endpoint {
@@ -83,13 +86,14 @@ export function encodeBehind(
 
 /**
  * The endpoint whose ATYP octet stands at `offset`, or `undefined` while octets
- * are missing; `size` counts from `offset`. An ATYP 3 that holds an IP address
- * as text is that address. Names keep the case they came in.
+ * are missing; `size` counts from `offset`. An ATYP 3 is what {@linkcode
+ * canonicalHostname} makes of it: perhaps an IP address, else a name in lower
+ * case without a trailing dot.
  *
  * A bad name is reported before the port has come.
  *
  * @throws {ProtocolError} `"address-type"` for an ATYP other than 1, 3 and 4,
- * `"hostname"` for an ATYP 3 that {@linkcode isHostname} refuses.
+ * `"hostname"` for an ATYP 3 that is no host.
  *
  * @example
  * ```ts

@@ -4,14 +4,8 @@
  * @module
  */
 
-import {
-  encodeBehind,
-  type Endpoint,
-  formatIp,
-  isHostname,
-  parseIp,
-} from "./address.ts";
-import { parseHost } from "./hostname.ts";
+import { encodeBehind, type Endpoint, formatIp } from "./address.ts";
+import { canonicalAscii, parseHost } from "./hostname.ts";
 import { decodePort, octet } from "./octets.ts";
 
 /** Octets that one UDP datagram over IPv4 can carry, header of RFC 1928 section 7 included. */
@@ -108,11 +102,12 @@ export function encodeDatagram(
 
 /**
  * What a whole datagram says, or `undefined` when it is malformed: an
- * incomplete header, an unknown ATYP, a name that `isHostname` of `address.ts`
- * refuses, or FRAG 0x80. Never throws: anyone can send a datagram.
+ * incomplete header, an unknown ATYP, a name that is no host, or FRAG 0x80.
+ * Never throws: anyone can send a datagram.
  *
- * RSV is ignored; an ATYP 3 that holds an IP address as text is that address;
- * names keep the case they came in. The payload shares memory with `octets`.
+ * RSV is ignored; an ATYP 3 is what `canonicalHostname` of `address.ts` makes of
+ * it: perhaps an IP address, else a name in lower case without a trailing dot.
+ * The payload shares memory with `octets`.
  *
  * @example
  * ```ts
@@ -153,10 +148,7 @@ function hostEnd(octets: Uint8Array): number | undefined {
 /** Not `decodeAddress`: its errors, with their stack traces, would cost a flood's victim dearly. */
 function hostIn(octets: Uint8Array, end: number): string | undefined {
   if (octets[3] !== NAME) return formatIp(octets.subarray(4, end));
-  const text = String.fromCharCode(...octets.subarray(5, end));
-  const ip = parseIp(text);
-  if (ip !== undefined) return formatIp(ip);
-  return isHostname(text) ? text : undefined;
+  return canonicalAscii(String.fromCharCode(...octets.subarray(5, end)));
 }
 
 /**

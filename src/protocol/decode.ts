@@ -41,7 +41,8 @@ export type Decode<T> = (octets: Uint8Array) => Decoded<T> | undefined;
  *
  * - `"version"`: the version octet is another than the message requires
  * - `"address-type"`: ATYP is not 1, 3 or 4 (RFC 1928 section 5)
- * - `"hostname"`: a name is empty, too long or holds an octet no name may hold
+ * - `"hostname"`: a name is empty, too long, holds an octet no name may hold, or
+ *   ends in a number and is no IPv4 address
  * - `"user-id"`: a SOCKS4 user id is longer than its bound
  * - `"reply"`: a SOCKS4 reply code is none of 5A to 5D
  */

@@ -13,8 +13,9 @@ const MAX_TEXT = 45;
  * The 4 or 16 octets of an IP address, or `undefined` when `text` is none.
  *
  * IPv4 is four decimal parts without leading zeros; `127.1`, `0x7f.0.0.1` and
- * `010.0.0.1`, which some resolvers read as addresses, are none here. IPv6 is
- * every form of RFC 4291 section 2.2, without brackets and without a zone.
+ * `010.0.0.1`, which some resolvers read as addresses, are none here (but
+ * `canonicalHostname` of `address.ts` knows them). IPv6 is every form of RFC
+ * 4291 section 2.2, without brackets and without a zone.
  *
  * @example
  * ```ts
@@ -52,6 +53,17 @@ function parseIpv4(text: string): Uint8Array | undefined {
     digits = value = 0;
   }
   return octets;
+}
+
+/**
+ * {@linkcode parseIp}, also for an IPv6 address with a zone, as runtimes write
+ * link-local ones (RFC 4007 section 11); the zone is no part of the address.
+ */
+export function parseZoned(text: string): Uint8Array | undefined {
+  const end = text.indexOf("%");
+  if (end === -1) return parseIp(text);
+  const octets = parseIp(text.slice(0, end));
+  return octets?.length === 16 ? octets : undefined;
 }
 
 function parseIpv6(text: string): Uint8Array | undefined {
@@ -143,7 +155,7 @@ function longestZeroRun(groups: number[]): { start: number; length: number } {
 }
 
 /** `::ffff:0:0/96`, RFC 4291 section 2.5.5.2. */
-function isMapped(octets: Uint8Array): boolean {
+export function isMapped(octets: Uint8Array): boolean {
   return octets.length === 16 && octets[10] === 0xff && octets[11] === 0xff &&
     octets.subarray(0, 10).every((octet) => octet === 0);
 }
@@ -182,6 +194,43 @@ export function unmapIp(text: string): string {
   const octets = text.includes(":") ? parseIp(text) : undefined;
   if (octets === undefined || !isMapped(octets)) return text;
   return formatIp(octets.subarray(12));
+}
+
+/**
+ * The IPv4 address that an IPv6 address stands for, because packets to the one
+ * come to the other: IPv4-mapped `::ffff:0:0/96` (RFC 4291), translated
+ * `64:ff9b::/96` (RFC 6052) and 6to4 `2002::/16` (RFC 3056); `undefined` for any
+ * other text.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(embeddedIpv4("::ffff:7f00:1"), "127.0.0.1");
+ * assertEquals(embeddedIpv4("64:ff9b::127.0.0.1"), "127.0.0.1");
+ * assertEquals(embeddedIpv4("2002:7f00:1::"), "127.0.0.1");
+ * assertEquals(embeddedIpv4("127.0.0.1"), undefined);
+ * ```
+ */
+export function embeddedIpv4(text: string): string | undefined {
+  const octets = text.includes(":") ? parseZoned(text) : undefined;
+  const embedded = octets && embeddedOctets(octets);
+  return embedded && formatIp(embedded);
+}
+
+/** {@linkcode embeddedIpv4} of octets; they share memory. */
+export function embeddedOctets(octets: Uint8Array): Uint8Array | undefined {
+  if (octets.length !== 16) return undefined;
+  if (octets[0] === 0x20 && octets[1] === 0x02) return octets.subarray(2, 6);
+  return isMapped(octets) || isTranslated(octets)
+    ? octets.subarray(12)
+    : undefined;
+}
+
+/** `64:ff9b::/96`, RFC 6052 section 2.1. */
+function isTranslated(octets: Uint8Array): boolean {
+  return octets[0] === 0 && octets[1] === 0x64 && octets[2] === 0xff &&
+    octets[3] === 0x9b && octets.subarray(4, 12).every((octet) => octet === 0);
 }
 
 /**

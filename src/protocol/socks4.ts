@@ -133,9 +133,10 @@ function encodeUserId(userId: string | Uint8Array): number[] {
 }
 
 /**
- * Takes a request of SOCKS4 or 4a of at most 777 octets. An IP address as text
- * in place of a 4a name is that address; 0.0.0.0 is a plain address. An unknown
- * command is no error here (the answer is 5B).
+ * Takes a request of SOCKS4 or 4a of at most 777 octets. A 4a name is what
+ * `canonicalHostname` of `address.ts` makes of it: perhaps an IP address, else a
+ * name in lower case without a trailing dot; 0.0.0.0 is a plain address. An
+ * unknown command is no error here (the answer is 5B).
  *
  * @throws {ProtocolError} `"version"` at the first octet; `"user-id"` at octet
  * 513 of the user id; `"hostname"` at the first octet of the name that tells.

@@ -165,8 +165,9 @@ export function encodeRequest(request: Request): Uint8Array {
 }
 
 /**
- * Takes a request of at most 262 octets. An unknown command is no error here
- * (the answer is reply 7), nor are RSV other than 0 and port 0.
+ * Takes a request of at most 262 octets, with its host in canonical form. An
+ * unknown command is no error here (the answer is reply 7), nor are RSV other
+ * than 0 and port 0.
  *
  * @throws {ProtocolError} `"version"` at the first octet; `"address-type"`
  * (reply 8) at ATYP; `"hostname"` (reply 4) at the first octet that tells, so
@@ -211,7 +212,8 @@ export function encodeReply(
 }
 
 /**
- * Takes a reply of at most 262 octets, also one whose bound address is a name.
+ * Takes a reply of at most 262 octets, also one whose bound address is a name
+ * (in canonical form).
  *
  * @throws {ProtocolError} `"version"`, `"address-type"` or `"hostname"`, like
  * {@linkcode decodeRequest}.

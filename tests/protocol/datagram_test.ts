@@ -46,8 +46,6 @@ const DATAGRAMS: readonly Row[] = [
     '"abc"',
   ],
   ["a name of one letter", "00 00 00 03 01 61 00 35 FF", "a", 53, 0, "FF"],
-  ["a name's case", '00 00 00 03 02 "Ab" 00 35', "Ab", 53, 0, ""],
-  ["a trailing dot", '00 00 00 03 02 "a." 00 35', "a.", 53, 0, ""],
   [
     "the longest name",
     `00 00 00 03 FF "${LONGEST}" 00 35 AA`,
@@ -101,6 +99,16 @@ const DATAGRAMS: readonly Row[] = [
 /** These are only taken, not sent. */
 const TAKEN: readonly Row[] = [
   ["U13 RSV FF FF", "FF FF 00 01 01 02 03 04 00 35 AA", "1.2.3.4", 53, 0, "AA"],
+  ["a name in upper case", '00 00 00 03 02 "Ab" 00 35', "ab", 53, 0, ""],
+  ["a trailing dot", '00 00 00 03 02 "a." 00 35', "a", 53, 0, ""],
+  [
+    "a name that is an IPv4 address in disguise",
+    '00 00 00 03 06 "0X7F.1" 00 35',
+    "127.0.0.1",
+    53,
+    0,
+    "",
+  ],
   [
     "a name that is an IPv4 address",
     '00 00 00 03 09 "127.0.0.1" 00 35 AA',
@@ -211,6 +219,7 @@ const MALFORMED: readonly [string, string][] = [
   ["a name in brackets", '00 00 00 03 05 "[::1]" 00 35 AA'],
   ["a name with a zone", '00 00 00 03 06 "::1%lo" 00 35 AA'],
   ["a name that is not ASCII", "00 00 00 03 02 C3 A4 00 35 AA"],
+  ["a number that is no address", '00 00 00 03 07 "1.256.3" 00 35 AA'],
   ["a name of dots", '00 00 00 03 02 ".." 00 35 AA'],
   ["a label that is too long", "00 00 00 03 40 64*61 00 35 AA"],
   ["FRAG 80, last of nothing", "00 00 80 01 01 02 03 04 00 35 AA"],

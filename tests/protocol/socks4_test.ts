@@ -59,6 +59,16 @@ testDecoder(decodeRequest, [
     '04 01 00 50 00 00 00 01 00 "192.0.2.1" 00',
     connect("192.0.2.1"),
   ],
+  [
+    "a 4a name in lower case, without its trailing dot",
+    '04 01 00 50 00 00 00 01 00 "Target.TEST." 00',
+    connect("target.test"),
+  ],
+  [
+    "a 4a name that is an IPv4 address in disguise",
+    '04 01 00 50 00 00 00 01 00 "0300.0x201" 00',
+    connect("192.0.2.1"),
+  ],
   ["S9 an empty user id", "04 01 00 50 C0 00 02 01 00", connect("192.0.2.1")],
   [
     "S10 a user id of 300 octets",
@@ -115,6 +125,11 @@ testDecoder(decodeRequest, [
   [
     "a 4a name with a label of 64 octets",
     "04 01 00 50 00 00 00 01 00 64*61 00",
+    "hostname",
+  ],
+  [
+    "a 4a name that is a number and no address",
+    '04 01 00 50 00 00 00 01 00 "1.256.3" 00',
     "hostname",
   ],
   [

@@ -80,9 +80,9 @@ testDecoder(decodeRequest, [
   ],
   ["C3 a name of one octet", '05 01 00 03 01 "a" 00 50', connect("a", 80)],
   [
-    "C3 a name as it is written",
+    "C3 a name in lower case",
     '05 01 00 03 03 "A_b" 00 50',
-    connect("A_b", 80),
+    connect("a_b", 80),
   ],
   [
     "C5 ATYP 3 holding an IPv4 literal",
@@ -100,9 +100,14 @@ testDecoder(decodeRequest, [
     connect("fd00:77::1", 80),
   ],
   [
-    "C8 a trailing dot",
+    "C8 a name without its trailing dot",
     '05 01 00 03 0C "target.test." 00 50',
-    connect("target.test.", 80),
+    connect("target.test", 80),
+  ],
+  [
+    "an IPv4 address in disguise",
+    '05 01 00 03 06 "0X7F.1" 00 50',
+    connect("127.0.0.1", 80),
   ],
   [
     "C10 a name of 255 octets in good labels",
@@ -150,6 +155,7 @@ testDecoder(decodeRequest, [
   ["a colon in a name", '05 01 00 03 06 "name:1"', "hostname"],
   ["the name of the root", '05 01 00 03 01 "."', "hostname"],
   ["an empty label", '05 01 00 03 04 "a..b"', "hostname"],
+  ["a number that is no address", '05 01 00 03 07 "1.256.3"', "hostname"],
   ["a label of 64 octets", "05 01 00 03 40 64*61", "hostname"],
   ["C13 ATYP 02", "05 01 00 02", "address-type"],
   ["C13 ATYP 00", "05 01 00 00", "address-type"],

@@ -1,0 +1,72 @@
+/**
+ * Which addresses are not of the public Internet.
+ *
+ * @module
+ */
+
+import { cidrContains, parseCidr } from "./cidr.ts";
+import { embeddedOctets, parseZoned } from "./ip.ts";
+
+/** IANA IPv4 Special-Purpose Address Registry, and multicast. */
+const IPV4 = [
+  "0.0.0.0/8", // this network, RFC 791
+  "10.0.0.0/8", // private, RFC 1918
+  "100.64.0.0/10", // shared, RFC 6598
+  "127.0.0.0/8", // loopback, RFC 1122
+  "169.254.0.0/16", // link-local and the clouds' metadata, RFC 3927
+  "172.16.0.0/12", // private
+  "192.0.0.0/24", // protocol assignments, RFC 6890
+  "192.0.2.0/24", // documentation, RFC 5737
+  "192.88.99.0/24", // 6to4 relays, deprecated, RFC 7526
+  "192.168.0.0/16", // private
+  "198.18.0.0/15", // benchmarks, RFC 2544
+  "198.51.100.0/24", // documentation
+  "203.0.113.0/24", // documentation
+  "224.0.0.0/4", // multicast, RFC 5771
+  "240.0.0.0/4", // reserved, RFC 1112, and broadcast
+].map((text) => parseCidr(text)!);
+
+/** IANA IPv6 Special-Purpose Address Registry, multicast, and what is deprecated. */
+const IPV6 = [
+  "::/96", // unspecified, loopback, IPv4-compatible, RFC 4291
+  "::ffff:0:0:0/96", // IPv4-translated, deprecated, RFC 2765
+  "64:ff9b:1::/48", // local translation, RFC 8215
+  "100::/63", // discard-only and dummy, RFC 6666 and 9780
+  "2001::/23", // protocol assignments, Teredo among them, RFC 2928
+  "2001:db8::/32", // documentation, RFC 3849
+  "3fff::/20", // documentation, RFC 9637
+  "5f00::/16", // segment routing, RFC 9602
+  "fc00::/7", // unique local, RFC 4193
+  "fe80::/10", // link-local, RFC 4291
+  "fec0::/10", // site-local, deprecated, RFC 3879
+  "ff00::/8", // multicast, RFC 4291
+].map((text) => parseCidr(text)!);
+
+/**
+ * Whether `text` is an address that is not of the public Internet (loopback,
+ * private, link-local with the metadata of clouds, multicast, reserved, …), and
+ * so none that a public proxy should open to others.
+ *
+ * These are the special-purpose registries of IANA, globally reachable
+ * exceptions within their blocks included, multicast and deprecated blocks. An
+ * IPv6 address that stands for an IPv4 address ({@linkcode embeddedIpv4} of
+ * `ip.ts`) is judged as that. A zone (`fe80::1%eth0`) does not count; a name is
+ * not special-purpose, so judge what the resolver answers.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(isSpecialPurpose("169.254.169.254"), true);
+ * assertEquals(isSpecialPurpose("64:ff9b::10.0.0.1"), true);
+ * assertEquals(isSpecialPurpose("64:ff9b::8.8.8.8"), false);
+ * assertEquals(isSpecialPurpose("localhost"), false);
+ * ```
+ */
+export function isSpecialPurpose(text: string): boolean {
+  const octets = parseZoned(text);
+  if (octets === undefined) return false;
+  const judged = embeddedOctets(octets) ?? octets;
+  const ranges = judged.length === 4 ? IPV4 : IPV6;
+  return ranges.some((range) => cidrContains(range, judged));
+}
