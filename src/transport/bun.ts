@@ -89,6 +89,8 @@ export interface BunDatagramSocket {
 export interface BunSocketOptions {
   hostname: string;
   port: number;
+  /** Where to connect from; Bun's types do not show it. */
+  localAddress?: string;
   allowHalfOpen: boolean;
   socket: BunHandlers;
   /** What {@linkcode BunSocket.data} is from the start. */
@@ -459,7 +461,7 @@ function connect(options: ConnectOptions): Promise<Conn> {
 
 /** Starts an attempt of Bun's; returns the way to give it up, which can't end it. */
 function attempt(
-  { hostname, port }: ConnectOptions,
+  { hostname, port, localAddress }: ConnectOptions,
   conn: BunConn,
   onOpen: () => void,
   onError: (error: unknown) => void,
@@ -469,6 +471,7 @@ function attempt(
   bun.connect({
     hostname: plainHostname(hostname),
     port,
+    ...localAddress && { localAddress },
     allowHalfOpen: true,
     socket: HANDLERS,
     data: conn,
@@ -481,7 +484,7 @@ function attempt(
 
 /** Starts an attempt through `node:net`, which costs more but can be ended, and takes its socket over. */
 function attemptByNode(
-  { hostname, port }: ConnectOptions,
+  { hostname, port, localAddress }: ConnectOptions,
   conn: BunConn,
   onOpen: () => void,
   onError: (error: unknown) => void,
@@ -489,6 +492,7 @@ function attemptByNode(
   const socket: NetSocket & { _handle?: BunSocket | null } = createConnection({
     host: plainHostname(hostname),
     port,
+    localAddress,
     allowHalfOpen: true,
   });
   socket.once("error", onError);

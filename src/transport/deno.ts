@@ -24,7 +24,7 @@ import {
   isSendable,
   type Listener,
   type ListenOptions,
-  type NetError,
+  NetError,
   type OnDatagram,
   plainHostname,
   type Relay,
@@ -416,8 +416,14 @@ function listener(
 }
 
 async function connect(options: ConnectOptions): Promise<Conn> {
-  const { port, signal } = options;
+  const { port, localAddress, signal } = options;
   checkPort(port);
+  if (localAddress) {
+    throw new NetError(
+      "invalid",
+      "Deno can't choose the address to connect from",
+    );
+  }
   if (signal?.aborted) throw abortError(signal);
   const hostname = plainHostname(options.hostname);
   try {

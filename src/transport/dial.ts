@@ -7,7 +7,7 @@
 import {
   abortError,
   type Conn,
-  type NetError,
+  NetError,
   type NetErrorKind,
   type Signal,
   toNetError,
@@ -49,19 +49,44 @@ async function dialName(
   signal?: Signal,
 ): Promise<Conn> {
   const found = await withSignal(transport.lookup(name), signal);
-  return await dialAddresses(transport, found, port, signal);
+  return await dialAddresses(transport, { addresses: found, port, signal });
 }
 
-/** Connects to the first of these IP addresses, at least one, that answers; rejects as {@linkcode dial} does. */
+/** Which addresses to dial. */
+export interface DialAddressesOptions {
+  /** IP literals, at least one. */
+  readonly addresses: readonly string[];
+  /** 1 to 65535. */
+  readonly port: number;
+  /** The local address to connect from. */
+  readonly localAddress?: string;
+  /** Ends all attempts. */
+  readonly signal?: Signal;
+}
+
+/** Connects to the first of these addresses that answers; rejects as {@linkcode dial} does. */
 export function dialAddresses(
   transport: Transport,
-  addresses: string[],
-  port: number,
-  signal?: Signal,
+  { addresses, port, localAddress, signal }: DialAddressesOptions,
 ): Promise<Conn> {
-  return addresses.length === 1
-    ? transport.connect({ hostname: addresses[0], port, signal })
-    : race(transport, interleave(addresses), port, signal);
+  const connect = (hostname: string, signal?: Signal) =>
+    transport.connect({ hostname, port, localAddress, signal });
+  const fitting = localAddress === undefined
+    ? addresses
+    : addresses.filter((it) => isV6(it) === isV6(localAddress));
+  if (fitting.length === 0) return Promise.reject(noWayFrom(localAddress!));
+  return fitting.length === 1
+    ? connect(fitting[0], signal)
+    : race(connect, interleave(fitting), signal);
+}
+
+function noWayFrom(localAddress: string): NetError {
+  const what = `the target has no address to reach from ${localAddress}`;
+  return new NetError("net-unreachable", what);
+}
+
+function isV6(address: string): boolean {
+  return address.includes(":");
 }
 
 function isAddress(hostname: string): boolean {
@@ -69,8 +94,7 @@ function isAddress(hostname: string): boolean {
 }
 
 /** Alternates the address families, the system's first choice first (RFC 8305 section 4). */
-function interleave(addresses: string[]): string[] {
-  const isV6 = (address: string) => address.includes(":");
+function interleave(addresses: readonly string[]): string[] {
   const first = addresses.filter((it) => isV6(it) === isV6(addresses[0]));
   const second = addresses.filter((it) => isV6(it) !== isV6(addresses[0]));
   const mixed: string[] = [];
@@ -81,9 +105,8 @@ function interleave(addresses: string[]): string[] {
 }
 
 function race(
-  transport: Transport,
+  connect: (hostname: string, signal: Signal) => Promise<Conn>,
   addresses: string[],
-  port: number,
   signal?: Signal,
 ): Promise<Conn> {
   return new Promise((resolve, reject) => {
@@ -119,8 +142,7 @@ function race(
     const attempt = () => {
       const hostname = addresses[next++];
       if (next < addresses.length) delay = startTimeout(ATTEMPT_DELAY, attempt);
-      transport.connect({ hostname, port, signal: losers.signal })
-        .then(won, failed);
+      connect(hostname, losers.signal).then(won, failed);
     };
     signal?.addEventListener("abort", onAbort);
     attempt();

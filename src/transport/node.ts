@@ -440,13 +440,14 @@ function listener(server: net.Server): Listener {
 function connect(options: ConnectOptions): Promise<Conn> {
   return new Promise((resolve, reject) => {
     checkPort(options.port);
-    const { port, signal } = options;
+    const { port, localAddress, signal } = options;
     if (signal?.aborted) throw abortError(signal);
     const hostname = plainHostname(options.hostname);
     const open = (conn: NodeConn) =>
       net.connect({
         host: hostname,
         port,
+        localAddress,
         allowHalfOpen: true,
         noDelay: true,
         autoSelectFamily: false,

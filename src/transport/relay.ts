@@ -7,7 +7,7 @@
  */
 
 import type { Conn, Relay, RelayEnd, RelayOptions } from "./transport.ts";
-import { type NetError, toNetError } from "./transport.ts";
+import { closedError, type NetError, toNetError } from "./transport.ts";
 import { startTimeout, type Timeout } from "./timeouts.ts";
 
 /** The side of a relay a failure or a count belongs to; `a` is its first connection. */
@@ -35,6 +35,8 @@ export class RelayState implements Relay {
   onEnd: ((end: RelayEnd) => void) | undefined;
   /** Counts what keeps the relay from being idle besides octets, such as empty datagrams. */
   stirs = 0;
+  /** Directions that wait for the relay's {@linkcode RelayThrottle}, which is not idleness. */
+  held = 0;
   /** Whether the relay is over. */
   ended = false;
   readonly #a: Closable;
@@ -118,7 +120,7 @@ export class RelayState implements Relay {
 
   readonly #check = (): void => {
     const total = this.sent + this.received + this.stirs;
-    if (total !== this.#total) return this.#watch();
+    if (total !== this.#total || this.held > 0) return this.#watch();
     if (++this.#quietChecks >= CHECKS_PER_IDLE_TIME) {
       return this.#finish({ reason: "idle" });
     }
@@ -128,19 +130,33 @@ export class RelayState implements Relay {
   };
 }
 
+/** Tells a relay how fast it may go. */
+export interface RelayThrottle {
+  /** Octets that it should ask for at most, at least 1. */
+  readonly slice: number;
+  /** Resolves when this many octets may go on; `undefined` means at once. Never rejects. */
+  pass(octets: number): Promise<void> | undefined;
+}
+
+/** What {@linkcode relayByReading} can be told. */
+export interface ThrottledRelayOptions extends RelayOptions {
+  /** Asked before octets go on, in both directions. Who made it ends its waiting when the relay ends. By default as fast as they come. */
+  readonly throttle?: RelayThrottle;
+}
+
 /**
  * Relays between any two connections by reading and writing. A transport's own
  * {@linkcode Transport.relay} falls back to it for connections that it did not
- * make.
+ * make, and a relay that is held back takes it in any case.
  */
 export function relayByReading(
   a: Conn,
   b: Conn,
-  options?: RelayOptions,
+  options?: ThrottledRelayOptions,
 ): Relay {
   const state = new RelayState(a, b, options);
-  pump(a, b, "a", state);
-  pump(b, a, "b", state);
+  pump(a, b, "a", state, options?.throttle);
+  pump(b, a, "b", state, options?.throttle);
   return state;
 }
 
@@ -149,6 +165,7 @@ async function pump(
   to: Conn,
   side: Side,
   state: RelayState,
+  throttle?: RelayThrottle,
 ): Promise<void> {
   const other = side === "a" ? "b" : "a";
   let failing: Side = side;
@@ -158,6 +175,10 @@ async function pump(
       const chunk = await from.read();
       failing = other;
       if (chunk === null) break;
+      if (throttle) {
+        await passOn(chunk, to, side, state, throttle);
+        continue;
+      }
       state.count(side, chunk.length);
       await to.write(chunk);
     }
@@ -166,4 +187,29 @@ async function pump(
   } catch (error) {
     state.fail(failing, toNetError(error));
   }
+}
+
+/** Writes a chunk bit by bit, for one that is long and slow would stand still and then burst. */
+async function passOn(
+  chunk: Uint8Array,
+  to: Conn,
+  side: Side,
+  state: RelayState,
+  throttle: RelayThrottle,
+): Promise<void> {
+  for (let rest = chunk; rest.length > 0;) {
+    const part = rest.subarray(0, throttle.slice);
+    rest = rest.subarray(part.length);
+    const wait = throttle.pass(part.length);
+    if (wait) await hold(wait, state);
+    state.count(side, part.length);
+    await to.write(part);
+  }
+}
+
+async function hold(wait: Promise<void>, state: RelayState): Promise<void> {
+  state.held++;
+  await wait;
+  state.held--;
+  if (state.ended) throw closedError();
 }

@@ -129,6 +129,8 @@ export interface ConnectOptions {
   readonly hostname: string;
   /** 1 to 65535. */
   readonly port: number;
+  /** IP literal of this machine to connect from. By default the system chooses. Deno has no way to say so: there the attempt fails with kind `invalid`. */
+  readonly localAddress?: string;
   /** Ends the attempt; the rejection is a {@linkcode NetError} (the signal's own reason if that is one, else `aborted`). */
   readonly signal?: Signal;
 }

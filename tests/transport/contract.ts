@@ -23,6 +23,8 @@ import { test } from "../harness.ts";
 export interface ContractOptions {
   /** The runtime has no way to send an RST: peers see the end of the stream instead. */
   readonly noReset?: boolean;
+  /** The runtime has no way to choose the address to connect from. */
+  readonly noLocalAddress?: boolean;
   /** The runtime connects no UDP socket: only loopback's source address is known. */
   readonly noRoutes?: boolean;
 }
@@ -142,7 +144,7 @@ export function transportContract(
       await fn(await load());
       await settled();
     });
-  listenAndConnect(check);
+  listenAndConnect(check, options);
   readAndWrite(check, options);
   peeks(check);
   relays(check, options, "relay()", (transport) => transport.relay);
@@ -156,7 +158,7 @@ type Check = (
   fn: (transport: Transport) => Promise<void>,
 ) => void;
 
-function listenAndConnect(check: Check): void {
+function listenAndConnect(check: Check, contract: ContractOptions): void {
   check("listen() tells the port it was given", async (transport) => {
     const listener = await transport.listen(
       { hostname: "127.0.0.1", port: 0 },
@@ -186,6 +188,32 @@ function listenAndConnect(check: Check): void {
       const pair = await connectedPair(transport, "[::1]");
       assertEquals(pair.near.remote.hostname, "::1");
       await pair.close();
+    },
+  );
+
+  check(
+    contract.noLocalAddress
+      ? "connect() refuses to choose its local address"
+      : "connect() comes from the local address that it is told",
+    async (transport) => {
+      let accepted!: (conn: Conn) => void;
+      const incoming = new Promise<Conn>((resolve) => accepted = resolve);
+      const listener = await transport.listen(
+        { hostname: "127.0.0.1", port: 0 },
+        (conn) => accepted(conn),
+      );
+      const attempt = (localAddress: string) =>
+        transport.connect({ ...listener.addr, localAddress });
+      if (contract.noLocalAddress) {
+        await assertKind(attempt("127.0.0.2"), "invalid");
+      } else {
+        const near = await attempt("127.0.0.2");
+        assertEquals((await incoming).remote.hostname, "127.0.0.2");
+        near.close();
+        (await incoming).close();
+        await assertKind(attempt("192.0.2.1"), "addr-not-available");
+      }
+      await listener.close();
     },
   );
 

@@ -9,7 +9,8 @@ import {
   transportContract,
 } from "./contract.ts";
 
-const options = { noReset: runtime === "deno", noRoutes: runtime === "deno" };
+const isDeno = runtime === "deno";
+const options = { noReset: isDeno, noRoutes: isDeno, noLocalAddress: isDeno };
 
 transportContract("native transport", detectTransport, options);
 
