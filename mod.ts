@@ -28,9 +28,23 @@ export type {
   Limits,
   PortRange,
   ServeOptions,
+  Socks4Options,
   Timeouts,
 } from "./src/server/options.ts";
-export type { Policy, PolicyRequest } from "./src/server/policy.ts";
+export {
+  Denial,
+  type Policy,
+  type PolicyAnswer,
+  type PolicyRequest,
+  type Verdict,
+} from "./src/server/policy.ts";
+export type { Rule, RuleTarget } from "./src/server/rule.ts";
+export { formatRule, parseRule } from "./src/server/rule_text.ts";
+export {
+  type RulePolicy,
+  type RuleRequest,
+  rules,
+} from "./src/server/rules.ts";
 export * from "./src/server/serve.ts";
 
 // The client

@@ -152,6 +152,8 @@ export class Association {
       return;
     }
     if (!socket || target.port === 0) return this.#drop();
+    const { throttle } = this.#session;
+    if (throttle && !throttle.tryPass(payload.length)) return this.#drop();
     socket.send(payload, target.address, target.port);
     this.datagrams.sent++;
     this.#count("a", payload);
@@ -168,6 +170,8 @@ export class Association {
     const header = this.#targets.headerOf(hostname, port);
     const size = (header?.length ?? 0) + payload.length;
     if (!header || size > MAX_DATAGRAM) return this.#drop();
+    const { throttle } = this.#session;
+    if (throttle && !throttle.tryPass(payload.length)) return this.#drop();
     const octets = cut(size);
     octets.set(header);
     octets.set(payload, header.length);

@@ -6,14 +6,42 @@
  */
 
 import { METHOD } from "../protocol/socks5.ts";
-import { decodeLogin, encodeLoginStatus } from "../protocol/password.ts";
-import type { Address, Conn } from "../transport/transport.ts";
+import {
+  decodeLogin,
+  encodeLoginStatus,
+  type Login,
+} from "../protocol/password.ts";
+import { withSignal } from "../transport/dial.ts";
 import type { MessageDecoder } from "../transport/message_reader.ts";
+import { startTimeout, type Timeout } from "../transport/timeouts.ts";
+import type { Address, Conn, Signal } from "../transport/transport.ts";
+import { Lockout, type LockoutOptions } from "./lockout.ts";
+import { Users } from "./users.ts";
+
+export type { LockoutOptions } from "./lockout.ts";
+export {
+  type HashOptions,
+  hashPassword,
+  verifyPassword,
+} from "./password_hash.ts";
+export {
+  type LoginAttempt,
+  parseUsers,
+  Users,
+  UsersError,
+  type UsersOptions,
+  type UsersProblem,
+} from "./users.ts";
 
 /** How a method talks to the client. */
 export interface AuthExchange {
   /** The client's address. */
   readonly client: Address;
+  /**
+   * Fires when the session is stopped, by its handshake timeout for one; then
+   * the connection is closed already.
+   */
+  readonly signal: Signal;
   /** The client's next message. */
   read<T>(decode: MessageDecoder<T>): Promise<T>;
   /** Sends a message. */
@@ -61,43 +89,68 @@ export type VerifyLogin = (
  * Method 02, user name and password (RFC 1929).
  *
  * With a table (name to password) octets are compared, in a time that depends
- * neither on the names nor on the passwords. A function gets both as text: a
- * login that is not valid UTF-8 fails without asking it, and so does one whose
- * question throws.
+ * neither on the names nor on the passwords. With {@linkcode Users}, which hold
+ * hashes, unknown users cost the same work and time as known ones. A function
+ * gets both as text: a login that is not valid UTF-8 fails without asking it,
+ * and so does one whose question throws.
  *
- * @throws {TypeError} when the table is empty, or a name or password is not 1
- * to 255 octets long.
+ * From the third failure in a row on, the answers to a client's address are
+ * delayed, by 250 ms and then twice that each time, up to 4 s; after
+ * `failedLogins` all its logins fail at once for `lockoutMs`. A right login
+ * clears that, one that could not be verified does not count. All servers that
+ * are given the same value share what it has counted. Where all clients come
+ * from one address, as behind a balancer, set `lockoutMs` to 0.
+ *
+ * @throws {TypeError} when the table is empty, a name or password is not 1 to
+ * 255 octets long, or an option is no whole number.
  *
  * @example
  * ```ts
  * const fromTable = userPass({ alice: "correct horse" });
+ * const fromHashes = userPass(
+ *   new Users([["alice", await hashPassword("correct horse")]]),
+ *   { failedLogins: 5 },
+ * );
  * const asked = userPass(async (username, password) => {
  *   return await Promise.resolve(username === "bob" && password.length > 3);
  * });
  * ```
  */
 export function userPass(
-  logins: Readonly<Record<string, string>> | VerifyLogin,
+  logins: Readonly<Record<string, string>> | Users | VerifyLogin,
+  options: LockoutOptions = {},
 ): AuthMethod {
-  const verify = typeof logins === "function"
-    ? byFunction(logins)
-    : byTable(logins);
+  const verify = verifierOf(logins);
+  const lockout = new Lockout(options);
   return {
     number: METHOD.password,
     name: "password",
-    negotiate: (exchange) => negotiate(exchange, verify),
+    negotiate: (exchange) => negotiate(exchange, verify, lockout),
   };
 }
+
+/** Whether a login is right; `undefined` when there is no telling. */
+type Verdict = boolean | undefined;
 
 type Verify = (
   username: Uint8Array,
   password: Uint8Array,
   client: Address,
-) => boolean | Promise<boolean>;
+  isWanted: () => boolean,
+) => Verdict | Promise<Verdict>;
+
+function verifierOf(
+  logins: Readonly<Record<string, string>> | Users | VerifyLogin,
+): Verify {
+  if (typeof logins === "function") return byFunction(logins);
+  if (logins instanceof Users) return byUsers(logins);
+  return byTable(logins);
+}
 
 async function negotiate(
   exchange: AuthExchange,
   verify: Verify,
+  lockout: Lockout,
 ): Promise<AuthResult> {
   let login;
   try {
@@ -106,25 +159,72 @@ async function negotiate(
     if ((error as Error).name !== "ProtocolError") throw error;
     return { ok: false, farewell: encodeLoginStatus(1) };
   }
-  const { username, password } = login;
-  const complete = username.length > 0 && password.length > 0;
-  const verdict = verify(username, password, exchange.client);
-  const ok = await verdict && complete;
-  const user = new TextDecoder().decode(username);
+  const user = new TextDecoder().decode(login.username);
+  const ok = await judge(exchange, login, verify, lockout);
   if (!ok) return { ok, user, farewell: encodeLoginStatus(1) };
   await exchange.write(encodeLoginStatus(0));
   return { ok, user };
 }
 
+/** Whether the client may go on; a no comes when it is time for it. */
+async function judge(
+  exchange: AuthExchange,
+  { username, password }: Login,
+  verify: Verify,
+  lockout: Lockout,
+): Promise<boolean> {
+  const { client, client: { hostname } } = exchange;
+  if (lockout.isLocked(hostname)) return false;
+  const isWanted = () =>
+    !exchange.signal.aborted && !lockout.isLocked(hostname);
+  const answer = verify(username, password, client, isWanted);
+  const verdict = answer instanceof Promise
+    ? await withSignal(answer, exchange.signal)
+    : answer;
+  if (verdict === undefined) return false;
+  const complete = username.length > 0 && password.length > 0;
+  // Of logins that are verified at the same time one may have locked the address out meanwhile.
+  if (verdict && complete && !lockout.isLocked(hostname)) {
+    lockout.succeeded(hostname);
+    return true;
+  }
+  lockout.failed(hostname);
+  const delay = lockout.delayOf(hostname);
+  if (delay > 0) await pause(delay, exchange.signal);
+  return false;
+}
+
+/**
+ * Waits; rejects when the session is stopped. Not when the client sends its
+ * FIN, or a FIN behind the login would be a way around the delay.
+ */
+function pause(ms: number, signal: Signal): Promise<void> {
+  let timeout: Timeout;
+  const over = new Promise<void>((resolve) => {
+    timeout = startTimeout(ms, resolve);
+  });
+  return withSignal(over, signal).finally(() => timeout.cancel());
+}
+
+function byUsers(users: Users): Verify {
+  return (username, password, { hostname }, isWanted) =>
+    users.verify(username, password, { client: hostname, isWanted });
+}
+
 function byFunction(ask: VerifyLogin): Verify {
   const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   return async (username, password, client) => {
+    let texts;
     try {
-      const texts = [utf8.decode(username), utf8.decode(password)];
-      if (texts.includes("")) return false;
-      return await ask(texts[0], texts[1], client) === true;
+      texts = [utf8.decode(username), utf8.decode(password)];
     } catch {
       return false;
+    }
+    if (texts.includes("")) return false;
+    try {
+      return await ask(texts[0], texts[1], client) === true;
+    } catch {
+      return undefined;
     }
   };
 }

@@ -145,7 +145,8 @@ class Door {
     if (isUnspecified(this.#target.hostname)) {
       await authorize(session, this.#target, { signal: session.stopping });
     } else {
-      this.#expected = await resolve(session, this.#target, session.stopping);
+      const way = await resolve(session, this.#target, session.stopping);
+      this.#expected = way.addresses;
       const source = await transport.sourceAddress(this.#expected[0]);
       if (!canStandFor(hostname, source)) hostname = source;
     }

@@ -8,6 +8,7 @@ import type { AbortSwitch } from "../transport/signal.ts";
 import type { Address, Conn, Relay } from "../transport/transport.ts";
 import type {
   DatagramCounts,
+  ServerEvent,
   Session,
   SessionEndReason,
   SessionPhase,
@@ -15,6 +16,7 @@ import type {
 import type { Settings } from "./options.ts";
 import type { Quota } from "./quota.ts";
 import type { ClientRequest } from "./request.ts";
+import type { SessionThrottle } from "./throttle.ts";
 
 /** Why and how a session ends. */
 export interface Ending {
@@ -31,8 +33,12 @@ export type Command = (
 /** A session as its command sees it. */
 export interface CommandSession extends Session {
   readonly settings: Settings;
+  /** The server's address, as the client reached it. */
+  readonly reachedAt: Address;
   /** UDP associations by client address. */
   readonly associations: Quota;
+  /** What holds its octets back, if anything does. */
+  readonly throttle: SessionThrottle | undefined;
   /** Fires when the session is ended from outside, and when the command gives up waiting. */
   readonly stopping: AbortSwitch;
   /** How it was ended from outside, or else by its client. */
@@ -41,6 +47,8 @@ export interface CommandSession extends Session {
   targetAddress?: Address;
   bound?: Address;
   datagrams?: DatagramCounts;
+  /** Tells the server's owner what happens. */
+  tell(event: ServerEvent): void;
   /** Answers with the reply that this SOCKS5 number means. */
   answer(request: ClientRequest, reply: number, bound?: Address): Promise<void>;
   /** Answers with an error, and lets the client take it; how the session ends then. */

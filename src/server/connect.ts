@@ -52,7 +52,8 @@ function dialTarget(
   target: Endpoint,
 ): Promise<Conn> {
   const { settings, stopping } = session;
-  if (settings.policy || settings.dial) return dialAllowed(session, target);
+  const { dial: dialer, policy, isExposed } = settings;
+  if (dialer || policy || isExposed) return dialAllowed(session, target);
   const { hostname, port } = target;
   return dial(settings.transport, { hostname, port, signal: stopping });
 }
@@ -68,6 +69,10 @@ async function dialAllowed(
     const signal = toAbortSignal(stopping);
     return await dial({ hostname, port, session, signal });
   }
-  const addresses = await resolve(session, target, stopping);
-  return await dialAddresses(transport, addresses, target.port, stopping);
+  const way = await resolve(session, target, stopping);
+  return await dialAddresses(transport, {
+    ...way,
+    port: target.port,
+    signal: stopping,
+  });
 }

@@ -95,8 +95,12 @@ export type ServerEvent =
   | { readonly type: "listening"; readonly addr: Address }
   /** A client connected. */
   | { readonly type: "session-start"; readonly session: Session }
-  /** A client was turned away at once, for `limits.sessions` are open. */
-  | { readonly type: "session-rejected"; readonly client: Address }
+  /** A client was turned away at once, for the limit that `reason` tells. */
+  | {
+    readonly type: "session-rejected";
+    readonly client: Address;
+    readonly reason: string;
+  }
   /** An authentication method was chosen and done. */
   | {
     readonly type: "auth";
@@ -105,6 +109,18 @@ export type ServerEvent =
   }
   /** The client's request is complete; the target is about to be dialled. */
   | { readonly type: "request"; readonly session: Session }
+  /** A target, one of its addresses, or a BIND's peer is not allowed. */
+  | {
+    readonly type: "denied";
+    readonly session: Session;
+    /** The target as the client named it. */
+    readonly hostname: string;
+    readonly port: number;
+    /** Which of its addresses; none when the name itself is not allowed. */
+    readonly address?: string;
+    /** The rule that says so. */
+    readonly rule?: string;
+  }
   /** The request was answered (`session.reply`); a BIND is answered twice. */
   | { readonly type: "reply"; readonly session: Session }
   /** The session is over and all its sockets are closed. */

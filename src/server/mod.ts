@@ -23,9 +23,19 @@ export type {
   Limits,
   PortRange,
   ServeOptions,
+  Socks4Options,
   Timeouts,
 } from "./options.ts";
-export type { Policy, PolicyRequest } from "./policy.ts";
+export {
+  Denial,
+  type Policy,
+  type PolicyAnswer,
+  type PolicyRequest,
+  type Verdict,
+} from "./policy.ts";
+export type { Rule, RuleTarget } from "./rule.ts";
+export { formatRule, parseRule } from "./rule_text.ts";
+export { type RulePolicy, type RuleRequest, rules } from "./rules.ts";
 export * from "./serve.ts";
 export * from "../transport/transport.ts";
 export type { MessageDecoder } from "../transport/message_reader.ts";

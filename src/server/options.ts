@@ -27,7 +27,7 @@ export interface Timeouts {
   readonly association?: number;
 }
 
-/** Bounds on what clients can take. */
+/** Bounds on what clients can take; 0 means no limit. */
 export interface Limits {
   /**
    * Client connections at the same time; those above are closed at once. By
@@ -35,9 +35,21 @@ export interface Limits {
    * for two each (known on Node.js and Bun on Linux). 0 means no limit.
    */
   readonly sessions?: number;
+  /** The same for each client address; an IPv6 client is its /64. @default {0} */
+  readonly sessionsPerClient?: number;
+  /** Sessions of each user who logged in. @default {0} */
+  readonly sessionsPerUser?: number;
+  /** Clients of one address that have not completed their request. @default {1_000} */
+  readonly handshakesPerClient?: number;
+  /** New connections of one address in a second; twice as many in a burst. @default {0} */
+  readonly connectionsPerSecond?: number;
+  /** Octets per second of each session, both directions together. @default {0} */
+  readonly octetsPerSecond?: number;
+  /** The same of all sessions of a user together. @default {0} */
+  readonly octetsPerSecondPerUser?: number;
   /** UDP associations at the same time for each client address; more get "general failure". 0 means no limit. @default {1_000} */
   readonly associations?: number;
-  /** Targets that each UDP association remembers, and so gets datagrams from; the one not used for longest is forgotten first. At least 1. @default {256} */
+  /** Targets that each UDP association remembers, and so gets datagrams from; the one not used for longest is forgotten first. @default {256} */
   readonly targets?: number;
 }
 
@@ -47,6 +59,22 @@ export interface PortRange {
   readonly first: number;
   /** `first` to 65535. */
   readonly last: number;
+}
+
+/** What the user id of a SOCKS4 client must hold against. */
+export interface Socks4Options {
+  /** The user ids that are let in; claims, not secrets. By default all. */
+  readonly userIds?: readonly string[];
+  /**
+   * Whether the identd of the client's machine (RFC 1413) has to name the same
+   * user; at which port (113) and in how many milliseconds (5,000).
+   *
+   * @default {false}
+   */
+  readonly ident?: boolean | {
+    readonly port?: number;
+    readonly timeout?: number;
+  };
 }
 
 /** What a dialer is asked for. */
@@ -76,6 +104,12 @@ export interface ServeOptions {
   /** Authentication methods in the server's order of preference. @default {[noAuth()]} */
   readonly auth?: readonly AuthMethod[];
   /**
+   * Checks of SOCKS4's user ids, which then count as users. With one, SOCKS4 is
+   * served although `auth` asks for a login; otherwise only when `auth` has
+   * method 00.
+   */
+  readonly socks4?: Socks4Options;
+  /**
    * Whether anyone who can reach a listener beyond loopback may use it without
    * a login. Without this, `serve()` refuses to start such a server.
    *
@@ -88,7 +122,12 @@ export interface ServeOptions {
    * supported", for what they do would go round it.
    */
   readonly dial?: Dial;
-  /** Who may do what. By default everyone whom `auth` lets in may do everything. */
+  /**
+   * Who may do what, such as {@linkcode rules}. Without it, and where it has no
+   * opinion, a server on loopback allows everything; others do not let clients
+   * reach special-purpose addresses (loopback, private and link-local networks,
+   * multicast, the server's own address and so on).
+   */
   readonly policy?: Policy;
   /**
    * IP addresses, at most one of each version, that clients are told to use for
@@ -118,16 +157,39 @@ export interface Settings {
   readonly port: number;
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
+  readonly socks4: Socks4Options | undefined;
   readonly dial: Dial | undefined;
   readonly policy: Policy | undefined;
+  /** Whether it listens beyond loopback. */
+  readonly isExposed: boolean;
   readonly advertise: readonly string[];
   readonly relayPorts: PortRange | undefined;
   readonly dropFragments: boolean;
   readonly timeouts: Required<Timeouts>;
-  readonly maxSessions: number;
-  readonly maxAssociations: number;
-  readonly maxTargets: number;
+  /** Infinity means no limit. */
+  readonly limits: Required<Limits>;
   readonly transport: Transport;
+}
+
+/** An option that makes no sense, or that would make an open proxy. */
+export class OptionError extends TypeError {
+  /** Always `"OptionError"`. */
+  override readonly name = "OptionError";
+  /** Which one, such as `limits.sessions`. */
+  readonly option: string;
+  /** `open-proxy`: neither a login nor {@linkcode ServeOptions.openProxy}. */
+  readonly code: "invalid" | "open-proxy";
+
+  /** Takes a message that begins with the name of the option. */
+  constructor(
+    option: string,
+    message: string,
+    code: OptionError["code"] = "invalid",
+  ) {
+    super(message);
+    this.option = option;
+    this.code = code;
+  }
 }
 
 const DEFAULT_MAX_SESSIONS = 10_000;
@@ -140,40 +202,46 @@ export async function resolveOptions(
   transport: Transport,
 ): Promise<Settings> {
   const { port = 1080, auth = [noAuth()], openProxy = false } = options;
-  const { limits = {} } = options;
   const hostname = listenAddress(options.hostname ?? "127.0.0.1");
-  const servesSocks4 = auth.some(({ number }) => number === METHOD.none);
-  if (auth.length === 0) throw new TypeError("auth needs a method");
-  if (servesSocks4 && !isLoopback(hostname) && !openProxy) {
-    throw new TypeError(
+  const needsNoLogin = auth.some(({ number }) => number === METHOD.none);
+  if (auth.length === 0) throw new OptionError("auth", "auth needs a method");
+  const isExposed = !isLoopback(hostname);
+  if (needsNoLogin && isExposed && !openProxy) {
+    throw new OptionError(
+      "openProxy",
       `a server on ${hostname} without a login would be an open proxy: ` +
         "set auth to [userPass(…)], or openProxy to true if that is what you want",
+      "open-proxy",
     );
   }
   return {
     hostname,
     port: whole("port", port, { max: 65535 }),
     auth,
-    servesSocks4,
+    servesSocks4: needsNoLogin || checksUserIds(options.socks4),
+    socks4: checksUserIds(options.socks4) ? options.socks4 : undefined,
     dial: options.dial,
     policy: options.policy,
+    isExposed,
     advertise: resolveAdvertise(options.advertise),
     relayPorts: resolvePorts(options.relayPorts),
     dropFragments: options.dropFragments ?? false,
     timeouts: resolveTimeouts(options.timeouts),
-    maxSessions: await resolveMaxSessions(limits.sessions, transport),
-    maxAssociations:
-      whole("limits.associations", limits.associations ?? 1_000) || Infinity,
-    maxTargets: whole("limits.targets", limits.targets ?? 256, { min: 1 }),
+    limits: await resolveLimits(options.limits, transport),
     transport,
   };
+}
+
+function checksUserIds(socks4: Socks4Options = {}): boolean {
+  return socks4.userIds !== undefined || Boolean(socks4.ident);
 }
 
 function listenAddress(hostname: string): string {
   const bare = hostname.replace(/^\[(.*)\]$/, "$1");
   if (bare === "localhost") return "127.0.0.1";
   if (isIp(bare)) return bare;
-  throw new TypeError(
+  throw new OptionError(
+    "hostname",
     `hostname must be an IP address to listen on, not ${
       JSON.stringify(hostname)
     }`,
@@ -196,14 +264,18 @@ function resolveAdvertise(given: readonly string[] = []): readonly string[] {
   const versions = given.map((hostname) => {
     const version = isIp(hostname);
     if (version !== 0 && !isUnspecified(hostname)) return version;
-    throw new TypeError(
+    throw new OptionError(
+      "advertise",
       `advertise must hold IP addresses that clients can reach, not ${
         JSON.stringify(hostname)
       }`,
     );
   });
   if (new Set(versions).size === versions.length) return given;
-  throw new TypeError("advertise may hold one address of each IP version");
+  throw new OptionError(
+    "advertise",
+    "advertise may hold one address of each IP version",
+  );
 }
 
 function resolvePorts(given: PortRange | undefined): PortRange | undefined {
@@ -214,11 +286,37 @@ function resolvePorts(given: PortRange | undefined): PortRange | undefined {
   return { first, last };
 }
 
-async function resolveMaxSessions(
-  given: number | undefined,
+/** The defaults that do not depend on the system. */
+const LIMITS: Omit<Required<Limits>, "sessions"> = {
+  sessionsPerClient: 0,
+  sessionsPerUser: 0,
+  handshakesPerClient: 1_000,
+  connectionsPerSecond: 0,
+  octetsPerSecond: 0,
+  octetsPerSecondPerUser: 0,
+  associations: 1_000,
+  targets: 256,
+};
+
+async function resolveLimits(
+  given: Limits = {},
   transport: Transport,
-): Promise<number> {
-  if (given !== undefined) return whole("limits.sessions", given) || Infinity;
+): Promise<Required<Limits>> {
+  const sessions = given.sessions ?? await possibleSessions(transport);
+  const limit = (name: keyof Limits, value: number) =>
+    whole(`limits.${name}`, value) || Infinity;
+  return {
+    sessions: limit("sessions", sessions),
+    ...Object.fromEntries(
+      Object.entries(LIMITS).map(([key, value]) => {
+        const name = key as keyof typeof LIMITS;
+        return [name, limit(name, given[name] ?? value)];
+      }),
+    ) as typeof LIMITS,
+  };
+}
+
+async function possibleSessions(transport: Transport): Promise<number> {
   const descriptors = await transport.descriptorLimit?.() ?? Infinity;
   const possible = Math.floor((descriptors - SPARE_DESCRIPTORS) / 2);
   return Math.max(1, Math.min(DEFAULT_MAX_SESSIONS, possible));
@@ -233,5 +331,8 @@ function whole(
   { min = 0, max = MAX }: { min?: number; max?: number } = {},
 ): number {
   if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new TypeError(`${name} must be a whole number from ${min} to ${max}`);
+  throw new OptionError(
+    name,
+    `${name} must be a whole number from ${min} to ${max}`,
+  );
 }

@@ -6,17 +6,28 @@
 
 /** How many of something each key may have at the same time. Keys that have none take no memory. */
 export class Quota {
-  readonly #limit: number;
+  /** How many; may be changed, and takes nothing away from who has more then. */
+  limit: number;
   readonly #taken = new Map<string, number>();
 
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
+  }
+
+  /** How many keys have some. */
+  get size(): number {
+    return this.#taken.size;
+  }
+
+  /** Whether `key` may have one more. */
+  hasRoom(key: string): boolean {
+    return (this.#taken.get(key) ?? 0) < this.limit;
   }
 
   /** Takes one for `key`, if it may have one more. */
   take(key: string): boolean {
     const taken = this.#taken.get(key) ?? 0;
-    if (taken >= this.#limit) return false;
+    if (taken >= this.limit) return false;
     this.#taken.set(key, taken + 1);
     return true;
   }

@@ -6,13 +6,19 @@
 
 import type { Endpoint } from "../protocol/address.ts";
 import { ProtocolError } from "../protocol/decode.ts";
-import { REPLY, REPLY4 } from "../protocol/reply.ts";
+import { REPLY, REPLY4, replyText } from "../protocol/reply.ts";
 import * as socks4 from "../protocol/socks4.ts";
 import * as socks5 from "../protocol/socks5.ts";
 import { MessageReader } from "../transport/message_reader.ts";
-import { type Address, type Conn, NetError } from "../transport/transport.ts";
+import {
+  type Address,
+  type Conn,
+  NetError,
+  type Signal,
+} from "../transport/transport.ts";
 import type { AuthExchange, AuthMethod } from "./auth.ts";
 import type { CommandName, SessionEndReason } from "./events.ts";
+import { askIdent, checkUserId } from "./ident.ts";
 import type { Settings } from "./options.ts";
 
 /** A complete request. */
@@ -61,6 +67,8 @@ export interface HandshakeNotes {
   method?: string;
   user?: string;
   userId?: string;
+  /** Fires when the session is stopped. */
+  readonly stopping: Signal;
   /** Called when a method was negotiated. */
   onAuth(ok: boolean): void;
 }
@@ -91,7 +99,7 @@ export async function readRequest(
   notes.version = await reader.read(peekVersion);
   return notes.version === 5
     ? await readSocks5(conn, reader, settings, notes)
-    : await readSocks4(reader, settings, notes);
+    : await readSocks4(conn, reader, settings, notes);
 }
 
 function peekVersion(octets: Uint8Array): { value: 4 | 5; size: number } {
@@ -160,6 +168,9 @@ async function authenticate(
 ): Promise<Conn | undefined> {
   const exchange: AuthExchange = {
     client: conn.remote,
+    get signal() {
+      return notes.stopping;
+    },
     read: (decode) => reader.read(decode),
     write: (octets) => conn.write(octets),
   };
@@ -177,6 +188,7 @@ function loginFailed(error: unknown): never {
 }
 
 async function readSocks4(
+  conn: Conn,
   reader: MessageReader,
   settings: Settings,
   notes: HandshakeNotes,
@@ -190,6 +202,14 @@ async function readSocks4(
     const farewell = DIALECT4.encodeReply(REPLY.notAllowed);
     throw new Refusal("no-method", "SOCKS4 has no login", farewell);
   }
+  if (settings.socks4) {
+    const reply = await checkSocks4(request.userId, conn, settings, notes);
+    notes.onAuth(reply === REPLY4.granted);
+    if (reply !== REPLY4.granted) {
+      const farewell = socks4.encodeReply({ reply });
+      throw new Refusal("login-failed", replyText(4, reply), farewell);
+    }
+  }
   const command = COMMAND_NAMES[request.command];
   return {
     command: command === "udp-associate" ? undefined : command,
@@ -197,6 +217,21 @@ async function readSocks4(
     conn: reader.release(),
     dialect: DIALECT4,
   };
+}
+
+/** The reply code that a user id gets. */
+async function checkSocks4(
+  userId: Uint8Array,
+  conn: Conn,
+  { socks4, transport }: Settings,
+  notes: HandshakeNotes,
+): Promise<number> {
+  const { userIds, ident } = socks4!;
+  const where = ident === true ? {} : ident;
+  const ask = () =>
+    askIdent(transport, conn, { ...where, signal: notes.stopping });
+  notes.user = notes.userId;
+  return await checkUserId(userId, { userIds, ident: ident ? ask : undefined });
 }
 
 /** What a decoder complains of, as a refusal with its answer; other errors stay what they are. */

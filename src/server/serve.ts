@@ -10,7 +10,9 @@ import type { Address, Conn, Listener } from "../transport/transport.ts";
 import type { Ending } from "./command.ts";
 import type { ServerEvent, Session } from "./events.ts";
 import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
+import { Admission, REJECTION_TEXT } from "./admission.ts";
 import { Quota } from "./quota.ts";
+import { Throttles } from "./throttle.ts";
 import { ServerSession, type SessionOwner } from "./session.ts";
 
 /** How to shut down. */
@@ -18,6 +20,12 @@ export interface ShutdownOptions {
   /** Milliseconds that sessions have to end by themselves; 0 ends them at once. @default {10_000} */
   readonly graceMs?: number;
 }
+
+/** What can be changed of a running server. */
+export type ServerUpdate = Omit<
+  ServeOptions,
+  "hostname" | "port" | "signal" | "onEvent" | "transport"
+>;
 
 /** A running server. */
 export interface Server extends AsyncDisposable {
@@ -29,6 +37,15 @@ export interface Server extends AsyncDisposable {
   readonly finished: Promise<void>;
   /** Serves one more connection, of whatever origin, under the same options and limits. */
   handle(conn: Conn): void;
+  /**
+   * Puts options in place of those before, without ending a session: what is
+   * asked for from now on is judged by them. A group such as `limits` is
+   * replaced as a whole, `undefined` means the default. When it rejects, all
+   * stays as it was.
+   *
+   * @throws {TypeError} as {@linkcode serve} does.
+   */
+  update(options: ServerUpdate): Promise<void>;
   /**
    * Takes no more clients, lets the sessions end by themselves, and ends those
    * that have not when the grace time is over. May be called again with less
@@ -66,27 +83,34 @@ export interface Server extends AsyncDisposable {
 export async function serve(options: ServeOptions = {}): Promise<Server> {
   const transport = options.transport ?? await detectTransport();
   const settings = await resolveOptions(options, transport);
-  const server = new SocksServer(settings, options.onEvent);
+  const server = new SocksServer(settings, options);
   await server.listen(options.signal);
   return server;
 }
 
 class SocksServer implements Server, SessionOwner {
   readonly finished: Promise<void>;
-  readonly settings: Settings;
+  settings: Settings;
   readonly associations: Quota;
+  readonly throttles: Throttles;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** In no order; each knows its place, so that to come and to go costs the same however many there are. */
   readonly #sessions: ServerSession[] = [];
+  readonly #admission: Admission;
+  #options: ServeOptions;
   #finish!: () => void;
   #listener!: Listener;
   #lastId = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(settings: Settings, emit?: (event: ServerEvent) => void) {
+  constructor(settings: Settings, options: ServeOptions) {
     this.settings = settings;
-    this.associations = new Quota(settings.maxAssociations);
-    this.emit = emit;
+    this.#options = options;
+    const { limits } = settings;
+    this.associations = new Quota(limits.associations);
+    this.throttles = new Throttles(limits);
+    this.#admission = new Admission(limits);
+    this.emit = options.onEvent;
     this.finished = new Promise((resolve) => this.#finish = resolve);
   }
 
@@ -112,13 +136,19 @@ class SocksServer implements Server, SessionOwner {
   }
 
   handle(conn: Conn): void {
-    if (this.#closing || this.#sessions.length >= this.settings.maxSessions) {
-      this.emit?.({ type: "session-rejected", client: conn.remote });
-      return conn.close();
+    if (this.#closing) return this.#reject(conn, "the server is shutting down");
+    const visit = this.#admission.admit(conn);
+    if (typeof visit === "string") {
+      return this.#reject(conn, REJECTION_TEXT[visit]);
     }
-    const session = new ServerSession(++this.#lastId, conn, this);
+    const session = new ServerSession(++this.#lastId, conn, this, visit);
     session.place = this.#sessions.push(session) - 1;
     session.run();
+  }
+
+  #reject(conn: Conn, reason: string): void {
+    this.emit?.({ type: "session-rejected", client: conn.remote, reason });
+    conn.close();
   }
 
   ended(session: ServerSession, ending: Ending): void {
@@ -127,6 +157,18 @@ class SocksServer implements Server, SessionOwner {
     if (this.#closing && this.#sessions.length === 0) {
       this.#closing.then(this.#finish);
     }
+  }
+
+  async update(options: ServerUpdate): Promise<void> {
+    const { hostname, port, transport } = this.settings;
+    const merged = { ...this.#options, ...options, hostname, port };
+    const settings = await resolveOptions(merged, transport);
+    const { limits } = settings;
+    this.settings = settings;
+    this.#options = merged;
+    this.associations.limit = limits.associations;
+    this.throttles.limits = limits;
+    this.#admission.limits = limits;
   }
 
   shutdown({ graceMs = 10_000 }: ShutdownOptions = {}): Promise<void> {

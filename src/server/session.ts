@@ -6,6 +6,7 @@
 
 import type { Endpoint } from "../protocol/address.ts";
 import { REPLY } from "../protocol/reply.ts";
+import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
 import { startTimeout } from "../transport/timeouts.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type RelayEnd,
   toNetError,
 } from "../transport/transport.ts";
+import type { Visit } from "./admission.ts";
 import { bind } from "./bind.ts";
 import type { Command, CommandSession, Ending } from "./command.ts";
 import { connect } from "./connect.ts";
@@ -33,6 +35,7 @@ import {
   readRequest,
   Refusal,
 } from "./request.ts";
+import type { SessionThrottle, Throttles } from "./throttle.ts";
 import { udpAssociate } from "./udp_associate.ts";
 
 /** Milliseconds in which a client that gets an error reply must take it and hang up (RFC 1928 section 6 allows 10 s). */
@@ -44,6 +47,7 @@ const FAREWELL_OCTETS = 64 * 1024;
 export interface SessionOwner {
   readonly settings: Settings;
   readonly associations: Quota;
+  readonly throttles: Throttles;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** Called when all is closed. */
   ended(session: ServerSession, ending: Ending): void;
@@ -77,11 +81,14 @@ export class ServerSession implements CommandSession, HandshakeNotes {
   #client: Address | undefined;
   readonly #conn: Conn;
   readonly #owner: SessionOwner;
+  readonly #visit: Visit;
+  throttle: SessionThrottle | undefined;
   #stopping: AbortSwitch | undefined;
   #relay: Relay | undefined;
 
-  constructor(id: number, conn: Conn, owner: SessionOwner) {
+  constructor(id: number, conn: Conn, owner: SessionOwner, visit: Visit) {
     this.id = id;
+    this.#visit = visit;
     this.#conn = conn;
     this.#owner = owner;
     if (owner.emit) this.#client = conn.remote; // a closed socket can't tell any more
@@ -99,6 +106,10 @@ export class ServerSession implements CommandSession, HandshakeNotes {
     return this.#owner.associations;
   }
 
+  get reachedAt(): Address {
+    return this.#conn.local;
+  }
+
   get stopping(): AbortSwitch {
     return this.#stopping ??= new AbortSwitch();
   }
@@ -113,6 +124,10 @@ export class ServerSession implements CommandSession, HandshakeNotes {
 
   close(): void {
     this.#stop({ reason: "closed" });
+  }
+
+  tell(event: ServerEvent): void {
+    this.#owner.emit?.(event);
   }
 
   onAuth(ok: boolean): void {
@@ -134,6 +149,8 @@ export class ServerSession implements CommandSession, HandshakeNotes {
 
   #end(ending: Ending): void {
     this.#conn.close();
+    this.throttle?.close();
+    this.#visit.leave();
     this.phase = "ended";
     this.#owner.ended(this, this.ending ?? ending);
   }
@@ -141,9 +158,15 @@ export class ServerSession implements CommandSession, HandshakeNotes {
   /** From the first octet to the relay, or to why there is none. */
   async #establish(): Promise<Relay | Ending> {
     const request = await this.#handshake();
+    this.#visit.handshakeDone();
     this.command = request.command;
     this.target = request.target;
     this.#owner.emit?.({ type: "request", session: this });
+    if (this.user !== undefined && !this.#visit.logIn(this.user)) {
+      const error = new NetError("denied", "too many sessions of this user");
+      return await this.refuse(request, REPLY.notAllowed, error);
+    }
+    this.throttle = this.#owner.throttles.open(this.user);
     return request.command
       ? await COMMANDS[request.command](this, request)
       : await this.refuse(request, REPLY.commandNotSupported);
@@ -163,8 +186,11 @@ export class ServerSession implements CommandSession, HandshakeNotes {
 
   relay(client: Conn, target: Conn): Relay {
     this.phase = "relay";
-    const { transport, timeouts } = this.#owner.settings;
-    return transport.relay(client, target, timeouts);
+    const { settings: { transport, timeouts } } = this.#owner;
+    const { throttle } = this;
+    return throttle
+      ? relayByReading(client, target, { ...timeouts, throttle })
+      : transport.relay(client, target, timeouts);
   }
 
   answer(

@@ -109,7 +109,9 @@ export class Targets {
   }
 
   #create(key: string, hostname: string, port: number): Entry {
-    if (this.#entries.size >= this.#session.settings.maxTargets) this.#forget();
+    if (this.#entries.size >= this.#session.settings.limits.targets) {
+      this.#forget();
+    }
     return {
       key,
       hostname,
@@ -136,7 +138,8 @@ export class Targets {
     const address = unmapIp(entry.hostname);
     const version = isIp(address);
     const socket = this.#sockets.get(version);
-    if (!socket || this.#session.settings.policy) {
+    const { policy, isExposed } = this.#session.settings;
+    if (!socket || policy || isExposed) {
       if (version || this.#resolving < MAX_RESOLVING) this.#resolve(entry);
       return;
     }
@@ -162,7 +165,8 @@ export class Targets {
   /** The first of the target's addresses that there may and can be a way to. */
   async #wayTo(target: Endpoint) {
     try {
-      for (const address of await resolve(this.#session, target)) {
+      const { addresses } = await resolve(this.#session, target);
+      for (const address of addresses) {
         const socket = await this.#socketFor(isIp(address)).catch(() => {});
         if (socket) return { address, socket };
       }

@@ -9,6 +9,7 @@ import { REPLY } from "../protocol/reply.ts";
 import { startTimeout } from "../transport/timeouts.ts";
 import { NetError, type Relay } from "../transport/transport.ts";
 import { Association } from "./association.ts";
+import { clientKey } from "./client_key.ts";
 import type { CommandSession, Ending } from "./command.ts";
 import { replyToFailure } from "./failure.ts";
 import { advertisedAddress } from "./relay_ports.ts";
@@ -21,19 +22,20 @@ export async function udpAssociate(
 ): Promise<Relay | Ending> {
   const { settings, associations } = session;
   const client = session.client.hostname;
+  const key = clientKey(client);
   if (settings.dial) {
     return await session.refuse(request, REPLY.commandNotSupported);
   }
   const why = !isIp(client) || isUnspecified(client)
     ? "the client's address is not known"
-    : associations.take(client)
+    : associations.take(key)
     ? undefined
     : "the client has as many associations as it may";
   if (why) {
     const error = new NetError("denied", why);
     return await session.refuse(request, REPLY.generalFailure, error);
   }
-  const association = new Association(session, () => associations.give(client));
+  const association = new Association(session, () => associations.give(key));
   try {
     const addr = await association.open(request);
     session.bound = advertisedAddress(settings, addr);

@@ -1,7 +1,13 @@
 /** Whom the policy lets do what, as seen from outside. */
 
-import { assert, assertEquals } from "@std/assert";
-import type { PolicyRequest, ServeOptions } from "../../src/server/mod.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type PolicyRequest,
+  rules,
+  type ServeOptions,
+  type ServerUpdate,
+  userPass,
+} from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn } from "../../src/transport/transport.ts";
 import { test } from "../harness.ts";
@@ -161,4 +167,104 @@ test("policy is asked about a name before a dialer gets it, and about no address
       ["connect", "evil", undefined],
     ]);
   });
+});
+
+const EXPOSED: ServeOptions = { hostname: "0.0.0.0", openProxy: true };
+
+test("beyond loopback, special-purpose addresses are denied unless a rule allows them", async () => {
+  const lookup = () => Promise.resolve(["127.0.0.1"]);
+  const transport = { ...await detectTransport(), lookup };
+  const allow = (...texts: string[]) => ({ policy: rules(texts) });
+  const rows: [options: ServeOptions, host: string, reply: number][] = [
+    [{}, "01 7F 00 00 01", 2],
+    [{}, "04 10*00 FF FF 7F 00 00 01", 2],
+    [{}, '03 06 "target"', 2],
+    [allow("allow *"), "01 7F 00 00 01", 2],
+    [allow("deny 10.0.0.0/8"), "01 7F 00 00 01", 2],
+    [allow("allow 127.0.0.0/8"), "01 7F 00 00 01", 0],
+    [allow("allow 127.0.0.0/8"), '03 06 "target"', 0],
+    [allow("allow target"), '03 06 "target"', 0],
+    [allow("allow target"), "01 7F 00 00 01", 2],
+    [{ policy: () => true }, "01 7F 00 00 01", 0],
+    [{ hostname: "127.0.0.1", ...allow("allow *") }, "01 7F 00 00 01", 0],
+  ];
+  for (const [options, host, reply] of rows) {
+    await withServer(
+      { ...EXPOSED, transport, ...options },
+      async (server, port) => {
+        const conn = await transport.connect({
+          hostname: "127.0.0.1",
+          port: server.server.addr.port,
+        });
+        const request = `05 01 00 ${host} ${hexPort(port)}`;
+        assertEquals(await replyTo(conn, request), reply, host);
+        conn.close();
+        await server.ended();
+      },
+    );
+  }
+});
+
+test("a denial is told with its rule", async () => {
+  const policy = rules(["deny connect 127.0.0.0/8", "allow *"]);
+  await withServer({ policy }, async (server, port) => {
+    const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+    assertEquals(await replyTo(await server.client(), request), 2);
+    const denied = server.events.find((it) => it.type === "denied");
+    assertEquals([denied?.hostname, denied?.port, denied?.address], [
+      "127.0.0.1",
+      port,
+      "127.0.0.1",
+    ]);
+    assertEquals(denied?.rule, "deny connect 127.0.0.0/8");
+    const { error } = await server.ended();
+    assertEquals(error?.message, "denied by: deny connect 127.0.0.0/8");
+  });
+});
+
+test("server.update() puts other options in place and ends no session", async () => {
+  await withServer({}, async (server, port) => {
+    const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+    const early = await server.client();
+    assertEquals(await replyTo(early, request), 0);
+    await server.server.update({
+      auth: [userPass({ alice: "secret" })],
+      policy: rules(["deny *"]),
+      limits: { sessions: 2 },
+    });
+
+    await readExactly(early, 8); // the rest of the reply
+    await early.write(octets('"still here"'));
+    assertEquals(await readExactly(early, 10), octets('"still here"'));
+
+    const late = await server.client();
+    await late.write(octets("05 01 00"));
+    assertEquals(await readExactly(late, 2), octets("05 FF"));
+    const user = await server.client(); // the third: above the limit
+    assertEquals(await user.read().catch(() => null), null);
+  });
+});
+
+test("server.update() leaves all as it was when an option makes no sense", async () => {
+  await withServer(
+    { policy: rules(["deny *"]), hostname: "0.0.0.0", openProxy: true },
+    async (server, port) => {
+      const bad: ServerUpdate[] = [
+        { policy: undefined, limits: { sessions: -1 } },
+        { policy: undefined, openProxy: false },
+      ];
+      for (const options of bad) {
+        await assertRejects(() => server.server.update(options), TypeError);
+      }
+      const conn = await (await detectTransport()).connect({
+        hostname: "127.0.0.1",
+        port: server.server.addr.port,
+      });
+      const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+      assertEquals(await replyTo(conn, request), 2);
+      const denied = server.events.find((it) => it.type === "denied");
+      assertEquals(denied?.rule, "deny *");
+      conn.close();
+    },
+  );
 });
