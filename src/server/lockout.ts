@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseIp, unmapIp } from "../protocol/address.ts";
+import { clientKey } from "./client_key.ts";
 
 /** Failures in a row from which on an answer is delayed. */
 const SLOWED = 3;
@@ -133,18 +133,4 @@ const NONE: Failures = { count: 0, until: 0 };
 function checkCount(name: string, value: number): void {
   if (Number.isSafeInteger(value) && value >= 0) return;
   throw new TypeError(`${name} must be a whole number that is not negative`);
-}
-
-/** What of an address tells one client from another. */
-export function clientKey(hostname: string): string {
-  const plain = unmapIp(hostname.replace(/%.*$/, ""));
-  const octets = parseIp(plain);
-  if (octets?.length !== 16) return plain;
-  return (isShared(octets) ? octets : octets.subarray(0, 8)).join();
-}
-
-/** Whether a /64 is not one owner's: link-local, and what a translator makes of IPv4 (RFC 6052). */
-function isShared([a, b, c, d]: Uint8Array): boolean {
-  return a === 0xfe && (b & 0xc0) === 0x80 ||
-    a === 0 && b === 0x64 && c === 0xff && d === 0x9b;
 }

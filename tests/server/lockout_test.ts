@@ -1,7 +1,8 @@
 /** Whom failed logins lock out, and whom not. */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { clientKey, Lockout } from "../../src/server/lockout.ts";
+import { clientKey } from "../../src/server/client_key.ts";
+import { Lockout } from "../../src/server/lockout.ts";
 import { test } from "../harness.ts";
 
 const LOCKOUT = 300_000;
