@@ -5,7 +5,7 @@
  */
 
 import { formatEndpoint } from "../protocol/address.ts";
-import type { ServeOptions } from "../server/options.ts";
+import { OptionError, type ServeOptions } from "../server/options.ts";
 import { NetError } from "../transport/transport.ts";
 import { escapeText } from "./escape.ts";
 import { USERS_VARIABLE } from "./flags.ts";
@@ -13,25 +13,25 @@ import { UsageError } from "./usage_error.ts";
 
 /** The exit codes and what they mean. */
 export const EXIT = {
-  /** All sessions ended, or nothing was to be served. */
+  /** All sessions ended, nothing was to be served, or `--explain` says that it is allowed. */
   ok: 0,
-  /** It cannot listen, or something unforeseen happened. */
+  /** It cannot listen, something unforeseen happened, or `--explain` does not say that it is allowed. */
   failed: 1,
-  /** The flags or the environment are wrong. */
+  /** The flags, the environment or the configuration are wrong. */
   usage: 2,
   /** The port is in use. */
   portInUse: 3,
 } as const;
 
-/** What is said of a failure, on one line, and the exit code. */
+/** What is said of a failure, and the exit code. */
 export interface Failure {
-  /** What happened and what to do about it. */
+  /** What happened and what to do about it, on one line; of a configuration a line for all that is wrong with it. */
   readonly message: string;
   /** One of {@linkcode EXIT}. */
   readonly code: number;
 }
 
-/** Explains an error of `parseFlags()` or `serve()`; `undefined` is a mistake of ours. */
+/** Explains an error of `parseFlags()`, `load()` or `serve()`; `undefined` is a mistake of ours. */
 export function explain(
   error: unknown,
   options: ServeOptions = {},
@@ -42,23 +42,21 @@ export function explain(
     return { message: error.message, code: EXIT.usage };
   }
   if (!(error instanceof TypeError)) return undefined;
-  const message = explainTypeError(error, options, mayReadEnv);
+  const isOpen = error instanceof OptionError && error.code === "open-proxy";
+  const message = isOpen ? openProxyText(options, mayReadEnv) : error.message;
   return { message: escapeText(message), code: EXIT.usage };
 }
 
-function explainTypeError(
-  { message }: TypeError,
+function openProxyText(
   { hostname }: ServeOptions,
   mayReadEnv: boolean,
 ): string {
-  if (message.startsWith("hostname ")) return `--${message}`;
-  if (!message.includes("open proxy")) return message;
   const unread = mayReadEnv
     ? ""
     : `; ${USERS_VARIABLE} was not read, for --allow-env=${USERS_VARIABLE} is missing`;
   return `a server on ${hostname} without a login would be an open proxy: ` +
-    `give logins with --user or ${USERS_VARIABLE}, ` +
-    `or --open-proxy if that is what you want${unread}`;
+    `give logins with --user, ${USERS_VARIABLE}, --users-file or "users" in ` +
+    `the --config file, or --open-proxy if that is what you want${unread}`;
 }
 
 function explainNetError(

@@ -5,59 +5,102 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { isIp, isUnspecified } from "../protocol/address.ts";
-import { userPass } from "../server/auth.ts";
-import type { PortRange, ServeOptions } from "../server/options.ts";
-import { parseDuration } from "./duration.ts";
+import { checkAddresses, CONFIG, type Config } from "./config.ts";
 import { escapeText, quote } from "./escape.ts";
-import { LOG_FORMATS, type LogFormat } from "./log.ts";
+import { hint, type Kind } from "./schema.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** The environment variable with logins. */
 export const USERS_VARIABLE = "SOCKS5_USERS";
 
+/** What flags and environment say of the configuration. */
+export interface Given {
+  /** Only what was asked for: the rest is for the file and the defaults of `serve()`. */
+  readonly config: Config;
+  /** Passwords by user name. */
+  readonly logins: ReadonlyMap<string, string>;
+  /** The path of the configuration file. */
+  readonly file: string | undefined;
+}
+
 /** What the program is to do. */
 export type Command =
-  | { readonly type: "help" }
-  | { readonly type: "version" }
+  | { readonly type: "help" | "version" | "schema" }
+  | { readonly type: "serve" | "check"; readonly given: Given }
   | {
-    readonly type: "serve";
-    /** Only what was asked for: the defaults are those of `serve()`. */
-    readonly options: ServeOptions;
-    /** How many logins there are; 0 means that none is needed. */
-    readonly logins: number;
-    /** Milliseconds that a signal leaves the sessions. */
-    readonly graceMs: number;
-    /** What is printed of what happens. */
-    readonly log: LogFormat;
+    readonly type: "explain";
+    readonly given: Given;
+    /** Such as `user alice connect db.example:5432`. */
+    readonly question: string;
   };
 
 /** Flags that take no value. */
-const SWITCHES = ["help", "version", "open-proxy", "drop-fragments"] as const;
-/** Flags that take one. */
-const VALUES = [
-  "hostname",
-  "port",
-  "user",
-  "handshake-timeout",
-  "connect-timeout",
-  "idle-timeout",
-  "half-closed-timeout",
-  "bind-timeout",
-  "association-timeout",
-  "max-connections",
-  "max-associations",
-  "advertise",
-  "relay-ports",
-  "grace",
-  "log",
+const SWITCHES = [
+  "help",
+  "version",
+  "schema",
+  "check",
+  "open-proxy",
+  "drop-fragments",
+  "ident",
 ] as const;
+
+/** Flags that are settings, and which. Of lists they give one element. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  "hostname": "hostname",
+  "port": "port",
+  "open-proxy": "openProxy",
+  "users-file": "usersFile",
+  "failed-logins": "failedLogins",
+  "lockout": "lockout",
+  "socks4-user-id": "socks4.userIds",
+  "ident": "socks4.ident",
+  "advertise": "advertise",
+  "relay-ports": "relayPorts",
+  "drop-fragments": "dropFragments",
+  "handshake-timeout": "timeouts.handshake",
+  "connect-timeout": "timeouts.connect",
+  "idle-timeout": "timeouts.idle",
+  "half-closed-timeout": "timeouts.halfClosed",
+  "bind-timeout": "timeouts.bind",
+  "association-timeout": "timeouts.association",
+  "max-connections": "limits.sessions",
+  "max-connections-per-client": "limits.sessionsPerClient",
+  "max-connections-per-user": "limits.sessionsPerUser",
+  "max-handshakes-per-client": "limits.handshakesPerClient",
+  "new-connections-per-second": "limits.connectionsPerSecond",
+  "rate": "limits.octetsPerSecond",
+  "user-rate": "limits.octetsPerSecondPerUser",
+  "max-associations": "limits.associations",
+  "grace": "grace",
+  "log": "log",
+};
+
+/** Flags that may be given several times. */
+const REPEATABLE = [
+  "user",
+  "users-file",
+  "allow",
+  "deny",
+  "socks4-user-id",
+  "advertise",
+];
+
+/** Flags that take a value and are no settings. */
+const OTHERS = ["user", "allow", "deny", "config", "explain"];
+
+/** Flags that take a value. */
+const VALUES = [...Object.keys(SETTINGS), ...OTHERS]
+  .filter((name) => !isSwitch(name));
+
+/** The names of all flags. */
+export const FLAG_NAMES: readonly string[] = [...SWITCHES, ...VALUES];
 
 /**
  * Reads the arguments; `env` gives the value of an environment variable.
  *
- * @throws {UsageError} or {@linkcode TypeError} that says what is wrong, in one
- * line and without any password.
+ * @throws {UsageError} that says what is wrong, in one line and without any
+ * password.
  */
 export function parseFlags(
   args: readonly string[],
@@ -65,63 +108,43 @@ export function parseFlags(
 ): Command {
   refuseOddForms(args);
   const extra: string[] = [];
-  const flags = parseArgs([...args], {
-    boolean: SWITCHES,
-    string: VALUES,
-    collect: ["user", "advertise"],
-    alias: { help: "h", version: "V" },
-    unknown: (arg, key) => key ? refuse(arg) : !extra.push(arg),
-  });
-  if (flags.help) return { type: "help" };
-  if (flags.version) return { type: "version" };
-
-  const value = (
-    name: Exclude<typeof VALUES[number], "user" | "advertise">,
-  ) => {
-    const text = flags[name];
-    if (text === "") throw new UsageError(`--${name} needs a value`);
-    return text;
-  };
-  const duration = (name: Parameters<typeof value>[0]) => {
-    const text = value(name);
-    return text === undefined ? text : parseDuration(`--${name}`, text);
-  };
-  const logins = parseLogins(flags.user, env(USERS_VARIABLE));
-  const command: Command = {
-    type: "serve",
-    options: {
-      hostname: value("hostname"),
-      port: parseNumber("--port", value("port"), 65535),
-      auth: logins.size > 0
-        ? [userPass(Object.fromEntries(logins))]
-        : undefined,
-      openProxy: flags["open-proxy"],
-      timeouts: {
-        handshake: duration("handshake-timeout"),
-        connect: duration("connect-timeout"),
-        idle: duration("idle-timeout"),
-        halfClosed: duration("half-closed-timeout"),
-        bind: duration("bind-timeout"),
-        association: duration("association-timeout"),
-      },
-      limits: {
-        sessions: parseNumber("--max-connections", value("max-connections")),
-        associations: parseNumber(
-          "--max-associations",
-          value("max-associations"),
-        ),
-      },
-      advertise: parseAddresses("--advertise", flags.advertise),
-      relayPorts: parsePorts("--relay-ports", value("relay-ports")),
-      dropFragments: flags["drop-fragments"],
+  const flags: Record<string, unknown> & { _: (string | number)[] } = parseArgs(
+    [...args],
+    {
+      boolean: SWITCHES,
+      string: VALUES,
+      collect: REPEATABLE,
+      alias: { help: "h", version: "V" },
+      unknown: (arg, key) => key ? refuse(arg) : !extra.push(arg),
     },
-    logins: logins.size,
-    graceMs: duration("grace") ?? 10_000,
-    log: parseLogFormat(value("log") ?? "text"),
+  );
+  for (const type of ["help", "version", "schema"] as const) {
+    if (flags[type]) return { type };
+  }
+  const valuesOf = (name: string): string[] => {
+    const given = flags[name] ?? [];
+    const values = (Array.isArray(given) ? given : [given]) as string[];
+    // That of --user may be a password: its error does not show it.
+    if (name === "user" || !values.includes("")) return values;
+    throw new UsageError(`--${name} needs a value`);
   };
+  const given: Given = {
+    config: {
+      ...readSettings(flags, valuesOf),
+      rules: readRules(args, valuesOf),
+    },
+    logins: parseLogins(valuesOf("user"), env(USERS_VARIABLE)),
+    file: valuesOf("config").at(-1),
+  };
+  const question = valuesOf("explain").at(-1);
   // Last: to the parser the "" in `--hostname ""` is no value but an argument.
   for (const arg of [...extra, ...flags._]) refuse(String(arg));
-  return command;
+  if (question !== undefined) return { type: "explain", given, question };
+  return { type: flags.check ? "check" : "serve", given };
+}
+
+function isSwitch(name: string): boolean {
+  return SWITCHES.some((it) => it === name);
 }
 
 /**
@@ -133,7 +156,7 @@ function refuseOddForms(args: readonly string[]): void {
     if (arg === "--") return;
     if (arg.startsWith("--no-")) refuse(arg);
     const name = /^--(.+?)=/.exec(arg)?.[1];
-    if (SWITCHES.some((it) => it === name)) {
+    if (name !== undefined && isSwitch(name)) {
       throw new UsageError(`--${name} takes no value`);
     }
   }
@@ -142,65 +165,70 @@ function refuseOddForms(args: readonly string[]): void {
 function refuse(arg: string): never {
   // What follows the name may be a password, and is not ours to repeat.
   const name = /^-[^=]+/.exec(arg)?.[0];
-  throw new UsageError(
-    (name
-      ? `unknown flag ${escapeText(name)}`
-      : `unexpected argument ${quote(arg)}`) +
-      " (--help tells what there is)",
-  );
-}
-
-function parseNumber(
-  flag: string,
-  text: string | undefined,
-  max: number = 2 ** 31 - 1,
-): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^\d{1,10}$/.test(text) && Number(text) <= max) return Number(text);
-  throw new UsageError(
-    `${flag} must be a whole number from 0 to ${max}, not ${quote(text)}`,
-  );
-}
-
-/** As {@linkcode ServeOptions.advertise}, which needs addresses of one version each. */
-function parseAddresses(
-  flag: string,
-  texts: readonly string[],
-): readonly string[] | undefined {
-  for (const text of texts) {
-    if (isIp(text) && !isUnspecified(text)) continue;
+  if (name === undefined) {
     throw new UsageError(
-      `${flag} must be an IP address that clients can reach, not ${
-        quote(text)
-      }`,
+      `unexpected argument ${quote(arg)} (--help tells what there is)`,
     );
   }
-  if (new Set(texts.map(isIp)).size < texts.length) {
-    throw new UsageError(`${flag} may name one address of each IP version`);
+  const meant = /^--(?!no-)/.test(name)
+    ? hint(name, FLAG_NAMES.map((it) => `--${it}`))
+    : "";
+  throw new UsageError(
+    `unknown flag ${escapeText(name)}${meant} (--help tells what there is)`,
+  );
+}
+
+/** The settings that flags give, as a file would. */
+function readSettings(
+  flags: Readonly<Record<string, unknown>>,
+  valuesOf: (name: string) => string[],
+): Config {
+  const config: Record<string, unknown> = {};
+  for (const [name, path] of Object.entries(SETTINGS)) {
+    const texts = isSwitch(name) ? (flags[name] ? [""] : []) : valuesOf(name);
+    if (texts.length === 0) continue;
+    const kind = kindOf(path);
+    const values = texts.map((text) => kind.parse(text, `--${name}`));
+    put(
+      config,
+      path,
+      REPEATABLE.includes(name) ? values.flat() : values.at(-1),
+    );
   }
-  return texts.length > 0 ? texts : undefined;
+  const { advertise } = config as Config;
+  if (advertise) checkAddresses(advertise, "--advertise");
+  return config;
 }
 
-function parsePorts(
-  flag: string,
-  text: string | undefined,
-): PortRange | undefined {
-  if (text === undefined) return undefined;
-  const [first, last] =
-    /^(\d{1,5})-(\d{1,5})$/.exec(text)?.slice(1).map(Number) ??
-      [];
-  if (first >= 1 && first <= last && last <= 65535) return { first, last };
-  throw new UsageError(
-    `${flag} must be FIRST-LAST, ports from 1 to 65535, not ${quote(text)}`,
-  );
+function kindOf(path: string): Kind<unknown> {
+  let kind: Kind<unknown> = CONFIG;
+  for (const key of path.split(".")) kind = kind.keys![key];
+  return kind;
 }
 
-function parseLogFormat(text: string): LogFormat {
-  const format = LOG_FORMATS.find((it) => it === text);
-  if (format) return format;
-  throw new UsageError(
-    `--log must be one of ${LOG_FORMATS.join(", ")}, not ${quote(text)}`,
-  );
+function put(config: Record<string, unknown>, path: string, value: unknown) {
+  const [key, inner] = path.split(".");
+  config[key] = inner === undefined
+    ? value
+    : { ...config[key] as object, [inner]: value };
+}
+
+/** The rules in the order in which they stand, which the parser does not tell. */
+function readRules(
+  args: readonly string[],
+  valuesOf: (name: string) => string[],
+): readonly string[] | undefined {
+  const rest = { allow: valuesOf("allow"), deny: valuesOf("deny") };
+  const rules: string[] = [];
+  for (const arg of args) {
+    if (arg === "--") break;
+    const name = /^--(allow|deny)(?:=|$)/.exec(arg)?.[1];
+    if (name === undefined) continue;
+    const action = name as keyof typeof rest;
+    const rule = `${action} ${rest[action].shift()}`;
+    rules.push(...kindOf("rules").parse(rule, `--${action}`) as string[]);
+  }
+  return rules.length > 0 ? rules : undefined;
 }
 
 function parseLogins(

@@ -4,18 +4,31 @@
  * @module
  */
 
-import { formatEndpoint, isIp } from "../protocol/address.ts";
+import { type Endpoint, formatEndpoint, isIp } from "../protocol/address.ts";
 import { replyText } from "../protocol/reply.ts";
 import type { ServerEvent, Session } from "../server/events.ts";
+import { Denial } from "../server/policy.ts";
 import type { Address } from "../transport/transport.ts";
 import { formatDuration } from "./duration.ts";
 import { escapeField, escapeText } from "./escape.ts";
 
-/** The values of `--log`. */
-export const LOG_FORMATS = ["text", "json", "off"] as const;
+/** The values of `--log`; `auto` is `text` on a terminal and `json` elsewhere. */
+export const LOG_FORMATS = ["auto", "text", "json", "off"] as const;
 
 /** How much is printed, and in which form. */
 export type LogFormat = typeof LOG_FORMATS[number];
+
+/** Options of {@linkcode formatRecord}. */
+export interface LineOptions {
+  /** `auto` has been decided before. */
+  readonly format: Exclude<LogFormat, "auto">;
+  /**
+   * Whether text has colours, for a terminal.
+   *
+   * @default {false}
+   */
+  readonly colors?: boolean;
+}
 
 /** What may be printed: some of the server's events, and what the program itself does. */
 export type LogRecord =
@@ -32,37 +45,112 @@ export type LogRecord =
     /** How many sessions are open. */
     readonly sessions: number;
     readonly graceMs: number;
+  }
+  | {
+    readonly type: "reloaded";
+    /** How many logins and rules there are now. */
+    readonly logins: number;
+    readonly rules: number;
+    /** What has changed in the configuration and counts only after a new start. */
+    readonly ignored: readonly string[];
+  }
+  | {
+    readonly type: "reload-failed";
+    /** All that is wrong with the configuration, which is not used. */
+    readonly problems: readonly string[];
+  }
+  | {
+    readonly type: "lines-dropped";
+    /** How many lines the reader of the log was too slow for. */
+    readonly lines: number;
   };
 
 type SessionEnd = Extract<LogRecord, { type: "session-end" }>;
+type Denied = Extract<LogRecord, { type: "denied" }>;
 
 /** The line for a record, or `undefined` when it has none. */
 export function formatRecord(
-  format: LogFormat,
+  { format, colors = false }: LineOptions,
   record: LogRecord,
   now: Date,
 ): string | undefined {
   if (format === "json") return formatJson(record, now);
-  const ofProgram = record.type === "listening" || record.type === "shutdown";
-  return format === "text" || ofProgram ? formatText(record, now) : undefined;
+  if (format === "off" && !OF_PROGRAM.includes(record.type)) return undefined;
+  return formatText(record, now, colors ? paint : (_, text) => text);
 }
 
-function formatText(record: LogRecord, now: Date): string | undefined {
-  const time = now.toISOString();
-  switch (record.type) {
-    case "listening":
-      return listeningText(record.addr, record.logins);
-    case "session-end":
-      return `${time}  ${sessionText(record, now)}`;
-    case "session-rejected":
-      return `${time}  ${formatEndpoint(record.client).padEnd(21)}  ` +
-        "rejected: too many connections";
-    case "accept-error":
-      return `${time}  accepting a connection failed: ` +
-        escapeText(record.error.message);
-    case "shutdown":
-      return `${time}  ${shutdownText(record)}`;
+/** What is printed in any case. */
+const OF_PROGRAM: readonly LogRecord["type"][] = [
+  "listening",
+  "reloaded",
+  "reload-failed",
+  "shutdown",
+];
+
+/** The escape sequences of the few colours there are. */
+const COLORS = { dim: 2, red: 31, green: 32, yellow: 33 } as const;
+
+type Color = keyof typeof COLORS;
+type Paint = (color: Color, text: string) => string;
+
+const paint: Paint = (color, text) => `\x1b[${COLORS[color]}m${text}\x1b[0m`;
+
+function formatText(
+  record: LogRecord,
+  now: Date,
+  paint: Paint,
+): string | undefined {
+  if (record.type === "listening") {
+    return listeningText(record.addr, record.logins);
   }
+  const text = eventText(record, now, paint);
+  return text && `${paint("dim", now.toISOString())}  ${text}`;
+}
+
+function eventText(
+  record: Exclude<LogRecord, { type: "listening" }>,
+  now: Date,
+  paint: Paint,
+): string | undefined {
+  switch (record.type) {
+    case "session-end":
+      return sessionText(record, now, paint);
+    case "denied":
+      // Of the other commands the session's own line tells it.
+      return record.session.command === "udp-associate"
+        ? deniedText(record, paint)
+        : undefined;
+    case "session-rejected":
+      return `${formatEndpoint(record.client).padEnd(21)}  ` +
+        paint("red", `rejected: ${escapeText(record.reason)}`);
+    case "accept-error":
+      return paint(
+        "red",
+        `accepting a connection failed: ${escapeText(record.error.message)}`,
+      );
+    case "shutdown":
+      return shutdownText(record);
+    case "reloaded":
+      return reloadedText(record);
+    case "reload-failed":
+      return paint("red", `the old configuration stays: ${record.problems.join("; ")}`);
+    case "lines-dropped":
+      return paint("yellow", droppedText(record.lines));
+  }
+}
+
+function reloadedText(
+  { logins, rules, ignored }: Extract<LogRecord, { type: "reloaded" }>,
+): string {
+  const restart = ignored.length > 0
+    ? `; ${ignored.join(" and ")} will change only with a restart`
+    : "";
+  return `reloaded: logins ${logins}, rules ${rules}${restart}`;
+}
+
+function droppedText(lines: number): string {
+  const number = lines === 1 ? "1 line is" : `${lines} lines are`;
+  return `${number} missing here: the log was not read fast enough`;
 }
 
 function listeningText(addr: Address, logins: number): string {
@@ -88,18 +176,39 @@ function shutdownText(
       "to end (a second signal ends at once)";
 }
 
-function sessionText(end: SessionEnd, now: Date): string {
+function sessionText(end: SessionEnd, now: Date, paint: Paint): string {
   const { session } = end;
   return [
-    formatEndpoint(session.client).padEnd(21),
-    userText(session).padEnd(8),
-    (session.command ?? "-").padEnd(7),
-    targetText(session).padEnd(24),
+    ...whoText(session),
+    targetText(session.target).padEnd(24),
     `up ${String(session.sent).padStart(9)}`,
     `down ${String(session.received).padStart(10)}`,
     formatDuration(now.getTime() - session.startedAt).padStart(6),
-    outcomeText(end),
+    paint(outcomeColor(end), outcomeText(end)),
   ].join("  ");
+}
+
+function deniedText(
+  { session, hostname, port, address, rule }: Denied,
+  paint: Paint,
+): string {
+  const where = address && address !== hostname ? ` as ${address}` : "";
+  const why = rule ? ` (denied by: ${rule})` : "";
+  return [
+    ...whoText(session),
+    targetText({ hostname, port }).padEnd(24),
+    paint("red", escapeText(`datagram denied${where}${why}`)),
+  ].join("  ");
+}
+
+/** The client, the user and the command, as columns. */
+function whoText(session: Session): string[] {
+  const { client, command = "-" } = session;
+  return [
+    formatEndpoint(client).padEnd(21),
+    userText(session).padEnd(8),
+    (command === "udp-associate" ? "udp" : command).padEnd(7),
+  ];
 }
 
 /** The user id of SOCKS4 is only claimed: it stands in parentheses. */
@@ -108,13 +217,31 @@ function userText({ user, userId }: Session): string {
   return userId ? `(${escapeField(userId)})` : "-";
 }
 
-function targetText({ target }: Session): string {
+function targetText(target: Endpoint | undefined): string {
   if (!target) return "-";
   const { hostname, port } = target;
   return formatEndpoint({
     hostname: isIp(hostname) ? hostname : escapeField(hostname),
     port,
   });
+}
+
+function outcomeColor(end: SessionEnd): Color {
+  switch (end.reason) {
+    case "finished":
+      return "green";
+    case "no-method":
+    case "login-failed":
+    case "protocol-error":
+      return "red";
+    default:
+      return isDenied(end) ? "red" : "yellow";
+  }
+}
+
+/** Whether the policy forbade what the client asked for. */
+function isDenied({ reason, error }: SessionEnd): boolean {
+  return reason === "refused" && error instanceof Denial;
 }
 
 function outcomeText({ session, reason, error }: SessionEnd): string {
@@ -159,17 +286,41 @@ function factsOf(
     case "session-end":
       return sessionFacts(record, now);
     case "session-rejected":
-      return { client: endpoint(record.client) };
+      return { client: endpoint(record.client), reason: record.reason };
+    case "denied":
+      return deniedFacts(record);
     case "accept-error":
       return { kind: record.error.kind, error: record.error.message };
     case "shutdown": {
       const { signal, sessions, graceMs } = record;
       return { signal, sessions, graceMs };
     }
+    case "reloaded": {
+      const { logins, rules, ignored } = record;
+      return { logins, rules, ignored };
+    }
+    case "reload-failed":
+      return { problems: record.problems };
+    case "lines-dropped":
+      return { lines: record.lines };
   }
 }
 
-function sessionFacts({ session, reason, error }: SessionEnd, now: Date) {
+function deniedFacts({ session, hostname, port, address, rule }: Denied) {
+  return {
+    id: session.id,
+    client: endpoint(session.client),
+    user: session.user,
+    userId: session.userId,
+    command: session.command,
+    target: { hostname, port },
+    address,
+    rule,
+  };
+}
+
+function sessionFacts(end: SessionEnd, now: Date) {
+  const { session, reason, error } = end;
   return {
     id: session.id,
     client: endpoint(session.client),
@@ -181,6 +332,8 @@ function sessionFacts({ session, reason, error }: SessionEnd, now: Date) {
     target: session.target && endpoint(session.target),
     targetAddress: session.targetAddress && endpoint(session.targetAddress),
     bound: session.bound && endpoint(session.bound),
+    verdict: verdictOf(end),
+    rule: error instanceof Denial ? error.rule : undefined,
     reply: session.reply,
     reason,
     error: error?.message,
@@ -189,6 +342,13 @@ function sessionFacts({ session, reason, error }: SessionEnd, now: Date) {
     datagrams: session.datagrams,
     durationMs: Math.max(0, now.getTime() - session.startedAt),
   };
+}
+
+/** What the policy said; nothing when it was not asked. */
+function verdictOf(end: SessionEnd): "allow" | "deny" | undefined {
+  const { command, reply } = end.session;
+  if (isDenied(end)) return "deny";
+  return command && reply !== undefined ? "allow" : undefined;
 }
 
 /** Nothing but these two, whatever else an address may carry. */

@@ -5,11 +5,16 @@
  */
 
 import { serve } from "../server/serve.ts";
+import { configSchema } from "./config.ts";
+import { checkText, explainText } from "./dry_run.ts";
 import { EXIT, explain } from "./failure.ts";
-import { type Command, parseFlags, USERS_VARIABLE } from "./flags.ts";
+import { readFile } from "./files.ts";
+import { type Given, parseFlags, USERS_VARIABLE } from "./flags.ts";
 import { HELP } from "./help.ts";
 import { type Host, type Signal, SIGNALS, thisHost } from "./host.ts";
-import { formatRecord, type LogRecord } from "./log.ts";
+import { load, type Loaded } from "./load.ts";
+import { openLog } from "./logger.ts";
+import { Reloader } from "./reload.ts";
 import { VERSION } from "./version.ts";
 
 /**
@@ -31,35 +36,53 @@ export async function run(): Promise<void> {
 
 async function start(host: Host, args: readonly string[]): Promise<number> {
   host.ignoreClosedOutput();
-  let command: Command | undefined;
+  let loaded: Loaded | undefined;
   try {
-    command = parseFlags(args, host.env);
+    if (args[0] === "hash-password") {
+      const { hashPasswordCommand } = await import("./hash_password.ts");
+      return await hashPasswordCommand(host, args.slice(1));
+    }
+    const command = parseFlags(args, host.env);
     switch (command.type) {
       case "help":
         return print(HELP);
       case "version":
         return print(`socks5-server ${VERSION}`);
+      case "schema":
+        return print(JSON.stringify(configSchema(), null, 2));
+    }
+    loaded = await load(command.given, readFile);
+    switch (command.type) {
+      case "check":
+        return print(await checkText(loaded));
+      case "explain":
+        return await answer(loaded, command.question);
       case "serve":
-        return await serveUntilSignal(host, command);
+        return await serveUntilSignal(host, command.given, loaded);
     }
   } catch (error) {
-    const options = command?.type === "serve" ? command.options : undefined;
     const mayReadEnv = host.mayReadEnv(USERS_VARIABLE);
-    const failure = explain(error, options, mayReadEnv);
+    const failure = explain(error, loaded?.options, mayReadEnv);
     if (!failure) throw error;
-    console.error(`socks5-server: ${failure.message}`);
+    for (const line of failure.message.split("\n")) printError(line);
     return failure.code;
   }
 }
 
+async function answer(loaded: Loaded, question: string): Promise<number> {
+  const { text, notes, isAllowed } = await explainText(loaded, question);
+  for (const note of notes) printError(note);
+  print(text);
+  return isAllowed ? EXIT.ok : EXIT.failed;
+}
+
 async function serveUntilSignal(
   host: Host,
-  { options, logins, graceMs, log }: Extract<Command, { type: "serve" }>,
+  given: Given,
+  loaded: Loaded,
 ): Promise<number> {
-  const note = (record: LogRecord) => {
-    const line = formatRecord(log, record, new Date());
-    if (line !== undefined) print(line);
-  };
+  const { options, users, log } = loaded;
+  const { note, output } = openLog(host, log);
   const server = await serve({
     ...options,
     onEvent: log === "off" ? undefined : (event) => {
@@ -67,34 +90,59 @@ async function serveUntilSignal(
       if (event.type !== "listening" && event.type !== "shutdown") note(event);
     },
   });
-  const signals = new Signals(host);
+  const signals = new Signals(host, (code) => {
+    output.finish().then(() => host.exit(code));
+  });
+  const reloader = new Reloader({
+    given,
+    read: readFile,
+    loaded,
+    server,
+    note(record) {
+      note(record);
+      void output.flush();
+    },
+  });
+  // Without a file it means what it means to any program: the terminal is gone.
+  const forgetReload = loaded.hasFiles
+    ? host.onSignal("SIGHUP", () => void reloader.reload())
+    : undefined;
   // Only now: who reads this line may send a signal.
-  note({ type: "listening", addr: server.addr, logins });
+  note({ type: "listening", addr: server.addr, logins: users.size });
+  void output.flush();
   const signal = await signals.first;
+  const { graceMs } = reloader.current;
   const sessions = server.sessions.length;
   note({ type: "shutdown", signal, sessions, graceMs });
+  void output.flush();
   await server.shutdown({ graceMs });
+  await output.finish();
   signals.forget();
+  forgetReload?.();
   return EXIT.ok;
 }
 
-/** Waits for a first signal; a second one ends the process. */
+/** Waits for a first signal; a second one calls `onSecond` with the exit code. */
 class Signals {
   readonly first: Promise<Signal>;
   readonly forget: () => void;
 
-  constructor(host: Host) {
+  constructor(host: Host, onSecond: (code: number) => void) {
     let onFirst: ((signal: Signal) => void) | undefined;
     this.first = new Promise((resolve) => onFirst = resolve);
     const undo = Object.entries(SIGNALS).map(([name, number]) =>
       host.onSignal(name as Signal, () => {
-        if (!onFirst) host.exit(128 + number);
+        if (!onFirst) return onSecond(128 + number);
         onFirst(name as Signal);
         onFirst = undefined;
       })
     );
     this.forget = () => undo.forEach((it) => it());
   }
+}
+
+function printError(line: string): void {
+  console.error(`socks5-server: ${line}`);
 }
 
 /** Prints to the standard output; that it is full or closed must not stop a server. */

@@ -39,7 +39,7 @@ export interface Limits {
   readonly sessionsPerClient?: number;
   /** Sessions of each user who logged in. @default {0} */
   readonly sessionsPerUser?: number;
-  /** Clients of one address that have not completed their request. @default {1_000} */
+  /** Clients of one address that have not completed their request. By default 1,000, and no limit for a server on loopback, whose clients share an address. */
   readonly handshakesPerClient?: number;
   /** New connections of one address in a second; twice as many in a burst. @default {0} */
   readonly connectionsPerSecond?: number;
@@ -227,7 +227,7 @@ export async function resolveOptions(
     relayPorts: resolvePorts(options.relayPorts),
     dropFragments: options.dropFragments ?? false,
     timeouts: resolveTimeouts(options.timeouts),
-    limits: await resolveLimits(options.limits, transport),
+    limits: await resolveLimits(options.limits, isExposed, transport),
     transport,
   };
 }
@@ -286,11 +286,11 @@ function resolvePorts(given: PortRange | undefined): PortRange | undefined {
   return { first, last };
 }
 
-/** The defaults that do not depend on the system. */
+/** The defaults on loopback that do not depend on the system. */
 const LIMITS: Omit<Required<Limits>, "sessions"> = {
   sessionsPerClient: 0,
   sessionsPerUser: 0,
-  handshakesPerClient: 1_000,
+  handshakesPerClient: 0,
   connectionsPerSecond: 0,
   octetsPerSecond: 0,
   octetsPerSecondPerUser: 0,
@@ -300,15 +300,19 @@ const LIMITS: Omit<Required<Limits>, "sessions"> = {
 
 async function resolveLimits(
   given: Limits = {},
+  isExposed: boolean,
   transport: Transport,
 ): Promise<Required<Limits>> {
+  const defaults = isExposed
+    ? { ...LIMITS, handshakesPerClient: 1_000 }
+    : LIMITS;
   const sessions = given.sessions ?? await possibleSessions(transport);
   const limit = (name: keyof Limits, value: number) =>
     whole(`limits.${name}`, value) || Infinity;
   return {
     sessions: limit("sessions", sessions),
     ...Object.fromEntries(
-      Object.entries(LIMITS).map(([key, value]) => {
+      Object.entries(defaults).map(([key, value]) => {
         const name = key as keyof typeof LIMITS;
         return [name, limit(name, given[name] ?? value)];
       }),

@@ -1,7 +1,14 @@
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { type Command, parseFlags } from "../../src/cli/flags.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { type Command, FLAG_NAMES, parseFlags } from "../../src/cli/flags.ts";
 import { explain } from "../../src/cli/failure.ts";
 import { HELP } from "../../src/cli/help.ts";
+import { load } from "../../src/cli/load.ts";
 import { VERSION } from "../../src/cli/version.ts";
 import { resolveOptions } from "../../src/server/options.ts";
 import type { Transport } from "../../src/transport/transport.ts";
@@ -10,29 +17,19 @@ import { test } from "../harness.ts";
 
 /** What was asked for, without what was not. */
 function asked(command: Command): unknown {
-  return JSON.parse(JSON.stringify(command, (key, value) => {
-    if (key === "auth") return value?.map((it: { name: string }) => it.name);
-    return value;
-  }));
+  return JSON.parse(JSON.stringify(
+    command,
+    (_, value) => value instanceof Map ? [...value.keys()] : value,
+  ));
 }
 
-function serve(options: unknown, rest: unknown = {}): unknown {
-  const defaults = { logins: 0, graceMs: 10_000, log: "text" };
-  const gaps = {
-    openProxy: false,
-    timeouts: {},
-    limits: {},
-    dropFragments: false,
-  };
-  return {
-    type: "serve",
-    ...defaults,
-    ...rest as object,
-    options: { ...gaps, ...options as object },
-  };
+function given(config: unknown, logins: string[] = [], file?: string) {
+  return { config, logins, ...file === undefined ? {} : { file } };
 }
 
-const withLogin = { auth: ["password"] };
+function serve(config: unknown, logins?: string[], file?: string): unknown {
+  return { type: "serve", given: given(config, logins, file) };
+}
 
 const accepted: [args: string[], expected: unknown, users?: string][] = [
   [[], serve({})],
@@ -46,13 +43,13 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--port", "0"], serve({ port: 0 })],
   [["--port=65535"], serve({ port: 65535 })],
   [["--port", "1", "--port", "2"], serve({ port: 2 })],
-  [["--user", "a:b"], serve(withLogin, { logins: 1 })],
-  [["--user=a:b:c", "--user", "d:e"], serve(withLogin, { logins: 2 })],
-  [["--user", "__proto__:b"], serve(withLogin, { logins: 1 })],
-  [[], serve(withLogin, { logins: 1 }), "a:b"],
-  [[], serve(withLogin, { logins: 2 }), "a:b\r\n\r\nc: d \n"],
+  [["--user", "a:b"], serve({}, ["a"])],
+  [["--user=a:b:c", "--user", "d:e"], serve({}, ["a", "d"])],
+  [["--user", "__proto__:b"], serve({}, ["__proto__"])],
+  [[], serve({}, ["a"]), "a:b"],
+  [[], serve({}, ["a", "c"]), "a:b\r\n\r\nc: d \n"],
   [[], serve({}), ""],
-  [["--user", "a:b"], serve(withLogin, { logins: 2 }), "c:d"],
+  [["--user", "a:b"], serve({}, ["a", "c"]), "c:d"],
   [["--open-proxy"], serve({ openProxy: true })],
   [["--open-proxy", "false"], serve({})],
   [["--handshake-timeout", "500ms"], serve({ timeouts: { handshake: 500 } })],
@@ -81,10 +78,45 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   ],
   [["--relay-ports=1-65535"], serve({ relayPorts: { first: 1, last: 65535 } })],
   [["--drop-fragments"], serve({ dropFragments: true })],
-  [["--grace", "1m"], serve({}, { graceMs: 60_000 })],
-  [["--grace", "0"], serve({}, { graceMs: 0 })],
-  [["--log", "json"], serve({}, { log: "json" })],
-  [["--log=off"], serve({}, { log: "off" })],
+  [["--grace", "1m"], serve({ grace: 60_000 })],
+  [["--grace", "0"], serve({ grace: 0 })],
+  [["--log", "json"], serve({ log: "json" })],
+  [["--log=off"], serve({ log: "off" })],
+  [["--schema"], { type: "schema" }],
+  [["--config", "a", "--config", "b"], serve({}, [], "b")],
+  [["--check"], { type: "check", given: given({}) }],
+  [
+    ["--explain", "a:1", "--check", "--port=1"],
+    { type: "explain", question: "a:1", given: given({ port: 1 }) },
+  ],
+  [
+    ["--allow", "a:1", "--deny=user b", "--deny", "c:1", "--allow=d:1"],
+    serve({ rules: ["allow a:1", "deny user b", "deny c:1", "allow d:1"] }),
+  ],
+  [["--deny=*", "--allow=a"], serve({ rules: ["deny *", "allow a"] })],
+  [["--users-file=a", "--users-file", "b"], serve({ usersFile: ["a", "b"] })],
+  [["--failed-logins", "3"], serve({ failedLogins: 3 })],
+  [["--lockout", "1h"], serve({ lockout: 3.6e6 })],
+  [
+    ["--socks4-user-id", "a", "--socks4-user-id=b", "--ident"],
+    serve({ socks4: { userIds: ["a", "b"], ident: true } }),
+  ],
+  [
+    ["--max-connections-per-client=1", "--max-connections-per-user=2"],
+    serve({ limits: { sessionsPerClient: 1, sessionsPerUser: 2 } }),
+  ],
+  [
+    ["--max-handshakes-per-client=1", "--new-connections-per-second=2"],
+    serve({ limits: { handshakesPerClient: 1, connectionsPerSecond: 2 } }),
+  ],
+  [
+    ["--rate", "500k", "--user-rate=1.5M"],
+    serve({ limits: { octetsPerSecond: 5e5, octetsPerSecondPerUser: 1.5e6 } }),
+  ],
+  [["--rate", "0"], serve({ limits: { octetsPerSecond: 0 } })],
+  [["--rate", "2G"], serve({ limits: { octetsPerSecond: 2e9 } })],
+  [["--hostname", "localhost"], serve({ hostname: "localhost" })],
+  [["--hostname", "[::1]"], serve({ hostname: "[::1]" })],
 ];
 
 for (const [args, expected, users] of accepted) {
@@ -96,10 +128,9 @@ for (const [args, expected, users] of accepted) {
   });
 }
 
-const long = "x".repeat(256);
 const refused: [args: string[], message: RegExp, users?: string][] = [
-  [["--prot", "1"], /^unknown flag --prot \(--help /],
-  [["--prot=1"], /^unknown flag --prot \(/],
+  [["--prot", "1"], /^unknown flag --prot, did you mean "--port"\? \(--help /],
+  [["--prot=1"], /^unknown flag --prot, /],
   [["-p", "1"], /^unknown flag -p \(/],
   [["--constructor", "1"], /^unknown flag --constructor \(/],
   [["--\x1b[31m"], /^unknown flag --\\x1b\[31m \(/],
@@ -135,7 +166,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--grace", "10"], /^--grace 10 has no unit/],
   [["--advertise", "proxy.example"], /^--advertise must be an IP address /],
   [["--advertise", "0.0.0.0"], /^--advertise must be an IP address /],
-  [["--advertise="], /^--advertise must be an IP address .* not ""$/],
+  [["--advertise="], /^--advertise needs a value$/],
   [
     ["--advertise", "192.0.2.1", "--advertise", "192.0.2.2"],
     /^--advertise may name one address of each IP version$/,
@@ -147,13 +178,30 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--relay-ports"], /^--relay-ports needs a value$/],
   [["--max-associations=-1"], /^--max-associations/],
   [["--drop-fragments=no"], /^--drop-fragments takes no value$/],
-  [["--log", "xml"], /^--log must be one of text, json, off, not "xml"$/],
+  [["--log", "xml"], /^--log must be one of auto, .*, off, not "xml"$/],
+  [["--unlikely"], /^unknown flag --unlikely \(/],
+  [["--hostname", "a.example"], /^--hostname must be an IP address to /],
+  [["--rate", "10m"], /^--rate must be octets per second such as 500k/],
+  [["--rate", "3G"], /^--rate must be .*at most 2G.* not "3G"$/],
+  [["--rate=-1"], /^--rate must be /],
+  [["--user-rate="], /^--user-rate needs a value$/],
+  [["--allow"], /^--allow needs a value$/],
+  [["--allow", "--deny=a"], /^--allow needs a value$/],
+  [["--deny="], /^--deny needs a value$/],
+  [["--allow", "a:b"], /^--allow rule "allow a:b": /],
+  [["--deny", "a b c"], /^--deny rule "deny a b c": /],
+  [["--allow", "allow a"], /^--allow rule "allow allow a": /],
+  [["--explain"], /^--explain needs a value$/],
+  [["--config="], /^--config needs a value$/],
+  [["--users-file"], /^--users-file needs a value$/],
+  [["--check=yes"], /^--check takes no value$/],
+  [["--ident=yes"], /^--ident takes no value$/],
+  [["--failed-logins", "x"], /^--failed-logins must be a whole number/],
+  [["--lockout", "5"], /^--lockout 5 has no unit/],
   [["--user", "hunter2"], /^--user must be NAME:PASSWORD, both not empty$/],
   [["--user", "alice:"], /^--user must be NAME:PASSWORD/],
   [["--user", ":hunter2"], /^--user must be NAME:PASSWORD/],
   [["--user"], /^--user must be NAME:PASSWORD/],
-  [["--user", `${long}:hunter2`], /1 to 255 octets/],
-  [["--user", `alice:${long}`], /1 to 255 octets \(user "alice"\)/],
   [
     ["--user", "alice:hunter2", "--user=alice:b"],
     /^user "alice" is given twice$/,
@@ -178,22 +226,49 @@ test("HELP fits into 80 columns", () => {
   assertEquals(HELP.split("\n").filter((it) => it.length > 80), []);
 });
 
+test("HELP tells all flags that there are, and no others", () => {
+  const told = HELP.matchAll(/^ +(?:-[hV], )?--([a-z\d-]+)(?= |$)/gm);
+  const names = new Set([...told].map(([, name]) => name));
+  assertEquals([...names].sort(), [...FLAG_NAMES].sort());
+});
+
+const noFiles = () => Promise.reject(new Error("there are no files"));
+
+/** What the arguments mean in the end. */
+async function settingsOf(args: string[]) {
+  const command = parseFlags(args);
+  assert(command.type === "serve");
+  const { options, graceMs, log } = await load(command.given, noFiles);
+  const transport = {} as Transport;
+  const { auth: _, ...rest } = await resolveOptions(options, transport);
+  return { ...rest, graceMs, log };
+}
+
 test("HELP tells the defaults that apply", async () => {
   const flags = [
     ...HELP.matchAll(/^ +(--[a-z-]+) [^-]*?\(default\s+([^\s,)]+)/gm),
   ];
-  assertEquals(flags.length, 12);
+  assertEquals(flags.length, 20);
   const args = flags.flatMap(([, flag, value]) => [flag, value]);
-  const [told, defaults] = [parseFlags(args), parseFlags([])];
-  assert(told.type === "serve" && defaults.type === "serve");
-  assertEquals([told.graceMs, told.log], [defaults.graceMs, defaults.log]);
-  const settings = async ({ options }: typeof told) => {
-    const transport = {} as Transport;
-    const { auth: _, ...rest } = await resolveOptions(options, transport);
-    return rest;
-  };
-  assertEquals(await settings(told), await settings(defaults));
+  assertEquals(await settingsOf(args), await settingsOf([]));
 });
+
+for (
+  const [login, message] of [
+    [`${"x".repeat(256)}:hunter2`, /1 to 255 octets/],
+    [`alice:${"x".repeat(256)}`, /1 to 255 octets \(user "alice"\)/],
+  ] as const
+) {
+  test(`load() refuses --user ${login.slice(0, 9)}…: ${message}`, async () => {
+    const command = parseFlags(["--user", login]);
+    assert(command.type === "serve");
+    const error = await assertRejects(() => load(command.given, noFiles));
+    const failure = explain(error);
+    assertEquals(failure?.code, 2);
+    assertMatch(failure!.message, message);
+    assert(!failure!.message.includes("hunter2"), "shows a password");
+  });
+}
 
 test("VERSION is that of deno.json", () => {
   assertEquals(VERSION, config.version);

@@ -1,7 +1,9 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { stripVTControlCharacters } from "node:util";
 import { formatDuration } from "../../src/cli/duration.ts";
 import { formatRecord, type LogRecord } from "../../src/cli/log.ts";
-import type { Session } from "../../src/server/events.ts";
+import type { Session, SessionEndReason } from "../../src/server/events.ts";
+import { Denial } from "../../src/server/policy.ts";
 import { NetError } from "../../src/transport/transport.ts";
 import { test } from "../harness.ts";
 
@@ -37,6 +39,21 @@ const finished: LogRecord = {
     sent: 1234,
     received: 567890,
   }),
+};
+
+const rejected: LogRecord = {
+  type: "session-rejected",
+  client,
+  reason: "too many connections",
+};
+
+const denied: LogRecord = {
+  type: "denied",
+  session: session({ user: "alice", command: "udp-associate" }),
+  hostname: "db.internal",
+  port: 53,
+  address: "10.0.0.1",
+  rule: "deny to 10.0.0.0/8",
 };
 
 const texts: [name: string, record: LogRecord, line: string | undefined][] = [
@@ -98,7 +115,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
         datagrams: { sent: 2, received: 3, dropped: 1 },
       }),
     },
-    `${time}  192.0.2.7:50123        -         udp-associate  0.0.0.0:0                 up        40  down       1200    1.2s  finished, datagrams: 2 up, 3 down, 1 dropped`,
+    `${time}  192.0.2.7:50123        -         udp      0.0.0.0:0                 up        40  down       1200    1.2s  finished, datagrams: 2 up, 3 down, 1 dropped`,
   ],
   [
     "a claimed user id, and nothing that a terminal obeys",
@@ -132,7 +149,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
   ],
   [
     "a client that was turned away",
-    { type: "session-rejected", client },
+    rejected,
     `${time}  192.0.2.7:50123        rejected: too many connections`,
   ],
   [
@@ -155,6 +172,31 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     { type: "shutdown", signal: "SIGINT", sessions: 1, graceMs: 0 },
     `${time}  SIGINT: ending 1 session`,
   ],
+  [
+    "which rule denied a datagram",
+    denied,
+    `${time}  192.0.2.7:50123        alice     udp      db.internal:53            datagram denied as 10.0.0.1 (denied by: deny to 10.0.0.0/8)`,
+  ],
+  [
+    "that a datagram was denied without a rule",
+    { ...denied, hostname: "10.0.0.1", rule: undefined },
+    `${time}  192.0.2.7:50123        alice     udp      10.0.0.1:53               datagram denied`,
+  ],
+  [
+    "nothing of a denied CONNECT, whose session tells it",
+    { ...denied, session: session({ command: "connect" }) },
+    undefined,
+  ],
+  [
+    "that a line is missing",
+    { type: "lines-dropped", lines: 1 },
+    `${time}  1 line is missing here: the log was not read fast enough`,
+  ],
+  [
+    "that lines are missing",
+    { type: "lines-dropped", lines: 7 },
+    `${time}  7 lines are missing here: the log was not read fast enough`,
+  ],
   ["nothing of a session's start", {
     type: "session-start",
     session: session(),
@@ -163,9 +205,53 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
 
 for (const [name, record, line] of texts) {
   test(`formatRecord() tells as text ${name}`, () => {
-    assertEquals(formatRecord("text", record, now), line);
+    assertEquals(formatRecord({ format: "text" }, record, now), line);
   });
 }
+
+for (
+  const [reason, color, error] of [
+    ["finished", 32],
+    ["refused", 33, new NetError("refused", "ECONNREFUSED")],
+    ["refused", 31, new Denial("deny to *")],
+    ["login-failed", 31],
+    ["no-method", 31],
+    ["protocol-error", 31],
+    ["idle", 33],
+    ["client-gone", 33],
+  ] as [SessionEndReason, number, Error?][]
+) {
+  test(`formatRecord() colours ${error?.message ?? reason} with ${color}`, () => {
+    const record: LogRecord = {
+      type: "session-end",
+      reason,
+      error,
+      session: session(),
+    };
+    const line = formatRecord({ format: "text", colors: true }, record, now)!;
+    assertStringIncludes(line, `\x1b[${color}m${reason}`);
+    assert(line.startsWith(`\x1b[2m${time}\x1b[0m  192.0.2.7:50123  `));
+    assertEquals(
+      stripVTControlCharacters(line),
+      formatRecord({ format: "text" }, record, now),
+    );
+  });
+}
+
+test("formatRecord() colours neither where it listens nor JSON", () => {
+  const listening: LogRecord = { type: "listening", addr: client, logins: 0 };
+  for (
+    const [format, record] of [
+      ["text", listening],
+      ["json", finished],
+    ] as const
+  ) {
+    assertEquals(
+      formatRecord({ format, colors: true }, record, now),
+      formatRecord({ format }, record, now),
+    );
+  }
+});
 
 const objects: [record: LogRecord, facts: unknown][] = [
   [
@@ -181,6 +267,7 @@ const objects: [record: LogRecord, facts: unknown][] = [
     command: "connect",
     target,
     targetAddress: { hostname: "2001:db8::1", port: 443 },
+    verdict: "allow",
     reply: 0,
     reason: "finished",
     sent: 1234,
@@ -205,7 +292,40 @@ const objects: [record: LogRecord, facts: unknown][] = [
       durationMs: 1234,
     },
   ],
-  [{ type: "session-rejected", client }, { client }],
+  [rejected, { client, reason: "too many connections" }],
+  [denied, {
+    id: 7,
+    client,
+    user: "alice",
+    command: "udp-associate",
+    target: { hostname: "db.internal", port: 53 },
+    address: "10.0.0.1",
+    rule: "deny to 10.0.0.0/8",
+  }],
+  [
+    {
+      type: "session-end",
+      reason: "refused",
+      session: session({ version: 5, command: "connect", target, reply: 2 }),
+      error: new Denial("deny to *.com"),
+    },
+    {
+      id: 7,
+      client,
+      version: 5,
+      command: "connect",
+      target,
+      verdict: "deny",
+      rule: "deny to *.com",
+      reply: 2,
+      reason: "refused",
+      error: "denied by: deny to *.com",
+      sent: 0,
+      received: 0,
+      durationMs: 1234,
+    },
+  ],
+  [{ type: "lines-dropped", lines: 3 }, { lines: 3 }],
   [
     { type: "accept-error", error: new NetError("descriptors", "EMFILE") },
     { kind: "descriptors", error: "EMFILE" },
@@ -218,7 +338,7 @@ const objects: [record: LogRecord, facts: unknown][] = [
 
 for (const [record, facts] of objects) {
   test(`formatRecord() tells ${record.type} as JSON: ${JSON.stringify(facts).slice(0, 40)}`, () => {
-    assertEquals(JSON.parse(formatRecord("json", record, now)!), {
+    assertEquals(JSON.parse(formatRecord({ format: "json" }, record, now)!), {
       time,
       type: record.type,
       ...facts as object,
@@ -234,26 +354,27 @@ test("formatRecord() writes JSON without characters that break lines or terminal
     session: session(),
     error,
   };
-  const line = formatRecord("json", record, now)!;
+  const line = formatRecord({ format: "json" }, record, now)!;
   assertEquals(/[^ -~]/.test(line), false);
   assertEquals(JSON.parse(line).error, error.message);
 });
 
 test("formatRecord() tells only of the program when the log is off", () => {
+  const off = { format: "off" } as const;
   const shutdown = {
     type: "shutdown",
     signal: "SIGINT",
     sessions: 0,
     graceMs: 0,
   } as const;
-  assertEquals(formatRecord("off", finished, now), undefined);
+  assertEquals(formatRecord(off, finished, now), undefined);
   assertEquals(
-    formatRecord("off", { type: "session-rejected", client }, now),
+    formatRecord(off, rejected, now),
     undefined,
   );
   assertEquals(
-    formatRecord("off", shutdown, now),
-    formatRecord("text", shutdown, now),
+    formatRecord(off, shutdown, now),
+    formatRecord({ format: "text" }, shutdown, now),
   );
 });
 

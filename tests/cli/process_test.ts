@@ -1,59 +1,16 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect, SocksError } from "../../src/client/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import { type Conn, NetError } from "../../src/transport/transport.ts";
+import { NetError } from "../../src/transport/transport.ts";
 import config from "../../deno.json" with { type: "json" };
 import { runtime, test } from "../harness.ts";
+import { assertEchoes, LOOPBACK, visit, withEcho } from "./echo.ts";
 import { type Ended, runProgram, withProgram } from "./spawn.ts";
 
-const LOOPBACK = "127.0.0.1";
 const onlyDeno = runtime === "deno" ? undefined : "only Deno has permissions";
 
-/** Calls `use` with the port of a server that sends back what it gets. */
-async function withEcho(use: (port: number) => Promise<void>): Promise<void> {
-  const transport = await detectTransport();
-  const echo = async (conn: Conn) => {
-    try {
-      for (let chunk; (chunk = await conn.read());) await conn.write(chunk);
-    } catch {
-      // The other side is gone.
-    }
-    conn.close();
-  };
-  const listener = await transport.listen(
-    { hostname: LOOPBACK, port: 0 },
-    echo,
-  );
-  try {
-    await use(listener.addr.port);
-  } finally {
-    await listener.close();
-  }
-}
-
-async function assertEchoes(conn: Conn, text: string): Promise<void> {
-  await conn.write(new TextEncoder().encode(text));
-  let echoed = "";
-  while (echoed.length < text.length) {
-    const chunk = await conn.read();
-    assert(chunk, "the connection ended");
-    echoed += new TextDecoder().decode(chunk);
-  }
-  assertEquals(echoed, text);
-}
-
-/** One whole session: CONNECT, an octet there and back, the end. */
-async function visit(proxy: string, targetPort: number): Promise<void> {
-  const target = { hostname: LOOPBACK, port: targetPort };
-  const { conn } = await connect(proxy, target);
-  try {
-    await assertEchoes(conn, "?");
-    await conn.closeWrite();
-    assertEquals(await conn.read(), null);
-  } finally {
-    conn.close();
-  }
-}
+/** On a pipe the log is JSON unless it is asked to be text. */
+const TEXT = ["--port", "0", "--log", "text"];
 
 /** One line that says why, and nothing else. */
 function assertFails(ended: Ended, code: number, message: RegExp): void {
@@ -64,7 +21,7 @@ function assertFails(ended: Ended, code: number, message: RegExp): void {
 
 test("socks5-server says where it listens and serves SOCKS5 CONNECT", async () => {
   await withEcho(async (target) => {
-    await withProgram(["--port", "0"], async (program) => {
+    await withProgram(TEXT, async (program) => {
       const said = await program.line(/./);
       const port = await program.port();
       const url = `socks5://127.0.0.1:${port}`;
@@ -79,13 +36,19 @@ test("socks5-server says where it listens and serves SOCKS5 CONNECT", async () =
 
 for (
   const [args, message] of [
-    [["--prot", "1080"], /unknown flag --prot /],
+    [["--prot", "1080"], /unknown flag --prot, did you mean "--port"/],
     [["--port", "http"], /--port must be .*"http"/],
     [["--idle-timeout", "30"], /write 30s for seconds/],
     [["1080"], /unexpected argument "1080"/],
     [["--hostname", "example.com"], /--hostname must be an IP address/],
-    [["--hostname", "0.0.0.0"], /open proxy.* --user .* --open-proxy /],
-    [["--hostname", "::"], /open proxy.* --user .* --open-proxy /],
+    [
+      ["--hostname", "0.0.0.0"],
+      /open proxy.* --user, .* --users-file .* --config .* --open-proxy /,
+    ],
+    [["--hostname", "::"], /open proxy.* --user, .* --open-proxy /],
+    [["--hostname", "0.0.0.0", "--check"], /open proxy.* --open-proxy /],
+    [["--allow", "prot 5"], /rule "allow prot 5": /],
+    [["--explain", "prot"], /question "prot": /],
     [["--user", "alice"], /--user must be NAME:PASSWORD/],
   ] as [string[], RegExp][]
 ) {
@@ -119,7 +82,7 @@ test("socks5-server --help and --version go to the standard output", async () =>
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   test(`socks5-server drains on ${signal} and ends with 0`, async () => {
     await withEcho(async (target) => {
-      await withProgram(["--port", "0"], async (program) => {
+      await withProgram(TEXT, async (program) => {
         const port = await program.port();
         const { conn } = await connect(
           `socks5://127.0.0.1:${port}`,
@@ -144,7 +107,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 test("socks5-server takes no new client while it drains", async () => {
   const transport = await detectTransport();
   await withEcho(async (target) => {
-    await withProgram(["--port", "0"], async (program) => {
+    await withProgram(TEXT, async (program) => {
       const port = await program.port();
       const { conn } = await connect(
         `socks5://127.0.0.1:${port}`,
@@ -176,7 +139,7 @@ for (
 ) {
   test(`socks5-server ends with ${code} at once on ${second} after ${first}`, async () => {
     await withEcho(async (target) => {
-      const args = ["--port", "0", "--grace", "1h"];
+      const args = [...TEXT, "--grace", "1h"];
       await withProgram(args, async (program) => {
         const proxy = `socks5://127.0.0.1:${await program.port()}`;
         const { conn } = await connect(proxy, `127.0.0.1:${target}`);
@@ -197,7 +160,7 @@ for (
 for (const grace of ["50ms", "0"]) {
   test(`socks5-server --grace ${grace} ends the sessions that stay`, async () => {
     await withEcho(async (target) => {
-      const args = ["--port", "0", "--grace", grace];
+      const args = [...TEXT, "--grace", grace];
       await withProgram(args, async (program) => {
         const proxy = `socks5://127.0.0.1:${await program.port()}`;
         const { conn } = await connect(proxy, `127.0.0.1:${target}`);
@@ -217,7 +180,7 @@ for (const grace of ["50ms", "0"]) {
 test("socks5-server takes logins from --user and SOCKS5_USERS", async () => {
   await withEcho(async (target) => {
     await withProgram(
-      ["--port", "0", "--user", "carol:three:parts"],
+      [...TEXT, "--user", "carol:three:parts"],
       async (program) => {
         const port = await program.port();
         await program.line(/\(socks5:\/\/127\.0\.0\.1:\d+, login needed\)$/);
@@ -250,7 +213,7 @@ test(
   "socks5-server does not touch SOCKS5_USERS without the permission",
   async () => {
     const options = { unreadableUsers: "alice:one" };
-    await withProgram(["--port", "0"], async (program) => {
+    await withProgram(TEXT, async (program) => {
       await program.line(/ listens on [\d.:]+ \(socks5:\/\/[\d.:]+\)$/);
     }, options);
     const ended = await runProgram(["--hostname", "0.0.0.0"], options);
@@ -306,7 +269,7 @@ test("socks5-server --log off prints only where it listens and why it ends", asy
 
 test("socks5-server goes on when nobody reads its output any more", async () => {
   await withEcho(async (target) => {
-    await withProgram(["--port", "0"], async (program) => {
+    await withProgram(TEXT, async (program) => {
       const proxy = `socks5://127.0.0.1:${await program.port()}`;
       program.closeOutput();
       for (let i = 0; i < 5; i++) await visit(proxy, target);
@@ -314,5 +277,72 @@ test("socks5-server goes on when nobody reads its output any more", async () => 
       const { code, stderr } = await program.ended;
       assertEquals([code, stderr], [0, ""]);
     });
+  });
+});
+
+/**
+ * A SOCKS4 request that nothing listens for, from a user id that makes a line
+ * of more than 1,500 characters; gives when it is answered.
+ */
+async function refuse(port: number): Promise<void> {
+  const transport = await detectTransport();
+  const conn = await transport.connect({ hostname: LOOPBACK, port });
+  try {
+    const userId = new Array(255).fill(1);
+    await conn.write(Uint8Array.of(4, 1, 0, 1, 127, 0, 0, 1, ...userId, 0));
+    while (await conn.read());
+  } finally {
+    conn.close();
+  }
+}
+
+/** As many lines fill the pipe and the program's own buffer more than once. */
+const FLOOD = 1_600;
+
+async function flood(port: number): Promise<void> {
+  for (let i = 0; i < FLOOD; i += 20) {
+    await Promise.all(Array.from({ length: 20 }, () => refuse(port)));
+  }
+}
+
+test("socks5-server serves on when the reader of its log stops, and says how many lines are missing", async () => {
+  await withEcho(async (target) => {
+    await withProgram(["--port", "0"], async (program) => {
+      const port = await program.port();
+      program.pauseOutput();
+      await flood(port);
+      await visit(`socks5://127.0.0.1:${port}`, target);
+      program.resumeOutput();
+      await program.line(/"lines-dropped"/);
+      program.kill("SIGTERM");
+      const { code, stdout, stderr } = await program.ended;
+      assertEquals([code, stderr], [0, ""]);
+      const records = stdout.trimEnd().split("\n").map((it) => JSON.parse(it));
+      const sessions = records.filter((it) => it.type === "session-end").length;
+      const dropped = records.filter((it) => it.type === "lines-dropped")
+        .reduce((sum, it) => sum + it.lines, 0);
+      assertEquals(sessions + dropped, FLOOD + 1);
+    });
+  });
+});
+
+test("socks5-server ends on a signal also when nobody reads its log", async () => {
+  await withProgram(["--port", "0"], async (program) => {
+    const port = await program.port();
+    program.pauseOutput();
+    await flood(port);
+    program.kill("SIGTERM");
+    assertEquals(await program.exited, 0);
+  });
+});
+
+test("socks5-server writes all of its log before it ends", async () => {
+  await withProgram(["--port", "0"], async (program) => {
+    const port = await program.port();
+    await Promise.all(Array.from({ length: 20 }, () => refuse(port)));
+    program.kill("SIGTERM");
+    const { stdout } = await program.ended;
+    const types = stdout.trimEnd().split("\n").map((it) => JSON.parse(it).type);
+    assertEquals(types.filter((it) => it === "session-end").length, 20);
   });
 });

@@ -25,9 +25,15 @@ export interface Program {
   /** The port that it says it listens on. */
   port(): Promise<number>;
   /** Sends it a signal. */
-  kill(signal: "SIGINT" | "SIGTERM"): void;
+  kill(signal: "SIGINT" | "SIGTERM" | "SIGHUP"): void;
   /** Stops reading its standard output, as `head -1` does. */
   closeOutput(): void;
+  /** Leaves its standard output open and unread, as a stopped `less` does. */
+  pauseOutput(): void;
+  /** Reads on. */
+  resumeOutput(): void;
+  /** Its exit code, also when its output is not read to the end. */
+  readonly exited: Promise<number | null>;
   /** Settles when it has ended and all it said is here. */
   readonly ended: Promise<Ended>;
 }
@@ -38,6 +44,10 @@ export interface ProgramOptions {
   users?: string;
   /** The same without the permission. */
   unreadableUsers?: string;
+  /** Whether it has the permission to read files on Deno. */
+  mayRead?: boolean;
+  /** Its standard input; none by default. */
+  input?: string | Uint8Array;
 }
 
 /** Starts the program, calls `use`, and ends the program whatever comes. */
@@ -48,8 +58,10 @@ export async function withProgram(
 ): Promise<void> {
   const child = spawn(process.execPath, [...programArgs(options), ...args], {
     env: environment(options),
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
   });
+  // It may have ended before it read all of it.
+  child.stdin.on("error", () => {}).end(options.input);
   let [stdout, stderr] = ["", ""];
   let onOutput = () => {};
   child.stdout.setEncoding("utf8").on("data", (text) => {
@@ -58,6 +70,9 @@ export async function withProgram(
   });
   child.stderr.setEncoding("utf8").on("data", (text) => stderr += text);
   let isOver = false;
+  const exited = new Promise<number | null>((resolve) =>
+    child.on("exit", (code) => resolve(code))
+  );
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => {
@@ -83,13 +98,22 @@ export async function withProgram(
   try {
     await use({
       line,
-      port: async () => Number(/:(\d+) /.exec(await line(/ listens on /))![1]),
+      port: async () =>
+        Number(
+          /(?:listens on \S+|"port"):(\d+)/.exec(
+            await line(/listens on |"listening"/),
+          )![1],
+        ),
       // On Deno `child.kill()` works once, and then hides the exit code.
       kill: (signal) => void process.kill(child.pid!, signal),
       closeOutput: () => child.stdout.destroy(),
+      pauseOutput: () => void child.stdout.pause(),
+      resumeOutput: () => void child.stdout.resume(),
+      exited,
       ended,
     });
   } finally {
+    child.stdout.resume();
     if (!isOver) child.kill("SIGKILL");
     await ended;
   }
@@ -109,7 +133,8 @@ export async function runProgram(
   return result!;
 }
 
-function programArgs({ users }: ProgramOptions): string[] {
+/** The program and its arguments, for the runtime's own executable. */
+export function programArgs({ users, mayRead }: ProgramOptions): string[] {
   if (runtime !== "deno") {
     const program = fileURLToPath(new URL("./program.js", import.meta.url));
     if (existsSync(program)) return [program];
@@ -120,6 +145,7 @@ function programArgs({ users }: ProgramOptions): string[] {
   return [
     "run",
     "--allow-net",
+    ...(mayRead ? ["--allow-read"] : []),
     ...(users === undefined ? [] : ["--allow-env=SOCKS5_USERS"]),
     ...(parser.startsWith("file:")
       ? [`--import-map=${new URL("./import_map.json", parser)}`]
