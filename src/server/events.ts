@@ -71,7 +71,7 @@ export interface Session {
   readonly userId?: string;
   /** What was asked for; `undefined` also when the command has no name. */
   readonly command?: CommandName;
-  /** What the client wants to reach, as it said it. */
+  /** What the client wants to reach, by the name or address that it gave. */
   readonly target?: Endpoint;
   /** The address that was dialled for it, or of the peer that came to a BIND. */
   readonly targetAddress?: Address;
@@ -113,7 +113,7 @@ export type ServerEvent =
   | {
     readonly type: "denied";
     readonly session: Session;
-    /** The target as the client named it. */
+    /** The target, by the name or address that the client gave. */
     readonly hostname: string;
     readonly port: number;
     /** Which of its addresses; none when the name itself is not allowed. */

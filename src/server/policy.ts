@@ -22,8 +22,10 @@ export interface PolicyRequest {
   /** What it asked for. */
   readonly command: CommandName;
   /**
-   * The target as the client named it: of CONNECT, of a datagram, or the peer
-   * that may come to a BIND, where `0.0.0.0` and `::` mean anyone.
+   * The target that the client named, of CONNECT or of a datagram, or the peer
+   * that may come to a BIND, where `0.0.0.0` and `::` mean anyone. Canonical:
+   * names in lower case without a trailing dot, IP addresses in every disguise
+   * (`0x7f.1`) as such.
    */
   readonly hostname: string;
   /** Its port. */
