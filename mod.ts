@@ -31,6 +31,7 @@ export type {
   Socks4Options,
   Timeouts,
 } from "./src/server/options.ts";
+export { OptionError } from "./src/server/options.ts";
 export {
   Denial,
   type Policy,

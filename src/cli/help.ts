@@ -76,7 +76,8 @@ Limits (0 for none; a client is an IPv4 address or an IPv6 /64):
   --max-connections-per-client N The same for each client (default 0)
   --max-connections-per-user N   Sessions at a time of each user (default 0)
   --max-handshakes-per-client N  Connections of each client that have not
-                                 completed their request (default 1000)
+                                 completed their request (1000 by default, and
+                                 0 for a server on loopback)
   --new-connections-per-second N Of each client; twice as many in a burst
                                  (default 0)
   --max-associations N           UDP associations at a time of each client

@@ -133,7 +133,10 @@ function eventText(
     case "reloaded":
       return reloadedText(record);
     case "reload-failed":
-      return paint("red", `the old configuration stays: ${record.problems.join("; ")}`);
+      return paint(
+        "red",
+        `the old configuration stays: ${record.problems.join("; ")}`,
+      );
     case "lines-dropped":
       return paint("yellow", droppedText(record.lines));
   }

@@ -26,6 +26,7 @@ export type {
   Socks4Options,
   Timeouts,
 } from "./options.ts";
+export { OptionError } from "./options.ts";
 export {
   Denial,
   type Policy,

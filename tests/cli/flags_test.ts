@@ -248,7 +248,7 @@ test("HELP tells the defaults that apply", async () => {
   const flags = [
     ...HELP.matchAll(/^ +(--[a-z-]+) [^-]*?\(default\s+([^\s,)]+)/gm),
   ];
-  assertEquals(flags.length, 20);
+  assertEquals(flags.length, 19);
   const args = flags.flatMap(([, flag, value]) => [flag, value]);
   assertEquals(await settingsOf(args), await settingsOf([]));
 });

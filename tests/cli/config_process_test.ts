@@ -1,0 +1,248 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, SocksError } from "../../src/client/mod.ts";
+import { configSchema } from "../../src/cli/config.ts";
+import { hashPassword } from "../../src/server/auth.ts";
+import { runtime, test } from "../harness.ts";
+import { assertEchoes, LOOPBACK, visit, withEcho } from "./echo.ts";
+import { runProgram, withProgram } from "./spawn.ts";
+
+const onlyDeno = runtime === "deno" ? undefined : "only Deno has permissions";
+const mayRead = { mayRead: true };
+
+/** Calls `use` with a function that writes files into a folder, and gives their paths. */
+async function withFiles(
+  use: (
+    write: (name: string, text: string) => Promise<string>,
+  ) => Promise<void>,
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "socks5-"));
+  try {
+    await use(async (name, text) => {
+      const path = join(folder, name);
+      await writeFile(path, text);
+      return path;
+    });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** A hash that costs tests nothing. */
+function loginOf(name: string, password: string): Promise<string> {
+  return hashPassword(password, { iterations: 1 }).then((it) =>
+    `${name}:${it}`
+  );
+}
+
+test("socks5-server --schema prints the JSON Schema", async () => {
+  const { code, stdout, stderr } = await runProgram(["--schema"]);
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(JSON.parse(stdout), JSON.parse(JSON.stringify(configSchema())));
+});
+
+test("socks5-server --check says that a configuration is good, and does not listen", async () => {
+  await withFiles(async (write) => {
+    await write("users.txt", `${await loginOf("alice", "one")}\n`);
+    const file = await write(
+      "config.jsonc",
+      `{ "hostname": "0.0.0.0", // everyone
+         "usersFile": "users.txt", "rules": ["allow *:443",] }`,
+    );
+    const args = ["--config", file, "--check", "--deny", "*:80"];
+    const { code, stdout, stderr } = await runProgram(args, mayRead);
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(
+      stdout,
+      "the configuration is good: 0.0.0.0:1080, logins 1, rules 2\n",
+    );
+  });
+});
+
+test("socks5-server --check tells all that is wrong, each on a line, and ends with 2", async () => {
+  await withFiles(async (write) => {
+    const users = await write("users.txt", "hunter2\n");
+    const file = await write(
+      "config.jsonc",
+      `\ufeff{"prot": 1, "timeouts": {"idle": "9"}, "usersFile": "users.txt"}`,
+    );
+    for (const check of [["--check"], []]) {
+      const args = ["--config", file, ...check];
+      const { code, stdout, stderr } = await runProgram(args, mayRead);
+      assertEquals([code, stdout], [2, ""]);
+      const lines = stderr.trimEnd().split("\n");
+      const starts = [
+        `${file}: prot: unknown key, did you mean "port"?`,
+        `${file}: timeouts.idle: 9 has no unit`,
+        `${users}: line 1: `,
+      ];
+      assertEquals(lines.length, starts.length, stderr);
+      for (const [index, start] of starts.entries()) {
+        assertEquals(
+          lines[index].indexOf(`socks5-server: ${start}`),
+          0,
+          stderr,
+        );
+      }
+      assert(!stderr.includes("hunter2"));
+    }
+  });
+});
+
+test("socks5-server --check tells that it would be an open proxy", async () => {
+  await withFiles(async (write) => {
+    const file = await write("config.jsonc", '{"hostname": "::"}');
+    const args = ["--config", file, "--check"];
+    const { code, stderr } = await runProgram(args, mayRead);
+    assertEquals(code, 2);
+    assertMatch(stderr, /open proxy.* "users" in the --config file/);
+  });
+});
+
+test(
+  "socks5-server says which permission it needs to read its configuration",
+  async () => {
+    await withFiles(async (write) => {
+      const file = await write("config.jsonc", "{}");
+      const { code, stderr } = await runProgram(["--config", file]);
+      assertEquals([code, stderr], [
+        2,
+        `socks5-server: ${file}: may not be read: --allow-read is missing\n`,
+      ]);
+    });
+  },
+  { skip: onlyDeno },
+);
+
+for (
+  const [question, code, answer] of [
+    ["user alice www.example.test:443", 0, /^allow: allow .* \*\.example/],
+    ["user alice www.example.test:80", 1, /^deny: no rule allows it$/],
+    ["user bob 192.0.2.1:80 from 203.0.113.9", 1, /^deny: special-purpose/],
+    ["user bob 1.1.1.1:80", 0, /^allow: allow user bob \*$/],
+    ["user bob 1.1.1.1:25", 1, /^deny: deny \*:25$/],
+    ["user bob localhost:80", 1, /^deny 127\.0\.0\.1: special-purpose/m],
+    ["user bob nowhere.invalid:80", 1, /^depends: /],
+    ["user bob", 2, /^$/],
+  ] as [string, number, RegExp][]
+) {
+  test(`socks5-server --explain "${question}" ends with ${code}`, async () => {
+    await withFiles(async (write) => {
+      const users = [
+        await loginOf("alice", "one"),
+        await loginOf("bob", "two"),
+      ];
+      const rules = ["allow user alice *.example.test:443", "allow user bob"];
+      const config = { hostname: "0.0.0.0", users, rules };
+      const file = await write("config.json", JSON.stringify(config));
+      const args = ["--config", file, "--deny=*:25", "--explain", question];
+      const ended = await runProgram(args, mayRead);
+      assertMatch(ended.stdout.trimEnd(), answer);
+      assertEquals(ended.code, code, ended.stderr);
+    });
+  });
+}
+
+test("socks5-server --explain says when a login is missing or unknown", async () => {
+  const explain = (question: string) =>
+    runProgram(["--user", "alice:one", "--explain", question]);
+  const [none, unknown, known] = [
+    await explain("127.0.0.1:1"),
+    await explain("user alicia 127.0.0.1:1"),
+    await explain("user alice 127.0.0.1:1"),
+  ];
+  assertMatch(none.stderr, /need a login/);
+  assertMatch(unknown.stderr, /no user "alicia"/);
+  assertEquals([known.stderr, known.code], ["", 0]);
+});
+
+test("socks5-server mixes users of files with --user", async () => {
+  await withFiles(async (write) => {
+    const users = await write("users.txt", await loginOf("alice", "one"));
+    const args = ["--port=0", "--users-file", users, "--user", "bob:two"];
+    await withProgram(args, async (program) => {
+      const port = await program.port();
+      await withEcho(async (target) => {
+        for (const login of ["alice:one", "bob:two"]) {
+          await visit(`socks5://${login}@${LOOPBACK}:${port}`, target);
+        }
+        for (const login of ["alice:two", "bob:one", "carol:one"]) {
+          const url = `socks5://${login}@${LOOPBACK}:${port}`;
+          await assertRejects(() => visit(url, target), SocksError);
+        }
+      });
+    }, mayRead);
+  });
+});
+
+test("socks5-server takes new users and rules on SIGHUP, and no session ends", async () => {
+  await withFiles((write) =>
+    withEcho(async (target) => {
+      await write("users.txt", await loginOf("alice", "one"));
+      const config = (rule: string) =>
+        write(
+          "config.json",
+          JSON.stringify({ usersFile: "users.txt", rules: [rule] }),
+        );
+      const file = await config(`allow 127.0.0.1:${target}`);
+      const args = ["--config", file, "--port", "0"];
+      await withProgram(args, async (program) => {
+        const at = `${LOOPBACK}:${await program.port()}`;
+        const alice = `socks5://alice:one@${at}`;
+        const { conn } = await connect(alice, `${LOOPBACK}:${target}`);
+        try {
+          await assertEchoes(conn, "before");
+          const users = [
+            await loginOf("alice", "one"),
+            await loginOf("bob", "two"),
+          ];
+          await write("users.txt", users.join("\n"));
+          await config(`allow user bob 127.0.0.1:${target}`);
+          program.kill("SIGHUP");
+          const { logins } = JSON.parse(await program.line(/"reloaded"/));
+          assertEquals(logins, 2);
+          await visit(`socks5://bob:two@${at}`, target);
+          await assertRejects(() => visit(alice, target), SocksError);
+          await assertEchoes(conn, "after");
+        } finally {
+          conn.close();
+        }
+        program.kill("SIGTERM");
+        assertEquals((await program.ended).code, 0);
+      }, mayRead);
+    })
+  );
+});
+
+test("socks5-server keeps what it has when the new configuration is wrong, and says why", async () => {
+  await withFiles((write) =>
+    withEcho(async (target) => {
+      const file = await write("config.json", "{}");
+      const args = ["--config", file, "--port", "0", "--log", "text"];
+      await withProgram(args, async (program) => {
+        const proxy = `socks5://${LOOPBACK}:${await program.port()}`;
+        await write("config.json", '{"rules": ["deny *", "x"], "log": 1}');
+        program.kill("SIGHUP");
+        const said = await program.line(/the old configuration stays/);
+        assertMatch(said, /: rules\[1\]: .*: log: /);
+        await visit(proxy, target);
+        await write("config.json", '{"rules": ["deny *"], "hostname": "::1"}');
+        program.kill("SIGHUP");
+        const { length } = await program.line(/ reloaded: .* hostname will /);
+        assert(length > 0);
+        await assertRejects(() => visit(proxy, target), SocksError);
+      }, mayRead);
+    })
+  );
+});
+
+test("socks5-server without files ends on SIGHUP, as any program does", async () => {
+  await withProgram(["--port", "0"], async (program) => {
+    await program.port();
+    program.kill("SIGHUP");
+    const { code, signal } = await program.ended;
+    assert(signal === "SIGHUP" || code === 129);
+  });
+});

@@ -1,0 +1,596 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { type Config, configSchema, readConfig } from "../../src/cli/config.ts";
+import { besideFile } from "../../src/cli/files.ts";
+import { parseFlags } from "../../src/cli/flags.ts";
+import { JsoncError, parseJsonc } from "../../src/cli/jsonc.ts";
+import { ConfigError, load, type Loaded } from "../../src/cli/load.ts";
+import { Reloader } from "../../src/cli/reload.ts";
+import type { LogRecord } from "../../src/cli/log.ts";
+import { UsageError } from "../../src/cli/usage_error.ts";
+import { hashPassword } from "../../src/server/auth.ts";
+import {
+  OptionError,
+  resolveOptions,
+  type ServeOptions,
+} from "../../src/server/options.ts";
+import type { Transport } from "../../src/transport/transport.ts";
+import { test } from "../harness.ts";
+
+const hash = await hashPassword("hunter2", { iterations: 1 });
+
+const parsed: [text: string, value: unknown][] = [
+  ["{}", {}],
+  [' {"a": [1, -2.5e3, "b", true, false, null]} ', {
+    a: [1, -2500, "b", true, false, null],
+  }],
+  ['\ufeff{"a":1}', { a: 1 }],
+  ['{"a":1,}', { a: 1 }],
+  ["[1,]", [1]],
+  ["// one\n/* two\n * / **/ [1 // three\r, /**/ 2] //", [1, 2]],
+  ['"// no comment /*"', "// no comment /*"],
+  ['"\\u0000\\ud83d\\ude00\\n\\"\\/"', '\0😀\n"/'],
+  ['"é\x7f\u2028"', "é\x7f\u2028"],
+  ['{"":1}', { "": 1 }],
+  ["[".repeat(64) + "]".repeat(64), "deep"],
+];
+
+for (const [text, value] of parsed) {
+  test(`parseJsonc() reads ${JSON.stringify(text).slice(0, 50)}`, () => {
+    const found = parseJsonc(text);
+    if (value !== "deep") assertEquals(found, value);
+  });
+}
+
+test("parseJsonc() makes __proto__ a key like any other", () => {
+  const value = parseJsonc('{"__proto__": {"port": 1}}') as { port?: number };
+  assertEquals([Object.keys(value), value.port], [["__proto__"], undefined]);
+});
+
+const unreadable: [text: string, at: [number, number], reason: RegExp][] = [
+  ["", [1, 1], /a value is expected here, not the end$/],
+  ["\n\n  ", [3, 3], /a value is expected/],
+  ["[1,,2]", [1, 4], /a value is expected here, not ","$/],
+  ["[,]", [1, 2], /a value is expected here, not ","$/],
+  ["[1 2]", [1, 4], /"," or "\]" is expected here$/],
+  ['{"a" 1}', [1, 6], /":" is expected here$/],
+  ["{a: 1}", [1, 2], /a key in double quotes/],
+  ["{", [1, 2], /a key in double quotes or "}"/],
+  ['{"a": 1', [1, 8], /"," or "}" is expected/],
+  ["{} {}", [1, 4], /the end is expected/],
+  ['{\r\n "a": 1,\r\n "a": 2}', [3, 2], /the key "a" is here for the second/],
+  ["'a'", [1, 1], /a value is expected here, not "'"/],
+  ["01", [1, 1], /"01" is no value/],
+  ["1.", [1, 1], /is no value/],
+  ["+1", [1, 1], /is no value/],
+  ["0x10", [1, 1], /is no value/],
+  ["NaN", [1, 1], /"NaN" is no value/],
+  ["constructor", [1, 1], /is no value/],
+  ["True", [1, 1], /is no value/],
+  ['"a', [1, 1], /a string without an end/],
+  ['"a\n"', [1, 1], /a string without an end/],
+  ['["\0"]', [1, 2], /a string with a control character/],
+  ['"\t"', [1, 1], /a string with a control character/],
+  ['"\\x41"', [1, 1], /a wrong escape/],
+  ['"\\U0041"', [1, 1], /a wrong escape/],
+  ["\0", [1, 1], /a value is expected here, not "\\x00"/],
+  ["\x1b[31m", [1, 1], /not "\\x1b"/],
+  ["1 /* *", [1, 3], /a comment without an end/],
+  ["/*/ 1", [1, 1], /a comment without an end/],
+  ["[".repeat(65), [1, 65], /nested deeper than 64 levels/],
+  ['{"a":'.repeat(100_000), [1, 321], /nested deeper than 64 levels/],
+  ["x".repeat(1_000_000), [1, 1], /^.{0,99}is no value/],
+];
+
+for (const [text, at, reason] of unreadable) {
+  const shown = JSON.stringify(text).slice(0, 50);
+  test(`parseJsonc() refuses ${shown}: ${reason}`, () => {
+    const error = assertThrows(() => parseJsonc(text), JsoncError);
+    assertMatch(error.message, reason);
+    assertEquals([error.line, error.column], at);
+  });
+}
+
+function read(text: string): { config: Config; problems: string[] } {
+  const problems: string[] = [];
+  return { config: readConfig(text, "f", problems), problems };
+}
+
+/** Files that the schema and the validator like, and what they mean. */
+const good: [file: unknown, config: Config][] = [
+  [{}, {}],
+  [{ $schema: "./x.json" }, { $schema: "./x.json" }],
+  [{ hostname: "0.0.0.0", port: 0 }, { hostname: "0.0.0.0", port: 0 }],
+  [{ hostname: "localhost" }, { hostname: "localhost" }],
+  [{ openProxy: true }, { openProxy: true }],
+  [{ users: [`alice:${hash}`] }, { users: [`alice:${hash}`] }],
+  [{ users: [] }, { users: [] }],
+  [{ usersFile: "u.txt" }, { usersFile: ["u.txt"] }],
+  [{ usersFile: ["a", "b"] }, { usersFile: ["a", "b"] }],
+  [{ failedLogins: 0, lockout: "1h" }, { failedLogins: 0, lockout: 3.6e6 }],
+  [{ rules: ["allow a:1", "deny *"] }, { rules: ["allow a:1", "deny *"] }],
+  [
+    { timeouts: { handshake: "500ms", connect: 7, idle: "5m", bind: "0" } },
+    { timeouts: { handshake: 500, connect: 7, idle: 300_000, bind: 0 } },
+  ],
+  [
+    { timeouts: { halfClosed: 0, association: "596h" } },
+    { timeouts: { halfClosed: 0, association: 596 * 3.6e6 } },
+  ],
+  [
+    { limits: { sessions: 1, sessionsPerClient: 2, sessionsPerUser: 3 } },
+    { limits: { sessions: 1, sessionsPerClient: 2, sessionsPerUser: 3 } },
+  ],
+  [
+    { limits: { handshakesPerClient: 4, connectionsPerSecond: 5 } },
+    { limits: { handshakesPerClient: 4, connectionsPerSecond: 5 } },
+  ],
+  [
+    { limits: { octetsPerSecond: "1.5M", octetsPerSecondPerUser: 7 } },
+    { limits: { octetsPerSecond: 1.5e6, octetsPerSecondPerUser: 7 } },
+  ],
+  [
+    { limits: { associations: 2 ** 31 - 1, targets: 0 } },
+    { limits: { associations: 2 ** 31 - 1, targets: 0 } },
+  ],
+  [{ advertise: ["::1", "192.0.2.1"] }, { advertise: ["::1", "192.0.2.1"] }],
+  [{ relayPorts: "1-65535" }, { relayPorts: { first: 1, last: 65535 } }],
+  [
+    { relayPorts: { first: 4, last: 4 } },
+    { relayPorts: { first: 4, last: 4 } },
+  ],
+  [{ dropFragments: false }, { dropFragments: false }],
+  [
+    { socks4: { userIds: ["a"], ident: true } },
+    { socks4: { userIds: ["a"], ident: true } },
+  ],
+  [{ grace: "10s", log: "json" }, { grace: 10_000, log: "json" }],
+];
+
+/** Files that neither likes, and the problem that the validator has. */
+const bad: [file: unknown, problem: RegExp][] = [
+  [[], /^f: must be an object, not a list$/],
+  [null, /^f: must be an object, not null$/],
+  ["x", /^f: must be an object, not "x"$/],
+  [{ prot: 1 }, /^f: prot: unknown key, did you mean "port"\?$/],
+  [{ "open-proxy": true }, /^f: open-proxy: .*did you mean "openProxy"\?$/],
+  [{ constructor: 1 }, /^f: constructor: unknown key$/],
+  [{ "a\nb\x1b": 1 }, /^f: a\\x0ab\\x1b: unknown key$/],
+  [{ ["x".repeat(1e5)]: 1 }, /^f: x+: unknown key$/],
+  [{ port: "1080" }, /^f: port: must be a whole number .* not "1080"$/],
+  [{ port: 1.5 }, /^f: port: must be a whole number .* not 1.5$/],
+  [{ port: -1 }, /^f: port: must be a whole number/],
+  [{ port: 65536 }, /^f: port: must be a whole number/],
+  [{ port: null }, /^f: port: must be a whole number .* not null$/],
+  [{ hostname: 1 }, /^f: hostname: must be an IP address .* not 1$/],
+  [{ hostname: "" }, /^f: hostname: must be an IP address/],
+  [{ openProxy: "yes" }, /^f: openProxy: must be true or false, not "yes"$/],
+  [{ openProxy: 1 }, /^f: openProxy: must be true or false, not 1$/],
+  [{ users: `a:${hash}` }, /^f: users: must be a list, not "a:/],
+  [{ users: [1] }, /^f: users\[0\]: must be NAME:HASH/],
+  [{ usersFile: "" }, /^f: usersFile\[0\]: must be the path of a file, not ""/],
+  [{ usersFile: [1] }, /^f: usersFile\[0\]: must be the path .* not 1$/],
+  [{ usersFile: {} }, /^f: usersFile\[0\]: must be the path .* an object$/],
+  [{ rules: "allow *" }, /^f: rules: must be a list, not "allow \*"$/],
+  [{ rules: ["allow *", {}] }, /^f: rules\[1\]: must be a string, not an obj/],
+  [{ rules: [""] }, /^f: rules\[0\]: must be a string, not ""$/],
+  [{ timeouts: 5 }, /^f: timeouts: must be an object, not 5$/],
+  [{ timeouts: { iddle: 5 } }, /^f: timeouts\.iddle: .* mean "idle"\?$/],
+  [{ timeouts: { idle: "30" } }, /^f: timeouts\.idle: 30 has no unit/],
+  [{ timeouts: { idle: "5 m" } }, /^f: timeouts\.idle: must be a duration/],
+  [{ timeouts: { idle: -1 } }, /^f: timeouts\.idle: must be a duration/],
+  [{ timeouts: { idle: 0.5 } }, /^f: timeouts\.idle: must be a duration/],
+  [{ timeouts: { idle: 2 ** 31 } }, /^f: timeouts\.idle: must be a duration/],
+  [{ timeouts: { idle: true } }, /^f: timeouts\.idle: must be a duration/],
+  [{ limits: { octetsPerSecond: "10m" } }, /octetsPerSecond: must be octets/],
+  [{ limits: { octetsPerSecond: -1 } }, /octetsPerSecond: must be octets/],
+  [{ limits: { targets: "9" } }, /^f: limits\.targets: must be a whole/],
+  [{ advertise: "::1" }, /^f: advertise: must be a list/],
+  [{ advertise: ["::1", "1.1.1.1", "::2"] }, /one address of each IP version/],
+  [{ relayPorts: "4" }, /^f: relayPorts: must be FIRST-LAST/],
+  [{ relayPorts: { first: 1 } }, /^f: relayPorts: must be FIRST-LAST/],
+  [{ relayPorts: { first: 0, last: 1 } }, /^f: relayPorts: must be FIRST/],
+  [{ relayPorts: { first: 1, last: 2, x: 3 } }, /^f: relayPorts: must be/],
+  [{ relayPorts: [1, 2] }, /^f: relayPorts: must be FIRST-LAST.* a list$/],
+  [{ socks4: { ident: "no" } }, /^f: socks4\.ident: must be true or false/],
+  [{ socks4: { userIds: [""] } }, /^f: socks4\.userIds\[0\]: must be/],
+  [{ log: "xml" }, /^f: log: must be one of auto, .*, not "xml"$/],
+  [{ log: ["text"] }, /^f: log: must be one of .* not a list$/],
+];
+
+/** Files with mistakes that a schema does not see. */
+const subtle: [file: unknown, problem: RegExp][] = [
+  [{ hostname: "a.example" }, /^f: hostname: must be an IP address/],
+  [{ rules: ["allow a:b"] }, /^f: rules\[0\]: rule "allow a:b": /],
+  [{ rules: ["permit *"] }, /^f: rules\[0\]: rule "permit \*": /],
+  [{ users: ["hunter2"] }, /^f: users\[0\]: /],
+  [{ users: ["alice:hunter2"] }, /^f: users\[0\]: /],
+  [{ users: [`a:${hash}\nb:${hash}`] }, /^f: users\[0\]: must be NAME:HASH/],
+  [{ users: ["# hunter2"] }, /^f: users\[0\]: must be NAME:HASH/],
+  [{ timeouts: { idle: "597h" } }, /^f: timeouts\.idle: 597h is too long/],
+  [{ limits: { octetsPerSecond: "3G" } }, /must be octets per second/],
+  [{ advertise: ["0.0.0.0"] }, /^f: advertise\[0\]: must be an IP address/],
+  [{ advertise: ["::1", "::2"] }, /^f: advertise: may name one address/],
+  [{ relayPorts: "2-1" }, /^f: relayPorts: must be FIRST-LAST/],
+  [{ relayPorts: { first: 2, last: 1 } }, /^f: relayPorts: must be FIRST/],
+];
+
+interface Schema {
+  type?: string;
+  enum?: unknown[];
+  anyOf?: Schema[];
+  properties?: Record<string, Schema>;
+  additionalProperties?: boolean;
+  required?: string[];
+  items?: Schema;
+  maxItems?: number;
+  minLength?: number;
+  pattern?: string;
+  minimum?: number;
+  maximum?: number;
+}
+
+const KEYWORDS =
+  /^(\$schema|title|description|default|type|enum|anyOf|properties|additionalProperties|required|items|maxItems|minLength|pattern|minimum|maximum)$/;
+
+/** A validator for as much of JSON Schema as the schema uses. */
+function accepts(schema: Schema, value: unknown): boolean {
+  for (const keyword of Object.keys(schema)) assertMatch(keyword, KEYWORDS);
+  const { type, minimum = -Infinity, maximum = Infinity } = schema;
+  const isType = {
+    object: typeof value === "object" && value !== null &&
+      !Array.isArray(value),
+    array: Array.isArray(value),
+    string: typeof value === "string",
+    boolean: typeof value === "boolean",
+    integer: Number.isInteger(value),
+  } as Record<string, boolean>;
+  if (type !== undefined && !isType[type]) return false;
+  if (schema.enum && !schema.enum.includes(value)) return false;
+  if (schema.anyOf && !schema.anyOf.some((it) => accepts(it, value))) {
+    return false;
+  }
+  if (typeof value === "number" && (value < minimum || value > maximum)) {
+    return false;
+  }
+  if (typeof value === "string") {
+    const { minLength = 0, pattern = "" } = schema;
+    return value.length >= minLength && new RegExp(pattern, "u").test(value);
+  }
+  if (Array.isArray(value)) {
+    const { items = {}, maxItems = Infinity } = schema;
+    return value.length <= maxItems && value.every((it) => accepts(items, it));
+  }
+  if (!isType.object) return true;
+  const { properties = {}, required = [] } = schema;
+  return required.every((it) => Object.hasOwn(value as object, it)) &&
+    Object.entries(value as object).every(([key, it]) =>
+      Object.hasOwn(properties, key)
+        ? accepts(properties[key], it)
+        : schema.additionalProperties !== false
+    );
+}
+
+const schema = configSchema() as Schema;
+
+for (const [file, config] of good) {
+  test(`configuration and schema accept ${JSON.stringify(file)}`, () => {
+    assertEquals(read(JSON.stringify(file)), { config, problems: [] });
+    assert(accepts(schema, file));
+  });
+}
+
+for (const [file, problem] of bad) {
+  const shown = JSON.stringify(file).slice(0, 60);
+  test(
+    `configuration and schema refuse ${shown}: ${problem}`.slice(0, 150),
+    () => {
+      const { problems } = read(JSON.stringify(file));
+      assertEquals(problems.length, 1);
+      assertMatch(problems[0], problem);
+      assert(!accepts(schema, file));
+    },
+  );
+}
+
+for (const [file, problem] of subtle) {
+  const shown = JSON.stringify(file).slice(0, 60);
+  test(`configuration refuses ${shown}: ${problem}`.slice(0, 150), () => {
+    const { problems } = read(JSON.stringify(file));
+    assertEquals(problems.length, 1);
+    assertMatch(problems[0], problem);
+    assert(!problems[0].includes("hunter2"), "shows a password");
+    assert(accepts(schema, file), "move it to the others");
+  });
+}
+
+test("configuration refuses __proto__", () => {
+  assertEquals(read('{"__proto__": {"port": 1}}').problems, [
+    "f: __proto__: unknown key",
+  ]);
+});
+
+/** The defaults that the schema tells, as a file. */
+function defaultsOf({ properties = {} }: Schema): Record<string, unknown> {
+  const entries = Object.entries(
+    properties as Record<string, Schema & { default?: unknown }>,
+  );
+  return Object.fromEntries(entries.flatMap(([key, it]) => {
+    if (it.default !== undefined) return [[key, it.default]];
+    return it.properties ? [[key, defaultsOf(it)]] : [];
+  }));
+}
+
+async function loadFiles(
+  files: Record<string, string>,
+  args: string[] = ["--config", "etc/f"],
+): Promise<Loaded> {
+  const command = parseFlags(args);
+  assert(command.type === "serve");
+  return await load(command.given, reader(files));
+}
+
+/** Reads from a table instead of a disk. */
+function reader(files: Record<string, string>) {
+  return (path: string) =>
+    Object.hasOwn(files, path)
+      ? Promise.resolve(files[path])
+      : Promise.reject(new UsageError("there is no such file"));
+}
+
+test("configSchema() tells the defaults that apply", async () => {
+  const defaults = defaultsOf(schema);
+  assertEquals(Object.keys(defaults).length, 11);
+  const settings = async (file: unknown) => {
+    const text = JSON.stringify(file);
+    const { options, graceMs, log } = await loadFiles({ "etc/f": text });
+    const resolved = await resolveOptions(options, {} as Transport);
+    const { auth: _, ...rest } = resolved;
+    return { ...rest, graceMs, log };
+  };
+  const { socks4: _, ...others } = defaults;
+  assertEquals(await settings(others), await settings({}));
+});
+
+/** What flags say is put over what the file says. */
+const merged: [args: string[], file: unknown, options: ServeOptions][] = [
+  [["--port", "1"], { port: 2, hostname: "::1" }, {
+    port: 1,
+    hostname: "::1",
+  }],
+  [["--idle-timeout", "1s"], { timeouts: { idle: 2, connect: 3 } }, {
+    timeouts: { idle: 1_000, connect: 3 },
+  }],
+  [["--max-connections=1"], { limits: { sessions: 2, targets: 3 } }, {
+    limits: { sessions: 1, targets: 3 },
+  }],
+  [["--drop-fragments"], { dropFragments: false }, { dropFragments: true }],
+  [[], { openProxy: true }, { openProxy: true }],
+  [["--advertise=::1"], { advertise: ["::2", "1.1.1.1"] }, {
+    advertise: ["::1"],
+  }],
+  [["--socks4-user-id=a"], { socks4: { userIds: ["b"], ident: true } }, {
+    socks4: { userIds: ["a", "b"], ident: true },
+  }],
+];
+
+for (const [args, file, expected] of merged) {
+  test(`load() puts ${args.join(" ")} over ${JSON.stringify(file)}`, async () => {
+    const text = JSON.stringify(file);
+    const all = ["--config", "etc/f", ...args];
+    const { options } = await loadFiles({ "etc/f": text }, all);
+    const keys = Object.keys(expected) as (keyof ServeOptions)[];
+    const found = Object.fromEntries(keys.map((key) => [key, options[key]]));
+    assertEquals(found as ServeOptions, expected);
+  });
+}
+
+test("load() puts the rules of flags before those of the file", async () => {
+  const args = ["--config", "etc/f", "--deny", "a:1", "--allow=b:1"];
+  const file = '{"rules": ["allow a", "deny b"]}';
+  const { options, rules } = await loadFiles({ "etc/f": file }, args);
+  assertEquals(rules, 4);
+  const session = { client: { hostname: "127.0.0.1" } };
+  const verdicts = ["a:1", "a:2", "b:1", "b:2"].map((target) => {
+    const [hostname, port] = target.split(":");
+    const request = { session, command: "connect", hostname, port: +port };
+    return options.policy!(request as never)?.verdict;
+  });
+  assertEquals(verdicts, ["deny", "allow", "allow", "deny"]);
+});
+
+test("load() adds up the logins of flags, file and users files", async () => {
+  const files = {
+    "etc/f": JSON.stringify({ usersFile: ["u", "/v"], users: [`a:${hash}`] }),
+    "etc/u": `# one\nb:${hash}\n`,
+    "/v": `c:${hash}`,
+    "w": `d:${hash}`,
+  };
+  const args = ["--config", "etc/f", "--users-file=w", "--user", "e:f"];
+  const { users, options } = await loadFiles(files, args);
+  assertEquals([...users].sort(), ["a", "b", "c", "d", "e"]);
+  assertEquals(options.auth?.map(({ name }) => name), ["password"]);
+});
+
+test("load() tells all that is wrong in all files", async () => {
+  const file = {
+    prot: 1,
+    rules: ["allow a:b"],
+    usersFile: ["u", "nix", "v"],
+    users: [`a:${hash}`],
+    log: "xml",
+  };
+  const files = {
+    "etc/f": JSON.stringify(file),
+    "etc/u": `b:${hash}\nhunter2\n\nb:${hash}`,
+    "etc/v": `a:${hash}\nc:${hash}`,
+  };
+  const args = ["--config", "etc/f", "--user", "c:d"];
+  const error = await assertRejects(() => loadFiles(files, args), ConfigError);
+  const wanted = [
+    /^etc\/f: prot: unknown key/,
+    /^etc\/f: rules\[0\]: rule "allow a:b": /,
+    /^etc\/f: log: must be one of/,
+    /^etc\/u: line 2: /,
+    /^etc\/u: line 4: /,
+    /^etc\/nix: there is no such file$/,
+    /^etc\/v: user "a" is given twice$/,
+    /^etc\/v: user "c" is given twice$/,
+  ];
+  assertEquals(error.problems.length, wanted.length, error.message);
+  for (const [index, it] of wanted.entries()) {
+    assertMatch(error.problems[index], it);
+  }
+  assert(!error.message.includes("hunter2"));
+});
+
+test("load() tells where a file is no JSON", async () => {
+  const error = await assertRejects(
+    () => loadFiles({ "etc/f": '{\n  "port": 1\n  "log": "off"}' }),
+    ConfigError,
+  );
+  assertEquals(error.problems, [
+    'etc/f: line 3, column 3: "," or "}" is expected here',
+  ]);
+});
+
+test("load() tells that there is no such file, without what a terminal obeys", async () => {
+  const args = ["--config", "\x1b[31m"];
+  const error = await assertRejects(() => loadFiles({}, args), ConfigError);
+  assertEquals(error.problems, ["\\x1b[31m: there is no such file"]);
+});
+
+for (
+  const [file, path, expected] of [
+    ["f", "u", "u"],
+    ["./f", "u", "./u"],
+    ["/etc/f", "u", "/etc/u"],
+    ["/etc/f", "../u", "/etc/../u"],
+    ["/f", "u", "/u"],
+    ["/etc/f", "/u", "/u"],
+    ["C:\\etc\\f", "u", "C:\\etc\\u"],
+    ["etc/f", "D:\\u", "D:\\u"],
+    ["etc/f", "\\\\host\\u", "\\\\host\\u"],
+  ]
+) {
+  test(`besideFile() finds ${path} of ${file} at ${expected}`, () => {
+    assertEquals(besideFile(file, path), expected);
+  });
+}
+
+/** A reloader of one file, and what it did. */
+async function withReloader(
+  use: (it: {
+    files: Record<string, string>;
+    reload(): Promise<void>;
+    updates: ServeOptions[];
+    records: LogRecord[];
+    refuse(error: Error): void;
+  }) => Promise<void>,
+  file: unknown,
+): Promise<void> {
+  const files = { "f": JSON.stringify(file) };
+  const command = parseFlags(["--config", "f", "--port", "0"]);
+  assert(command.type === "serve");
+  const loaded = await load(command.given, reader(files));
+  const updates: ServeOptions[] = [];
+  const records: LogRecord[] = [];
+  let refusal: Error | undefined;
+  const reloader = new Reloader({
+    given: command.given,
+    read: reader(files),
+    loaded,
+    server: {
+      async update(options) {
+        if (refusal) throw refusal;
+        await Promise.resolve();
+        updates.push(options);
+      },
+    },
+    note: (record) => records.push(record),
+  });
+  const refuse = (error: Error) => void (refusal = error);
+  const reload = () => reloader.reload();
+  await use({ files, updates, records, refuse, reload });
+}
+
+test("Reloader gives the server all that the files say now", async () => {
+  await withReloader(async ({ files, reload, updates, records }) => {
+    files.f = '{"limits": {"sessions": 7}, "rules": ["deny a"]}';
+    await reload();
+    assertEquals(updates[0].limits, { sessions: 7 });
+    assertEquals(updates[0].timeouts, {});
+    assert(updates[0].policy);
+    assert(Object.hasOwn(updates[0], "auth") && !updates[0].auth);
+    assert(!("hostname" in updates[0]) && !("port" in updates[0]));
+    assertEquals(records, [
+      { type: "reloaded", logins: 0, rules: 1, ignored: [] },
+    ]);
+  }, { timeouts: { idle: 5 }, users: [`a:${hash}`] });
+});
+
+test("Reloader keeps who is locked out unless the logins change", async () => {
+  const users = [`a:${hash}`];
+  await withReloader(async ({ files, reload, updates }) => {
+    await reload();
+    files.f = JSON.stringify({ users, grace: 1 });
+    await reload();
+    assert(updates[0].auth === updates[1].auth);
+    files.f = JSON.stringify({ users, failedLogins: 1 });
+    await reload();
+    assert(updates[1].auth !== updates[2].auth);
+  }, { users });
+});
+
+test("Reloader tells what needs a restart", async () => {
+  await withReloader(async ({ files, reload, records }) => {
+    files.f = '{"hostname": "::1", "log": "off", "port": 5}';
+    await reload();
+    const ignored = ["hostname", "log"]; // the flag --port holds
+    assertEquals(records, [{ type: "reloaded", logins: 0, rules: 0, ignored }]);
+  }, {});
+});
+
+test("Reloader keeps the old configuration when the new one is wrong", async () => {
+  await withReloader(async ({ files, reload, updates, records }) => {
+    files.f = '{"log": 1, "rules": ["x"]}';
+    await reload();
+    delete (files as Record<string, string>).f;
+    await reload();
+    assertEquals(updates, []);
+    const problems = records.map((it) => "problems" in it && it.problems);
+    assertEquals(problems.map((it) => it && it.length), [2, 1]);
+    assertEquals(problems[1], ["f: there is no such file"]);
+  }, {});
+});
+
+test("Reloader keeps the old configuration when the server refuses the new one", async () => {
+  await withReloader(async ({ reload, refuse, records }) => {
+    refuse(new OptionError("openProxy", "open", "open-proxy"));
+    await reload();
+    refuse(new Error("broken"));
+    await reload();
+    assertEquals(records.map(({ type }) => type), [
+      "reload-failed",
+      "reload-failed",
+    ]);
+    assertMatch(JSON.stringify(records), /--users-file.*broken/);
+  }, { hostname: "0.0.0.0", users: [`a:${hash}`] });
+});
+
+test("Reloader does one reload after the other", async () => {
+  await withReloader(async ({ files, reload, updates }) => {
+    files.f = '{"limits": {"sessions": 1}}';
+    const first = reload();
+    const second = reload();
+    files.f = '{"limits": {"sessions": 2}}';
+    await Promise.all([first, second]);
+    assertEquals(updates.length, 2);
+    assertEquals(updates[1].limits, { sessions: 2 });
+  }, {});
+});

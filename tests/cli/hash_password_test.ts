@@ -1,0 +1,180 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { spawn, spawnSync } from "node:child_process";
+import process from "node:process";
+import { verifyPassword } from "../../src/server/password_hash.ts";
+import { test } from "../harness.ts";
+import { programArgs, runProgram } from "./spawn.ts";
+
+const octets = (text: string) => new TextEncoder().encode(text);
+
+/** Of util-linux, which also others call so. */
+const script = spawnSync("script", ["--version"], { encoding: "utf8" });
+const noTerminal = script.stdout?.includes("util-linux")
+  ? undefined
+  : "needs script(1) of util-linux for a terminal";
+
+for (
+  const [name, input, password] of [
+    ["a line", "correct horse\n", "correct horse"],
+    ["text without a line break", "secret", "secret"],
+    ["the first line of many", "one\ntwo\n", "one"],
+    ["a line that ends in CR LF", " pass word \r\n", " pass word "],
+    ["octets that are no UTF-8", Uint8Array.of(0xff, 0x80, 0x0a), null],
+    ["UTF-8", "pässwörd🔑\n", "pässwörd🔑"],
+    ["255 octets", "x".repeat(255) + "\n", "x".repeat(255)],
+  ] as [string, string | Uint8Array, string | null][]
+) {
+  test(`socks5-server hash-password hashes ${name} from a pipe`, async () => {
+    const ended = await runProgram(["hash-password"], { input });
+    assertEquals([ended.code, ended.stderr], [0, ""]);
+    assertMatch(ended.stdout, /^\$pbkdf2-sha256\$\S+\n$/);
+    const wanted = password ?? Uint8Array.of(0xff, 0x80);
+    assert(await verifyPassword(wanted, ended.stdout.trimEnd()));
+  });
+}
+
+for (const args of [["--user", "alice"], ["--user=alice"]]) {
+  test(`socks5-server hash-password ${args.join(" ")} prints a line of a users file`, async () => {
+    const ended = await runProgram(["hash-password", ...args], { input: "s" });
+    assertEquals([ended.code, ended.stderr], [0, ""]);
+    const [, hash] = /^alice:(\$\S+)\n$/.exec(ended.stdout)!;
+    assert(await verifyPassword("s", hash));
+  });
+}
+
+for (
+  const [args, input, code, message] of [
+    [[], "", 1, /no password was given/],
+    [[], "\n", 1, /no password was given/],
+    [[], "x".repeat(256), 1, /at most 255 octets/],
+    [["hunter2"], "x", 2, /hash-password takes only --user NAME/],
+    [["--password=hunter2"], "x", 2, /not "--password"/],
+    [["--user"], "x", 2, /--user must be 1 to 255 octets/],
+    [["--user", "a:hunter2"], "x", 2, /--user must be .* without ":"/],
+    [["--user", "a\nb"], "x", 2, /--user must be .* control characters/],
+    [["--user", "a", "--user", "b"], "x", 2, /--user is given twice/],
+  ] as [string[], string, number, RegExp][]
+) {
+  test(`socks5-server hash-password ${JSON.stringify(args)} of ${input.length} octets ends with ${code}`, async () => {
+    const ended = await runProgram(["hash-password", ...args], { input });
+    assertMatch(ended.stderr, /^socks5-server: .+\n$/);
+    assertMatch(ended.stderr, message);
+    assertEquals([ended.code, ended.stdout], [code, ""]);
+    assert(!ended.stderr.includes("hunter2"));
+  });
+}
+
+test("socks5-server hash-password --help prints its usage", async () => {
+  const { code, stdout } = await runProgram(["hash-password", "--help"]);
+  assertEquals(code, 0);
+  assertMatch(stdout, /^Usage: socks5-server hash-password /);
+});
+
+interface Typed {
+  code: number | null;
+  /** All that the terminal showed. */
+  shown: string;
+}
+
+/**
+ * Runs `hash-password` on a terminal, which `stty` describes afterwards, and
+ * types each text when the prompt before it is there.
+ */
+async function type(keys: [prompt: string, keys: string][]): Promise<Typed> {
+  const quoted = [process.execPath, ...programArgs({}), "hash-password"].map((
+    it,
+  ) => `'${it}'`).join(" ");
+  const command = `${quoted}; code=$?; stty -a; exit $code`;
+  // By default the terminal of a script without one would echo nothing anyway.
+  const args = ["-q", "-e", "-E", "always", "-c", command, "/dev/null"];
+  const child = spawn("script", args, { stdio: ["pipe", "pipe", "inherit"] });
+  let shown = "";
+  const rest = [...keys];
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    shown += text;
+    if (rest.length > 0 && shown.endsWith(rest[0][0])) {
+      child.stdin.write(rest.shift()![1]);
+    }
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", resolve);
+  });
+  child.stdin.destroy();
+  return { code, shown };
+}
+
+function assertRestored({ shown }: Typed): void {
+  for (const mode of ["icanon", "echo", "isig"]) {
+    assertMatch(shown, new RegExp(`(^|\\s)${mode}\\b`, "m"));
+  }
+}
+
+for (
+  const [name, first, again, password] of [
+    ["a password", "hunter2\r", "hunter2\r", "hunter2"],
+    ["corrections", "wrong\x15hunté\x7f3\x7f2\r", "hunt2\r", "hunt2"],
+    ["UTF-8 and arrow keys", "\x1b[Dpä\x1b[3~ß\r", "päß\r", "päß"],
+  ]
+) {
+  test(
+    `socks5-server hash-password takes ${name} from a terminal without showing it`,
+    async () => {
+      const typed = await type([["Password: ", first], ["Again: ", again]]);
+      assertEquals(typed.code, 0);
+      const [, shown, hash] = /^(Password: [^]*)(\$pbkdf2-sha256\S+)\r\n/.exec(
+        typed.shown,
+      )!;
+      assertEquals(
+        shown.replaceAll("\x07", "").replaceAll("\r", ""),
+        "Password: \nAgain: \n",
+      );
+      assert(await verifyPassword(octets(password), hash));
+      assertRestored(typed);
+    },
+    { skip: noTerminal },
+  );
+}
+
+test(
+  "socks5-server hash-password takes both lines of what is pasted",
+  async () => {
+    const typed = await type([["Password: ", "hunter2\r\nhunter2\r\n"]]);
+    assertEquals(typed.code, 0);
+    assert(!typed.shown.includes("hunter2"));
+    assertRestored(typed);
+  },
+  { skip: noTerminal },
+);
+
+for (
+  const [name, keys, code, message] of [
+    ["Ctrl-C", [["Password: ", "hunter2\x03"]], 130, ""],
+    [
+      "Ctrl-C at the second prompt",
+      [["Password: ", "hunter2\r"], ["Again: ", "\x03"]],
+      130,
+      "",
+    ],
+    ["Ctrl-D", [["Password: ", "\x04"]], 1, "no password was given"],
+    ["nothing", [["Password: ", "\r"]], 1, "no password was given"],
+    [
+      "two passwords",
+      [["Password: ", "hunter2\r"], ["Again: ", "hunter3\r"]],
+      1,
+      "the two passwords differ",
+    ],
+  ] as [string, [string, string][], number, string][]
+) {
+  test(
+    `socks5-server hash-password ends with ${code} after ${name} on a terminal`,
+    async () => {
+      const typed = await type(keys);
+      assertEquals(typed.code, code);
+      assert(typed.shown.includes(message));
+      assert(!/hunter|\$pbkdf2/.test(typed.shown));
+      assertRestored(typed);
+    },
+    { skip: noTerminal },
+  );
+}
