@@ -71,5 +71,9 @@ export {
   type MessageDecoder,
   MessageReader,
 } from "./src/transport/message_reader.ts";
-export { relayByReading } from "./src/transport/relay.ts";
+export {
+  relayByReading,
+  type RelayThrottle,
+  type ThrottledRelayOptions,
+} from "./src/transport/relay.ts";
 export * from "./src/transport/transport.ts";

@@ -45,7 +45,7 @@ export interface UdpAssociation
   /** Settles when the association is over, with what broke it if it was not ended in order; never rejects. */
   readonly closed: Promise<SocksError | undefined>;
   /**
-   * How many octets a datagram to this target can carry: 65,507 less 10 (to
+   * How many octets a datagram to this target, with or without a port, can carry: 65,507 less 10 (to
    * IPv4), 22 (to IPv6, and with `socks5:` to a name) or 7 and the name (with
    * `socks5h:`). More than 1,400 or so travel in fragments of IP, which get lost
    * easily.
@@ -109,7 +109,7 @@ export class Association implements UdpAssociation {
   }
 
   maxPayload(to: string | Endpoint): number {
-    return this.#maxPayload(parseTarget(to).hostname);
+    return this.#maxPayload(parseTarget(to, 0).hostname);
   }
 
   #maxPayload(hostname: string): number {
