@@ -7,7 +7,7 @@
  */
 
 import { build } from "@deno/dnt";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { files, root, run } from "./runtimes.ts";
 import { type Config, readConfig, stage } from "./stage.ts";
 
@@ -35,16 +35,17 @@ function packageJson(config: Config) {
     type: "module",
     main: emitted(config.exports["."], ".js"),
     types: emitted(config.exports["."], ".d.ts"),
-    exports: Object.fromEntries(exports),
+    exports: {
+      ...Object.fromEntries(exports),
+      "./config.schema.json": "./config.schema.json",
+    },
     engines: { node: ">=20" },
   };
 }
 
 async function copyDocuments(): Promise<void> {
-  for (const name of ["README.md", "LICENSE"]) {
-    await Deno.copyFile(join(root, name), join(out, name)).catch(() => {
-      console.error(`there is no ${name} yet`);
-    });
+  for (const path of ["README.md", "LICENSE", "src/cli/config.schema.json"]) {
+    await Deno.copyFile(join(root, path), join(out, basename(path)));
   }
 }
 

@@ -20,6 +20,7 @@ import {
   type ServeOptions,
 } from "../../src/server/options.ts";
 import type { Transport } from "../../src/transport/transport.ts";
+import published from "../../src/cli/config.schema.json" with { type: "json" };
 import { test } from "../harness.ts";
 
 const hash = await hashPassword("hunter2", { iterations: 1 });
@@ -593,4 +594,12 @@ test("Reloader does one reload after the other", async () => {
     assertEquals(updates.length, 2);
     assertEquals(updates[1].limits, { sessions: 2 });
   }, {});
+});
+
+// deno task serve --schema > src/cli/config.schema.json
+test("config.schema.json is what --schema prints", () => {
+  assertEquals(
+    published as unknown,
+    JSON.parse(JSON.stringify(configSchema())),
+  );
 });
