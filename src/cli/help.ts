@@ -35,8 +35,8 @@ Who may use it:
   --ident                        Let the client's ident server confirm it
   --open-proxy                   Allow to listen beyond this machine without a
                                  login. Anyone who reaches the port can then
-                                 reach whatever this machine reaches, in your
-                                 name: the local network and this machine too.
+                                 reach the internet in your name, and whatever
+                                 else the rules below open.
 
 Who may do what (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS]):
   --allow RULE                   May be repeated; the first rule that matches
@@ -47,7 +47,8 @@ Who may do what (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS]):
 
 Without rules clients may go anywhere, but if the server listens beyond this
 machine not to special-purpose addresses (this machine, private networks, ...);
-those need a rule that names them: --allow 10.0.0.0/8.
+those need a rule that names them: --allow 10.0.0.0/8. A rule may also say how
+to connect: via ADDRESS (of this machine; not with Deno), prefer ipv4|ipv6.
 
 BIND and UDP ASSOCIATE:
   --advertise ADDRESS            IP address that clients are told to use, for a
