@@ -20,7 +20,7 @@
  */
 
 // The server
-export * from "./src/server/auth.ts";
+export * from "./src/server/auth/auth.ts";
 export * from "./src/server/events.ts";
 export type {
   Dial,
@@ -38,14 +38,14 @@ export {
   type PolicyAnswer,
   type PolicyRequest,
   type Verdict,
-} from "./src/server/policy.ts";
-export type { Rule, RuleTarget } from "./src/server/rule.ts";
-export { formatRule, parseRule } from "./src/server/rule_text.ts";
+} from "./src/server/policy/policy.ts";
+export type { Rule, RuleTarget } from "./src/server/policy/rule.ts";
+export { formatRule, parseRule } from "./src/server/policy/rule_text.ts";
 export {
   type RulePolicy,
   type RuleRequest,
   rules,
-} from "./src/server/rules.ts";
+} from "./src/server/policy/rules.ts";
 export * from "./src/server/serve.ts";
 
 // The client

@@ -6,8 +6,8 @@
 
 import { isIp, isUnspecified } from "../protocol/address.ts";
 import type { Limits, PortRange, Timeouts } from "../server/options.ts";
-import { parseRule } from "../server/rule_text.ts";
-import { parseUsers, UsersError } from "../server/users.ts";
+import { parseRule } from "../server/policy/rule_text.ts";
+import { parseUsers, UsersError } from "../server/auth/users.ts";
 import { JsoncError, parseJsonc } from "./jsonc.ts";
 import { LOG_FORMATS, type LogFormat } from "./log.ts";
 import {

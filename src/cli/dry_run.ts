@@ -10,9 +10,9 @@ import {
   type Explanation,
   parseQuestion,
   type Question,
-} from "../server/explain.ts";
+} from "../server/policy/explain.ts";
 import { resolveOptions } from "../server/options.ts";
-import { rules } from "../server/rules.ts";
+import { rules } from "../server/policy/rules.ts";
 import { detectTransport } from "../transport/detect.ts";
 import { NetError, type Transport } from "../transport/transport.ts";
 import { escapeText, quote } from "./escape.ts";

@@ -5,7 +5,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { hashPassword } from "../server/password_hash.ts";
+import { hashPassword } from "../server/auth/password_hash.ts";
 import { quote } from "./escape.ts";
 import { EXIT } from "./failure.ts";
 import { type Host, SIGNALS } from "./host.ts";

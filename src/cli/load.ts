@@ -8,11 +8,11 @@ import {
   type AuthMethod,
   type LockoutOptions,
   userPass,
-} from "../server/auth.ts";
+} from "../server/auth/auth.ts";
 import type { ServeOptions } from "../server/options.ts";
-import { hashPassword } from "../server/password_hash.ts";
-import { type RulePolicy, rules } from "../server/rules.ts";
-import { parseUsers, Users, UsersError } from "../server/users.ts";
+import { hashPassword } from "../server/auth/password_hash.ts";
+import { type RulePolicy, rules } from "../server/policy/rules.ts";
+import { parseUsers, Users, UsersError } from "../server/auth/users.ts";
 import { type Config, readConfig, type Socks4Config } from "./config.ts";
 import { escapeText, quote } from "./escape.ts";
 import { besideFile, type ReadFile } from "./files.ts";

@@ -7,7 +7,7 @@
 import { type Endpoint, formatEndpoint, isIp } from "../protocol/address.ts";
 import { replyText } from "../protocol/reply.ts";
 import type { ServerEvent, Session } from "../server/events.ts";
-import { Denial } from "../server/policy.ts";
+import { Denial } from "../server/policy/policy.ts";
 import type { Address } from "../transport/transport.ts";
 import { formatDuration } from "./duration.ts";
 import { escapeField, escapeText } from "./escape.ts";

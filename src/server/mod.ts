@@ -15,7 +15,7 @@
  * @module
  */
 
-export * from "./auth.ts";
+export * from "./auth/auth.ts";
 export * from "./events.ts";
 export type {
   Dial,
@@ -33,10 +33,10 @@ export {
   type PolicyAnswer,
   type PolicyRequest,
   type Verdict,
-} from "./policy.ts";
-export type { Rule, RuleTarget } from "./rule.ts";
-export { formatRule, parseRule } from "./rule_text.ts";
-export { type RulePolicy, type RuleRequest, rules } from "./rules.ts";
+} from "./policy/policy.ts";
+export type { Rule, RuleTarget } from "./policy/rule.ts";
+export { formatRule, parseRule } from "./policy/rule_text.ts";
+export { type RulePolicy, type RuleRequest, rules } from "./policy/rules.ts";
 export * from "./serve.ts";
 export * from "../transport/transport.ts";
 export type { MessageDecoder } from "../transport/message_reader.ts";

@@ -7,9 +7,9 @@
 import { isIp, isLoopback, isUnspecified } from "../protocol/address.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import type { Conn, Transport } from "../transport/transport.ts";
-import { type AuthMethod, noAuth } from "./auth.ts";
+import { type AuthMethod, noAuth } from "./auth/auth.ts";
 import type { ServerEvent, Session } from "./events.ts";
-import type { Policy } from "./policy.ts";
+import type { Policy } from "./policy/policy.ts";
 
 /** Milliseconds that each wait may take; 0 means for ever. */
 export interface Timeouts {

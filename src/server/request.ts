@@ -16,9 +16,9 @@ import {
   NetError,
   type Signal,
 } from "../transport/transport.ts";
-import type { AuthExchange, AuthMethod } from "./auth.ts";
+import type { AuthExchange, AuthMethod } from "./auth/auth.ts";
 import type { CommandName, SessionEndReason } from "./events.ts";
-import { askIdent, checkUserId } from "./ident.ts";
+import { askIdent, checkUserId } from "./auth/ident.ts";
 import type { Settings } from "./options.ts";
 
 /** A complete request. */

@@ -7,12 +7,12 @@
 import { detectTransport } from "../transport/detect.ts";
 import { startTimeout } from "../transport/timeouts.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
-import type { Ending } from "./command.ts";
+import type { Ending } from "./commands/command.ts";
 import type { ServerEvent, Session } from "./events.ts";
 import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
-import { Admission, REJECTION_TEXT } from "./admission.ts";
-import { Quota } from "./quota.ts";
-import { Throttles } from "./throttle.ts";
+import { Admission, REJECTION_TEXT } from "./limits/admission.ts";
+import { Quota } from "./limits/quota.ts";
+import { Throttles } from "./limits/throttle.ts";
 import { ServerSession, type SessionOwner } from "./session.ts";
 
 /** How to shut down. */
@@ -71,7 +71,7 @@ export interface Server extends AsyncDisposable {
  *
  * @example With a login
  * ```ts
- * import { userPass } from "./auth.ts";
+ * import { userPass } from "./auth/auth.ts";
  *
  * await using server = await serve({
  *   port: 0,

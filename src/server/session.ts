@@ -17,10 +17,10 @@ import {
   type RelayEnd,
   toNetError,
 } from "../transport/transport.ts";
-import type { Visit } from "./admission.ts";
-import { bind } from "./bind.ts";
-import type { Command, CommandSession, Ending } from "./command.ts";
-import { connect } from "./connect.ts";
+import type { Visit } from "./limits/admission.ts";
+import { bind } from "./commands/bind.ts";
+import type { Command, CommandSession, Ending } from "./commands/command.ts";
+import { connect } from "./commands/connect.ts";
 import type {
   CommandName,
   DatagramCounts,
@@ -28,15 +28,15 @@ import type {
   SessionPhase,
 } from "./events.ts";
 import type { Settings } from "./options.ts";
-import type { Quota } from "./quota.ts";
+import type { Quota } from "./limits/quota.ts";
 import {
   type ClientRequest,
   type HandshakeNotes,
   readRequest,
   Refusal,
 } from "./request.ts";
-import type { SessionThrottle, Throttles } from "./throttle.ts";
-import { udpAssociate } from "./udp_associate.ts";
+import type { SessionThrottle, Throttles } from "./limits/throttle.ts";
+import { udpAssociate } from "./commands/udp_associate.ts";
 
 /** Milliseconds in which a client that gets an error reply must take it and hang up (RFC 1928 section 6 allows 10 s). */
 const FAREWELL_TIME = 2_000;

@@ -13,7 +13,7 @@ import { ConfigError, load, type Loaded } from "../../src/cli/load.ts";
 import { Reloader } from "../../src/cli/reload.ts";
 import type { LogRecord } from "../../src/cli/log.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
-import { hashPassword } from "../../src/server/auth.ts";
+import { hashPassword } from "../../src/server/auth/auth.ts";
 import {
   OptionError,
   resolveOptions,

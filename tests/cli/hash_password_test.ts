@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { spawn, spawnSync } from "node:child_process";
 import process from "node:process";
-import { verifyPassword } from "../../src/server/password_hash.ts";
+import { verifyPassword } from "../../src/server/auth/password_hash.ts";
 import { test } from "../harness.ts";
 import { programArgs, runProgram } from "./spawn.ts";
 

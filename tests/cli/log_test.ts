@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from "node:util";
 import { formatDuration } from "../../src/cli/duration.ts";
 import { formatRecord, type LogRecord } from "../../src/cli/log.ts";
 import type { Session, SessionEndReason } from "../../src/server/events.ts";
-import { Denial } from "../../src/server/policy.ts";
+import { Denial } from "../../src/server/policy/policy.ts";
 import { NetError } from "../../src/transport/transport.ts";
 import { test } from "../harness.ts";
 

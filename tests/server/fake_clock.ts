@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../../src/server/throttle.ts";
+import type { Clock } from "../../src/server/limits/throttle.ts";
 import type { Timeout } from "../../src/transport/timeouts.ts";
 
 /** Time that passes by {@linkcode FakeClock.advance} only. */

@@ -1,0 +1,78 @@
+/**
+ * The command CONNECT (RFC 1928 section 4).
+ *
+ * @module
+ */
+
+import type { Endpoint } from "../../protocol/address.ts";
+import { REPLY } from "../../protocol/reply.ts";
+import { dial, dialAddresses } from "../../transport/dial.ts";
+import { toAbortSignal } from "../../transport/signal.ts";
+import { startTimeout } from "../../transport/timeouts.ts";
+import { type Conn, NetError, type Relay } from "../../transport/transport.ts";
+import type { CommandSession, Ending } from "./command.ts";
+import { replyToFailure } from "./failure.ts";
+import { authorize, resolve } from "../policy/policy.ts";
+import type { ClientRequest } from "../request.ts";
+
+/** Connects to the target and says so. */
+export async function connect(
+  session: CommandSession,
+  request: ClientRequest,
+): Promise<Relay | Ending> {
+  session.phase = "dial";
+  const { stopping } = session;
+  const timeout = startTimeout(session.settings.timeouts.connect, () => {
+    stopping.abort(new NetError("timeout", "the target did not answer"));
+    if (session.reply !== undefined) request.conn.close(); // which does not take it
+  });
+  let target: Conn | undefined;
+  try {
+    target = await dialTarget(session, request.target);
+    session.targetAddress = target.remote;
+    if (!session.ending) {
+      await session.answer(request, REPLY.succeeded, target.local);
+      return session.relay(request.conn, target);
+    }
+  } catch (error) {
+    if (!target) {
+      return await session.refuse(request, replyToFailure(error), error);
+    }
+    session.ending ??= { reason: "client-gone", error: error as Error };
+  } finally {
+    timeout.cancel();
+  }
+  if (session.reply === undefined) target.close();
+  else target.reset();
+  return session.ending;
+}
+
+function dialTarget(
+  session: CommandSession,
+  target: Endpoint,
+): Promise<Conn> {
+  const { settings, stopping } = session;
+  const { dial: dialer, policy, isExposed } = settings;
+  if (dialer || policy || isExposed) return dialAllowed(session, target);
+  const { hostname, port } = target;
+  return dial(settings.transport, { hostname, port, signal: stopping });
+}
+
+async function dialAllowed(
+  session: CommandSession,
+  target: Endpoint,
+): Promise<Conn> {
+  const { settings: { dial, transport }, stopping } = session;
+  if (dial) {
+    await authorize(session, target, { signal: stopping });
+    const { hostname, port } = target;
+    const signal = toAbortSignal(stopping);
+    return await dial({ hostname, port, session, signal });
+  }
+  const way = await resolve(session, target, stopping);
+  return await dialAddresses(transport, {
+    ...way,
+    port: target.port,
+    signal: stopping,
+  });
+}

@@ -1,0 +1,304 @@
+/**
+ * Octets per second: of one session, and of all sessions of a user together.
+ *
+ * @module
+ */
+
+import type { RelayThrottle } from "../../transport/relay.ts";
+import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
+
+/** Milliseconds of rest that can be made up for by going faster. */
+const BURST = 100;
+/** Milliseconds' worth of octets that should pass at a time. */
+const SLICE = 50;
+/** Waits are multiples of this many milliseconds, so that many throttles share few timers. */
+const TICK = 10;
+/** After this many milliseconds a wait is looked at again, for the rate may have changed. */
+const LONGEST_WAIT = 100;
+
+/** What a throttle knows of time. */
+export interface Clock {
+  /** Milliseconds; never goes back. */
+  now(): number;
+  /** Calls back once, after that many milliseconds. */
+  startTimeout(ms: number, onTimeout: () => void): Timeout;
+}
+
+const CLOCK: Clock = { now: () => performance.now(), startTimeout };
+
+/** A place in the queue of a {@linkcode Throttle}. */
+export class Turn {
+  /** Resolves when it is this one's turn, or when it was given up. */
+  readonly come: Promise<void>;
+  before: Turn | undefined;
+  behind: Turn | undefined;
+  /** Resolves {@linkcode come}. */
+  readonly call: () => void;
+
+  constructor(readonly octets: number) {
+    let call!: () => void;
+    this.come = new Promise((resolve) => call = resolve);
+    this.call = call;
+  }
+}
+
+/**
+ * Lets octets pass at a rate, first come, first served. After a rest 100 ms'
+ * worth may pass at once. What has passed may leave a debt, so that any number
+ * of octets passes in time; who wants an even flow asks for no more than
+ * {@linkcode slice} at a time.
+ *
+ * @example
+ * ```ts
+ * const throttle = new Throttle(1_000_000);
+ * for (const chunk of [new Uint8Array(1_000), new Uint8Array(2_000)]) {
+ *   await throttle.pass(chunk.length);
+ * }
+ * ```
+ */
+export class Throttle implements RelayThrottle {
+  /** Octets per second, more than 0; may be changed at any time. */
+  rate: number;
+  /** How many wait. */
+  waiting = 0;
+  readonly #clock: Clock;
+  /** When all that has passed is paid for. */
+  #paid = -Infinity;
+  /** Octets that may still pass by {@linkcode tryPass} while others queue; less than 0 is a debt. */
+  #between = 0;
+  #first: Turn | undefined;
+  #last: Turn | undefined;
+  #timeout: Timeout | undefined;
+
+  constructor(rate: number, clock: Clock = CLOCK) {
+    this.rate = rate;
+    this.#clock = clock;
+  }
+
+  get slice(): number {
+    return Math.ceil(this.rate / 1000 * SLICE);
+  }
+
+  pass(octets: number): Promise<void> | undefined {
+    return this.queue(octets)?.come;
+  }
+
+  /** As {@linkcode pass}, with a place in the queue that can be given up. */
+  queue(octets: number): Turn | undefined {
+    const now = this.#clock.now();
+    if (!this.#first && this.#paid <= now) return this.#give(octets, now);
+    const turn = new Turn(octets);
+    turn.before = this.#last;
+    if (this.#last) this.#last.behind = turn;
+    else this.#first = turn;
+    this.#last = turn;
+    this.waiting++;
+    if (!this.#timeout) this.#wait(now);
+    return turn;
+  }
+
+  /** Gives up a place in the queue; harmless when its turn has come. */
+  leave(turn: Turn): void {
+    if (!this.#remove(turn)) return;
+    turn.call();
+    if (!this.#first) this.#stop();
+  }
+
+  /** Gives up all places in the queue. */
+  close(): void {
+    while (this.#first) this.leave(this.#first);
+  }
+
+  /** Passes now or not at all, for datagrams. */
+  tryPass(octets: number): boolean {
+    if (!this.mayPass()) return false;
+    this.take(octets);
+    return true;
+  }
+
+  /** Whether {@linkcode tryPass} would. While others queue, it gets as much as they do. */
+  mayPass(): boolean {
+    return this.#first ? this.#between > 0 : this.#paid <= this.#clock.now();
+  }
+
+  /** Passes without asking. */
+  take(octets: number): void {
+    if (this.#first) this.#between -= octets;
+    this.#take(octets, this.#clock.now());
+  }
+
+  /** Passes what is no datagram; datagrams may follow suit. */
+  #give(octets: number, now: number): undefined {
+    this.#between = Math.min(this.#between + octets, this.slice);
+    this.#take(octets, now);
+  }
+
+  #take(octets: number, now: number): void {
+    this.#paid = Math.max(this.#paid, now - BURST) + octets / this.rate * 1000;
+  }
+
+  #wait(now: number): void {
+    const ms = Math.ceil((this.#paid - now) / TICK) * TICK;
+    this.#timeout = this.#clock.startTimeout(
+      Math.min(Math.max(ms, TICK), LONGEST_WAIT),
+      this.#serve,
+    );
+  }
+
+  readonly #serve = (): void => {
+    this.#timeout = undefined;
+    const now = this.#clock.now();
+    for (
+      let turn = this.#first;
+      turn && this.#paid <= now;
+      turn = this.#first
+    ) {
+      this.#remove(turn);
+      this.#give(turn.octets, now);
+      turn.call();
+    }
+    if (this.#first) this.#wait(now);
+  };
+
+  #stop(): void {
+    this.#timeout?.cancel();
+    this.#timeout = undefined;
+  }
+
+  #remove(turn: Turn): boolean {
+    const { before, behind } = turn;
+    if (before) before.behind = behind;
+    else if (this.#first === turn) this.#first = behind;
+    else return false;
+    if (behind) behind.before = before;
+    else this.#last = before;
+    turn.before = turn.behind = undefined;
+    this.waiting--;
+    return true;
+  }
+}
+
+/** Octets per second; `Infinity` means no limit. */
+export interface ThrottleLimits {
+  /** Of each session, both directions together. */
+  readonly octetsPerSecond: number;
+  /** Of all sessions of each user together. */
+  readonly octetsPerSecondPerUser: number;
+}
+
+interface SharedThrottle {
+  readonly throttle: Throttle;
+  sessions: number;
+}
+
+/** The throttles of a server's sessions and users. A user without a session takes no memory. */
+export class Throttles {
+  #limits: ThrottleLimits;
+  readonly #clock: Clock;
+  readonly #users = new Map<string, SharedThrottle>();
+
+  constructor(limits: ThrottleLimits, clock: Clock = CLOCK) {
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  /** How many users have a throttle. */
+  get size(): number {
+    return this.#users.size;
+  }
+
+  /** The limits from now on. A session that is throttled already keeps its own rate, but not that of its user. */
+  set limits(limits: ThrottleLimits) {
+    this.#limits = limits;
+    for (const { throttle } of this.#users.values()) {
+      throttle.rate = limits.octetsPerSecondPerUser;
+    }
+  }
+
+  /** What holds back one more session, whose user may be nobody; `undefined` when nothing does. Must be closed with the session. */
+  open(user?: string): SessionThrottle | undefined {
+    const { octetsPerSecond, octetsPerSecondPerUser } = this.#limits;
+    const throttles: Throttle[] = [];
+    if (octetsPerSecond !== Infinity) {
+      throttles.push(new Throttle(octetsPerSecond, this.#clock));
+    }
+    if (user === undefined || octetsPerSecondPerUser === Infinity) {
+      if (throttles.length === 0) return undefined;
+      return new SessionThrottle(throttles);
+    }
+    throttles.push(this.#join(user, octetsPerSecondPerUser));
+    return new SessionThrottle(throttles, () => this.#part(user));
+  }
+
+  #join(user: string, rate: number): Throttle {
+    let shared = this.#users.get(user);
+    if (!shared) {
+      shared = { throttle: new Throttle(rate, this.#clock), sessions: 0 };
+      this.#users.set(user, shared);
+    }
+    shared.sessions++;
+    return shared.throttle;
+  }
+
+  #part(user: string): void {
+    const shared = this.#users.get(user);
+    if (shared && --shared.sessions === 0) this.#users.delete(user);
+  }
+}
+
+/** Lets one session's octets pass where all of its throttles do. */
+export class SessionThrottle implements RelayThrottle {
+  readonly #throttles: readonly Throttle[];
+  readonly #onClose: (() => void) | undefined;
+  readonly #turns = new Map<Turn, Throttle>();
+  #closed = false;
+
+  constructor(throttles: readonly Throttle[], onClose?: () => void) {
+    this.#throttles = throttles;
+    this.#onClose = onClose;
+  }
+
+  get slice(): number {
+    return Math.min(...this.#throttles.map(({ slice }) => slice));
+  }
+
+  pass(octets: number): Promise<void> | undefined {
+    return this.#pass(octets, 0);
+  }
+
+  /** Passes now or not at all, for datagrams. */
+  tryPass(octets: number): boolean {
+    if (!this.#throttles.every((it) => it.mayPass())) return false;
+    for (const throttle of this.#throttles) throttle.take(octets);
+    return true;
+  }
+
+  /** Ends all waiting, and holds nothing back any more. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const [turn, throttle] of this.#turns) throttle.leave(turn);
+    this.#onClose?.();
+  }
+
+  #pass(octets: number, first: number): Promise<void> | undefined {
+    if (this.#closed) return undefined;
+    for (let i = first; i < this.#throttles.length; i++) {
+      const throttle = this.#throttles[i];
+      const turn = throttle.queue(octets);
+      if (turn) return this.#wait(turn, throttle, octets, i + 1);
+    }
+  }
+
+  async #wait(
+    turn: Turn,
+    throttle: Throttle,
+    octets: number,
+    next: number,
+  ): Promise<void> {
+    this.#turns.set(turn, throttle);
+    await turn.come;
+    this.#turns.delete(turn);
+    await this.#pass(octets, next);
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * Who may do what.
+ *
+ * @module
+ */
+
+import {
+  type Endpoint,
+  isIp,
+  isSpecialPurpose,
+  unmapIp,
+} from "../../protocol/address.ts";
+import { withSignal } from "../../transport/dial.ts";
+import { NetError, type Signal } from "../../transport/transport.ts";
+import type { CommandSession } from "../commands/command.ts";
+import type { CommandName, Session } from "../events.ts";
+
+/** What a client wants to do, as a policy is asked about it. */
+export interface PolicyRequest {
+  /** Who: the client's address, the user, the version. */
+  readonly session: Session;
+  /** What it asked for. */
+  readonly command: CommandName;
+  /**
+   * The target that the client named, of CONNECT or of a datagram, or the peer
+   * that may come to a BIND, where `0.0.0.0` and `::` mean anyone. Canonical:
+   * names in lower case without a trailing dot, IP addresses in every disguise
+   * (`0x7f.1`) as such.
+   */
+  readonly hostname: string;
+  /** Its port. */
+  readonly port: number;
+  /**
+   * The address that is about to be used for it, IPv4-mapped IPv6 as IPv4; what
+   * is judged is what is used. A name is asked about without one first, and
+   * then with each of its addresses.
+   */
+  readonly address?: string;
+}
+
+/** What a policy says. */
+export interface Verdict {
+  /**
+   * `default` means what holds without a policy: a server on loopback allows
+   * everything, any other everything but special-purpose addresses.
+   */
+  readonly verdict: "allow" | "deny" | "default";
+  /** Why, as events and logs show it. */
+  readonly rule?: string;
+  /** IP address of this machine to connect from; a Deno server has no say in that. */
+  readonly localAddress?: string;
+  /** IP version of the addresses of a name that are tried first. */
+  readonly family?: 4 | 6;
+}
+
+/** `true` allows, `false` denies, `undefined` is the default. */
+export type PolicyAnswer = boolean | Verdict | undefined;
+
+/**
+ * Says whether a client may; a rejection means no. It is asked for each
+ * CONNECT, each BIND and whoever comes to it, and for the targets of datagrams,
+ * where an answer counts for half a minute. With the option `dial` it is not
+ * asked about a name's addresses, which are then none of the server's business.
+ */
+export type Policy = (
+  request: PolicyRequest,
+) => PolicyAnswer | Promise<PolicyAnswer>;
+
+/** A target's addresses that may be used, and how. */
+export interface Way {
+  /** At least one, those to try first in front. */
+  readonly addresses: string[];
+  /** The address to connect from, if a rule names one. */
+  readonly localAddress?: string;
+}
+
+/** Something was asked for that is not allowed. */
+export class Denial extends NetError {
+  /** The rule that denies it. */
+  readonly rule: string | undefined;
+
+  /** Names the rule, if there is one. */
+  constructor(rule?: string) {
+    super("denied", rule ? `denied by: ${rule}` : "denied by the policy");
+    this.rule = rule;
+  }
+}
+
+/** What is about to be used for a target. */
+interface Use {
+  /** One of its addresses. */
+  readonly address?: string;
+  /** Ends the wait for the policy. */
+  readonly signal?: Signal;
+}
+
+/** Rejects with a {@linkcode Denial}, and tells of it, unless the session may use the target, or one address of it. */
+export async function authorize(
+  session: CommandSession,
+  target: Endpoint,
+  use: Use = {},
+): Promise<Verdict> {
+  try {
+    const verdict = await judge(session, target, use);
+    if (verdict.verdict === "allow") return verdict;
+    throw new Denial(verdict.rule);
+  } catch (error) {
+    const { rule } = error as Partial<Denial>;
+    const { hostname, port } = target;
+    if (!use.signal?.aborted) {
+      session.tell({
+        type: "denied",
+        session,
+        hostname,
+        port,
+        address: use.address,
+        rule,
+      });
+    }
+    throw error;
+  }
+}
+
+/** The policy's verdict, with the default put into its place. */
+async function judge(
+  session: CommandSession,
+  { hostname, port }: Endpoint,
+  { address, signal }: Use,
+): Promise<Verdict> {
+  const { settings: { policy, isExposed }, command } = session;
+  let verdict: Verdict = DEFAULT;
+  if (policy && command) {
+    const answer = policy({ session, command, hostname, port, address });
+    verdict = verdictOf(await withSignal(Promise.resolve(answer), signal));
+  }
+  if (verdict.verdict !== "default") return verdict;
+  const closed = isExposed && address !== undefined &&
+    (isSpecialPurpose(address) || isOwn(session, address));
+  return closed
+    ? { verdict: "deny", rule: `special-purpose address ${address}` }
+    : { ...verdict, verdict: "allow" };
+}
+
+const DEFAULT: Verdict = { verdict: "default" };
+
+function verdictOf(answer: PolicyAnswer): Verdict {
+  if (typeof answer === "object") return answer;
+  if (answer === undefined) return DEFAULT;
+  return { verdict: answer ? "allow" : "deny" };
+}
+
+/** Whether an address is this machine, as its client sees it. */
+function isOwn({ reachedAt }: CommandSession, address: string): boolean {
+  return address === reachedAt.hostname;
+}
+
+/** Those addresses of a target that the session may use. */
+export async function resolve(
+  session: CommandSession,
+  target: Endpoint,
+  signal?: Signal,
+): Promise<Way> {
+  if (isIp(target.hostname)) {
+    const address = unmapIp(target.hostname);
+    const { localAddress } = await authorize(session, target, {
+      address,
+      signal,
+    });
+    return { addresses: [address], localAddress };
+  }
+  await authorize(session, target, { signal });
+  const { transport } = session.settings;
+  const found = await withSignal(transport.lookup(target.hostname), signal);
+  return await allowedOf(session, target, found.map(unmapIp), signal);
+}
+
+async function allowedOf(
+  session: CommandSession,
+  target: Endpoint,
+  found: readonly string[],
+  signal?: Signal,
+): Promise<Way> {
+  const addresses: string[] = [];
+  let first: Verdict | undefined;
+  let denial: unknown;
+  for (const address of found) {
+    try {
+      const verdict = await authorize(session, target, { address, signal });
+      first ??= verdict;
+      addresses.push(address);
+    } catch (error) {
+      denial ??= error;
+    }
+  }
+  if (!first) throw denial;
+  const { family, localAddress } = first;
+  if (family) preferFamily(addresses, family);
+  return { addresses, localAddress };
+}
+
+function preferFamily(addresses: string[], family: 4 | 6): void {
+  const rank = (address: string) => isIp(address) === family ? 0 : 1;
+  addresses.sort((a, b) => rank(a) - rank(b));
+}

@@ -1,0 +1,220 @@
+/**
+ * What one rule of a policy says, and its normal form.
+ *
+ * @module
+ */
+
+import {
+  canonicalHostname,
+  cidrFault,
+  isIp,
+  parseCidr,
+  unmapIp,
+} from "../../protocol/address.ts";
+import { isPort } from "../../protocol/octets.ts";
+import type { CommandName } from "../events.ts";
+import type { PortRange } from "../options.ts";
+
+/** A rule of `rules()`. It matches what matches each part that it has. */
+export interface Rule {
+  /** What to say to what matches. */
+  readonly action: "allow" | "deny";
+  /** What the client asks for; by default anything. */
+  readonly commands?: readonly CommandName[];
+  /** The client's address: IP addresses and blocks of them, such as `10.0.0.0/8`. By default any. */
+  readonly from?: readonly string[];
+  /** Who logged in, exactly as the name was given; `*` is anyone who did. By default also who did not. */
+  readonly users?: readonly string[];
+  /** The targets. By default any. */
+  readonly to?: readonly RuleTarget[];
+  /** The IP address of this machine to connect from. Only of a rule that allows. */
+  readonly via?: string;
+  /** The IP version of a name's addresses to try first. Only of a rule that allows. */
+  readonly prefer?: "ipv4" | "ipv6";
+}
+
+/** What a rule takes for a target. */
+export interface RuleTarget {
+  /**
+   * A name; `*.example.com`, which is every name below `example.com` but not
+   * that itself; an IP address; a block of them; or `*`. @default {"*"}
+   */
+  readonly host?: string;
+  /** Ports and ranges of ports; by default any. */
+  readonly ports?: readonly (number | PortRange)[];
+}
+
+/** All commands, in the order in which they are shown. */
+export const COMMANDS: readonly CommandName[] = [
+  "connect",
+  "bind",
+  "udp-associate",
+];
+
+const PARTS = ["action", "commands", "from", "users", "to", "via", "prefer"];
+/** What a name can have in SOCKS, a user's as well as a host's. */
+const MAX_NAME = 255;
+
+/**
+ * The rule in normal form: every host and address canonical, and no part that
+ * says nothing.
+ *
+ * @throws {TypeError} that says which part is wrong and what is possible.
+ */
+export function normalRule(rule: Rule): Rule {
+  checkKeys(rule, PARTS, "a rule");
+  const { via, prefer } = rule;
+  const action = normalAction(rule.action);
+  if (action === "deny" && (via ?? prefer) !== undefined) {
+    throw new TypeError("via and prefer belong to rules that allow");
+  }
+  const commands = normalList("commands", rule.commands, normalCommand);
+  const from = normalList("from", rule.from, normalBlock);
+  const users = normalList("users", rule.users, normalUser);
+  const to = normalTargets(rule.to);
+  return {
+    action,
+    ...commands && { commands: COMMANDS.filter((it) => commands.includes(it)) },
+    ...from && { from },
+    ...users && { users: users.includes("*") ? ["*"] : users },
+    ...to && { to },
+    ...via !== undefined && { via: normalIp(via) },
+    ...prefer !== undefined && { prefer: normalPreference(prefer) },
+  };
+}
+
+/** Either of the two, or it throws. */
+export function normalAction(text: string): Rule["action"] {
+  if (text === "allow" || text === "deny") return text;
+  throw new TypeError(`a rule begins with allow or deny, not ${quote(text)}`);
+}
+
+/** A misspelt part would not count, and the rule match more than it should. */
+function checkKeys(value: object, known: string[], what: string): void {
+  if (typeof value !== "object" || value === null) {
+    throw new TypeError(`${what} is an object, not ${quote(value)}`);
+  }
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown === undefined) return;
+  throw new TypeError(
+    `${what} has no ${quote(unknown)}, only ${known.join(", ")}`,
+  );
+}
+
+function normalList<T, R>(
+  name: string,
+  list: readonly T[] | undefined,
+  normal: (item: T) => R,
+): R[] | undefined {
+  if (list === undefined) return undefined;
+  if (!Array.isArray(list) || list.length === 0) {
+    throw new TypeError(`${name} is a list of at least one`);
+  }
+  return [...new Set(list.map(normal))];
+}
+
+function normalCommand(text: CommandName): CommandName {
+  if (COMMANDS.includes(text)) return text;
+  throw new TypeError(
+    `a command is one of ${COMMANDS.join(", ")}, not ${quote(text)}`,
+  );
+}
+
+function normalUser(name: string): string {
+  const fits = typeof name === "string" && name.length > 0 &&
+    name.length <= MAX_NAME && !/\p{Cs}/u.test(name);
+  if (fits) return name;
+  throw new TypeError(
+    `a user name is text of 1 to 255 octets, not ${quote(name)}`,
+  );
+}
+
+function normalIp(text: string): string {
+  const ip = typeof text === "string" ? normalText(text) : undefined;
+  if (ip !== undefined && isIp(ip)) return unmapIp(ip);
+  throw new TypeError(`via takes an IP address, not ${quote(text)}`);
+}
+
+function normalPreference(text: "ipv4" | "ipv6"): "ipv4" | "ipv6" {
+  if (text === "ipv4" || text === "ipv6") return text;
+  throw new TypeError(`prefer takes ipv4 or ipv6, not ${quote(text)}`);
+}
+
+/** `undefined` when they are any target. */
+function normalTargets(list: Rule["to"]): readonly RuleTarget[] | undefined {
+  const targets = normalList("to", list, normalTarget);
+  const isAny = targets?.length === 1 && targets[0].host === "*" &&
+    !targets[0].ports;
+  return isAny ? undefined : targets;
+}
+
+function normalTarget(target: RuleTarget): RuleTarget {
+  checkKeys(target, ["host", "ports"], "a target");
+  const ports = normalList("ports", target.ports, normalPorts);
+  return { host: normalHost(target.host ?? "*"), ...ports && { ports } };
+}
+
+function normalPorts(ports: number | PortRange): number | PortRange {
+  const { first, last } = rangeOf(ports);
+  if (isPort(first) && isPort(last) && first <= last) {
+    return first === last ? first : { first, last };
+  }
+  throw new TypeError(
+    `ports are from 0 to 65535, the first one first, not ` +
+      (first === last ? String(first) : `${first}-${last}`),
+  );
+}
+
+/** A port as a range. */
+export function rangeOf(ports: number | PortRange): PortRange {
+  if (typeof ports === "number") return { first: ports, last: ports };
+  checkKeys(ports, ["first", "last"], "a range of ports");
+  return ports;
+}
+
+function normalHost(text: string): string {
+  if (text === "*") return text;
+  if (typeof text !== "string" || text.length > MAX_NAME) throw notAHost(text);
+  if (text.includes("/")) return normalBlock(withoutBrackets(text));
+  const wild = text.startsWith("*.");
+  const host = normalText(wild ? text.slice(2) : text);
+  if (host === undefined || wild && isIp(host)) throw notAHost(text);
+  return wild ? `*.${host}` : isIp(host) ? normalBlock(host) : host;
+}
+
+/** A block of addresses; one that is a single address as that. */
+function normalBlock(text: string): string {
+  if (typeof text !== "string" || text.length > MAX_NAME) {
+    throw new TypeError(`${quote(text)} is no block of IP addresses`);
+  }
+  const cidr = parseCidr(text);
+  if (cidr === undefined) throw new TypeError(cidrFault(text));
+  const { network, prefix } = cidr;
+  const isOne = prefix === network.length * 8;
+  return isOne ? cidr.text.slice(0, cidr.text.indexOf("/")) : cidr.text;
+}
+
+/** A name or an IP address, IPv6 also in brackets. */
+export function normalText(text: string): string | undefined {
+  return canonicalHostname(withoutBrackets(text));
+}
+
+function withoutBrackets(text: string): string {
+  return /^\[([^\]]*:[^\]]*)\]$/.exec(text)?.[1] ?? text;
+}
+
+function notAHost(text: string): TypeError {
+  return new TypeError(
+    `${quote(text)} is no target: one is *, a name, *.SUFFIX (and no other ` +
+      `wildcard), an IP address or ADDRESS/PREFIX`,
+  );
+}
+
+/** A text that others wrote, short, and without what a terminal would obey. */
+export function quote(value: unknown): string {
+  const text = typeof value === "string" ? value : String(value);
+  const short = text.length > 80 ? `${text.slice(0, 79)}…` : text;
+  return JSON.stringify(short).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (it) => {
+    return `\\u{${it.codePointAt(0)!.toString(16)}}`;
+  });
+}

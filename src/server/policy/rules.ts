@@ -1,0 +1,271 @@
+/**
+ * A policy made of rules.
+ *
+ * @module
+ */
+
+import {
+  type Cidr,
+  cidrContains,
+  isIp,
+  isUnspecified,
+  parseCidr,
+} from "../../protocol/address.ts";
+import { parseZoned } from "../../protocol/ip.ts";
+import type { CommandName } from "../events.ts";
+import type { PortRange } from "../options.ts";
+import type { Verdict } from "./policy.ts";
+import { normalRule, rangeOf, type Rule, type RuleTarget } from "./rule.ts";
+import { formatRule, parseRule } from "./rule_text.ts";
+
+/** What rules look at: a `PolicyRequest`, of which they need no more than this. */
+export interface RuleRequest {
+  /** Who asks. */
+  readonly session: {
+    readonly client: { readonly hostname: string };
+    readonly user?: string;
+  };
+  /** What for. */
+  readonly command: CommandName;
+  /** The target, canonical: as `PolicyRequest` has it. */
+  readonly hostname: string;
+  /** Its port. */
+  readonly port: number;
+  /** The address about to be used for it, once that is known. */
+  readonly address?: string;
+}
+
+/** A policy of {@linkcode rules}; it answers at once. */
+export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
+
+/**
+ * A policy of rules, as text ({@linkcode parseRule} has the language) or as
+ * objects. The first rule that matches decides.
+ *
+ * - What no rule matches is denied if there is a rule that allows something;
+ *   rules that only deny leave the rest to the default.
+ * - A rule that allows a host or a block of addresses opens what it says, be it
+ *   inside: on a server beyond loopback `allow 10.0.0.0/8` is how to open that
+ *   network, and `allow *.example.com` also opens those of these names whose
+ *   addresses are private. `allow *` opens what the default does, so that
+ *   "everyone may go anywhere" does not mean this machine and the networks
+ *   behind it: to open the inside, say it. `allow 0.0.0.0/0` says it.
+ * - A name is matched as it was asked for. Who may not reach a name may still
+ *   reach its address, unless a rule denies that.
+ * - Before a name is looked up, it is denied if its addresses cannot change
+ *   that; so what is denied by name is not even asked of a resolver.
+ * - Rules that say `user` never match who did not log in; what a SOCKS4 client
+ *   claims to be is no login.
+ *
+ * @throws {TypeError} that says which rule is wrong, in what, and what is
+ * possible.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const policy = rules([
+ *   "deny *:25",
+ *   "allow user bob *.example.com:443",
+ *   "allow user alice",
+ * ]);
+ * const session = { client: { hostname: "192.0.2.1" }, user: "bob" };
+ * const ask = (hostname: string, port: number) =>
+ *   policy({ session, command: "connect", hostname, port })?.verdict;
+ * assertEquals(ask("www.example.com", 443), "allow");
+ * assertEquals(ask("www.example.com", 80), "deny");
+ * ```
+ */
+export function rules(list: readonly (string | Rule)[]): RulePolicy {
+  const judge = new Judge(list.map(compile));
+  return (request) => judge.ask(request);
+}
+
+const NO_RULE: Verdict = Object.freeze({
+  verdict: "deny",
+  rule: "no rule allows it",
+});
+
+/** How a rule or one of its targets matches; the later outweigh the earlier. */
+const NO = 0;
+/** The address decides, which is not known yet. */
+const PERHAPS = 1;
+/** As anything would. */
+const AS_ANY = 2;
+/** The rule names it. */
+const AS_NAMED = 3;
+type Match = typeof NO | typeof PERHAPS | typeof AS_ANY | typeof AS_NAMED;
+
+class Judge {
+  readonly #rules: readonly CompiledRule[];
+  readonly #otherwise: Verdict | undefined;
+  readonly #client = new LastIp();
+  readonly #target = new LastIp();
+
+  constructor(rules: readonly CompiledRule[]) {
+    this.#rules = rules;
+    this.#otherwise = rules.some((it) => it.allows) ? NO_RULE : undefined;
+  }
+
+  ask(request: RuleRequest): Verdict | undefined {
+    const address = addressOf(request);
+    let perhapsDenied = false;
+    for (const rule of this.#rules) {
+      const match = this.#match(rule, request, address);
+      if (match === NO) continue;
+      if (rule.allows) {
+        if (perhapsDenied || match === PERHAPS) return undefined;
+        return match === AS_ANY ? rule.byDefault : rule.verdict;
+      }
+      if (match !== PERHAPS) return rule.verdict;
+      perhapsDenied = true;
+    }
+    return this.#otherwise;
+  }
+
+  /** What is cheap to know comes first. */
+  #match(
+    { commands, users, from, targets }: CompiledRule,
+    { command, port, hostname, session }: RuleRequest,
+    address: string | undefined,
+  ): Match {
+    if (commands && !commands.includes(command)) return NO;
+    if (users && !isUser(users, session.user)) return NO;
+    let match: Match = targets ? NO : AS_ANY;
+    for (const target of targets ?? NO_TARGETS) {
+      if (match === AS_NAMED) break;
+      if (!holdsPort(target, port)) continue;
+      const found = this.#matchHost(target, hostname, address);
+      if (found > match) match = found;
+    }
+    if (match === NO || !from) return match;
+    const client = this.#client.octets(session.client.hostname);
+    return client && isIn(from, client) ? match : NO;
+  }
+
+  #matchHost(
+    { isAny, name, suffix, block }: CompiledTarget,
+    hostname: string,
+    address: string | undefined,
+  ): Match {
+    if (isAny) return AS_ANY;
+    if (!block) {
+      const isNamed = name === hostname ||
+        suffix !== undefined && hostname.endsWith(suffix);
+      return isNamed ? AS_NAMED : NO;
+    }
+    if (address === undefined) return PERHAPS;
+    const octets = this.#target.octets(address);
+    return octets && cidrContains(block, octets) ? AS_NAMED : NO;
+  }
+}
+
+/** The address to judge, `undefined` where there is none yet: of a name, and of a peer that may be anyone. */
+function addressOf(
+  { address, command, hostname }: RuleRequest,
+): string | undefined {
+  if (address !== undefined) return address;
+  if (!isIp(hostname)) return undefined;
+  return command === "bind" && isUnspecified(hostname) ? undefined : hostname;
+}
+
+/** The octets of the address that was asked for last, which is asked for again with the next rule. */
+class LastIp {
+  #text: string | undefined;
+  #octets: Uint8Array | undefined;
+
+  octets(text: string): Uint8Array | undefined {
+    if (text !== this.#text) {
+      this.#octets = parseZoned(text);
+      this.#text = text;
+    }
+    return this.#octets;
+  }
+}
+
+/** A rule as it is evaluated. */
+interface CompiledRule {
+  readonly allows: boolean;
+  readonly verdict: Verdict;
+  /** Of a rule that allows, for what it does not name. */
+  readonly byDefault: Verdict;
+  readonly commands: readonly CommandName[] | undefined;
+  readonly from: readonly Cidr[] | undefined;
+  readonly users: readonly string[] | undefined;
+  readonly targets: readonly CompiledTarget[] | undefined;
+}
+
+/** A target as it is evaluated: any, or one of the three. */
+interface CompiledTarget {
+  readonly isAny: boolean;
+  readonly name: string | undefined;
+  /** With the dot in front. */
+  readonly suffix: string | undefined;
+  readonly block: Cidr | undefined;
+  readonly ports: readonly PortRange[] | undefined;
+}
+
+const NO_TARGETS: readonly CompiledTarget[] = [];
+
+function compile(given: string | Rule, index: number): CompiledRule {
+  const rule = read(given, index);
+  const allows = rule.action === "allow";
+  const verdict: Verdict = Object.freeze({
+    verdict: rule.action,
+    rule: formatRule(rule),
+    ...rule.via && { localAddress: rule.via },
+    ...rule.prefer && { family: rule.prefer === "ipv4" ? 4 : 6 },
+  });
+  return {
+    allows,
+    verdict,
+    byDefault: Object.freeze({ ...verdict, verdict: "default" }),
+    commands: rule.commands,
+    from: rule.from?.map((it) => parseCidr(it)!),
+    users: rule.users,
+    targets: rule.to?.map(compileTarget),
+  };
+}
+
+function read(given: string | Rule, index: number): Rule {
+  try {
+    return typeof given === "string" ? parseRule(given) : normalRule(given);
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
+    const message = cause.message.replace(/^rule /, "");
+    throw new TypeError(`rule ${index + 1}: ${message}`, { cause });
+  }
+}
+
+function compileTarget({ host = "*", ports }: RuleTarget): CompiledTarget {
+  const isAny = host === "*";
+  const suffix = !isAny && host.startsWith("*") ? host.slice(1) : undefined;
+  const block = parseCidr(host);
+  return {
+    isAny,
+    name: isAny || suffix || block ? undefined : host,
+    suffix,
+    block,
+    ports: ports?.map(rangeOf),
+  };
+}
+
+function isUser(users: readonly string[], user: string | undefined): boolean {
+  if (user === undefined) return false;
+  return users[0] === "*" || users.includes(user);
+}
+
+function holdsPort({ ports }: CompiledTarget, port: number): boolean {
+  if (!ports) return true;
+  for (const { first, last } of ports) {
+    if (port >= first && port <= last) return true;
+  }
+  return false;
+}
+
+function isIn(blocks: readonly Cidr[], address: Uint8Array): boolean {
+  for (const block of blocks) {
+    if (cidrContains(block, address)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,257 @@
+/** Logins against a real server: who gets in, what it costs, and what is told about it. */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  hashPassword,
+  type LockoutOptions,
+  userPass,
+  Users,
+  type VerifyLogin,
+} from "../../../src/server/mod.ts";
+import { test } from "../../harness.ts";
+import { join, octets } from "../../protocol/table.ts";
+import {
+  type SessionEnd,
+  startServer,
+  type TestServer,
+} from "../../support.ts";
+import { readAll } from "../../transport/contract.ts";
+import { shutGate } from "../gate.ts";
+import { hex } from "../raw.ts";
+
+const FAST = { iterations: 10 };
+const NO_LOCKOUT = { lockoutMs: 0 };
+
+function encode(text: string | Uint8Array): Uint8Array {
+  return typeof text === "string" ? new TextEncoder().encode(text) : text;
+}
+
+/** Logs in, asks for what is refused (SOCKS command 9), and gives all that the server says. */
+async function login(
+  server: TestServer,
+  name: string | Uint8Array,
+  password: string | Uint8Array,
+): Promise<string> {
+  const client = await server.client();
+  const [user, secret] = [encode(name), encode(password)];
+  await client.write(join(
+    octets("05 01 02 01"),
+    Uint8Array.of(user.length, ...user, secret.length, ...secret),
+    octets("05 09 00 01 7F 00 00 01 00 50"),
+  ));
+  const answer = hex(await readAll(client));
+  client.close();
+  return answer;
+}
+
+const IN = "05 02 01 00 05 07 00 01 00 00 00 00 00 00";
+const OUT = "05 02 01 01";
+
+async function aliceAndOthers(): Promise<Users> {
+  return new Users([
+    ["alice", await hashPassword("secret", FAST)],
+    ["ü", await hashPassword(octets("C3 28 00 FF"), FAST)],
+    ["u".repeat(255), await hashPassword("p".repeat(255), FAST)],
+  ]);
+}
+
+async function withServer(
+  logins: Users | VerifyLogin,
+  options: LockoutOptions,
+  run: (server: TestServer) => Promise<void>,
+): Promise<TestServer> {
+  const server = await startServer({ auth: [userPass(logins, options)] });
+  await run(server);
+  await server.close();
+  return server;
+}
+
+const rows: [name: string, password: string | Uint8Array, answer: string][] = [
+  ["alice", "secret", IN],
+  ["ü", octets("C3 28 00 FF"), IN],
+  ["u".repeat(255), "p".repeat(255), IN],
+  ["alice", "wrong", OUT],
+  ["alice", "secre", OUT],
+  ["alice", "secretx", OUT],
+  ["alice", "secret\0", OUT],
+  ["alice", "secret\0x", OUT],
+  ["alice\0", "secret", OUT],
+  ["Alice", "secret", OUT],
+  ["bob", "secret", OUT],
+  ["ü", octets("C3 28"), OUT],
+  ["ü", octets("C3 28 00 FE"), OUT],
+  ["u".repeat(255), `${"p".repeat(254)}q`, OUT],
+  ["", "secret", OUT],
+  ["alice", "", OUT],
+];
+
+test("userPass() with Users lets in who knows the password, octet for octet", async () => {
+  await withServer(await aliceAndOthers(), NO_LOCKOUT, async (server) => {
+    for (const round of ["hashed", "remembered"]) {
+      for (const [name, password, answer] of rows) {
+        const what = `${round} ${name} ${password}`;
+        assertEquals(await login(server, name, password), answer, what);
+        const { reason, session } = await server.ended();
+        assertEquals(reason, answer === IN ? "refused" : "login-failed");
+        assertEquals(session.user, name);
+      }
+    }
+  });
+});
+
+/** All that an event says, getters and errors included. */
+function textOf(value: unknown, depth = 5): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  if (depth === 0) return "";
+  const names = new Set<string>();
+  for (let it = value; it && it !== Object.prototype;) {
+    Object.getOwnPropertyNames(it).forEach((name) => names.add(name));
+    it = Object.getPrototypeOf(it);
+  }
+  return [...names].map((name) => {
+    const member = (value as Record<string, unknown>)[name];
+    return `${name}=${textOf(member, depth - 1)}`;
+  }).join(" ");
+}
+
+test("userPass() puts no password into events or errors", async () => {
+  const users = await aliceAndOthers();
+  const failing = () => Promise.reject(new Error("the question about hunter2"));
+  for (const logins of [users, failing]) {
+    const { events } = await withServer(logins, {}, async (server) => {
+      for (const password of ["secret", "hunter2"]) {
+        await login(server, "alice", password);
+        await server.ended();
+      }
+    });
+    const told = textOf(events, 8) + JSON.stringify(events);
+    assert(told.includes("login-failed") && told.includes("alice"));
+    assert(!/secret|hunter2|736563726574/.test(told));
+  }
+});
+
+test("userPass() locks an address out after failedLogins, and lets it in again later", async () => {
+  let now = 0;
+  let asked = 0;
+  const verify = (_: string, password: string) => {
+    asked++;
+    return password === "secret";
+  };
+  const options = { failedLogins: 2, lockoutMs: 60_000, now: () => now };
+  await withServer(verify, options, async (server) => {
+    assertEquals(await login(server, "alice", "wrong"), OUT);
+    assertEquals(await login(server, "alice", "secret"), IN);
+    assertEquals(await login(server, "alice", "wrong"), OUT);
+    assertEquals(await login(server, "bob", "wrong"), OUT);
+    asked = 0;
+    assertEquals(await login(server, "alice", "secret"), OUT);
+    assertEquals(asked, 0);
+    now = 60_000;
+    assertEquals(await login(server, "alice", "secret"), IN);
+  });
+});
+
+test("userPass() shares its lock-out among servers, and with no other value", async () => {
+  const make = () => userPass({ al: "pw" }, { failedLogins: 1 });
+  const shared = make();
+  const servers = await Promise.all(
+    [shared, shared, make()].map((it) => startServer({ auth: [it] })),
+  );
+  assertEquals(await login(servers[0], "al", "wrong"), OUT);
+  const answers = await Promise.all(servers.map((it) => login(it, "al", "pw")));
+  assertEquals(answers, [OUT, OUT, IN]);
+  for (const server of servers) await server.close();
+});
+
+test("userPass() gives no more guesses to those who guess at the same time", async () => {
+  const asked = shutGate();
+  const gate = shutGate();
+  const verify = async (_: string, password: string) => {
+    if (password !== "secret") return false;
+    asked.open();
+    await gate.opened;
+    return true;
+  };
+  await withServer(verify, { failedLogins: 2 }, async (server) => {
+    const right = login(server, "alice", "secret");
+    await asked.opened;
+    for (const wrong of ["a", "b"]) {
+      assertEquals(await login(server, "alice", wrong), OUT);
+    }
+    gate.open();
+    assertEquals(await right, OUT);
+  });
+});
+
+test("userPass() does not count what could not be verified, or was no login", async () => {
+  let works = false;
+  const verify = () => {
+    if (!works) throw new Error("out of order");
+    return true;
+  };
+  await withServer(verify, { failedLogins: 1 }, async (server) => {
+    assertEquals(await login(server, "alice", "secret"), OUT);
+    const other = await server.client();
+    await other.write(octets("05 01 02 05 01 00 01 7F 00 00 01 00 50"));
+    assertEquals(hex(await readAll(other)), OUT);
+    other.close();
+    works = true;
+    assertEquals(await login(server, "alice", "secret"), IN);
+  });
+});
+
+test("userPass() delays the answer to the third failure in a row, and to none before", async () => {
+  await withServer(() => false, {}, async (server) => {
+    for (let i = 0; i < 3; i++) {
+      const started = performance.now();
+      assertEquals(await login(server, "alice", "wrong"), OUT);
+      // A timer may fire a little early by this clock, never by much.
+      if (i === 2) assert(performance.now() - started > 200);
+    }
+  });
+});
+
+/** Wrong logins whose answers are delayed up to 4 s. */
+async function delayed(server: TestServer): Promise<void> {
+  for (let i = 0; i < 8; i++) {
+    const client = await server.client();
+    await client.write(octets('05 01 02 01 01 "a" 01 "b"'));
+  }
+}
+
+test("userPass() delays no answer beyond the session's end", async () => {
+  const asked = shutGate();
+  let count = 0;
+  const verify = () => {
+    if (++count === 8) asked.open();
+    return false;
+  };
+  const started = performance.now();
+  await withServer(verify, {}, async (server) => {
+    await delayed(server);
+    await asked.opened;
+    await server.server.shutdown({ graceMs: 0 });
+    const ends: SessionEnd[] = [];
+    for (let i = 0; i < 8; i++) ends.push(await server.ended());
+    assert(ends.some(({ reason }) => reason === "closed"));
+  });
+  assert(performance.now() - started < 4_000);
+});
+
+test("a handshake timeout ends a session whose login waits for its answer", async () => {
+  const server = await startServer({
+    auth: [userPass(() => new Promise<boolean>(() => {}))],
+    timeouts: { handshake: 50 },
+  });
+  const client = await server.client();
+  await client.write(octets('05 01 02 01 01 "a" 01 "b"'));
+  assertEquals((await server.ended()).reason, "handshake-timeout");
+  client.close();
+  await server.close();
+});
+
+test("userPass() refuses a lock-out that makes no sense", () => {
+  for (const options of [{ failedLogins: -1 }, { lockoutMs: 0.5 }]) {
+    assertThrows(() => userPass({ a: "b" }, options), TypeError);
+  }
+});

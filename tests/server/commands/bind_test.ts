@@ -1,0 +1,682 @@
+/** BIND as seen from outside: RFC 1928 sections 4 and 6, and SOCKS4. */
+
+import { once } from "node:events";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import type { PolicyRequest, ServeOptions } from "../../../src/server/mod.ts";
+import { detectTransport } from "../../../src/transport/detect.ts";
+import {
+  type Address,
+  type Conn,
+  NetError,
+  type NetErrorKind,
+} from "../../../src/transport/transport.ts";
+import { openSockets, test } from "../../harness.ts";
+import { octets } from "../../protocol/table.ts";
+import { startServer, startTarget, type TestServer } from "../../support.ts";
+import {
+  assertSameOctets,
+  pattern,
+  readAll,
+  readExactly,
+  settled,
+  until,
+} from "../../transport/contract.ts";
+import {
+  ask,
+  assertTurnedAway,
+  block,
+  connect,
+  connectFrom,
+  ERROR,
+  hex,
+  hungUp,
+  OK,
+  port,
+  type RawClient,
+  readReply,
+  REFUSED4,
+} from "../raw.ts";
+
+/** How many BINDs wait at once. */
+const MANY = 100;
+
+const LOOPBACK = "01 7F 00 00 01 00 00";
+const ANYONE = "01 00 00 00 00 00 00";
+const NAME = '03 0B "target.test" 00 00';
+
+/** Asks for a BIND and takes the first reply, which must be a good one. */
+async function bind(
+  server: TestServer,
+  peer = LOOPBACK,
+  hostname?: string,
+): Promise<RawClient> {
+  const client = await ask(server, `02 00 ${peer}`, hostname);
+  assertEquals(client.rep, 0, client.reply);
+  assertNotEquals(client.bound.port, 0);
+  assertNotEquals(client.bound.port, server.server.addr.port);
+  return client;
+}
+
+/** Passes when octets go both ways and both ends can be ended on their own. */
+async function assertStream(client: Conn, peer: Conn): Promise<void> {
+  await client.write(octets('"to the peer"'));
+  assertEquals(await readExactly(peer, 11), octets('"to the peer"'));
+  await peer.write(octets('"to the client"'));
+  assertEquals(await readExactly(client, 13), octets('"to the client"'));
+  await client.closeWrite();
+  assertEquals(hex(await readAll(peer)), "");
+  await peer.write(octets('"still here"'));
+  await peer.closeWrite();
+  assertEquals(await readAll(client), octets('"still here"'));
+  client.close();
+  peer.close();
+}
+
+/** Passes when nobody listens there; whoever was in the queue of a listener that is being closed is reset. */
+async function assertClosed(addr: Address): Promise<void> {
+  for (let left = 100; left > 0; left--) {
+    try {
+      (await connect(addr)).close();
+    } catch (error) {
+      const { kind } = error as NetError;
+      if (kind === "refused") return;
+      assertEquals(kind, "reset");
+    }
+    await settled();
+  }
+  throw new Error("The listener is still there");
+}
+
+async function withNames(
+  names: Record<string, string[]>,
+): Promise<ServeOptions> {
+  const lookup = (name: string) =>
+    names[name]
+      ? Promise.resolve(names[name])
+      : Promise.reject(new NetError("dns", `no such name: ${name}`));
+  return { transport: { ...await detectTransport(), lookup } };
+}
+
+// The expected peer comes
+
+/** Name, DST of the request, the address of BND. */
+const PEERS: readonly [string, string, string][] = [
+  ["an address", LOOPBACK, "127.0.0.1"],
+  [
+    "an address and a port, which says nothing",
+    "01 7F 00 00 01 00 15",
+    "127.0.0.1",
+  ],
+  ["an IPv4-mapped address", "04 10*00 FF FF 7F 00 00 01 00 00", "127.0.0.1"],
+  ["an IPv6 address", "04 15*00 01 00 00", "::1"],
+  ["a name", NAME, "127.0.0.1"],
+  ["a name with an IPv6 address", '03 08 "six.test" 00 00', "::1"],
+  ["an address as a name", '03 09 "127.0.0.1" 00 00', "127.0.0.1"],
+  ["B5 anyone", ANYONE, "127.0.0.1"],
+  ["B5 anyone, with a port", "01 00 00 00 00 00 15", "127.0.0.1"],
+  ["B5 anyone, of IPv6", "04 16*00 00 00", "127.0.0.1"],
+];
+
+for (const [name, dst, hostname] of PEERS) {
+  test(`serve() lets in B1 B2 ${name}`, async () => {
+    const names = { "target.test": ["127.0.0.1"], "six.test": ["::1"] };
+    const server = await startServer(await withNames(names));
+    const { conn, reply, bound } = await bind(server, dst);
+    assertEquals(bound.hostname, hostname);
+    assertEquals(reply, `${OK} ${block(bound)}`);
+    const [session] = server.server.sessions;
+    assertEquals(session.command, "bind");
+    assertEquals(session.phase, "bind");
+    assertEquals(session.bound, bound);
+
+    const peer = await connect(bound);
+    const second = await readReply(conn);
+    assertEquals(second.reply, `${OK} ${block(peer.local)}`);
+    assertEquals(session.phase, "relay");
+    assertEquals(session.targetAddress, peer.local);
+    await assertClosed(bound);
+    await assertStream(conn, peer);
+    const end = await server.ended();
+    assertEquals(end.reason, "finished");
+    assertEquals([end.session.sent, end.session.received], [11, 23]);
+    const replies = server.events.filter((it) => it.type === "reply");
+    assertEquals(replies.length, 2);
+    await server.close();
+  });
+}
+
+test("serve() waits on the address on which the client came when anyone may come (B5)", async () => {
+  const server = await startServer({
+    hostname: "0.0.0.0",
+    openProxy: true,
+    policy: () => true, // otherwise nobody from loopback may come
+  });
+  const { conn, bound } = await bind(server, ANYONE, "127.0.0.2");
+  assertEquals(bound.hostname, "127.0.0.2");
+  await assertClosed({ hostname: "127.0.0.1", port: bound.port });
+  const peer = await connectFrom("127.0.0.3", bound);
+  const second = await readReply(conn);
+  const expected = { hostname: "127.0.0.3", port: peer.localPort! };
+  assertEquals(second.bound, expected);
+  peer.destroy();
+  conn.close();
+  await server.close();
+});
+
+test("serve() waits on the address from which the peer is reached", async () => {
+  const transport = {
+    ...await detectTransport(),
+    sourceAddress(hostname: string) {
+      assertEquals(hostname, "127.0.0.3");
+      return Promise.resolve("127.0.0.2");
+    },
+  };
+  const server = await startServer({ transport });
+  const { conn, bound } = await bind(server, "01 7F 00 00 03 00 00");
+  assertEquals(bound.hostname, "127.0.0.2");
+  const peer = await connectFrom("127.0.0.3", bound);
+  assertEquals((await readReply(conn)).bound.hostname, "127.0.0.3");
+  peer.destroy();
+  conn.close();
+  await server.close();
+});
+
+test("serve() tells of a peer before what the peer says (B6)", async () => {
+  const server = await startServer();
+  const { conn, bound } = await bind(server);
+  const peer = await connect(bound);
+  await peer.write(octets('"220 hello"'));
+  await peer.closeWrite();
+  assertEquals((await readReply(conn)).reply, `${OK} ${block(peer.local)}`);
+  assertEquals(await readAll(conn), octets('"220 hello"'));
+  await conn.write(octets('"bye"'));
+  await conn.closeWrite();
+  assertEquals(await readAll(peer), octets('"bye"'));
+  assertEquals((await server.ended()).reason, "finished");
+  conn.close();
+  peer.close();
+  await server.close();
+});
+
+test("serve() gives the peer what the client said before it came", async () => {
+  const server = await startServer();
+  const conn = await server.client();
+  await conn.write(octets(`05 01 00 05 02 00 ${LOOPBACK} "early "`));
+  assertEquals(hex(await readExactly(conn, 2)), "05 00");
+  const { bound } = await readReply(conn);
+  await conn.write(octets('"and waiting "'));
+  const peer = await connect(bound);
+  await readReply(conn);
+  await conn.write(octets('"and late"'));
+  await conn.closeWrite();
+  assertEquals(await readAll(peer), octets('"early and waiting and late"'));
+  await peer.closeWrite();
+  assertEquals(hex(await readAll(conn)), "");
+  assertEquals((await server.ended()).session.sent, 26);
+  conn.close();
+  peer.close();
+  await server.close();
+});
+
+test("serve() gives the peer all of much that the client said before it came", async () => {
+  const server = await startServer();
+  const { conn, bound } = await bind(server);
+  const early = pattern(1_000_000);
+  const writing = conn.write(early).then(() => conn.closeWrite());
+  await settled();
+  const peer = await connect(bound);
+  const reading = readAll(peer);
+  await readReply(conn);
+  await writing;
+  assertSameOctets(await reading, early);
+  await peer.closeWrite();
+  assertEquals(hex(await readAll(conn)), "");
+  assertEquals((await server.ended()).reason, "finished");
+  conn.close();
+  peer.close();
+  await server.close();
+});
+
+test("serve() tells clients the advertised address, and of the peer's real one", async () => {
+  const advertise = ["192.0.2.77"];
+  const server = await startServer({ advertise });
+  const { conn, bound } = await bind(server);
+  assertEquals(bound.hostname, "192.0.2.77");
+  assertEquals(server.server.sessions[0].bound, bound);
+  const peer = await connect({ ...bound, hostname: "127.0.0.1" });
+  assertEquals((await readReply(conn)).bound, peer.local);
+  await assertStream(conn, peer);
+  const six = await bind(server, "04 15*00 01 00 00"); // none of its version
+  assertEquals(six.bound.hostname, "::1");
+  six.conn.close();
+  await server.close();
+});
+
+// Others come
+
+test("serve() hangs up on others and waits on for the expected peer (B3, B4)", async () => {
+  const server = await startServer();
+  const { conn, bound } = await bind(server);
+  for (let times = 0; times < 3; times++) {
+    await assertTurnedAway("127.0.0.2", bound);
+  }
+  assertEquals(server.server.sessions[0].phase, "bind");
+  const peer = await connect(bound);
+  assertEquals((await readReply(conn)).bound, peer.local);
+  await assertStream(conn, peer);
+  assertEquals((await server.ended()).reason, "finished");
+  await server.close();
+});
+
+test("serve() lets in each address of the expected name, and no other", async () => {
+  const names = { "target.test": ["127.0.0.1", "127.0.0.2"] };
+  const server = await startServer(await withNames(names));
+  for (const address of ["127.0.0.1", "127.0.0.2"]) {
+    const { conn, bound } = await bind(server, NAME);
+    await assertTurnedAway("127.0.0.3", bound);
+    const peer = await connectFrom(address, bound);
+    const { bound: told } = await readReply(conn);
+    assertEquals(told, { hostname: address, port: peer.localPort! });
+    peer.destroy();
+    conn.close();
+    await server.ended();
+  }
+  await server.close();
+});
+
+test("serve() lets one peer in", async () => {
+  const server = await startServer();
+  const { conn, bound } = await bind(server);
+  const sockets = await Promise.allSettled(
+    Array.from({ length: 10 }, () => connectFrom("127.0.0.1", bound)),
+  );
+  const { bound: told } = await readReply(conn);
+  const peers = sockets.flatMap((it) =>
+    it.status === "fulfilled" ? [it.value] : []
+  );
+  const mine = peers.find((it) => it.localPort === told.port)!;
+  await Promise.all(peers.filter((it) => it !== mine).map(hungUp));
+  mine.write("hello");
+  assertEquals(await readExactly(conn, 5), octets('"hello"'));
+  await conn.write(octets('"and you"'));
+  const [answer] = await once(mine, "data");
+  assertEquals(new Uint8Array(answer), octets('"and you"'));
+  await assertClosed(bound);
+  mine.destroy();
+  conn.close();
+  await server.close();
+});
+
+test("serve() passes on the reset of a peer that it has let in", async () => {
+  const server = await startServer();
+  const { conn, bound } = await bind(server);
+  const peer = await connect(bound);
+  await readReply(conn);
+  peer.reset(); // where there is none, a FIN
+  await readAll(conn).catch(() => {});
+  conn.close();
+  const { reason } = await server.ended();
+  assert(["target-gone", "finished", "client-gone"].includes(reason), reason);
+  await server.close();
+});
+
+// Nobody comes
+
+for (const peer of [LOOPBACK, ANYONE]) {
+  test(`serve() says REP 6 when nobody of ${peer} comes in timeouts.bind`, async () => {
+    const server = await startServer({ timeouts: { bind: 100 } });
+    const { conn, bound } = await bind(server, peer);
+    assertEquals(hex(await readAll(conn)), ERROR("06"));
+    await assertClosed(bound);
+    conn.close();
+    const { reason, session } = await server.ended();
+    assertEquals(reason, "refused");
+    assertEquals(session.reply, 6);
+    await server.close();
+  });
+}
+
+test("serve() says REP 6 when only others come in timeouts.bind", async () => {
+  const server = await startServer({ timeouts: { bind: 300 } });
+  const { conn, bound } = await bind(server);
+  const wrong = assertTurnedAway("127.0.0.2", bound);
+  assertEquals(hex(await readAll(conn)), ERROR("06"));
+  await wrong;
+  conn.close();
+  assertEquals((await server.ended()).reason, "refused");
+  await server.close();
+});
+
+test("serve() says REP 6 to a client that had more to say than the peer that did not come", async () => {
+  const server = await startServer({ timeouts: { bind: 100 } });
+  const { conn } = await bind(server);
+  await conn.write(pattern(20_000));
+  assertEquals(hex(await readAll(conn)), ERROR("06"));
+  conn.close();
+  assertEquals((await server.ended()).reason, "refused");
+  await server.close();
+});
+
+test("serve() has no time limit once the peer has come", async () => {
+  const server = await startServer({ timeouts: { bind: 300 } });
+  const { conn, bound } = await bind(server);
+  const peer = await connect(bound);
+  await readReply(conn);
+  const until = performance.now() + 900;
+  while (performance.now() < until) {
+    await conn.write(octets("AA"));
+    await readExactly(peer, 1);
+    await settled();
+  }
+  await assertStream(conn, peer);
+  assertEquals((await server.ended()).reason, "finished");
+  await server.close();
+});
+
+for (
+  const [how, early] of [
+    ["FIN", 0],
+    ["close", 0],
+    ["reset", 0],
+    ["FIN", 1],
+    ["close", 20_000],
+  ] as const
+) {
+  const name = `${how} behind ${early} octets`;
+  test(`serve() stops listening at the client's ${name}`, async () => {
+    const server = await startServer();
+    const { conn, bound } = await bind(server);
+    if (early > 0) await conn.write(pattern(early));
+    if (how === "FIN") await conn.closeWrite();
+    else if (how === "close") conn.close();
+    else conn.reset();
+    assertEquals((await server.ended()).reason, "client-gone");
+    await assertClosed(bound);
+    if (how === "FIN") await readAll(conn).catch(() => {});
+    conn.close();
+    await server.close();
+  });
+}
+
+for (const how of ["shutdown()", "session.close()"]) {
+  test(`serve() stops listening at ${how}`, async () => {
+    const server = await startServer();
+    const { conn, bound } = await bind(server);
+    if (how === "shutdown()") await server.server.shutdown({ graceMs: 0 });
+    else server.server.sessions[0].close();
+    assertEquals((await server.ended()).reason, "closed");
+    await assertClosed(bound);
+    await readAll(conn).catch(() => {});
+    conn.close();
+    await server.close();
+  });
+}
+
+// It cannot be done
+
+test("serve() with a dialer has no BIND", async () => {
+  const server = await startServer({
+    dial: () => Promise.reject(new Error("nothing may be dialled")),
+  });
+  const { conn, reply } = await ask(server, `02 00 ${LOOPBACK}`);
+  assertEquals(reply, ERROR("07"));
+  assertEquals(hex(await readAll(conn)), "");
+  conn.close();
+  assertEquals((await server.ended()).reason, "refused");
+  const old = await server.client();
+  await old.write(octets("04 02 00 00 7F 00 00 01 00"));
+  assertEquals(hex(await readAll(old)), REFUSED4);
+  await server.close();
+});
+
+test("serve() says REP 4 when the expected peer's name has no address", async () => {
+  const server = await startServer(await withNames({}));
+  const { conn, reply } = await ask(server, `02 00 ${NAME}`);
+  assertEquals(reply, ERROR("04"));
+  assertEquals(hex(await readAll(conn)), "");
+  conn.close();
+  assertEquals((await server.ended()).reason, "refused");
+  await server.close();
+});
+
+const NO_WAY: readonly [NetErrorKind, string][] = [
+  ["net-unreachable", "03"],
+  ["host-unreachable", "04"],
+  ["denied", "02"],
+];
+
+for (const [kind, rep] of NO_WAY) {
+  test(`serve() says REP ${rep} when the way to the peer is ${kind}`, async () => {
+    const server = await startServer({
+      transport: {
+        ...await detectTransport(),
+        sourceAddress: () => Promise.reject(new NetError(kind)),
+      },
+    });
+    const { conn, reply } = await ask(server, `02 00 ${LOOPBACK}`);
+    assertEquals(reply, ERROR(rep));
+    conn.close();
+    await server.ended();
+    await server.close();
+  });
+}
+
+test("serve() says REP 1 when all of relayPorts are taken", async () => {
+  const free = await startTarget();
+  const { port } = free.addr;
+  await free.close();
+  const server = await startServer({ relayPorts: { first: port, last: port } });
+  const first = await bind(server);
+  assertEquals(first.bound.port, port);
+  const second = await ask(server, `02 00 ${LOOPBACK}`);
+  assertEquals(second.reply, ERROR("01"));
+  assertEquals(hex(await readAll(second.conn)), "");
+  second.conn.close();
+  assertEquals((await server.ended()).reason, "refused");
+  const peer = await connect(first.bound);
+  await readReply(first.conn);
+  await assertStream(first.conn, peer);
+  await server.close();
+});
+
+test("serve() gives up a BIND whose client goes while the name is looked up", async () => {
+  let asked = () => {};
+  const looking = new Promise<void>((resolve) => asked = resolve);
+  const lookup = () => {
+    asked();
+    return new Promise<string[]>(() => {});
+  };
+  const transport = { ...await detectTransport(), lookup };
+  const server = await startServer({ transport, timeouts: { bind: 200 } });
+  const conn = await server.client();
+  await conn.write(octets(`05 01 00 05 02 00 ${NAME}`));
+  await looking;
+  conn.close();
+  await server.ended(); // at the latest when the time is over
+  await server.close();
+});
+
+// The policy
+
+test("serve() asks the policy about the peer, by its name and each address", async () => {
+  const asked: string[] = [];
+  const policy = ({ session, command, hostname, address }: PolicyRequest) => {
+    assertEquals(session.client.hostname, "127.0.0.1");
+    assertEquals(command, "bind");
+    asked.push(`${hostname} ${address}`);
+    return Promise.resolve(hostname !== "bad.test" && address !== "127.0.0.2");
+  };
+  const names = {
+    "target.test": ["127.0.0.2", "127.0.0.1"],
+    "bad.test": ["127.0.0.1"],
+    "worse.test": ["127.0.0.2"],
+  };
+  const server = await startServer({ ...await withNames(names), policy });
+  for (
+    const denied of [
+      '03 08 "bad.test" 00 00',
+      '03 0A "worse.test" 00 00',
+      "01 7F 00 00 02 00 00",
+    ]
+  ) {
+    const { conn, reply } = await ask(server, `02 00 ${denied}`);
+    assertEquals(reply, ERROR("02"));
+    assertEquals(hex(await readAll(conn)), "");
+    conn.close();
+    assertEquals((await server.ended()).reason, "refused");
+  }
+  const { conn, bound } = await bind(server, NAME);
+  await assertTurnedAway("127.0.0.2", bound);
+  const peer = await connect(bound);
+  await readReply(conn);
+  await assertStream(conn, peer);
+  assertEquals(asked, [
+    "bad.test undefined",
+    "worse.test undefined",
+    "worse.test 127.0.0.2",
+    "127.0.0.2 127.0.0.2",
+    "target.test undefined",
+    "target.test 127.0.0.2",
+    "target.test 127.0.0.1",
+  ]);
+  await server.close();
+});
+
+test("serve() asks the policy about whoever comes when anyone may", async () => {
+  const asked: string[] = [];
+  const policy = ({ hostname, address }: PolicyRequest) => {
+    asked.push(`${hostname} ${address}`);
+    if (address === "127.0.0.3") throw new Error("what now?");
+    return address !== "127.0.0.2";
+  };
+  const server = await startServer({ policy });
+  const { conn, bound } = await bind(server, ANYONE);
+  await assertTurnedAway("127.0.0.2", bound);
+  await assertTurnedAway("127.0.0.3", bound);
+  const peer = await connect(bound);
+  assertEquals((await readReply(conn)).bound, peer.local);
+  await assertStream(conn, peer);
+  assertEquals(asked, [
+    "0.0.0.0 undefined",
+    "0.0.0.0 127.0.0.2",
+    "0.0.0.0 127.0.0.3",
+    "0.0.0.0 127.0.0.1",
+  ]);
+  await server.close();
+});
+
+test("serve() says REP 2 when the policy lets nobody wait for anyone", async () => {
+  const policy = ({ hostname }: PolicyRequest) => hostname !== "0.0.0.0";
+  const server = await startServer({ policy });
+  const { conn, reply } = await ask(server, `02 00 ${ANYONE}`);
+  assertEquals(reply, ERROR("02"));
+  conn.close();
+  assertEquals((await server.ended()).reason, "refused");
+  await server.close();
+});
+
+// SOCKS4
+
+async function readReply4(conn: Conn): Promise<string> {
+  return hex(await readExactly(conn, 8));
+}
+
+function portOf(reply: string): number {
+  const [, , high, low] = octets(reply);
+  return high << 8 | low;
+}
+
+/** Name, what stands behind CMD, the address in the first reply, where the peer connects to. */
+const PEERS4: readonly [string, string, string, string][] = [
+  ["S14 an address", "00 00 7F 00 00 01 00", "7f 00 00 01", "127.0.0.1"],
+  ["a port, too", '00 15 7F 00 00 01 "al" 00', "7f 00 00 01", "127.0.0.1"],
+  ["S15 anyone", "00 00 00 00 00 00 00", "7f 00 00 01", "127.0.0.1"],
+  [
+    "S14 a name",
+    '00 00 00 00 00 01 00 "target.test" 00',
+    "7f 00 00 01",
+    "127.0.0.1",
+  ],
+  [
+    "an IPv6 address, which no reply can say",
+    '00 00 00 00 00 01 00 "::1" 00',
+    "00 00 00 00",
+    "::1",
+  ],
+];
+
+for (const [name, sent, told, hostname] of PEERS4) {
+  test(`serve() lets in for SOCKS4 ${name}`, async () => {
+    const names = { "target.test": ["127.0.0.1"] };
+    const server = await startServer(await withNames(names));
+    const conn = await server.client();
+    await conn.write(octets(`04 02 ${sent} "early"`));
+    const first = await readReply4(conn);
+    const bound = { hostname, port: portOf(first) };
+    assertEquals(first, `00 5a ${port(bound.port)} ${told}`);
+    assertNotEquals(bound.port, 0);
+    const peer = await connect(bound);
+    await peer.write(octets('"hello"'));
+    const second = await readReply4(conn);
+    assertEquals(second, `00 5a ${port(peer.local.port)} ${told}`);
+    assertEquals(await readExactly(conn, 5), octets('"hello"'));
+    assertEquals(await readExactly(peer, 5), octets('"early"'));
+    await assertStream(conn, peer);
+    assertEquals((await server.ended()).reason, "finished");
+    await server.close();
+  });
+}
+
+test("serve() says 5B to SOCKS4 when nobody comes in timeouts.bind", async () => {
+  const server = await startServer({ timeouts: { bind: 100 } });
+  const conn = await server.client();
+  await conn.write(octets("04 02 00 00 7F 00 00 01 00"));
+  const first = await readReply4(conn);
+  assertEquals(first.slice(0, 5), "00 5a");
+  assertEquals(hex(await readAll(conn)), REFUSED4);
+  conn.close();
+  const { reason, session } = await server.ended();
+  assertEquals(reason, "refused");
+  assertEquals(session.reply, 0x5b);
+  await assertClosed({ hostname: "127.0.0.1", port: portOf(first) });
+  await server.close();
+});
+
+test("serve() keeps others out for SOCKS4", async () => {
+  const server = await startServer();
+  const conn = await server.client();
+  await conn.write(octets("04 02 00 00 7F 00 00 01 00"));
+  const bound = {
+    hostname: "127.0.0.1",
+    port: portOf(await readReply4(conn)),
+  };
+  await assertTurnedAway("127.0.0.2", bound);
+  const peer = await connect(bound);
+  await readReply4(conn);
+  await assertStream(conn, peer);
+  await server.close();
+});
+
+// Crowds
+
+test(`serve() bears ${MANY} BINDs at once and frees them all`, async () => {
+  const server = await startServer();
+  const before = openSockets() ?? 0;
+  const clients = await Promise.all(
+    Array.from({ length: MANY }, () => bind(server)),
+  );
+  const ports = new Set(clients.map((it) => it.bound.port));
+  assertEquals(ports.size, MANY);
+  for (const [i, { conn, bound }] of clients.entries()) {
+    if (i % 3 === 0) conn.close();
+    if (i % 3 === 1) conn.reset();
+    if (i % 3 === 2) {
+      const peer = await connect(bound);
+      assertEquals((await readReply(conn)).bound, peer.local);
+      await assertStream(conn, peer);
+    }
+    await server.ended();
+  }
+  await until(() => (openSockets() ?? 0) <= before);
+  await server.close();
+});

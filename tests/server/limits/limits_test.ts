@@ -1,0 +1,534 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  Admission,
+  type AdmissionLimits,
+  Visit,
+} from "../../../src/server/limits/admission.ts";
+import { Quota } from "../../../src/server/limits/quota.ts";
+import { Throttle, Throttles } from "../../../src/server/limits/throttle.ts";
+import { detectTransport } from "../../../src/transport/detect.ts";
+import {
+  relayByReading,
+  type ThrottledRelayOptions,
+} from "../../../src/transport/relay.ts";
+import type {
+  Conn,
+  Relay,
+  Transport,
+} from "../../../src/transport/transport.ts";
+import { userPass } from "../../../src/server/auth/auth.ts";
+import { runtime, test } from "../../harness.ts";
+import { octets } from "../../protocol/table.ts";
+import {
+  echo,
+  startServer,
+  startTarget,
+  type TestServer,
+} from "../../support.ts";
+import {
+  assertKind,
+  assertSameOctets,
+  connectedPair,
+  pattern,
+  readAll,
+  readExactly,
+  settled,
+  until,
+} from "../../transport/contract.ts";
+import { FakeClock } from "../fake_clock.ts";
+import {
+  ask,
+  block,
+  connectFrom,
+  hex,
+  readReply,
+  udp,
+  udpEcho,
+} from "../raw.ts";
+
+const UNLIMITED: AdmissionLimits = {
+  sessions: Infinity,
+  sessionsPerClient: Infinity,
+  sessionsPerUser: Infinity,
+  handshakesPerClient: Infinity,
+  connectionsPerSecond: Infinity,
+};
+
+function admission(limits: Partial<AdmissionLimits>, now = () => 0): Admission {
+  return new Admission({ ...UNLIMITED, ...limits }, now);
+}
+
+function from(hostname: string) {
+  return { remote: { hostname, port: 1 } };
+}
+
+/** Lets a client in that has to be let in. */
+function admitted(admission: Admission, hostname: string): Visit {
+  const visit = admission.admit(from(hostname));
+  assert(visit instanceof Visit, String(visit));
+  return visit;
+}
+
+test("Quota remembers nobody who has nothing", () => {
+  const quota = new Quota(2);
+  assertEquals([quota.take("a"), quota.take("a"), quota.take("a")], [
+    true,
+    true,
+    false,
+  ]);
+  assertEquals([quota.hasRoom("a"), quota.hasRoom("b")], [false, true]);
+  quota.give("a");
+  assertEquals([quota.hasRoom("a"), quota.size], [true, 1]);
+  quota.give("a");
+  quota.give("a");
+  assertEquals(quota.size, 0);
+});
+
+test("Admission turns away who comes when all sessions are taken", () => {
+  const door = admission({ sessions: 2 });
+  const visits = [admitted(door, "192.0.2.1"), admitted(door, "192.0.2.2")];
+  assertEquals(door.admit(from("192.0.2.3")), "sessions");
+  visits[0].leave();
+  visits[0].leave();
+  assertEquals(door.sessions, 1);
+  admitted(door, "192.0.2.3");
+  assertEquals(door.admit(from("192.0.2.4")), "sessions");
+});
+
+test("Admission counts the sessions of an address, and of an IPv6 /64", () => {
+  const door = admission({ sessionsPerClient: 2 });
+  const first = admitted(door, "2001:db8::1");
+  const second = admitted(door, "2001:db8::2");
+  first.handshakeDone();
+  assertEquals(door.admit(from("2001:db8::3")), "sessionsPerClient");
+  const other = admitted(door, "2001:db8:0:1::3");
+  const plain = admitted(door, "192.0.2.1");
+  first.leave();
+  const third = admitted(door, "2001:db8::3");
+  assertEquals(door.admit(from("2001:db8::4")), "sessionsPerClient");
+  for (const it of [second, other, plain, third]) it.leave();
+  assertEquals([door.sessions, door.size], [0, 0]);
+});
+
+test("Admission counts an address's handshakes until they are over, in whichever way", () => {
+  const door = admission({ handshakesPerClient: 2 });
+  const first = admitted(door, "192.0.2.1");
+  const second = admitted(door, "192.0.2.1");
+  assertEquals(door.admit(from("192.0.2.1")), "handshakesPerClient");
+  const other = admitted(door, "192.0.2.2");
+  first.handshakeDone();
+  first.handshakeDone();
+  const third = admitted(door, "192.0.2.1");
+  assertEquals(door.admit(from("192.0.2.1")), "handshakesPerClient");
+  second.leave();
+  const fourth = admitted(door, "192.0.2.1");
+  assertEquals(door.admit(from("192.0.2.1")), "handshakesPerClient");
+  for (const it of [first, other, third, fourth]) it.leave();
+  assertEquals([door.sessions, door.size], [0, 0]);
+});
+
+test("Admission counts an address's new connections, but not those it turned away", () => {
+  let now = 0;
+  const door = admission(
+    { connectionsPerSecond: 10, sessionsPerClient: 25 },
+    () => now,
+  );
+  for (let i = 0; i < 20; i++) admitted(door, "192.0.2.1");
+  assertEquals(door.admit(from("192.0.2.1")), "connectionsPerSecond");
+  admitted(door, "192.0.2.2");
+  now = 500;
+  const visits = Array.from({ length: 5 }, () => admitted(door, "192.0.2.1"));
+  assertEquals(door.admit(from("192.0.2.1")), "sessionsPerClient");
+  now = 600;
+  for (let i = 0; i < 100; i++) {
+    assertEquals(door.admit(from("192.0.2.1")), "sessionsPerClient");
+  }
+  visits[0].leave();
+  admitted(door, "192.0.2.1");
+});
+
+test("Admission counts the sessions of a user, wherever they come from", () => {
+  const door = admission({ sessionsPerUser: 2 });
+  const [first, second, third] = ["1", "2", "3"].map((it) =>
+    admitted(door, `192.0.2.${it}`)
+  );
+  assertEquals([first.logIn("alice"), second.logIn("alice")], [true, true]);
+  assertEquals(third.logIn("alice"), false);
+  third.leave(); // which must not give back what it did not get
+  const fourth = admitted(door, "192.0.2.4");
+  assertEquals([fourth.logIn("alice"), fourth.logIn("bob")], [false, true]);
+  first.leave();
+  assertEquals(first.logIn("alice"), false);
+  const fifth = admitted(door, "192.0.2.5");
+  assertEquals(fifth.logIn("alice"), true);
+  for (const it of [second, fourth, fifth]) it.leave();
+  assertEquals([door.sessions, door.size], [0, 0]);
+});
+
+test("Admission does not ask for an address that does not count", () => {
+  const door = admission({ sessions: 1, sessionsPerUser: 1 });
+  const conn = {
+    get remote(): never {
+      throw new Error("asked");
+    },
+  };
+  assert(door.admit(conn) instanceof Visit);
+  assertEquals(door.admit(conn), "sessions");
+});
+
+test("Admission takes new limits, and forgets nobody for it", () => {
+  const door = admission({ sessionsPerClient: 3, connectionsPerSecond: 100 });
+  const before = [1, 2, 3].map(() => admitted(door, "192.0.2.1"));
+  door.limits = { ...UNLIMITED, sessionsPerClient: 1 };
+  assertEquals(door.admit(from("192.0.2.1")), "sessionsPerClient");
+  door.limits = UNLIMITED;
+  const uncounted = admitted(door, "192.0.2.1");
+  door.limits = { ...UNLIMITED, sessionsPerClient: 4 };
+  const counted = admitted(door, "192.0.2.1");
+  assertEquals(door.admit(from("192.0.2.1")), "sessionsPerClient");
+  for (const it of [...before, uncounted, counted]) it.leave();
+  assertEquals([door.sessions, door.size], [0, 0]);
+});
+
+/** Waits for a client's turning away, and tells why. */
+async function rejection(server: TestServer): Promise<string> {
+  const { events } = server;
+  const told = () => events.find((it) => it.type === "session-rejected");
+  const conn = await server.client();
+  await until(() => told() !== undefined);
+  await conn.read().catch(() => null);
+  const event = told()!;
+  events.splice(events.indexOf(event), 1);
+  return event.type === "session-rejected" ? event.reason : "";
+}
+
+/** Waits until so many sessions have begun. */
+async function begun(server: TestServer, count: number): Promise<void> {
+  await until(() => server.server.sessions.length === count);
+}
+
+test("serve() turns an address away above limits.sessionsPerClient, and another not", async () => {
+  const server = await startServer({ limits: { sessionsPerClient: 2 } });
+  const first = await server.client();
+  await server.client();
+  await begun(server, 2);
+  assertEquals(await rejection(server), "too many sessions from this address");
+  const other = await connectFrom("127.0.0.2", server.server.addr);
+  await begun(server, 3);
+  first.close();
+  await server.ended();
+  await server.client();
+  await begun(server, 3);
+  assertEquals(await rejection(server), "too many sessions from this address");
+  other.destroy();
+  await server.close();
+});
+
+test("serve() turns an address away above limits.handshakesPerClient until a request is complete", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer({ limits: { handshakesPerClient: 2 } });
+  const command = `01 00 ${block(target.addr)}`;
+  const served = [await ask(server, command), await ask(server, command)];
+  served.push(await ask(server, command));
+  await server.client();
+  const second = await server.client();
+  await begun(server, 5);
+  const why = "too many unfinished handshakes from this address";
+  assertEquals(await rejection(server), why);
+  second.close();
+  await server.ended();
+  served.push(await ask(server, command));
+  for (const { conn } of served) conn.close();
+  await server.close();
+  await target.close();
+});
+
+test("serve() turns an address away above limits.connectionsPerSecond", async () => {
+  // So slow a machine that a second passes in between gets one more: hence the loop.
+  const server = await startServer({ limits: { connectionsPerSecond: 1 } });
+  let before = 0;
+  while (!server.events.some(({ type }) => type === "session-rejected")) {
+    (await server.client()).close();
+    before++;
+  }
+  assert(before >= 10, `${before} connections`);
+  await server.close();
+});
+
+test("serve() refuses requests above limits.sessionsPerUser", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer({
+    auth: [userPass({ al: "pw", bo: "pw" })],
+    limits: { sessionsPerUser: 1 },
+  });
+  const asUser = async (user: string) => {
+    const conn = await server.client();
+    const login = `01 02 ${hex(new TextEncoder().encode(user))} 02 70 77`;
+    await conn.write(octets(`05 01 02 ${login} 05 01 00`));
+    await conn.write(octets(block(target.addr)));
+    assertEquals(hex(await readExactly(conn, 4)), "05 02 01 00");
+    return { conn, ...await readReply(conn) };
+  };
+  const first = await asUser("al");
+  assertEquals([first.rep, (await asUser("bo")).rep], [0, 0]);
+  assertEquals((await asUser("al")).rep, 2);
+  first.conn.close();
+  for (let ended = ""; ended !== "finished";) {
+    ended = (await server.ended()).reason; // of the one that was refused, and of the first
+  }
+  assertEquals((await asUser("al")).rep, 0);
+  await server.close();
+  await target.close();
+});
+
+test("serve() relays under limits.octetsPerSecond, at that rate at most", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer({ limits: { octetsPerSecond: 1_000_000 } });
+  const { conn } = await ask(server, `01 00 ${block(target.addr)}`);
+  const sent = pattern(200_000);
+  const started = performance.now();
+  const got = readAll(conn);
+  await conn.write(sent);
+  await conn.closeWrite();
+  assertSameOctets(await got, sent);
+  const ms = performance.now() - started; // 400,000 octets less 100 ms' worth and two slices
+  assert(ms >= 150, `${ms} ms`);
+  assertEquals((await server.ended()).reason, "finished");
+  conn.close();
+  await server.close();
+  await target.close();
+});
+
+test("serve() drops datagrams above limits.octetsPerSecond and counts them", async () => {
+  const server = await startServer({ limits: { octetsPerSecond: 1_000 } });
+  const echoing = await udpEcho();
+  const control = await ask(server, "03 00 01 00 00 00 00 00 00");
+  const client = await udp();
+  const datagram = `00 00 00 ${block(echoing.addr)} ${hex(pattern(1_000))}`;
+  for (let i = 0; i < 50; i++) client.send(datagram, control.bound);
+  const counts = () => server.server.sessions[0].datagrams!;
+  await until(() => counts().sent + counts().dropped >= 50);
+  assert(counts().sent >= 1 && counts().dropped >= 30);
+  control.conn.close();
+  await server.ended();
+  client.close();
+  echoing.close();
+  await server.close();
+});
+
+interface Relayed {
+  readonly client: Conn;
+  readonly target: Conn;
+  readonly relay: Relay;
+  close(): Promise<void>;
+}
+
+async function relayed(options: ThrottledRelayOptions): Promise<Relayed> {
+  const transport = await detectTransport();
+  const left = await connectedPair(transport);
+  const right = await connectedPair(transport);
+  const relay = relayByReading(left.far, right.near, options);
+  return {
+    client: left.near,
+    target: right.far,
+    relay,
+    async close() {
+      await left.close();
+      await right.close();
+      await relay.done;
+    },
+  };
+}
+
+/** Lets time pass only while the throttle is what everyone waits for: how long it took. */
+async function timeOf(
+  work: Promise<unknown>,
+  clock: FakeClock,
+): Promise<number> {
+  const started = clock.now();
+  let over = false;
+  const end = () => over = true;
+  work.then(end, end);
+  while (!over) {
+    await until(() => over || clock.timers > 0);
+    if (!over) clock.advance(10);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  await work;
+  return clock.now() - started;
+}
+
+test("relayByReading() passes all octets in order, at the throttle's rate", async () => {
+  const clock = new FakeClock();
+  const throttle = new Throttle(1_000_000, clock);
+  const { client, target, relay, close } = await relayed({ throttle });
+  const sent = pattern(2_000_000);
+  const got = readAll(target);
+  const ms = await timeOf(
+    Promise.all([client.write(sent).then(() => client.closeWrite()), got]),
+    clock,
+  );
+  assertSameOctets(await got, sent);
+  assertEquals(relay.sent, sent.length);
+  assert(ms >= 1_800 && ms <= 2_100, `${ms} ms`);
+  await close();
+  assertEquals([throttle.waiting, clock.timers], [0, 0]);
+});
+
+test("relayByReading() holds both directions back together, and passes each FIN on behind its octets", async () => {
+  const clock = new FakeClock();
+  const throttle = new Throttle(1_000_000, clock);
+  const { client, target, relay, close } = await relayed({ throttle });
+  const [up, down] = [pattern(300_000, 1), pattern(900_000, 2)];
+  const work = (async () => {
+    await client.write(up);
+    await client.closeWrite();
+    assertSameOctets(await readAll(target), up);
+    const writing = target.write(down).then(() => target.closeWrite());
+    assertSameOctets(await readAll(client), down);
+    await writing;
+  })();
+  const ms = await timeOf(work, clock);
+  assert(ms >= 1_000 && ms <= 1_300, `${ms} ms`);
+  assertEquals((await relay.done).reason, "finished");
+  assertEquals([relay.sent, relay.received], [up.length, down.length]);
+  await close();
+});
+
+test("relayByReading() takes no more than it may pass, a slice at a time", async () => {
+  const clock = new FakeClock();
+  const throttle = new Throttle(1_000, clock);
+  const { client, target, relay, close } = await relayed({ throttle });
+  await client.write(pattern(60_000));
+  await until(() => throttle.waiting > 0);
+  assert(relay.sent <= 150, `${relay.sent} octets at once`);
+  const before = relay.sent;
+  clock.advance(1_000);
+  await until(() => throttle.waiting > 0);
+  assert(relay.sent > before && relay.sent <= before + 150);
+  await readExactly(target, relay.sent);
+  const writing = client.write(pattern(64 * 1024 * 1024)).catch(() => {});
+  const written = await Promise.race([
+    writing.then(() => true),
+    new Promise((resolve) => setTimeout(resolve, 50, false)),
+  ]);
+  assertEquals(written, false); // it stays with the client
+  relay.abort();
+  throttle.close();
+  await writing;
+  await close();
+});
+
+test(
+  "relayByReading() resets the other side while octets wait",
+  async () => {
+    const clock = new FakeClock();
+    const throttle = new Throttle(1_000, clock);
+    const { client, target, relay, close } = await relayed({ throttle });
+    await client.write(pattern(60_000));
+    await until(() => throttle.waiting > 0);
+    target.reset();
+    const end = await relay.done;
+    assertEquals([end.reason, end.side, end.error?.kind], [
+      "error",
+      "b",
+      "reset",
+    ]);
+    throttle.close();
+    await assertKind(client.read(), "reset");
+    await close();
+    assertEquals([throttle.waiting, clock.timers], [0, 0]);
+  },
+  { skip: runtime === "deno" ? "Deno can't send a reset" : undefined },
+);
+
+test("relayByReading() ends at once while octets wait, and its session leaves nothing behind", async () => {
+  const clock = new FakeClock();
+  const throttles = new Throttles(
+    { octetsPerSecond: 1_000, octetsPerSecondPerUser: 1_000 },
+    clock,
+  );
+  const throttle = throttles.open("alice")!;
+  const { client, target, relay, close } = await relayed({ throttle });
+  await client.write(pattern(60_000));
+  await target.write(pattern(60_000));
+  await until(() => clock.timers > 0);
+  const { sent, received } = relay;
+  relay.onEnd = () => throttle.close();
+  relay.abort();
+  assertEquals((await relay.done).reason, "aborted");
+  assertEquals([throttles.size, clock.timers], [0, 0]);
+  await settled();
+  assertEquals([relay.sent, relay.received], [sent, received]);
+  await close();
+});
+
+test("relayByReading() is not idle while octets wait, but afterwards", async () => {
+  const clock = new FakeClock();
+  const throttle = new Throttle(1_000, clock);
+  const relayedPair = await relayed({ throttle, idle: 80 });
+  const { client, target, relay, close } = relayedPair;
+  await client.write(pattern(500));
+  await until(() => throttle.waiting > 0);
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  assertEquals(relay.ended, false);
+  const got = readExactly(target, 500);
+  await timeOf(got, clock);
+  assertSameOctets(await got, pattern(500));
+  assertEquals((await relay.done).reason, "idle");
+  await close();
+});
+
+/** A transport whose relays are those of users with a rate in common. */
+async function throttledTransport(
+  throttles: Throttles,
+  user: string,
+): Promise<Transport> {
+  const transport = await detectTransport();
+  return Object.assign(Object.create(transport) as Transport, {
+    relay(a: Conn, b: Conn, options: object): Relay {
+      const throttle = throttles.open(user);
+      const relay = relayByReading(a, b, { ...options, throttle });
+      relay.done.then(() => throttle?.close());
+      return relay;
+    },
+  });
+}
+
+test("Throttles shares a user's rate fairly between the sessions of a server", async () => {
+  const clock = new FakeClock();
+  const throttles = new Throttles(
+    { octetsPerSecond: Infinity, octetsPerSecondPerUser: 500_000 },
+    clock,
+  );
+  const target = await startTarget(echo);
+  const server = await startServer({
+    transport: await throttledTransport(throttles, "alice"),
+  });
+  const command = `01 00 ${block(target.addr)}`;
+  const clients = await Promise.all(
+    Array.from({ length: 8 }, () => ask(server, command)),
+  );
+  const sent = pattern(100_000);
+  const ends: number[] = [];
+  const work = Promise.all(clients.map(async ({ conn }) => {
+    const got = readAll(conn);
+    await conn.write(sent);
+    await conn.closeWrite();
+    assertSameOctets(await got, sent);
+    ends.push(clock.now());
+  }));
+  const started = clock.now();
+  const ms = await timeOf(work, clock);
+  assert(ms >= 3_000 && ms <= 3_400, `${ms} ms for 1,600,000 octets`);
+  const first = Math.min(...ends) - started;
+  assert(first >= ms * 0.5, `the first ended after ${first} of ${ms} ms`);
+  for (let i = 0; i < 8; i++) {
+    assertEquals((await server.ended()).reason, "finished");
+  }
+  await settled();
+  assertEquals([throttles.size, clock.timers], [0, 0]);
+  for (const { conn } of clients) conn.close();
+  await server.close();
+  await target.close();
+});

@@ -1,0 +1,256 @@
+/** An address that the policy denies is not reached, however it is spelt. */
+
+import { assert, assertEquals } from "@std/assert";
+import { cidrContains, parseCidr } from "../../../src/protocol/address.ts";
+import type { PolicyRequest, ServeOptions } from "../../../src/server/mod.ts";
+import { detectTransport } from "../../../src/transport/detect.ts";
+import { NetError, type Transport } from "../../../src/transport/transport.ts";
+import { test } from "../../harness.ts";
+import { disguises } from "../../protocol/disguises.ts";
+import { octets } from "../../protocol/table.ts";
+import { startServer, type TestServer } from "../../support.ts";
+import { readExactly, until } from "../../transport/contract.ts";
+import { ask, hex, port, REFUSED4, udp } from "../raw.ts";
+
+const LOOPBACK = parseCidr("127.0.0.0/8")!;
+
+/** As a request's text: resolvers read these as 127.0.0.1, or the network brings them there. */
+const SPELLINGS: readonly string[] = [
+  ...disguises([127, 0, 0, 1]),
+  "0X7F.0X0.0X0.0X1",
+  "0x000000007f.1",
+  "127.255.255.255",
+  "::ffff:127.0.0.1",
+  "::FFFF:7F00:1",
+  "0:0:0:0:0:ffff:127.0.0.1",
+  "64:ff9b::127.0.0.1",
+  "64:FF9B::7F00:1",
+  "2002:7f00:1::",
+  "2002:7f00:0001::1",
+];
+
+/** ATYP and address. */
+const ADDRESSES: readonly string[] = [
+  "01 7F 00 00 01",
+  "01 7F FF FF FF",
+  "04 10*00 FF FF 7F 00 00 01",
+  "04 00 64 FF 9B 8*00 7F 00 00 01",
+  "04 20 02 7F 00 00 01 10*00",
+];
+
+/** Hosts that are none; nobody is even asked about them. */
+const NO_HOSTS: readonly string[] = [
+  "127.0.0.256",
+  "127.0.0.0.1",
+  "0x17f000001",
+  "127.0.0.08",
+  "localhost.1",
+  "127.0.0.1..",
+  "%31%32%37.1",
+  "127.0.0.1%00",
+  "127.0.0.1\0.example.com",
+  "127.0.0.1 ",
+  "127.0.0.1/8",
+  "127.0.0.1:80",
+  "[::ffff:127.0.0.1]",
+  "\uff11\uff12\uff17.1",
+  "::ffff:127.1",
+  "::1%lo",
+];
+
+function named(host: string): string {
+  const name = new TextEncoder().encode(host);
+  return `03 ${hex(Uint8Array.of(name.length, ...name))}`;
+}
+
+interface World {
+  readonly server: TestServer;
+  /** What the policy was asked. */
+  readonly asked: PolicyRequest[];
+  readonly lookups: string[];
+  /** Where a connection or a datagram would have gone. */
+  readonly reached: string[];
+  /** REP for a SOCKS5 CONNECT to this ATYP and address. */
+  connect(address: string): Promise<number>;
+}
+
+/** A server whose policy denies 127.0.0.0/8 by the address alone, and which reaches nothing. */
+async function withServer(
+  run: (world: World) => Promise<void>,
+  names: Record<string, string[][]> = {},
+): Promise<void> {
+  const transport = await detectTransport();
+  const asked: PolicyRequest[] = [];
+  const lookups: string[] = [];
+  const reached: string[] = [];
+  const options: ServeOptions = {
+    transport: {
+      ...transport,
+      lookup(name) {
+        lookups.push(name);
+        const answers = names[name] ?? [];
+        const found = answers.length > 1 ? answers.shift() : answers[0];
+        if (found) return Promise.resolve(found);
+        return Promise.reject(new NetError("dns", `no such name: ${name}`));
+      },
+      connect({ hostname }) {
+        reached.push(hostname);
+        return Promise.reject(new NetError("refused", "nobody is reached"));
+      },
+      datagrams: (...args) => openDatagrams(transport, reached, ...args),
+    },
+    policy(request) {
+      asked.push(request);
+      const { address } = request;
+      return address === undefined || !cidrContains(LOOPBACK, address);
+    },
+  };
+  const server = await startServer(options);
+  await run({
+    server,
+    asked,
+    lookups,
+    reached,
+    async connect(address) {
+      const client = await ask(server, `01 00 ${address} 00 50`);
+      client.conn.close();
+      return client.rep;
+    },
+  });
+  await server.close();
+}
+
+/** Sockets for targets, those on all addresses, only write down where they are to send to. */
+async function openDatagrams(
+  transport: Transport,
+  reached: string[],
+  ...[options, onDatagram]: Parameters<Transport["datagrams"]>
+): ReturnType<Transport["datagrams"]> {
+  const socket = await transport.datagrams(options, onDatagram);
+  if (!["0.0.0.0", "::"].includes(options.hostname)) return socket;
+  return {
+    addr: socket.addr,
+    send: (_, hostname) => reached.push(hostname),
+    close: () => socket.close(),
+  };
+}
+
+test("no spelling of a denied address is reached by CONNECT of SOCKS5", async () => {
+  await withServer(async ({ connect, asked, lookups, reached }) => {
+    for (const address of [...ADDRESSES, ...SPELLINGS.map(named)]) {
+      assertEquals(await connect(address), 2, address);
+    }
+    assertEquals(asked.length, ADDRESSES.length + SPELLINGS.length);
+    for (const { address } of asked) {
+      assert(address && cidrContains(LOOPBACK, address), address);
+    }
+    assertEquals([...lookups, ...reached], []);
+  });
+});
+
+test("no spelling of a denied address is reached by CONNECT of SOCKS4 and 4a", async () => {
+  await withServer(async ({ server, asked, lookups, reached }) => {
+    const requests = SPELLINGS.map((it) => `00 00 00 01 00 "${it}" 00`);
+    for (const request of ["7F 00 00 01 00", ...requests]) {
+      const conn = await server.client();
+      await conn.write(octets(`04 01 00 50 ${request}`));
+      assertEquals(hex(await readExactly(conn, 8)), REFUSED4, request);
+      conn.close();
+    }
+    assertEquals(asked.length, 1 + SPELLINGS.length);
+    assertEquals([...lookups, ...reached], []);
+  });
+});
+
+test("no spelling of a denied address is reached by a datagram", async () => {
+  await withServer(async ({ server, asked, lookups, reached }) => {
+    const own = await udp();
+    const { conn, bound } = await ask(server, "03 00 01 6*00");
+    const [session] = server.server.sessions;
+    const addresses = [...ADDRESSES, ...SPELLINGS.map(named)];
+    for (const [i, address] of addresses.entries()) {
+      // Each to another port, for the verdict on a target counts for a while.
+      own.send(`00 00 00 ${address} ${port(1 + i)} "ping"`, bound);
+      await until(() => session.datagrams!.dropped === i + 1);
+    }
+    assertEquals(asked.map((it) => it.port), addresses.map((_, i) => 1 + i));
+    assertEquals([...lookups, ...reached], []);
+    // That one can be reached is what makes this a test.
+    own.send('00 00 00 01 80 00 00 01 00 50 "ping"', bound);
+    await until(() => session.datagrams!.sent === 1);
+    assertEquals(reached, ["128.0.0.1"]);
+    conn.close();
+    own.close();
+  });
+});
+
+test("what is nearly a denied address is no host, and nobody is asked about it", async () => {
+  await withServer(async ({ server, asked, lookups, reached }) => {
+    const own = await udp();
+    const { conn, bound } = await ask(server, "03 00 01 6*00");
+    const [session] = server.server.sessions;
+    for (const [i, host] of NO_HOSTS.entries()) {
+      const client = await server.client();
+      await client.write(octets(`05 01 00 05 01 00 ${named(host)} 00 50`));
+      assertEquals(hex(await readExactly(client, 4)), "05 00 05 04", host);
+      client.close();
+      own.send(`00 00 00 ${named(host)} 00 50 "ping"`, bound);
+      await until(() => session.datagrams!.dropped === i + 1);
+    }
+    assertEquals(asked, []);
+    assertEquals([...lookups, ...reached], []);
+    conn.close();
+    own.close();
+  });
+});
+
+/** What a name has for addresses, and those of them that are reached. */
+const NAMES: Record<string, [answer: string[], reached: string[]]> = {
+  "plain.test": [["127.0.0.1"], []],
+  "mapped.test": [["::ffff:127.0.0.1"], []],
+  "translated.test": [["64:ff9b::7f00:1", "2002:7f00:1::"], []],
+  "mixed.test": [["127.0.0.1", "192.0.2.1", "::ffff:127.0.0.2"], [
+    "192.0.2.1",
+  ]],
+};
+
+test("a name that resolves to a denied address does not get there", async () => {
+  const names = Object.fromEntries(
+    Object.entries(NAMES).map(([name, [answer]]) => [name, [answer]]),
+  );
+  await withServer(async ({ connect, lookups, reached }) => {
+    for (const [name, [, expected]] of Object.entries(NAMES)) {
+      for (const spelt of [name, name.toUpperCase(), `${name}.`]) {
+        // Those that are allowed are tried, and refuse.
+        const rep = expected.length > 0 ? 5 : 2;
+        assertEquals(await connect(named(spelt)), rep, spelt);
+        assertEquals(lookups.splice(0), [name]);
+        assertEquals(reached.splice(0), expected);
+      }
+    }
+  }, names);
+});
+
+test("a name is looked up once: an answer that changes behind the check is never heard", async () => {
+  const changing = () => [["192.0.2.1"], ["127.0.0.1"]];
+  const names = { "tcp.test": changing(), "udp.test": changing() };
+  await withServer(async ({ server, connect, asked, lookups, reached }) => {
+    assertEquals(await connect(named("tcp.test")), 5);
+    assertEquals(asked.map((it) => it.address), [undefined, "192.0.2.1"]);
+    assertEquals([lookups, reached], [["tcp.test"], ["192.0.2.1"]]);
+    assertEquals(await connect(named("tcp.test")), 2);
+    assertEquals(reached, ["192.0.2.1"]);
+
+    const own = await udp();
+    const { conn, bound } = await ask(server, "03 00 01 6*00");
+    const session = server.server.sessions.find(({ datagrams }) => datagrams)!;
+    for (let i = 1; i <= 3; i++) {
+      own.send(`00 00 00 ${named("udp.test")} 00 50 "ping"`, bound);
+      await until(() => session.datagrams!.sent === i);
+    }
+    assertEquals(lookups.slice(2), ["udp.test"]);
+    assertEquals(reached.slice(1), ["192.0.2.1", "192.0.2.1", "192.0.2.1"]);
+    conn.close();
+    own.close();
+  }, names);
+});

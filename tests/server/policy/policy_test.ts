@@ -1,0 +1,275 @@
+/** Whom the policy lets do what, as seen from outside. */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type PolicyRequest,
+  rules,
+  type ServeOptions,
+  type ServerUpdate,
+  userPass,
+} from "../../../src/server/mod.ts";
+import { detectTransport } from "../../../src/transport/detect.ts";
+import type { Conn } from "../../../src/transport/transport.ts";
+import { test } from "../../harness.ts";
+import { octets } from "../../protocol/table.ts";
+import {
+  echo,
+  startServer,
+  startTarget,
+  type TestServer,
+} from "../../support.ts";
+import { readExactly } from "../../transport/contract.ts";
+
+type Asked = [command: string, hostname: string, address: string | undefined];
+
+function asked(requests: PolicyRequest[]): Asked[] {
+  return requests.map((it) => [it.command, it.hostname, it.address]);
+}
+
+/** Sends a request without a login; the reply's REP. */
+async function replyTo(conn: Conn, request: string): Promise<number> {
+  await conn.write(octets(`05 01 00 ${request}`));
+  const [, , , reply] = await readExactly(conn, 4);
+  return reply;
+}
+
+function hexPort(port: number): string {
+  return port.toString(16).padStart(4, "0").replace(/^../, "$& ");
+}
+
+async function withServer(
+  options: ServeOptions,
+  run: (server: TestServer, port: number) => Promise<void>,
+): Promise<void> {
+  const target = await startTarget(echo);
+  const server = await startServer(options);
+  await run(server, target.addr.port);
+  await server.close();
+  await target.close();
+}
+
+test("policy is asked about an address once, and its no is REP 02", async () => {
+  const requests: PolicyRequest[] = [];
+  let verdict = true;
+  const policy = (request: PolicyRequest) => {
+    requests.push(request);
+    return verdict;
+  };
+  await withServer({ policy }, async (server, port) => {
+    const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+    assertEquals(await replyTo(await server.client(), request), 0);
+    verdict = false;
+    assertEquals(await replyTo(await server.client(), request), 2);
+    const once: Asked = ["connect", "127.0.0.1", "127.0.0.1"];
+    assertEquals(asked(requests), [once, once]);
+    assertEquals(requests[0].port, port);
+    assertEquals(requests[0].session.client.hostname, "127.0.0.1");
+  });
+});
+
+test("policy sees the IPv4 address in an IPv4-mapped one, and in a name that is one", async () => {
+  const requests: PolicyRequest[] = [];
+  const policy = (request: PolicyRequest) => {
+    requests.push(request);
+    return false;
+  };
+  await withServer({ policy }, async (server, port) => {
+    const mapped = `05 01 00 04 10*00 FF FF 7F 00 00 01 ${hexPort(port)}`;
+    assertEquals(await replyTo(await server.client(), mapped), 2);
+    const named = `05 01 00 03 09 "127.0.0.1" ${hexPort(port)}`;
+    assertEquals(await replyTo(await server.client(), named), 2);
+    assertEquals(requests.map((it) => it.address), ["127.0.0.1", "127.0.0.1"]);
+  });
+});
+
+test("policy is asked about a name, then about each of its addresses, and only what it allows is dialled", async () => {
+  const transport = await detectTransport();
+  const dialled: string[] = [];
+  const requests: PolicyRequest[] = [];
+  await withServer({
+    transport: {
+      ...transport,
+      lookup: () => Promise.resolve(["127.0.0.2", "127.0.0.1", "::1"]),
+      connect(options) {
+        dialled.push(options.hostname);
+        return transport.connect(options);
+      },
+    },
+    policy(request) {
+      requests.push(request);
+      return Promise.resolve(
+        [undefined, "127.0.0.1"].includes(request.address),
+      );
+    },
+  }, async (server, port) => {
+    const request = `05 01 00 03 06 "target" ${hexPort(port)}`;
+    assertEquals(await replyTo(await server.client(), request), 0);
+    assertEquals(
+      asked(requests),
+      [undefined, "127.0.0.2", "127.0.0.1", "::1"].map((
+        address,
+      ) => ["connect", "target", address]),
+    );
+    assertEquals(dialled, ["127.0.0.1"]);
+  });
+});
+
+test("a name is not even looked up when the policy denies it", async () => {
+  const transport = await detectTransport();
+  let lookups = 0;
+  await withServer({
+    transport: {
+      ...transport,
+      lookup() {
+        lookups++;
+        return Promise.resolve(["127.0.0.1"]);
+      },
+    },
+    policy: ({ hostname }) => hostname !== "target",
+  }, async (server, port) => {
+    const request = `05 01 00 03 06 "target" ${hexPort(port)}`;
+    assertEquals(await replyTo(await server.client(), request), 2);
+    assertEquals(lookups, 0);
+  });
+});
+
+test("a policy that fails denies", async () => {
+  const policy = () => Promise.reject(new Error("out of order"));
+  await withServer({ policy }, async (server, port) => {
+    const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+    assert(await replyTo(await server.client(), request) !== 0);
+    const end = await server.ended();
+    assertEquals([end.reason, end.error?.message], ["refused", "out of order"]);
+  });
+});
+
+test("a policy that does not answer is given up with the target", async () => {
+  const policy = () => new Promise<boolean>(() => {});
+  const timeouts = { connect: 20 };
+  await withServer({ policy, timeouts }, async (server, port) => {
+    const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+    assertEquals(await replyTo(await server.client(), request), 4);
+  });
+});
+
+test("policy is asked about a name before a dialer gets it, and about no address", async () => {
+  const requests: PolicyRequest[] = [];
+  const transport = await detectTransport();
+  let port = 0;
+  await withServer({
+    policy(request) {
+      requests.push(request);
+      return request.hostname === "good";
+    },
+    dial: () => transport.connect({ hostname: "127.0.0.1", port }),
+  }, async (server, targetPort) => {
+    port = targetPort;
+    const request = (name: string) => `05 01 00 03 04 "${name}" 00 50`;
+    assertEquals(await replyTo(await server.client(), request("good")), 0);
+    assertEquals(await replyTo(await server.client(), request("evil")), 2);
+    assertEquals(asked(requests), [
+      ["connect", "good", undefined],
+      ["connect", "evil", undefined],
+    ]);
+  });
+});
+
+const EXPOSED: ServeOptions = { hostname: "0.0.0.0", openProxy: true };
+
+test("beyond loopback, special-purpose addresses are denied unless a rule allows them", async () => {
+  const lookup = () => Promise.resolve(["127.0.0.1"]);
+  const transport = { ...await detectTransport(), lookup };
+  const allow = (...texts: string[]) => ({ policy: rules(texts) });
+  const rows: [options: ServeOptions, host: string, reply: number][] = [
+    [{}, "01 7F 00 00 01", 2],
+    [{}, "04 10*00 FF FF 7F 00 00 01", 2],
+    [{}, '03 06 "target"', 2],
+    [allow("allow *"), "01 7F 00 00 01", 2],
+    [allow("deny 10.0.0.0/8"), "01 7F 00 00 01", 2],
+    [allow("allow 127.0.0.0/8"), "01 7F 00 00 01", 0],
+    [allow("allow 127.0.0.0/8"), '03 06 "target"', 0],
+    [allow("allow target"), '03 06 "target"', 0],
+    [allow("allow target"), "01 7F 00 00 01", 2],
+    [{ policy: () => true }, "01 7F 00 00 01", 0],
+    [{ hostname: "127.0.0.1", ...allow("allow *") }, "01 7F 00 00 01", 0],
+  ];
+  for (const [options, host, reply] of rows) {
+    await withServer(
+      { ...EXPOSED, transport, ...options },
+      async (server, port) => {
+        const conn = await transport.connect({
+          hostname: "127.0.0.1",
+          port: server.server.addr.port,
+        });
+        const request = `05 01 00 ${host} ${hexPort(port)}`;
+        assertEquals(await replyTo(conn, request), reply, host);
+        conn.close();
+        await server.ended();
+      },
+    );
+  }
+});
+
+test("a denial is told with its rule", async () => {
+  const policy = rules(["deny connect 127.0.0.0/8", "allow *"]);
+  await withServer({ policy }, async (server, port) => {
+    const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+    assertEquals(await replyTo(await server.client(), request), 2);
+    const denied = server.events.find((it) => it.type === "denied");
+    assertEquals([denied?.hostname, denied?.port, denied?.address], [
+      "127.0.0.1",
+      port,
+      "127.0.0.1",
+    ]);
+    assertEquals(denied?.rule, "deny connect 127.0.0.0/8");
+    const { error } = await server.ended();
+    assertEquals(error?.message, "denied by: deny connect 127.0.0.0/8");
+  });
+});
+
+test("server.update() puts other options in place and ends no session", async () => {
+  await withServer({}, async (server, port) => {
+    const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+    const early = await server.client();
+    assertEquals(await replyTo(early, request), 0);
+    await server.server.update({
+      auth: [userPass({ alice: "secret" })],
+      policy: rules(["deny *"]),
+      limits: { sessions: 2 },
+    });
+
+    await readExactly(early, 8); // the rest of the reply
+    await early.write(octets('"still here"'));
+    assertEquals(await readExactly(early, 10), octets('"still here"'));
+
+    const late = await server.client();
+    await late.write(octets("05 01 00"));
+    assertEquals(await readExactly(late, 2), octets("05 FF"));
+    const user = await server.client(); // the third: above the limit
+    assertEquals(await user.read().catch(() => null), null);
+  });
+});
+
+test("server.update() leaves all as it was when an option makes no sense", async () => {
+  await withServer(
+    { policy: rules(["deny *"]), hostname: "0.0.0.0", openProxy: true },
+    async (server, port) => {
+      const bad: ServerUpdate[] = [
+        { policy: undefined, limits: { sessions: -1 } },
+        { policy: undefined, openProxy: false },
+      ];
+      for (const options of bad) {
+        await assertRejects(() => server.server.update(options), TypeError);
+      }
+      const conn = await (await detectTransport()).connect({
+        hostname: "127.0.0.1",
+        port: server.server.addr.port,
+      });
+      const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+      assertEquals(await replyTo(conn, request), 2);
+      const denied = server.events.find((it) => it.type === "denied");
+      assertEquals(denied?.rule, "deny *");
+      conn.close();
+    },
+  );
+});
