@@ -10,7 +10,7 @@
 
 import * as net from "node:net";
 import { descriptorLimit } from "./descriptors.ts";
-import { datagrams, sourceAddress } from "./dgram.ts";
+import { datagrams, sourceAddress } from "./node_datagrams.ts";
 import { lookup } from "./lookup.ts";
 import { ReadQueue } from "./read_queue.ts";
 import { relayByReading, RelayState, type Side, type Sink } from "./relay.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import * as net from "node:net";
 import { denoTransport } from "../../src/transport/deno.ts";
-import * as dgram from "../../src/transport/dgram.ts";
+import * as dgram from "../../src/transport/node_datagrams.ts";
 import type { Conn, Transport } from "../../src/transport/transport.ts";
 import { openSockets, runtime, test } from "../harness.ts";
 import {

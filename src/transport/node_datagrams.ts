@@ -11,7 +11,7 @@ import {
   type Socket,
   type SocketOptions,
 } from "node:dgram";
-import { type FastSend, fastSend } from "./dgram_fast.ts";
+import { type FastSend, fastSend } from "./node_send.ts";
 import { SendQueue } from "./send_queue.ts";
 import {
   type Address,
