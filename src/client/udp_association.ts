@@ -7,6 +7,7 @@
 import { type Endpoint, isIp } from "../protocol/address.ts";
 import { encodeDatagram, maxPayload } from "../protocol/datagram.ts";
 import { withSignal } from "../transport/dial.ts";
+import { NameCache } from "../transport/name_cache.ts";
 import type {
   Address,
   Conn,
@@ -16,7 +17,6 @@ import type {
 import type { ReceivedDatagram } from "./datagram_queue.ts";
 import { SocksError, unresolved } from "./error.ts";
 import type { Inbox } from "./inbox.ts";
-import { NameCache } from "./name_cache.ts";
 import { type Proxy, resolvesNames } from "./proxy.ts";
 import { parseTarget } from "./target.ts";
 
@@ -80,18 +80,23 @@ export interface AssociationParts {
   readonly inbox: Inbox;
 }
 
+/** Milliseconds for which the address of a name is kept. */
+const NAME_LIFETIME = 30_000;
+
 /** A running {@linkcode UdpAssociation}. */
 export class Association implements UdpAssociation {
   readonly closed: Promise<SocksError | undefined>;
   readonly #parts: AssociationParts;
-  readonly #names: NameCache;
+  readonly #names: NameCache<string>;
   readonly #ending = new AbortController();
   #tellClosed!: (error?: SocksError) => void;
 
   constructor(parts: AssociationParts) {
     this.#parts = parts;
     this.closed = new Promise((resolve) => this.#tellClosed = resolve);
-    this.#names = new NameCache((name) => lookup(parts.transport, name));
+    this.#names = new NameCache((name) => lookup(parts.transport, name), {
+      lifetime: NAME_LIFETIME,
+    });
     parts.inbox.relay = parts.relay;
     this.#watch();
   }

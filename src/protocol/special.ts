@@ -4,7 +4,7 @@
  * @module
  */
 
-import { cidrContains, parseCidr } from "./cidr.ts";
+import { type Cidr, cidrContains, parseCidr } from "./cidr.ts";
 import { embeddedOctets, parseZoned } from "./ip.ts";
 
 /** IANA IPv4 Special-Purpose Address Registry, and multicast. */
@@ -24,7 +24,7 @@ const IPV4 = [
   "203.0.113.0/24", // documentation
   "224.0.0.0/4", // multicast, RFC 5771
   "240.0.0.0/4", // reserved, RFC 1112, and broadcast
-].map((text) => parseCidr(text)!);
+] as const;
 
 /** IANA IPv6 Special-Purpose Address Registry, multicast, and what is deprecated. */
 const IPV6 = [
@@ -40,7 +40,7 @@ const IPV6 = [
   "fe80::/10", // link-local, RFC 4291
   "fec0::/10", // site-local, deprecated, RFC 3879
   "ff00::/8", // multicast, RFC 4291
-].map((text) => parseCidr(text)!);
+] as const;
 
 /**
  * Whether `text` is an address that is not of the public Internet (loopback,
@@ -67,6 +67,16 @@ export function isSpecialPurpose(text: string): boolean {
   const octets = parseZoned(text);
   if (octets === undefined) return false;
   const judged = embeddedOctets(octets) ?? octets;
-  const ranges = judged.length === 4 ? IPV4 : IPV6;
+  const ranges = judged.length === 4
+    ? ipv4 ??= read(IPV4)
+    : ipv6 ??= read(IPV6);
   return ranges.some((range) => cidrContains(range, judged));
+}
+
+// Read when they are asked for: a server on loopback starts sooner without them.
+let ipv4: readonly Cidr[] | undefined;
+let ipv6: readonly Cidr[] | undefined;
+
+function read(texts: readonly string[]): readonly Cidr[] {
+  return texts.map((text) => parseCidr(text)!);
 }

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { createConnection, type Socket as NetSocket } from "node:net";
+import type { Socket as NetSocket } from "node:net";
 import {
   type BunUdp,
   datagrams,
@@ -118,6 +118,16 @@ class BunConn implements Conn {
   #closed = false;
   #local: Address | undefined;
   #remote: Address | undefined;
+
+  /** `remote` where it is known: to ask for it is a call to the kernel for each member. */
+  constructor(remote?: Address) {
+    this.#remote = remote;
+  }
+
+  /** Whether the kernel has taken all that was written. */
+  get isSent(): boolean {
+    return this.#unsent.length === 0;
+  }
 
   /** Follows a socket, whose events come to {@linkcode HANDLERS}. */
   attach(socket: BunSocket): void {
@@ -325,6 +335,8 @@ class Pump implements Sink {
   }
 
   end(): void {
+    const isLast = this.#state.isLast(this.#side);
+    if (isLast && this.#to.isSent) return this.#state.finish(this.#side);
     this.#to.closeWrite().then(
       () => this.#state.finish(this.#side),
       () => {}, // whatever failed it has failed the relay
@@ -394,10 +406,13 @@ const MAX_PENDING = 64;
 
 function connect(options: ConnectOptions): Promise<Conn> {
   return new Promise((resolve, reject) => {
-    checkPort(options.port);
-    const { signal } = options;
+    const { port, signal } = options;
+    checkPort(port);
     if (signal?.aborted) throw abortError(signal);
-    const conn = new BunConn();
+    const conn = new BunConn({
+      hostname: plainHostname(options.hostname),
+      port,
+    });
     const started = performance.now();
     const revoke = pending < MAX_PENDING
       ? attempt(options, conn, onOpen, onError)
@@ -449,23 +464,33 @@ function attemptByNode(
   onOpen: () => void,
   onError: (error: unknown) => void,
 ): () => unknown {
-  const socket: NetSocket & { _handle?: BunSocket | null } = createConnection({
-    host: plainHostname(hostname),
-    port,
-    localAddress,
-    allowHalfOpen: true,
+  let socket: NetSocket & { _handle?: BunSocket | null } | undefined;
+  let givenUp = false;
+  const host = plainHostname(hostname);
+  // Not before it is needed: to load it takes a third of the time until a server listens.
+  import("node:net").then(({ createConnection }) => {
+    if (givenUp) return;
+    socket = createConnection({
+      host,
+      port,
+      localAddress,
+      allowHalfOpen: true,
+    });
+    socket.once("error", onError);
+    socket.once("connect", () => {
+      const handle = socket?._handle;
+      if (!socket || !handle) return onError(wentAway());
+      socket._handle = null;
+      conn.attach(handle);
+      handle.reload({ socket: HANDLERS });
+      handle.resume();
+      onOpen();
+    });
   });
-  socket.once("error", onError);
-  socket.once("connect", () => {
-    const handle = socket._handle;
-    if (!handle) return onError(wentAway());
-    socket._handle = null;
-    conn.attach(handle);
-    handle.reload({ socket: HANDLERS });
-    handle.resume();
-    onOpen();
-  });
-  return () => socket.destroy();
+  return () => {
+    givenUp = true;
+    socket?.destroy();
+  };
 }
 
 /** A refusal that takes more milliseconds is none: nobody answered to ARP, or a router gave up. */

@@ -156,25 +156,33 @@ class DenoConn implements Conn {
     return this.#remote ??= plainAddress(this.socket.remoteAddr);
   }
 
-  async read(): Promise<Uint8Array | null> {
+  read(): Promise<Uint8Array | null> {
     const chunk = this.takeUnread();
-    if (chunk) return chunk;
-    const ahead = this.takeAhead();
-    if (ahead) return ahead;
-    const size = this.#size;
+    if (chunk) return Promise.resolve(chunk);
+    return this.takeAhead() ?? this.#read(this.#size);
+  }
+
+  #read(size: number): Promise<Uint8Array | null> {
     const buffer = size > 0 ? new Uint8Array(SIZES[size]) : takeBuffer(0);
-    try {
-      const length = await this.socket.read(buffer);
-      if (length === null) return null;
-      this.#size = Math.min(nextSize(size, length), OWNED);
-      return size > 0 && length > buffer.length / 2
-        ? buffer.subarray(0, length)
-        : buffer.slice(0, length);
-    } catch (error) {
-      throw this.gone(error);
-    } finally {
-      if (size === 0) giveBuffer(buffer);
-    }
+    return this.socket.read(buffer).then(
+      (length) => {
+        const chunk = length && this.#chunkOf(buffer, length, size);
+        if (size === 0) giveBuffer(buffer);
+        return chunk || null;
+      },
+      (error) => {
+        if (size === 0) giveBuffer(buffer);
+        throw this.gone(error);
+      },
+    );
+  }
+
+  /** What was read, in memory that the reader may keep. */
+  #chunkOf(buffer: Uint8Array, length: number, size: number): Uint8Array {
+    this.#size = Math.min(nextSize(size, length), OWNED);
+    return size > 0 && length > buffer.length / 2
+      ? buffer.subarray(0, length)
+      : buffer.slice(0, length);
   }
 
   peek(): Promise<boolean> {
@@ -200,23 +208,21 @@ class DenoConn implements Conn {
     return this.#unread?.pop();
   }
 
-  async write(chunk: Uint8Array): Promise<void> {
-    try {
-      let written = await this.socket.write(chunk);
-      while (written < chunk.length) {
-        written += await this.socket.write(chunk.subarray(written));
-      }
-    } catch (error) {
-      throw this.gone(error);
-    }
+  write(chunk: Uint8Array): Promise<void> {
+    return this.socket.write(chunk).then(
+      (written) => {
+        if (written < chunk.length) return this.write(chunk.subarray(written));
+      },
+      (error) => {
+        throw this.gone(error);
+      },
+    );
   }
 
-  async closeWrite(): Promise<void> {
-    try {
-      await this.socket.closeWrite();
-    } catch (error) {
+  closeWrite(): Promise<void> {
+    return this.socket.closeWrite().catch((error) => {
       throw this.gone(error);
-    }
+    });
   }
 
   close(): void {
@@ -314,8 +320,10 @@ class Pump {
 
   #end(): void {
     giveBuffer(this.#buffer);
+    const { side } = this.#from;
+    if (this.#state.isLast(side)) return this.#state.finish(side);
     this.#to.closeWrite().then(
-      () => this.#state.finish(this.#from.side),
+      () => this.#state.finish(side),
       (error) => this.#state.fail(this.#to.side, error),
     );
   }
@@ -404,35 +412,30 @@ async function connect(options: ConnectOptions): Promise<Conn> {
   }
   if (signal?.aborted) throw abortError(signal);
   const hostname = plainHostname(options.hostname);
+  const lent = signal && lendController(signal);
   try {
-    if (!signal) return new DenoConn(await deno.connect({ hostname, port }));
-    return new DenoConn(
-      await withAbortSignal(
-        signal,
-        (signal) => deno.connect({ hostname, port, signal }),
-      ),
-    );
+    const to = { hostname, port, signal: lent?.controller.signal };
+    return new DenoConn(await deno.connect(to));
   } catch (error) {
     throw signal?.aborted ? abortError(signal) : toConnectError(error);
+  } finally {
+    lent?.giveBack();
   }
 }
 
 /** Controllers whose signals have not fired: a kilobyte that not every attempt has to make anew. */
 const controllers: AbortController[] = [];
 
-async function withAbortSignal<T>(
-  signal: Signal,
-  attempt: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
+/** A controller that fires with a signal until it is given back. */
+function lendController(signal: Signal) {
   const controller = controllers.pop() ?? new AbortController();
   const onAbort = () => controller.abort();
   signal.addEventListener("abort", onAbort);
-  try {
-    return await attempt(controller.signal);
-  } finally {
+  const giveBack = () => {
     signal.removeEventListener("abort", onAbort);
     if (!controller.signal.aborted) controllers.push(controller);
-  }
+  };
+  return { controller, giveBack };
 }
 
 /** Deno. */

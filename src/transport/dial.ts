@@ -13,6 +13,7 @@ import {
   toNetError,
   type Transport,
 } from "./transport.ts";
+import { AbortSwitch } from "./signal.ts";
 import { startTimeout, type Timeout } from "./timeouts.ts";
 
 /** Milliseconds an attempt has to itself before the next address is tried too (RFC 8305 section 5). */
@@ -104,22 +105,23 @@ function interleave(addresses: readonly string[]): string[] {
   return mixed;
 }
 
+const LOST = new NetError("aborted", "another address answered first");
+
 function race(
   connect: (hostname: string, signal: Signal) => Promise<Conn>,
   addresses: string[],
   signal?: Signal,
 ): Promise<Conn> {
   return new Promise((resolve, reject) => {
-    const losers = new AbortController();
+    const attempts: AbortSwitch[] = [];
     const errors: NetError[] = [];
-    let next = 0;
     let over = false;
     let delay: Timeout | undefined;
     const finish = () => {
       over = true;
       delay?.cancel();
       signal?.removeEventListener("abort", onAbort);
-      losers.abort();
+      for (const it of attempts) it.abort(LOST);
     };
     const onAbort = () => {
       finish();
@@ -134,15 +136,18 @@ function race(
       if (over) return;
       errors.push(toNetError(error));
       delay?.cancel();
-      if (next < addresses.length) return attempt();
+      if (attempts.length < addresses.length) return attempt();
       if (errors.length < addresses.length) return;
       finish();
       reject(mostTelling(errors));
     };
     const attempt = () => {
-      const hostname = addresses[next++];
-      if (next < addresses.length) delay = startTimeout(ATTEMPT_DELAY, attempt);
-      connect(hostname, losers.signal).then(won, failed);
+      const hostname = addresses[attempts.length];
+      const given = new AbortSwitch();
+      if (attempts.push(given) < addresses.length) {
+        delay = startTimeout(ATTEMPT_DELAY, attempt);
+      }
+      connect(hostname, given).then(won, failed);
     };
     signal?.addEventListener("abort", onAbort);
     attempt();

@@ -295,11 +295,16 @@ class Pump implements Sink {
   }
 
   end(): void {
+    const isWritten = this.#to.writableLength === 0;
+    if (isWritten && this.#state.isLast(this.#side)) return this.#finish();
     this.#to.end((error?: Error | null) => {
-      if (error || this.#state.ended) return;
-      this.#giveBack();
-      this.#state.finish(this.#side);
+      if (!error && !this.#state.ended) this.#finish();
     });
+  }
+
+  #finish(): void {
+    this.#giveBack();
+    this.#state.finish(this.#side);
   }
 
   /** What a write may still hold is left to the garbage collector. */

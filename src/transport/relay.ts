@@ -79,6 +79,11 @@ export class RelayState implements Relay {
     this.#watch();
   }
 
+  /** Whether this side is the last to end: closing both passes its FIN on as well, where nothing is left to be written. */
+  isLast(side: Side): boolean {
+    return this.#finished !== undefined && this.#finished !== side;
+  }
+
   /** This side failed: the other one learns it by a reset, unless it has had everything up to the FIN. */
   fail(side: Side, error: NetError): void {
     if (this.ended) return;

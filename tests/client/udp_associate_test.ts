@@ -20,7 +20,6 @@ import {
   type UdpOptions,
 } from "../../src/client/mod.ts";
 import { Inbox } from "../../src/client/inbox.ts";
-import { NameCache } from "../../src/client/name_cache.ts";
 import { parseIp } from "../../src/protocol/address.ts";
 import { encodeDatagram } from "../../src/protocol/datagram.ts";
 import { userPass } from "../../src/server/mod.ts";
@@ -632,23 +631,6 @@ test("send() resolves names here with socks5, each once for a while, and holds n
     udp.close();
     await assertSocksError(waiting, "closed", "udp");
   }, { transport });
-});
-
-test("NameCache asks again when an answer is old, and forgets the oldest of too many", async () => {
-  const asked: string[] = [];
-  const lookup = (name: string) => {
-    asked.push(name);
-    return Promise.resolve("192.0.2.1");
-  };
-  const forgetful = new NameCache(lookup, 0);
-  for (const _ of [1, 2]) await forgetful.get("a");
-  assertEquals(asked.splice(0), ["a", "a"]);
-  const cache = new NameCache(lookup);
-  for (let i = 0; i <= 256; i++) await cache.get(`${i}`);
-  asked.length = 0;
-  await cache.get("1");
-  await cache.get("0");
-  assertEquals(asked, ["0"]);
 });
 
 test("close() ends an association: iterating, sending and the connection", async () => {
