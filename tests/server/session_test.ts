@@ -48,7 +48,9 @@ async function connected(server: TestServer, port: number): Promise<Conn> {
 
 test("serve() drops clients that do not finish the handshake in time, and only those", async () => {
   const target = await startTarget(echo);
-  const server = await startServer({ timeouts: { handshake: 150 } });
+  const server = await startServer();
+  const good = await connected(server, target.addr.port);
+  await server.server.update({ timeouts: { handshake: 150 } });
   const stalled = await Promise.all(
     [
       "",
@@ -63,7 +65,6 @@ test("serve() drops clients that do not finish the handshake in time, and only t
       return client;
     }),
   );
-  const good = await connected(server, target.addr.port);
   for (const client of stalled) {
     await readAll(client);
     assertEquals(await reasonOf(server), "handshake-timeout");
@@ -282,8 +283,13 @@ test("serve() says which side sent a reset, and passes it on", async () => {
     client.write(request(port));
     const [target] = await accepted as [net.Socket];
     target.write(pattern(10));
-    let received = 0;
-    while (received < 22) received += (await once(client, "data"))[0].length;
+    await new Promise<void>((resolve) => {
+      let received = 0;
+      client.on(
+        "data",
+        ({ length }) => (received += length) === 22 && resolve(),
+      );
+    });
     const [breaks, other] = side === "client-gone"
       ? [client, target]
       : [target, client];
