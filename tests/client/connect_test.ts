@@ -301,6 +301,45 @@ for (const [script, phase] of phases) {
   });
 }
 
+test("the signal of connect() ends with it", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const listeners = countListeners(signal);
+  const proxy = { ...plain, ...server.server.addr };
+  const conn = await connect(proxy, target.addr, { signal });
+  assertEquals(listeners(), 0);
+  controller.abort();
+  await conn.conn.write(pattern(10));
+  assertEquals(await readExactly(conn.conn, 10), pattern(10));
+  conn.close();
+  await server.close();
+  await target.close();
+});
+
+test("connect() rejects with aborted while it dials, and closes what comes of it", async () => {
+  const server = await startTarget();
+  const transport = await detectTransport();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const attempt = connect({ ...plain, ...server.addr }, TARGET, {
+    signal,
+    transport: {
+      ...transport,
+      async connect({ signal: _, ...options }) {
+        const conn = await transport.connect(options);
+        controller.abort(); // too late for the transport
+        return conn;
+      },
+    },
+  });
+  await assertSocksError(attempt, "aborted", "dial");
+  const far = await server.accepted();
+  assertEquals(await far.read(), null);
+  await server.close();
+});
+
 test("connect() rejects at once when its signal has fired", async () => {
   const server = await startTarget();
   const options = { signal: AbortSignal.abort() };

@@ -365,6 +365,28 @@ test("the signal of serve() ends it at once", async () => {
   await assertRejects(() => serve({ port: 0, signal: controller.signal }));
 });
 
+test("the signal of serve() may fire while it begins to listen", async () => {
+  const controller = new AbortController();
+  const transport = await detectTransport();
+  let port = 0;
+  const starting = serve({
+    port: 0,
+    signal: controller.signal,
+    transport: {
+      ...transport,
+      async listen(...args) {
+        const listener = await transport.listen(...args);
+        port = listener.addr.port;
+        controller.abort(new Error("never mind"));
+        return listener;
+      },
+    },
+  });
+  await assertRejects(() => starting, Error, "never mind");
+  const addr = { hostname: "127.0.0.1", port };
+  await assertKind(transport.connect(addr), "refused");
+});
+
 test("server.handle() serves a connection of another origin", async () => {
   const target = await startTarget(echo);
   const server = await startServer();

@@ -423,6 +423,22 @@ test("serve() grants C2 an IPv6 target with a reply of 22 octets", async () => {
   await target.close();
 });
 
+test("serve() grants P4 a request with data behind it, once the greeting was answered", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  const client = await server.client();
+  await client.write(octets("05 01 00"));
+  assertEquals(hex(await readExactly(client, 2)), "05 00");
+  const request = `${V4} "ping"`.replace("PP", port(target.addr.port));
+  await client.write(octets(request));
+  assertEquals(hex(await readExactly(client, 10)).slice(0, 11), "05 00 00 01");
+  assertEquals(await readExactly(client, 4), octets('"ping"'));
+  client.close();
+  await server.ended();
+  await server.close();
+  await target.close();
+});
+
 test("serve() grants P5 a request with data and FIN behind it", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
