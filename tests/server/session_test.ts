@@ -423,7 +423,7 @@ test("server.handle() serves a connection of another origin", async () => {
 
 test("serve() gives up on a client that does not take its reply", async () => {
   const target = await startTarget();
-  const server = await startServer({ timeouts: { connect: 100 } });
+  const server = await startServer({ timeouts: { connect: 1_000 } });
   let replies = 0;
   // Takes the method choice and then no octet more.
   const writable = new WritableStream<Uint8Array>({
