@@ -84,7 +84,7 @@ async function registrar(): Promise<Register> {
     return (name, ignore, fn) => Deno.test({ name, ignore, fn });
   }
   const { after, test } = await import("node:test");
-  if (runtime === "node") after(exitSoon);
+  if (runtime === "node") after(() => exitSoon());
   return (name, skip, fn, timeout) => {
     // The runtime's own limit is only there for what blocks the event loop.
     test(name, { skip, timeout: timeout + 2 * LEAK_GRACE }, fn);
@@ -96,11 +96,12 @@ async function registrar(): Promise<Register> {
  * (`node --test --test-force-exit` would do so too, but Node 22 then loses
  * results of tests now and then.)
  */
-function exitSoon(): void {
+function exitSoon(checks = 2 * LEAK_CHECKS): void {
   const timer = setTimeout(() => {
+    if (checks > 0) return exitSoon(checks - 1);
     console.error("The tests are done, but something they left open goes on");
     process.exit(1);
-  }, 2 * LEAK_GRACE);
+  }, LEAK_GRACE / LEAK_CHECKS);
   timer.unref();
 }
 
