@@ -6,13 +6,14 @@
  * @module
  */
 
-import { join } from "node:path";
+import { delimiter, dirname, isAbsolute, join } from "node:path";
 import {
   files,
   findRuntimes,
   npmInstall,
   root,
   run,
+  type Runtime,
   runtimeNames,
   strict,
 } from "./runtimes.ts";
@@ -38,11 +39,12 @@ async function expect(
   command: string,
   args: string[],
   text = "",
+  searchPath = Deno.env.get("PATH") ?? "",
 ): Promise<void> {
   const signal = AbortSignal.timeout(patience);
   const output = await run(command, args, {
     cwd: folder,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", PATH: searchPath },
     signal,
   });
   const ok = output.success && output.stdout.includes(text);
@@ -151,6 +153,72 @@ async function compile(folder: string): Promise<void> {
   }
 }
 
+const command = "socks5-server";
+const denoFlags = ["run", "-A", "--node-modules-dir=manual"];
+
+/** Runs the command in the way that the runtime has for commands of packages. */
+async function runCommand(
+  { name, path }: Runtime,
+  folder: string,
+  packageName: string,
+): Promise<void> {
+  const ways: Record<string, [string, ...string[]]> = {
+    deno: [path, ...denoFlags, `npm:${packageName}`],
+    bun: [path, "x", "--bun", "--no-install", command],
+    node: ["npx", "--no-install", command],
+  };
+  const [program, ...args] = ways[name.replace(/\d+$/, "")];
+  // npx takes the first node there is.
+  const folders = isAbsolute(path) ? [dirname(path)] : [];
+  const searchPath = [...folders, Deno.env.get("PATH")].join(delimiter);
+  await expect(
+    `command, ${name}`,
+    folder,
+    program,
+    [...args, "--version"],
+    command,
+    searchPath,
+  );
+}
+
+/** Starts the installed command, has a word with it, and lets it end by SIGTERM. */
+async function serveByCommand(
+  { name, path }: Runtime,
+  folder: string,
+): Promise<void> {
+  const program = join(folder, "node_modules", ".bin", command);
+  const child = new Deno.Command(path, {
+    args: [
+      ...(name === "deno" ? denoFlags : []),
+      ...[program, "--port", "0", "--log", "text"],
+    ],
+    cwd: folder,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), patience);
+  let said = "";
+  let answer = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    const isNew = !said.includes("\n");
+    said += text;
+    const port = Number(/ listens on [^ ]+:(\d+) .*\n/.exec(said)?.[1]);
+    if (!isNew || !port) continue;
+    using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    await conn.write(Uint8Array.of(5, 1, 0));
+    const octets = new Uint8Array(2);
+    await conn.read(octets);
+    answer = octets.join(" ");
+    child.kill("SIGTERM");
+  }
+  const { code } = await child.status;
+  clearTimeout(timer);
+  const ok = code === 0 && answer === "5 0" && said.includes("SIGTERM");
+  const problem = `exit code ${code}, answer ${answer}\n${said}`;
+  report(`server, ${name}`, ok ? undefined : problem);
+}
+
 async function check(folder: string): Promise<void> {
   await install(folder, await pack(folder));
   const { name } = JSON.parse(
@@ -165,32 +233,28 @@ async function check(folder: string): Promise<void> {
     );
   }
   await compile(folder);
-  for (const { name, path } of await findRuntimes(runtimeNames)) {
-    const flags = name === "deno"
-      ? ["run", "-A", "--node-modules-dir=manual"]
-      : [];
+  for (const runtime of await findRuntimes(runtimeNames)) {
+    const { name: runtimeName, path } = runtime;
+    await runCommand(runtime, folder, name);
+    await serveByCommand(runtime, folder);
+    const flags = runtimeName === "deno" ? denoFlags : [];
     await expect(
-      `import, ${name}`,
+      `import, ${runtimeName}`,
       folder,
       path,
       [...flags, "consumer.js"],
       "it works",
     );
     // Node 20 cannot require() an ES module.
-    if (name === "node20") continue;
+    if (runtimeName === "node20") continue;
     await expect(
-      `require, ${name}`,
+      `require, ${runtimeName}`,
       folder,
       path,
       [...flags, "consumer.cjs"],
       "it works",
     );
   }
-  await expect("command", folder, "npx", [
-    "--no-install",
-    "socks5-server",
-    "--help",
-  ], "socks5-server");
 }
 
 if (import.meta.main) {

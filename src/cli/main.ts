@@ -11,10 +11,11 @@ import { EXIT, explain } from "./failure.ts";
 import { readFile } from "./files.ts";
 import { type Given, parseFlags, USERS_VARIABLE } from "./flags.ts";
 import { HELP } from "./help.ts";
-import { type Host, type Signal, SIGNALS, thisHost } from "./host.ts";
+import { type Host, thisHost } from "./host.ts";
 import { load, type Loaded } from "./load.ts";
 import { openLog } from "./logger.ts";
 import { Reloader } from "./reload.ts";
+import { Signals } from "./signals.ts";
 import { VERSION } from "./version.ts";
 
 /**
@@ -120,25 +121,6 @@ async function serveUntilSignal(
   signals.forget();
   forgetReload?.();
   return EXIT.ok;
-}
-
-/** Waits for a first signal; a second one calls `onSecond` with the exit code. */
-class Signals {
-  readonly first: Promise<Signal>;
-  readonly forget: () => void;
-
-  constructor(host: Host, onSecond: (code: number) => void) {
-    let onFirst: ((signal: Signal) => void) | undefined;
-    this.first = new Promise((resolve) => onFirst = resolve);
-    const undo = Object.entries(SIGNALS).map(([name, number]) =>
-      host.onSignal(name as Signal, () => {
-        if (!onFirst) return onSecond(128 + number);
-        onFirst(name as Signal);
-        onFirst = undefined;
-      })
-    );
-    this.forget = () => undo.forEach((it) => it());
-  }
 }
 
 function printError(line: string): void {

@@ -5,6 +5,9 @@
  */
 
 import { isIp } from "../protocol/address.ts";
+import { isPort } from "../protocol/octets.ts";
+import { encodeLogin } from "../protocol/password.ts";
+import { COMMAND, encodeRequest } from "../protocol/socks4.ts";
 
 /**
  * How to talk to a proxy, in curl's words: `socks4` and `socks5` resolve the
@@ -36,7 +39,7 @@ const PROTOCOLS: readonly string[] = ["socks4", "socks4a", "socks5", "socks5h"];
  * Reads `socks5://user:password@hostname:port` and its sisters. Credentials are
  * percent-decoded, brackets around IPv6 taken off, the port defaults to 1080.
  *
- * @throws {TypeError} when it is no such URL.
+ * @throws {TypeError} when it is no such URL; what it says shows no password.
  *
  * @example
  * ```ts
@@ -52,7 +55,7 @@ const PROTOCOLS: readonly string[] = ["socks4", "socks4a", "socks5", "socks5h"];
  * ```
  */
 export function parseProxyUrl(url: string | URL): Proxy {
-  const parsed = new URL(url);
+  const parsed = parseUrl(url);
   const protocol = parsed.protocol.slice(0, -1);
   if (!isProtocol(protocol)) {
     throw new TypeError(
@@ -76,6 +79,15 @@ export function parseProxyUrl(url: string | URL): Proxy {
   };
 }
 
+/** The runtimes' own errors show all of the URL, the password with it. */
+function parseUrl(url: string | URL): URL {
+  try {
+    return new URL(url);
+  } catch {
+    throw new TypeError("a proxy URL is socks5://hostname:port or the like");
+  }
+}
+
 /** A proxy with its port, checked, from whatever form it was given in. */
 export function resolveProxy(proxy: string | URL | Proxy): ResolvedProxy {
   const given = typeof proxy === "string" || proxy instanceof URL
@@ -85,10 +97,23 @@ export function resolveProxy(proxy: string | URL | Proxy): ResolvedProxy {
   if (!isProtocol(protocol)) {
     throw new TypeError(`protocol must be one of ${PROTOCOLS.join(", ")}`);
   }
-  if (!isSocks4(given) && !given.username !== !given.password) {
-    throw new TypeError("a SOCKS5 login needs both username and password");
+  if (!given.hostname) throw new TypeError("a proxy needs a hostname");
+  if (!isPort(port) || port === 0) {
+    throw new TypeError(`port must be an integer from 1 to 65535, not ${port}`);
   }
+  checkLogin(given);
   return { ...given, hostname: plainName(given.hostname), port };
+}
+
+/** Throws a TypeError for what no message can carry. */
+function checkLogin(proxy: Proxy): void {
+  const { username = "", password = "" } = proxy;
+  if (isSocks4(proxy)) {
+    const anywhere = { hostname: "0.0.0.0", port: 0 };
+    encodeRequest({ command: COMMAND.connect, ...anywhere, userId: username });
+  } else if (!username !== !password) {
+    throw new TypeError("a SOCKS5 login needs both username and password");
+  } else if (username) encodeLogin({ username, password });
 }
 
 /** Whether it speaks version 4. */

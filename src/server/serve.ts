@@ -133,6 +133,9 @@ class SocksServer implements Server, SessionOwner {
     const onAbort = () => void this.shutdown({ graceMs: 0 });
     signal?.addEventListener("abort", onAbort);
     this.finished.then(() => signal?.removeEventListener("abort", onAbort));
+    if (!signal?.aborted) return;
+    await this.shutdown({ graceMs: 0 });
+    throw signal.reason;
   }
 
   handle(conn: Conn): void {

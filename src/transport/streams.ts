@@ -17,17 +17,22 @@ export interface DuplexStreams {
 /**
  * The two directions of a connection as Web streams, independent of each
  * other: closing `writable` sends FIN and reading goes on; `readable` ends with
- * the peer's FIN and writing goes on. When both have ended, the socket is
- * closed. Aborting `writable` resets the connection.
+ * the peer's FIN and writing goes on. When both have ended, in whichever way,
+ * or reading has failed, the socket is closed. Aborting `writable` resets the
+ * connection.
  */
 export function toStreams(conn: Conn): DuplexStreams {
   let open = 2;
   const ended = () => {
     if (--open === 0) conn.close();
   };
+  const broken = (error: unknown): never => {
+    conn.close();
+    throw error;
+  };
   const readable = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const chunk = await conn.read();
+      const chunk = await conn.read().catch(broken);
       if (chunk) return controller.enqueue(chunk);
       controller.close();
       ended();
@@ -35,11 +40,12 @@ export function toStreams(conn: Conn): DuplexStreams {
     cancel: ended,
   }, { highWaterMark: 0 });
   const writable = new WritableStream<Uint8Array>({
-    write: (chunk) => conn.write(chunk),
-    async close() {
-      await conn.closeWrite();
-      ended();
-    },
+    write: (chunk) =>
+      conn.write(chunk).catch((error) => {
+        ended(); // what the peer had sent before can still be read
+        throw error;
+      }),
+    close: () => conn.closeWrite().finally(ended),
     abort: () => conn.reset(),
   });
   return { readable, writable };

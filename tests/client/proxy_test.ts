@@ -1,4 +1,5 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { inspect } from "node:util";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parseProxyUrl, type Proxy } from "../../src/client/mod.ts";
 import { resolveProxy } from "../../src/client/proxy.ts";
 import { test } from "../harness.ts";
@@ -65,13 +66,42 @@ const badUrls = [
   "socks5://h#hash",
   "socks5://h:65536",
   "socks5://al:%FF@h",
+  "socks5://al:hunter2@h:65536",
+  "socks5://al:hunter2@[::1",
+  "socks5://al:hunter2@",
+  "socks5://al:hunter2",
+  "socks5://al:hunter2/@h",
+  "socks5://al:hunter2#@h",
+  "socks5://al:hunter2%FF@h",
+  "socks5://al:hunter2@h/path",
+  "http://al:hunter2@h",
 ];
 
 for (const url of badUrls) {
   test(`parseProxyUrl() refuses ${JSON.stringify(url)}`, () => {
-    assertThrows(() => parseProxyUrl(url), TypeError);
+    const error = assertThrows(() => parseProxyUrl(url), TypeError);
+    assert(!inspect(error).includes("hunter2"), error.message);
   });
 }
+
+test("resolveProxy() refuses proxies that no message or connection can be made for", () => {
+  const proxy = { protocol: "socks5", hostname: "h" } as const;
+  const old = { protocol: "socks4", hostname: "h" } as const;
+  const long = "x".repeat(256);
+  const bad: Proxy[] = [
+    { ...proxy, hostname: "" },
+    { ...proxy, port: 0 },
+    { ...proxy, port: 65536 },
+    { ...proxy, port: 1.5 },
+    { ...proxy, username: long, password: "x" },
+    { ...proxy, username: "al", password: long },
+    { ...old, username: "a\0b" },
+    { ...old, username: `${long}${long}x` },
+  ];
+  for (const it of bad) assertThrows(() => resolveProxy(it), TypeError);
+  assertThrows(() => resolveProxy("socks5://h:0"), TypeError);
+  resolveProxy({ ...old, username: `${long}${long}` });
+});
 
 test("a SOCKS5 login is a user name and a password", () => {
   const proxy = { protocol: "socks5", hostname: "h" } as const;

@@ -32,8 +32,10 @@ export async function assertSocksError(
 /** What a scripted proxy does, step by step: expects octets, then sends some. */
 export type Script = readonly (readonly [expects: string, sends: string])[];
 
-/** A proxy that follows a script; `seen` resolves with what came after it. */
+/** A proxy that follows a script: `played` resolves when it is at its end, `rest` with what comes after it. */
 export async function startProxy(script: Script, split = false) {
+  let onPlayed!: () => void;
+  const played = new Promise<void>((resolve) => onPlayed = resolve);
   let tell!: (seen: Uint8Array) => void;
   let fail!: (error: unknown) => void;
   const rest = new Promise<Uint8Array>((resolve, reject) => {
@@ -52,11 +54,21 @@ export async function startProxy(script: Script, split = false) {
         if (split) await new Promise((resolve) => setTimeout(resolve, 1));
       }
     }
+    onPlayed();
     tell(await readAll(conn));
     conn.close();
   };
   const target = await startTarget((conn) => play(conn).catch(fail));
-  return { ...target, rest };
+  return { ...target, played, rest };
+}
+
+/** Passes when a scripted proxy's client hangs up without another word, be it before it has read all that it was sent. */
+export async function assertHangsUp(rest: Promise<Uint8Array>): Promise<void> {
+  const said = await rest.catch(({ kind, message }) => {
+    assertEquals(kind, "reset", message);
+    return new Uint8Array();
+  });
+  assertEquals(said.length, 0);
 }
 
 /** A transport that knows one name, with an address of each family. */
@@ -88,7 +100,7 @@ export function countListeners(signal?: AbortSignal): () => number {
   return () => count;
 }
 
-/** A way to give a wait up: what it ends with, the options, and what does it. */
+/** A way to give a wait up: what it ends with, the options, and what does it, unless time does. */
 export interface GivingUp {
   readonly code: SocksErrorCode;
   readonly options: ClientOptions;
@@ -96,19 +108,39 @@ export interface GivingUp {
 }
 
 /** All of them, begun when called. */
-export const waysToGiveUp: (() => GivingUp)[] = [
-  () => ({ code: "timeout", options: { timeout: 150 }, giveUp() {} }),
-  () => ({
-    code: "timeout",
-    options: { timeout: 0, signal: AbortSignal.timeout(150) },
-    giveUp() {},
-  }),
-  () => {
-    const controller = new AbortController();
-    return {
-      code: "aborted",
-      options: { signal: controller.signal },
-      giveUp: () => controller.abort(),
-    };
-  },
+export const waysToGiveUp: ((ms: number) => GivingUp)[] = [
+  (timeout) => ({ code: "timeout", options: { timeout }, giveUp() {} }),
+  () => bySignal("timeout", new DOMException("too late", "TimeoutError")),
+  () => bySignal("aborted"),
 ];
+
+/** As `AbortSignal.timeout()` and `AbortController` do it. */
+function bySignal(code: SocksErrorCode, reason?: DOMException): GivingUp {
+  const controller = new AbortController();
+  return {
+    code,
+    options: { timeout: 0, signal: controller.signal },
+    giveUp: () => controller.abort(reason),
+  };
+}
+
+/**
+ * Gives an attempt up in all ways; it has to reject in this phase. What ends
+ * with a time limit gets more time when the machine was too slow to come as far.
+ */
+export async function assertGivesUp(
+  phase: SocksPhase,
+  attempt: (way: GivingUp) => Promise<SocksError>,
+): Promise<void> {
+  for (const way of waysToGiveUp) {
+    for (let ms = 60;; ms *= 4) {
+      const given = way(ms);
+      const error = await attempt(given);
+      assertEquals(error.code, given.code, error.message);
+      const isTooSoon = given.options.timeout === ms && ms < 10_000;
+      if (error.phase !== phase && isTooSoon) continue;
+      assertEquals(error.phase, phase);
+      break;
+    }
+  }
+}

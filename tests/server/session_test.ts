@@ -48,7 +48,9 @@ async function connected(server: TestServer, port: number): Promise<Conn> {
 
 test("serve() drops clients that do not finish the handshake in time, and only those", async () => {
   const target = await startTarget(echo);
-  const server = await startServer({ timeouts: { handshake: 150 } });
+  const server = await startServer();
+  const good = await connected(server, target.addr.port);
+  await server.server.update({ timeouts: { handshake: 150 } });
   const stalled = await Promise.all(
     [
       "",
@@ -63,7 +65,6 @@ test("serve() drops clients that do not finish the handshake in time, and only t
       return client;
     }),
   );
-  const good = await connected(server, target.addr.port);
   for (const client of stalled) {
     await readAll(client);
     assertEquals(await reasonOf(server), "handshake-timeout");
@@ -282,8 +283,13 @@ test("serve() says which side sent a reset, and passes it on", async () => {
     client.write(request(port));
     const [target] = await accepted as [net.Socket];
     target.write(pattern(10));
-    let received = 0;
-    while (received < 22) received += (await once(client, "data"))[0].length;
+    await new Promise<void>((resolve) => {
+      let received = 0;
+      client.on(
+        "data",
+        ({ length }) => (received += length) === 22 && resolve(),
+      );
+    });
     const [breaks, other] = side === "client-gone"
       ? [client, target]
       : [target, client];
@@ -359,6 +365,28 @@ test("the signal of serve() ends it at once", async () => {
   await assertRejects(() => serve({ port: 0, signal: controller.signal }));
 });
 
+test("the signal of serve() may fire while it begins to listen", async () => {
+  const controller = new AbortController();
+  const transport = await detectTransport();
+  let port = 0;
+  const starting = serve({
+    port: 0,
+    signal: controller.signal,
+    transport: {
+      ...transport,
+      async listen(...args) {
+        const listener = await transport.listen(...args);
+        port = listener.addr.port;
+        controller.abort(new Error("never mind"));
+        return listener;
+      },
+    },
+  });
+  await assertRejects(() => starting, Error, "never mind");
+  const addr = { hostname: "127.0.0.1", port };
+  await assertKind(transport.connect(addr), "refused");
+});
+
 test("server.handle() serves a connection of another origin", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
@@ -395,7 +423,7 @@ test("server.handle() serves a connection of another origin", async () => {
 
 test("serve() gives up on a client that does not take its reply", async () => {
   const target = await startTarget();
-  const server = await startServer({ timeouts: { connect: 100 } });
+  const server = await startServer({ timeouts: { connect: 1_000 } });
   let replies = 0;
   // Takes the method choice and then no octet more.
   const writable = new WritableStream<Uint8Array>({

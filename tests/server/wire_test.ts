@@ -13,6 +13,8 @@ import { join, octets } from "../protocol/table.ts";
 import { readAll, readExactly } from "../transport/contract.ts";
 import { closedPort, echo, startServer, startTarget } from "../support.ts";
 
+/** For clients that send octet by octet: how fast depends on the machine. */
+const patient: ServeOptions = { timeouts: { handshake: 0 } };
 const login: ServeOptions = {
   auth: [
     userPass(
@@ -194,6 +196,7 @@ const refusals: Refusal[] = [
 for (const [name, options, sent, got] of refusals) {
   test(`serve() refuses ${name}`, async () => {
     const server = await startServer({
+      ...patient,
       ...options,
       dial: () => Promise.reject(new Error("nothing may be dialled")),
       ...(/port 0|255 octets/.test(name) && { dial: undefined }),
@@ -357,7 +360,11 @@ function port(number: number): string {
 for (const [name, options, sent, got] of grants) {
   test(`serve() grants ${name}`, async () => {
     const target = await startTarget(echo);
-    const server = await startServer({ ...await withNames(), ...options });
+    const server = await startServer({
+      ...patient,
+      ...await withNames(),
+      ...options,
+    });
     const handshake = octets(sent.replace("PP", port(target.addr.port)));
     const early = octets('"early"');
     for (const how of ["whole", "split", "with data behind it"]) {
@@ -366,7 +373,7 @@ for (const [name, options, sent, got] of grants) {
       await send(client, message, how === "split");
       const size = got.replace("BB", "00 00").split(" ").length;
       const answer = hex(await readExactly(client, size));
-      const outgoing = target.conns.at(-1)!.remote.port;
+      const outgoing = (await target.accepted()).remote.port;
       assertEquals(answer, got.replace("BB", port(outgoing)), how);
       if (how.includes("data")) {
         assertEquals(await readExactly(client, early.length), early);
@@ -396,7 +403,7 @@ test("serve() grants C2 an IPv6 target with a reply of 22 octets", async () => {
     const client = await server.client();
     await client.write(octets(`05 01 00 05 01 00 ${address} ${pp}`));
     const answer = hex(await readExactly(client, 24));
-    const bound = port(target.conns.at(-1)!.remote.port);
+    const bound = port((await target.accepted()).remote.port);
     assertEquals(
       answer,
       `05 00 ${hex(octets("05 00 00 04 15*00 01"))} ${bound}`,
@@ -412,6 +419,22 @@ test("serve() grants C2 an IPv6 target with a reply of 22 octets", async () => {
     client.close();
     await server.ended();
   }
+  await server.close();
+  await target.close();
+});
+
+test("serve() grants P4 a request with data behind it, once the greeting was answered", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  const client = await server.client();
+  await client.write(octets("05 01 00"));
+  assertEquals(hex(await readExactly(client, 2)), "05 00");
+  const request = `${V4} "ping"`.replace("PP", port(target.addr.port));
+  await client.write(octets(request));
+  assertEquals(hex(await readExactly(client, 10)).slice(0, 11), "05 00 00 01");
+  assertEquals(await readExactly(client, 4), octets('"ping"'));
+  client.close();
+  await server.ended();
   await server.close();
   await target.close();
 });

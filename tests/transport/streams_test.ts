@@ -1,8 +1,14 @@
-import { assertEquals } from "@std/assert";
+import { once } from "node:events";
+import * as net from "node:net";
+import { assertEquals, assertRejects } from "@std/assert";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { relayByReading } from "../../src/transport/relay.ts";
 import { fromStreams, toStreams } from "../../src/transport/streams.ts";
-import type { Conn, Transport } from "../../src/transport/transport.ts";
+import {
+  type Conn,
+  NetError,
+  type Transport,
+} from "../../src/transport/transport.ts";
 import { test } from "../harness.ts";
 import {
   assertKind,
@@ -52,6 +58,50 @@ test("fromStreams() rejects reads and writes after close() and reset()", async (
     await far.read().catch(() => null);
     await close();
   }
+});
+
+/** A connection whose peer is of node:net, which can send a reset on every runtime. */
+async function resettable(): Promise<{ conn: Conn; peer: net.Socket }> {
+  const listener = net.createServer({ allowHalfOpen: true });
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const accepted = once(listener, "connection");
+  const { port } = listener.address() as net.AddressInfo;
+  const transport = await detectTransport();
+  const conn = await transport.connect({ hostname: "127.0.0.1", port });
+  const [peer] = await accepted as [net.Socket];
+  peer.on("error", () => {});
+  listener.close();
+  return { conn, peer };
+}
+
+test("toStreams() closes the socket when reading fails", async () => {
+  const { conn, peer } = await resettable();
+  const { readable } = toStreams(conn);
+  const reading = readable.getReader().read();
+  peer.resetAndDestroy();
+  await assertKind(reading, "reset");
+  await assertKind(conn.read(), "closed");
+});
+
+test("toStreams() closes the socket when writing fails, but not before all is read", async () => {
+  const { conn, peer } = await resettable();
+  const { readable, writable } = toStreams(conn);
+  peer.end("the end");
+  await once(peer, "finish");
+  const reader = readable.getReader();
+  assertEquals((await reader.read()).value?.length, 7);
+  const writer = writable.getWriter();
+  peer.destroy();
+  await assertRejects(async () => {
+    while (true) {
+      await writer.write(pattern(1000));
+      await settled();
+    }
+  }, NetError);
+  const end = await reader.read().catch(({ kind }) => kind);
+  if (end !== "reset") assertEquals(end.done, true);
+  await assertKind(conn.read(), "closed");
 });
 
 test("a relay between a socket and streams passes octets and FIN both ways", async () => {

@@ -9,17 +9,17 @@ test("startTimeout() fires in order, not early, and not when cancelled", async (
   const started = performance.now();
   startTimeout(40, () => fired.push("first"));
   const taken = startTimeout(40, () => fired.push("taken back"));
-  startTimeout(10, () => fired.push("short"));
-  await sleep(20);
-  taken.cancel();
-  taken.cancel();
-  let last!: () => void;
-  const done = new Promise<void>((resolve) => last = resolve);
-  startTimeout(40, () => {
-    fired.push("last");
-    last();
-  });
-  await done;
+  await new Promise<void>((resolve) =>
+    startTimeout(20, () => {
+      fired.push("short");
+      taken.cancel();
+      taken.cancel();
+      startTimeout(40, () => {
+        fired.push("last");
+        resolve();
+      });
+    })
+  );
   assertEquals(fired, ["short", "first", "last"]);
   assert(performance.now() - started >= 58);
 });

@@ -245,6 +245,7 @@ test("serve() opens associations on relayPorts only, REP 1 when all are taken", 
   const free = await udp();
   const { port } = free.addr;
   free.close();
+  await rebound(free.addr);
   const server = await startServer({ relayPorts: { first: port, last: port } });
   const first = await ask(server, `03 00 ${ZEROS}`);
   assertEquals(first.bound.port, port);
@@ -756,7 +757,7 @@ test("serve() ends an association that was never used", async () => {
 });
 
 test("serve() ends an association when nothing moves for timeouts.association", async () => {
-  const world = await start({ timeouts: { association: 200, idle: 50 } });
+  const world = await start({ timeouts: { association: 600, idle: 50 } });
   await world.echo();
   await assertOver(world, "idle");
   await readAll(world.control).catch(() => {});

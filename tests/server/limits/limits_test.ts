@@ -466,11 +466,11 @@ test("relayByReading() ends at once while octets wait, and its session leaves no
 test("relayByReading() is not idle while octets wait, but afterwards", async () => {
   const clock = new FakeClock();
   const throttle = new Throttle(1_000, clock);
-  const relayedPair = await relayed({ throttle, idle: 80 });
+  const relayedPair = await relayed({ throttle, idle: 300 });
   const { client, target, relay, close } = relayedPair;
   await client.write(pattern(500));
   await until(() => throttle.waiting > 0);
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
   assertEquals(relay.ended, false);
   const got = readExactly(target, 500);
   await timeOf(got, clock);
