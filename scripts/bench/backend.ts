@@ -65,7 +65,9 @@ async function send(conn: Deno.Conn): Promise<void> {
 }
 
 /** Listens on a free port of `127.0.0.1` and, where there is IPv6, of `::1`. */
-function listen(serve: (conn: Deno.Conn) => Promise<void>): number {
+export function listen(
+  serve: (conn: Deno.TcpConn) => Promise<void>,
+): number {
   const listener = Deno.listen({
     hostname: "127.0.0.1",
     port: 0,
@@ -84,8 +86,8 @@ function listen(serve: (conn: Deno.Conn) => Promise<void>): number {
 }
 
 async function accept(
-  listener: Deno.Listener,
-  serve: (conn: Deno.Conn) => Promise<void>,
+  listener: Deno.TcpListener,
+  serve: (conn: Deno.TcpConn) => Promise<void>,
 ): Promise<void> {
   for (;;) {
     const conn = await listener.accept();

@@ -12,9 +12,9 @@ export interface Endpoint {
 
 const GREETING = Uint8Array.of(5, 1, 0);
 
-/** A request, `command` being 1 for CONNECT and 3 for UDP ASSOCIATE. */
+/** A request, `command` being 1 for CONNECT, 2 for BIND, 3 for UDP ASSOCIATE. */
 export function encodeRequest(
-  command: 1 | 3,
+  command: 1 | 2 | 3,
   { hostname, port }: Endpoint,
 ): Uint8Array<ArrayBuffer> {
   const isAddress = /^[\d.]+$/.test(hostname);
