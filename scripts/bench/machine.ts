@@ -6,6 +6,7 @@
 
 import { cpus } from "node:os";
 import { run } from "../runtimes.ts";
+import { parseCpus } from "./process.ts";
 
 /** Its processor, how many there are, and the system. */
 export async function describeMachine(): Promise<string> {
@@ -41,12 +42,4 @@ export async function pinning(): Promise<Pinning> {
   const [first, ...others] = allowed;
   const taskset = (list: number[]) => ["taskset", "-c", list.join(",")];
   return { server: taskset([first]), load: taskset(others) };
-}
-
-/** `0-2,5` as numbers. */
-export function parseCpus(list: string): number[] {
-  return list.split(",").flatMap((range) => {
-    const [first, last = first] = range.split("-").map(Number);
-    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
-  });
 }

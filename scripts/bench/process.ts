@@ -44,6 +44,14 @@ export function parsePs(line: string): Process {
   };
 }
 
+/** Reads a list of processors: `0-2,5` is 0, 1, 2 and 5. */
+export function parseCpus(list: string): number[] {
+  return list.split(",").flatMap((range) => {
+    const [first, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+}
+
 function processes(): Process[] {
   if (Deno.build.os !== "linux") {
     const lines = ps("-A", "-o", "pid=,ppid=,time=");
