@@ -215,7 +215,8 @@ test("parseCpus() reads ranges", () => {
 test("lines() puts together what was torn apart", async () => {
   const octets = new TextEncoder().encode("one\ntwö\n\nrest");
   const chunks = [...octets].map((it) => Uint8Array.of(it));
-  const all = await Array.fromAsync(lines(ReadableStream.from(chunks)));
+  const all: string[] = [];
+  for await (const line of lines(ReadableStream.from(chunks))) all.push(line);
   assertEquals(all, ["one", "twö", ""]);
 });
 
