@@ -7,7 +7,13 @@
 import type { Backend } from "./backend.ts";
 import { listenDatagrams } from "./datagrams.ts";
 import type { LoadMode } from "./modes.ts";
-import { encodeRequest, openThrough, readFully } from "./socks.ts";
+import {
+  connectTo,
+  encodeRequest,
+  type Endpoint,
+  handshake,
+  readFully,
+} from "./socks.ts";
 
 const STREAMS = 8;
 const BULK = 2 ** 20;
@@ -20,8 +26,18 @@ const DATAGRAM = 512;
 /** Milliseconds after which a datagram is lost, and connecting failed for good. */
 const PATIENCE = 200;
 
+/** Milliseconds in which all that are to be held have to be there. */
+const HOLD_PATIENCE = 30_000;
+
 /** How many connect at the same time when many are to be held. */
 const OPENERS = 64;
+
+function connectRequest(
+  port: number,
+  hostname = "127.0.0.1",
+): Uint8Array<ArrayBuffer> {
+  return encodeRequest(1, { hostname, port });
+}
 
 /** Load on one server, that goes on until it is stopped. */
 export class Load {
@@ -59,10 +75,17 @@ export class Load {
     if (this.#conns.delete(conn)) conn.close();
   }
 
-  async open(port: number, hostname = "127.0.0.1"): Promise<Deno.TcpConn> {
-    const request = encodeRequest(1, { hostname, port });
-    const { conn } = await openThrough(this.port, request);
-    return this.own(conn);
+  /** Connects to the server and has it do what the request says. */
+  async open(
+    request: Uint8Array,
+  ): Promise<{ conn: Deno.TcpConn; bound: Endpoint }> {
+    const conn = this.own(await connectTo(this.port));
+    return { conn, bound: await handshake(conn, request) };
+  }
+
+  /** A connection to a port of this machine, through the server. */
+  async connect(port: number): Promise<Deno.TcpConn> {
+    return (await this.open(connectRequest(port))).conn;
   }
 
   /** Closes all connections, and waits until all tasks have ended. */
@@ -81,7 +104,7 @@ export class Load {
 
 function down(load: Load): Load {
   return load.start(STREAMS, async () => {
-    const conn = await load.open(load.backend.ports.source);
+    const conn = await load.connect(load.backend.ports.source);
     const buffer = new Uint8Array(BULK);
     for (;;) load.count += await conn.read(buffer) ?? fail();
   });
@@ -94,7 +117,7 @@ function up(load: Load): Load {
     get: () => load.backend.swallowed - before,
   });
   return load.start(STREAMS, async () => {
-    const conn = await load.open(load.backend.ports.sink);
+    const conn = await load.connect(load.backend.ports.sink);
     const chunk = new Uint8Array(BULK);
     for (;;) await conn.write(chunk);
   });
@@ -107,7 +130,7 @@ function fail(): never {
 function pingPong(load: Load): Load {
   return load.start(PINGERS, async (index) => {
     const { echo } = load.backend.ports;
-    const conn = await load.open(echo[index % echo.length]);
+    const conn = await load.connect(echo[index % echo.length]);
     const ping = new Uint8Array(PING).fill(index);
     const pong = new Uint8Array(PING);
     for (;;) {
@@ -120,14 +143,13 @@ function pingPong(load: Load): Load {
 
 function connections(load: Load, hostname: string): Load {
   const { echo } = load.backend.ports;
-  const requests = echo.map((port) => encodeRequest(1, { hostname, port }));
+  const requests = echo.map((port) => connectRequest(port, hostname));
   return load.start(CONNECTORS, async (index) => {
     const octet = new Uint8Array(1);
     for (let i = index; !load.stopped; i++) {
       try {
         const request = requests[i % requests.length];
-        const { conn } = await openThrough(load.port, request);
-        load.own(conn);
+        const { conn } = await load.open(request);
         await conn.write(octet);
         await readFully(conn, octet, 1);
         load.release(conn);
@@ -144,18 +166,11 @@ function datagrams(load: Load): Load {
   const { echoDatagrams } = load.backend.ports;
   return load.start(FLOWS, async (index) => {
     const any = { hostname: "0.0.0.0", port: 0 };
-    const target = {
-      hostname: "127.0.0.1",
-      port: echoDatagrams[index % echoDatagrams.length],
-    };
-    const { conn, bound } = await openThrough(
-      load.port,
-      encodeRequest(3, any),
-    );
-    load.own(conn);
+    const { bound } = await load.open(encodeRequest(3, any));
     const relay: Deno.NetAddr = { transport: "udp", ...bound };
     const socket = load.own(listenDatagrams());
-    const header = encodeRequest(1, target).with(0, 0).with(1, 0);
+    const target = connectRequest(echoDatagrams[index % echoDatagrams.length]);
+    const header = target.with(0, 0).with(1, 0);
     const datagram = new Uint8Array(header.length + DATAGRAM);
     datagram.set(header);
     const fill = (count: number) => {
@@ -163,13 +178,11 @@ function datagrams(load: Load): Load {
         socket.send(datagram, relay).catch(() => {});
       }
     };
-    let outstanding = WINDOW;
     let last = performance.now();
     const timer = setInterval(() => {
       if (performance.now() - last < PATIENCE) return;
-      load.failed += outstanding;
+      load.failed += WINDOW;
       fill(WINDOW);
-      outstanding = WINDOW;
     }, PATIENCE);
     fill(WINDOW);
     const buffer = new Uint8Array(65_507);
@@ -198,14 +211,17 @@ export async function hold(
   let opened = 0;
   load.start(OPENERS, async () => {
     while (opened < connections) {
-      const conn = await load.open(echo[opened++ % echo.length]);
+      const conn = await load.connect(echo[opened++ % echo.length]);
       const octet = new Uint8Array(1);
       await conn.write(octet);
       await readFully(conn, octet, 1);
       load.count++;
     }
   });
-  await load.finished();
+  const late = new Promise<void>((resolve) =>
+    setTimeout(resolve, HOLD_PATIENCE)
+  );
+  await Promise.race([load.finished(), late]);
   return load;
 }
 

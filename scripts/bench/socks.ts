@@ -48,26 +48,38 @@ export async function writeFully(
   }
 }
 
-/** Connects to the proxy, and gives the bound address of its reply to the request. */
+/** Connects to a proxy on this machine, makes the request, and gives the bound address of the reply. */
 export async function openThrough(
   proxyPort: number,
   request: Uint8Array,
 ): Promise<{ conn: Deno.TcpConn; bound: Endpoint }> {
-  const conn = await Deno.connect({ hostname: "127.0.0.1", port: proxyPort });
+  const conn = await connectTo(proxyPort);
   try {
-    const reply = new Uint8Array(262);
-    await conn.write(GREETING);
-    await readFully(conn, reply.subarray(0, 2), 2);
-    if (reply[0] !== 5 || reply[1] !== 0) {
-      throw new Error(`method ${reply[1]} instead of none`);
-    }
-    await conn.write(request);
-    const bound = await readReply(conn, reply);
-    return { conn, bound };
+    return { conn, bound: await handshake(conn, request) };
   } catch (error) {
     conn.close();
     throw error;
   }
+}
+
+/** Connects to a port of this machine. */
+export async function connectTo(port: number): Promise<Deno.TcpConn> {
+  return await Deno.connect({ hostname: "127.0.0.1", port });
+}
+
+/** Makes a request to the proxy that the connection is to, and gives the bound address of the reply. */
+export async function handshake(
+  conn: Deno.Conn,
+  request: Uint8Array,
+): Promise<Endpoint> {
+  const reply = new Uint8Array(262);
+  await conn.write(GREETING);
+  await readFully(conn, reply.subarray(0, 2), 2);
+  if (reply[0] !== 5 || reply[1] !== 0) {
+    throw new Error(`method ${reply[1]} instead of none`);
+  }
+  await conn.write(request);
+  return await readReply(conn, reply);
 }
 
 async function readReply(

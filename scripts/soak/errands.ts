@@ -7,6 +7,7 @@
 
 import { listenDatagrams } from "../bench/datagrams.ts";
 import {
+  connectTo,
   encodeRequest,
   type Endpoint,
   openThrough,
@@ -141,7 +142,7 @@ async function beReset(place: Place): Promise<void> {
 /** Says too little, and waits until the server gives up. */
 function stall(beginning: Uint8Array): Errand["run"] {
   return async ({ proxy }) => {
-    const conn = await Deno.connect({ hostname: "127.0.0.1", port: proxy });
+    const conn = await connectTo(proxy);
     try {
       await writeFully(conn, beginning);
       await untilEnd(conn);
