@@ -7,7 +7,7 @@
  *   `deno bun node24`
  * - `--secs 3600`: of load on each
  *
- * Run with `deno run -A --unstable-net`. Exits with 1 when anything is wrong.
+ * Exits with 1 when anything is wrong.
  *
  * @module
  */
@@ -53,7 +53,7 @@ function schedule(seconds: number): Schedule {
   return {
     warmUp: Math.min(60_000, load / 2),
     load,
-    stretch: Math.min(60_000, load / 2),
+    stretch: Math.min(60_000, load),
     sample: Math.min(2_000, load / 80),
   };
 }

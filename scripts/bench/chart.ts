@@ -10,8 +10,8 @@ import { type Mode, modes } from "./modes.ts";
 import { measuredModes } from "./table.ts";
 
 const COLUMNS = 2;
-const PANEL = { width: 410, head: 46, gap: 16 };
-const BAR = { left: 132, height: 13, step: 19, width: 212 };
+const PANEL = { width: 424, head: 46, gap: 16 };
+const BAR = { left: 168, height: 13, step: 19, width: 196 };
 const MARGIN = 18;
 
 const STYLE = `

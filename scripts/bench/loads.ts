@@ -80,7 +80,12 @@ export class Load {
     request: Uint8Array,
   ): Promise<{ conn: Deno.TcpConn; bound: Endpoint }> {
     const conn = this.own(await connectTo(this.port));
-    return { conn, bound: await handshake(conn, request) };
+    try {
+      return { conn, bound: await handshake(conn, request) };
+    } catch (error) {
+      this.release(conn);
+      throw error;
+    }
   }
 
   /** A connection to a port of this machine, through the server. */
