@@ -90,7 +90,9 @@ async function accept(
   serve: (conn: Deno.TcpConn) => Promise<void>,
 ): Promise<void> {
   for (;;) {
-    const conn = await listener.accept();
+    // A connection that was reset before it was accepted makes this reject.
+    const conn = await listener.accept().catch(() => undefined);
+    if (conn === undefined) continue;
     serve(conn).catch(() => {}).finally(() => conn.close());
   }
 }

@@ -111,7 +111,11 @@ function down(load: Load): Load {
   return load.start(STREAMS, async () => {
     const conn = await load.connect(load.backend.ports.source);
     const buffer = new Uint8Array(BULK);
-    for (;;) load.count += await conn.read(buffer) ?? fail();
+    for (;;) {
+      const count = await conn.read(buffer);
+      if (count === null) throw new Error("it hung up");
+      load.count += count;
+    }
   });
 }
 
@@ -126,10 +130,6 @@ function up(load: Load): Load {
     const chunk = new Uint8Array(BULK);
     for (;;) await conn.write(chunk);
   });
-}
-
-function fail(): never {
-  throw new Error("it hung up");
 }
 
 function pingPong(load: Load): Load {
