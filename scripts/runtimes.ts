@@ -6,7 +6,7 @@
  * @module
  */
 
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 
 /** The names by which a runtime is asked for. */
 export const runtimeNames = [
@@ -100,9 +100,19 @@ export async function findRuntime(
     if (name.startsWith("node") && `node${version.split(".")[0]}` !== name) {
       continue;
     }
-    return { name, path, version };
+    return { name, path: await absolute(path), version };
   }
   return undefined;
+}
+
+/**
+ * The executable's own path: the tests run with others first on their `PATH`,
+ * where a bare `node` would be another one.
+ */
+async function absolute(path: string): Promise<string> {
+  if (isAbsolute(path)) return path;
+  const { stdout } = await run(path, ["-e", "console.log(process.execPath)"]);
+  return stdout.trim();
 }
 
 /** All the named runtimes; says which cannot be had, and rejects in CI. */

@@ -1,0 +1,118 @@
+/**
+ * Compares the server with others: what each costs in processor time and
+ * memory, on the runtimes that there are. Prints a table in Markdown and writes
+ * a picture. The arguments, in any order:
+ *
+ * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`, and `node` for the
+ *   newest of these; by default `deno bun node`
+ * - `--modes down,up,rr,conn,name,idle,udp,start`: only these
+ * - `--only ours,heroku@bun,microsocks`: only these servers
+ * - `--rounds 3`, `--secs 2` of each measurement, `--held 5000` connections
+ * - `--out FILE.svg`: where the picture goes
+ * - `--readme`: writes table and picture into the README
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { chart } from "./bench/chart.ts";
+import { compare, emptyStarts, type Setup } from "./bench/compare.ts";
+import { summarize } from "./bench/figures.ts";
+import { LoadProcess } from "./bench/load_process.ts";
+import { describeMachine, pinning } from "./bench/machine.ts";
+import { type Options, parseOptions } from "./bench/options.ts";
+import { type Context, replaceBetweenMarks, report } from "./bench/report.ts";
+import { findServers } from "./bench/servers.ts";
+import {
+  findRuntime,
+  findRuntimes,
+  root,
+  run,
+  type Runtime,
+} from "./runtimes.ts";
+
+const picture = join(root, "scripts", "bench", "speed.svg");
+
+async function chosenRuntimes({ runtimes }: Options): Promise<Runtime[]> {
+  const found: Runtime[] = [];
+  for (const name of runtimes) {
+    if (name !== "node") found.push(...await findRuntimes([name]));
+    else found.push(...[await newestNode()].filter((it) => it !== undefined));
+  }
+  return found;
+}
+
+async function newestNode(): Promise<Runtime | undefined> {
+  return await findRuntime("node24") ?? await findRuntime("node22") ??
+    await findRuntime("node20");
+}
+
+/** As many connections as both ends can hold in the process that puts the load on. */
+async function descriptorLimit(): Promise<number> {
+  const { stdout } = await run("sh", ["-c", "ulimit -n"]);
+  return Number(stdout) || Infinity; // Windows has neither, "unlimited" is no number
+}
+
+async function writeReadme(content: string): Promise<void> {
+  const path = join(root, "README.md");
+  const text = await Deno.readTextFile(path);
+  await Deno.writeTextFile(path, replaceBetweenMarks(text, content));
+  await run(Deno.execPath(), ["fmt", "--quiet", path]);
+}
+
+async function main(args: string[]): Promise<void> {
+  const options = parseOptions(args);
+  const folder = await Deno.makeTempDir();
+  try {
+    const { only } = options;
+    const isWanted = (id: string) =>
+      only.length === 0 || only.includes(id) || only.includes(id.split("@")[0]);
+    const runtimes = await chosenRuntimes(options);
+    const servers = await findServers(runtimes, isWanted, folder);
+    if (servers.length === 0) throw new TypeError("no server to measure");
+    const { server: prefix, load: loadPrefix } = await pinning();
+    await using load = new LoadProcess(loadPrefix);
+    const most = Math.floor((await descriptorLimit() - 500) / 2);
+    const setup: Setup = {
+      ...options,
+      servers,
+      held: Math.min(options.held, most),
+      load,
+      prefix,
+      folder,
+      log: (line) => console.error(line),
+    };
+    const figures = summarize(await compare(setup));
+    const empty = options.modes.includes("start")
+      ? await emptyStarts(setup)
+      : new Map<string, number>();
+    const machine = await describeMachine();
+    const date = new Date().toISOString().slice(0, 10);
+    const context: Context = { ...setup, date, machine, args };
+    const shown = servers.filter(({ id }) =>
+      [...figures.values()].some((it) => it.has(id))
+    );
+    const text = report(figures, shown, empty, context);
+    console.log(text);
+    const out = options.out ?? (options.readme ? picture : undefined);
+    if (out) {
+      await Deno.writeTextFile(
+        out,
+        chart(figures, shown, `${date}, ${machine}`),
+      );
+    }
+    if (options.readme) await writeReadme(text);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(`error: ${error.message}`);
+    Deno.exit(2);
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * A datagram socket of Deno's own, which needs `--unstable-net`.
+ *
+ * @module
+ */
+
+/** What is used of `Deno.DatagramConn`. */
+export interface DatagramSocket {
+  readonly addr: Deno.Addr;
+  receive(buffer: Uint8Array): Promise<[Uint8Array, Deno.Addr]>;
+  send(datagram: Uint8Array, to: Deno.Addr): Promise<number>;
+  close(): void;
+}
+
+interface UnstableNet {
+  listenDatagram(
+    options: { transport: "udp"; hostname: string; port: number },
+  ): DatagramSocket;
+}
+
+/** A socket on a free port of `127.0.0.1`. */
+export function listenDatagrams(): DatagramSocket {
+  const { listenDatagram } = Deno as unknown as UnstableNet;
+  return listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+}

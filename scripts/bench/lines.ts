@@ -1,0 +1,13 @@
+/** The lines of a stream of text. */
+export async function* lines(
+  stream: ReadableStream<Uint8Array>,
+): AsyncGenerator<string> {
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) {
+    rest += decoder.decode(chunk, { stream: true });
+    const found = rest.split("\n");
+    rest = found.pop()!;
+    yield* found;
+  }
+}

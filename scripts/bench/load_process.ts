@@ -1,0 +1,47 @@
+/**
+ * The process that puts load on the servers, seen from the one that drives it.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { root } from "../runtimes.ts";
+import { lines } from "./lines.ts";
+import type { Job, Outcome } from "./load.ts";
+
+/** Takes one job at a time. */
+export class LoadProcess {
+  readonly #child: Deno.ChildProcess;
+  readonly #answers: AsyncGenerator<string>;
+  readonly #jobs: WritableStreamDefaultWriter<Uint8Array>;
+
+  /** Starts it, by means of a command that may pin it to a processor. */
+  constructor(prefix: readonly string[]) {
+    const entry = join(root, "scripts", "bench", "load.ts");
+    const [program, ...args] = [
+      ...prefix,
+      ...[Deno.execPath(), "run", "-A", "--quiet", "--unstable-net", entry],
+    ];
+    this.#child = new Deno.Command(program, {
+      args,
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#answers = lines(this.#child.stdout);
+    this.#jobs = this.#child.stdin.getWriter();
+  }
+
+  /** Does a job. */
+  async do(job: Job): Promise<Outcome> {
+    const line = new TextEncoder().encode(`${JSON.stringify(job)}\n`);
+    await this.#jobs.write(line);
+    const { value, done } = await this.#answers.next();
+    if (done) throw new Error("the load has ended");
+    return JSON.parse(value);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#jobs.close();
+    await this.#child.status;
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * The kinds of load. Each runs until it is stopped and counts what it has done.
+ *
+ * @module
+ */
+
+import type { Backend } from "./backend.ts";
+import { listenDatagrams } from "./datagrams.ts";
+import type { LoadMode } from "./modes.ts";
+import {
+  connectTo,
+  encodeRequest,
+  type Endpoint,
+  handshake,
+  readFully,
+} from "./socks.ts";
+
+const STREAMS = 8;
+const BULK = 2 ** 20;
+const PINGERS = 32;
+const PING = 64;
+const CONNECTORS = 32;
+const FLOWS = 8;
+const WINDOW = 16;
+const DATAGRAM = 512;
+/** Milliseconds after which a datagram is lost, and connecting failed for good. */
+const PATIENCE = 200;
+
+/** Milliseconds in which all that are to be held have to be there. */
+const HOLD_PATIENCE = 30_000;
+
+/** How many connect at the same time when many are to be held. */
+const OPENERS = 64;
+
+function connectRequest(
+  port: number,
+  hostname = "127.0.0.1",
+): Uint8Array<ArrayBuffer> {
+  return encodeRequest(1, { hostname, port });
+}
+
+/** Load on one server, that goes on until it is stopped. */
+export class Load {
+  /** Octets, round trips, connections or datagrams so far. */
+  count = 0;
+  /** What went wrong so far. */
+  failed = 0;
+  stopped = false;
+  readonly #conns = new Set<{ close(): void }>();
+  readonly #tasks: Promise<void>[] = [];
+
+  constructor(readonly port: number, readonly backend: Backend) {}
+
+  /** Starts as many at the same time of something that goes on until it is stopped. */
+  start(times: number, task: (index: number) => Promise<void>): this {
+    for (let i = 0; i < times; i++) {
+      this.#tasks.push(
+        task(i).catch(() => {
+          if (!this.stopped) this.failed++;
+        }),
+      );
+    }
+    return this;
+  }
+
+  /** Has it closed when the load stops. */
+  own<T extends { close(): void }>(conn: T): T {
+    if (this.stopped) conn.close();
+    else this.#conns.add(conn);
+    return conn;
+  }
+
+  /** Closes it now. */
+  release(conn: { close(): void }): void {
+    if (this.#conns.delete(conn)) conn.close();
+  }
+
+  /** Connects to the server and has it do what the request says. */
+  async open(
+    request: Uint8Array,
+  ): Promise<{ conn: Deno.TcpConn; bound: Endpoint }> {
+    const conn = this.own(await connectTo(this.port));
+    try {
+      return { conn, bound: await handshake(conn, request) };
+    } catch (error) {
+      this.release(conn);
+      throw error;
+    }
+  }
+
+  /** A connection to a port of this machine, through the server. */
+  async connect(port: number): Promise<Deno.TcpConn> {
+    return (await this.open(connectRequest(port))).conn;
+  }
+
+  /** Closes all connections, and waits until all tasks have ended. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    for (const conn of this.#conns) conn.close();
+    this.#conns.clear();
+    await this.finished();
+  }
+
+  /** Waits for tasks that end by themselves. */
+  async finished(): Promise<void> {
+    await Promise.all(this.#tasks);
+  }
+}
+
+function down(load: Load): Load {
+  return load.start(STREAMS, async () => {
+    const conn = await load.connect(load.backend.ports.source);
+    const buffer = new Uint8Array(BULK);
+    for (;;) {
+      const count = await conn.read(buffer);
+      if (count === null) throw new Error("it hung up");
+      load.count += count;
+    }
+  });
+}
+
+function up(load: Load): Load {
+  const before = load.backend.swallowed;
+  // What counts is what has arrived.
+  Object.defineProperty(load, "count", {
+    get: () => load.backend.swallowed - before,
+  });
+  return load.start(STREAMS, async () => {
+    const conn = await load.connect(load.backend.ports.sink);
+    const chunk = new Uint8Array(BULK);
+    for (;;) await conn.write(chunk);
+  });
+}
+
+function pingPong(load: Load): Load {
+  return load.start(PINGERS, async (index) => {
+    const { echo } = load.backend.ports;
+    const conn = await load.connect(echo[index % echo.length]);
+    const ping = new Uint8Array(PING).fill(index);
+    const pong = new Uint8Array(PING);
+    for (;;) {
+      await conn.write(ping);
+      await readFully(conn, pong, PING);
+      load.count++;
+    }
+  });
+}
+
+function connections(load: Load, hostname: string): Load {
+  const { echo } = load.backend.ports;
+  const requests = echo.map((port) => connectRequest(port, hostname));
+  return load.start(CONNECTORS, async (index) => {
+    const octet = new Uint8Array(1);
+    for (let i = index; !load.stopped; i++) {
+      try {
+        const request = requests[i % requests.length];
+        const { conn } = await load.open(request);
+        await conn.write(octet);
+        await readFully(conn, octet, 1);
+        load.release(conn);
+        load.count++;
+      } catch {
+        if (!load.stopped) load.failed++;
+        await new Promise((resolve) => setTimeout(resolve, PATIENCE));
+      }
+    }
+  });
+}
+
+function datagrams(load: Load): Load {
+  const { echoDatagrams } = load.backend.ports;
+  return load.start(FLOWS, async (index) => {
+    const any = { hostname: "0.0.0.0", port: 0 };
+    const { bound } = await load.open(encodeRequest(3, any));
+    const relay: Deno.NetAddr = { transport: "udp", ...bound };
+    const socket = load.own(listenDatagrams());
+    const target = connectRequest(echoDatagrams[index % echoDatagrams.length]);
+    const header = target.with(0, 0).with(1, 0);
+    const datagram = new Uint8Array(header.length + DATAGRAM);
+    datagram.set(header);
+    const fill = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        socket.send(datagram, relay).catch(() => {});
+      }
+    };
+    let last = performance.now();
+    const timer = setInterval(() => {
+      if (performance.now() - last < PATIENCE) return;
+      load.failed += WINDOW;
+      fill(WINDOW);
+    }, PATIENCE);
+    fill(WINDOW);
+    const buffer = new Uint8Array(65_507);
+    try {
+      for (;;) {
+        const [answer] = await socket.receive(buffer);
+        if (answer.length !== datagram.length) load.failed++;
+        last = performance.now();
+        load.count++;
+        socket.send(datagram, relay).catch(() => {});
+      }
+    } finally {
+      clearInterval(timer);
+    }
+  });
+}
+
+/** Opens connections that have echoed an octet, and leaves them open. */
+export async function hold(
+  connections: number,
+  port: number,
+  backend: Backend,
+): Promise<Load> {
+  const load = new Load(port, backend);
+  const { echo } = backend.ports;
+  let opened = 0;
+  load.start(OPENERS, async () => {
+    while (opened < connections) {
+      const conn = await load.connect(echo[opened++ % echo.length]);
+      const octet = new Uint8Array(1);
+      await conn.write(octet);
+      await readFully(conn, octet, 1);
+      load.count++;
+    }
+  });
+  const late = new Promise<void>((resolve) =>
+    setTimeout(resolve, HOLD_PATIENCE)
+  );
+  await Promise.race([load.finished(), late]);
+  return load;
+}
+
+/** Starts load on the server at a port of `127.0.0.1`. */
+export function startLoad(
+  mode: LoadMode,
+  port: number,
+  backend: Backend,
+): Load {
+  const load = new Load(port, backend);
+  switch (mode) {
+    case "down":
+      return down(load);
+    case "up":
+      return up(load);
+    case "rr":
+      return pingPong(load);
+    case "conn":
+      return connections(load, "127.0.0.1");
+    case "name":
+      return connections(load, "localhost");
+    case "udp":
+      return datagrams(load);
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * Starts another SOCKS server from npm, without a login. The arguments are the
+ * folder it is installed in, its package's name and the port. Plain JavaScript,
+ * since it runs on every runtime.
+ *
+ * @module
+ */
+
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+
+const [folder, name, port] = process.argv.slice(2);
+const { resolve } = createRequire(`${folder}/package.json`);
+const module = await import(pathToFileURL(resolve(name)).href);
+const api = { ...module.default, ...module };
+
+const quiet = () => {};
+
+const servers = {
+  "@heroku/socksv5"() {
+    const server = api.createServer((_info, accept) => accept());
+    server.useAuth(api.auth.None());
+    return server;
+  },
+  "@pondwader/socks5-server": () => api.createServer(),
+  "node-socks5-server": () =>
+    api.createServer({
+      logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+    }),
+  "simple-socks"() {
+    const server = api.createServer();
+    server.on("proxyError", quiet);
+    return server;
+  },
+};
+
+servers[name]().listen(Number(port), "127.0.0.1");

@@ -1,0 +1,173 @@
+/**
+ * The servers that are compared: ours on each runtime, and those of others that
+ * are to be had here.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { npmInstall, root, run, type Runtime } from "../runtimes.ts";
+import { stdFlags } from "../std.ts";
+import type { Subject } from "./figures.ts";
+
+/** A server that can be started. */
+export interface Server extends Subject {
+  /** The command, and its arguments. The folder is for files of its own. */
+  command(port: number, folder: string): Promise<string[]> | string[];
+  /** A program on the same runtime that does nothing. */
+  empty?: string[];
+}
+
+/** The npm packages, the versions that are compared. */
+const packages = {
+  "@heroku/socksv5": "0.0.9",
+  "@pondwader/socks5-server": "1.0.10",
+  "node-socks5-server": "1.1.0",
+  "simple-socks": "3.6.0",
+};
+
+/** A runtime and its version: `Node 24.21.0`. */
+export function runtimeTitle({ name, version }: Runtime): string {
+  const plain = name.replace(/\d+$/, "");
+  return `${plain[0].toUpperCase()}${plain.slice(1)} ${version}`;
+}
+
+/** How a runtime starts a program, with all rights where it asks. */
+function start(runtime: Runtime): string[] {
+  return runtime.name === "deno"
+    ? [runtime.path, "run", "-A", "--quiet"]
+    : [runtime.path];
+}
+
+/** A program that does nothing, in the folder. */
+async function emptyProgram(folder: string): Promise<string> {
+  const path = join(folder, "empty.mjs");
+  await Deno.writeTextFile(path, "");
+  return path;
+}
+
+/** Our server as its users have it: the sources on Deno, the built package elsewhere. */
+export async function ours(runtime: Runtime): Promise<string[]> {
+  const flags = ["--hostname", "127.0.0.1", "--log", "off"];
+  if (runtime.name !== "deno") {
+    const json = await Deno.readTextFile(join(root, "npm", "package.json"));
+    const [bin] = Object.values<string>(JSON.parse(json).bin);
+    return [runtime.path, join(root, "npm", bin), ...flags];
+  }
+  const std = (await stdFlags()).map((it) => it.replace("=", `=${root}/`));
+  const rights = ["--allow-net", "--allow-read", "--unstable-net"];
+  const entry = join(root, "src", "server", "mod.ts");
+  return [runtime.path, "run", "--quiet", ...rights, ...std, entry, ...flags];
+}
+
+/** Builds the npm package, which Bun and Node run. */
+export async function buildPackage(): Promise<void> {
+  const args = ["run", "-A", ...await stdFlags(), "scripts/build_npm.ts"];
+  const { success, stderr } = await run(Deno.execPath(), args);
+  if (!success) throw new Error(`the package cannot be built:\n${stderr}`);
+}
+
+async function ourServers(
+  runtimes: readonly Runtime[],
+  folder: string,
+): Promise<Server[]> {
+  const empty = await emptyProgram(folder);
+  return await Promise.all(runtimes.map(async (runtime) => {
+    const command = await ours(runtime);
+    return {
+      id: `ours@${runtime.name}`,
+      name: "socks5",
+      runtime: runtimeTitle(runtime),
+      isOurs: true,
+      command: (port) => [...command, "--port", `${port}`],
+      empty: [...start(runtime), empty],
+    } satisfies Server;
+  }));
+}
+
+/** Other servers from npm, on each of the runtimes: whether they work there is seen later. */
+async function npmPeers(
+  runtimes: readonly Runtime[],
+  isWanted: (id: string) => boolean,
+  emptyFolder: string,
+): Promise<Server[]> {
+  const empty = await emptyProgram(emptyFolder);
+  const found: Server[] = [];
+  for (const [name, version] of Object.entries(packages)) {
+    const short = name.replace(/^@(.*)\/.*/, "$1");
+    const wanted = runtimes.filter((it) => isWanted(`${short}@${it.name}`));
+    if (wanted.length === 0) continue;
+    const folder = await npmInstall(`${name}@${version}`);
+    if (folder === undefined) continue;
+    const program = join(root, "scripts", "bench", "peer.mjs");
+    found.push(...wanted.map((runtime) => ({
+      id: `${short}@${runtime.name}`,
+      name: `${name} ${version}`,
+      runtime: runtimeTitle(runtime),
+      isOurs: false,
+      command: (port: number) => [
+        ...start(runtime),
+        ...[program, folder, name, `${port}`],
+      ],
+      empty: [...start(runtime), empty],
+    })));
+  }
+  return found;
+}
+
+const dantedConfig = (port: number) => `
+logoutput: /dev/null
+internal: 127.0.0.1 port = ${port}
+external: lo
+socksmethod: none
+clientmethod: none
+user.privileged: root
+user.unprivileged: nobody
+client pass { from: 0/0 to: 0/0 }
+socks pass { from: 0/0 to: 0/0 }
+`;
+
+const programs: Record<string, Server["command"]> = {
+  microsocks: (port) => ["microsocks", "-i", "127.0.0.1", "-p", `${port}`],
+  async danted(port, folder) {
+    const config = join(folder, "danted.conf");
+    await Deno.writeTextFile(config, dantedConfig(port));
+    return ["danted", "-f", config, "-p", join(folder, "danted.pid")];
+  },
+};
+
+/** Servers that Debian has, where they are installed. */
+async function programPeers(
+  isWanted: (id: string) => boolean,
+): Promise<Server[]> {
+  const debian = { microsocks: "microsocks", danted: "dante-server" };
+  const found: Server[] = [];
+  for (const [id, name] of Object.entries(debian)) {
+    const isThere = (await run("sh", ["-c", `command -v ${id}`])).success;
+    if (!isThere || !isWanted(id)) continue;
+    const asked = await run("dpkg-query", ["-W", "-f", "${Version}", name]);
+    const version = /^(\d+:)?([\d.]+\d)/.exec(asked.stdout)?.[2];
+    found.push({
+      id,
+      name: version ? `${id} ${version}` : id,
+      isOurs: false,
+      command: programs[id],
+    });
+  }
+  return found;
+}
+
+/** All servers that are wanted and can be had; the folder is for what they need. */
+export async function findServers(
+  runtimes: readonly Runtime[],
+  isWanted: (id: string) => boolean,
+  folder: string,
+): Promise<Server[]> {
+  const forOurs = runtimes.filter((it) => isWanted(`ours@${it.name}`));
+  if (forOurs.some((it) => it.name !== "deno")) await buildPackage();
+  return [
+    ...await ourServers(forOurs, folder),
+    ...await npmPeers(runtimes, isWanted, folder),
+    ...await programPeers(isWanted),
+  ];
+}

@@ -1,0 +1,269 @@
+/**
+ * What the clients of the long run do: each errand opens a connection to the
+ * server, does one thing, checks what comes of it, and is done.
+ *
+ * @module
+ */
+
+import { listenDatagrams } from "../bench/datagrams.ts";
+import {
+  connectTo,
+  encodeRequest,
+  type Endpoint,
+  openThrough,
+  readFully,
+  writeFully,
+} from "../bench/socks.ts";
+import { isPattern, patternAt } from "./pattern.ts";
+import {
+  INTACT,
+  readPattern,
+  type Targets,
+  TRANSFER,
+  writePattern,
+} from "./targets.ts";
+
+/** What an errand is run with. */
+export interface Place {
+  /** Where the server listens. */
+  readonly proxy: number;
+  readonly targets: Targets;
+}
+
+/** Something that a client does. */
+export interface Errand {
+  name: string;
+  /** Milliseconds from one to the next. */
+  every: number;
+  /** Throws when anything is not as it should be. */
+  run(place: Place): Promise<void>;
+}
+
+const PING = 64;
+const PINGS = 100;
+const PING_PAUSE = 20;
+const DATAGRAMS = 20;
+/** Octets after which a transfer is given up. */
+const SOME = 2 ** 18;
+/** Milliseconds after which a datagram counts as lost. */
+const LOST = 5_000;
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Connects to a port of this machine, and closes the connection in the end. */
+async function withTunnel(
+  { proxy }: Place,
+  port: number,
+  use: (conn: Deno.TcpConn) => Promise<void>,
+  hostname = "127.0.0.1",
+): Promise<void> {
+  const request = encodeRequest(1, { hostname, port });
+  const { conn } = await openThrough(proxy, request);
+  try {
+    await use(conn);
+  } finally {
+    conn.close();
+  }
+}
+
+/** Waits until the other side ends the connection, in whatever way. */
+async function untilEnd(conn: Deno.Conn): Promise<void> {
+  const buffer = new Uint8Array(SOME);
+  try {
+    while (await conn.read(buffer) !== null);
+  } catch {
+    // A reset is an end, too.
+  }
+}
+
+async function ping(conn: Deno.Conn, at: number): Promise<void> {
+  const answer = new Uint8Array(PING);
+  await writeFully(conn, patternAt(at, PING));
+  await readFully(conn, answer, PING);
+  if (!isPattern(answer, at)) throw new Error("the echo differs");
+}
+
+function echoPort({ targets }: Place): number {
+  const { echo } = targets.ports;
+  return echo[Math.floor(Math.random() * echo.length)];
+}
+
+async function visit(place: Place, hostname: string): Promise<void> {
+  await withTunnel(place, echoPort(place), (conn) => ping(conn, 0), hostname);
+}
+
+async function pingPong(place: Place): Promise<void> {
+  await withTunnel(place, echoPort(place), async (conn) => {
+    for (let i = 0; i < PINGS; i++) {
+      await ping(conn, i * PING);
+      await sleep(PING_PAUSE);
+    }
+  });
+}
+
+async function download(place: Place): Promise<void> {
+  await withTunnel(place, place.targets.sender, async (conn) => {
+    const length = await readPattern(conn);
+    if (length !== TRANSFER) throw new Error(`${length} octets came`);
+  });
+}
+
+/** The server has to pass on the FIN, and then the answer. */
+async function upload(place: Place): Promise<void> {
+  await withTunnel(place, place.targets.checker, async (conn) => {
+    await writePattern(conn, TRANSFER);
+    await conn.closeWrite();
+    const answer = new Uint8Array(1);
+    await readFully(conn, answer, 1);
+    if (answer[0] !== INTACT) throw new Error("it did not arrive intact");
+  });
+}
+
+/** Goes away with octets unread, which resets the connection. */
+async function abortDownload(place: Place): Promise<void> {
+  await withTunnel(place, place.targets.sender, async (conn) => {
+    await readPattern(conn, SOME);
+  });
+}
+
+async function abortUpload(place: Place): Promise<void> {
+  await withTunnel(place, place.targets.checker, async (conn) => {
+    await writePattern(conn, SOME);
+  });
+}
+
+async function beReset(place: Place): Promise<void> {
+  await withTunnel(place, place.targets.resetter, async (conn) => {
+    await writePattern(conn, SOME).catch(() => {}); // it may be over before
+    await untilEnd(conn);
+  });
+}
+
+/** Says too little, and waits until the server gives up. */
+function stall(beginning: Uint8Array): Errand["run"] {
+  return async ({ proxy }) => {
+    const conn = await connectTo(proxy);
+    try {
+      await writeFully(conn, beginning);
+      await untilEnd(conn);
+    } finally {
+      conn.close();
+    }
+  };
+}
+
+async function refused({ proxy, targets }: Place): Promise<void> {
+  const target = { hostname: "127.0.0.1", port: targets.refuser };
+  try {
+    (await openThrough(proxy, encodeRequest(1, target))).conn.close();
+  } catch (error) {
+    if ((error as Error).message === "reply 5") return;
+    throw error;
+  }
+  throw new Error("a target that does not listen was reached");
+}
+
+async function leaveIdle(place: Place): Promise<void> {
+  await withTunnel(place, echoPort(place), untilEnd);
+}
+
+async function leaveHalfClosed(place: Place): Promise<void> {
+  await withTunnel(place, place.targets.deaf, async (conn) => {
+    await conn.closeWrite();
+    await untilEnd(conn);
+  });
+}
+
+/** Calls with the address that the server has for an association or a BIND. */
+async function withReply(
+  { proxy }: Place,
+  command: 2 | 3,
+  use: (bound: Endpoint, conn: Deno.TcpConn) => Promise<void>,
+): Promise<void> {
+  const any = { hostname: command === 2 ? "127.0.0.1" : "0.0.0.0", port: 0 };
+  const request = encodeRequest(command, any);
+  const { conn, bound } = await openThrough(proxy, request);
+  try {
+    await use(bound, conn);
+  } finally {
+    conn.close();
+  }
+}
+
+async function datagrams(place: Place): Promise<void> {
+  await withReply(place, 3, async (bound) => {
+    const socket = listenDatagrams();
+    const timer = setTimeout(() => socket.close(), LOST);
+    try {
+      const relay = { transport: "udp" as const, ...bound };
+      const [port] = place.targets.ports.echoDatagrams;
+      const target = encodeRequest(1, { hostname: "127.0.0.1", port });
+      const header = target.with(0, 0).with(1, 0);
+      for (let i = 0; i < DATAGRAMS; i++) {
+        const payload = patternAt(i, 1 + 70 * i);
+        const datagram = new Uint8Array([...header, ...payload]);
+        await socket.send(datagram, relay);
+        const [answer] = await socket.receive(new Uint8Array(2_000));
+        const echo = answer.subarray(header.length);
+        if (echo.length !== payload.length || !isPattern(echo, i)) {
+          throw new Error("the echo of a datagram differs");
+        }
+      }
+      socket.close();
+    } finally {
+      clearTimeout(timer);
+    }
+  });
+}
+
+/** Leaves an association alone, until the server ends it. */
+async function leaveAssociation(place: Place): Promise<void> {
+  await withReply(place, 3, (_, conn) => untilEnd(conn));
+}
+
+async function acceptOne(place: Place): Promise<void> {
+  await withReply(place, 2, async (bound, conn) => {
+    const peer = await Deno.connect(bound);
+    try {
+      await readFully(conn, new Uint8Array(10), 10);
+      await writeFully(peer, patternAt(0, PING));
+      const answer = new Uint8Array(PING);
+      await readFully(conn, answer, PING);
+      if (!isPattern(answer, 0)) throw new Error("what the peer sent differs");
+    } finally {
+      peer.close();
+    }
+  });
+}
+
+async function giveUpBind(place: Place): Promise<void> {
+  await withReply(place, 2, async () => {});
+}
+
+const utf8 = new TextEncoder();
+
+/** All of them, at their rates. */
+export const errands: readonly Errand[] = [
+  { name: "visits", every: 25, run: (place) => visit(place, "127.0.0.1") },
+  { name: "by name", every: 50, run: (place) => visit(place, "localhost") },
+  { name: "ping-pong", every: 300, run: pingPong },
+  { name: "downloads", every: 400, run: download },
+  { name: "uploads", every: 400, run: upload },
+  { name: "associations", every: 250, run: datagrams },
+  { name: "binds", every: 500, run: acceptOne },
+  { name: "aborted downloads", every: 250, run: abortDownload },
+  { name: "aborted uploads", every: 250, run: abortUpload },
+  { name: "resets", every: 250, run: beReset },
+  { name: "refused", every: 250, run: refused },
+  { name: "abandoned binds", every: 500, run: giveUpBind },
+  { name: "idle associations", every: 500, run: leaveAssociation },
+  { name: "idle tunnels", every: 500, run: leaveIdle },
+  { name: "half-closed", every: 500, run: leaveHalfClosed },
+  { name: "silent", every: 500, run: stall(new Uint8Array()) },
+  { name: "stalled", every: 500, run: stall(Uint8Array.of(5, 1, 0, 5, 1, 0)) },
+  {
+    name: "no SOCKS",
+    every: 500,
+    run: stall(utf8.encode("GET / HTTP/1.1\r\n\r\n")),
+  },
+];
