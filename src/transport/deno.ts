@@ -376,7 +376,11 @@ function listener(
         socket = await native.accept();
       } catch (error) {
         if (!open) return;
-        onError?.(toNetError(error));
+        const failure = toNetError(error);
+        // Only this client is gone, before it was accepted. A pause would let
+        // anyone who connects and resets hold up all others.
+        if (failure.kind === "reset") continue;
+        onError?.(failure);
         await new Promise<void>((resolve) => {
           const pause = startTimeout(ACCEPT_PAUSE, resolve);
           wake = () => {

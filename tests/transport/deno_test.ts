@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
+import { execFileSync } from "node:child_process";
 import * as net from "node:net";
+import process from "node:process";
 import { denoTransport } from "../../src/transport/deno.ts";
 import * as dgram from "../../src/transport/node_datagrams.ts";
 import type { Conn, Transport } from "../../src/transport/transport.ts";
@@ -29,6 +31,37 @@ async function resettable(): Promise<{ conn: Conn; peer: net.Socket }> {
   await listener.close();
   return { conn, peer };
 }
+
+test(
+  "listen() is not held up by clients that reset before they are accepted",
+  async () => {
+    const errors: unknown[] = [];
+    let accepted!: (conn: Conn) => void;
+    const first = new Promise<Conn>((resolve) => accepted = resolve);
+    const listener = await denoTransport.listen(
+      { hostname: "127.0.0.1", port: 0 },
+      accepted,
+      (error) => errors.push(error),
+    );
+    const { port } = listener.addr;
+    // While this process waits for that one it accepts nothing.
+    const script = `
+      import net from "node:net";
+      for (let i = 0; i < 20; i++) {
+        const socket = net.connect(${port}, "127.0.0.1");
+        socket.on("connect", () => socket.resetAndDestroy());
+      }`;
+    execFileSync(process.execPath, ["eval", "--quiet", script]);
+    const near = await denoTransport.connect({ hostname: "127.0.0.1", port });
+    const far = await first;
+    assertEquals(far.remote.port, near.local.port);
+    assertEquals(errors, []);
+    near.close();
+    far.close();
+    await listener.close();
+  },
+  { skip },
+);
 
 test("relay() ends with an error of the side that was reset", async () => {
   for (const side of ["a", "b"] as const) {
