@@ -4,6 +4,8 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
+import { BatchSocket, hasBatches } from "./batches.ts";
 import type { Backend } from "./backend.ts";
 import { listenDatagrams } from "./datagrams.ts";
 import type { LoadMode } from "./modes.ts";
@@ -28,6 +30,9 @@ const PATIENCE = 200;
 
 /** Milliseconds in which all that are to be held have to be there. */
 const HOLD_PATIENCE = 30_000;
+
+/** Milliseconds between looks at what else there is to do. */
+const TURN = 10;
 
 /** How many connect at the same time when many are to be held. */
 const OPENERS = 64;
@@ -167,18 +172,31 @@ function connections(load: Load, hostname: string): Load {
   });
 }
 
+/** Has the server associate, and gives where datagrams are to go. */
+async function associate(load: Load): Promise<Endpoint> {
+  const any = encodeRequest(3, { hostname: "0.0.0.0", port: 0 });
+  return (await load.open(any)).bound;
+}
+
+/** A datagram with its header. */
+function datagramTo(port: number): Uint8Array<ArrayBuffer> {
+  const header = connectRequest(port).with(0, 0).with(1, 0);
+  const datagram = new Uint8Array(header.length + DATAGRAM);
+  datagram.set(header);
+  return datagram;
+}
+
 function datagrams(load: Load): Load {
   const { echoDatagrams } = load.backend.ports;
   return load.start(FLOWS, async (index) => {
-    const any = { hostname: "0.0.0.0", port: 0 };
-    const { bound } = await load.open(encodeRequest(3, any));
-    const relay: Deno.NetAddr = { transport: "udp", ...bound };
+    const relay: Deno.NetAddr = {
+      transport: "udp",
+      ...await associate(load),
+    };
     const socket = load.own(listenDatagrams());
-    const target = connectRequest(echoDatagrams[index % echoDatagrams.length]);
-    const header = target.with(0, 0).with(1, 0);
-    const datagram = new Uint8Array(header.length + DATAGRAM);
-    datagram.set(header);
-    const fill = (count: number) => {
+    const port = echoDatagrams[index % echoDatagrams.length];
+    const datagram = datagramTo(port);
+    const send = (count: number) => {
       for (let i = 0; i < count; i++) {
         socket.send(datagram, relay).catch(() => {});
       }
@@ -187,9 +205,9 @@ function datagrams(load: Load): Load {
     const timer = setInterval(() => {
       if (performance.now() - last < PATIENCE) return;
       load.failed += WINDOW;
-      fill(WINDOW);
+      send(WINDOW);
     }, PATIENCE);
-    fill(WINDOW);
+    send(WINDOW);
     const buffer = new Uint8Array(65_507);
     try {
       for (;;) {
@@ -197,12 +215,70 @@ function datagrams(load: Load): Load {
         if (answer.length !== datagram.length) load.failed++;
         last = performance.now();
         load.count++;
-        socket.send(datagram, relay).catch(() => {});
+        send(1);
       }
     } finally {
       clearInterval(timer);
     }
   });
+}
+
+/** The same with less work for this process, and with targets of its own. */
+function batches(load: Load): Load {
+  return load.start(1, async () => {
+    const flows = await Promise.all(
+      Array.from({ length: FLOWS }, () => Flow.open(load)),
+    );
+    while (!load.stopped) {
+      const end = performance.now() + TURN;
+      while (performance.now() < end) {
+        for (const flow of flows) flow.turn();
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  });
+}
+
+/** An association, and the target of its datagrams. */
+class Flow {
+  readonly #load: Load;
+  readonly #client: BatchSocket;
+  readonly #target: BatchSocket;
+  #length = 0;
+  #last = 0;
+
+  private constructor(load: Load) {
+    this.#load = load;
+    this.#client = load.own(new BatchSocket(2 * WINDOW, 2_048));
+    this.#target = load.own(new BatchSocket(2 * WINDOW, 2_048));
+  }
+
+  static async open(load: Load): Promise<Flow> {
+    const relay = await associate(load);
+    const flow = new Flow(load);
+    const datagram = datagramTo(flow.#target.port);
+    flow.#length = datagram.length;
+    flow.#client.aim(relay, datagram);
+    flow.#client.send(WINDOW);
+    flow.#last = performance.now();
+    return flow;
+  }
+
+  /** Does what there is to do at both ends. */
+  turn(): void {
+    this.#target.echo();
+    const count = this.#client.receive();
+    if (count > 0) {
+      if (this.#client.length(0) !== this.#length) this.#load.failed++;
+      this.#load.count += count;
+      this.#last = performance.now();
+      this.#client.send(count);
+    } else if (performance.now() - this.#last > PATIENCE) {
+      this.#load.failed += WINDOW;
+      this.#last = performance.now();
+      this.#client.send(WINDOW);
+    }
+  }
 }
 
 /** Opens connections that have echoed an octet, and leaves them open. */
@@ -249,6 +325,6 @@ export function startLoad(
     case "name":
       return connections(load, "localhost");
     case "udp":
-      return datagrams(load);
+      return hasBatches ? batches(load) : datagrams(load);
   }
 }
