@@ -7,7 +7,7 @@
 
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { freePort, startListening, withFolder } from "./programs.ts";
+import { withFolder, withListening } from "./programs.ts";
 
 /** A running FTP server. */
 export interface Ftpd {
@@ -28,14 +28,15 @@ export function withFtpd(use: (ftpd: Ftpd) => Promise<void>): Promise<void> {
     await mkdir(empty);
     await chmod(folder, 0o755);
     await chmod(inbox, 0o777); // vsftpd becomes the user `ftp`
-    const port = await freePort();
-    await writeFile(config, configuration(port, files, empty));
-    const vsftpd = await startListening(port, "vsftpd", [config]);
-    try {
-      await use({ port, files, inbox });
-    } finally {
-      await vsftpd.stop();
-    }
+    const argsFor = async (port: number) => {
+      await writeFile(config, configuration(port, files, empty));
+      return [config];
+    };
+    await withListening(
+      "vsftpd",
+      argsFor,
+      (port) => use({ port, files, inbox }),
+    );
   });
 }
 

@@ -214,14 +214,41 @@ export async function start(
   }
 }
 
-/** Starts a program that listens on this port of 127.0.0.1. */
-export function startListening(
-  port: number,
+/** How often a program is started that does not come to listen. */
+const STARTS = 3;
+
+/**
+ * Calls with the port of 127.0.0.1 that a program listens on, and stops it. The
+ * program can't say which port it chose, so it is told one that is free; should
+ * it end before it listens, perhaps for somebody else was faster, it is started
+ * once more with another one.
+ */
+export async function withListening<T>(
   command: string,
-  args: readonly string[],
-  options?: RunOptions,
-): Promise<Program> {
-  return start(command, args, () => listens(port), options);
+  argsFor: (port: number) => readonly string[] | Promise<readonly string[]>,
+  use: (port: number) => Promise<T>,
+): Promise<T> {
+  const [port, program] = await startListening(command, argsFor);
+  try {
+    return await use(port);
+  } finally {
+    await program.stop();
+  }
+}
+
+async function startListening(
+  command: string,
+  argsFor: (port: number) => readonly string[] | Promise<readonly string[]>,
+): Promise<[number, Program]> {
+  for (let left = STARTS - 1;; left--) {
+    const port = await freePort();
+    const args = await argsFor(port);
+    try {
+      return [port, await start(command, args, () => listens(port))];
+    } catch (error) {
+      if (left === 0) throw error;
+    }
+  }
 }
 
 function listens(port: number): Promise<boolean> {
@@ -248,8 +275,8 @@ export async function until(
   }
 }
 
-/** A port of 127.0.0.1 that nobody has, for programs that can't say which one they chose. */
-export function freePort(): Promise<number> {
+/** A port of 127.0.0.1 that nobody has. */
+function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
     server.on("error", reject);

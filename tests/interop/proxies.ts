@@ -8,13 +8,12 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Proxy } from "../../src/client/mod.ts";
 import {
-  freePort,
   missing,
   missingForRoot,
   type Program,
   start,
-  startListening,
   withFolder,
+  withListening,
 } from "./programs.ts";
 import { missingRuntime, runtimes, withProgramOn } from "./runtimes.ts";
 import { withSshd } from "./sshd.ts";
@@ -109,30 +108,21 @@ export const ownKinds: readonly ProxyKind[] = runtimes.map((name) => ({
     }),
 }));
 
-async function withMicrosocks(
+function withMicrosocks(
   login: string[],
   use: (port: number) => Promise<void>,
 ): Promise<void> {
-  const port = await freePort();
-  const args = ["-i", "127.0.0.1", "-p", `${port}`, ...login];
-  const program = await startListening(port, "microsocks", args);
-  try {
-    await use(port);
-  } finally {
-    await program.stop();
-  }
+  const argsFor = (port: number) => [
+    ...["-i", "127.0.0.1", "-p", `${port}`],
+    ...login,
+  ];
+  return withListening("microsocks", argsFor, use);
 }
 
 function withSshD(use: (port: number) => Promise<void>): Promise<void> {
-  return withSshd(async ({ ssh }) => {
-    const port = await freePort();
-    const args = ["-N", "-D", `127.0.0.1:${port}`, ...ssh];
-    const program = await startListening(port, "ssh", args);
-    try {
-      await use(port);
-    } finally {
-      await program.stop();
-    }
+  return withSshd(({ ssh }) => {
+    const argsFor = (port: number) => ["-N", "-D", `127.0.0.1:${port}`, ...ssh];
+    return withListening("ssh", argsFor, use);
   });
 }
 
@@ -154,9 +144,7 @@ function withDanted(
   use: (port: number) => Promise<void>,
 ): Promise<void> {
   return withFolder(async (folder) => {
-    const port = await freePort();
     const config = join(folder, "danted.conf");
-    await writeFile(config, danteConfig(port, method));
     await writeFile(
       join(folder, "passwd"),
       "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" +
@@ -171,12 +159,11 @@ function withDanted(
       ...["unshare", "--mount", "sh", "-c", WITH_USERS, folder],
       ...danted,
     ];
-    const program = await startListening(port, command, args);
-    try {
-      await use(port);
-    } finally {
-      await program.stop();
-    }
+    const argsFor = async (port: number) => {
+      await writeFile(config, danteConfig(port, method));
+      return args;
+    };
+    await withListening(command, argsFor, use);
   });
 }
 

@@ -9,11 +9,10 @@ import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   findProgram,
-  freePort,
   isRoot,
   run,
-  startListening,
   withFolder,
+  withListening,
 } from "./programs.ts";
 
 /** A running sshd. */
@@ -31,18 +30,19 @@ export function withSshd(use: (sshd: Sshd) => Promise<void>): Promise<void> {
     await makeKey(hostKey);
     await makeKey(key);
     await copyFile(`${key}.pub`, keys);
-    const port = await freePort();
-    await writeFile(config, configuration(port, hostKey, keys));
     // What Debian's service makes at boot; an sshd of root's does not start without.
     if (isRoot) await mkdir("/run/sshd", { recursive: true, mode: 0o755 });
     // It wants its absolute path, to execute itself anew.
     const path = findProgram("sshd") ?? "sshd";
-    const sshd = await startListening(port, path, ["-D", "-e", "-f", config]);
-    try {
-      await use({ port, ssh: arguments_(port, key) });
-    } finally {
-      await sshd.stop();
-    }
+    const argsFor = async (port: number) => {
+      await writeFile(config, configuration(port, hostKey, keys));
+      return ["-D", "-e", "-f", config];
+    };
+    await withListening(
+      path,
+      argsFor,
+      (port) => use({ port, ssh: arguments_(port, key) }),
+    );
   });
 }
 
