@@ -13,6 +13,7 @@ import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
 import { Admission, REJECTION_TEXT } from "./limits/admission.ts";
 import { Quota } from "./limits/quota.ts";
 import { Throttles } from "./limits/throttle.ts";
+import { OwnAddresses } from "./policy/own_addresses.ts";
 import { ServerSession, type SessionOwner } from "./session.ts";
 
 /** How to shut down. */
@@ -93,6 +94,7 @@ class SocksServer implements Server, SessionOwner {
   settings: Settings;
   readonly associations: Quota;
   readonly throttles: Throttles;
+  readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** In no order; each knows its place, so that to come and to go costs the same however many there are. */
   readonly #sessions: ServerSession[] = [];
@@ -110,6 +112,7 @@ class SocksServer implements Server, SessionOwner {
     this.associations = new Quota(limits.associations);
     this.throttles = new Throttles(limits);
     this.#admission = new Admission(limits);
+    this.ownAddresses = new OwnAddresses(settings.transport);
     this.emit = options.onEvent;
     this.finished = new Promise((resolve) => this.#finish = resolve);
   }

@@ -8,6 +8,7 @@ import {
   type Endpoint,
   isIp,
   isSpecialPurpose,
+  isUnspecified,
   unmapIp,
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
@@ -31,9 +32,10 @@ export interface PolicyRequest {
   /** Its port. */
   readonly port: number;
   /**
-   * The address that is about to be used for it, IPv4-mapped IPv6 as IPv4; what
-   * is judged is what is used. A name is asked about without one first, and
-   * then with each of its addresses.
+   * The address that is about to be used for it, IPv4-mapped IPv6 as IPv4, and
+   * loopback for `0.0.0.0` and `::`, which sockets take for it; what is judged
+   * is what is used. A name is asked about without one first, and then with
+   * each of its addresses.
    */
   readonly address?: string;
 }
@@ -134,11 +136,21 @@ async function judge(
     verdict = verdictOf(await withSignal(Promise.resolve(answer), signal));
   }
   if (verdict.verdict !== "default") return verdict;
-  const closed = isExposed && address !== undefined &&
-    (isSpecialPurpose(address) || isOwn(session, address));
-  return closed
-    ? { verdict: "deny", rule: `special-purpose address ${address}` }
-    : { ...verdict, verdict: "allow" };
+  const rule = isExposed && address !== undefined
+    ? defaultDenial(address, (it) => session.isOwn(it))
+    : undefined;
+  return rule === undefined
+    ? { ...verdict, verdict: "allow" }
+    : { verdict: "deny", rule };
+}
+
+/** Why an address is closed by default to the clients of a server beyond loopback, if it is. */
+export function defaultDenial(
+  address: string,
+  isOwn: (address: string) => boolean,
+): string | undefined {
+  if (isSpecialPurpose(address)) return `special-purpose address ${address}`;
+  return isOwn(address) ? `the server's own address ${address}` : undefined;
 }
 
 const DEFAULT: Verdict = { verdict: "default" };
@@ -149,9 +161,11 @@ function verdictOf(answer: PolicyAnswer): Verdict {
   return { verdict: answer ? "allow" : "deny" };
 }
 
-/** Whether an address is this machine, as its client sees it. */
-function isOwn({ reachedAt }: CommandSession, address: string): boolean {
-  return address === reachedAt.hostname;
+/** The address that is used for one: sockets that are sent to `0.0.0.0` or `::` go to loopback. */
+export function usedAddress(text: string): string {
+  const address = unmapIp(text);
+  if (!isUnspecified(address)) return address;
+  return isIp(address) === 4 ? "127.0.0.1" : "::1";
 }
 
 /** Those addresses of a target that the session may use. */
@@ -161,7 +175,7 @@ export async function resolve(
   signal?: Signal,
 ): Promise<Way> {
   if (isIp(target.hostname)) {
-    const address = unmapIp(target.hostname);
+    const address = usedAddress(target.hostname);
     const { localAddress } = await authorize(session, target, {
       address,
       signal,
@@ -171,7 +185,7 @@ export async function resolve(
   await authorize(session, target, { signal });
   const { transport } = session.settings;
   const found = await withSignal(transport.lookup(target.hostname), signal);
-  return await allowedOf(session, target, found.map(unmapIp), signal);
+  return await allowedOf(session, target, found.map(usedAddress), signal);
 }
 
 async function allowedOf(
