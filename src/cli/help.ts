@@ -46,7 +46,7 @@ Who may do what (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS]):
                                  [COMMAND] [user USER] HOST:PORT [from ADDRESS]
 
 Without rules clients may go anywhere, but if the server listens beyond this
-machine not to special-purpose addresses (this machine, private networks, ...);
+machine not to its own and special-purpose addresses (private networks, ...);
 those need a rule that names them: --allow 10.0.0.0/8. A rule may also say how
 to connect: via ADDRESS (of this machine; not with Deno), prefer ipv4|ipv6.
 
@@ -127,5 +127,5 @@ Examples:
   socks5-server --users-file users.txt --allow 'user alice *.example.com:443' \\
     --explain 'user alice www.example.com:443'
 
-With Deno it needs --allow-net, --allow-read for files, and
---allow-env=SOCKS5_USERS for the variable.`;
+With Deno it needs --allow-net, --allow-read for files, --allow-env=SOCKS5_USERS
+for the variable, and --allow-sys=networkInterfaces to know its own addresses.`;

@@ -126,7 +126,9 @@ export interface ServeOptions {
    * Who may do what, such as {@linkcode rules}. Without it, and where it has no
    * opinion, a server on loopback allows everything; others do not let clients
    * reach special-purpose addresses (loopback, private and link-local networks,
-   * multicast, the server's own address and so on).
+   * multicast and so on) and this machine: the address at which the client
+   * reached it, and all others that the runtime can tell (Deno with
+   * `--allow-sys=networkInterfaces`).
    */
   readonly policy?: Policy;
   /**
