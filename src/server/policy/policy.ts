@@ -81,9 +81,13 @@ export class Denial extends NetError {
   /** The rule that denies it. */
   readonly rule: string | undefined;
 
-  /** Names the rule, if there is one. */
-  constructor(rule?: string) {
-    super("denied", rule ? `denied by: ${rule}` : "denied by the policy");
+  /** Names the rule, if there is one; `cause` is what a policy failed with. */
+  constructor(rule?: string, cause?: Error) {
+    super(
+      "denied",
+      rule ? `denied by: ${rule}` : cause?.message ?? "denied by the policy",
+      cause,
+    );
     this.rule = rule;
   }
 }
@@ -107,20 +111,27 @@ export async function authorize(
     if (verdict.verdict === "allow") return verdict;
     throw new Denial(verdict.rule);
   } catch (error) {
-    const { rule } = error as Partial<Denial>;
+    if (use.signal?.aborted) throw error;
+    const denial = error instanceof Denial ? error : failed(error);
     const { hostname, port } = target;
-    if (!use.signal?.aborted) {
-      session.tell({
-        type: "denied",
-        session,
-        hostname,
-        port,
-        address: use.address,
-        rule,
-      });
-    }
-    throw error;
+    session.tell({
+      type: "denied",
+      session,
+      hostname,
+      port,
+      address: use.address,
+      rule: denial.rule,
+    });
+    throw denial;
   }
+}
+
+/** A policy that fails, with whatever, denies. */
+function failed(error: unknown): Denial {
+  return new Denial(
+    undefined,
+    error instanceof Error ? error : new Error(String(error)),
+  );
 }
 
 /** The policy's verdict, with the default put into its place. */

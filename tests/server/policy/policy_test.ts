@@ -146,6 +146,8 @@ test("a policy that fails denies", async () => {
     assert(await replyTo(await server.client(), request) !== 0);
     const end = await server.ended();
     assertEquals([end.reason, end.error?.message], ["refused", "out of order"]);
+    assert(end.error instanceof Denial);
+    assert(server.events.some(({ type }) => type === "denied"));
   });
 });
 
