@@ -42,7 +42,7 @@ export interface Server extends AsyncDisposable {
    * Puts options in place of those before, without ending a session: what is
    * asked for from now on is judged by them. A group such as `limits` is
    * replaced as a whole, `undefined` means the default. When it rejects, all
-   * stays as it was.
+   * stays as it was. One update waits for the one before.
    *
    * @throws {TypeError} as {@linkcode serve} does.
    */
@@ -103,6 +103,7 @@ class SocksServer implements Server, SessionOwner {
   #finish!: () => void;
   #listener!: Listener;
   #lastId = 0;
+  #updated: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   constructor(settings: Settings, options: ServeOptions) {
@@ -111,8 +112,8 @@ class SocksServer implements Server, SessionOwner {
     const { limits } = settings;
     this.associations = new Quota(limits.associations);
     this.throttles = new Throttles(limits);
-    this.#admission = new Admission(limits);
     this.ownAddresses = new OwnAddresses(settings.transport);
+    this.#admission = new Admission(limits);
     this.emit = options.onEvent;
     this.finished = new Promise((resolve) => this.#finish = resolve);
   }
@@ -162,7 +163,14 @@ class SocksServer implements Server, SessionOwner {
     }
   }
 
-  async update(options: ServerUpdate): Promise<void> {
+  update(options: ServerUpdate): Promise<void> {
+    const update = () => this.#update(options);
+    const updated = this.#updated.then(update, update);
+    this.#updated = updated;
+    return updated;
+  }
+
+  async #update(options: ServerUpdate): Promise<void> {
     const { hostname, port, transport } = this.settings;
     const merged = { ...this.#options, ...options, hostname, port };
     const settings = await resolveOptions(merged, transport);

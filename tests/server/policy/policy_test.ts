@@ -218,8 +218,6 @@ test("beyond loopback, special-purpose addresses are denied unless a rule allows
   }
 });
 
-test("a denial is told with its rule", async () => {
-  const policy = rules(["deny connect 127.0.0.0/8", "allow *"]);
 const SERVER = ["198.51.100.1", "8.8.4.1", "8.8.4.2", "2a00::2"];
 
 /** What a client of a server with these addresses is denied, which came by the second of them. */
@@ -283,6 +281,8 @@ test("the server's own addresses are asked for again after a while", () => {
   assertEquals(new OwnAddresses({}).has("192.0.2.1"), false);
 });
 
+test("a denial is told with its rule", async () => {
+  const policy = rules(["deny connect 127.0.0.0/8", "allow *"]);
   await withServer({ policy }, async (server, port) => {
     const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
     assertEquals(await replyTo(await server.client(), request), 2);
@@ -318,6 +318,25 @@ test("server.update() puts other options in place and ends no session", async ()
     assertEquals(await readExactly(late, 2), octets("05 FF"));
     const user = await server.client(); // the third: above the limit
     assertEquals(await user.read().catch(() => null), null);
+  });
+});
+
+test("server.update() loses nothing of another one at the same time", async () => {
+  const transport = {
+    ...await detectTransport(),
+    descriptorLimit: () => settled().then(() => undefined),
+  };
+  await withServer({ transport }, async ({ server, client, events }, port) => {
+    const bad = server.update({ limits: { sessions: -1 } });
+    const updates = [
+      server.update({ policy: rules(["deny *"]) }),
+      server.update({ timeouts: { idle: 0 } }),
+    ];
+    await assertRejects(() => bad, TypeError);
+    await Promise.all(updates);
+    const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+    assertEquals(await replyTo(await client(), request), 2);
+    assert(events.some(({ type }) => type === "denied"));
   });
 });
 
