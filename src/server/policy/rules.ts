@@ -55,7 +55,7 @@ export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
  * - Before a name is looked up, it is denied if its addresses cannot change
  *   that; so what is denied by name is not even asked of a resolver.
  * - Rules that say `user` never match who did not log in; what a SOCKS4 client
- *   claims to be is no login.
+ *   claims to be is no login unless the option `socks4` makes it one.
  *
  * @throws {TypeError} that says which rule is wrong, in what, and what is
  * possible.
