@@ -219,7 +219,10 @@ export const CONFIG: Kind<Config> = group<Config>({
     "Allow to listen beyond this machine without a login. Anyone who reaches the port can then use it in your name.",
     false,
   ),
-  users: told(list(login), "Logins: NAME:HASH, as hash-password prints them."),
+  users: told(
+    list(login, { secret: true }),
+    "Logins: NAME:HASH, as hash-password prints them.",
+  ),
   usersFile: told(
     oneOrMore(path),
     "Files with a NAME:HASH in each line. Their paths are relative to this file.",

@@ -138,7 +138,8 @@ export function parseFlags(
   };
   const question = valuesOf("explain").at(-1);
   // Last: to the parser the "" in `--hostname ""` is no value but an argument.
-  for (const arg of [...extra, ...flags._]) refuse(String(arg));
+  const mayShow = valuesOf("user").length === 0;
+  for (const arg of [...extra, ...flags._]) refuse(String(arg), mayShow);
   if (question !== undefined) return { type: "explain", given, question };
   return { type: flags.check ? "check" : "serve", given };
 }
@@ -162,12 +163,14 @@ function refuseOddForms(args: readonly string[]): void {
   }
 }
 
-function refuse(arg: string): never {
+function refuse(arg: string, mayShow = true): never {
   // What follows the name may be a password, and is not ours to repeat.
   const name = /^-[^=]+/.exec(arg)?.[0];
   if (name === undefined) {
+    // Nor is the rest of a password with a space.
+    const shown = mayShow ? quote(arg) : "beside --user NAME:PASSWORD";
     throw new UsageError(
-      `unexpected argument ${quote(arg)} (--help tells what there is)`,
+      `unexpected argument ${shown} (--help tells what there is)`,
     );
   }
   const meant = /^--(?!no-)/.test(name)

@@ -140,6 +140,10 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [[""], /^unexpected argument "" \(/],
   [["-"], /^unexpected argument "-" \(/],
   [["--", "1080"], /^unexpected argument "1080" \(/],
+  [
+    ["--user", "alice:my", "hunter2"],
+    /^unexpected argument beside --user NAME:PASSWORD \(/,
+  ],
   [["--open-proxy=no"], /^--open-proxy takes no value$/],
   [["--help=yes"], /^--help takes no value$/],
   [["--port"], /^--port needs a value$/],
