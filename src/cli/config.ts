@@ -196,7 +196,7 @@ const limits = group<Limits>({
 const socks4 = group<Socks4Config>({
   userIds: told(
     list(text()),
-    "The user ids of SOCKS4 that are let in. They are only claimed.",
+    "The user ids of SOCKS4 that are let in. They are only claimed, so that beyond this machine this needs openProxy.",
   ),
   ident: told(
     toggle(),

@@ -53,7 +53,7 @@ export function explain(
 
 function claimedText({ hostname }: ServeOptions): string {
   return `a server on ${hostname} that takes a claimed user id of SOCKS4 for ` +
-    "a login would be an open proxy: leave out --socks4-user-id and --ident " +
+    "a login would be an open proxy: leave out --socks4-user-id and --socks4-ident " +
     '("socks4" in the --config file), or give --open-proxy if that is what ' +
     "you want";
 }

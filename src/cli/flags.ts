@@ -42,10 +42,13 @@ const SWITCHES = [
   "check",
   "open-proxy",
   "drop-fragments",
-  "ident",
+  "socks4-ident",
 ] as const;
 
-/** Flags that are settings, and which. Of lists they give one element. */
+/**
+ * Flags that are settings, and which: by the same name, `--KEY-timeout` for
+ * `timeouts.KEY`, `--max-KEY` for `limits.KEY`. Of lists they give one element.
+ */
 const SETTINGS: Readonly<Record<string, string>> = {
   "hostname": "hostname",
   "port": "port",
@@ -54,7 +57,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "failed-logins": "failedLogins",
   "lockout": "lockout",
   "socks4-user-id": "socks4.userIds",
-  "ident": "socks4.ident",
+  "socks4-ident": "socks4.ident",
   "advertise": "advertise",
   "relay-ports": "relayPorts",
   "drop-fragments": "dropFragments",
@@ -64,14 +67,15 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "half-closed-timeout": "timeouts.halfClosed",
   "bind-timeout": "timeouts.bind",
   "association-timeout": "timeouts.association",
-  "max-connections": "limits.sessions",
-  "max-connections-per-client": "limits.sessionsPerClient",
-  "max-connections-per-user": "limits.sessionsPerUser",
+  "max-sessions": "limits.sessions",
+  "max-sessions-per-client": "limits.sessionsPerClient",
+  "max-sessions-per-user": "limits.sessionsPerUser",
   "max-handshakes-per-client": "limits.handshakesPerClient",
-  "new-connections-per-second": "limits.connectionsPerSecond",
-  "rate": "limits.octetsPerSecond",
-  "user-rate": "limits.octetsPerSecondPerUser",
+  "max-connections-per-second": "limits.connectionsPerSecond",
+  "max-octets-per-second": "limits.octetsPerSecond",
+  "max-octets-per-second-per-user": "limits.octetsPerSecondPerUser",
   "max-associations": "limits.associations",
+  "max-targets": "limits.targets",
   "grace": "grace",
   "log": "log",
 };

@@ -372,7 +372,7 @@ const merged: [args: string[], file: unknown, options: ServeOptions][] = [
   [["--idle-timeout", "1s"], { timeouts: { idle: 2, connect: 3 } }, {
     timeouts: { idle: 1_000, connect: 3 },
   }],
-  [["--max-connections=1"], { limits: { sessions: 2, targets: 3 } }, {
+  [["--max-sessions=1"], { limits: { sessions: 2, targets: 3 } }, {
     limits: { sessions: 1, targets: 3 },
   }],
   [["--drop-fragments"], { dropFragments: false }, { dropFragments: true }],
