@@ -196,7 +196,7 @@ const limits = group<Limits>({
 const socks4 = group<Socks4Config>({
   userIds: told(
     list(text()),
-    "The user ids of SOCKS4 that are let in. They are only claimed.",
+    "The user ids of SOCKS4 that are let in. They are only claimed, so that beyond this machine this needs openProxy.",
   ),
   ident: told(
     toggle(),
@@ -219,7 +219,10 @@ export const CONFIG: Kind<Config> = group<Config>({
     "Allow to listen beyond this machine without a login. Anyone who reaches the port can then use it in your name.",
     false,
   ),
-  users: told(list(login), "Logins: NAME:HASH, as hash-password prints them."),
+  users: told(
+    list(login, { secret: true }),
+    "Logins: NAME:HASH, as hash-password prints them.",
+  ),
   usersFile: told(
     oneOrMore(path),
     "Files with a NAME:HASH in each line. Their paths are relative to this file.",

@@ -12,6 +12,7 @@ import {
   type Question,
 } from "../server/policy/explain.ts";
 import { resolveOptions } from "../server/options.ts";
+import { OwnAddresses } from "../server/policy/own_addresses.ts";
 import { rules } from "../server/policy/rules.ts";
 import { detectTransport } from "../transport/detect.ts";
 import { NetError, type Transport } from "../transport/transport.ts";
@@ -60,11 +61,13 @@ export async function explainText(
   // Whether it would start is another question.
   const closed = { ...options, openProxy: true };
   const { isExposed: exposed } = await resolveOptions(closed, transport);
+  const own = new OwnAddresses(transport);
   const policy = options.policy ?? rules([]);
   const notes = notesOn(question, users);
   const lookup = (hostname: string) => addressesOf(transport, hostname, notes);
-  let found = await explain(policy, question, { exposed, lookup });
-  if (found.length === 0) found = await explain(policy, question, { exposed });
+  const how = { exposed, isOwn: (address: string) => own.has(address) };
+  let found = await explain(policy, question, { ...how, lookup });
+  if (found.length === 0) found = await explain(policy, question, how);
   return {
     text: found.map((it) => explanationText(it, question)).join("\n"),
     notes,

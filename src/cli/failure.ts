@@ -43,8 +43,19 @@ export function explain(
   }
   if (!(error instanceof TypeError)) return undefined;
   const isOpen = error instanceof OptionError && error.code === "open-proxy";
-  const message = isOpen ? openProxyText(options, mayReadEnv) : error.message;
+  const message = !isOpen
+    ? error.message
+    : error.option === "socks4"
+    ? claimedText(options)
+    : openProxyText(options, mayReadEnv);
   return { message: escapeText(message), code: EXIT.usage };
+}
+
+function claimedText({ hostname }: ServeOptions): string {
+  return `a server on ${hostname} that takes a claimed user id of SOCKS4 for ` +
+    "a login would be an open proxy: leave out --socks4-user-id and --socks4-ident " +
+    '("socks4" in the --config file), or give --open-proxy if that is what ' +
+    "you want";
 }
 
 function openProxyText(

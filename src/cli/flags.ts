@@ -42,10 +42,13 @@ const SWITCHES = [
   "check",
   "open-proxy",
   "drop-fragments",
-  "ident",
+  "socks4-ident",
 ] as const;
 
-/** Flags that are settings, and which. Of lists they give one element. */
+/**
+ * Flags that are settings, and which: by the same name, `--KEY-timeout` for
+ * `timeouts.KEY`, `--max-KEY` for `limits.KEY`. Of lists they give one element.
+ */
 const SETTINGS: Readonly<Record<string, string>> = {
   "hostname": "hostname",
   "port": "port",
@@ -54,7 +57,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "failed-logins": "failedLogins",
   "lockout": "lockout",
   "socks4-user-id": "socks4.userIds",
-  "ident": "socks4.ident",
+  "socks4-ident": "socks4.ident",
   "advertise": "advertise",
   "relay-ports": "relayPorts",
   "drop-fragments": "dropFragments",
@@ -64,14 +67,15 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "half-closed-timeout": "timeouts.halfClosed",
   "bind-timeout": "timeouts.bind",
   "association-timeout": "timeouts.association",
-  "max-connections": "limits.sessions",
-  "max-connections-per-client": "limits.sessionsPerClient",
-  "max-connections-per-user": "limits.sessionsPerUser",
+  "max-sessions": "limits.sessions",
+  "max-sessions-per-client": "limits.sessionsPerClient",
+  "max-sessions-per-user": "limits.sessionsPerUser",
   "max-handshakes-per-client": "limits.handshakesPerClient",
-  "new-connections-per-second": "limits.connectionsPerSecond",
-  "rate": "limits.octetsPerSecond",
-  "user-rate": "limits.octetsPerSecondPerUser",
+  "max-connections-per-second": "limits.connectionsPerSecond",
+  "max-octets-per-second": "limits.octetsPerSecond",
+  "max-octets-per-second-per-user": "limits.octetsPerSecondPerUser",
   "max-associations": "limits.associations",
+  "max-targets": "limits.targets",
   "grace": "grace",
   "log": "log",
 };
@@ -138,7 +142,8 @@ export function parseFlags(
   };
   const question = valuesOf("explain").at(-1);
   // Last: to the parser the "" in `--hostname ""` is no value but an argument.
-  for (const arg of [...extra, ...flags._]) refuse(String(arg));
+  const mayShow = valuesOf("user").length === 0;
+  for (const arg of [...extra, ...flags._]) refuse(String(arg), mayShow);
   if (question !== undefined) return { type: "explain", given, question };
   return { type: flags.check ? "check" : "serve", given };
 }
@@ -162,12 +167,14 @@ function refuseOddForms(args: readonly string[]): void {
   }
 }
 
-function refuse(arg: string): never {
+function refuse(arg: string, mayShow = true): never {
   // What follows the name may be a password, and is not ours to repeat.
   const name = /^-[^=]+/.exec(arg)?.[0];
   if (name === undefined) {
+    // Nor is the rest of a password with a space.
+    const shown = mayShow ? quote(arg) : "beside --user NAME:PASSWORD";
     throw new UsageError(
-      `unexpected argument ${quote(arg)} (--help tells what there is)`,
+      `unexpected argument ${shown} (--help tells what there is)`,
     );
   }
   const meant = /^--(?!no-)/.test(name)

@@ -31,8 +31,10 @@ Who may use it:
                                  address out; 0 for never (default 10)
   --lockout DURATION             For how long (default 5m)
   --socks4-user-id NAME          User id that SOCKS4 clients must have; may be
-                                 repeated. It is only claimed.
-  --ident                        Let the client's ident server confirm it
+                                 repeated. It is only claimed, so that beyond
+                                 this machine it needs --open-proxy.
+  --socks4-ident                 Let the client's ident server confirm it, which
+                                 is as little of a login
   --open-proxy                   Allow to listen beyond this machine without a
                                  login. Anyone who reaches the port can then
                                  reach the internet in your name, and whatever
@@ -46,7 +48,7 @@ Who may do what (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS]):
                                  [COMMAND] [user USER] HOST:PORT [from ADDRESS]
 
 Without rules clients may go anywhere, but if the server listens beyond this
-machine not to special-purpose addresses (this machine, private networks, ...);
+machine not to its own and special-purpose addresses (private networks, ...);
 those need a rule that names them: --allow 10.0.0.0/8. A rule may also say how
 to connect: via ADDRESS (of this machine; not with Deno), prefer ipv4|ipv6.
 
@@ -71,21 +73,24 @@ Timeouts (DURATION: 500ms, 10s, 5m, 1h, or 0 for never):
                                  (default 10s)
 
 Limits (0 for none; a client is an IPv4 address or an IPv6 /64):
-  --max-connections N            Clients at a time; more are turned away
+  --max-sessions N               Clients at a time; more are turned away
                                  (default 10000, or fewer where the system
                                  allows fewer open files)
-  --max-connections-per-client N The same for each client (default 0)
-  --max-connections-per-user N   Sessions at a time of each user (default 0)
+  --max-sessions-per-client N    The same for each client (default 0)
+  --max-sessions-per-user N      Sessions at a time of each user (default 0)
   --max-handshakes-per-client N  Connections of each client that have not
                                  completed their request (1000 by default, and
                                  0 for a server on loopback)
-  --new-connections-per-second N Of each client; twice as many in a burst
+  --max-connections-per-second N New ones of each client; twice as many in a
+                                 burst (default 0)
+  --max-octets-per-second RATE   Of each session, both ways together: 500k, 1.5M
                                  (default 0)
+  --max-octets-per-second-per-user RATE
+                                 The same of all sessions of a user (default 0)
   --max-associations N           UDP associations at a time of each client
                                  (default 1000)
-  --rate RATE                    Octets per second of each session, both ways
-                                 together: 500k, 1.5M (default 0)
-  --user-rate RATE               The same of all sessions of a user (default 0)
+  --max-targets N                Targets that each of them gets datagrams from
+                                 (default 256)
 
 Configuration:
   --config FILE                  JSON with comments, keys as --schema tells
@@ -127,5 +132,5 @@ Examples:
   socks5-server --users-file users.txt --allow 'user alice *.example.com:443' \\
     --explain 'user alice www.example.com:443'
 
-With Deno it needs --allow-net, --allow-read for files, and
---allow-env=SOCKS5_USERS for the variable.`;
+With Deno it needs --allow-net, --allow-read for files, --allow-env=SOCKS5_USERS
+for the variable, and --allow-sys=networkInterfaces to know its own addresses.`;

@@ -8,7 +8,7 @@ import { type Endpoint, formatEndpoint, isIp } from "../protocol/address.ts";
 import { replyText } from "../protocol/reply.ts";
 import type { ServerEvent, Session } from "../server/events.ts";
 import { Denial } from "../server/policy/policy.ts";
-import type { Address } from "../transport/transport.ts";
+import { type Address, NetError } from "../transport/transport.ts";
 import { formatDuration } from "./duration.ts";
 import { escapeField, escapeText } from "./escape.ts";
 
@@ -351,7 +351,14 @@ function sessionFacts(end: SessionEnd, now: Date) {
 function verdictOf(end: SessionEnd): "allow" | "deny" | undefined {
   const { command, reply } = end.session;
   if (isDenied(end)) return "deny";
-  return command && reply !== undefined ? "allow" : undefined;
+  const wasAsked = command && reply !== undefined && !isRefusedUnasked(end);
+  return wasAsked ? "allow" : undefined;
+}
+
+/** Whether it was a limit that forbade it, or there is no such service. */
+function isRefusedUnasked({ reason, error }: SessionEnd): boolean {
+  if (reason !== "refused") return false;
+  return !error || error instanceof NetError && error.kind === "denied";
 }
 
 /** Nothing but these two, whatever else an address may carry. */

@@ -200,8 +200,11 @@ export function ports(): Kind<PortRange> {
   });
 }
 
-/** Any number of values. A flag gives one of them. */
-export function list<T>(kind: Kind<T>): Kind<readonly T[]> {
+/** Any number of values. A flag gives one of them. What stands in their place is shown unless it is `secret`. */
+export function list<T>(
+  kind: Kind<T>,
+  { secret = false }: { secret?: boolean } = {},
+): Kind<readonly T[]> {
   return {
     schema: { type: "array", items: kind.schema },
     parse: (given, subject) => [kind.parse(given, subject)],
@@ -212,7 +215,9 @@ export function list<T>(kind: Kind<T>): Kind<readonly T[]> {
         );
         return read.filter((it) => it !== undefined);
       }
-      problems.push(`${path}: must be a list, not ${show(value)}`);
+      const isHidden = secret && typeof value !== "object";
+      const shown = isHidden ? "a single value" : show(value);
+      problems.push(`${path}: must be a list, not ${shown}`);
     },
   };
 }

@@ -106,7 +106,8 @@ export interface ServeOptions {
   /**
    * Checks of SOCKS4's user ids, which then count as users. With one, SOCKS4 is
    * served although `auth` asks for a login; otherwise only when `auth` has
-   * method 00.
+   * method 00. A user id is a claim, and identd says what its owner likes: beyond
+   * loopback this needs {@linkcode ServeOptions.openProxy}, too.
    */
   readonly socks4?: Socks4Options;
   /**
@@ -126,7 +127,9 @@ export interface ServeOptions {
    * Who may do what, such as {@linkcode rules}. Without it, and where it has no
    * opinion, a server on loopback allows everything; others do not let clients
    * reach special-purpose addresses (loopback, private and link-local networks,
-   * multicast, the server's own address and so on).
+   * multicast and so on) and this machine: the address at which the client
+   * reached it, and all others that the runtime can tell (Deno with
+   * `--allow-sys=networkInterfaces`).
    */
   readonly policy?: Policy;
   /**
@@ -177,7 +180,7 @@ export class OptionError extends TypeError {
   override readonly name = "OptionError";
   /** Which one, such as `limits.sessions`. */
   readonly option: string;
-  /** `open-proxy`: neither a login nor {@linkcode ServeOptions.openProxy}. */
+  /** `open-proxy`: neither a login for everyone nor {@linkcode ServeOptions.openProxy}. */
   readonly code: "invalid" | "open-proxy";
 
   /** Takes a message that begins with the name of the option. */
@@ -206,20 +209,17 @@ export async function resolveOptions(
   const needsNoLogin = auth.some(({ number }) => number === METHOD.none);
   if (auth.length === 0) throw new OptionError("auth", "auth needs a method");
   const isExposed = !isLoopback(hostname);
-  if (needsNoLogin && isExposed && !openProxy) {
-    throw new OptionError(
-      "openProxy",
-      `a server on ${hostname} without a login would be an open proxy: ` +
-        "set auth to [userPass(…)], or openProxy to true if that is what you want",
-      "open-proxy",
-    );
+  const isOpen = needsNoLogin || auth.some(({ negotiate }) => !negotiate);
+  const claims = checksUserIds(options.socks4);
+  if (isExposed && (isOpen || claims) && !openProxy) {
+    throw openProxyError(hostname, isOpen);
   }
   return {
     hostname,
     port: whole("port", port, { max: 65535 }),
     auth,
-    servesSocks4: needsNoLogin || checksUserIds(options.socks4),
-    socks4: checksUserIds(options.socks4) ? options.socks4 : undefined,
+    servesSocks4: needsNoLogin || claims,
+    socks4: claims ? options.socks4 : undefined,
     dial: options.dial,
     policy: options.policy,
     isExposed,
@@ -230,6 +230,22 @@ export async function resolveOptions(
     limits: await resolveLimits(options.limits, isExposed, transport),
     transport,
   };
+}
+
+function openProxyError(hostname: string, isOpen: boolean): OptionError {
+  const [option, what, instead] = isOpen
+    ? ["openProxy", "without a login", "set auth to [userPass(…)]"]
+    : [
+      "socks4",
+      "that takes a claimed user id for a login",
+      "leave socks4 out",
+    ];
+  return new OptionError(
+    option,
+    `a server on ${hostname} ${what} would be an open proxy: ` +
+      `${instead}, or set openProxy to true if that is what you want`,
+    "open-proxy",
+  );
 }
 
 function checksUserIds(socks4: Socks4Options = {}): boolean {

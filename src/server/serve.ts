@@ -13,6 +13,7 @@ import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
 import { Admission, REJECTION_TEXT } from "./limits/admission.ts";
 import { Quota } from "./limits/quota.ts";
 import { Throttles } from "./limits/throttle.ts";
+import { OwnAddresses } from "./policy/own_addresses.ts";
 import { ServerSession, type SessionOwner } from "./session.ts";
 
 /** How to shut down. */
@@ -41,7 +42,7 @@ export interface Server extends AsyncDisposable {
    * Puts options in place of those before, without ending a session: what is
    * asked for from now on is judged by them. A group such as `limits` is
    * replaced as a whole, `undefined` means the default. When it rejects, all
-   * stays as it was.
+   * stays as it was. One update waits for the one before.
    *
    * @throws {TypeError} as {@linkcode serve} does.
    */
@@ -93,6 +94,7 @@ class SocksServer implements Server, SessionOwner {
   settings: Settings;
   readonly associations: Quota;
   readonly throttles: Throttles;
+  readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** In no order; each knows its place, so that to come and to go costs the same however many there are. */
   readonly #sessions: ServerSession[] = [];
@@ -101,6 +103,7 @@ class SocksServer implements Server, SessionOwner {
   #finish!: () => void;
   #listener!: Listener;
   #lastId = 0;
+  #updated: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   constructor(settings: Settings, options: ServeOptions) {
@@ -109,6 +112,7 @@ class SocksServer implements Server, SessionOwner {
     const { limits } = settings;
     this.associations = new Quota(limits.associations);
     this.throttles = new Throttles(limits);
+    this.ownAddresses = new OwnAddresses(settings.transport);
     this.#admission = new Admission(limits);
     this.emit = options.onEvent;
     this.finished = new Promise((resolve) => this.#finish = resolve);
@@ -162,7 +166,14 @@ class SocksServer implements Server, SessionOwner {
     }
   }
 
-  async update(options: ServerUpdate): Promise<void> {
+  update(options: ServerUpdate): Promise<void> {
+    const update = () => this.#update(options);
+    const updated = this.#updated.then(update, update);
+    this.#updated = updated;
+    return updated;
+  }
+
+  async #update(options: ServerUpdate): Promise<void> {
     const { hostname, port, transport } = this.settings;
     const merged = { ...this.#options, ...options, hostname, port };
     const settings = await resolveOptions(merged, transport);

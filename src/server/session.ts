@@ -36,6 +36,7 @@ import {
   Refusal,
 } from "./request.ts";
 import type { SessionThrottle, Throttles } from "./limits/throttle.ts";
+import type { OwnAddresses } from "./policy/own_addresses.ts";
 import { udpAssociate } from "./commands/udp_associate.ts";
 
 /** Milliseconds in which a client that gets an error reply must take it and hang up (RFC 1928 section 6 allows 10 s). */
@@ -48,6 +49,7 @@ export interface SessionOwner {
   readonly settings: Settings;
   readonly associations: Quota;
   readonly throttles: Throttles;
+  readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** Called when all is closed. */
   ended(session: ServerSession, ending: Ending): void;
@@ -106,8 +108,9 @@ export class ServerSession implements CommandSession, HandshakeNotes {
     return this.#owner.associations;
   }
 
-  get reachedAt(): Address {
-    return this.#conn.local;
+  isOwn(address: string): boolean {
+    return address === this.#conn.local.hostname ||
+      this.#owner.ownAddresses.has(address);
   }
 
   get stopping(): AbortSwitch {

@@ -16,6 +16,7 @@ import {
   sourceOf,
 } from "./bun_datagrams.ts";
 import { descriptorLimit } from "./descriptors.ts";
+import { ownAddresses } from "./interfaces.ts";
 import { lookup } from "./lookup.ts";
 import { ReadQueue } from "./read_queue.ts";
 import { relayByReading, RelayState, type Side, type Sink } from "./relay.ts";
@@ -522,4 +523,5 @@ export const bunTransport: Transport = {
   sourceAddress,
   lookup,
   descriptorLimit,
+  ownAddresses,
 };

@@ -40,6 +40,14 @@ export interface DenoNet extends DenoUdp {
   connect(
     options: { hostname: string; port: number; signal?: AbortSignal },
   ): Promise<DenoSocket>;
+  /** All addresses of this machine; needs the permission. */
+  networkInterfaces(): { address: string }[];
+  /** Tells what is permitted. */
+  readonly permissions: {
+    querySync(
+      wanted: { name: "sys"; kind: "networkInterfaces" },
+    ): { state: string };
+  };
 }
 
 /** The members of `Deno.TcpListener` that are used here. */
@@ -442,6 +450,13 @@ function lendController(signal: Signal) {
   return { controller, giveBack };
 }
 
+/** None without the permission: asking would make it ask for it. */
+function ownAddresses(): string[] {
+  const wanted = { name: "sys", kind: "networkInterfaces" } as const;
+  if (deno.permissions.querySync(wanted).state !== "granted") return [];
+  return deno.networkInterfaces().map(({ address }) => address);
+}
+
 /** Deno. */
 export const denoTransport: Transport = {
   name: "deno",
@@ -451,4 +466,5 @@ export const denoTransport: Transport = {
   datagrams,
   sourceAddress,
   lookup,
+  ownAddresses,
 };

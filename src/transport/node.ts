@@ -10,6 +10,7 @@
 
 import * as net from "node:net";
 import { descriptorLimit } from "./descriptors.ts";
+import { ownAddresses } from "./interfaces.ts";
 import { datagrams, sourceAddress } from "./node_datagrams.ts";
 import { lookup } from "./lookup.ts";
 import { ReadQueue } from "./read_queue.ts";
@@ -483,4 +484,5 @@ export const nodeTransport: Transport = {
   sourceAddress,
   lookup,
   descriptorLimit,
+  ownAddresses,
 };

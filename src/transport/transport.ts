@@ -233,6 +233,8 @@ export interface Transport {
   lookup(hostname: string): Promise<string[]>;
   /** How many descriptors the process may have, where the runtime can tell without extra permission. */
   descriptorLimit?(): Promise<number | undefined>;
+  /** The IP addresses of this machine, where the runtime can tell without extra permission. */
+  ownAddresses?(): readonly string[];
 }
 
 const KINDS: Readonly<Record<string, NetErrorKind>> = {

@@ -172,7 +172,12 @@ const bad: [file: unknown, problem: RegExp][] = [
   [{ hostname: "" }, /^f: hostname: must be an IP address/],
   [{ openProxy: "yes" }, /^f: openProxy: must be true or false, not "yes"$/],
   [{ openProxy: 1 }, /^f: openProxy: must be true or false, not 1$/],
-  [{ users: `a:${hash}` }, /^f: users: must be a list, not "a:/],
+  [{ users: `a:${hash}` }, /^f: users: must be a list, not a single value$/],
+  [
+    { users: "alice:hunter2" },
+    /^f: users: must be a list, not a single value$/,
+  ],
+  [{ users: 1234 }, /^f: users: must be a list, not a single value$/],
   [{ users: [1] }, /^f: users\[0\]: must be NAME:HASH/],
   [{ usersFile: "" }, /^f: usersFile\[0\]: must be the path of a file, not ""/],
   [{ usersFile: [1] }, /^f: usersFile\[0\]: must be the path .* not 1$/],
@@ -367,7 +372,7 @@ const merged: [args: string[], file: unknown, options: ServeOptions][] = [
   [["--idle-timeout", "1s"], { timeouts: { idle: 2, connect: 3 } }, {
     timeouts: { idle: 1_000, connect: 3 },
   }],
-  [["--max-connections=1"], { limits: { sessions: 2, targets: 3 } }, {
+  [["--max-sessions=1"], { limits: { sessions: 2, targets: 3 } }, {
     limits: { sessions: 1, targets: 3 },
   }],
   [["--drop-fragments"], { dropFragments: false }, { dropFragments: true }],

@@ -9,8 +9,10 @@ import { type Command, FLAG_NAMES, parseFlags } from "../../src/cli/flags.ts";
 import { explain } from "../../src/cli/failure.ts";
 import { HELP } from "../../src/cli/help.ts";
 import { load } from "../../src/cli/load.ts";
+import { CONFIG, type Config } from "../../src/cli/config.ts";
+import type { Kind } from "../../src/cli/schema.ts";
 import { VERSION } from "../../src/cli/version.ts";
-import { resolveOptions } from "../../src/server/options.ts";
+import { resolveOptions, type ServeOptions } from "../../src/server/options.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import config from "../../deno.json" with { type: "json" };
 import { test } from "../harness.ts";
@@ -59,8 +61,8 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--half-closed-timeout", "1h"], serve({ timeouts: { halfClosed: 3.6e6 } })],
   [["--idle-timeout", "0s"], serve({ timeouts: { idle: 0 } })],
   [["--idle-timeout", "596h"], serve({ timeouts: { idle: 596 * 3.6e6 } })],
-  [["--max-connections", "7"], serve({ limits: { sessions: 7 } })],
-  [["--max-connections", "0"], serve({ limits: { sessions: 0 } })],
+  [["--max-sessions", "7"], serve({ limits: { sessions: 7 } })],
+  [["--max-sessions", "0"], serve({ limits: { sessions: 0 } })],
   [["--bind-timeout", "30s"], serve({ timeouts: { bind: 30_000 } })],
   [
     ["--association-timeout", "1m"],
@@ -98,23 +100,30 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--failed-logins", "3"], serve({ failedLogins: 3 })],
   [["--lockout", "1h"], serve({ lockout: 3.6e6 })],
   [
-    ["--socks4-user-id", "a", "--socks4-user-id=b", "--ident"],
+    ["--socks4-user-id", "a", "--socks4-user-id=b", "--socks4-ident"],
     serve({ socks4: { userIds: ["a", "b"], ident: true } }),
   ],
   [
-    ["--max-connections-per-client=1", "--max-connections-per-user=2"],
+    ["--max-sessions-per-client=1", "--max-sessions-per-user=2"],
     serve({ limits: { sessionsPerClient: 1, sessionsPerUser: 2 } }),
   ],
   [
-    ["--max-handshakes-per-client=1", "--new-connections-per-second=2"],
+    ["--max-handshakes-per-client=1", "--max-connections-per-second=2"],
     serve({ limits: { handshakesPerClient: 1, connectionsPerSecond: 2 } }),
   ],
   [
-    ["--rate", "500k", "--user-rate=1.5M"],
+    [
+      "--max-octets-per-second",
+      "500k",
+      "--max-octets-per-second-per-user=1.5M",
+    ],
     serve({ limits: { octetsPerSecond: 5e5, octetsPerSecondPerUser: 1.5e6 } }),
   ],
-  [["--rate", "0"], serve({ limits: { octetsPerSecond: 0 } })],
-  [["--rate", "2G"], serve({ limits: { octetsPerSecond: 2e9 } })],
+  [["--max-octets-per-second", "0"], serve({ limits: { octetsPerSecond: 0 } })],
+  [
+    ["--max-octets-per-second", "2G"],
+    serve({ limits: { octetsPerSecond: 2e9 } }),
+  ],
   [["--hostname", "localhost"], serve({ hostname: "localhost" })],
   [["--hostname", "[::1]"], serve({ hostname: "[::1]" })],
 ];
@@ -140,6 +149,10 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [[""], /^unexpected argument "" \(/],
   [["-"], /^unexpected argument "-" \(/],
   [["--", "1080"], /^unexpected argument "1080" \(/],
+  [
+    ["--user", "alice:my", "hunter2"],
+    /^unexpected argument beside --user NAME:PASSWORD \(/,
+  ],
   [["--open-proxy=no"], /^--open-proxy takes no value$/],
   [["--help=yes"], /^--help takes no value$/],
   [["--port"], /^--port needs a value$/],
@@ -153,7 +166,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--port", "1e3"], /^--port must be /],
   [["--port", " 1"], /^--port must be /],
   [["--port=-1"], /^--port must be /],
-  [["--max-connections", "many"], /^--max-connections must be /],
+  [["--max-sessions", "many"], /^--max-sessions must be /],
   [
     ["--idle-timeout", "30"],
     /^--idle-timeout 30 has no unit: write 30s for seconds/,
@@ -181,10 +194,19 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--log", "xml"], /^--log must be one of auto, .*, off, not "xml"$/],
   [["--unlikely"], /^unknown flag --unlikely \(/],
   [["--hostname", "a.example"], /^--hostname must be an IP address to /],
-  [["--rate", "10m"], /^--rate must be octets per second such as 500k/],
-  [["--rate", "3G"], /^--rate must be .*at most 2G.* not "3G"$/],
-  [["--rate=-1"], /^--rate must be /],
-  [["--user-rate="], /^--user-rate needs a value$/],
+  [
+    ["--max-octets-per-second", "10m"],
+    /^--max-octets-per-second must be octets per second such as 500k/,
+  ],
+  [
+    ["--max-octets-per-second", "3G"],
+    /^--max-octets-per-second must be .*at most 2G.* not "3G"$/,
+  ],
+  [["--max-octets-per-second=-1"], /^--max-octets-per-second must be /],
+  [
+    ["--max-octets-per-second-per-user="],
+    /^--max-octets-per-second-per-user needs a value$/,
+  ],
   [["--allow"], /^--allow needs a value$/],
   [["--allow", "--deny=a"], /^--allow needs a value$/],
   [["--deny="], /^--deny needs a value$/],
@@ -195,7 +217,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--config="], /^--config needs a value$/],
   [["--users-file"], /^--users-file needs a value$/],
   [["--check=yes"], /^--check takes no value$/],
-  [["--ident=yes"], /^--ident takes no value$/],
+  [["--socks4-ident=yes"], /^--socks4-ident takes no value$/],
   [["--failed-logins", "x"], /^--failed-logins must be a whole number/],
   [["--lockout", "5"], /^--lockout 5 has no unit/],
   [["--user", "hunter2"], /^--user must be NAME:PASSWORD, both not empty$/],
@@ -232,6 +254,97 @@ test("HELP tells all flags that there are, and no others", () => {
   assertEquals([...names].sort(), [...FLAG_NAMES].sort());
 });
 
+/** Paths of all settings of a file. */
+function pathsOf(kind: Kind<unknown>, path = ""): string[] {
+  if (!kind.keys) return [path];
+  return Object.entries(kind.keys).flatMap(([key, inner]) =>
+    pathsOf(inner, path ? `${path}.${key}` : key)
+  );
+}
+
+function kindOf(path: string): Kind<unknown> {
+  let kind: Kind<unknown> = CONFIG;
+  for (const key of path.split(".")) kind = kind.keys![key];
+  return kind;
+}
+
+/** Those that flags give in another way: in clear, and as --allow and --deny. */
+const OTHERWISE = ["$schema", "users", "rules"];
+
+/** What is not a number or a switch. */
+const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
+  hostname: ["::1", "::1"],
+  usersFile: ["a", ["a"]],
+  "socks4.userIds": ["a", ["a"]],
+  advertise: ["::1", ["::1"]],
+  relayPorts: ["1-2", { first: 1, last: 2 }],
+  log: ["json", "json"],
+};
+
+/** The flag for a setting, without the dashes. */
+function flagOf(path: string): string {
+  const [group, key] = path.replace(/Ids$/, "Id").split(".");
+  const dashed = (text: string) =>
+    text.replace(/[A-Z]/g, (it) => `-${it.toLowerCase()}`);
+  if (key === undefined) return dashed(group);
+  if (group === "timeouts") return `${dashed(key)}-timeout`;
+  return `${group === "limits" ? "max" : group}-${dashed(key)}`;
+}
+
+for (const path of pathsOf(CONFIG)) {
+  if (OTHERWISE.includes(path)) continue;
+  const flag = flagOf(path);
+  test(`parseFlags() takes --${flag} for the setting ${path}`, () => {
+    const isSwitch = kindOf(path).schema.type === "boolean";
+    const [text, value] = SAMPLES[path] ?? ["0", isSwitch || 0];
+    const args = isSwitch ? [`--${flag}`] : [`--${flag}`, text];
+    const config = path.split(".").reduceRight(
+      (inner, key) => ({ [key]: inner }),
+      value,
+    );
+    assertEquals(asked(parseFlags(args)), serve(config));
+  });
+}
+
+test("parseFlags() has no flag that is neither a setting nor one of a few others", () => {
+  const settings = pathsOf(CONFIG).map(flagOf);
+  const others = FLAG_NAMES.filter((it) => !settings.includes(it));
+  assertEquals(
+    others.sort(),
+    "allow check config deny explain help schema user version".split(" "),
+  );
+});
+
+/** The options of `serve()` that cannot be written down: a new one is either here or a setting. */
+const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
+  auth: true,
+  policy: true,
+  dial: true,
+  signal: true,
+  onEvent: true,
+  transport: true,
+};
+
+test("load() gives each setting to the option of the same name", async () => {
+  const settings = pathsOf(CONFIG).filter((it) => !OTHERWISE.includes(it));
+  const args = settings.filter((it) => it !== "usersFile").map((path) => {
+    const kind = kindOf(path);
+    const text = SAMPLES[path]?.[0] ?? "0";
+    return `--${flagOf(path)}${
+      kind.schema.type === "boolean" ? "" : `=${text}`
+    }`;
+  });
+  const command = parseFlags(args);
+  assert(command.type === "serve");
+  const { options } = await load(command.given, noFiles);
+  const { config } = command.given;
+  for (const [key, value] of Object.entries(options)) {
+    if (Object.hasOwn(ONLY_IN_CODE, key)) continue;
+    assertEquals(value as unknown, config[key as keyof Config] as unknown, key);
+    assert(value !== undefined, key);
+  }
+});
+
 const noFiles = () => Promise.reject(new Error("there are no files"));
 
 /** What the arguments mean in the end. */
@@ -248,7 +361,7 @@ test("HELP tells the defaults that apply", async () => {
   const flags = [
     ...HELP.matchAll(/^ +(--[a-z-]+) [^-]*?\(default\s+([^\s,)]+)/gm),
   ];
-  assertEquals(flags.length, 19);
+  assertEquals(flags.length, 20);
   const args = flags.flatMap(([, flag, value]) => [flag, value]);
   assertEquals(await settingsOf(args), await settingsOf([]));
 });

@@ -47,6 +47,10 @@ for (
     ],
     [["--hostname", "::"], /open proxy.* --user, .* --open-proxy /],
     [["--hostname", "0.0.0.0", "--check"], /open proxy.* --open-proxy /],
+    [
+      ["--hostname=0.0.0.0", "--user=a:b", "--socks4-ident"],
+      /open proxy: leave out .*--socks4-ident.*"socks4" in .* --open-proxy /,
+    ],
     [["--allow", "prot 5"], /rule "allow prot 5": /],
     [["--explain", "prot"], /question "prot": /],
     [["--user", "alice"], /--user must be NAME:PASSWORD/],

@@ -578,8 +578,22 @@ test("serve() refuses to be an open proxy unless told to be one", async () => {
       "open proxy",
     );
   }
+  const auth = [userPass({ a: "b" })];
+  const welcome = { number: 0x80, name: "welcome" };
+  const claims = { auth, socks4: { userIds: ["a"] } };
+  const identd = { auth, socks4: { ident: true } };
+  for (const options of [claims, identd, { auth: [...auth, welcome] }]) {
+    const exposed = { hostname: "0.0.0.0", port: 0, ...options };
+    await assertRejects(() => serve(exposed), TypeError, "open proxy");
+  }
   for (
-    const options of [{ auth: [userPass({ a: "b" })] }, { openProxy: true }]
+    const options of [
+      { auth },
+      { openProxy: true },
+      { ...claims, openProxy: true },
+      { auth, socks4: { ident: false } },
+      { ...identd, hostname: "127.0.0.1" },
+    ]
   ) {
     const server = await serve({ hostname: "0.0.0.0", port: 0, ...options });
     await server.shutdown();

@@ -1,3 +1,4 @@
+import { assert } from "@std/assert";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { relayByReading } from "../../src/transport/relay.ts";
 import type { Transport } from "../../src/transport/transport.ts";
@@ -19,6 +20,12 @@ const check = (what: string, fn: (transport: Transport) => Promise<void>) =>
     await fn(await detectTransport());
     await settled();
   });
+
+check("ownAddresses() are those of this machine", (transport) => {
+  const own = transport.ownAddresses!();
+  assert(own.includes("127.0.0.1"), own.join());
+  return Promise.resolve();
+});
 
 relays(check, options, "relayByReading()", () => relayByReading);
 relaysAfterPeek(check, "relayByReading()", () => relayByReading);

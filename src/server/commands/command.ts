@@ -33,8 +33,6 @@ export type Command = (
 /** A session as its command sees it. */
 export interface CommandSession extends Session {
   readonly settings: Settings;
-  /** The server's address, as the client reached it. */
-  readonly reachedAt: Address;
   /** UDP associations by client address. */
   readonly associations: Quota;
   /** What holds its octets back, if anything does. */
@@ -47,6 +45,8 @@ export interface CommandSession extends Session {
   targetAddress?: Address;
   bound?: Address;
   datagrams?: DatagramCounts;
+  /** Whether an address is this machine's: the one at which the client reached it, or another one. */
+  isOwn(address: string): boolean;
   /** Tells the server's owner what happens. */
   tell(event: ServerEvent): void;
   /** Answers with the reply that this SOCKS5 number means. */

@@ -10,7 +10,7 @@ import { encodeDatagramHeader } from "../../protocol/datagram.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import type { DatagramSocket, OnDatagram } from "../../transport/transport.ts";
 import type { CommandSession } from "./command.ts";
-import { resolve } from "../policy/policy.ts";
+import { type Policy, resolve } from "../policy/policy.ts";
 
 /** Milliseconds for which the address of a name, and a verdict of the policy, are good. */
 const FRESH_TIME = 30_000;
@@ -32,6 +32,8 @@ export interface Target extends Endpoint {
 interface Entry extends Target {
   readonly key: string;
   fresh: boolean;
+  /** Whose verdict on it is known: after an update of the server it is another one's business. */
+  judge: Policy | undefined;
   timeout: Timeout | undefined;
 }
 
@@ -75,7 +77,7 @@ export class Targets {
 
   /** The target that was asked for last, while what is known of it is good. */
   get last(): Target | undefined {
-    return this.#last;
+    return this.#last && this.#isFresh(this.#last) ? this.#last : undefined;
   }
 
   /** The target of this name or address, new or known. */
@@ -85,9 +87,13 @@ export class Targets {
     if (entry) this.#entries.delete(key);
     else entry = this.#create(key, hostname, port);
     this.#entries.set(key, entry);
-    if (!entry.fresh) this.#refresh(entry);
-    this.#last = entry.fresh ? entry : undefined;
+    if (!this.#isFresh(entry)) this.#refresh(entry);
+    this.#last = entry;
     return entry;
+  }
+
+  #isFresh({ fresh, judge }: Entry): boolean {
+    return fresh && judge === this.#session.settings.policy;
   }
 
   /** The header for a datagram from here; `undefined` when nobody has written there. */
@@ -121,6 +127,7 @@ export class Targets {
       address: "",
       socket: undefined,
       fresh: false,
+      judge: undefined,
       timeout: undefined,
     };
   }
@@ -139,8 +146,10 @@ export class Targets {
     const version = isIp(address);
     const socket = this.#sockets.get(version);
     const { policy, isExposed } = this.#session.settings;
+    entry.judge = policy;
     if (!socket || policy || isExposed) {
       if (version || this.#resolving < MAX_RESOLVING) this.#resolve(entry);
+      else entry.socket = undefined; // what was known of it is not good any more
       return;
     }
     entry.fresh = true;
@@ -150,11 +159,14 @@ export class Targets {
 
   async #resolve(entry: Entry): Promise<void> {
     entry.fresh = true;
+    entry.timeout?.cancel();
     entry.waiting ??= [];
     this.#resolving++;
+    const { judge } = entry;
     const way = await this.#wayTo(entry);
     this.#resolving--;
     if (this.#closed || this.#entries.get(entry.key) !== entry) return;
+    if (entry.judge !== judge) return; // another one has been asked since
     this.#setAddress(entry, way?.address ?? "");
     entry.socket = way?.socket;
     const time = way ? FRESH_TIME : FAILED_TIME;
@@ -209,7 +221,6 @@ export class Targets {
 
   #expire(entry: Entry): void {
     entry.fresh = false;
-    if (this.#last === entry) this.#last = undefined;
   }
 
   #setAddress(entry: Entry, address: string): void {

@@ -4,15 +4,10 @@
  * @module
  */
 
-import {
-  isIp,
-  isSpecialPurpose,
-  isUnspecified,
-  unmapIp,
-} from "../../protocol/address.ts";
+import { isIp, isUnspecified, unmapIp } from "../../protocol/address.ts";
 import { isPort } from "../../protocol/octets.ts";
 import type { CommandName } from "../events.ts";
-import type { Verdict } from "./policy.ts";
+import { defaultDenial, usedAddress, type Verdict } from "./policy.ts";
 import { COMMANDS, normalText, quote } from "./rule.ts";
 import {
   explained,
@@ -128,8 +123,10 @@ export interface Explanation {
 
 /** Options of {@linkcode explain}. */
 export interface ExplainOptions {
-  /** Whether the server listens beyond loopback, where special-purpose addresses need a rule. */
+  /** Whether the server listens beyond loopback, where special-purpose addresses and its own need a rule. */
   readonly exposed: boolean;
+  /** Whether an address is the server's own. By default none is. */
+  readonly isOwn?: (address: string) => boolean;
   /** The addresses of a name; without it a name is not looked up. */
   readonly lookup?: (
     hostname: string,
@@ -138,10 +135,7 @@ export interface ExplainOptions {
 
 /**
  * What the policy says: of a name that its addresses decide about one answer
- * for each of them, else one in all.
- *
- * A server also denies its own address, which is not known here. Rejects as
- * `lookup` does.
+ * for each of them, else one in all. Rejects as `lookup` does.
  *
  * @example
  * ```ts
@@ -160,24 +154,24 @@ export interface ExplainOptions {
 export async function explain(
   policy: RulePolicy,
   question: Question,
-  { exposed, lookup }: ExplainOptions,
+  { lookup, ...options }: ExplainOptions,
 ): Promise<Explanation[]> {
   const { command, hostname } = question;
-  const ask = (address?: string) =>
-    answer(policy, question, { exposed, address });
+  const ask = (address?: string) => answer(policy, question, options, address);
   if (isIp(hostname)) {
     const isAnyone = command === "bind" && isUnspecified(hostname);
-    return [ask(isAnyone ? undefined : unmapIp(hostname))];
+    return [ask(isAnyone ? undefined : usedAddress(hostname))];
   }
   const first = ask();
   if (first.verdict !== "depends" || !lookup) return [first];
-  return (await lookup(hostname)).map((it) => ask(unmapIp(it)));
+  return (await lookup(hostname)).map((it) => ask(usedAddress(it)));
 }
 
 function answer(
   policy: RulePolicy,
   { command, hostname, port, client, user }: Question,
-  { exposed, address }: { exposed: boolean; address?: string },
+  { exposed, isOwn = () => false }: ExplainOptions,
+  address?: string,
 ): Explanation {
   const session = { client: { hostname: client }, user };
   const said = policy({ session, command, hostname, port, address });
@@ -185,9 +179,9 @@ function answer(
   if (address === undefined) {
     return { rule: OPEN, ...how, verdict: openVerdict(said, exposed) };
   }
-  if (verdict === "default" && exposed && isSpecialPurpose(address)) {
-    const rule = `special-purpose address ${address}`;
-    return { address, verdict: "deny", rule };
+  if (verdict === "default" && exposed) {
+    const rule = defaultDenial(address, isOwn);
+    if (rule !== undefined) return { address, verdict: "deny", rule };
   }
   return {
     address,

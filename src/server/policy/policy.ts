@@ -8,6 +8,7 @@ import {
   type Endpoint,
   isIp,
   isSpecialPurpose,
+  isUnspecified,
   unmapIp,
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
@@ -31,9 +32,10 @@ export interface PolicyRequest {
   /** Its port. */
   readonly port: number;
   /**
-   * The address that is about to be used for it, IPv4-mapped IPv6 as IPv4; what
-   * is judged is what is used. A name is asked about without one first, and
-   * then with each of its addresses.
+   * The address that is about to be used for it, IPv4-mapped IPv6 as IPv4, and
+   * loopback for `0.0.0.0` and `::`, which sockets take for it; what is judged
+   * is what is used. A name is asked about without one first, and then with
+   * each of its addresses.
    */
   readonly address?: string;
 }
@@ -79,9 +81,13 @@ export class Denial extends NetError {
   /** The rule that denies it. */
   readonly rule: string | undefined;
 
-  /** Names the rule, if there is one. */
-  constructor(rule?: string) {
-    super("denied", rule ? `denied by: ${rule}` : "denied by the policy");
+  /** Names the rule, if there is one; `cause` is what a policy failed with. */
+  constructor(rule?: string, cause?: Error) {
+    super(
+      "denied",
+      rule ? `denied by: ${rule}` : cause?.message ?? "denied by the policy",
+      cause,
+    );
     this.rule = rule;
   }
 }
@@ -105,20 +111,27 @@ export async function authorize(
     if (verdict.verdict === "allow") return verdict;
     throw new Denial(verdict.rule);
   } catch (error) {
-    const { rule } = error as Partial<Denial>;
+    if (use.signal?.aborted) throw error;
+    const denial = error instanceof Denial ? error : failed(error);
     const { hostname, port } = target;
-    if (!use.signal?.aborted) {
-      session.tell({
-        type: "denied",
-        session,
-        hostname,
-        port,
-        address: use.address,
-        rule,
-      });
-    }
-    throw error;
+    session.tell({
+      type: "denied",
+      session,
+      hostname,
+      port,
+      address: use.address,
+      rule: denial.rule,
+    });
+    throw denial;
   }
+}
+
+/** A policy that fails, with whatever, denies. */
+function failed(error: unknown): Denial {
+  return new Denial(
+    undefined,
+    error instanceof Error ? error : new Error(String(error)),
+  );
 }
 
 /** The policy's verdict, with the default put into its place. */
@@ -134,11 +147,21 @@ async function judge(
     verdict = verdictOf(await withSignal(Promise.resolve(answer), signal));
   }
   if (verdict.verdict !== "default") return verdict;
-  const closed = isExposed && address !== undefined &&
-    (isSpecialPurpose(address) || isOwn(session, address));
-  return closed
-    ? { verdict: "deny", rule: `special-purpose address ${address}` }
-    : { ...verdict, verdict: "allow" };
+  const rule = isExposed && address !== undefined
+    ? defaultDenial(address, (it) => session.isOwn(it))
+    : undefined;
+  return rule === undefined
+    ? { ...verdict, verdict: "allow" }
+    : { verdict: "deny", rule };
+}
+
+/** Why an address is closed by default to the clients of a server beyond loopback, if it is. */
+export function defaultDenial(
+  address: string,
+  isOwn: (address: string) => boolean,
+): string | undefined {
+  if (isSpecialPurpose(address)) return `special-purpose address ${address}`;
+  return isOwn(address) ? `the server's own address ${address}` : undefined;
 }
 
 const DEFAULT: Verdict = { verdict: "default" };
@@ -149,9 +172,11 @@ function verdictOf(answer: PolicyAnswer): Verdict {
   return { verdict: answer ? "allow" : "deny" };
 }
 
-/** Whether an address is this machine, as its client sees it. */
-function isOwn({ reachedAt }: CommandSession, address: string): boolean {
-  return address === reachedAt.hostname;
+/** The address that is used for one: sockets that are sent to `0.0.0.0` or `::` go to loopback. */
+export function usedAddress(text: string): string {
+  const address = unmapIp(text);
+  if (!isUnspecified(address)) return address;
+  return isIp(address) === 4 ? "127.0.0.1" : "::1";
 }
 
 /** Those addresses of a target that the session may use. */
@@ -161,7 +186,7 @@ export async function resolve(
   signal?: Signal,
 ): Promise<Way> {
   if (isIp(target.hostname)) {
-    const address = unmapIp(target.hostname);
+    const address = usedAddress(target.hostname);
     const { localAddress } = await authorize(session, target, {
       address,
       signal,
@@ -171,7 +196,7 @@ export async function resolve(
   await authorize(session, target, { signal });
   const { transport } = session.settings;
   const found = await withSignal(transport.lookup(target.hostname), signal);
-  return await allowedOf(session, target, found.map(unmapIp), signal);
+  return await allowedOf(session, target, found.map(usedAddress), signal);
 }
 
 async function allowedOf(

@@ -11,7 +11,7 @@ import {
   isUnspecified,
   parseCidr,
 } from "../../protocol/address.ts";
-import { parseZoned } from "../../protocol/ip.ts";
+import { embeddedOctets, parseZoned } from "../../protocol/ip.ts";
 import type { CommandName } from "../events.ts";
 import type { PortRange } from "../options.ts";
 import type { Verdict } from "./policy.ts";
@@ -55,7 +55,7 @@ export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
  * - Before a name is looked up, it is denied if its addresses cannot change
  *   that; so what is denied by name is not even asked of a resolver.
  * - Rules that say `user` never match who did not log in; what a SOCKS4 client
- *   claims to be is no login.
+ *   claims to be is no login unless the option `socks4` makes it one.
  *
  * @throws {TypeError} that says which rule is wrong, in what, and what is
  * possible.
@@ -156,7 +156,7 @@ class Judge {
     }
     if (address === undefined) return PERHAPS;
     const octets = this.#target.octets(address);
-    return octets && cidrContains(block, octets) ? AS_NAMED : NO;
+    return octets && holds(block, octets) ? AS_NAMED : NO;
   }
 }
 
@@ -261,6 +261,14 @@ function holdsPort({ ports }: CompiledTarget, port: number): boolean {
     if (port >= first && port <= last) return true;
   }
   return false;
+}
+
+/** Whether the block has the address, or the loopback that sockets take `0.0.0.0` and `::` for: a dialer gets these as they are. */
+function holds(block: Cidr, address: Uint8Array): boolean {
+  if (cidrContains(block, address)) return true;
+  const used = embeddedOctets(address) ?? address;
+  return used.every((octet) => octet === 0) &&
+    cidrContains(block, used.length === 4 ? "127.0.0.1" : "::1");
 }
 
 function isIn(blocks: readonly Cidr[], address: Uint8Array): boolean {

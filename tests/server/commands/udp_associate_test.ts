@@ -2,7 +2,11 @@
 
 import process from "node:process";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import type { PolicyRequest, ServeOptions } from "../../../src/server/mod.ts";
+import {
+  type PolicyRequest,
+  rules,
+  type ServeOptions,
+} from "../../../src/server/mod.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import {
   type Address,
@@ -874,6 +878,49 @@ test("serve() takes a policy that throws for a no", async () => {
   world.own.send(to({ hostname: "127.0.0.2", port: 9 }, "AA"), world.relay);
   await until(() => world.counts().dropped === 1);
   await world.echo();
+  await world.close();
+});
+
+test("serve() asks a new policy about targets that an old one, or none, let pass", async () => {
+  const world = await start();
+  const { own, relay, target, counts, server: { server } } = world;
+  const send = () => own.send(to(target.addr, "AA"), relay);
+  for (const before of [undefined, () => true]) {
+    await server.update({ policy: before });
+    await world.echo();
+    await world.echo();
+    await server.update({ policy: rules(["deny 127.0.0.1"]) });
+    const { dropped } = counts();
+    send();
+    send();
+    await until(() => counts().dropped === dropped + 2);
+  }
+  await server.update({ policy: undefined });
+  await world.echo();
+  await world.close();
+});
+
+test("serve() keeps no verdict of an old policy for want of room to look up", async () => {
+  const transport = {
+    ...await detectTransport(),
+    lookup: (name: string): Promise<string[]> =>
+      name === "target.test"
+        ? Promise.resolve(["127.0.0.1"])
+        : new Promise(() => {}),
+  };
+  const world = await start({ transport });
+  const { own, relay, target, counts, server: { server } } = world;
+  const named = `00 00 00 ${FROM_NAME} ${port(target.addr.port)} AA`;
+  own.send(named, relay);
+  assertEquals(await got(own), to(target.addr, "AA"));
+  for (let i = 100; i < 164; i++) {
+    own.send(`00 00 00 03 04 "n${i}" 00 35 AA`, relay);
+    await settled(); // that none is lost on the way
+  }
+  await server.update({ policy: rules(["deny target.test"]) });
+  own.send(named, relay);
+  await until(() => counts().dropped === 1);
+  assertEquals(target.arrivals.length, 1);
   await world.close();
 });
 

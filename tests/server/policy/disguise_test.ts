@@ -12,7 +12,11 @@ import { startServer, type TestServer } from "../../support.ts";
 import { readExactly, until } from "../../transport/contract.ts";
 import { ask, hex, port, REFUSED4, udp } from "../raw.ts";
 
-const LOOPBACK = parseCidr("127.0.0.0/8")!;
+const LOOPBACK = ["127.0.0.0/8", "::1"].map((it) => parseCidr(it)!);
+
+function isDenied(address: string): boolean {
+  return LOOPBACK.some((it) => cidrContains(it, address));
+}
 
 /** As a request's text: resolvers read these as 127.0.0.1, or the network brings them there. */
 const SPELLINGS: readonly string[] = [
@@ -27,6 +31,17 @@ const SPELLINGS: readonly string[] = [
   "64:FF9B::7F00:1",
   "2002:7f00:1::",
   "2002:7f00:0001::1",
+  "::1",
+  "0:0:0:0:0:0:0:0001",
+];
+
+/** The same: sockets take these for loopback. To BIND they mean anyone. */
+const ZEROS: readonly string[] = [
+  ...disguises([0, 0, 0, 0]),
+  "::",
+  "0::0.0.0.0",
+  "::ffff:0.0.0.0",
+  "::ffff:0:0",
 ];
 
 /** ATYP and address. */
@@ -36,6 +51,16 @@ const ADDRESSES: readonly string[] = [
   "04 10*00 FF FF 7F 00 00 01",
   "04 00 64 FF 9B 8*00 7F 00 00 01",
   "04 20 02 7F 00 00 01 10*00",
+  "04 15*00 01",
+  ...SPELLINGS.map(named),
+];
+
+/** The same of {@linkcode ZEROS}. */
+const ZERO_ADDRESSES: readonly string[] = [
+  "01 00 00 00 00",
+  "04 16*00",
+  "04 10*00 FF FF 00 00 00 00",
+  ...ZEROS.map(named),
 ];
 
 /** Hosts that are none; nobody is even asked about them. */
@@ -70,11 +95,11 @@ interface World {
   readonly lookups: string[];
   /** Where a connection or a datagram would have gone. */
   readonly reached: string[];
-  /** REP for a SOCKS5 CONNECT to this ATYP and address. */
-  connect(address: string): Promise<number>;
+  /** REP for a SOCKS5 CONNECT, or the first one for another command, to this ATYP and address. */
+  request(address: string, command?: string): Promise<number>;
 }
 
-/** A server whose policy denies 127.0.0.0/8 by the address alone, and which reaches nothing. */
+/** A server whose policy denies loopback by the address alone, and which reaches nothing. */
 async function withServer(
   run: (world: World) => Promise<void>,
   names: Record<string, string[][]> = {},
@@ -102,7 +127,7 @@ async function withServer(
     policy(request) {
       asked.push(request);
       const { address } = request;
-      return address === undefined || !cidrContains(LOOPBACK, address);
+      return address === undefined || !isDenied(address);
     },
   };
   const server = await startServer(options);
@@ -111,8 +136,8 @@ async function withServer(
     asked,
     lookups,
     reached,
-    async connect(address) {
-      const client = await ask(server, `01 00 ${address} 00 50`);
+    async request(address, command = "01") {
+      const client = await ask(server, `${command} 00 ${address} 00 50`);
       client.conn.close();
       return client.rep;
     },
@@ -136,13 +161,27 @@ async function openDatagrams(
 }
 
 test("no spelling of a denied address is reached by CONNECT of SOCKS5", async () => {
-  await withServer(async ({ connect, asked, lookups, reached }) => {
-    for (const address of [...ADDRESSES, ...SPELLINGS.map(named)]) {
-      assertEquals(await connect(address), 2, address);
+  await withServer(async ({ request, asked, lookups, reached }) => {
+    const addresses = [...ADDRESSES, ...ZERO_ADDRESSES];
+    for (const address of addresses) {
+      assertEquals(await request(address), 2, address);
     }
-    assertEquals(asked.length, ADDRESSES.length + SPELLINGS.length);
+    assertEquals(asked.length, addresses.length);
     for (const { address } of asked) {
-      assert(address && cidrContains(LOOPBACK, address), address);
+      assert(address && isDenied(address), address);
+    }
+    assertEquals([...lookups, ...reached], []);
+  });
+});
+
+test("no spelling of a denied address is waited for by BIND", async () => {
+  await withServer(async ({ request, asked, lookups, reached }) => {
+    for (const address of ADDRESSES) {
+      assertEquals(await request(address, "02"), 2, address);
+    }
+    assertEquals(asked.length, ADDRESSES.length);
+    for (const { command, address } of asked) {
+      assert(command === "bind" && address && isDenied(address), address);
     }
     assertEquals([...lookups, ...reached], []);
   });
@@ -150,14 +189,16 @@ test("no spelling of a denied address is reached by CONNECT of SOCKS5", async ()
 
 test("no spelling of a denied address is reached by CONNECT of SOCKS4 and 4a", async () => {
   await withServer(async ({ server, asked, lookups, reached }) => {
-    const requests = SPELLINGS.map((it) => `00 00 00 01 00 "${it}" 00`);
-    for (const request of ["7F 00 00 01 00", ...requests]) {
+    const requests = [...SPELLINGS, ...ZEROS]
+      .map((it) => `00 00 00 01 00 "${it}" 00`);
+    requests.push("7F 00 00 01 00", "00 00 00 00 00");
+    for (const request of requests) {
       const conn = await server.client();
       await conn.write(octets(`04 01 00 50 ${request}`));
       assertEquals(hex(await readExactly(conn, 8)), REFUSED4, request);
       conn.close();
     }
-    assertEquals(asked.length, 1 + SPELLINGS.length);
+    assertEquals(asked.length, requests.length);
     assertEquals([...lookups, ...reached], []);
   });
 });
@@ -167,7 +208,7 @@ test("no spelling of a denied address is reached by a datagram", async () => {
     const own = await udp();
     const { conn, bound } = await ask(server, "03 00 01 6*00");
     const [session] = server.server.sessions;
-    const addresses = [...ADDRESSES, ...SPELLINGS.map(named)];
+    const addresses = [...ADDRESSES, ...ZERO_ADDRESSES];
     for (const [i, address] of addresses.entries()) {
       // Each to another port, for the verdict on a target counts for a while.
       own.send(`00 00 00 ${address} ${port(1 + i)} "ping"`, bound);
@@ -209,6 +250,7 @@ const NAMES: Record<string, [answer: string[], reached: string[]]> = {
   "plain.test": [["127.0.0.1"], []],
   "mapped.test": [["::ffff:127.0.0.1"], []],
   "translated.test": [["64:ff9b::7f00:1", "2002:7f00:1::"], []],
+  "zero.test": [["0.0.0.0", "::", "::ffff:0.0.0.0"], []],
   "mixed.test": [["127.0.0.1", "192.0.2.1", "::ffff:127.0.0.2"], [
     "192.0.2.1",
   ]],
@@ -218,12 +260,12 @@ test("a name that resolves to a denied address does not get there", async () => 
   const names = Object.fromEntries(
     Object.entries(NAMES).map(([name, [answer]]) => [name, [answer]]),
   );
-  await withServer(async ({ connect, lookups, reached }) => {
+  await withServer(async ({ request, lookups, reached }) => {
     for (const [name, [, expected]] of Object.entries(NAMES)) {
       for (const spelt of [name, name.toUpperCase(), `${name}.`]) {
         // Those that are allowed are tried, and refuse.
         const rep = expected.length > 0 ? 5 : 2;
-        assertEquals(await connect(named(spelt)), rep, spelt);
+        assertEquals(await request(named(spelt)), rep, spelt);
         assertEquals(lookups.splice(0), [name]);
         assertEquals(reached.splice(0), expected);
       }
@@ -234,11 +276,11 @@ test("a name that resolves to a denied address does not get there", async () => 
 test("a name is looked up once: an answer that changes behind the check is never heard", async () => {
   const changing = () => [["192.0.2.1"], ["127.0.0.1"]];
   const names = { "tcp.test": changing(), "udp.test": changing() };
-  await withServer(async ({ server, connect, asked, lookups, reached }) => {
-    assertEquals(await connect(named("tcp.test")), 5);
+  await withServer(async ({ server, request, asked, lookups, reached }) => {
+    assertEquals(await request(named("tcp.test")), 5);
     assertEquals(asked.map((it) => it.address), [undefined, "192.0.2.1"]);
     assertEquals([lookups, reached], [["tcp.test"], ["192.0.2.1"]]);
-    assertEquals(await connect(named("tcp.test")), 2);
+    assertEquals(await request(named("tcp.test")), 2);
     assertEquals(reached, ["192.0.2.1"]);
 
     const own = await udp();

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  Denial,
   type PolicyRequest,
   rules,
   type ServeOptions,
@@ -9,7 +10,8 @@ import {
   userPass,
 } from "../../../src/server/mod.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
-import type { Conn } from "../../../src/transport/transport.ts";
+import { OwnAddresses } from "../../../src/server/policy/own_addresses.ts";
+import { type Conn, NetError } from "../../../src/transport/transport.ts";
 import { test } from "../../harness.ts";
 import { octets } from "../../protocol/table.ts";
 import {
@@ -18,7 +20,11 @@ import {
   startTarget,
   type TestServer,
 } from "../../support.ts";
-import { readExactly } from "../../transport/contract.ts";
+import {
+  connectedPair,
+  readExactly,
+  settled,
+} from "../../transport/contract.ts";
 
 type Asked = [command: string, hostname: string, address: string | undefined];
 
@@ -140,6 +146,8 @@ test("a policy that fails denies", async () => {
     assert(await replyTo(await server.client(), request) !== 0);
     const end = await server.ended();
     assertEquals([end.reason, end.error?.message], ["refused", "out of order"]);
+    assert(end.error instanceof Denial);
+    assert(server.events.some(({ type }) => type === "denied"));
   });
 });
 
@@ -210,6 +218,69 @@ test("beyond loopback, special-purpose addresses are denied unless a rule allows
   }
 });
 
+const SERVER = ["198.51.100.1", "8.8.4.1", "8.8.4.2", "2a00::2"];
+
+/** What a client of a server with these addresses is denied, which came by the second of them. */
+async function deniedToClientOf(
+  options: ServeOptions,
+  hosts: readonly string[],
+): Promise<(string | undefined)[]> {
+  const transport = {
+    ...await detectTransport(),
+    ownAddresses: () => SERVER,
+    connect: () => Promise.reject(new NetError("refused")),
+  };
+  const server = await startServer({ ...EXPOSED, transport, ...options });
+  const denied: (string | undefined)[] = [];
+  for (const host of hosts) {
+    const { near, far, close } = await connectedPair(await detectTransport());
+    const local = { hostname: SERVER[1], port: 1080 };
+    server.server.handle(Object.defineProperty(far, "local", { value: local }));
+    const reply = await replyTo(near, `05 01 00 ${host} 00 50`);
+    near.close();
+    const { error } = await server.ended();
+    assertEquals(reply, error instanceof Denial ? 2 : 5, host);
+    denied.push(error instanceof Denial ? error.rule : undefined);
+    await close();
+  }
+  await server.close();
+  return denied;
+}
+
+test("beyond loopback, all of the server's own addresses are denied unless a rule allows them", async () => {
+  const hosts = ["01 08 08 04 01", "01 08 08 04 02", "04 2A 00 13*00 02"];
+  const other = "01 08 08 04 03";
+  const own = ["8.8.4.1", "8.8.4.2", "2a00::2"]
+    .map((it) => `the server's own address ${it}`);
+  const anyone = { policy: rules(["allow *"]) };
+  for (const options of [{}, anyone, { policy: rules(["deny *:25"]) }]) {
+    const denied = await deniedToClientOf(options, [...hosts, other]);
+    assertEquals(denied, [...own, undefined]);
+  }
+  const open = [
+    { policy: rules(["allow 8.8.4.0/24,[2a00::2]"]) },
+    { hostname: "127.0.0.1" },
+  ];
+  for (const options of open) {
+    const denied = await deniedToClientOf(options, hosts);
+    assertEquals(denied, [undefined, undefined, undefined]);
+  }
+});
+
+test("the server's own addresses are asked for again after a while", () => {
+  let now = 0;
+  let found = ["192.0.2.1", "::ffff:192.0.2.2"];
+  const own = new OwnAddresses({ ownAddresses: () => found }, () => now);
+  const known = () => [1, 2, 3].map((it) => own.has(`192.0.2.${it}`));
+  assertEquals(known(), [true, true, false]);
+  found = ["192.0.2.3"];
+  now = 9_999;
+  assertEquals(known(), [true, true, false]);
+  now = 10_000;
+  assertEquals(known(), [false, false, true]);
+  assertEquals(new OwnAddresses({}).has("192.0.2.1"), false);
+});
+
 test("a denial is told with its rule", async () => {
   const policy = rules(["deny connect 127.0.0.0/8", "allow *"]);
   await withServer({ policy }, async (server, port) => {
@@ -247,6 +318,25 @@ test("server.update() puts other options in place and ends no session", async ()
     assertEquals(await readExactly(late, 2), octets("05 FF"));
     const user = await server.client(); // the third: above the limit
     assertEquals(await user.read().catch(() => null), null);
+  });
+});
+
+test("server.update() loses nothing of another one at the same time", async () => {
+  const transport = {
+    ...await detectTransport(),
+    descriptorLimit: () => settled().then(() => undefined),
+  };
+  await withServer({ transport }, async ({ server, client, events }, port) => {
+    const bad = server.update({ limits: { sessions: -1 } });
+    const updates = [
+      server.update({ policy: rules(["deny *"]) }),
+      server.update({ timeouts: { idle: 0 } }),
+    ];
+    await assertRejects(() => bad, TypeError);
+    await Promise.all(updates);
+    const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+    assertEquals(await replyTo(await client(), request), 2);
+    assert(events.some(({ type }) => type === "denied"));
   });
 });
 

@@ -372,6 +372,11 @@ const matches: [list: string[], asked: Asked, decided: string][] = [
   // An address without being told that it is one: with a dialer.
   [["deny 10.0.0.0/8"], name("10.0.0.1"), "deny 1"],
   [["deny [::1]"], name("::1"), "deny 1"],
+  [["deny 127.0.0.0/8"], name("0.0.0.0"), "deny 1"],
+  [["deny 127.0.0.0/8"], name("::ffff:0.0.0.0"), "deny 1"],
+  [["deny [::1]"], name("::"), "deny 1"],
+  [["deny [::1]"], name("0.0.0.0"), "-"],
+  [["deny 127.0.0.0/8"], name("0.0.0.1"), "-"],
   // Ports.
   [["deny *:25"], { ...ip("1.1.1.1"), port: 25 }, "deny 1"],
   [["deny *:25"], { ...ip("1.1.1.1"), port: 26 }, "-"],
@@ -684,11 +689,20 @@ const explained: [list: string[], question: string, said: string[]][] = [
     "10.0.0.2 deny: deny 10.0.0.2",
   ]],
   [["allow bind 1.1.1.1"], "bind 0.0.0.0", ["depends: the addresses decide"]],
+  [["deny 127.0.0.1", "allow 0.0.0.0/0"], "0:80", [
+    "127.0.0.1 deny: deny 127.0.0.1",
+  ]],
+  [["allow *"], "9.9.9.9:80", [
+    "9.9.9.9 deny: the server's own address 9.9.9.9",
+  ]],
+  [["allow 9.9.9.9"], "9.9.9.9:80", ["9.9.9.9 allow: allow 9.9.9.9"]],
 ];
+
+const isOwn = (address: string) => address === "9.9.9.9";
 
 for (const [list, question, said] of explained) {
   test(`explain() of ${JSON.stringify(list)} tells about ${question}`, async () => {
-    const options = { exposed: true, lookup };
+    const options = { exposed: true, lookup, isOwn };
     const rows = await explain(rules(list), parseQuestion(question), options);
     const texts = rows.map(({ address, verdict, rule }) =>
       `${address ? `${address} ` : ""}${verdict}: ${rule}`

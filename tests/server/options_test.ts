@@ -1,0 +1,98 @@
+/** The defaults that the options document, and what 0 means. */
+
+import { assertEquals } from "@std/assert";
+import {
+  type Limits,
+  resolveOptions,
+  type ServeOptions,
+  type Timeouts,
+} from "../../src/server/options.ts";
+import { userPass } from "../../src/server/auth/auth.ts";
+import type { Transport } from "../../src/transport/transport.ts";
+import { test } from "../harness.ts";
+import { echo, startServer, startTarget } from "../support.ts";
+import { until } from "../transport/contract.ts";
+import { ask, block } from "./raw.ts";
+
+const TIMEOUTS: Required<Timeouts> = {
+  handshake: 10_000,
+  connect: 15_000,
+  idle: 300_000,
+  halfClosed: 60_000,
+  bind: 60_000,
+  association: 120_000,
+};
+
+const LIMITS: Required<Limits> = {
+  sessions: 10_000,
+  sessionsPerClient: Infinity,
+  sessionsPerUser: Infinity,
+  handshakesPerClient: Infinity,
+  connectionsPerSecond: Infinity,
+  octetsPerSecond: Infinity,
+  octetsPerSecondPerUser: Infinity,
+  associations: 1_000,
+  targets: 256,
+};
+
+const auth = [userPass({ alice: "secret" })];
+
+async function resolved(options: ServeOptions, descriptors?: number) {
+  const descriptorLimit = () => Promise.resolve(descriptors);
+  const transport = { descriptorLimit } as Partial<Transport> as Transport;
+  const { timeouts, limits } = await resolveOptions(options, transport);
+  return { timeouts, limits };
+}
+
+test("resolveOptions() has the defaults that are documented", async () => {
+  const loopback = { timeouts: TIMEOUTS, limits: LIMITS };
+  assertEquals(await resolved({}), loopback);
+  assertEquals(await resolved({ timeouts: {}, limits: {} }), loopback);
+  assertEquals(await resolved({ auth, hostname: "0.0.0.0" }), {
+    timeouts: TIMEOUTS,
+    limits: { ...LIMITS, handshakesPerClient: 1_000 },
+  });
+});
+
+test("resolveOptions() allows two descriptors for each session unless it is told how many", async () => {
+  const sessions = async (descriptors: number, limits?: Limits) =>
+    (await resolved({ limits }, descriptors)).limits.sessions;
+  assertEquals(await sessions(1_024), 496);
+  assertEquals(await sessions(1_000_000), 10_000);
+  assertEquals(await sessions(10), 1);
+  assertEquals(await sessions(1_024, { sessions: 5_000 }), 5_000);
+  assertEquals(await sessions(1_024, { sessions: 0 }), Infinity);
+});
+
+/** The same for each. */
+function all<T extends object, V>(of: T, value: V): { [K in keyof T]: V } {
+  const entries = Object.keys(of).map((name) => [name, value]);
+  return Object.fromEntries(entries) as { [K in keyof T]: V };
+}
+
+test("resolveOptions() takes 0 for no limit, and for no timeout", async () => {
+  const options = { timeouts: all(TIMEOUTS, 0), limits: all(LIMITS, 0) };
+  for (const hostname of ["127.0.0.1", "0.0.0.0"]) {
+    assertEquals(await resolved({ ...options, auth, hostname }), {
+      timeouts: all(TIMEOUTS, 0),
+      limits: all(LIMITS, Infinity),
+    });
+  }
+});
+
+test("serve() without any limit or timeout serves", async () => {
+  const server = await startServer({
+    timeouts: all(TIMEOUTS, 0),
+    limits: all(LIMITS, 0),
+  });
+  const target = await startTarget(echo);
+  // More than a rate of 1 in a second would let in.
+  for (let i = 0; i < 30; i++) await server.client();
+  await until(() => server.server.sessions.length === 30);
+  const stream = await ask(server, `01 00 ${block(target.addr)}`);
+  const datagrams = await ask(server, "03 00 01 00 00 00 00 00 00");
+  assertEquals([stream.rep, datagrams.rep], [0, 0]);
+  for (const { conn } of [stream, datagrams]) conn.close();
+  await server.close();
+  await target.close();
+});
