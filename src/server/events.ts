@@ -18,11 +18,11 @@ export type SessionPhase = "handshake" | "dial" | "bind" | "relay" | "ended";
 
 /** How many datagrams a UDP association has relayed, and how many not. */
 export interface DatagramCounts {
-  /** From the client to targets. */
+  /** From the client to targets, those included that the system could not send on. */
   readonly sent: number;
   /** From targets to the client. */
   readonly received: number;
-  /** From others than the client or its targets, malformed, too long, not allowed, or to where there is no way. */
+  /** From others than the client or its targets, malformed, too long, not allowed, to names without an address, or more than may wait or the rate lets through. */
   readonly dropped: number;
 }
 

@@ -40,12 +40,17 @@ export interface Dialect {
   encodeReply(reply: number, bound?: Address): Uint8Array;
 }
 
+/** No reply can say a zone (`fe80::1%eth0`, on Node.js), which means nothing to other machines. */
+function withoutZone(bound: Address | undefined): string | undefined {
+  return bound?.hostname.split("%", 1)[0];
+}
+
 const DIALECT5: Dialect = {
   replyNumber: (reply) => reply,
   encodeReply: (reply, bound) =>
     socks5.encodeReply({
       reply,
-      hostname: bound?.hostname,
+      hostname: withoutZone(bound),
       port: bound?.port,
     }),
 };
@@ -56,7 +61,7 @@ const DIALECT4: Dialect = {
   encodeReply: (reply, bound) =>
     socks4.encodeReply({
       reply: DIALECT4.replyNumber(reply),
-      hostname: bound?.hostname,
+      hostname: withoutZone(bound),
       port: bound?.port,
     }),
 };

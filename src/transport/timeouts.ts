@@ -67,7 +67,7 @@ class TimeoutList {
   }
 
   readonly #fire = (): void => {
-    this.#timer = undefined;
+    // The timer stays where it is meanwhile: one that is added here may not start it, for others end before.
     const now = performance.now();
     for (
       let entry = this.#first;
@@ -77,8 +77,7 @@ class TimeoutList {
       this.remove(entry);
       entry.onTimeout();
     }
-    if (!this.#first) return;
-    this.#timer ??= setTimeout(this.#fire, this.#first.at - now);
+    this.#timer = this.#first && setTimeout(this.#fire, this.#first.at - now);
   };
 }
 

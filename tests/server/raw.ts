@@ -63,6 +63,23 @@ export async function ask(
   return { conn, ...await readReply(conn) };
 }
 
+/** The same from an address of its own choice; only the reply's number. */
+export async function askFrom(
+  localAddress: string,
+  server: TestServer,
+  request: string,
+): Promise<{ socket: net.Socket; rep: number }> {
+  const socket = await connectFrom(localAddress, server.server.addr);
+  socket.write(octets(`05 01 00 05 ${request}`));
+  let got: Uint8Array = new Uint8Array(0);
+  while (got.length < 4) {
+    const [chunk] = await once(socket, "data");
+    got = join(got, chunk);
+  }
+  assertEquals(hex(got.subarray(0, 3)), "05 00 05");
+  return { socket, rep: got[3] };
+}
+
 /** The next reply on a connection. */
 export async function readReply(
   conn: Conn,

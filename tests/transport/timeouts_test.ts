@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { startTimeout } from "../../src/transport/timeouts.ts";
 import { test } from "../harness.ts";
+import { withSkips } from "../skip_time.ts";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -39,6 +40,24 @@ test("startTimeout() may be called, and cancelled, from a timeout", async () => 
   });
   assertEquals(fired, [1, 3]);
 });
+
+test("startTimeout() fires in time though one before begins another", () =>
+  withSkips((skip) => {
+    const fired: string[] = [];
+    startTimeout(10_000, () => {
+      fired.push("first");
+      startTimeout(10_000, () => fired.push("again"));
+    });
+    skip(1_000);
+    startTimeout(10_000, () => fired.push("second"));
+    skip(9_500);
+    assertEquals(fired, ["first"]);
+    skip(1_000);
+    assertEquals(fired, ["first", "second"]);
+    skip(9_000);
+    assertEquals(fired, ["first", "second", "again"]);
+    return Promise.resolve();
+  }));
 
 test("startTimeout() never fires for 0 and Infinity", async () => {
   let fired = false;

@@ -135,27 +135,35 @@ class Door {
   }
 
   /**
-   * Listens where the expected peer can reach it: on the address from which
-   * this machine reaches the peer, or, when it may be anyone, on the one on
-   * which the client reached the server.
+   * Listens where the expected peer can reach it: on the address that the rule
+   * names or from which this machine reaches the peer, or, when it may be
+   * anyone, on the one on which the client reached the server.
    */
-  async open({ hostname }: Address): Promise<Address> {
-    const session = this.#session;
-    const { transport, relayPorts } = session.settings;
-    if (isUnspecified(this.#target.hostname)) {
-      await authorize(session, this.#target, { signal: session.stopping });
-    } else {
-      const way = await resolve(session, this.#target, session.stopping);
-      this.#expected = way.addresses;
-      const source = await transport.sourceAddress(this.#expected[0]);
-      if (!canStandFor(hostname, source)) hostname = source;
-    }
+  async open({ hostname: reached }: Address): Promise<Address> {
+    const { transport, relayPorts } = this.#session.settings;
+    const hostname = await this.#sourceAddress() ?? reached;
     const onConn = (conn: Conn) => void this.#knock(conn);
     this.#listener = await onFreePort(
       relayPorts,
       (port) => transport.listen({ hostname, port }, onConn),
     );
-    return this.#listener.addr;
+    const { addr } = this.#listener;
+    return canStandFor(reached, hostname)
+      ? { hostname: reached, port: addr.port }
+      : addr;
+  }
+
+  /** From which this machine reaches the expected peer; `undefined` when that may be anyone, and no rule names an address. */
+  async #sourceAddress(): Promise<string | undefined> {
+    const session = this.#session;
+    const { stopping: signal } = session;
+    if (isUnspecified(this.#target.hostname)) {
+      return (await authorize(session, this.#target, { signal })).localAddress;
+    }
+    const way = await resolve(session, this.#target, signal);
+    this.#expected = way.addresses;
+    return way.localAddress ??
+      await session.settings.transport.sourceAddress(way.addresses[0]);
   }
 
   /** Lets nobody in any more; whoever was, but is not `kept`, is thrown out. */
@@ -183,7 +191,7 @@ class Door {
   }
 }
 
-/** Whether an address of ours can take the place of a route that the runtime does not know (Deno). */
+/** Whether an address of ours can be told in place of all of them, where the runtime does not know the route (Deno). */
 function canStandFor(hostname: string, source: string): boolean {
   return isUnspecified(source) && isIp(hostname) === isIp(source) &&
     !isLoopback(hostname);

@@ -10,7 +10,8 @@ import { encodeDatagramHeader } from "../../protocol/datagram.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import type { DatagramSocket, OnDatagram } from "../../transport/transport.ts";
 import type { CommandSession } from "./command.ts";
-import { type Policy, resolve } from "../policy/policy.ts";
+import type { Settings } from "../options.ts";
+import { resolve } from "../policy/policy.ts";
 
 /** Milliseconds for which the address of a name, and a verdict of the policy, are good. */
 const FRESH_TIME = 30_000;
@@ -31,9 +32,8 @@ export interface Target extends Endpoint {
 
 interface Entry extends Target {
   readonly key: string;
-  fresh: boolean;
-  /** Whose verdict on it is known: after an update of the server it is another one's business. */
-  judge: Policy | undefined;
+  /** The settings by which it was last judged, while that is good. */
+  judgedBy: Settings | undefined;
   timeout: Timeout | undefined;
 }
 
@@ -49,6 +49,8 @@ interface Source {
 const MAX_RESOLVING = 64;
 
 const NOTHING = new Uint8Array(0);
+/** All addresses of this machine, by IP version. */
+const ANY: Readonly<Record<number, string>> = { 4: "0.0.0.0", 6: "::" };
 
 /** At most `limits.targets` of them, the latest used. Only from the addresses that they have are datagrams welcome, from any port. */
 export class Targets {
@@ -58,9 +60,9 @@ export class Targets {
   /** In the order of their last {@linkcode get}. */
   readonly #entries = new Map<string, Entry>();
   readonly #sources = new Map<string, Source>();
-  /** One for each IP version that a target has needed. */
-  readonly #sockets = new Map<number, DatagramSocket>();
-  readonly #opening = new Map<number, Promise<DatagramSocket>>();
+  /** By the address that they are bound to: one for each IP version that a target has needed, and for each address that a rule names. */
+  readonly #sockets = new Map<string, DatagramSocket>();
+  readonly #opening = new Map<string, Promise<DatagramSocket>>();
   #resolving = 0;
   #last: Entry | undefined;
   #closed = false;
@@ -77,7 +79,8 @@ export class Targets {
 
   /** The target that was asked for last, while what is known of it is good. */
   get last(): Target | undefined {
-    return this.#last && this.#isFresh(this.#last) ? this.#last : undefined;
+    const last = this.#last;
+    return last?.judgedBy === this.#session.settings ? last : undefined;
   }
 
   /** The target of this name or address, new or known. */
@@ -87,13 +90,9 @@ export class Targets {
     if (entry) this.#entries.delete(key);
     else entry = this.#create(key, hostname, port);
     this.#entries.set(key, entry);
-    if (!this.#isFresh(entry)) this.#refresh(entry);
+    if (entry.judgedBy !== this.#session.settings) this.#refresh(entry);
     this.#last = entry;
     return entry;
-  }
-
-  #isFresh({ fresh, judge }: Entry): boolean {
-    return fresh && judge === this.#session.settings.policy;
   }
 
   /** The header for a datagram from here; `undefined` when nobody has written there. */
@@ -126,8 +125,7 @@ export class Targets {
       waiting: undefined,
       address: "",
       socket: undefined,
-      fresh: false,
-      judge: undefined,
+      judgedBy: undefined,
       timeout: undefined,
     };
   }
@@ -142,44 +140,54 @@ export class Targets {
   }
 
   #refresh(entry: Entry): void {
+    const { settings } = this.#session;
     const address = unmapIp(entry.hostname);
     const version = isIp(address);
-    const socket = this.#sockets.get(version);
-    const { policy, isExposed } = this.#session.settings;
-    entry.judge = policy;
-    if (!socket || policy || isExposed) {
-      if (version || this.#resolving < MAX_RESOLVING) this.#resolve(entry);
-      else entry.socket = undefined; // what was known of it is not good any more
+    const socket = this.#sockets.get(ANY[version]);
+    entry.timeout?.cancel();
+    entry.socket = undefined; // nothing goes there on what was known
+    if (!socket || settings.policy || settings.isExposed) {
+      if (version || this.#resolving < MAX_RESOLVING) {
+        this.#resolve(entry, settings);
+      }
       return;
     }
-    entry.fresh = true;
+    entry.judgedBy = settings;
     this.#setAddress(entry, address);
     entry.socket = socket;
-  }
-
-  async #resolve(entry: Entry): Promise<void> {
-    entry.fresh = true;
-    entry.timeout?.cancel();
-    entry.waiting ??= [];
-    this.#resolving++;
-    const { judge } = entry;
-    const way = await this.#wayTo(entry);
-    this.#resolving--;
-    if (this.#closed || this.#entries.get(entry.key) !== entry) return;
-    if (entry.judge !== judge) return; // another one has been asked since
-    this.#setAddress(entry, way?.address ?? "");
-    entry.socket = way?.socket;
-    const time = way ? FRESH_TIME : FAILED_TIME;
-    entry.timeout = startTimeout(time, () => this.#expire(entry));
     this.#settle(entry);
   }
 
-  /** The first of the target's addresses that there may and can be a way to. */
-  async #wayTo(target: Endpoint) {
+  async #resolve(entry: Entry, settings: Settings): Promise<void> {
+    entry.judgedBy = settings;
+    entry.waiting ??= [];
+    this.#resolving++;
+    const way = await this.#wayTo(entry);
+    this.#resolving--;
+    if (this.#closed || this.#entries.get(entry.key) !== entry) return;
+    if (entry.judgedBy !== settings) return; // and is being judged anew
+    this.#setAddress(entry, way?.address ?? "");
+    entry.socket = way?.socket;
+    const time = way ? FRESH_TIME : FAILED_TIME;
+    entry.timeout = startTimeout(time, () => entry.judgedBy = undefined);
+    this.#settle(entry);
+  }
+
+  /**
+   * The first of the target's addresses that there may and can be a way to; the
+   * one that it has had, if that is still one of them, for a conversation is
+   * with one host, and resolvers change the order with each answer.
+   */
+  async #wayTo(target: Target) {
     try {
-      const { addresses } = await resolve(this.#session, target);
-      for (const address of addresses) {
-        const socket = await this.#socketFor(isIp(address)).catch(() => {});
+      const way = await resolve(this.#session, target);
+      const { addresses, localAddress } = way;
+      const has = addresses.includes(target.address) ? [target.address] : [];
+      for (const address of [...has, ...addresses]) {
+        const version = isIp(address);
+        const from = localAddress ?? ANY[version];
+        if (isIp(from) !== version) continue;
+        const socket = await this.#socketOn(from).catch(() => {});
         if (socket) return { address, socket };
       }
     } catch {
@@ -188,27 +196,26 @@ export class Targets {
     return undefined;
   }
 
-  async #socketFor(version: number): Promise<DatagramSocket> {
-    const socket = this.#sockets.get(version);
+  async #socketOn(hostname: string): Promise<DatagramSocket> {
+    const socket = this.#sockets.get(hostname);
     if (socket) return socket;
-    let opening = this.#opening.get(version);
-    if (!opening) this.#opening.set(version, opening = this.#open(version));
+    let opening = this.#opening.get(hostname);
+    if (!opening) this.#opening.set(hostname, opening = this.#open(hostname));
     return await opening;
   }
 
-  async #open(version: number): Promise<DatagramSocket> {
+  async #open(hostname: string): Promise<DatagramSocket> {
     try {
       const { transport } = this.#session.settings;
-      const hostname = version === 4 ? "0.0.0.0" : "::";
       const socket = await transport.datagrams(
         { hostname, port: 0 },
         this.#onDatagram,
       );
       if (this.#closed) socket.close();
-      this.#sockets.set(version, socket);
+      this.#sockets.set(hostname, socket);
       return socket;
     } finally {
-      this.#opening.delete(version);
+      this.#opening.delete(hostname);
     }
   }
 
@@ -217,10 +224,6 @@ export class Targets {
     const { waiting } = entry;
     entry.waiting = undefined;
     if (waiting) this.#onReady(entry, waiting);
-  }
-
-  #expire(entry: Entry): void {
-    entry.fresh = false;
   }
 
   #setAddress(entry: Entry, address: string): void {

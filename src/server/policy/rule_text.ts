@@ -55,7 +55,8 @@ const SPECIAL = /[^\p{L}\p{N}!#$&'()+\-./:;<=>?@[\\\]^_`{|}~]/gu;
  *   `[2001:db8::/32]`. Ports are joined by `+`: `db.example:443+8000-8999`.
  *   The name of a host that is also a word of this language gets a dot behind
  *   it: `bind.`
- * - ADDRESS: the IP address of this machine to connect from
+ * - ADDRESS: the IP address of this machine to connect from, to send datagrams
+ *   from, or to wait on for the peer of a BIND
  *
  * @throws {TypeError} that says what is wrong and what is possible; also when
  * the text has more than 16,384 characters.

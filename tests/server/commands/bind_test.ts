@@ -9,9 +9,11 @@ import {
   type Conn,
   NetError,
   type NetErrorKind,
+  type Transport,
 } from "../../../src/transport/transport.ts";
 import { openSockets, test } from "../../harness.ts";
 import { octets } from "../../protocol/table.ts";
+import { withSkips } from "../../skip_time.ts";
 import { startServer, startTarget, type TestServer } from "../../support.ts";
 import {
   assertSameOctets,
@@ -36,9 +38,6 @@ import {
   readReply,
   REFUSED4,
 } from "../raw.ts";
-
-/** For nobody or the wrong one to come in: long enough for any machine to begin to listen. */
-const SOON = 1_000;
 
 /** How many BINDs wait at once. */
 const MANY = 100;
@@ -325,56 +324,73 @@ test("serve() passes on the reset of a peer that it has let in", async () => {
 
 // Nobody comes
 
+/** The default of `timeouts.bind`. */
+const MINUTE = 60_000;
+
 for (const peer of [LOOPBACK, ANYONE]) {
-  test(`serve() says REP 6 when nobody of ${peer} comes in timeouts.bind`, async () => {
-    const server = await startServer({ timeouts: { bind: SOON } });
-    const { conn, bound } = await bind(server, peer);
-    assertEquals(hex(await readAll(conn)), ERROR("06"));
-    await assertClosed(bound);
-    conn.close();
-    const { reason, session } = await server.ended();
-    assertEquals(reason, "refused");
-    assertEquals(session.reply, 6);
-    await server.close();
-  });
+  test(`serve() says REP 6 when nobody of ${peer} comes in timeouts.bind`, () =>
+    withSkips(async (skip) => {
+      for (const timeouts of [{}, { bind: 10 * MINUTE }]) {
+        const server = await startServer({ timeouts });
+        const { conn, bound } = await bind(server, peer);
+        skip((timeouts.bind ?? MINUTE) - 5_000);
+        assertEquals(server.server.sessions[0].phase, "bind");
+        skip(10_000);
+        assertEquals(hex(await readAll(conn)), ERROR("06"));
+        await assertClosed(bound);
+        conn.close();
+        const { reason, session } = await server.ended();
+        assertEquals(reason, "refused");
+        assertEquals(session.reply, 6);
+        await server.close();
+      }
+    }));
 }
 
-test("serve() says REP 6 when only others come in timeouts.bind", async () => {
-  const server = await startServer({ timeouts: { bind: SOON } });
-  const { conn, bound } = await bind(server);
-  const wrong = assertTurnedAway("127.0.0.2", bound);
-  assertEquals(hex(await readAll(conn)), ERROR("06"));
-  await wrong;
-  conn.close();
-  assertEquals((await server.ended()).reason, "refused");
-  await server.close();
-});
+test("serve() says REP 6 when only others come in timeouts.bind", () =>
+  withSkips(async (skip) => {
+    const server = await startServer();
+    const { conn, bound } = await bind(server);
+    for (let times = 0; times < 3; times++) {
+      await assertTurnedAway("127.0.0.2", bound);
+      skip(MINUTE / 4);
+    }
+    assertEquals(server.server.sessions[0].phase, "bind");
+    skip(MINUTE);
+    assertEquals(hex(await readAll(conn)), ERROR("06"));
+    conn.close();
+    assertEquals((await server.ended()).reason, "refused");
+    await server.close();
+  }));
 
-test("serve() says REP 6 to a client that had more to say than the peer that did not come", async () => {
-  const server = await startServer({ timeouts: { bind: SOON } });
-  const { conn } = await bind(server);
-  await conn.write(pattern(20_000));
-  assertEquals(hex(await readAll(conn)), ERROR("06"));
-  conn.close();
-  assertEquals((await server.ended()).reason, "refused");
-  await server.close();
-});
+test("serve() says REP 6 to a client that had more to say than the peer that did not come", () =>
+  withSkips(async (skip) => {
+    const server = await startServer();
+    const { conn } = await bind(server);
+    await conn.write(pattern(20_000));
+    await settled(); // the server has some of it
+    skip(MINUTE + 1);
+    assertEquals(hex(await readAll(conn)), ERROR("06"));
+    conn.close();
+    assertEquals((await server.ended()).reason, "refused");
+    await server.close();
+  }));
 
-test("serve() has no time limit once the peer has come", async () => {
-  const server = await startServer({ timeouts: { bind: SOON } });
-  const { conn, bound } = await bind(server);
-  const peer = await connect(bound);
-  await readReply(conn);
-  const until = performance.now() + 1.5 * SOON;
-  while (performance.now() < until) {
-    await conn.write(octets("AA"));
-    await readExactly(peer, 1);
-    await settled();
-  }
-  await assertStream(conn, peer);
-  assertEquals((await server.ended()).reason, "finished");
-  await server.close();
-});
+test("serve() has no time limit once the peer has come", () =>
+  withSkips(async (skip) => {
+    const server = await startServer();
+    const { conn, bound } = await bind(server);
+    const peer = await connect(bound);
+    await readReply(conn);
+    for (let times = 0; times < 3; times++) {
+      skip(2 * MINUTE);
+      await conn.write(octets("AA"));
+      await readExactly(peer, 1);
+    }
+    await assertStream(conn, peer);
+    assertEquals((await server.ended()).reason, "finished");
+    await server.close();
+  }));
 
 for (
   const [how, early] of [
@@ -499,6 +515,77 @@ test("serve() gives up a BIND whose client goes while the name is looked up", as
   await server.close();
 });
 
+test("serve() tells the address on which the client came where no route is known", async () => {
+  const transport = {
+    ...await detectTransport(),
+    sourceAddress: () => Promise.resolve("0.0.0.0"), // as on Deno
+  };
+  for (const told of ["192.0.2.9", "192.0.2.77"]) {
+    const advertise = told === "192.0.2.77" ? [told] : undefined;
+    const server = await startServer({ transport, advertise });
+    const door = await startTarget((conn) =>
+      server.server.handle(reachedAt("192.0.2.9", conn))
+    );
+    const conn = await connect(door.addr);
+    await conn.write(octets(`05 01 00 05 02 00 ${LOOPBACK}`));
+    assertEquals(hex(await readExactly(conn, 2)), "05 00");
+    const { bound } = await readReply(conn);
+    assertEquals(bound.hostname, told);
+    await assertTurnedAway("127.0.0.2", { ...bound, hostname: "127.0.0.1" });
+    // Whichever of this machine's addresses the peer knows.
+    const peer = await connectFrom("127.0.0.1", {
+      ...bound,
+      hostname: "127.0.0.3",
+    });
+    const second = await readReply(conn);
+    const expected = { hostname: "127.0.0.1", port: peer.localPort! };
+    assertEquals(second.bound, expected);
+    peer.destroy();
+    conn.close();
+    await server.ended();
+    await door.close();
+    await server.close();
+  }
+});
+
+/** A connection whose end of ours is said to be at this address. */
+function reachedAt(hostname: string, conn: Conn): Conn {
+  const local = { hostname, port: conn.local.port };
+  return new Proxy(conn, {
+    get(target, key: keyof Conn) {
+      if (key === "local") return local;
+      const value = target[key];
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+test("serve() tells no zone of an address", async () => {
+  const native = await detectTransport();
+  let listeners = 0;
+  let onConn = (_conn: Conn) => {};
+  const transport: Transport = {
+    ...native,
+    listen(options, ...handlers) {
+      if (listeners++ === 0) return native.listen(options, ...handlers);
+      onConn = handlers[0];
+      const addr = { hostname: "fe80::1%eth0", port: 0x1234 };
+      return Promise.resolve({ addr, close: () => Promise.resolve() });
+    },
+  };
+  const server = await startServer({ transport });
+  const { conn, reply } = await ask(server, `02 00 ${LOOPBACK}`);
+  const expected = `${OK} 04 FE 80 13*00 01 12 34`;
+  assertEquals(reply, hex(octets(expected)));
+  const peer = await startTarget(onConn);
+  (await connect(peer.addr)).close();
+  assertEquals((await readReply(conn)).rep, 0);
+  conn.close();
+  await server.ended();
+  await peer.close();
+  await server.close();
+});
+
 // The policy
 
 test("serve() asks the policy about the peer, by its name and each address", async () => {
@@ -542,6 +629,23 @@ test("serve() asks the policy about the peer, by its name and each address", asy
     "target.test 127.0.0.2",
     "target.test 127.0.0.1",
   ]);
+  await server.close();
+});
+
+test("serve() waits for the peer on the address that the policy names", async () => {
+  const policy = () => ({
+    verdict: "allow" as const,
+    localAddress: "127.0.0.2",
+  });
+  const server = await startServer({ policy });
+  for (const expected of [LOOPBACK, ANYONE]) {
+    const { conn, bound } = await bind(server, expected);
+    assertEquals(bound.hostname, "127.0.0.2");
+    const peer = await connect(bound);
+    assertEquals((await readReply(conn)).bound, peer.local);
+    await assertStream(conn, peer);
+    await server.ended();
+  }
   await server.close();
 });
 
@@ -630,20 +734,22 @@ for (const [name, sent, told, hostname] of PEERS4) {
   });
 }
 
-test("serve() says 5B to SOCKS4 when nobody comes in timeouts.bind", async () => {
-  const server = await startServer({ timeouts: { bind: SOON } });
-  const conn = await server.client();
-  await conn.write(octets("04 02 00 00 7F 00 00 01 00"));
-  const first = await readReply4(conn);
-  assertEquals(first.slice(0, 5), "00 5a");
-  assertEquals(hex(await readAll(conn)), REFUSED4);
-  conn.close();
-  const { reason, session } = await server.ended();
-  assertEquals(reason, "refused");
-  assertEquals(session.reply, 0x5b);
-  await assertClosed({ hostname: "127.0.0.1", port: portOf(first) });
-  await server.close();
-});
+test("serve() says 5B to SOCKS4 when nobody comes in timeouts.bind", () =>
+  withSkips(async (skip) => {
+    const server = await startServer();
+    const conn = await server.client();
+    await conn.write(octets("04 02 00 00 7F 00 00 01 00"));
+    const first = await readReply4(conn);
+    assertEquals(first.slice(0, 5), "00 5a");
+    skip(MINUTE + 1);
+    assertEquals(hex(await readAll(conn)), REFUSED4);
+    conn.close();
+    const { reason, session } = await server.ended();
+    assertEquals(reason, "refused");
+    assertEquals(session.reply, 0x5b);
+    await assertClosed({ hostname: "127.0.0.1", port: portOf(first) });
+    await server.close();
+  }));
 
 test("serve() keeps others out for SOCKS4", async () => {
   const server = await startServer();
