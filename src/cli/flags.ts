@@ -73,6 +73,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "user-rate": "limits.octetsPerSecondPerUser",
   "max-associations": "limits.associations",
   "grace": "grace",
+  "workers": "workers",
   "log": "log",
 };
 

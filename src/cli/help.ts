@@ -17,6 +17,11 @@ Where to listen:
   --hostname ADDRESS             IP address; 0.0.0.0 or :: for every interface
                                  (default 127.0.0.1)
   --port PORT                    0 for any free one (default 1080)
+  --workers N|auto               Processes (on Deno threads) that share the port
+                                 and the limits; auto is one for each core. One
+                                 that fails is started again. Deno needs
+                                 --unstable-net and --allow-read for more than
+                                 one (default 1)
 
 Who may use it:
   --users-file FILE              Logins, each line NAME:HASH as hash-password

@@ -13,6 +13,9 @@ export const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 /** The name of such a signal. */
 export type Signal = keyof typeof SIGNALS;
 
+/** Says to a process that it is a worker of one that runs the same program. */
+export const WORKER_VARIABLE = "SOCKS5_SERVER_WORKER";
+
 /** What the program needs of its process. */
 export interface Host {
   /** The arguments behind the program's name. */
@@ -46,6 +49,8 @@ export interface Host {
   end(code: number): void;
   /** Ends the process now. */
   exit(code: number): never;
+  /** Whether it is a process that another one has started to serve for it. */
+  readonly isWorker: boolean;
 }
 
 /** The standard input. */
@@ -88,6 +93,8 @@ interface NodeProcess {
   readonly stdin: NodeInput;
   readonly stdout: NodeOutput;
   readonly stderr: NodeOutput;
+  /** Whether the process that started this one can talk to it. */
+  readonly connected?: boolean;
   on(signal: Signal | "SIGHUP", listener: () => void): void;
   off(signal: Signal | "SIGHUP", listener: () => void): void;
   exit(code: number): never;
@@ -158,6 +165,7 @@ function denoHost(deno: DenoProcess): Host {
     },
     end: (code) => deno.exit(code),
     exit: (code) => deno.exit(code),
+    isWorker: false, // which is a thread there
   };
 }
 
@@ -201,6 +209,7 @@ function nodeHost(process: NodeProcess): Host {
       stdout.write("", () => stderr.write("", () => process.exit(code)));
     },
     exit: (code) => process.exit(code),
+    isWorker: process.connected === true && WORKER_VARIABLE in process.env,
   };
 }
 

@@ -1,0 +1,120 @@
+/**
+ * One worker, from its start to its end.
+ *
+ * @module
+ */
+
+import type { Account } from "../../server/limits/ledger.ts";
+import { type Address, NetError } from "../../transport/transport.ts";
+import type { Exit, WorkerLink, Workshop } from "./link.ts";
+import type { FileTexts, FromWorker, ToWorker } from "./messages.ts";
+import { answer } from "./remote_books.ts";
+
+type Start = Extract<ToWorker, { type: "start" }>;
+type Answered = Exclude<FromWorker["type"], "ready" | "failed" | "calls">;
+type Reply<T extends Answered> = Extract<FromWorker, { type: T }>;
+
+/** A worker that runs. */
+export class Member {
+  /** Which one it is, from 1. */
+  readonly number: number;
+  /** Where it listens. Rejects when it cannot, or ends before. */
+  readonly listening: Promise<Address>;
+  /** How it ended. */
+  readonly ended: Promise<Exit>;
+  readonly #link: WorkerLink;
+  readonly #account: Account;
+  readonly #waiting = new Map<Answered, (reply: FromWorker | Error) => void>();
+  #failure: Error | undefined;
+
+  /** Starts it; what it takes of the limits goes into the account, which is closed when it ends. */
+  constructor(workshop: Workshop, start: Start, account: Account) {
+    this.number = start.worker;
+    this.#account = account;
+    this.listening = this.#next("listening").then(({ addr }) => addr);
+    this.listening.catch(() => {}); // who waits for it is told
+    let onEnd!: (exit: Exit) => void;
+    this.ended = new Promise((resolve) => onEnd = resolve);
+    this.#link = workshop.start({
+      onMessage: (message) => {
+        if (message.type === "ready") this.#link.post(start);
+        else this.#receive(message);
+      },
+      onExit: (exit) => {
+        account.close();
+        this.#fail(new Error(`worker ${this.number} ended: ${textOf(exit)}`));
+        onEnd(exit);
+      },
+    });
+  }
+
+  /** The id of its process, if it is one. */
+  get pid(): number | undefined {
+    return this.#link.pid;
+  }
+
+  /** Lets it serve by other files; settles when it does, or has ended. */
+  async update(files: FileTexts): Promise<void> {
+    this.#link.post({ type: "update", files });
+    await this.#next("updated").catch(() => {});
+  }
+
+  /** Lets no more clients in; gives how many sessions it has. */
+  async close(): Promise<number> {
+    this.#link.post({ type: "close" });
+    return await this.#next("closed").then(({ sessions }) => sessions, () => 0);
+  }
+
+  /** Lets the sessions end, and then itself. */
+  shutdown(graceMs: number): void {
+    this.#link.post({ type: "shutdown", graceMs });
+  }
+
+  /** Lets it end now. */
+  end(): void {
+    this.#link.post({ type: "end" });
+  }
+
+  /** Ends it whatever it does. */
+  kill(): void {
+    this.#link.kill();
+  }
+
+  #receive(message: Exclude<FromWorker, { type: "ready" }>): void {
+    switch (message.type) {
+      case "calls":
+        return answer(this.#account, message.calls, (answers) => {
+          this.#link.post({ type: "answers", answers });
+        });
+      case "failed": {
+        const { kind, message: text } = message;
+        this.#fail(kind ? new NetError(kind, text) : new Error(text));
+        return this.kill();
+      }
+      default:
+        this.#waiting.get(message.type)?.(message);
+    }
+  }
+
+  #next<T extends Answered>(type: T): Promise<Reply<T>> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure);
+      this.#waiting.set(type, (reply) => {
+        this.#waiting.delete(type);
+        if (reply instanceof Error) reject(reply);
+        else resolve(reply as Reply<T>);
+      });
+    });
+  }
+
+  /** Whatever it was told, there is no answer any more. */
+  #fail(error: Error): void {
+    this.#failure = error;
+    for (const settle of this.#waiting.values()) settle(error);
+  }
+}
+
+/** How a worker ended, in words. */
+export function textOf({ code, signal, error }: Exit): string {
+  return error ?? signal ?? `exit code ${code}`;
+}
