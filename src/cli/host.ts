@@ -171,6 +171,7 @@ function denoHost(deno: DenoProcess): Host {
 
 function nodeHost(process: NodeProcess): Host {
   const { stdout, stderr } = process;
+  const isWorker = process.connected === true && WORKER_VARIABLE in process.env;
   let input: AsyncIterator<Uint8Array> | undefined;
   return {
     args: process.argv.slice(2),
@@ -190,7 +191,7 @@ function nodeHost(process: NodeProcess): Host {
       const { NO_COLOR, TERM } = process.env;
       return this.hasTerminal && !NO_COLOR && TERM !== "dumb";
     },
-    write: nodeWrite(stdout),
+    write: isWorker ? inPieces(nodeWrite(stdout)) : nodeWrite(stdout),
     writeError: (text) => stderr.write(text),
     // Getters: only looking at process.stdin opens it.
     input: {
@@ -209,7 +210,7 @@ function nodeHost(process: NodeProcess): Host {
       stdout.write("", () => stderr.write("", () => process.exit(code)));
     },
     exit: (code) => process.exit(code),
-    isWorker: process.connected === true && WORKER_VARIABLE in process.env,
+    isWorker,
   };
 }
 
@@ -223,6 +224,18 @@ function nodeWrite(stdout: NodeOutput): (text: string) => Promise<void> {
   if (stdout.isTTY) stdout._handle?.setBlocking?.(false);
   return (text) =>
     new Promise((resolve) => stdout.write(text, () => resolve()));
+}
+
+/** Lest lines get into those of other processes with the same output. */
+function inPieces(
+  write: (text: string) => Promise<void>,
+): (text: string) => Promise<void> {
+  const decoder = new TextDecoder();
+  return async (text) => {
+    for (const lines of pieces(encoder.encode(text))) {
+      await write(decoder.decode(lines));
+    }
+  };
 }
 
 async function writeDescriptor(text: string): Promise<void> {
