@@ -230,14 +230,17 @@ export class SharedThrottle implements UserThrottle {
   readonly #user: string;
   readonly #books: SharedBooks;
   readonly #tickets = new Map<Turn, number>();
-  /** Octets that datagrams may have without asking; the first one is free. */
-  #stock = 1;
+  /** Octets that datagrams may have without asking; less than 0 is a debt. */
+  #stock: number;
+  /** What of them is to be paid with the next ones. */
+  #unpaid: number;
   #fetching = false;
 
   constructor(user: string, rate: number, books: SharedBooks) {
     this.#user = user;
     this.rate = rate;
     this.#books = books;
+    this.#stock = this.#unpaid = this.slice; // the first ones cannot wait either
   }
 
   get slice(): number {
@@ -281,7 +284,9 @@ export class SharedThrottle implements UserThrottle {
   async #fetch(): Promise<void> {
     this.#fetching = true;
     const octets = this.slice - Math.min(0, this.#stock);
-    await this.queue(octets)?.come;
+    const unpaid = this.#unpaid;
+    this.#unpaid = 0;
+    await this.queue(octets + unpaid)?.come;
     this.#stock += octets;
     this.#fetching = false;
   }
