@@ -18,10 +18,10 @@ Where to listen:
                                  (default 127.0.0.1)
   --port PORT                    0 for any free one (default 1080)
   --workers N|auto               Processes (on Deno threads) that share the port
-                                 and the limits; auto is one for each core. One
-                                 that fails is started again. Deno needs
-                                 --unstable-net and --allow-read for more than
-                                 one (default 1)
+                                 and the limits; auto: one for each core. One
+                                 that fails is started again. For several, Deno
+                                 needs its flags --unstable-net and --allow-read
+                                 (default 1)
 
 Who may use it:
   --users-file FILE              Logins, each line NAME:HASH as hash-password

@@ -80,6 +80,8 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--drop-fragments"], serve({ dropFragments: true })],
   [["--grace", "1m"], serve({ grace: 60_000 })],
   [["--grace", "0"], serve({ grace: 0 })],
+  [["--workers", "2"], serve({ workers: 2 })],
+  [["--workers=auto"], serve({ workers: "auto" })],
   [["--log", "json"], serve({ log: "json" })],
   [["--log=off"], serve({ log: "off" })],
   [["--schema"], { type: "schema" }],

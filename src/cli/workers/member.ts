@@ -55,14 +55,16 @@ export class Member {
 
   /** Lets it serve by other files; settles when it does, or has ended. */
   async update(files: FileTexts): Promise<void> {
+    const updated = this.#next("updated").catch(() => {});
     this.#link.post({ type: "update", files });
-    await this.#next("updated").catch(() => {});
+    await updated;
   }
 
   /** Lets no more clients in; gives how many sessions it has. */
   async close(): Promise<number> {
+    const closed = this.#next("closed");
     this.#link.post({ type: "close" });
-    return await this.#next("closed").then(({ sessions }) => sessions, () => 0);
+    return await closed.then(({ sessions }) => sessions, () => 0);
   }
 
   /** Lets the sessions end, and then itself. */

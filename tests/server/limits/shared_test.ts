@@ -1,9 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { Lockout } from "../../../src/server/auth/lockout.ts";
-import {
-  type AdmissionLimits,
-  type RejectionReason,
-  type Stay,
+import type {
+  RejectionReason,
+  Stay,
 } from "../../../src/server/limits/admission.ts";
 import {
   commonPlaces,
