@@ -405,8 +405,9 @@ function adopt(socket: net.Socket): NodeConn {
   return conn;
 }
 
-/** Whether this Node.js knows SO_REUSEPORT; others ignore the option. */
-export const canReusePort: boolean = knowsReusePort(process.versions.node);
+/** Whether there is SO_REUSEPORT here; Node.js that does not know it ignores the option. */
+export const canReusePort: boolean = knowsReusePort(process.versions.node) &&
+  !["darwin", "win32"].includes(process.platform);
 
 function knowsReusePort(version: string): boolean {
   const [major, minor] = version.split(".").map(Number);
@@ -420,7 +421,10 @@ async function listen(
 ): Promise<Listener> {
   const reusePort = options.reusePort ?? false;
   if (reusePort && !canReusePort && !await isClusterWorker()) {
-    throw new NetError("invalid", "Node.js shares ports from 22.12 on");
+    throw new NetError(
+      "invalid",
+      "Node.js shares ports from 22.12 on, and not on macOS and Windows",
+    );
   }
   const server = net.createServer(
     { allowHalfOpen: true, noDelay: true },

@@ -175,6 +175,21 @@ test("Crew counts the sessions of all workers at the end, and starts none again"
   assertEquals(workers[1].told.at(-1), { type: "shutdown", graceMs: 5 });
 });
 
+test("Crew tells a worker that is about to start when it has started", async () => {
+  let count = 0;
+  const { crew, workers, records } = await startCrew([], (worker, start) => {
+    if (++count < 3) listens(worker, start);
+  });
+  workers[0].exit({ code: 1 });
+  await until(() => workers[2]?.told.length === 1);
+  const closed = crew.closeDoor();
+  assertEquals(workers[2].told.length, 1);
+  listens(workers[2], workers[2].start);
+  assertEquals(await closed, 6);
+  await crew.shutdown({ graceMs: 0 });
+  assertEquals(records.length, 2);
+});
+
 test("Crew.update() changes nothing when the options are wrong", async () => {
   const { crew, workers } = await startCrew();
   const command = parseFlags([]);

@@ -33,8 +33,9 @@ export interface CrewOptions {
   note(record: LogRecord): void;
 }
 
-/** Milliseconds in which a worker that is told to end has to. */
-const PATIENCE = 1_000;
+/** Milliseconds that a worker may take to end when its time is over, and when there is no time at all. */
+const PATIENCE = 10_000;
+const HURRY = 1_000;
 
 /** Keeps its workers running, and the books that they share. */
 export class Crew implements Running {
@@ -131,16 +132,14 @@ export class Crew implements Running {
     { graceMs }: { readonly graceMs: number },
   ): Promise<void> {
     for (const it of this.#members.values()) it.shutdown(graceMs);
-    await this.#allEnded();
+    await this.#allEnded(graceMs + PATIENCE);
   }
 
   /** Ends the workers now. */
   async end(): Promise<void> {
     this.#isClosing = true;
     for (const it of this.#members.values()) it.end();
-    const patience = startTimeout(PATIENCE, () => void this.#killAll());
-    await this.#allEnded();
-    patience.cancel();
+    await this.#allEnded(HURRY);
   }
 
   async #startAll(port: number): Promise<void> {
@@ -211,7 +210,10 @@ export class Crew implements Running {
     await this.#allEnded();
   }
 
-  async #allEnded(): Promise<void> {
+  /** Settles when there is no worker any more; those that last longer are killed. */
+  async #allEnded(ms = Infinity): Promise<void> {
+    const late = startTimeout(ms, () => void this.#killAll());
     await Promise.all(Array.from(this.#members.values(), (it) => it.ended));
+    late.cancel();
   }
 }

@@ -56,30 +56,35 @@ export class Member {
   /** Lets it serve by other files; settles when it does, or has ended. */
   async update(files: FileTexts): Promise<void> {
     const updated = this.#next("updated").catch(() => {});
-    this.#link.post({ type: "update", files });
+    this.#tell({ type: "update", files });
     await updated;
   }
 
   /** Lets no more clients in; gives how many sessions it has. */
   async close(): Promise<number> {
     const closed = this.#next("closed");
-    this.#link.post({ type: "close" });
+    this.#tell({ type: "close" });
     return await closed.then(({ sessions }) => sessions, () => 0);
   }
 
   /** Lets the sessions end, and then itself. */
   shutdown(graceMs: number): void {
-    this.#link.post({ type: "shutdown", graceMs });
+    this.#tell({ type: "shutdown", graceMs });
   }
 
   /** Lets it end now. */
   end(): void {
-    this.#link.post({ type: "end" });
+    this.#tell({ type: "end" });
   }
 
   /** Ends it whatever it does. */
   kill(): void {
     this.#link.kill();
+  }
+
+  /** Only when it listens it can do what it is told. */
+  #tell(message: ToWorker): void {
+    this.listening.then(() => this.#link.post(message), () => {});
   }
 
   #receive(message: Exclude<FromWorker, { type: "ready" }>): void {
