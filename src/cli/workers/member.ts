@@ -5,7 +5,11 @@
  */
 
 import type { Account } from "../../server/limits/ledger.ts";
-import { type Address, NetError } from "../../transport/transport.ts";
+import {
+  type Address,
+  NetError,
+  type NetErrorKind,
+} from "../../transport/transport.ts";
 import type { Exit, WorkerLink, Workshop } from "./link.ts";
 import type { FileTexts, FromWorker, ToWorker } from "./messages.ts";
 import { answer } from "./remote_books.ts";
@@ -42,7 +46,7 @@ export class Member {
       },
       onExit: (exit) => {
         account.close();
-        this.#fail(new Error(`worker ${this.number} ended: ${textOf(exit)}`));
+        this.#fail("other", `worker ${this.number} ended: ${textOf(exit)}`);
         onEnd(exit);
       },
     });
@@ -94,8 +98,7 @@ export class Member {
           this.#link.post({ type: "answers", answers });
         });
       case "failed": {
-        const { kind, message: text } = message;
-        this.#fail(kind ? new NetError(kind, text) : new Error(text));
+        this.#fail(message.kind ?? "other", message.message);
         return this.kill();
       }
       default:
@@ -115,8 +118,8 @@ export class Member {
   }
 
   /** Whatever it was told, there is no answer any more. */
-  #fail(error: Error): void {
-    this.#failure = error;
+  #fail(kind: NetErrorKind, message: string): void {
+    const error = this.#failure = new NetError(kind, message);
     for (const settle of this.#waiting.values()) settle(error);
   }
 }
