@@ -20,7 +20,24 @@
  */
 
 // The server
-export * from "./src/server/auth/auth.ts";
+export {
+  type AuthExchange,
+  type AuthMethod,
+  type AuthResult,
+  type HashOptions,
+  hashPassword,
+  type LockoutOptions,
+  type LoginAttempt,
+  noAuth,
+  parseUsers,
+  userPass,
+  Users,
+  UsersError,
+  type UsersOptions,
+  type UsersProblem,
+  type VerifyLogin,
+  verifyPassword,
+} from "./src/server/auth/auth.ts";
 export * from "./src/server/events.ts";
 export type {
   Dial,
@@ -46,7 +63,12 @@ export {
   type RuleRequest,
   rules,
 } from "./src/server/policy/rules.ts";
-export * from "./src/server/serve.ts";
+export {
+  serve,
+  type Server,
+  type ServerUpdate,
+  type ShutdownOptions,
+} from "./src/server/serve.ts";
 
 // The client
 export * from "./src/client/mod.ts";

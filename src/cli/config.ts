@@ -12,6 +12,7 @@ import { JsoncError, parseJsonc } from "./jsonc.ts";
 import { LOG_FORMATS, type LogFormat } from "./log.ts";
 import {
   choice,
+  countOrAuto,
   duration,
   group,
   type JsonSchema,
@@ -49,8 +50,12 @@ export interface Config {
   readonly dropFragments?: boolean;
   readonly socks4?: Socks4Config;
   readonly grace?: number;
+  readonly workers?: WorkerCount;
   readonly log?: LogFormat;
 }
+
+/** How many workers; `auto` is one for each core. */
+export type WorkerCount = number | "auto";
 
 /** How clients of SOCKS4 and SOCKS4a are told apart. */
 export interface Socks4Config {
@@ -59,6 +64,9 @@ export interface Socks4Config {
   /** Whether the client's ident server has to confirm its user id. */
   readonly ident?: boolean;
 }
+
+/** More would be a mistake. */
+const MAX_WORKERS = 256;
 
 const path = text("must be the path of a file");
 
@@ -251,6 +259,11 @@ export const CONFIG: Kind<Config> = group<Config>({
   ),
   socks4,
   grace: told(duration(), "For sessions to end after a signal.", "10s"),
+  workers: told(
+    countOrAuto(MAX_WORKERS),
+    "Processes (on Deno threads) that share the port and the limits; auto: one for each core.",
+    1,
+  ),
   log: told(choice(LOG_FORMATS), "What is printed.", "auto"),
 });
 

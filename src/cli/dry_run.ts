@@ -18,14 +18,16 @@ import { detectTransport } from "../transport/detect.ts";
 import { NetError, type Transport } from "../transport/transport.ts";
 import { escapeText, quote } from "./escape.ts";
 import type { Loaded } from "./load.ts";
+import { countWorkers, openWorkshop } from "./workers/link.ts";
 
 /**
  * One line that says that all is well.
  *
  * @throws {TypeError} when the server would refuse the options.
+ * @throws {UsageError} when there cannot be so many workers.
  */
 export async function checkText(
-  { options, users, rules }: Loaded,
+  { options, users, rules, workers }: Loaded,
 ): Promise<string> {
   await resolveOptions(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
@@ -33,8 +35,11 @@ export async function checkText(
     hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
     port,
   });
+  const count = await countWorkers(workers);
+  if (count > 1) await openWorkshop();
   return `the configuration is good: ${where}, ` +
-    `logins ${users.size}, rules ${rules}`;
+    `logins ${users.size}, rules ${rules}` +
+    (count > 1 ? `, workers ${count}` : "");
 }
 
 /** What {@linkcode explainText} found. */

@@ -10,6 +10,23 @@ import { UsageError } from "./usage_error.ts";
 /** Reads a file as text. */
 export type ReadFile = (path: string) => Promise<string>;
 
+/** Reads files, and keeps the text that each had last. */
+export class FileReader {
+  readonly #texts = new Map<string, string>();
+
+  /** See {@linkcode ReadFile}. */
+  readonly read: ReadFile = async (path) => {
+    const text = await readFile(path);
+    this.#texts.set(path, text);
+    return text;
+  };
+
+  /** The texts by path. */
+  get texts(): [path: string, text: string][] {
+    return [...this.#texts];
+  }
+}
+
 /** The members of `Deno` that are used here. */
 interface DenoPermissions {
   readonly permissions: {

@@ -77,8 +77,12 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "max-associations": "limits.associations",
   "max-targets": "limits.targets",
   "grace": "grace",
+  "workers": "workers",
   "log": "log",
 };
+
+/** Other names of flags. */
+const ALIASES = { help: "h", version: "V", "max-sessions": "max-connections" };
 
 /** Flags that may be given several times. */
 const REPEATABLE = [
@@ -118,7 +122,7 @@ export function parseFlags(
       boolean: SWITCHES,
       string: VALUES,
       collect: REPEATABLE,
-      alias: { help: "h", version: "V" },
+      alias: ALIASES,
       unknown: (arg, key) => key ? refuse(arg) : !extra.push(arg),
     },
   );

@@ -17,6 +17,11 @@ Where to listen:
   --hostname ADDRESS             IP address; 0.0.0.0 or :: for every interface
                                  (default 127.0.0.1)
   --port PORT                    0 for any free one (default 1080)
+  --workers N|auto               Processes (on Deno threads) that share the port
+                                 and the limits; auto: one for each core. One
+                                 that fails is started again. For several, Deno
+                                 needs its flags --unstable-net and --allow-read
+                                 (default 1)
 
 Who may use it:
   --users-file FILE              Logins, each line NAME:HASH as hash-password
@@ -73,8 +78,8 @@ Timeouts (DURATION: 500ms, 10s, 5m, 1h, or 0 for never):
                                  (default 10s)
 
 Limits (0 for none; a client is an IPv4 address or an IPv6 /64):
-  --max-sessions N               Clients at a time; more are turned away
-                                 (default 10000, or fewer where the system
+  --max-sessions N               Clients at a time; more are turned away; also
+  --max-connections N            (default 10000, or fewer where the system
                                  allows fewer open files)
   --max-sessions-per-client N    The same for each client (default 0)
   --max-sessions-per-user N      Sessions at a time of each user (default 0)

@@ -13,6 +13,9 @@ export const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 /** The name of such a signal. */
 export type Signal = keyof typeof SIGNALS;
 
+/** Says to a process that it is a worker of one that runs the same program. */
+export const WORKER_VARIABLE = "SOCKS5_SERVER_WORKER";
+
 /** What the program needs of its process. */
 export interface Host {
   /** The arguments behind the program's name. */
@@ -46,6 +49,8 @@ export interface Host {
   end(code: number): void;
   /** Ends the process now. */
   exit(code: number): never;
+  /** Whether it is a process that another one has started to serve for it. */
+  readonly isWorker: boolean;
 }
 
 /** The standard input. */
@@ -88,6 +93,8 @@ interface NodeProcess {
   readonly stdin: NodeInput;
   readonly stdout: NodeOutput;
   readonly stderr: NodeOutput;
+  /** Whether the process that started this one can talk to it. */
+  readonly connected?: boolean;
   on(signal: Signal | "SIGHUP", listener: () => void): void;
   off(signal: Signal | "SIGHUP", listener: () => void): void;
   exit(code: number): never;
@@ -158,11 +165,13 @@ function denoHost(deno: DenoProcess): Host {
     },
     end: (code) => deno.exit(code),
     exit: (code) => deno.exit(code),
+    isWorker: false, // which is a thread there
   };
 }
 
 function nodeHost(process: NodeProcess): Host {
   const { stdout, stderr } = process;
+  const isWorker = process.connected === true && WORKER_VARIABLE in process.env;
   let input: AsyncIterator<Uint8Array> | undefined;
   return {
     args: process.argv.slice(2),
@@ -182,7 +191,7 @@ function nodeHost(process: NodeProcess): Host {
       const { NO_COLOR, TERM } = process.env;
       return this.hasTerminal && !NO_COLOR && TERM !== "dumb";
     },
-    write: nodeWrite(stdout),
+    write: isWorker ? inPieces(nodeWrite(stdout)) : nodeWrite(stdout),
     writeError: (text) => stderr.write(text),
     // Getters: only looking at process.stdin opens it.
     input: {
@@ -201,6 +210,7 @@ function nodeHost(process: NodeProcess): Host {
       stdout.write("", () => stderr.write("", () => process.exit(code)));
     },
     exit: (code) => process.exit(code),
+    isWorker,
   };
 }
 
@@ -214,6 +224,18 @@ function nodeWrite(stdout: NodeOutput): (text: string) => Promise<void> {
   if (stdout.isTTY) stdout._handle?.setBlocking?.(false);
   return (text) =>
     new Promise((resolve) => stdout.write(text, () => resolve()));
+}
+
+/** Lest lines get into those of other processes with the same output. */
+function inPieces(
+  write: (text: string) => Promise<void>,
+): (text: string) => Promise<void> {
+  const decoder = new TextDecoder();
+  return async (text) => {
+    for (const lines of pieces(encoder.encode(text))) {
+      await write(decoder.decode(lines));
+    }
+  };
 }
 
 async function writeDescriptor(text: string): Promise<void> {

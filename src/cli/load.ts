@@ -4,16 +4,22 @@
  * @module
  */
 
+import { type AuthMethod, guardedUserPass } from "../server/auth/auth.ts";
 import {
-  type AuthMethod,
+  Lockout,
   type LockoutOptions,
-  userPass,
-} from "../server/auth/auth.ts";
+  type LoginGuard,
+} from "../server/auth/lockout.ts";
 import type { ServeOptions } from "../server/options.ts";
 import { hashPassword } from "../server/auth/password_hash.ts";
 import { type RulePolicy, rules } from "../server/policy/rules.ts";
 import { parseUsers, Users, UsersError } from "../server/auth/users.ts";
-import { type Config, readConfig, type Socks4Config } from "./config.ts";
+import {
+  type Config,
+  readConfig,
+  type Socks4Config,
+  type WorkerCount,
+} from "./config.ts";
 import { escapeText, quote } from "./escape.ts";
 import { besideFile, type ReadFile } from "./files.ts";
 import type { Given } from "./flags.ts";
@@ -36,8 +42,20 @@ export interface Loaded {
   readonly graceMs: number;
   /** What is printed of what happens. */
   readonly log: LogFormat;
+  /** How many workers; `auto` is one for each core. */
+  readonly workers: WorkerCount;
+  /** What happens to those whose logins fail. */
+  readonly lockout: LockoutOptions;
   /** Tells whether `options.auth` would be another one. Secret. */
   readonly authKey: string;
+}
+
+/** Options of {@linkcode load}. */
+export interface LoadOptions {
+  /** What was loaded before: who is locked out stays it unless the logins have changed. */
+  readonly before?: Loaded;
+  /** Counts failed logins. By default that is done here. */
+  readonly guard?: LoginGuard;
 }
 
 /** What `options.auth` is made from. */
@@ -62,14 +80,13 @@ export class ConfigError extends UsageError {
  * Reads the files, checks everything, and puts flags over file: single values
  * of flags win, elements of lists add up, rules of flags in front.
  *
- * @param before What was loaded before: who is locked out stays it unless the logins have changed.
  * @throws {ConfigError} with all that is wrong in the files.
  * @throws {TypeError} when logins of flags make no sense.
  */
 export async function load(
   given: Given,
   read: ReadFile,
-  before?: Loaded,
+  { before, guard }: LoadOptions = {},
 ): Promise<Loaded> {
   const problems: string[] = [];
   const file = given.file === undefined
@@ -78,22 +95,27 @@ export async function load(
   const config = merge(given.config, file);
   const users = await loadUsers(config, given, read, problems);
   if (problems.length > 0) throw new ConfigError(problems);
-  const { failedLogins, lockout } = config;
+  const { failedLogins, lockout: lockoutMs } = config;
+  const lockout = { failedLogins, lockoutMs };
   const logins = { hashes: [...users], passwords: [...given.logins] };
-  const login: Login = { ...logins, failedLogins, lockoutMs: lockout };
+  const login: Login = { ...logins, ...lockout };
   const authKey = JSON.stringify(login);
   return {
     options: optionsOf(
       config,
       // A new one would forget who is locked out.
-      authKey === before?.authKey ? before.options.auth : await authOf(login),
+      authKey === before?.authKey
+        ? before.options.auth
+        : await authOf(login, guard),
     ),
+    lockout,
     authKey,
     users: new Set([...users.keys(), ...given.logins.keys()]),
     rules: config.rules?.length ?? 0,
     hasFiles: given.file !== undefined || config.usersFile!.length > 0,
     graceMs: config.grace ?? 10_000,
     log: config.log ?? "auto",
+    workers: config.workers ?? 1,
   };
 }
 
@@ -193,13 +215,14 @@ function readUsers(
 /** `undefined` where no login is needed. */
 async function authOf(
   { hashes, passwords, ...lockout }: Login,
+  guard: LoginGuard = new Lockout(lockout),
 ): Promise<readonly AuthMethod[] | undefined> {
   if (hashes.length > 0) {
     const all = [...hashes, ...await Promise.all(passwords.map(hashed))];
-    return [userPass(new Users(all), lockout)];
+    return [guardedUserPass(new Users(all), guard)];
   }
   return passwords.length > 0
-    ? [userPass(Object.fromEntries(passwords), lockout)]
+    ? [guardedUserPass(Object.fromEntries(passwords), guard)]
     : undefined;
 }
 

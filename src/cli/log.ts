@@ -28,6 +28,8 @@ export interface LineOptions {
    * @default {false}
    */
   readonly colors?: boolean;
+  /** Of several workers, whose log it is; only JSON tells it. */
+  readonly worker?: number;
 }
 
 /** What may be printed: some of the server's events, and what the program itself does. */
@@ -38,6 +40,25 @@ export type LogRecord =
     readonly addr: Address;
     /** How many logins there are; 0 means that none is needed. */
     readonly logins: number;
+    /** How many workers, if there are several. */
+    readonly workers?: number;
+    /** The ids of their processes. */
+    readonly pids?: readonly number[];
+  }
+  | {
+    readonly type: "worker-ended";
+    readonly worker: number;
+    readonly code?: number;
+    readonly signal?: string;
+    readonly error?: string;
+    /** Milliseconds until another one is started. */
+    readonly restMs: number;
+  }
+  | {
+    readonly type: "worker-started";
+    readonly worker: number;
+    /** The id of its process, if it is one. */
+    readonly pid?: number;
   }
   | {
     readonly type: "shutdown";
@@ -67,14 +88,16 @@ export type LogRecord =
 
 type SessionEnd = Extract<LogRecord, { type: "session-end" }>;
 type Denied = Extract<LogRecord, { type: "denied" }>;
+type Listening = Extract<LogRecord, { type: "listening" }>;
+type WorkerEnded = Extract<LogRecord, { type: "worker-ended" }>;
 
 /** The line for a record, or `undefined` when it has none. */
 export function formatRecord(
-  { format, colors = false }: LineOptions,
+  { format, colors = false, worker }: LineOptions,
   record: LogRecord,
   now: Date,
 ): string | undefined {
-  if (format === "json") return formatJson(record, now);
+  if (format === "json") return formatJson(record, now, worker);
   if (format === "off" && !OF_PROGRAM.includes(record.type)) return undefined;
   return formatText(record, now, colors ? paint : (_, text) => text);
 }
@@ -82,6 +105,8 @@ export function formatRecord(
 /** What is printed in any case. */
 const OF_PROGRAM: readonly LogRecord["type"][] = [
   "listening",
+  "worker-ended",
+  "worker-started",
   "reloaded",
   "reload-failed",
   "shutdown",
@@ -101,7 +126,7 @@ function formatText(
   paint: Paint,
 ): string | undefined {
   if (record.type === "listening") {
-    return listeningText(record.addr, record.logins);
+    return listeningText(record);
   }
   const text = eventText(record, now, paint);
   return text && `${paint("dim", now.toISOString())}  ${text}`;
@@ -130,6 +155,10 @@ function eventText(
       );
     case "shutdown":
       return shutdownText(record);
+    case "worker-ended":
+      return paint("red", workerEndedText(record));
+    case "worker-started":
+      return `worker ${record.worker} listens again`;
     case "reloaded":
       return reloadedText(record);
     case "reload-failed":
@@ -156,10 +185,19 @@ function droppedText(lines: number): string {
   return `${number} missing here: the log was not read fast enough`;
 }
 
-function listeningText(addr: Address, logins: number): string {
+function workerEndedText(
+  { worker, code, signal, error, restMs }: WorkerEnded,
+): string {
+  const why = escapeText(error ?? signal ?? `exit code ${code}`);
+  const when = restMs > 0 ? ` in ${formatDuration(restMs)}` : "";
+  return `worker ${worker} ended (${why}), and starts again${when}`;
+}
+
+function listeningText({ addr, logins, workers }: Listening): string {
   const login = logins > 0 ? ", login needed" : "";
+  const several = workers ? `, ${workers} workers` : "";
   return `socks5-server listens on ${formatEndpoint(addr)} ` +
-    `(${proxyUrl(addr)}${login})`;
+    `(${proxyUrl(addr)}${login}${several})`;
 }
 
 /** The URL that clients on this machine use. */
@@ -262,12 +300,17 @@ function datagramsText({ datagrams }: Session): string {
   return `, datagrams: ${sent} up, ${received} down, ${dropped} dropped`;
 }
 
-function formatJson(record: LogRecord, now: Date): string | undefined {
+function formatJson(
+  record: LogRecord,
+  now: Date,
+  worker: number | undefined,
+): string | undefined {
   const facts = factsOf(record, now);
   if (!facts) return undefined;
   const line = JSON.stringify({
     time: now.toISOString(),
     type: record.type,
+    worker,
     ...facts,
   });
   // What JSON leaves as it is and a terminal or a reader of lines may not.
@@ -283,9 +326,15 @@ function factsOf(
 ): Record<string, unknown> | undefined {
   switch (record.type) {
     case "listening": {
-      const { addr, logins } = record;
-      return { ...endpoint(addr), url: proxyUrl(addr), logins };
+      const { addr, logins, workers, pids } = record;
+      return { ...endpoint(addr), url: proxyUrl(addr), logins, workers, pids };
     }
+    case "worker-ended": {
+      const { worker, code, signal, error, restMs } = record;
+      return { worker, code, signal, error, restMs };
+    }
+    case "worker-started":
+      return { worker: record.worker, pid: record.pid };
     case "session-end":
       return sessionFacts(record, now);
     case "session-rejected":

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ServerEvent } from "../server/events.ts";
 import type { Host } from "./host.ts";
 import { formatRecord, type LogFormat, type LogRecord } from "./log.ts";
 import { Output } from "./output.ts";
@@ -12,25 +13,32 @@ import { Output } from "./output.ts";
 export interface Log {
   /** Prints the line of a record, if it has one, a moment later. */
   note(record: LogRecord): void;
+  /** The same for what happens in a server, but for its beginning and end; `undefined` when nothing of it is printed. */
+  readonly onEvent: ((event: ServerEvent) => void) | undefined;
   /** Where the lines go: to be flushed after one that someone waits for, and finished at the end. */
   readonly output: Output;
 }
 
-/** A log on the standard output, in the form that `--log` asks for. */
-export function openLog(host: Host, log: LogFormat): Log {
+/** A log on the standard output, in the form that `--log` asks for; of a worker it tells which one. */
+export function openLog(host: Host, log: LogFormat, worker?: number): Log {
   const format = log !== "auto" ? log : host.hasTerminal ? "text" : "json";
-  const options = { format, colors: host.hasColors } as const;
+  const options = { format, colors: host.hasColors, worker } as const;
   const lineOf = (record: LogRecord) =>
     formatRecord(options, record, new Date());
   const output = new Output({
     write: (text) => host.write(text),
     tellDropped: (lines) => lineOf({ type: "lines-dropped", lines }) ?? "",
   });
+  const note = (record: LogRecord) => {
+    const line = lineOf(record);
+    if (line !== undefined) output.print(line);
+  };
   return {
     output,
-    note(record) {
-      const line = lineOf(record);
-      if (line !== undefined) output.print(line);
+    note,
+    onEvent: format === "off" ? undefined : (event) => {
+      // The program tells these two, with what the server does not know.
+      if (event.type !== "listening" && event.type !== "shutdown") note(event);
     },
   };
 }

@@ -4,17 +4,18 @@
  * @module
  */
 
-import { serve } from "../server/serve.ts";
 import { configSchema } from "./config.ts";
 import { checkText, explainText } from "./dry_run.ts";
 import { EXIT, explain } from "./failure.ts";
-import { readFile } from "./files.ts";
+import { FileReader } from "./files.ts";
 import { type Given, parseFlags, USERS_VARIABLE } from "./flags.ts";
 import { HELP } from "./help.ts";
 import { type Host, thisHost } from "./host.ts";
 import { load, type Loaded } from "./load.ts";
+import type { LogRecord } from "./log.ts";
 import { openLog } from "./logger.ts";
 import { Reloader } from "./reload.ts";
+import { start } from "./running.ts";
 import { Signals } from "./signals.ts";
 import { VERSION } from "./version.ts";
 
@@ -26,16 +27,23 @@ import { VERSION } from "./version.ts";
  */
 export function main(args?: readonly string[]): Promise<number> {
   const host = thisHost();
-  return start(host, args ?? host.args);
+  return begin(host, args ?? host.args);
 }
 
 /** Runs the program with the process's arguments, and ends the process with its exit code. */
 export async function run(): Promise<void> {
   const host = thisHost();
-  host.end(await start(host, host.args));
+  if (host.isWorker) return await workForParent();
+  host.end(await begin(host, host.args));
 }
 
-async function start(host: Host, args: readonly string[]): Promise<number> {
+async function workForParent(): Promise<void> {
+  const { parentProcess } = await import("./workers/processes.ts");
+  const { work } = await import("./workers/worker.ts");
+  work(parentProcess());
+}
+
+async function begin(host: Host, args: readonly string[]): Promise<number> {
   host.ignoreClosedOutput();
   let loaded: Loaded | undefined;
   try {
@@ -52,14 +60,15 @@ async function start(host: Host, args: readonly string[]): Promise<number> {
       case "schema":
         return print(JSON.stringify(configSchema(), null, 2));
     }
-    loaded = await load(command.given, readFile);
+    const files = new FileReader();
+    loaded = await load(command.given, files.read);
     switch (command.type) {
       case "check":
         return print(await checkText(loaded));
       case "explain":
         return await answer(loaded, command.question);
       case "serve":
-        return await serveUntilSignal(host, command.given, loaded);
+        return await serveUntilSignal(host, command.given, loaded, files);
     }
   } catch (error) {
     const mayReadEnv = host.mayReadEnv(USERS_VARIABLE);
@@ -81,41 +90,33 @@ async function serveUntilSignal(
   host: Host,
   given: Given,
   loaded: Loaded,
+  files: FileReader,
 ): Promise<number> {
-  const { options, users, log } = loaded;
-  const { note, output } = openLog(host, log);
-  const server = await serve({
-    ...options,
-    onEvent: log === "off" ? undefined : (event) => {
-      // These two are told below, with what the server does not know.
-      if (event.type !== "listening" && event.type !== "shutdown") note(event);
-    },
-  });
+  const { users } = loaded;
+  const log = openLog(host, loaded.log);
+  const { output } = log;
+  // For records that someone waits for.
+  const tell = (record: LogRecord) => {
+    log.note(record);
+    void output.flush();
+  };
+  const server = await start({ given, loaded, files, log, tell });
   const signals = new Signals(host, (code) => {
-    output.finish().then(() => host.exit(code));
+    Promise.all([output.finish(), server.end()]).then(() => host.exit(code));
   });
-  const reloader = new Reloader({
-    given,
-    read: readFile,
-    loaded,
-    server,
-    note(record) {
-      note(record);
-      void output.flush();
-    },
-  });
+  const { read } = files;
+  const reloader = new Reloader({ given, read, loaded, server, note: tell });
   // Without a file it means what it means to any program: the terminal is gone.
   const forgetReload = loaded.hasFiles
     ? host.onSignal("SIGHUP", () => void reloader.reload())
     : undefined;
   // Only now: who reads this line may send a signal.
-  note({ type: "listening", addr: server.addr, logins: users.size });
-  void output.flush();
+  const { addr, workers, pids } = server;
+  tell({ type: "listening", addr, logins: users.size, workers, pids });
   const signal = await signals.first;
   const { graceMs } = reloader.current;
-  const sessions = server.sessions.length;
-  note({ type: "shutdown", signal, sessions, graceMs });
-  void output.flush();
+  const sessions = await server.closeDoor();
+  tell({ type: "shutdown", signal, sessions, graceMs });
   await server.shutdown({ graceMs });
   await output.finish();
   signals.forget();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Server } from "../server/serve.ts";
+import type { ServerUpdate } from "../server/serve.ts";
 import { explain } from "./failure.ts";
 import type { ReadFile } from "./files.ts";
 import type { Given } from "./flags.ts";
@@ -20,7 +20,9 @@ export interface ReloaderOptions {
   /** What was loaded at the start. */
   readonly loaded: Loaded;
   /** What runs. */
-  readonly server: Pick<Server, "update">;
+  readonly server: {
+    update(options: ServerUpdate, loaded: Loaded): Promise<void>;
+  };
   /** Told how it went. */
   readonly note: (record: LogRecord) => void;
 }
@@ -50,9 +52,9 @@ export class Reloader {
   async #reload(): Promise<void> {
     const { given, read, server, note } = this.#options;
     try {
-      const loaded = await load(given, read, this.#current);
+      const loaded = await load(given, read, { before: this.#current });
       const { hostname: _, port: __, ...options } = loaded.options;
-      await server.update(options);
+      await server.update(options, loaded);
       this.#current = loaded;
     } catch (error) {
       note({ type: "reload-failed", problems: this.#problemsOf(error) });
@@ -70,6 +72,7 @@ export class Reloader {
       hostname: before.options.hostname !== now.options.hostname,
       port: before.options.port !== now.options.port,
       log: before.log !== now.log,
+      workers: before.workers !== now.workers,
     };
     return Object.entries(changed).flatMap(([name, is]) => is ? [name] : []);
   }

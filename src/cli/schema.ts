@@ -130,6 +130,22 @@ export function whole(max: number = MAX): Kind<number> {
   });
 }
 
+/** A whole number from 1 to `max`, or `auto`. */
+export function countOrAuto(max: number): Kind<number | "auto"> {
+  const number = { type: "integer", minimum: 1, maximum: max };
+  const accept = (value: unknown) =>
+    value !== 0 && isWhole(value, max) ? value : undefined;
+  return scalar({
+    schema: { anyOf: [number, { const: "auto" }] },
+    wanted: `must be a whole number from 1 to ${max}, or auto`,
+    text: (given) => {
+      if (given === "auto") return given;
+      return /^\d{1,10}$/.test(given) ? accept(Number(given)) : undefined;
+    },
+    json: accept,
+  });
+}
+
 function isWhole(value: unknown, max: number = MAX): value is number {
   return Number.isInteger(value) && value as number >= 0 &&
     value as number <= max;

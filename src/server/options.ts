@@ -101,6 +101,15 @@ export interface ServeOptions {
   readonly hostname?: string;
   /** Port to listen on; 0 lets the system choose. @default {1080} */
   readonly port?: number;
+  /**
+   * Whether several servers that all say so, of one or of several processes of
+   * one user, may have this port; the kernel spreads the clients over them.
+   * Limits hold for each server. Rejected with kind `invalid` on Deno without
+   * `--unstable-net` and on Node.js before 22.12.
+   *
+   * @default {false}
+   */
+  readonly reusePort?: boolean;
   /** Authentication methods in the server's order of preference. @default {[noAuth()]} */
   readonly auth?: readonly AuthMethod[];
   /**
@@ -158,6 +167,7 @@ export interface ServeOptions {
 export interface Settings {
   readonly hostname: string;
   readonly port: number;
+  readonly reusePort: boolean;
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly socks4: Socks4Options | undefined;
@@ -217,6 +227,7 @@ export async function resolveOptions(
   return {
     hostname,
     port: whole("port", port, { max: 65535 }),
+    reusePort: options.reusePort ?? false,
     auth,
     servesSocks4: needsNoLogin || claims,
     socks4: claims ? options.socks4 : undefined,

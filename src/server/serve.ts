@@ -10,9 +10,20 @@ import type { Address, Conn, Listener } from "../transport/transport.ts";
 import type { Ending } from "./commands/command.ts";
 import type { ServerEvent, Session } from "./events.ts";
 import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
-import { Admission, REJECTION_TEXT } from "./limits/admission.ts";
-import { Quota } from "./limits/quota.ts";
-import { Throttles } from "./limits/throttle.ts";
+import {
+  type Gate,
+  REJECTION_TEXT,
+  type RejectionReason,
+  type Stay,
+} from "./limits/admission.ts";
+import type { SharedBooks } from "./limits/books.ts";
+import {
+  localCounts,
+  type ServerCounts,
+  sharedCounts,
+} from "./limits/counts.ts";
+import type { Places } from "./limits/quota.ts";
+import type { Throttles } from "./limits/throttle.ts";
 import { OwnAddresses } from "./policy/own_addresses.ts";
 import { ServerSession, type SessionOwner } from "./session.ts";
 
@@ -25,7 +36,7 @@ export interface ShutdownOptions {
 /** What can be changed of a running server. */
 export type ServerUpdate = Omit<
   ServeOptions,
-  "hostname" | "port" | "signal" | "onEvent" | "transport"
+  "hostname" | "port" | "reusePort" | "signal" | "onEvent" | "transport"
 >;
 
 /** A running server. */
@@ -82,9 +93,32 @@ export interface Server extends AsyncDisposable {
  * ```
  */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
+  const settings = await settingsOf(options);
+  return await start(settings, options, localCounts(settings.limits));
+}
+
+/** As {@linkcode serve}, as one of several servers whose limits hold for all of them together. */
+export async function serveSharing(
+  options: ServeOptions,
+  books: SharedBooks,
+  servers: number,
+): Promise<Server> {
+  const settings = await settingsOf(options);
+  const counts = sharedCounts(settings.limits, books, servers);
+  return await start(settings, options, counts);
+}
+
+async function settingsOf(options: ServeOptions): Promise<Settings> {
   const transport = options.transport ?? await detectTransport();
-  const settings = await resolveOptions(options, transport);
-  const server = new SocksServer(settings, options);
+  return await resolveOptions(options, transport);
+}
+
+async function start(
+  settings: Settings,
+  options: ServeOptions,
+  counts: ServerCounts,
+): Promise<Server> {
+  const server = new SocksServer(settings, options, counts);
   await server.listen(options.signal);
   return server;
 }
@@ -92,13 +126,13 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 class SocksServer implements Server, SessionOwner {
   readonly finished: Promise<void>;
   settings: Settings;
-  readonly associations: Quota;
+  readonly associations: Places;
   readonly throttles: Throttles;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** In no order; each knows its place, so that to come and to go costs the same however many there are. */
   readonly #sessions: ServerSession[] = [];
-  readonly #admission: Admission;
+  readonly #admission: Gate;
   #options: ServeOptions;
   #finish!: () => void;
   #listener!: Listener;
@@ -106,14 +140,17 @@ class SocksServer implements Server, SessionOwner {
   #updated: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(settings: Settings, options: ServeOptions) {
+  constructor(
+    settings: Settings,
+    options: ServeOptions,
+    counts: ServerCounts,
+  ) {
     this.settings = settings;
     this.#options = options;
-    const { limits } = settings;
-    this.associations = new Quota(limits.associations);
-    this.throttles = new Throttles(limits);
+    this.associations = counts.associations;
+    this.throttles = counts.throttles;
+    this.#admission = counts.admission;
     this.ownAddresses = new OwnAddresses(settings.transport);
-    this.#admission = new Admission(limits);
     this.emit = options.onEvent;
     this.finished = new Promise((resolve) => this.#finish = resolve);
   }
@@ -144,13 +181,28 @@ class SocksServer implements Server, SessionOwner {
 
   handle(conn: Conn): void {
     if (this.#closing) return this.#reject(conn, "the server is shutting down");
-    const visit = this.#admission.admit(conn);
-    if (typeof visit === "string") {
-      return this.#reject(conn, REJECTION_TEXT[visit]);
+    const answer = this.#admission.admit(conn);
+    if (answer instanceof Promise) void this.#enterLater(conn, answer);
+    else this.#enter(conn, answer);
+  }
+
+  #enter(conn: Conn, answer: Stay | RejectionReason): void {
+    if (typeof answer === "string") {
+      return this.#reject(conn, REJECTION_TEXT[answer]);
     }
-    const session = new ServerSession(++this.#lastId, conn, this, visit);
+    const session = new ServerSession(++this.#lastId, conn, this, answer);
     session.place = this.#sessions.push(session) - 1;
     session.run();
+  }
+
+  async #enterLater(
+    conn: Conn,
+    coming: Promise<Stay | RejectionReason>,
+  ): Promise<void> {
+    const answer = await coming;
+    if (!this.#closing) return this.#enter(conn, answer);
+    if (typeof answer !== "string") answer.leave();
+    this.#reject(conn, "the server is shutting down");
   }
 
   #reject(conn: Conn, reason: string): void {

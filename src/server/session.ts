@@ -17,7 +17,7 @@ import {
   type RelayEnd,
   toNetError,
 } from "../transport/transport.ts";
-import type { Visit } from "./limits/admission.ts";
+import type { Stay } from "./limits/admission.ts";
 import { bind } from "./commands/bind.ts";
 import type { Command, CommandSession, Ending } from "./commands/command.ts";
 import { connect } from "./commands/connect.ts";
@@ -28,7 +28,7 @@ import type {
   SessionPhase,
 } from "./events.ts";
 import type { Settings } from "./options.ts";
-import type { Quota } from "./limits/quota.ts";
+import type { Places } from "./limits/quota.ts";
 import {
   type ClientRequest,
   type HandshakeNotes,
@@ -47,7 +47,7 @@ const FAREWELL_OCTETS = 64 * 1024;
 /** The server that a session belongs to. */
 export interface SessionOwner {
   readonly settings: Settings;
-  readonly associations: Quota;
+  readonly associations: Places;
   readonly throttles: Throttles;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
@@ -83,12 +83,12 @@ export class ServerSession implements CommandSession, HandshakeNotes {
   #client: Address | undefined;
   readonly #conn: Conn;
   readonly #owner: SessionOwner;
-  readonly #visit: Visit;
+  readonly #visit: Stay;
   throttle: SessionThrottle | undefined;
   #stopping: AbortSwitch | undefined;
   #relay: Relay | undefined;
 
-  constructor(id: number, conn: Conn, owner: SessionOwner, visit: Visit) {
+  constructor(id: number, conn: Conn, owner: SessionOwner, visit: Stay) {
     this.id = id;
     this.#visit = visit;
     this.#conn = conn;
@@ -104,7 +104,7 @@ export class ServerSession implements CommandSession, HandshakeNotes {
     return this.#owner.settings;
   }
 
-  get associations(): Quota {
+  get associations(): Places {
     return this.#owner.associations;
   }
 
@@ -165,7 +165,7 @@ export class ServerSession implements CommandSession, HandshakeNotes {
     this.command = request.command;
     this.target = request.target;
     this.#owner.emit?.({ type: "request", session: this });
-    if (this.user !== undefined && !this.#visit.logIn(this.user)) {
+    if (this.user !== undefined && !await this.#visit.logIn(this.user)) {
       const error = new NetError("denied", "too many sessions of this user");
       return await this.refuse(request, REPLY.notAllowed, error);
     }

@@ -53,6 +53,8 @@ export interface BunSocketOptions {
   /** Where to connect from; Bun's types do not show it. */
   localAddress?: string;
   allowHalfOpen: boolean;
+  /** Whether other listeners may have the port, too. */
+  reusePort?: boolean;
   socket: BunHandlers;
   /** What {@linkcode BunSocket.data} is from the start. */
   data?: unknown;
@@ -373,6 +375,7 @@ function listen(
     const server = bun.listen({
       hostname: plainHostname(options.hostname),
       port: options.port,
+      reusePort: options.reusePort ?? false,
       allowHalfOpen: true,
       socket: {
         ...HANDLERS,

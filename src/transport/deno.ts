@@ -34,8 +34,10 @@ import {
 
 /** The members of `Deno` that are used here. */
 export interface DenoNet extends DenoUdp {
-  /** Binds and listens at once, or throws. */
-  listen(options: { hostname: string; port: number }): DenoListener;
+  /** Binds and listens at once, or throws. With `reusePort` it ends the process, unless `--unstable-net` was given. */
+  listen(
+    options: { hostname: string; port: number; reusePort?: boolean },
+  ): DenoListener;
   /** Connects; a signal that fires frees the descriptor. */
   connect(
     options: { hostname: string; port: number; signal?: AbortSignal },
@@ -360,14 +362,30 @@ function listen(
   onError?: (error: NetError) => void,
 ): Promise<Listener> {
   const hostname = plainHostname(options.hostname);
+  const { port, reusePort } = options;
   return new Promise((resolve, reject) => {
     try {
-      const native = deno.listen({ hostname, port: options.port });
+      if (reusePort && !canReusePort()) throw noReusePort();
+      const native = deno.listen(
+        reusePort ? { hostname, port, reusePort } : { hostname, port },
+      );
       resolve(listener(native, onConn, onError));
     } catch (error) {
       reject(toNetError(error));
     }
   });
+}
+
+/** Whether `--unstable-net` was given: only then is there this function. */
+export function canReusePort(): boolean {
+  return "listenDatagram" in deno;
+}
+
+function noReusePort(): NetError {
+  return new NetError(
+    "invalid",
+    "Deno shares ports only with the flag --unstable-net",
+  );
 }
 
 function listener(

@@ -9,6 +9,7 @@
  */
 
 import * as net from "node:net";
+import process from "node:process";
 import { descriptorLimit } from "./descriptors.ts";
 import { ownAddresses } from "./interfaces.ts";
 import { datagrams, sourceAddress } from "./node_datagrams.ts";
@@ -410,19 +411,41 @@ function adopt(socket: net.Socket): NodeConn {
   return conn;
 }
 
-function listen(
+/** Whether there is SO_REUSEPORT here; Node.js that does not know it ignores the option. */
+export const canReusePort: boolean = knowsReusePort(process.versions.node) &&
+  !["darwin", "win32"].includes(process.platform);
+
+function knowsReusePort(version: string): boolean {
+  const [major, minor] = version.split(".").map(Number);
+  return major > 23 || minor >= (major === 22 ? 12 : 1) && major >= 22;
+}
+
+async function listen(
   options: ListenOptions,
   onConn: (conn: Conn) => void,
   onError?: (error: NetError) => void,
 ): Promise<Listener> {
+  const reusePort = options.reusePort ?? false;
+  if (reusePort && !canReusePort && !await isClusterWorker()) {
+    throw new NetError(
+      "invalid",
+      "Node.js shares ports from 22.12 on, and not on macOS and Windows",
+    );
+  }
   const server = net.createServer(
     { allowHalfOpen: true, noDelay: true },
     (socket) => onConn(adopt(socket)),
   );
   return new Promise((resolve, reject) => {
     server.once("error", (error) => reject(toNetError(error)));
+    const where: net.ListenOptions & { reusePort?: boolean } = {
+      host: plainHostname(options.hostname),
+      port: options.port,
+      reusePort: reusePort && canReusePort,
+      exclusive: !reusePort, // else a worker of a cluster shares also what it means for itself
+    };
     server.listen(
-      { host: plainHostname(options.hostname), port: options.port },
+      where,
       () => {
         server.removeAllListeners("error");
         server.on("error", (error) => onError?.(toNetError(error)));
@@ -430,6 +453,11 @@ function listen(
       },
     );
   });
+}
+
+async function isClusterWorker(): Promise<boolean> {
+  const { default: cluster } = await import("node:cluster");
+  return cluster.isWorker;
 }
 
 function listener(server: net.Server): Listener {

@@ -121,6 +121,16 @@ export interface ListenOptions {
   readonly hostname: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /**
+   * Whether several listeners that all say so, of one or of several processes of
+   * one user, may have this TCP port; the kernel spreads the connections over
+   * them. Where there is no such thing, `listen()` rejects with kind `invalid`:
+   * on Deno without `--unstable-net`, on Node.js before 22.12 (but for workers
+   * of `node:cluster`, which share by its means).
+   *
+   * @default {false}
+   */
+  readonly reusePort?: boolean;
 }
 
 /** Which address to connect to. */

@@ -351,13 +351,15 @@ function reader(files: Record<string, string>) {
 
 test("configSchema() tells the defaults that apply", async () => {
   const defaults = defaultsOf(schema);
-  assertEquals(Object.keys(defaults).length, 11);
+  assertEquals(Object.keys(defaults).length, 12);
   const settings = async (file: unknown) => {
     const text = JSON.stringify(file);
-    const { options, graceMs, log } = await loadFiles({ "etc/f": text });
+    const { options, graceMs, log, workers } = await loadFiles({
+      "etc/f": text,
+    });
     const resolved = await resolveOptions(options, {} as Transport);
     const { auth: _, ...rest } = resolved;
-    return { ...rest, graceMs, log };
+    return { ...rest, graceMs, log, workers };
   };
   const { socks4: _, ...others } = defaults;
   assertEquals(await settings(others), await settings({}));
@@ -555,9 +557,9 @@ test("Reloader keeps who is locked out unless the logins change", async () => {
 
 test("Reloader tells what needs a restart", async () => {
   await withReloader(async ({ files, reload, records }) => {
-    files.f = '{"hostname": "::1", "log": "off", "port": 5}';
+    files.f = '{"hostname": "::1", "log": "off", "port": 5, "workers": 2}';
     await reload();
-    const ignored = ["hostname", "log"]; // the flag --port holds
+    const ignored = ["hostname", "log", "workers"]; // the flag --port holds
     assertEquals(records, [{ type: "reloaded", logins: 0, rules: 0, ignored }]);
   }, {});
 });

@@ -82,6 +82,8 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--drop-fragments"], serve({ dropFragments: true })],
   [["--grace", "1m"], serve({ grace: 60_000 })],
   [["--grace", "0"], serve({ grace: 0 })],
+  [["--workers", "2"], serve({ workers: 2 })],
+  [["--workers=auto"], serve({ workers: "auto" })],
   [["--log", "json"], serve({ log: "json" })],
   [["--log=off"], serve({ log: "off" })],
   [["--schema"], { type: "schema" }],
@@ -306,6 +308,11 @@ for (const path of pathsOf(CONFIG)) {
   });
 }
 
+test("parseFlags() takes --max-connections for --max-sessions", () => {
+  const meant = asked(parseFlags(["--max-connections=7"]));
+  assertEquals(meant, serve({ limits: { sessions: 7 } }));
+});
+
 test("parseFlags() has no flag that is neither a setting nor one of a few others", () => {
   const settings = pathsOf(CONFIG).map(flagOf);
   const others = FLAG_NAMES.filter((it) => !settings.includes(it));
@@ -320,6 +327,7 @@ const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
   auth: true,
   policy: true,
   dial: true,
+  reusePort: true,
   signal: true,
   onEvent: true,
   transport: true,

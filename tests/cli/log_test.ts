@@ -72,6 +72,32 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     "socks5-server listens on 0.0.0.0:1080 (socks5://127.0.0.1:1080, login needed)",
   ],
   [
+    "how many workers it has",
+    {
+      type: "listening",
+      addr: { hostname: "127.0.0.1", port: 1080 },
+      logins: 1,
+      workers: 2,
+      pids: [5, 6],
+    },
+    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login needed, 2 workers)",
+  ],
+  [
+    "that a worker was killed",
+    { type: "worker-ended", worker: 2, signal: "SIGKILL", restMs: 2_000 },
+    `${time}  worker 2 ended (SIGKILL), and starts again in 2s`,
+  ],
+  [
+    "that a worker failed",
+    { type: "worker-ended", worker: 2, error: "\x1bno", restMs: 0 },
+    `${time}  worker 2 ended (\\x1bno), and starts again`,
+  ],
+  [
+    "that a worker is there again",
+    { type: "worker-started", worker: 2, pid: 7 },
+    `${time}  worker 2 listens again`,
+  ],
+  [
     "IPv6 in brackets",
     { type: "listening", addr: { hostname: "::", port: 1080 }, logins: 0 },
     "socks5-server listens on [::]:1080 (socks5://[::1]:1080)",
@@ -370,6 +396,11 @@ const objects: [record: LogRecord, facts: unknown][] = [
   ],
   [{ type: "lines-dropped", lines: 3 }, { lines: 3 }],
   [
+    { type: "worker-ended", worker: 2, code: 1, restMs: 0 },
+    { worker: 2, code: 1, restMs: 0 },
+  ],
+  [{ type: "worker-started", worker: 2, pid: 7 }, { worker: 2, pid: 7 }],
+  [
     { type: "accept-error", error: new NetError("descriptors", "EMFILE") },
     { kind: "descriptors", error: "EMFILE" },
   ],
@@ -400,6 +431,12 @@ test("formatRecord() writes JSON without characters that break lines or terminal
   const line = formatRecord({ format: "json" }, record, now)!;
   assertEquals(/[^ -~]/.test(line), false);
   assertEquals(JSON.parse(line).error, error.message);
+});
+
+test("formatRecord() tells in JSON whose line of several workers it is", () => {
+  const options = { format: "json", worker: 2 } as const;
+  const line = formatRecord(options, rejected, now)!;
+  assertEquals(JSON.parse(line).worker, 2);
 });
 
 test("formatRecord() tells only of the program when the log is off", () => {

@@ -22,10 +22,12 @@ export interface Ended {
 export interface Program {
   /** Its first line on the standard output that matches, once it is there. */
   line(pattern: RegExp): Promise<string>;
+  /** So many of them. */
+  lines(pattern: RegExp, count: number): Promise<string[]>;
   /** The port that it says it listens on. */
   port(): Promise<number>;
   /** Sends it a signal. */
-  kill(signal: "SIGINT" | "SIGTERM" | "SIGHUP"): void;
+  kill(signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGKILL"): void;
   /** Stops reading its standard output, as `head -1` does. */
   closeOutput(): void;
   /** Leaves its standard output open and unread, as a stopped `less` does. */
@@ -46,6 +48,8 @@ export interface ProgramOptions {
   unreadableUsers?: string;
   /** Whether it has the permission to read files on Deno. */
   mayRead?: boolean;
+  /** Whether several workers may share its port on Deno, by its flags and permissions. */
+  mayShare?: boolean;
   /** Its standard input; none by default. */
   input?: string | Uint8Array;
 }
@@ -82,22 +86,24 @@ export async function withProgram(
     });
   });
 
-  const line = (pattern: RegExp) =>
-    new Promise<string>((resolve, reject) => {
+  const lines = (pattern: RegExp, count: number) =>
+    new Promise<string[]>((resolve, reject) => {
       onOutput = () => {
         const complete = stdout.split("\n").slice(0, -1);
-        const found = complete.find((it) => pattern.test(it));
-        if (found !== undefined) resolve(found);
+        const found = complete.filter((it) => pattern.test(it));
+        if (found.length >= count) resolve(found.slice(0, count));
         else if (isOver) {
           reject(new Error(`No line ${pattern} in:\n${stdout}${stderr}`));
         }
       };
       onOutput();
     });
+  const line = async (pattern: RegExp) => (await lines(pattern, 1))[0];
 
   try {
     await use({
       line,
+      lines,
       port: async () =>
         Number(
           /(?:listens on \S+|"port"):(\d+)/.exec(
@@ -134,7 +140,9 @@ export async function runProgram(
 }
 
 /** The program and its arguments, for the runtime's own executable. */
-export function programArgs({ users, mayRead }: ProgramOptions): string[] {
+export function programArgs(
+  { users, mayRead, mayShare }: ProgramOptions,
+): string[] {
   if (runtime !== "deno") {
     const program = fileURLToPath(new URL("./program.js", import.meta.url));
     if (existsSync(program)) return [program];
@@ -145,7 +153,8 @@ export function programArgs({ users, mayRead }: ProgramOptions): string[] {
   return [
     "run",
     "--allow-net",
-    ...(mayRead ? ["--allow-read"] : []),
+    ...(mayRead || mayShare ? ["--allow-read"] : []),
+    ...(mayShare ? ["--unstable-net"] : []),
     ...(users === undefined ? [] : ["--allow-env=SOCKS5_USERS"]),
     ...(parser.startsWith("file:")
       ? [`--import-map=${new URL("./import_map.json", parser)}`]

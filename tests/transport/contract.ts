@@ -27,6 +27,8 @@ export interface ContractOptions {
   readonly noLocalAddress?: boolean;
   /** The runtime connects no UDP socket: only loopback's source address is known. */
   readonly noRoutes?: boolean;
+  /** The runtime lets no two listeners share a port: asked to, it refuses. */
+  readonly noReusePort?: boolean;
 }
 
 const MIB = 1024 * 1024;
@@ -256,6 +258,50 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
         transport.listen({ hostname: "192.0.2.1", port: 0 }, () => {}),
         "addr-not-available",
       );
+    },
+  );
+
+  check(
+    contract.noReusePort
+      ? "listen() refuses to share a port"
+      : "two listeners that share a port both get connections",
+    async (transport) => {
+      const shared = { hostname: "127.0.0.1", port: 0, reusePort: true };
+      if (contract.noReusePort) {
+        return await assertKind(transport.listen(shared, () => {}), "invalid");
+      }
+      const got: Conn[][] = [[], []];
+      const first = await transport.listen(shared, (it) => got[0].push(it));
+      const second = await transport.listen(
+        { ...first.addr, reusePort: true },
+        (it) => got[1].push(it),
+      );
+      // Each comes to one of them by chance: that one gets none in 500 is next to impossible.
+      const conns: Conn[] = [];
+      while (conns.length < 500 && !(got[0].length && got[1].length)) {
+        conns.push(await transport.connect(first.addr));
+        await until(() => got[0].length + got[1].length === conns.length);
+      }
+      assert(got[0].length > 0 && got[1].length > 0);
+      await assertKind(transport.listen(first.addr, () => {}), "addr-in-use");
+      for (const conn of [...conns, ...got.flat()]) conn.close();
+      await first.close();
+      await second.close();
+    },
+  );
+
+  check(
+    "listen() shares no port with one that does not",
+    async (transport) => {
+      const listener = await transport.listen(
+        { hostname: "127.0.0.1", port: 0 },
+        () => {},
+      );
+      await assertKind(
+        transport.listen({ ...listener.addr, reusePort: true }, () => {}),
+        contract.noReusePort ? "invalid" : "addr-in-use",
+      );
+      await listener.close();
     },
   );
 

@@ -1,3 +1,4 @@
+import process from "node:process";
 import { assert } from "@std/assert";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { relayByReading } from "../../src/transport/relay.ts";
@@ -11,7 +12,13 @@ import {
 } from "./contract.ts";
 
 const isDeno = runtime === "deno";
-const options = { noReset: isDeno, noRoutes: isDeno, noLocalAddress: isDeno };
+const options = {
+  noReset: isDeno,
+  noRoutes: isDeno,
+  noLocalAddress: isDeno,
+  // Node.js knows it from 22.12 on.
+  noReusePort: process.versions.node.startsWith("20."),
+};
 
 transportContract("native transport", detectTransport, options);
 

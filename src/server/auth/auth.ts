@@ -15,7 +15,7 @@ import { withSignal } from "../../transport/dial.ts";
 import type { MessageDecoder } from "../../transport/message_reader.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import type { Address, Conn, Signal } from "../../transport/transport.ts";
-import { Lockout, type LockoutOptions } from "./lockout.ts";
+import { Lockout, type LockoutOptions, type LoginGuard } from "./lockout.ts";
 import { Users } from "./users.ts";
 
 export type { LockoutOptions } from "./lockout.ts";
@@ -120,12 +120,19 @@ export function userPass(
   logins: Readonly<Record<string, string>> | Users | VerifyLogin,
   options: LockoutOptions = {},
 ): AuthMethod {
+  return guardedUserPass(logins, new Lockout(options));
+}
+
+/** As {@linkcode userPass}, where failures may be counted elsewhere. */
+export function guardedUserPass(
+  logins: Readonly<Record<string, string>> | Users | VerifyLogin,
+  guard: LoginGuard,
+): AuthMethod {
   const verify = verifierOf(logins);
-  const lockout = new Lockout(options);
   return {
     number: METHOD.password,
     name: "password",
-    negotiate: (exchange) => negotiate(exchange, verify, lockout),
+    negotiate: (exchange) => negotiate(exchange, verify, guard),
   };
 }
 
@@ -150,7 +157,7 @@ function verifierOf(
 async function negotiate(
   exchange: AuthExchange,
   verify: Verify,
-  lockout: Lockout,
+  guard: LoginGuard,
 ): Promise<AuthResult> {
   let login;
   try {
@@ -160,7 +167,7 @@ async function negotiate(
     return { ok: false, farewell: encodeLoginStatus(1) };
   }
   const user = new TextDecoder().decode(login.username);
-  const ok = await judge(exchange, login, verify, lockout);
+  const ok = await judge(exchange, login, verify, guard);
   if (!ok) return { ok, user, farewell: encodeLoginStatus(1) };
   await exchange.write(encodeLoginStatus(0));
   return { ok, user };
@@ -171,12 +178,13 @@ async function judge(
   exchange: AuthExchange,
   { username, password }: Login,
   verify: Verify,
-  lockout: Lockout,
+  guard: LoginGuard,
 ): Promise<boolean> {
   const { client, client: { hostname } } = exchange;
-  if (lockout.isLocked(hostname)) return false;
+  if (await guard.isLocked(hostname)) return false;
   const isWanted = () =>
-    !exchange.signal.aborted && !lockout.isLocked(hostname);
+    !exchange.signal.aborted &&
+    !(guard instanceof Lockout && guard.isLocked(hostname));
   const answer = verify(username, password, client, isWanted);
   const verdict = answer instanceof Promise
     ? await withSignal(answer, exchange.signal)
@@ -184,12 +192,8 @@ async function judge(
   if (verdict === undefined) return false;
   const complete = username.length > 0 && password.length > 0;
   // Of logins that are verified at the same time one may have locked the address out meanwhile.
-  if (verdict && complete && !lockout.isLocked(hostname)) {
-    lockout.succeeded(hostname);
-    return true;
-  }
-  lockout.failed(hostname);
-  const delay = lockout.delayOf(hostname);
+  if (verdict && complete && await guard.succeeded(hostname)) return true;
+  const delay = await guard.failed(hostname);
   if (delay > 0) await pause(delay, exchange.signal);
   return false;
 }

@@ -37,6 +37,16 @@ export interface LockoutOptions {
   readonly now?: () => number;
 }
 
+/** Slows down and locks out, or asks somebody whether to. */
+export interface LoginGuard {
+  /** Whether logins from there must fail now. */
+  isLocked(client: string): boolean | Promise<boolean>;
+  /** Counts a failed login; gives the milliseconds by which to delay its answer. */
+  failed(client: string): number | Promise<number>;
+  /** Takes a right login; `false` when it must fail nevertheless, for the address is locked out. */
+  succeeded(client: string): boolean | Promise<boolean>;
+}
+
 interface Failures {
   readonly count: number;
   /** When they are forgotten. */
@@ -53,7 +63,7 @@ interface Failures {
  * failures of one that is not locked yet when 10,000 others have failed since.
  * Nothing that others do can lock an address, or keep it locked.
  */
-export class Lockout {
+export class Lockout implements LoginGuard {
   readonly #failedLogins: number;
   readonly #lockoutMs: number;
   readonly #now: () => number;
@@ -76,7 +86,6 @@ export class Lockout {
     this.#now = now;
   }
 
-  /** Whether logins from there must fail now. */
   isLocked(client: string): boolean {
     if (this.#locked.size === 0) return false;
     return this.#current(this.#locked, clientKey(client)) !== undefined;
@@ -90,9 +99,9 @@ export class Lockout {
     return Math.min(FIRST_DELAY * 2 ** (count - SLOWED), MAX_DELAY);
   }
 
-  /** Counts a failed login. Of an address that is locked out nothing is counted. */
-  failed(client: string): void {
-    if (this.#lockoutMs === 0 || this.isLocked(client)) return;
+  /** Counts a failed login, and gives the delay of its answer. Of an address that is locked out nothing is counted. */
+  failed(client: string): number {
+    if (this.#lockoutMs === 0 || this.isLocked(client)) return 0;
     const key = clientKey(client);
     const { count } = this.#current(this.#failing, key) ?? NONE;
     const failures = {
@@ -102,11 +111,14 @@ export class Lockout {
     this.#failing.delete(key);
     const locks = failures.count === this.#failedLogins;
     this.#remember(locks ? this.#locked : this.#failing, key, failures);
+    return this.delayOf(client);
   }
 
-  /** Forgets the failures of an address: someone there knows a password. */
-  succeeded(client: string): void {
+  /** Forgets the failures of an address, unless it is locked out: someone there knows a password. */
+  succeeded(client: string): boolean {
+    if (this.isLocked(client)) return false;
     if (this.#failing.size > 0) this.#failing.delete(clientKey(client));
+    return true;
   }
 
   #current(map: Map<string, Failures>, key: string): Failures | undefined {

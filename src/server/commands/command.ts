@@ -14,7 +14,7 @@ import type {
   SessionPhase,
 } from "../events.ts";
 import type { Settings } from "../options.ts";
-import type { Quota } from "../limits/quota.ts";
+import type { Places } from "../limits/quota.ts";
 import type { ClientRequest } from "../request.ts";
 import type { SessionThrottle } from "../limits/throttle.ts";
 
@@ -34,7 +34,7 @@ export type Command = (
 export interface CommandSession extends Session {
   readonly settings: Settings;
   /** UDP associations by client address. */
-  readonly associations: Quota;
+  readonly associations: Places;
   /** What holds its octets back, if anything does. */
   readonly throttle: SessionThrottle | undefined;
   /** Fires when the session is ended from outside, and when the command gives up waiting. */

@@ -28,7 +28,7 @@ export async function udpAssociate(
   }
   const why = !isIp(client) || isUnspecified(client)
     ? "the client's address is not known"
-    : associations.take(key)
+    : await associations.take(key)
     ? undefined
     : "the client has as many associations as it may";
   if (why) {

@@ -38,6 +38,26 @@ export const REJECTION_TEXT: Readonly<Record<RejectionReason, string>> = {
   connectionsPerSecond: "too many connections per second from this address",
 };
 
+/** Lets clients in, or asks somebody whether to. */
+export interface Gate {
+  /** The limits from now on; nobody is sent away for them. */
+  set limits(limits: AdmissionLimits);
+  /** Lets a client in, or says why not. Asks for its address only when that counts. */
+  admit(
+    conn: { readonly remote: Address },
+  ): Stay | RejectionReason | Promise<Stay | RejectionReason>;
+}
+
+/** What one session that was let in takes of the limits. */
+export interface Stay {
+  /** The handshake is over. Idempotent. */
+  handshakeDone(): void;
+  /** Whether the user that this session turned out to be of may have one more; to be asked once. */
+  logIn(user: string): boolean | Promise<boolean>;
+  /** The session is over. Idempotent. */
+  leave(): void;
+}
+
 interface Books {
   sessions: number;
   readonly clients: Quota;
@@ -46,7 +66,7 @@ interface Books {
 }
 
 /** Keeps count of a server's sessions. Clients and users without a session take no memory, except that of {@linkcode RateLimit}. */
-export class Admission {
+export class Admission implements Gate {
   #limits!: AdmissionLimits;
   #perClient = false;
   #rate: RateLimit | undefined;
@@ -98,7 +118,6 @@ export class Admission {
     return clients.size + handshakes.size + users.size;
   }
 
-  /** Lets a client in, or says why not. Asks for its address only when that counts. */
   admit(conn: { readonly remote: Address }): Visit | RejectionReason {
     if (this.#books.sessions >= this.#limits.sessions) return "sessions";
     if (!this.#perClient) return new Visit(this.#books);
@@ -115,8 +134,8 @@ export class Admission {
   }
 }
 
-/** What one session that was let in takes of the limits. */
-export class Visit {
+/** A {@linkcode Stay} of which nobody else has to know. */
+export class Visit implements Stay {
   readonly #books: Books;
   readonly #client: string | undefined;
   #user: string | undefined;
@@ -133,21 +152,18 @@ export class Visit {
     books.handshakes.take(client);
   }
 
-  /** The handshake is over. Idempotent. */
   handshakeDone(): void {
     if (!this.#inHandshake) return;
     this.#inHandshake = false;
     if (this.#client !== undefined) this.#books.handshakes.give(this.#client);
   }
 
-  /** Whether the user that this session turned out to be of may have one more; to be asked once. */
   logIn(user: string): boolean {
     if (this.#over || !this.#books.users.take(user)) return false;
     this.#user = user;
     return true;
   }
 
-  /** The session is over. Idempotent. */
   leave(): void {
     if (this.#over) return;
     this.#over = true;

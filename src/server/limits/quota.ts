@@ -4,8 +4,18 @@
  * @module
  */
 
+/** Places that are taken and given back; whether there is one more may take asking. */
+export interface Places {
+  /** How many each key may have. */
+  set limit(limit: number);
+  /** Takes one for `key`, if it may have one more. */
+  take(key: string): boolean | Promise<boolean>;
+  /** Gives back one that was taken. */
+  give(key: string): void;
+}
+
 /** How many of something each key may have at the same time. Keys that have none take no memory. */
-export class Quota {
+export class Quota implements Places {
   /** How many; may be changed, and takes nothing away from who has more then. */
   limit: number;
   readonly #taken = new Map<string, number>();
@@ -34,8 +44,18 @@ export class Quota {
 
   /** Gives back one that was taken. */
   give(key: string): void {
-    const left = (this.#taken.get(key) ?? 0) - 1;
+    this.add(key, -1);
+  }
+
+  /** Takes so many, whatever the limit; a negative number gives back. */
+  add(key: string, count: number): void {
+    const left = (this.#taken.get(key) ?? 0) + count;
     if (left > 0) this.#taken.set(key, left);
     else this.#taken.delete(key);
+  }
+
+  /** What is taken, by key. */
+  entries(): Iterable<[key: string, count: number]> {
+    return this.#taken.entries();
   }
 }

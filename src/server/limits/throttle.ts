@@ -24,7 +24,26 @@ export interface Clock {
   startTimeout(ms: number, onTimeout: () => void): Timeout;
 }
 
-const CLOCK: Clock = { now: () => performance.now(), startTimeout };
+/** The real one. */
+export const CLOCK: Clock = { now: () => performance.now(), startTimeout };
+
+/** Holds the octets of all sessions of a user back, as {@linkcode Throttle} does. */
+export interface UserThrottle {
+  /** Octets per second, more than 0; may be changed at any time. */
+  rate: number;
+  /** How many octets should pass at a time. */
+  readonly slice: number;
+  /** A place in the queue; `undefined` when it is the octets' turn now. */
+  queue(octets: number): Turn | undefined;
+  /** Gives up a place in the queue; harmless when its turn has come. */
+  leave(turn: Turn): void;
+  /** Whether a datagram may pass. */
+  mayPass(): boolean;
+  /** Passes without asking. */
+  take(octets: number): void;
+  /** Called when its user has no session any more. */
+  close(): void;
+}
 
 /** A place in the queue of a {@linkcode Throttle}. */
 export class Turn {
@@ -56,7 +75,7 @@ export class Turn {
  * }
  * ```
  */
-export class Throttle implements RelayThrottle {
+export class Throttle implements RelayThrottle, UserThrottle {
   /** Octets per second, more than 0; may be changed at any time. */
   rate: number;
   /** How many wait. */
@@ -75,8 +94,13 @@ export class Throttle implements RelayThrottle {
     this.#clock = clock;
   }
 
+  /** The octets that should pass at a time at this rate. */
+  static slice(rate: number): number {
+    return Math.ceil(rate / 1000 * SLICE);
+  }
+
   get slice(): number {
-    return Math.ceil(this.rate / 1000 * SLICE);
+    return Throttle.slice(this.rate);
   }
 
   pass(octets: number): Promise<void> | undefined {
@@ -186,20 +210,29 @@ export interface ThrottleLimits {
   readonly octetsPerSecondPerUser: number;
 }
 
-interface SharedThrottle {
-  readonly throttle: Throttle;
+interface Joined {
+  readonly throttle: UserThrottle;
   sessions: number;
 }
+
+/** Makes the throttle of a user. */
+export type ThrottleUser = (user: string, rate: number) => UserThrottle;
 
 /** The throttles of a server's sessions and users. A user without a session takes no memory. */
 export class Throttles {
   #limits: ThrottleLimits;
   readonly #clock: Clock;
-  readonly #users = new Map<string, SharedThrottle>();
+  readonly #throttleUser: ThrottleUser;
+  readonly #users = new Map<string, Joined>();
 
-  constructor(limits: ThrottleLimits, clock: Clock = CLOCK) {
+  constructor(
+    limits: ThrottleLimits,
+    clock: Clock = CLOCK,
+    throttleUser: ThrottleUser = (_, rate) => new Throttle(rate, clock),
+  ) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#throttleUser = throttleUser;
   }
 
   /** How many users have a throttle. */
@@ -218,7 +251,7 @@ export class Throttles {
   /** What holds back one more session, whose user may be nobody; `undefined` when nothing does. Must be closed with the session. */
   open(user?: string): SessionThrottle | undefined {
     const { octetsPerSecond, octetsPerSecondPerUser } = this.#limits;
-    const throttles: Throttle[] = [];
+    const throttles: UserThrottle[] = [];
     if (octetsPerSecond !== Infinity) {
       throttles.push(new Throttle(octetsPerSecond, this.#clock));
     }
@@ -230,30 +263,32 @@ export class Throttles {
     return new SessionThrottle(throttles, () => this.#part(user));
   }
 
-  #join(user: string, rate: number): Throttle {
-    let shared = this.#users.get(user);
-    if (!shared) {
-      shared = { throttle: new Throttle(rate, this.#clock), sessions: 0 };
-      this.#users.set(user, shared);
+  #join(user: string, rate: number): UserThrottle {
+    let joined = this.#users.get(user);
+    if (!joined) {
+      joined = { throttle: this.#throttleUser(user, rate), sessions: 0 };
+      this.#users.set(user, joined);
     }
-    shared.sessions++;
-    return shared.throttle;
+    joined.sessions++;
+    return joined.throttle;
   }
 
   #part(user: string): void {
-    const shared = this.#users.get(user);
-    if (shared && --shared.sessions === 0) this.#users.delete(user);
+    const joined = this.#users.get(user);
+    if (!joined || --joined.sessions > 0) return;
+    this.#users.delete(user);
+    joined.throttle.close();
   }
 }
 
 /** Lets one session's octets pass where all of its throttles do. */
 export class SessionThrottle implements RelayThrottle {
-  readonly #throttles: readonly Throttle[];
+  readonly #throttles: readonly UserThrottle[];
   readonly #onClose: (() => void) | undefined;
-  readonly #turns = new Map<Turn, Throttle>();
+  readonly #turns = new Map<Turn, UserThrottle>();
   #closed = false;
 
-  constructor(throttles: readonly Throttle[], onClose?: () => void) {
+  constructor(throttles: readonly UserThrottle[], onClose?: () => void) {
     this.#throttles = throttles;
     this.#onClose = onClose;
   }
@@ -292,7 +327,7 @@ export class SessionThrottle implements RelayThrottle {
 
   async #wait(
     turn: Turn,
-    throttle: Throttle,
+    throttle: UserThrottle,
     octets: number,
     next: number,
   ): Promise<void> {

@@ -1,0 +1,82 @@
+/**
+ * What serves: one server in this process, or several workers.
+ *
+ * @module
+ */
+
+import { serve, type ServerUpdate } from "../server/serve.ts";
+import type { Address } from "../transport/transport.ts";
+import { closeDoor } from "./close_door.ts";
+import type { FileReader } from "./files.ts";
+import type { Given } from "./flags.ts";
+import type { Loaded } from "./load.ts";
+import type { LogRecord } from "./log.ts";
+import type { Log } from "./logger.ts";
+import { countWorkers, openWorkshop } from "./workers/link.ts";
+
+/** A server, whatever it is made of. */
+export interface Running {
+  /** Where it listens. */
+  readonly addr: Address;
+  /** How many workers, if there are several. */
+  readonly workers?: number;
+  /** The ids of their processes, if they are some. */
+  readonly pids?: readonly number[];
+  /** Serves by other options from now on; when it rejects, all stays as it was. */
+  update(options: ServerUpdate, loaded: Loaded): Promise<void>;
+  /** Lets no more clients in, and gives how many sessions are open. */
+  closeDoor(): number | Promise<number>;
+  /** Lets them end. */
+  shutdown(options: { readonly graceMs: number }): Promise<void>;
+  /** Ends what would not end with this process. */
+  end(): Promise<void>;
+}
+
+/** What {@linkcode start} works with. */
+export interface StartOptions {
+  readonly given: Given;
+  readonly loaded: Loaded;
+  readonly files: FileReader;
+  readonly log: Log;
+  /** Prints a record at once. */
+  readonly tell: (record: LogRecord) => void;
+}
+
+/**
+ * Starts what is asked for.
+ *
+ * @throws as `serve()` does.
+ * @throws {UsageError} when there cannot be so many workers.
+ */
+export async function start(options: StartOptions): Promise<Running> {
+  const size = await countWorkers(options.loaded.workers);
+  return size > 1 ? await startCrew(options, size) : await startAlone(options);
+}
+
+async function startAlone({ loaded, log }: StartOptions): Promise<Running> {
+  const server = await serve({ ...loaded.options, onEvent: log.onEvent });
+  return {
+    addr: server.addr,
+    update: (options) => server.update(options),
+    closeDoor: () => closeDoor(server),
+    shutdown: (options) => server.shutdown(options),
+    end: () => Promise.resolve(),
+  };
+}
+
+async function startCrew(
+  { given, loaded, files, tell }: StartOptions,
+  size: number,
+): Promise<Running> {
+  // Only now: most servers have no workers.
+  const { Crew } = await import("./workers/crew.ts");
+  const workshop = await openWorkshop();
+  return await Crew.start({
+    size,
+    workshop,
+    given,
+    loaded,
+    files: () => files.texts,
+    note: tell,
+  });
+}

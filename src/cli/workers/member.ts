@@ -1,0 +1,130 @@
+/**
+ * One worker, from its start to its end.
+ *
+ * @module
+ */
+
+import type { Account } from "../../server/limits/ledger.ts";
+import {
+  type Address,
+  NetError,
+  type NetErrorKind,
+} from "../../transport/transport.ts";
+import type { Exit, WorkerLink, Workshop } from "./link.ts";
+import type { FileTexts, FromWorker, ToWorker } from "./messages.ts";
+import { answer } from "./remote_books.ts";
+
+type Start = Extract<ToWorker, { type: "start" }>;
+type Answered = Exclude<FromWorker["type"], "ready" | "failed" | "calls">;
+type Reply<T extends Answered> = Extract<FromWorker, { type: T }>;
+
+/** A worker that runs. */
+export class Member {
+  /** Which one it is, from 1. */
+  readonly number: number;
+  /** Where it listens. Rejects when it cannot, or ends before. */
+  readonly listening: Promise<Address>;
+  /** How it ended. */
+  readonly ended: Promise<Exit>;
+  readonly #link: WorkerLink;
+  readonly #account: Account;
+  readonly #waiting = new Map<Answered, (reply: FromWorker | Error) => void>();
+  #failure: Error | undefined;
+
+  /** Starts it; what it takes of the limits goes into the account, which is closed when it ends. */
+  constructor(workshop: Workshop, start: Start, account: Account) {
+    this.number = start.worker;
+    this.#account = account;
+    this.listening = this.#next("listening").then(({ addr }) => addr);
+    this.listening.catch(() => {}); // who waits for it is told
+    let onEnd!: (exit: Exit) => void;
+    this.ended = new Promise((resolve) => onEnd = resolve);
+    this.#link = workshop.start({
+      onMessage: (message) => {
+        if (message.type === "ready") this.#link.post(start);
+        else this.#receive(message);
+      },
+      onExit: (exit) => {
+        account.close();
+        this.#fail("other", `worker ${this.number} ended: ${textOf(exit)}`);
+        onEnd(exit);
+      },
+    });
+  }
+
+  /** The id of its process, if it is one. */
+  get pid(): number | undefined {
+    return this.#link.pid;
+  }
+
+  /** Lets it serve by other files; settles when it does, or has ended. */
+  async update(files: FileTexts): Promise<void> {
+    const updated = this.#next("updated").catch(() => {});
+    this.#tell({ type: "update", files });
+    await updated;
+  }
+
+  /** Lets no more clients in; gives how many sessions it has. */
+  async close(): Promise<number> {
+    const closed = this.#next("closed");
+    this.#tell({ type: "close" });
+    return await closed.then(({ sessions }) => sessions, () => 0);
+  }
+
+  /** Lets the sessions end, and then itself. */
+  shutdown(graceMs: number): void {
+    this.#tell({ type: "shutdown", graceMs });
+  }
+
+  /** Lets it end now. */
+  end(): void {
+    this.#tell({ type: "end" });
+  }
+
+  /** Ends it whatever it does. */
+  kill(): void {
+    this.#link.kill();
+  }
+
+  /** Only when it listens it can do what it is told. */
+  #tell(message: ToWorker): void {
+    this.listening.then(() => this.#link.post(message), () => {});
+  }
+
+  #receive(message: Exclude<FromWorker, { type: "ready" }>): void {
+    switch (message.type) {
+      case "calls":
+        return answer(this.#account, message.calls, (answers) => {
+          this.#link.post({ type: "answers", answers });
+        });
+      case "failed": {
+        this.#fail(message.kind ?? "other", message.message);
+        return this.kill();
+      }
+      default:
+        this.#waiting.get(message.type)?.(message);
+    }
+  }
+
+  #next<T extends Answered>(type: T): Promise<Reply<T>> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure);
+      this.#waiting.set(type, (reply) => {
+        this.#waiting.delete(type);
+        if (reply instanceof Error) reject(reply);
+        else resolve(reply as Reply<T>);
+      });
+    });
+  }
+
+  /** Whatever it was told, there is no answer any more. */
+  #fail(kind: NetErrorKind, message: string): void {
+    const error = this.#failure = new NetError(kind, message);
+    for (const settle of this.#waiting.values()) settle(error);
+  }
+}
+
+/** How a worker ended, in words. */
+export function textOf({ code, signal, error }: Exit): string {
+  return error ?? signal ?? `exit code ${code}`;
+}

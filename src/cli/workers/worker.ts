@@ -1,0 +1,131 @@
+/**
+ * A worker: one of several servers on one port.
+ *
+ * @module
+ */
+
+import { type Server, serveSharing } from "../../server/serve.ts";
+import { NetError } from "../../transport/transport.ts";
+import { closeDoor } from "../close_door.ts";
+import { thisHost } from "../host.ts";
+import { load, type Loaded } from "../load.ts";
+import { type Log, openLog } from "../logger.ts";
+import { UsageError } from "../usage_error.ts";
+import type { PrimaryLink } from "./link.ts";
+import { type FileTexts, fromData, type ToWorker } from "./messages.ts";
+import { RemoteBooks } from "./remote_books.ts";
+
+type Start = Extract<ToWorker, { type: "start" }>;
+
+/** Does what it is told, until it is told to end. */
+export function work(link: PrimaryLink): void {
+  const books = new RemoteBooks((calls) => link.post({ type: "calls", calls }));
+  let worker: Promise<Worker> | undefined;
+  link.onMessage((message) => {
+    if (message.type === "answers") return books.onAnswers(message.answers);
+    if (message.type === "start") {
+      worker = Worker.start(message, books, link);
+      worker.catch((error) => link.post({ type: "failed", ...factsOf(error) }));
+    } else worker?.then((it) => it.obey(message));
+  });
+  link.post({ type: "ready" });
+}
+
+function factsOf(error: unknown) {
+  const { message } = error as Error;
+  return error instanceof NetError
+    ? { kind: error.kind, message }
+    : { message };
+}
+
+class Worker {
+  readonly #server: Server;
+  readonly #start: Start;
+  readonly #books: RemoteBooks;
+  readonly #link: PrimaryLink;
+  readonly #log: Log;
+  #loaded: Loaded;
+
+  constructor(
+    server: Server,
+    loaded: Loaded,
+    log: Log,
+    start: Start,
+    books: RemoteBooks,
+    link: PrimaryLink,
+  ) {
+    this.#server = server;
+    this.#loaded = loaded;
+    this.#log = log;
+    this.#start = start;
+    this.#books = books;
+    this.#link = link;
+  }
+
+  static async start(
+    start: Start,
+    books: RemoteBooks,
+    link: PrimaryLink,
+  ): Promise<Worker> {
+    const given = fromData(start.given);
+    const loaded = await load(given, reading(start.files), { guard: books });
+    const host = thisHost();
+    host.ignoreClosedOutput();
+    const log = openLog(host, loaded.log, start.worker);
+    const options = {
+      ...loaded.options,
+      port: start.port,
+      reusePort: true,
+      onEvent: log.onEvent,
+    };
+    const server = await serveSharing(options, books, start.workers);
+    link.post({ type: "listening", addr: server.addr });
+    return new Worker(server, loaded, log, start, books, link);
+  }
+
+  obey(message: Exclude<ToWorker, { type: "start" | "answers" }>): void {
+    switch (message.type) {
+      case "update":
+        return void this.#update(message.files);
+      case "close":
+        return this.#link.post({
+          type: "closed",
+          sessions: closeDoor(this.#server),
+        });
+      case "shutdown":
+        this.#server.shutdown(message).then(() => this.#end());
+        return;
+      case "end":
+        return void this.#end();
+    }
+  }
+
+  /** The files were found to be right: a failure ends this worker, and the next one begins with them. */
+  async #update(files: FileTexts): Promise<void> {
+    const given = fromData(this.#start.given);
+    const loaded = await load(given, reading(files), {
+      guard: this.#books,
+      before: this.#loaded,
+    });
+    const { hostname: _, port: __, ...options } = loaded.options;
+    await this.#server.update(options);
+    this.#loaded = loaded;
+    this.#link.post({ type: "updated" });
+  }
+
+  async #end(): Promise<void> {
+    await this.#log.output.finish();
+    this.#link.end();
+  }
+}
+
+/** Reads what another one has read from the files. */
+function reading(files: FileTexts): (path: string) => Promise<string> {
+  const texts = new Map(files);
+  return (path) => {
+    const text = texts.get(path);
+    return text === undefined
+      ? Promise.reject(new UsageError("was not read"))
+      : Promise.resolve(text);
+  };
+}

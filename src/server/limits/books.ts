@@ -1,0 +1,61 @@
+/**
+ * The counts that several servers keep together: what is asked and answered
+ * between each of them and the one place that has the books.
+ *
+ * @module
+ */
+
+import type { LoginGuard } from "../auth/lockout.ts";
+
+/** Of what there are places to take. */
+export type Counted =
+  | "sessions"
+  | "sessionsPerClient"
+  | "handshakesPerClient"
+  | "sessionsPerUser"
+  | "associations";
+
+/** What a server wants one of: for whom is the key, which is empty where it is for everyone. */
+export type Want = readonly [
+  what: Counted | "connectionsPerSecond",
+  key: string,
+];
+
+/** The books, as one of the servers sees them. */
+export interface SharedBooks extends LoginGuard {
+  /** Takes one of each, or none at all: then it gives the first of which there is no more. */
+  take(wants: readonly Want[]): Promise<Want[0] | null>;
+  /** Gives back what was taken. */
+  give(wants: readonly Want[]): void;
+  /** Takes so many, whether they are there or not: they were the server's own before. */
+  claim(want: Want, count: number): void;
+  /** Lets octets of a user pass in their turn; the ticket is a number that was not used before. */
+  pass(ticket: number, user: string, octets: number): Promise<void>;
+  /** Gives up the turn of a ticket. */
+  leave(ticket: number): void;
+  /** The server has no session of the user any more. */
+  part(user: string): void;
+}
+
+/** So many places for each server are counted only in the books. */
+const FEW = 64;
+
+/**
+ * How many places of each key are a server's own, which it takes without
+ * asking: together an eighth of them, and none where there are few.
+ *
+ * So never more are taken than the limit allows, no server has to ask for each
+ * client while little of the limit is used, and a small limit is exact. Of a
+ * large one the rest of another server's eighth is out of reach.
+ */
+export function ownPlaces(limit: number, servers: number): number {
+  if (limit === Infinity) return Infinity;
+  return limit < FEW * servers ? 0 : Math.floor(limit / (8 * servers));
+}
+
+/** How many places of each key are left to be asked for. */
+export function commonPlaces(limit: number, servers: number): number {
+  return limit === Infinity
+    ? Infinity
+    : limit - servers * ownPlaces(limit, servers);
+}

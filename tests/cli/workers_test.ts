@@ -1,0 +1,239 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { FileReader } from "../../src/cli/files.ts";
+import { parseFlags } from "../../src/cli/flags.ts";
+import { load } from "../../src/cli/load.ts";
+import type { LogRecord } from "../../src/cli/log.ts";
+import { Crew } from "../../src/cli/workers/crew.ts";
+import type { Exit, WorkerHandlers } from "../../src/cli/workers/link.ts";
+import type { FromWorker, ToWorker } from "../../src/cli/workers/messages.ts";
+import { Rest } from "../../src/cli/workers/rest.ts";
+import { hashPassword } from "../../src/server/auth/auth.ts";
+import { NetError } from "../../src/transport/transport.ts";
+import { runtime, test } from "../harness.ts";
+import { until } from "../transport/contract.ts";
+
+type Start = Extract<ToWorker, { type: "start" }>;
+
+/** A worker that does nothing but what a test lets it do. */
+class FakeWorker {
+  readonly told: ToWorker[] = [];
+  readonly #handlers: WorkerHandlers;
+  #isOver = false;
+
+  constructor(handlers: WorkerHandlers) {
+    this.#handlers = handlers;
+  }
+
+  get start(): Start {
+    return this.told.find((it) => it.type === "start")!;
+  }
+
+  say(message: FromWorker): void {
+    this.#handlers.onMessage(message);
+  }
+
+  exit(exit: Exit = { code: 0 }): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#handlers.onExit(exit);
+  }
+
+  /** Says whether a place of a limit is free for it, as the books say. */
+  take(key = ""): boolean {
+    const number = this.told.length + 1;
+    const wants = [[["sessions", key]]];
+    this.say({ type: "calls", calls: [[number, "take", wants]] });
+    const last = this.told.at(-1)!;
+    assert(last.type === "answers");
+    return last.answers[0][1] === null;
+  }
+}
+
+/** How a fake worker begins. */
+type Begin = (worker: FakeWorker, start: Start) => void;
+
+const listens: Begin = (worker, { port }) =>
+  worker.say({
+    type: "listening",
+    addr: { hostname: "127.0.0.1", port: port || 4321 },
+  });
+
+/** A crew of fake workers. */
+async function startCrew(
+  args: string[] = [],
+  begin: Begin = listens,
+): Promise<{ crew: Crew; workers: FakeWorker[]; records: LogRecord[] }> {
+  const workers: FakeWorker[] = [];
+  const records: LogRecord[] = [];
+  const command = parseFlags(["--port", "0", ...args]);
+  assert(command.type === "serve");
+  const { given } = command;
+  const files = new FileReader();
+  const loaded = await load(given, files.read);
+  const crew = await Crew.start({
+    size: 2,
+    given,
+    loaded,
+    files: () => files.texts,
+    note: (record) => records.push(record),
+    workshop: {
+      portsAreShared: false,
+      start(handlers) {
+        const worker = new FakeWorker(handlers);
+        workers.push(worker);
+        queueMicrotask(() => worker.say({ type: "ready" }));
+        return {
+          pid: workers.length,
+          post(message) {
+            worker.told.push(message);
+            if (message.type === "start") begin(worker, message);
+            if (message.type === "close") {
+              worker.say({ type: "closed", sessions: 3 });
+            }
+            if (message.type === "shutdown" || message.type === "end") {
+              worker.exit();
+            }
+          },
+          kill: () => worker.exit({ signal: "SIGKILL" }),
+        };
+      },
+    },
+  });
+  return { crew, workers, records };
+}
+
+test("Crew gives all workers the port that the first one was given", async () => {
+  const { crew, workers } = await startCrew();
+  assertEquals(crew.addr.port, 4321);
+  assertEquals(workers.map(({ start }) => start.port), [0, 4321]);
+  assertEquals(workers.map(({ start }) => start.worker), [1, 2]);
+  await crew.end();
+});
+
+test("Crew.start() rejects with what a worker says, and leaves none", async () => {
+  const workers: FakeWorker[] = [];
+  const begin: Begin = (worker, start) => {
+    workers.push(worker);
+    if (start.worker === 1) listens(worker, start);
+    else worker.say({ type: "failed", kind: "denied", message: "no" });
+  };
+  const error = await assertRejects(() => startCrew([], begin), NetError);
+  assertEquals([error.kind, error.message], ["denied", "no"]);
+  assertEquals(workers.length, 2);
+});
+
+test("Crew.start() rejects when a worker ends before it listens", async () => {
+  const begin: Begin = (worker) => worker.exit({ code: 7 });
+  const error = await assertRejects(() => startCrew([], begin), Error);
+  assertMatch(error.message, /worker \d ended: exit code 7/);
+});
+
+test("Crew starts a worker again, gives back what it had, and says so", async () => {
+  const { crew, workers, records } = await startCrew(["--max-sessions=3"]);
+  const [one, other] = workers;
+  const taken = [one.take(), one.take(), other.take(), other.take()];
+  assertEquals(taken, [true, true, true, false]);
+  one.exit({ signal: "SIGSEGV" });
+  assertEquals([1, 2, 3].map(() => other.take()), [true, true, false]);
+  await until(() => workers.length === 3);
+  const [ended] = records;
+  assert(ended.type === "worker-ended");
+  assertEquals([ended.worker, ended.signal], [1, "SIGSEGV"]);
+  await until(() => records.length === 2);
+  const { start } = workers[2];
+  assertEquals([start.worker, start.port], [1, 4321]);
+  assertEquals(records[1], { type: "worker-started", worker: 1, pid: 3 });
+  other.say({ type: "calls", calls: [[null, "give", [[["sessions", ""]]]]] });
+  assertEquals([workers[2].take(), workers[2].take()], [true, false]);
+  await crew.end();
+});
+
+test("Crew says why a worker cannot start again, and tries on", async () => {
+  let count = 0;
+  const begin: Begin = (worker, start) => {
+    if (++count === 3) worker.say({ type: "failed", message: "broken" });
+    else listens(worker, start);
+  };
+  const { crew, workers, records } = await startCrew([], begin);
+  workers[1].exit({ code: 1 });
+  await until(() => records.some(({ type }) => type === "worker-started"));
+  assertEquals(workers.length, 4);
+  const errors = records.map((it) =>
+    it.type === "worker-ended" ? it.error : it.type
+  );
+  assertEquals(errors, [undefined, "broken", "worker-started"]);
+  await crew.end();
+});
+
+test("Crew counts the sessions of all workers at the end, and starts none again", async () => {
+  const { crew, workers, records } = await startCrew();
+  workers[0].exit({ code: 1 });
+  await until(() => records.length === 1);
+  assertEquals(await crew.closeDoor(), 3);
+  await crew.shutdown({ graceMs: 5 });
+  assertEquals(workers.length, 2);
+  assertEquals(workers[1].told.at(-1), { type: "shutdown", graceMs: 5 });
+});
+
+test("Crew tells a worker that is about to start when it has started", async () => {
+  let count = 0;
+  const { crew, workers, records } = await startCrew([], (worker, start) => {
+    if (++count < 3) listens(worker, start);
+  });
+  workers[0].exit({ code: 1 });
+  await until(() => workers[2]?.told.length === 1);
+  const closed = crew.closeDoor();
+  assertEquals(workers[2].told.length, 1);
+  listens(workers[2], workers[2].start);
+  assertEquals(await closed, 6);
+  await crew.shutdown({ graceMs: 0 });
+  assertEquals(records.length, 2);
+});
+
+test("Crew.update() changes nothing when the options are wrong", async () => {
+  const { crew, workers } = await startCrew();
+  const command = parseFlags([]);
+  assert(command.type === "serve");
+  const loaded = await load(command.given, new FileReader().read);
+  const limits = { sessions: -1 };
+  await assertRejects(() => crew.update({ limits }, loaded), TypeError);
+  for (const { told } of workers) {
+    assertEquals(told.map(({ type }) => type), ["start"]);
+  }
+  await crew.end();
+});
+
+test("Rest.after() grows while workers do not last, and begins anew then", () => {
+  const rest = new Rest();
+  const rests = [5, 5, 5, 5, 5, 5, 5, 20_000, 5].map((it) => rest.after(it));
+  assertEquals(
+    rests,
+    [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 0, 1_000],
+  );
+});
+
+test("a thread that fails ends alone, and tells why", async () => {
+  const { threads } = await import("../../src/cli/workers/threads.ts");
+  const hash = await hashPassword("one", { iterations: 1 });
+  let onListening!: () => void;
+  const listening = new Promise<void>((resolve) => onListening = resolve);
+  const exit = await new Promise<Exit>((onExit) => {
+    const thread = threads.start({
+      onMessage(message) {
+        if (message.type === "listening") onListening();
+        if (message.type === "failed") onExit({ error: message.message });
+        if (message.type !== "ready") return;
+        const given = { config: { usersFile: ["users"] }, logins: [] };
+        const files = [["users", `alice:${hash}`]] as const;
+        const who = { worker: 1, workers: 2, port: 0 };
+        thread.post({ type: "start", ...who, given, files });
+      },
+      onExit,
+    });
+    // Without the file that it is configured to read it cannot go on.
+    listening.then(() => thread.post({ type: "update", files: [] }));
+  });
+  assertMatch(exit.error ?? "", /users: was not read/);
+}, {
+  skip: runtime === "deno" ? undefined : "only Deno's workers are threads",
+});
