@@ -2,11 +2,7 @@
 
 import process from "node:process";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import {
-  type PolicyRequest,
-  rules,
-  type ServeOptions,
-} from "../../../src/server/mod.ts";
+import { type PolicyRequest, rules } from "../../../src/server/mod.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import { openSockets, test } from "../../harness.ts";
 import { join, octets } from "../../protocol/table.ts";
