@@ -78,9 +78,10 @@ Timeouts (DURATION: 500ms, 10s, 5m, 1h, or 0 for never):
                                  (default 10s)
 
 Limits (0 for none; a client is an IPv4 address or an IPv6 /64):
-  --max-sessions N               Clients at a time; more are turned away; also
-  --max-connections N            (default 10000, or fewer where the system
-                                 allows fewer open files)
+  --max-sessions N               Clients at a time; more are turned away
+                                 (default 10000, or fewer where the system
+                                 allows fewer open files). The same as
+                                 --max-connections.
   --max-sessions-per-client N    The same for each client (default 0)
   --max-sessions-per-user N      Sessions at a time of each user (default 0)
   --max-handshakes-per-client N  Connections of each client that have not

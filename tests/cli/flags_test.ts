@@ -280,6 +280,7 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   "socks4.userIds": ["a", ["a"]],
   advertise: ["::1", ["::1"]],
   relayPorts: ["1-2", { first: 1, last: 2 }],
+  workers: ["2", 2],
   log: ["json", "json"],
 };
 
