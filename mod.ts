@@ -19,58 +19,7 @@
  * @module
  */
 
-// The server
-export {
-  type AuthExchange,
-  type AuthMethod,
-  type AuthResult,
-  type HashOptions,
-  hashPassword,
-  type LockoutOptions,
-  type LoginAttempt,
-  noAuth,
-  parseUsers,
-  userPass,
-  Users,
-  UsersError,
-  type UsersOptions,
-  type UsersProblem,
-  type VerifyLogin,
-  verifyPassword,
-} from "./src/server/auth/auth.ts";
-export * from "./src/server/events.ts";
-export type {
-  Dial,
-  DialRequest,
-  Limits,
-  PortRange,
-  ServeOptions,
-  Socks4Options,
-  Timeouts,
-} from "./src/server/options.ts";
-export { OptionError } from "./src/server/options.ts";
-export {
-  Denial,
-  type Policy,
-  type PolicyAnswer,
-  type PolicyRequest,
-  type Verdict,
-} from "./src/server/policy/policy.ts";
-export type { Rule, RuleTarget } from "./src/server/policy/rule.ts";
-export { formatRule, parseRule } from "./src/server/policy/rule_text.ts";
-export {
-  type RulePolicy,
-  type RuleRequest,
-  rules,
-} from "./src/server/policy/rules.ts";
-export {
-  serve,
-  type Server,
-  type ServerUpdate,
-  type ShutdownOptions,
-} from "./src/server/serve.ts";
-
-// The client
+export * from "./src/server/public.ts";
 export * from "./src/client/mod.ts";
 
 // The protocol
@@ -98,4 +47,3 @@ export {
   type RelayThrottle,
   type ThrottledRelayOptions,
 } from "./src/transport/relay.ts";
-export * from "./src/transport/transport.ts";

@@ -1,0 +1,54 @@
+/**
+ * What users of the server can import.
+ *
+ * @module
+ */
+
+export {
+  type AuthExchange,
+  type AuthMethod,
+  type AuthResult,
+  type HashOptions,
+  hashPassword,
+  type LockoutOptions,
+  type LoginAttempt,
+  noAuth,
+  parseUsers,
+  userPass,
+  Users,
+  UsersError,
+  type UsersOptions,
+  type UsersProblem,
+  type VerifyLogin,
+  verifyPassword,
+} from "./auth/auth.ts";
+export * from "./events.ts";
+export type {
+  Dial,
+  DialRequest,
+  Limits,
+  PortRange,
+  ServeOptions,
+  Socks4Options,
+  Timeouts,
+} from "./options.ts";
+export { OptionError } from "./options.ts";
+export {
+  Denial,
+  type Policy,
+  type PolicyAnswer,
+  type PolicyRequest,
+  type Verdict,
+} from "./policy/policy.ts";
+export type { Rule, RuleTarget } from "./policy/rule.ts";
+export { formatRule, parseRule } from "./policy/rule_text.ts";
+export { type RulePolicy, type RuleRequest, rules } from "./policy/rules.ts";
+export {
+  serve,
+  type Server,
+  type ServerUpdate,
+  type ShutdownOptions,
+} from "./serve.ts";
+export * from "../transport/transport.ts";
+export type { MessageDecoder } from "../transport/message_reader.ts";
+export type { Endpoint } from "../protocol/address.ts";
