@@ -125,6 +125,8 @@ class Door {
   #listener: Listener | undefined;
   /** Whether nobody can come any more. */
   closed = false;
+  /** Those about whom the policy has not answered yet. */
+  readonly #knocking = new Set<Conn>();
   #admitted: Conn | undefined;
   #admit!: (peer: Conn) => void;
 
@@ -171,10 +173,13 @@ class Door {
     this.closed = true;
     this.#listener?.close();
     if (this.#admitted !== kept) this.#admitted?.reset();
+    for (const conn of this.#knocking) conn.reset();
   }
 
   async #knock(conn: Conn): Promise<void> {
+    this.#knocking.add(conn);
     const welcome = await this.#isExpected(conn.remote);
+    this.#knocking.delete(conn);
     if (this.closed || this.#admitted || !welcome) return conn.reset();
     this.#admitted = conn;
     this.#admit(conn);

@@ -5,13 +5,13 @@
  * @module
  */
 
-import { type Endpoint, isIp, unmapIp } from "../../protocol/address.ts";
+import { type Endpoint, isIp } from "../../protocol/address.ts";
 import { encodeDatagramHeader } from "../../protocol/datagram.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import type { DatagramSocket, OnDatagram } from "../../transport/transport.ts";
 import type { CommandSession } from "./command.ts";
 import type { Settings } from "../options.ts";
-import { resolve } from "../policy/policy.ts";
+import { resolve, usedAddress } from "../policy/policy.ts";
 
 /** Milliseconds for which the address of a name, and a verdict of the policy, are good. */
 const FRESH_TIME = 30_000;
@@ -141,7 +141,7 @@ export class Targets {
 
   #refresh(entry: Entry): void {
     const { settings } = this.#session;
-    const address = unmapIp(entry.hostname);
+    const address = usedAddress(entry.hostname);
     const version = isIp(address);
     const socket = this.#sockets.get(ANY[version]);
     entry.timeout?.cancel();

@@ -672,6 +672,22 @@ test("serve() asks the policy about whoever comes when anyone may", async () => 
   await server.close();
 });
 
+test("serve() hangs up on whoever the policy has not judged when the wait is over", async () => {
+  const policy = ({ address }: PolicyRequest) =>
+    address !== "127.0.0.2" || new Promise<boolean>(() => {});
+  const server = await startServer({ policy });
+  for (const over of ["the peer has come", "the client leaves"]) {
+    const { conn, bound } = await bind(server, ANYONE);
+    const other = await connectFrom("127.0.0.2", bound);
+    if (over === "the client leaves") conn.close();
+    else (await connect(bound)).close();
+    await hungUp(other);
+    conn.close();
+    await server.ended();
+  }
+  await server.close();
+});
+
 test("serve() says REP 2 when the policy lets nobody wait for anyone", async () => {
   const policy = ({ hostname }: PolicyRequest) => hostname !== "0.0.0.0";
   const server = await startServer({ policy });

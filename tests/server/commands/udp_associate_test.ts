@@ -340,13 +340,23 @@ const TARGETS: readonly [string, string, string][] = [
   ["an IPv6 address as a name", "::1", '03 07 "0:0::01"'],
   ["an IPv4-mapped address", "127.0.0.1", "04 10*00 FF FF 7F 00 00 01"],
   ["U8 an IPv6 address", "::1", "04 15*00 01"],
+  ["0.0.0.0, this machine", "127.0.0.1", "01 00 00 00 00"],
 ];
 
-for (const [name, hostname, sent] of TARGETS) {
-  test(`serve() relays datagrams to ${name}`, async () => {
+for (
+  const [others, [name, hostname, sent]] of ["before", "after"].flatMap((it) =>
+    TARGETS.map((row) => [it, row] as const)
+  )
+) {
+  test(`serve() relays datagrams to ${name}, ${others} others`, async () => {
     const names = { "target.test": ["127.0.0.1"], "six.test": ["::1"] };
     const world = await start(await withNames(names));
     const target = await udpEcho(hostname);
+    const other = await udpEcho("127.0.0.2");
+    if (others === "after") {
+      world.own.send(to(other.addr, "AA"), world.relay);
+      assertEquals(await got(world.own), to(other.addr, "AA"));
+    }
     for (const payload of ["aa", "bb"]) {
       world.own.send(
         `00 00 00 ${sent} ${port(target.addr.port)} ${payload}`,
@@ -356,6 +366,7 @@ for (const [name, hostname, sent] of TARGETS) {
     }
     await world.echo();
     target.close();
+    other.close();
     await world.close();
   });
 }
