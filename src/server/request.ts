@@ -19,6 +19,7 @@ import {
 import type { AuthExchange, AuthMethod } from "./auth/auth.ts";
 import type { CommandName, SessionEndReason } from "./events.ts";
 import { askIdent, checkUserId } from "./auth/ident.ts";
+import { readName } from "./auth/name.ts";
 import type { Settings } from "./options.ts";
 
 /** A complete request. */
@@ -202,7 +203,7 @@ async function readSocks4(
     .catch((error) => {
       throw refusal(error, DIALECT4);
     });
-  notes.userId = new TextDecoder().decode(request.userId);
+  notes.userId = readName(request.userId);
   if (!settings.servesSocks4) {
     const farewell = DIALECT4.encodeReply(REPLY.notAllowed);
     throw new Refusal("no-method", "SOCKS4 has no login", farewell);

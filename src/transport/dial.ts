@@ -59,8 +59,8 @@ export interface DialAddressesOptions {
   readonly addresses: readonly string[];
   /** 1 to 65535. */
   readonly port: number;
-  /** The local address to connect from. */
-  readonly localAddress?: string;
+  /** The local address to connect to one of them from; by default the system chooses. */
+  readonly localAddressOf?: (address: string) => string | undefined;
   /** Ends all attempts. */
   readonly signal?: Signal;
 }
@@ -68,14 +68,18 @@ export interface DialAddressesOptions {
 /** Connects to the first of these addresses that answers; rejects as {@linkcode dial} does. */
 export function dialAddresses(
   transport: Transport,
-  { addresses, port, localAddress, signal }: DialAddressesOptions,
+  { addresses, port, localAddressOf, signal }: DialAddressesOptions,
 ): Promise<Conn> {
-  const connect = (hostname: string, signal?: Signal) =>
-    transport.connect({ hostname, port, localAddress, signal });
-  const fitting = localAddress === undefined
-    ? addresses
-    : addresses.filter((it) => isV6(it) === isV6(localAddress));
-  if (fitting.length === 0) return Promise.reject(noWayFrom(localAddress!));
+  const connect = (hostname: string, signal?: Signal) => {
+    const localAddress = localAddressOf?.(hostname);
+    return transport.connect({ hostname, port, localAddress, signal });
+  };
+  const fitting = localAddressOf
+    ? addresses.filter((it) => isV6(localAddressOf(it) ?? it) === isV6(it))
+    : addresses;
+  if (fitting.length === 0) {
+    return Promise.reject(noWayFrom(localAddressOf!(addresses[0])!));
+  }
   return fitting.length === 1
     ? connect(fitting[0], signal)
     : race(connect, interleave(fitting), signal);

@@ -1,17 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { spawn, spawnSync } from "node:child_process";
-import process from "node:process";
 import { verifyPassword } from "../../src/server/auth/password_hash.ts";
 import { test } from "../harness.ts";
-import { programArgs, runProgram } from "./spawn.ts";
+import { runProgram } from "./spawn.ts";
+import { noTerminal, openTerminal } from "./terminal.ts";
 
 const octets = (text: string) => new TextEncoder().encode(text);
-
-/** Of util-linux, which also others call so. */
-const script = spawnSync("script", ["--version"], { encoding: "utf8" });
-const noTerminal = script.stdout?.includes("util-linux")
-  ? undefined
-  : "needs script(1) of util-linux for a terminal";
 
 for (
   const [name, input, password] of [
@@ -81,27 +74,17 @@ interface Typed {
  * types each text when the prompt before it is there.
  */
 async function type(keys: [prompt: string, keys: string][]): Promise<Typed> {
-  const quoted = [process.execPath, ...programArgs({}), "hash-password"].map((
-    it,
-  ) => `'${it}'`).join(" ");
-  const command = `${quoted}; code=$?; stty -a; exit $code`;
-  // By default the terminal of a script without one would echo nothing anyway.
-  const args = ["-q", "-e", "-E", "always", "-c", command, "/dev/null"];
-  const child = spawn("script", args, { stdio: ["pipe", "pipe", "inherit"] });
-  let shown = "";
   const rest = [...keys];
-  child.stdout.setEncoding("utf8").on("data", (text) => {
-    shown += text;
-    if (rest.length > 0 && shown.endsWith(rest[0][0])) {
-      child.stdin.write(rest.shift()![1]);
-    }
+  const command = (program: string) =>
+    `${program} hash-password; code=$?; stty -a; exit $code`;
+  const terminal = openTerminal(command, {
+    onShown() {
+      if (rest.length === 0 || !terminal.shown.endsWith(rest[0][0])) return;
+      terminal.type(rest.shift()![1]);
+    },
   });
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
-  child.stdin.destroy();
-  return { code, shown };
+  const code = await terminal.ended;
+  return { code, shown: terminal.shown };
 }
 
 function assertRestored({ shown }: Typed): void {

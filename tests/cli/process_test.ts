@@ -5,6 +5,7 @@ import { NetError } from "../../src/transport/transport.ts";
 import config from "../../deno.json" with { type: "json" };
 import { runtime, test } from "../harness.ts";
 import { assertEchoes, LOOPBACK, visit, withEcho } from "./echo.ts";
+import { FLOOD, flood, refuse } from "./flood.ts";
 import { type Ended, type Program, runProgram, withProgram } from "./spawn.ts";
 
 const onlyDeno = runtime === "deno" ? undefined : "only Deno has permissions";
@@ -293,31 +294,6 @@ test("socks5-server goes on when nobody reads its output any more", async () => 
     });
   });
 });
-
-/**
- * A SOCKS4 request that nothing listens for, from a user id that makes a line
- * of more than 1,500 characters; gives when it is answered.
- */
-async function refuse(port: number): Promise<void> {
-  const transport = await detectTransport();
-  const conn = await transport.connect({ hostname: LOOPBACK, port });
-  try {
-    const userId = new Array(255).fill(1);
-    await conn.write(Uint8Array.of(4, 1, 0, 1, 127, 0, 0, 1, ...userId, 0));
-    while (await conn.read());
-  } finally {
-    conn.close();
-  }
-}
-
-/** As many lines fill the pipe and the program's own buffer more than once. */
-const FLOOD = 1_600;
-
-async function flood(port: number): Promise<void> {
-  for (let i = 0; i < FLOOD; i += 20) {
-    await Promise.all(Array.from({ length: 20 }, () => refuse(port)));
-  }
-}
 
 test("socks5-server serves on when the reader of its log stops, and says how many lines are missing", async () => {
   await withEcho(async (target) => {

@@ -14,6 +14,7 @@ import {
 import { withSignal } from "../../transport/dial.ts";
 import type { MessageDecoder } from "../../transport/message_reader.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
+import { readName } from "./name.ts";
 import type { Address, Conn, Signal } from "../../transport/transport.ts";
 import { Lockout, type LockoutOptions, type LoginGuard } from "./lockout.ts";
 import { Users } from "./users.ts";
@@ -166,7 +167,7 @@ async function negotiate(
     if ((error as Error).name !== "ProtocolError") throw error;
     return { ok: false, farewell: encodeLoginStatus(1) };
   }
-  const user = new TextDecoder().decode(login.username);
+  const user = readName(login.username);
   const ok = await judge(exchange, login, verify, guard);
   if (!ok) return { ok, user, farewell: encodeLoginStatus(1) };
   await exchange.write(encodeLoginStatus(0));

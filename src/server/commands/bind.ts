@@ -164,8 +164,9 @@ class Door {
     }
     const way = await resolve(session, this.#target, signal);
     this.#expected = way.addresses;
-    return way.localAddress ??
-      await session.settings.transport.sourceAddress(way.addresses[0]);
+    const [first] = way.addresses;
+    return way.localAddressOf?.(first) ??
+      await session.settings.transport.sourceAddress(first);
   }
 
   /** Lets nobody in any more; whoever was, but is not `kept`, is thrown out. */

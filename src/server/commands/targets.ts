@@ -181,11 +181,11 @@ export class Targets {
   async #wayTo(target: Target) {
     try {
       const way = await resolve(this.#session, target);
-      const { addresses, localAddress } = way;
+      const { addresses, localAddressOf } = way;
       const has = addresses.includes(target.address) ? [target.address] : [];
       for (const address of [...has, ...addresses]) {
         const version = isIp(address);
-        const from = localAddress ?? ANY[version];
+        const from = localAddressOf?.(address) ?? ANY[version];
         if (isIp(from) !== version) continue;
         const socket = await this.#socketOn(from).catch(() => {});
         if (socket) return { address, socket };

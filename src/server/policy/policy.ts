@@ -72,8 +72,8 @@ export type Policy = (
 export interface Way {
   /** At least one, those to try first in front. */
   readonly addresses: string[];
-  /** The address of this machine to use for it, if a rule names one. */
-  readonly localAddress?: string;
+  /** The address of this machine to use for one of them, if the rule that allows it names one. */
+  readonly localAddressOf?: (address: string) => string | undefined;
 }
 
 /** Something was asked for that is not allowed. */
@@ -191,7 +191,10 @@ export async function resolve(
       address,
       signal,
     });
-    return { addresses: [address], localAddress };
+    return {
+      addresses: [address],
+      ...localAddress && { localAddressOf: () => localAddress },
+    };
   }
   await authorize(session, target, { signal });
   const { transport } = session.settings;
@@ -206,6 +209,7 @@ async function allowedOf(
   signal?: Signal,
 ): Promise<Way> {
   const addresses: string[] = [];
+  const local = new Map<string, string>();
   let first: Verdict | undefined;
   let denial: unknown;
   for (const address of found) {
@@ -213,14 +217,15 @@ async function allowedOf(
       const verdict = await authorize(session, target, { address, signal });
       first ??= verdict;
       addresses.push(address);
+      if (verdict.localAddress) local.set(address, verdict.localAddress);
     } catch (error) {
       denial ??= error;
     }
   }
   if (!first) throw denial;
-  const { family, localAddress } = first;
-  if (family) preferFamily(addresses, family);
-  return { addresses, localAddress };
+  if (first.family) preferFamily(addresses, first.family);
+  if (local.size === 0) return { addresses };
+  return { addresses, localAddressOf: (address) => local.get(address) };
 }
 
 function preferFamily(addresses: string[], family: 4 | 6): void {

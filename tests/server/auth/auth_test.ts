@@ -99,6 +99,18 @@ test("userPass() with Users lets in who knows the password, octet for octet", as
   });
 });
 
+test("a user name with a byte order mark is another one than without", async () => {
+  const asked: string[] = [];
+  const verify = (name: string) => asked.push(name) > 0;
+  await withServer(verify, {}, async (server) => {
+    for (const name of ["\uFEFFalice", "al\uFEFFice"]) {
+      assertEquals(await login(server, name, "secret"), IN);
+      assertEquals((await server.ended()).session.user, name);
+    }
+  });
+  assertEquals(asked, ["\uFEFFalice", "al\uFEFFice"]);
+});
+
 /** All that an event says, getters and errors included. */
 function textOf(value: unknown, depth = 5): string {
   if (typeof value !== "object" || value === null) return String(value);

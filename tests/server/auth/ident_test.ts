@@ -236,10 +236,11 @@ test("serve() answers SOCKS4 by the list of user ids and by identd", async () =>
     conn.close();
   });
   const nobody = await closedPort();
-  const userIds = ["al", "bo"];
+  const userIds = ["al", "bo", "\ufeffal"];
   const rows: [Socks4Options, string, string][] = [
     [{ userIds }, "al", "5a"],
     [{ userIds }, "cy", "5b"],
+    [{ userIds }, "\ufeffal", "5a"],
     [{ userIds, ident: { port: nobody } }, "cy", "5b"],
     [{ userIds, ident: { port: nobody } }, "al", "5c"],
     [{ userIds, ident: { port: identd.addr.port } }, "al", "5a"],
@@ -255,7 +256,7 @@ test("serve() answers SOCKS4 by the list of user ids and by identd", async () =>
     conn.close();
     const { reason, session } = await server.ended();
     assertEquals(reason, code === "5a" ? "finished" : "login-failed");
-    assertEquals(session.userId, userId);
+    assertEquals([session.userId, session.user], [userId, userId]);
     await server.close();
   }
   await identd.close();

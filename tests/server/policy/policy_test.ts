@@ -11,8 +11,12 @@ import {
 } from "../../../src/server/mod.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import { OwnAddresses } from "../../../src/server/policy/own_addresses.ts";
-import { type Conn, NetError } from "../../../src/transport/transport.ts";
-import { test } from "../../harness.ts";
+import {
+  type Conn,
+  NetError,
+  type Transport,
+} from "../../../src/transport/transport.ts";
+import { runtime, test } from "../../harness.ts";
 import { octets } from "../../protocol/table.ts";
 import {
   echo,
@@ -279,6 +283,77 @@ test("the server's own addresses are asked for again after a while", () => {
   now = 10_000;
   assertEquals(known(), [false, false, true]);
   assertEquals(new OwnAddresses({}).has("192.0.2.1"), false);
+});
+
+/** What is dialled, and from where, for a name with these addresses. */
+async function dialled(
+  list: string[],
+  found: string[],
+): Promise<(string | undefined)[][]> {
+  const dialled: (string | undefined)[][] = [];
+  const transport: Transport = {
+    ...await detectTransport(),
+    lookup: () => Promise.resolve(found),
+    connect({ hostname, localAddress }) {
+      dialled.push(localAddress ? [hostname, localAddress] : [hostname]);
+      return Promise.reject(new NetError("refused"));
+    },
+  };
+  const policy = rules(list);
+  await withServer({ transport, policy }, async (server) => {
+    const conn = await server.client();
+    assert(await replyTo(conn, '05 01 00 03 06 "target" 00 50') !== 0);
+    conn.close();
+    await server.ended();
+  });
+  return dialled;
+}
+
+test("a rule chooses the address to connect from, and the IP version to try first", async () => {
+  const both = ["192.0.2.1", "2001:db8::1"];
+  const four = ["192.0.2.1", "198.51.100.1"];
+  const rows: [list: string[], found: string[], ...unknown[][]][] = [
+    [["allow target"], both, ["192.0.2.1"], ["2001:db8::1"]],
+    [["allow * prefer ipv6"], both, ["2001:db8::1"], ["192.0.2.1"]],
+    [["allow target prefer ipv4"], [...both].reverse(), ["192.0.2.1"], [
+      "2001:db8::1",
+    ]],
+    [["allow target via 10.0.0.1"], both, ["192.0.2.1", "10.0.0.1"]],
+    [["allow target via ::2"], both, ["2001:db8::1", "::2"]],
+    [["allow target via ::2"], four],
+    // Each address as the rule that allows it says.
+    [
+      ["allow 192.0.2.0/24 via 10.0.0.1", "allow *"],
+      [...four, "2001:db8::1"],
+      ["192.0.2.1", "10.0.0.1"],
+      ["2001:db8::1"],
+      ["198.51.100.1"],
+    ],
+    [
+      ["allow [2001:db8::/32] via ::2", "allow 192.0.2.1 via 10.0.0.1"],
+      both,
+      ["192.0.2.1", "10.0.0.1"],
+      ["2001:db8::1", "::2"],
+    ],
+  ];
+  for (const [list, found, ...expected] of rows) {
+    assertEquals(await dialled(list, found), expected as string[][], list[0]);
+  }
+});
+
+test("a rule's address to connect from is what the target sees", async () => {
+  const policy = rules(["allow 127.0.0.1 via 127.0.0.3"]);
+  const target = await startTarget(echo);
+  const server = await startServer({ policy });
+  const request = `05 01 00 01 7F 00 00 01 ${hexPort(target.addr.port)}`;
+  const reply = await replyTo(await server.client(), request);
+  if (runtime === "deno") assertEquals([reply, target.conns.length], [1, 0]);
+  else {
+    const { remote } = await target.accepted();
+    assertEquals([reply, remote.hostname], [0, "127.0.0.3"]);
+  }
+  await server.close();
+  await target.close();
 });
 
 test("a denial is told with its rule", async () => {

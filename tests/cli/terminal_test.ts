@@ -1,0 +1,88 @@
+/** The log on a terminal. */
+
+import { assert, assertEquals } from "@std/assert";
+import { stripVTControlCharacters } from "node:util";
+import { test } from "../harness.ts";
+import { LOOPBACK, visit, withEcho } from "./echo.ts";
+import { flood } from "./flood.ts";
+import { noTerminal, openTerminal, type Terminal } from "./terminal.ts";
+
+const KEY = { interrupt: "\x03", stop: "\x13", start: "\x11" } as const;
+
+/** Runs the server on a terminal and ends it as a person does. */
+async function withServer(
+  env: Record<string, string | undefined>,
+  use: (terminal: Terminal, port: number) => Promise<void>,
+): Promise<void> {
+  const terminal = openTerminal((program) => `exec ${program} --port 0`, {
+    env,
+  });
+  try {
+    const line = await terminal.line(/ listens on /);
+    await use(terminal, Number(/ listens on \S+:(\d+) /.exec(line)![1]));
+  } finally {
+    terminal.type(KEY.interrupt);
+    assertEquals(await terminal.ended, 0, terminal.shown);
+  }
+}
+
+/** The line of a visit to a target that is there, and one to a port where nobody listens. */
+async function linesOfVisits(
+  env: Record<string, string | undefined>,
+): Promise<string[]> {
+  let lines: string[] = [];
+  await withEcho((target) =>
+    withServer(env, async (terminal, port) => {
+      const proxy = `socks5://${LOOPBACK}:${port}`;
+      await visit(proxy, target);
+      const good = await terminal.line(/finished/);
+      await visit(proxy, 1).catch(() => {});
+      lines = [good, await terminal.line(/refused: /)];
+    })
+  );
+  return lines;
+}
+
+test(
+  "socks5-server prints aligned and coloured text on a terminal",
+  async () => {
+    const lines = await linesOfVisits({ NO_COLOR: undefined, TERM: "xterm" });
+    for (const [i, end] of ["\x1b[32mfinished\x1b[0m", "\x1b[0m"].entries()) {
+      assert(lines[i].startsWith("\x1b[2m"), lines[i]);
+      assert(lines[i].endsWith(end), lines[i]);
+    }
+    assert(lines[1].includes("\x1b[33mrefused: "), lines[1]);
+    const plain = lines.map((it) => stripVTControlCharacters(it));
+    for (const word of ["connect", "127.0.0.1:", "up ", "down "]) {
+      const [a, b] = plain.map((it) => it.indexOf(word, 50));
+      assert(a > 0 && a === b, `${word}\n${plain.join("\n")}`);
+    }
+  },
+  { skip: noTerminal },
+);
+
+test(
+  "socks5-server honours NO_COLOR on a terminal",
+  async () => {
+    for (const line of await linesOfVisits({ NO_COLOR: "1", TERM: "xterm" })) {
+      assertEquals(line, stripVTControlCharacters(line));
+    }
+  },
+  { skip: noTerminal },
+);
+
+test(
+  "socks5-server serves on while its terminal is stopped, and says how many lines are missing",
+  async () => {
+    await withEcho((target) =>
+      withServer({ NO_COLOR: "1" }, async (terminal, port) => {
+        terminal.type(KEY.stop);
+        await flood(port);
+        await visit(`socks5://${LOOPBACK}:${port}`, target);
+        terminal.type(KEY.start);
+        await terminal.line(/ lines are missing here/);
+      })
+    );
+  },
+  { skip: noTerminal },
+);
