@@ -10,8 +10,18 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 const [folder, name, port] = process.argv.slice(2);
-const { resolve } = createRequire(`${folder}/package.json`);
-const module = await import(pathToFileURL(resolve(name)).href);
+const require = createRequire(`${folder}/package.json`);
+/** Some are CommonJS, which not every runtime imports, and some are not. */
+async function load() {
+  try {
+    return require(name);
+  } catch (error) {
+    if (error.code !== "ERR_REQUIRE_ESM") throw error;
+    return await import(pathToFileURL(require.resolve(name)).href);
+  }
+}
+
+const module = await load();
 const api = { ...module.default, ...module };
 
 const quiet = () => {};

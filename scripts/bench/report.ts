@@ -17,9 +17,10 @@ export interface Context {
   held: number;
 }
 
-/** The command that gives the figures. */
+/** The command that gives the figures, without what it writes into which files. */
 export function command(args: readonly string[]): string {
-  return ["npx -y deno@2.9.6 task bench", ...args].join(" ");
+  const rest = args.join(" ").replaceAll(/ ?--(readme\b|out[ =]\S+)/g, "");
+  return `npx -y deno@2.9.6 task bench ${rest.trim()}`.trim();
 }
 
 /** How to read the table. */
@@ -39,8 +40,10 @@ export function explain(
     } open connections add ` +
     `to the resident set, divided by their number. In parentheses: the ratio to ` +
     `${baselines(figures, subjects)}, and of the start the ratio to an empty ` +
-    `program on the same runtime. Medians of ${rounds} rounds in which the ` +
-    `servers took turns.`;
+    `program on the same runtime. ` +
+    (rounds === 1
+      ? "One round in which the servers took turns."
+      : `Medians of ${rounds} rounds in which the servers took turns.`);
 }
 
 /** The table and all that belongs to it. */

@@ -32,10 +32,10 @@ export function runtimeTitle({ name, version }: Runtime): string {
   return `${plain[0].toUpperCase()}${plain.slice(1)} ${version}`;
 }
 
-/** How a runtime starts a program, with all rights where it asks. */
+/** How a runtime starts a program: with all rights and npm packages where it asks. */
 function start(runtime: Runtime): string[] {
   return runtime.name === "deno"
-    ? [runtime.path, "run", "-A", "--quiet"]
+    ? [runtime.path, "run", "-A", "--quiet", "--node-modules-dir=manual"]
     : [runtime.path];
 }
 

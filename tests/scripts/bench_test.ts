@@ -19,7 +19,11 @@ import {
   parsePs,
   parseStat,
 } from "../../scripts/bench/process.ts";
-import { replaceBetweenMarks, report } from "../../scripts/bench/report.ts";
+import {
+  command,
+  replaceBetweenMarks,
+  report,
+} from "../../scripts/bench/report.ts";
 import { encodeRequest } from "../../scripts/bench/socks.ts";
 import { baselines, table } from "../../scripts/bench/table.ts";
 import { test } from "../harness.ts";
@@ -138,6 +142,19 @@ test("report() tells date, machine and command", () => {
   ));
   assert(text.includes("5,000 open connections"));
 });
+
+for (
+  const [args, rest] of [
+    [[], ""],
+    [["--readme"], ""],
+    [["bun", "--out", "a.svg", "--secs", "1"], " bun --secs 1"],
+    [["--out=a.svg", "--rounds=2", "--readme"], " --rounds=2"],
+  ]
+) {
+  test(`command() with ${args} ends with "${rest}"`, () => {
+    assertEquals(command([...args]), `npx -y deno@2.9.6 task bench${rest}`);
+  });
+}
 
 test("replaceBetweenMarks() leaves the rest, and can do it again", () => {
   const mark =
