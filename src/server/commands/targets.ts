@@ -150,8 +150,9 @@ export class Targets {
     entry.socket = undefined; // nothing goes there on what was known
     if (!socket || settings.policy || settings.isExposed) {
       const most = version ? MAX_JUDGING : MAX_RESOLVING;
-      if (this.#resolving < most) this.#resolve(entry, settings);
-      return;
+      if (this.#resolving < most) return void this.#resolve(entry, settings);
+      entry.judgedBy = undefined;
+      return this.#settle(entry); // what waits for it is lost
     }
     entry.judgedBy = settings;
     this.#setAddress(entry, address);
