@@ -47,6 +47,8 @@ interface Source {
 
 /** Above so many targets whose way is being looked for, datagrams to more names are lost. */
 const MAX_RESOLVING = 64;
+/** The same for datagrams to more addresses, about which a slow policy may have been asked. */
+const MAX_JUDGING = 1_024;
 
 const NOTHING = new Uint8Array(0);
 /** All addresses of this machine, by IP version. */
@@ -147,10 +149,10 @@ export class Targets {
     entry.timeout?.cancel();
     entry.socket = undefined; // nothing goes there on what was known
     if (!socket || settings.policy || settings.isExposed) {
-      if (version || this.#resolving < MAX_RESOLVING) {
-        this.#resolve(entry, settings);
-      }
-      return;
+      const most = version ? MAX_JUDGING : MAX_RESOLVING;
+      if (this.#resolving < most) return void this.#resolve(entry, settings);
+      entry.judgedBy = undefined;
+      return this.#settle(entry); // what waits for it is lost
     }
     entry.judgedBy = settings;
     this.#setAddress(entry, address);

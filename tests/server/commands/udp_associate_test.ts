@@ -897,6 +897,26 @@ test("serve() holds up nothing for a policy that takes its time", async () => {
   await world.close();
 });
 
+test("serve() waits for a slow policy about many targets, but not about any number", async () => {
+  let asked = 0;
+  const never = new Promise<boolean>(() => {});
+  const world = await start({
+    limits: { targets: 0 },
+    policy: ({ hostname }) => hostname === "127.0.0.1" || (asked++, never),
+  });
+  await world.echo();
+  for (let sent = 0; sent < 1_100;) {
+    for (let i = 0; i < 20; i++) {
+      const target = { hostname: "127.0.0.2", port: ++sent };
+      world.own.send(to(target, "AA"), world.relay);
+    }
+    await until(() => asked === Math.min(sent, 1_024));
+  }
+  await world.echo(); // behind all of them
+  assertEquals(asked, 1_024);
+  await world.close();
+});
+
 // Floods and crowds
 
 const ROUNDS = 30;

@@ -1,0 +1,28 @@
+import { assert, assertEquals } from "@std/assert";
+import { wilcoxon } from "../../scripts/login_timing.ts";
+import { test } from "../harness.ts";
+
+const rows: [differences: number[], z: number][] = [
+  // By hand: ranks 1 to 10, of which the mean sum is 27.5 and the variance 96.25.
+  [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 2.803],
+  [[-1, -2, -3, -4, -5, -6, -7, -8, -9, -10], -2.803],
+  [[1, -2, 3, -4, 5, -6, 7, -8, 9, -10], -0.255],
+  // Those that are equal share their ranks; 0 says nothing.
+  [[5, 5, -5, -5, 0, 0], 0],
+  [[3, 1, -1, 3, 3, 0], 1.618],
+];
+
+for (const [differences, z] of rows) {
+  test(`wilcoxon() of ${differences.join()} is ${z}`, () => {
+    assertEquals(Math.round(wilcoxon(differences) * 1_000) / 1_000, z);
+  });
+}
+
+test("wilcoxon() sees a small shift of pairs that vary together, and none without", () => {
+  // Noise that is the same in every run.
+  let seed = 1;
+  const noise = () => (seed = seed * 16_807 % 2_147_483_647) / 2_147_483_647;
+  const differences = Array.from({ length: 1_000 }, () => noise() - noise());
+  assert(Math.abs(wilcoxon(differences)) < 3);
+  assert(wilcoxon(differences.map((it) => it + 0.1)) > 5);
+});
