@@ -32,13 +32,8 @@ import {
 } from "./soak/verdict.ts";
 
 /** Short enough that a pause is, and long enough that a busy machine trips none. */
-const timeouts = [
-  "--handshake-timeout=3s",
-  "--idle-timeout=5s",
-  "--half-closed-timeout=3s",
-  "--association-timeout=5s",
-  "--bind-timeout=3s",
-];
+const timeouts = ["handshake", "idle", "half-closed", "association", "bind"]
+  .map((it) => `--${it}-timeout=6s`);
 
 /** From how many seconds on memory tells more than that a program has just started. */
 const LONG = 300;
