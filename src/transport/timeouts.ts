@@ -1,6 +1,6 @@
 /**
- * Many timeouts of few durations, at the price of one runtime timer for each
- * duration: whatever waits equally long ends in the order it began.
+ * Many timeouts at the price of one runtime timer: whatever waits equally long
+ * ends in the order it began, so that a few lists have them all in order.
  *
  * @module
  */
@@ -22,66 +22,48 @@ class Entry implements Timeout {
   ) {}
 
   cancel(): void {
-    this.list.remove(this);
+    if (this.list.remove(this) && --waiting === 0) stop();
   }
 }
 
 /**
- * Entries in the order they end. Linked by hand: a `Set` whose members come and
- * go leaves chains of outgrown tables behind, which keep dead sessions alive
- * until the next full garbage collection.
+ * Entries of one duration, in the order they end. Linked by hand: a `Set` whose
+ * members come and go leaves chains of outgrown tables behind, which keep dead
+ * sessions alive until the next full garbage collection.
  */
 class TimeoutList {
-  #first: Entry | undefined;
+  first: Entry | undefined;
   #last: Entry | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(readonly ms: number) {}
-
-  add(onTimeout: () => void): Entry {
-    const entry = new Entry(this, onTimeout, performance.now() + this.ms);
+  add(entry: Entry): void {
     entry.before = this.#last;
     if (this.#last) this.#last.behind = entry;
-    else this.#first = entry;
+    else this.first = entry;
     this.#last = entry;
-    this.#timer ??= setTimeout(this.#fire, this.ms);
-    return entry;
   }
 
-  /** Also of an entry that is not there any more. */
-  remove(entry: Entry): void {
+  /** Whether it was there. */
+  remove(entry: Entry): boolean {
     const { before, behind } = entry;
     if (before) before.behind = behind;
-    else if (this.#first === entry) this.#first = behind;
-    else return;
+    else if (this.first === entry) this.first = behind;
+    else return false;
     if (behind) behind.before = before;
     else this.#last = before;
     entry.before = entry.behind = undefined;
-    if (!this.#first) this.#stop();
+    return true;
   }
-
-  #stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (lists.get(this.ms) === this) lists.delete(this.ms);
-  }
-
-  readonly #fire = (): void => {
-    // The timer stays where it is meanwhile: one that is added here may not start it, for others end before.
-    const now = performance.now();
-    for (
-      let entry = this.#first;
-      entry && entry.at <= now + 1;
-      entry = this.#first
-    ) {
-      this.remove(entry);
-      entry.onTimeout();
-    }
-    this.#timer = this.#first && setTimeout(this.#fire, this.#first.at - now);
-  };
 }
 
+/** By duration in milliseconds. */
 const lists = new Map<number, TimeoutList>();
+/** Entries of all lists. */
+let waiting = 0;
+/** Set while anything waits. One that comes too early costs less than a new one for each session. */
+let timer: ReturnType<typeof setTimeout> | undefined;
+/** When it will fire; anything before needs another one. */
+let firesAt = Infinity;
+
 const NEVER: Timeout = { cancel() {} };
 
 /**
@@ -97,6 +79,42 @@ const NEVER: Timeout = { cancel() {} };
 export function startTimeout(ms: number, onTimeout: () => void): Timeout {
   if (!(ms > 0) || ms === Infinity) return NEVER;
   let list = lists.get(ms);
-  if (!list) lists.set(ms, list = new TimeoutList(ms));
-  return list.add(onTimeout);
+  if (!list) lists.set(ms, list = new TimeoutList());
+  const entry = new Entry(list, onTimeout, performance.now() + ms);
+  list.add(entry);
+  waiting++;
+  if (entry.at < firesAt) setTimer(entry.at, ms);
+  return entry;
+}
+
+function setTimer(at: number, ms: number): void {
+  clearTimeout(timer);
+  firesAt = at;
+  timer = setTimeout(fire, ms);
+}
+
+function stop(): void {
+  clearTimeout(timer);
+  timer = undefined;
+  firesAt = Infinity;
+}
+
+function fire(): void {
+  firesAt = -Infinity; // what begins meanwhile is looked at below
+  const now = performance.now();
+  for (let entry = earliest(); entry; entry = earliest()) {
+    if (entry.at > now + 1) return setTimer(entry.at, entry.at - now);
+    entry.cancel();
+    entry.onTimeout();
+  }
+}
+
+/** What ends next. Forgets durations that nothing waits for. */
+function earliest(): Entry | undefined {
+  let found: Entry | undefined;
+  for (const [ms, { first }] of lists) {
+    if (!first) lists.delete(ms);
+    else if (!found || first.at < found.at) found = first;
+  }
+  return found;
 }

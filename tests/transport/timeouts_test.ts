@@ -59,6 +59,20 @@ test("startTimeout() fires in time though one before begins another", () =>
     return Promise.resolve();
   }));
 
+test("startTimeout() fires in the order of ends, whatever began first", () =>
+  withSkips((skip) => {
+    const fired: number[] = [];
+    for (const ms of [30_000, 10_000, 20_000]) {
+      startTimeout(ms, () => fired.push(ms));
+    }
+    startTimeout(5_000, () => fired.push(0)).cancel();
+    skip(9_000);
+    assertEquals(fired, []);
+    skip(60_000); // as on a machine that stood still
+    assertEquals(fired, [10_000, 20_000, 30_000]);
+    return Promise.resolve();
+  }));
+
 test("startTimeout() never fires for 0 and Infinity", async () => {
   let fired = false;
   for (const ms of [0, Infinity, NaN, -1]) {
