@@ -48,6 +48,9 @@ function internalsOf(socket: net.Socket): Internals {
   return socket as unknown as Internals;
 }
 
+/** Whether a reset behind unread octets shows as one; to ask the kernel each time is a call. */
+const SHOWS_RESETS = Number(process.versions.node.split(".")[0]) >= 24;
+
 const EMPTY = new Uint8Array(0);
 const DONE = Promise.resolve();
 const SHARED: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
@@ -203,7 +206,7 @@ class NodeConn implements Conn {
    * long as there was no reset.
    */
   #wasReset(): boolean {
-    if (this.socket.writableEnded) return false;
+    if (SHOWS_RESETS || this.socket.writableEnded) return false;
     const handle = internalsOf(this.socket)._handle;
     return handle?.getpeername !== undefined && handle.getpeername({}) !== 0;
   }
