@@ -214,15 +214,19 @@ export async function resolveOptions(
   options: ServeOptions,
   transport: Transport,
 ): Promise<Settings> {
-  const { port = 1080, auth = [noAuth()], openProxy = false } = options;
+  const { port = 1080, auth = [noAuth()], openProxy, policy } = options;
   const hostname = listenAddress(options.hostname ?? "127.0.0.1");
   const needsNoLogin = auth.some(({ number }) => number === METHOD.none);
   if (auth.length === 0) throw new OptionError("auth", "auth needs a method");
   const isExposed = !isLoopback(hostname);
   const isOpen = needsNoLogin || auth.some(({ negotiate }) => !negotiate);
   const claims = checksUserIds(options.socks4);
-  if (isExposed && (isOpen || claims) && !openProxy) {
+  // Also who writes without types must mean it: "false" does not.
+  if (isExposed && (isOpen || claims) && openProxy !== true) {
     throw openProxyError(hostname, isOpen);
+  }
+  if (policy !== undefined && typeof policy !== "function") {
+    throw new OptionError("policy", "policy must be a function, as of rules()");
   }
   return {
     hostname,
@@ -232,7 +236,7 @@ export async function resolveOptions(
     servesSocks4: needsNoLogin || claims,
     socks4: claims ? options.socks4 : undefined,
     dial: options.dial,
-    policy: options.policy,
+    policy,
     isExposed,
     advertise: resolveAdvertise(options.advertise),
     relayPorts: resolvePorts(options.relayPorts),

@@ -155,6 +155,20 @@ test("a policy that fails denies", async () => {
   });
 });
 
+test("a policy whose answer is none denies", async () => {
+  const answers = [null, 1, "allow", "deny", {}, { verdict: "permit" }];
+  for (const answer of answers) {
+    const policy = () => answer as unknown as boolean;
+    await withServer({ policy }, async (server, port) => {
+      const client = await server.client();
+      const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+      assertEquals(await replyTo(client, request), 2, String(answer));
+      client.close();
+      assert((await server.ended()).error instanceof Denial);
+    });
+  }
+});
+
 test("a policy that does not answer is given up with the target", async () => {
   const policy = () => new Promise<boolean>(() => {});
   const timeouts = { connect: 20 };
