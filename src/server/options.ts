@@ -129,7 +129,8 @@ export interface ServeOptions {
   /**
    * How the targets of CONNECT are reached. By default directly, all addresses
    * by Happy Eyeballs. With it, BIND and UDP ASSOCIATE get "command not
-   * supported", for what they do would go round it.
+   * supported", for what they do would go round it. Names are not looked up
+   * before: where they may lead is to be watched by who dials.
    */
   readonly dial?: Dial;
   /**
