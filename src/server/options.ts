@@ -129,7 +129,8 @@ export interface ServeOptions {
   /**
    * How the targets of CONNECT are reached. By default directly, all addresses
    * by Happy Eyeballs. With it, BIND and UDP ASSOCIATE get "command not
-   * supported", for what they do would go round it.
+   * supported", for what they do would go round it. Names are not looked up
+   * before: where they may lead is to be watched by who dials.
    */
   readonly dial?: Dial;
   /**
@@ -214,15 +215,19 @@ export async function resolveOptions(
   options: ServeOptions,
   transport: Transport,
 ): Promise<Settings> {
-  const { port = 1080, auth = [noAuth()], openProxy = false } = options;
+  const { port = 1080, auth = [noAuth()], openProxy, policy } = options;
   const hostname = listenAddress(options.hostname ?? "127.0.0.1");
   const needsNoLogin = auth.some(({ number }) => number === METHOD.none);
   if (auth.length === 0) throw new OptionError("auth", "auth needs a method");
   const isExposed = !isLoopback(hostname);
   const isOpen = needsNoLogin || auth.some(({ negotiate }) => !negotiate);
   const claims = checksUserIds(options.socks4);
-  if (isExposed && (isOpen || claims) && !openProxy) {
+  // Also who writes without types must mean it: "false" does not.
+  if (isExposed && (isOpen || claims) && openProxy !== true) {
     throw openProxyError(hostname, isOpen);
+  }
+  if (policy !== undefined && typeof policy !== "function") {
+    throw new OptionError("policy", "policy must be a function, as of rules()");
   }
   return {
     hostname,
@@ -232,7 +237,7 @@ export async function resolveOptions(
     servesSocks4: needsNoLogin || claims,
     socks4: claims ? options.socks4 : undefined,
     dial: options.dial,
-    policy: options.policy,
+    policy,
     isExposed,
     advertise: resolveAdvertise(options.advertise),
     relayPorts: resolvePorts(options.relayPorts),

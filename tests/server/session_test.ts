@@ -5,6 +5,7 @@ import * as net from "node:net";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   noAuth,
+  type Policy,
   serve,
   type ServerEvent,
   userPass,
@@ -545,6 +546,7 @@ test("serve() refuses options that make no sense", async () => {
     { advertise: ["0.0.0.0"] },
     { advertise: ["::"] },
     { advertise: ["192.0.2.1", "192.0.2.2"] },
+    { policy: ["deny *"] as unknown as Policy },
     { relayPorts: { first: 0, last: 9 } },
     { relayPorts: { first: 9, last: 8 } },
     { relayPorts: { first: 1, last: 65536 } },
@@ -582,7 +584,8 @@ test("serve() refuses to be an open proxy unless told to be one", async () => {
   const welcome = { number: 0x80, name: "welcome" };
   const claims = { auth, socks4: { userIds: ["a"] } };
   const identd = { auth, socks4: { ident: true } };
-  for (const options of [claims, identd, { auth: [...auth, welcome] }]) {
+  const text = { openProxy: "false" as unknown as boolean };
+  for (const options of [claims, identd, { auth: [...auth, welcome] }, text]) {
     const exposed = { hostname: "0.0.0.0", port: 0, ...options };
     await assertRejects(() => serve(exposed), TypeError, "open proxy");
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Endpoint } from "../../protocol/address.ts";
+import { type Endpoint, isIp } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { dial, dialAddresses } from "../../transport/dial.ts";
 import { toAbortSignal } from "../../transport/signal.ts";
@@ -12,7 +12,7 @@ import { startTimeout } from "../../transport/timeouts.ts";
 import { type Conn, NetError, type Relay } from "../../transport/transport.ts";
 import type { CommandSession, Ending } from "./command.ts";
 import { replyToFailure } from "./failure.ts";
-import { authorize, resolve } from "../policy/policy.ts";
+import { authorize, resolve, usedAddress } from "../policy/policy.ts";
 import type { ClientRequest } from "../request.ts";
 
 /** Connects to the target and says so. */
@@ -64,8 +64,9 @@ async function dialAllowed(
 ): Promise<Conn> {
   const { settings: { dial, transport }, stopping } = session;
   if (dial) {
-    await authorize(session, target, { signal: stopping });
     const { hostname, port } = target;
+    const address = isIp(hostname) ? usedAddress(hostname) : undefined;
+    await authorize(session, target, { address, signal: stopping });
     const signal = toAbortSignal(stopping);
     return await dial({ hostname, port, session, signal });
   }

@@ -166,10 +166,11 @@ export function defaultDenial(
 
 const DEFAULT: Verdict = { verdict: "default" };
 
+/** Whatever it does not understand, such as the word "deny" of who writes without types, is a no. */
 function verdictOf(answer: PolicyAnswer): Verdict {
-  if (typeof answer === "object") return answer;
   if (answer === undefined) return DEFAULT;
-  return { verdict: answer ? "allow" : "deny" };
+  if (typeof answer === "object" && answer !== null) return answer;
+  return { verdict: answer === true ? "allow" : "deny" };
 }
 
 /** The address that is used for one: sockets that are sent to `0.0.0.0` or `::` go to loopback. */

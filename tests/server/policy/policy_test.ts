@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   Denial,
+  type DialRequest,
   type PolicyRequest,
   rules,
   type ServeOptions,
@@ -155,6 +156,20 @@ test("a policy that fails denies", async () => {
   });
 });
 
+test("a policy whose answer is none denies", async () => {
+  const answers = [null, 1, "allow", "deny", {}, { verdict: "permit" }];
+  for (const answer of answers) {
+    const policy = () => answer as unknown as boolean;
+    await withServer({ policy }, async (server, port) => {
+      const client = await server.client();
+      const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
+      assertEquals(await replyTo(client, request), 2, String(answer));
+      client.close();
+      assert((await server.ended()).error instanceof Denial);
+    });
+  }
+});
+
 test("a policy that does not answer is given up with the target", async () => {
   const policy = () => new Promise<boolean>(() => {});
   const timeouts = { connect: 20 };
@@ -184,6 +199,34 @@ test("policy is asked about a name before a dialer gets it, and about no address
       ["connect", "evil", undefined],
     ]);
   });
+});
+
+test("an address is judged as one also before a dialer gets it", async () => {
+  const dialled: string[] = [];
+  const dial = ({ hostname }: DialRequest) => {
+    dialled.push(hostname);
+    return Promise.reject(new NetError("refused"));
+  };
+  const rows: [options: ServeOptions, host: string, reply: number][] = [
+    [EXPOSED, "01 7F 00 00 01", 2],
+    [EXPOSED, "04 10*00 FF FF 0A 00 00 01", 2],
+    [EXPOSED, "01 08 08 08 08", 5],
+    [EXPOSED, '03 06 "target"', 5],
+    [{ ...EXPOSED, policy: rules(["allow 10.0.0.1"]) }, "01 0A 00 00 01", 5],
+    [{ policy: rules(["deny 127.0.0.1"]) }, "01 00 00 00 00", 2],
+    [{ policy: ({ address }) => address === undefined }, "01 08 08 08 08", 2],
+  ];
+  for (const [options, host, reply] of rows) {
+    await withServer({ ...options, dial }, async ({ server, ended }) => {
+      const { port } = server.addr;
+      const transport = await detectTransport();
+      const conn = await transport.connect({ hostname: "127.0.0.1", port });
+      assertEquals(await replyTo(conn, `05 01 00 ${host} 00 50`), reply, host);
+      conn.close();
+      await ended();
+    });
+  }
+  assertEquals(dialled, ["8.8.8.8", "target", "10.0.0.1"]);
 });
 
 const EXPOSED: ServeOptions = { hostname: "0.0.0.0", openProxy: true };
