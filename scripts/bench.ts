@@ -82,13 +82,14 @@ async function main(args: string[]): Promise<void> {
       folder,
       log: (line) => console.error(line),
     };
+    const [busy] = Deno.loadavg();
     const figures = summarize(await compare(setup));
     const empty = options.modes.includes("start")
       ? await emptyStarts(setup)
       : new Map<string, number>();
     const machine = await describeMachine();
     const date = new Date().toISOString().slice(0, 10);
-    const context: Context = { ...setup, date, machine, args };
+    const context: Context = { ...setup, date, machine, busy, args };
     const shown = servers.filter(({ id }) =>
       [...figures.values()].some((it) => it.has(id))
     );

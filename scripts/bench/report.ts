@@ -11,6 +11,8 @@ import { baselines, type EmptyStarts, table } from "./table.ts";
 export interface Context {
   date: string;
   machine: string;
+  /** How busy it was with other things before: its load average. */
+  busy: number;
   /** The arguments of the command. */
   args: readonly string[];
   rounds: number;
@@ -31,9 +33,9 @@ export function explain(
 ): string {
   return `Less is better everywhere, and the best of a column is bold. ` +
     `The first columns are processor time of the server with all its processes ` +
-    `and threads, for the same work; unlike what it gets through in a second, ` +
-    `that hardly depends on what else the machine does. A round trip goes from ` +
-    `the client through the server to an echo and back; a new connection is a ` +
+    `and threads, for the same work. A busy machine makes all of them cost more, ` +
+    `so compare within a table only, and trust one of a machine that had nothing ` +
+    `else to do. A round trip goes from the client through the server to an echo and back; a new connection is a ` +
     `connection, a handshake and an octet there and back; \`localhost\` is the ` +
     `name. Memory is what ${
       held.toLocaleString("en-US")
@@ -53,12 +55,14 @@ export function report(
   empty: EmptyStarts,
   context: Context,
 ): string {
-  const { date, machine, args } = context;
+  const { date, machine, busy, args } = context;
   return `${table(figures, subjects, empty)}
 
 ${explain(figures, subjects, context)}
 
-${date}, ${machine}; \`${command(args)}\``;
+${date}, ${machine}, load average ${busy.toFixed(1)} before; \`${
+    command(args)
+  }\``;
 }
 
 const BEGIN =

@@ -132,13 +132,14 @@ test("report() tells date, machine and command", () => {
   const context = {
     date: "2026-11-25",
     machine: "a machine",
+    busy: 0.04,
     args: ["bun", "--rounds", "1"],
     rounds: 1,
     held: 5_000,
   };
   const text = report(figures, subjects, new Map(), context);
   assert(text.endsWith(
-    "\n\n2026-11-25, a machine; `npx -y deno@2.9.6 task bench bun --rounds 1`",
+    "\n\n2026-11-25, a machine, load average 0.0 before; `npx -y deno@2.9.6 task bench bun --rounds 1`",
   ));
   assert(text.includes("5,000 open connections"));
 });
