@@ -43,6 +43,9 @@ interface Result extends Counts {
 /** How long one runtime may take for everything, in milliseconds. */
 const patience = 10 * 60_000;
 
+/** Runtimes that are tested at the same time: most tests wait most of the time. Other people's servers are met one by one. */
+const AT_ONCE = Math.min(2, navigator.hardwareConcurrency);
+
 const permissions = ["net", "read", "write", "env", "run", "sys"].map((it) =>
   `--allow-${it}`
 );
@@ -205,7 +208,6 @@ async function runTests(
 ): Promise<Result> {
   const { name, path, version } = runtime;
   const kind = name === "deno" || name === "bun" ? name : "node";
-  console.log(`\n${name} ${version} …`);
   const env = {
     NO_COLOR: "1",
     TEST_FILTER: choice.filter ?? "",
@@ -214,6 +216,7 @@ async function runTests(
   const signal = AbortSignal.timeout(patience);
   const output = await run(path, commands[kind](tests, flags), { env, signal });
   const text = stripVTControlCharacters(`${output.stdout}\n${output.stderr}`);
+  console.log(`\n${name} ${version}`);
   if (!output.success || choice.verbose) console.log(text);
 
   const counts = { passed: 0, failed: 0, skipped: 0 };
@@ -240,6 +243,21 @@ async function runTests(
   const ok = output.success && counts.failed === 0;
   if (!ok && counts.failed === 0) counts.failed = 1;
   return { runtime, ...counts, skips, ok };
+}
+
+/** Does it for each, so many at a time. */
+async function inParallel<T, U>(
+  count: number,
+  items: readonly T[],
+  run: (item: T) => Promise<U>,
+): Promise<U[]> {
+  const results: U[] = [];
+  const left = items.entries();
+  const worker = async () => {
+    for (const [i, item] of left) results[i] = await run(item);
+  };
+  await Promise.all(Array.from({ length: count }, worker));
+  return results;
 }
 
 /** What is wrong with the results, beyond failed tests. */
@@ -299,12 +317,15 @@ async function main(args: string[]): Promise<number> {
         it.endsWith("_test.js")
       );
     }
-    for (const runtime of runtimes) {
-      const inputs = runtime.name === "deno" ? tests : bundles;
-      results.push(
-        await runTests(runtime, inputs, flags, choice, searchPath),
-      );
-    }
+    const names = runtimes.map(({ name }) => name).join(", ");
+    console.log(`\n${names}: ${tests.length} files of tests …`);
+    const meetsOthers = tests.some((it) => it.startsWith("tests/interop/"));
+    results.push(
+      ...await inParallel(meetsOthers ? 1 : AT_ONCE, runtimes, (runtime) => {
+        const inputs = runtime.name === "deno" ? tests : bundles;
+        return runTests(runtime, inputs, flags, choice, searchPath);
+      }),
+    );
   } finally {
     if (outdir) await Deno.remove(outdir, { recursive: true }).catch(() => {});
   }
