@@ -158,7 +158,19 @@ class NodeConn implements Conn {
 
   reset(): void {
     this.queue.close();
-    if (!this.socket.destroyed) this.socket.resetAndDestroy();
+    const { socket } = this;
+    if (this.#isSendingFin()) socket.destroy();
+    else if (!socket.destroyed) socket.resetAndDestroy();
+  }
+
+  /**
+   * Whether a FIN is on its way, with all octets before it, and not yet
+   * confirmed. Node.js could not reset such a socket, and would lose its
+   * descriptor in trying to.
+   */
+  #isSendingFin(): boolean {
+    const { writableEnded, writableLength, writableFinished } = this.socket;
+    return writableEnded && writableLength === 0 && !writableFinished;
   }
 
   /** Hands all that is still unread, and all that comes, to a relay. */

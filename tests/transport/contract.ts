@@ -1230,6 +1230,30 @@ export function relays(
   }
 
   check(
+    `${what} frees both sides when octets come for a side that has left`,
+    async (transport) => {
+      for (const first of ["client", "target"] as const) {
+        const relayed = await start(transport);
+        const early = relayed[first];
+        const late = first === "client" ? relayed.target : relayed.client;
+        await late.write(pattern(5));
+        await readExactly(early, 5);
+        early.close(); // a FIN, and a reset for all that comes then
+        const writing = (async () => {
+          await late.write(pattern(MIB));
+          for (;;) {
+            await late.write(pattern(1000));
+            await settled();
+          }
+        })();
+        await assertKind(writing, "reset");
+        await relayed.relay.done;
+        await relayed.close();
+      }
+    },
+  );
+
+  check(
     `${what} ends after the idle time and not before`,
     async (transport) => {
       const { client, target, relay, close } = await start(transport, {
