@@ -73,10 +73,6 @@ export async function explainText(
   const how = { exposed, isOwn: (address: string) => own.has(address) };
   let found = await explain(policy, question, { ...how, lookup });
   if (found.length === 0) found = await explain(policy, question, how);
-  const isFrom = found.some(({ localAddress }) => localAddress !== undefined);
-  if (isFrom && question.command === "connect" && transport.name === "deno") {
-    notes.push("Deno cannot choose the address to connect from: it will fail");
-  }
   return {
     text: found.map((it) => explanationText(it, question)).join("\n"),
     notes,

@@ -55,7 +55,7 @@ Who may do what (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS]):
 Without rules clients may go anywhere, but if the server listens beyond this
 machine not to its own and special-purpose addresses (private networks, ...);
 those need a rule that names them: --allow 10.0.0.0/8. A rule may also say how:
-via ADDRESS (of this machine; not for CONNECT with Deno), prefer ipv4|ipv6.
+via ADDRESS (of this machine), prefer ipv4|ipv6.
 
 BIND and UDP ASSOCIATE:
   --advertise ADDRESS            IP address that clients are told to use, for a

@@ -432,14 +432,9 @@ function listener(
 }
 
 async function connect(options: ConnectOptions): Promise<Conn> {
-  const { port, localAddress, signal } = options;
+  if (options.localAddress) return connectFrom(options);
+  const { port, signal } = options;
   checkPort(port);
-  if (localAddress) {
-    throw new NetError(
-      "invalid",
-      "Deno can't choose the address to connect from",
-    );
-  }
   if (signal?.aborted) throw abortError(signal);
   const hostname = plainHostname(options.hostname);
   const lent = signal && lendController(signal);
@@ -450,6 +445,20 @@ async function connect(options: ConnectOptions): Promise<Conn> {
     throw signal?.aborted ? abortError(signal) : toConnectError(error);
   } finally {
     lent?.giveBack();
+  }
+}
+
+/** Connects through `node:net`, which can choose the address to connect from, as `Deno.connect` cannot. */
+async function connectFrom(options: ConnectOptions): Promise<Conn> {
+  const { nodeTransport } = await import("./node.ts");
+  try {
+    return await nodeTransport.connect(options);
+  } catch (error) {
+    const { message, cause } = error as NetError;
+    // That is what it calls an address that is not of this machine.
+    const { code } = (cause ?? {}) as { code?: unknown };
+    if (code !== "EINVAL") throw error;
+    throw new NetError("addr-not-available", message, cause);
   }
 }
 

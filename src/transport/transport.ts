@@ -139,7 +139,7 @@ export interface ConnectOptions {
   readonly hostname: string;
   /** 1 to 65535. */
   readonly port: number;
-  /** IP literal of this machine to connect from. By default the system chooses. Deno has no way to say so: there the attempt fails with kind `invalid`. */
+  /** IP literal of this machine to connect from. By default the system chooses. On Deno such a connection is one of `node:net`, whose writes fail with kind `reset` when the peer has sent FIN and does not keep up. */
   readonly localAddress?: string;
   /** Ends the attempt; the rejection is a {@linkcode NetError} (the signal's own reason if that is one, else `aborted`). */
   readonly signal?: Signal;

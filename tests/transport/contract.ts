@@ -23,8 +23,6 @@ import { test } from "../harness.ts";
 export interface ContractOptions {
   /** The runtime has no way to send an RST: peers see the end of the stream instead. */
   readonly noReset?: boolean;
-  /** The runtime has no way to choose the address to connect from. */
-  readonly noLocalAddress?: boolean;
   /** The runtime connects no UDP socket: only loopback's source address is known. */
   readonly noRoutes?: boolean;
   /** The runtime lets no two listeners share a port: asked to, it refuses. */
@@ -194,9 +192,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
   );
 
   check(
-    contract.noLocalAddress
-      ? "connect() refuses to choose its local address"
-      : "connect() comes from the local address that it is told",
+    "connect() comes from the local address that it is told",
     async (transport) => {
       let accepted!: (conn: Conn) => void;
       const incoming = new Promise<Conn>((resolve) => accepted = resolve);
@@ -206,15 +202,11 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
       );
       const attempt = (localAddress: string) =>
         transport.connect({ ...listener.addr, localAddress });
-      if (contract.noLocalAddress) {
-        await assertKind(attempt("127.0.0.2"), "invalid");
-      } else {
-        const near = await attempt("127.0.0.2");
-        assertEquals((await incoming).remote.hostname, "127.0.0.2");
-        near.close();
-        (await incoming).close();
-        await assertKind(attempt("192.0.2.1"), "addr-not-available");
-      }
+      const near = await attempt("127.0.0.2");
+      assertEquals((await incoming).remote.hostname, "127.0.0.2");
+      near.close();
+      (await incoming).close();
+      await assertKind(attempt("192.0.2.1"), "addr-not-available");
       await listener.close();
     },
   );

@@ -15,7 +15,6 @@ const isDeno = runtime === "deno";
 const options = {
   noReset: isDeno,
   noRoutes: isDeno,
-  noLocalAddress: isDeno,
   // Node.js knows it from 22.12 on.
   noReusePort: process.versions.node.startsWith("20."),
 };

@@ -7,10 +7,12 @@ import * as dgram from "../../src/transport/node_datagrams.ts";
 import type { Conn, Transport } from "../../src/transport/transport.ts";
 import { openSockets, runtime, test } from "../harness.ts";
 import {
+  assertKind,
   connectedPair,
   datagrams,
   pattern,
   readExactly,
+  relays,
   settled,
   until,
 } from "./contract.ts";
@@ -184,6 +186,45 @@ test(
     } finally {
       Deno!.listenDatagram = native;
     }
+  },
+  { skip },
+);
+
+/** Deno's transport, where each connection comes from an address that it was told. */
+const connectingFrom: Transport = {
+  ...denoTransport,
+  connect: (options) => {
+    const isIPv6 = options.hostname.includes(":");
+    const localAddress = isIPv6 ? "::1" : "127.0.0.1";
+    return denoTransport.connect({ localAddress, ...options });
+  },
+};
+
+/** Where it differs from a connection of Deno's own: it can reset, and what the last test shows. */
+const gaps = [
+  "turns a reset of one side into the end for the other",
+  "can be aborted",
+  "delivers what a slow receiver has yet to take when both sides have sent FIN",
+];
+
+relays(
+  (what, fn) => {
+    const isGap = gaps.some((it) => what.endsWith(it));
+    if (!isGap) test(what, () => fn(connectingFrom), { skip });
+  },
+  { noReset: true },
+  "relay() from an address",
+  (transport) => transport.relay,
+);
+
+test(
+  "from an address, what a slow target has to take behind its own FIN is broken off with an error",
+  async () => {
+    const { near, far, close } = await connectedPair(connectingFrom);
+    await far.closeWrite();
+    assertEquals(await near.read(), null);
+    await assertKind(near.write(pattern(64 * 1024 * 1024)), "reset");
+    await close();
   },
   { skip },
 );

@@ -49,7 +49,7 @@ export interface Verdict {
   readonly verdict: "allow" | "deny" | "default";
   /** Why, as events and logs show it. */
   readonly rule?: string;
-  /** IP address of this machine to connect from, in which a Deno server has no say, to send datagrams from, and to wait on for the peer of a BIND. */
+  /** IP address of this machine to connect from, to send datagrams from, and to wait on for the peer of a BIND. */
   readonly localAddress?: string;
   /** IP version of the addresses of a name that are tried first. */
   readonly family?: 4 | 6;

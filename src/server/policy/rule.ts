@@ -27,7 +27,7 @@ export interface Rule {
   readonly users?: readonly string[];
   /** The targets. By default any. */
   readonly to?: readonly RuleTarget[];
-  /** The IP address of this machine to connect from (not on Deno), to send datagrams from, and to wait on for the peer of a BIND. Only of a rule that allows. */
+  /** The IP address of this machine to connect from, to send datagrams from, and to wait on for the peer of a BIND. Only of a rule that allows. */
   readonly via?: string;
   /** The IP version of a name's addresses to try first. Only of a rule that allows. */
   readonly prefer?: "ipv4" | "ipv6";
