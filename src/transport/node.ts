@@ -35,13 +35,18 @@ import {
   type Transport,
 } from "./transport.ts";
 
-/** The undocumented members behind `onread`; every use has a way round. */
+/** Undocumented members; every use has a way round. */
 interface Internals {
   _handle?: {
     useUserBuffer?(buffer: Uint8Array): void;
     getpeername?(into: Record<string, unknown>): number;
   } | null;
-  [symbol: symbol]: unknown;
+}
+
+interface ServerInternals {
+  _handle?: {
+    onconnection?(error: number, handle?: object): void;
+  } | null;
 }
 
 function internalsOf(socket: net.Socket): Internals {
@@ -96,9 +101,9 @@ class NodeConn implements Conn {
   #local: Address | undefined;
   #remote: Address | undefined;
 
-  constructor(open: (conn: NodeConn) => net.Socket, remote?: Address) {
+  constructor(socket: Owned, remote?: Address) {
+    this.socket = socket;
     this.#remote = remote;
-    const socket: Owned = this.socket = open(this);
     socket[OWNER] = this;
     socket.on("end", onEnd);
     socket.on("error", onError);
@@ -391,38 +396,53 @@ function takeNextBuffer(): Buffer {
 }
 
 /** How a socket is told to read into the buffer of its connection. */
-function onread(conn: NodeConn): net.OnReadOpts {
-  return {
-    buffer: takeNextBuffer, // called right behind each callback
-    callback(length, buffer) {
-      const more = conn.receive(buffer.subarray(0, length));
-      nextBuffer = conn.buffer;
-      return more;
-    },
+const ONREAD: net.OnReadOpts = {
+  buffer: takeNextBuffer, // called right behind each callback
+  callback(this: Owned, length: number, buffer: Uint8Array) {
+    const conn = this[OWNER]!;
+    const more = conn.receive(buffer.subarray(0, length));
+    nextBuffer = conn.buffer;
+    return more;
+  },
+};
+
+// A socket copies its options and adds what is missing. V8 gives each copy that
+// grows hidden classes of its own, which stay until the next full collection, so
+// that nothing may be missing: emitClose, autoDestroy and decodeStrings neither.
+
+/**
+ * Makes the sockets of a listener itself, for one cannot tell it to let them
+ * read into a buffer of ours. Where Node.js is not as expected they are its own.
+ */
+function acceptHandles(
+  server: net.Server,
+  onConn: (conn: Conn) => void,
+): void {
+  const listening = (server as unknown as ServerInternals)._handle;
+  const accept = listening?.onconnection;
+  if (!accept) return;
+  listening.onconnection = function (error, handle) {
+    if (error || !handle) return accept.call(listening, error, handle);
+    const options = {
+      handle,
+      allowHalfOpen: true,
+      emitClose: false,
+      autoDestroy: true,
+      decodeStrings: false,
+      onread: ONREAD,
+    };
+    const conn = new NodeConn(new net.Socket(options));
+    conn.socket.setNoDelay(true);
+    onConn(conn);
   };
 }
 
-/** What `onread` sets in a socket that is connecting; a listener has no such option. */
-const [kBuffer, kBufferCb, kBufferGen] = ["kBuffer", "kBufferCb", "kBufferGen"]
-  .map((name) =>
-    Object.getOwnPropertySymbols(new net.Socket())
-      .find(({ description }) => description === name)
-  );
-
-/** Makes an accepted socket read into our buffer before it has read anything; by `data` events where that can't be done. */
+/** What else becomes of an accepted socket. */
 function adopt(socket: net.Socket): NodeConn {
-  const conn = new NodeConn(() => socket);
-  const internals = internalsOf(socket);
-  if (kBuffer && kBufferCb && kBufferGen && conn.useBuffer(SHARED)) {
-    const { buffer, callback } = onread(conn);
-    internals[kBuffer] = SHARED;
-    internals[kBufferCb] = callback;
-    internals[kBufferGen] = buffer;
-  } else {
-    socket.on("data", (chunk) => {
-      if (!conn.receive(chunk)) socket.pause();
-    });
-  }
+  const conn = new NodeConn(socket);
+  socket.on("data", (chunk) => {
+    if (!conn.receive(chunk)) socket.pause();
+  });
   return conn;
 }
 
@@ -464,6 +484,7 @@ async function listen(
       () => {
         server.removeAllListeners("error");
         server.on("error", (error) => onError?.(toNetError(error)));
+        acceptHandles(server, onConn);
         resolve(listener(server));
       },
     );
@@ -492,27 +513,31 @@ function connect(options: ConnectOptions): Promise<Conn> {
     const { port, localAddress, signal } = options;
     if (signal?.aborted) throw abortError(signal);
     const hostname = plainHostname(options.hostname);
-    const open = (conn: NodeConn) =>
-      net.connect({
-        host: hostname,
-        port,
-        localAddress,
-        allowHalfOpen: true,
-        noDelay: true,
-        autoSelectFamily: false,
-        onread: onread(conn),
-      });
-    const conn = new NodeConn(open, { hostname, port });
+    const where = {
+      host: hostname,
+      port,
+      localAddress,
+      noDelay: true,
+      autoSelectFamily: false,
+      allowHalfOpen: true,
+      emitClose: false,
+      autoDestroy: true,
+      decodeStrings: false,
+      onread: ONREAD,
+    };
+    const conn = new NodeConn(net.connect(where), { hostname, port });
     const onAbort = () => {
       conn.socket.destroy();
       reject(abortError(signal!));
     };
     signal?.addEventListener("abort", onAbort);
-    conn.onOpen = (error) => {
+    // Not assigned at once: V8 would put it into the old generation.
+    const onOpen = (error?: Error) => {
       signal?.removeEventListener("abort", onAbort);
       if (error) reject(toConnectError(error));
       else resolve(conn);
     };
+    conn.onOpen = onOpen;
     conn.socket.on("connect", onConnect);
   });
 }

@@ -137,7 +137,8 @@ class StreamConn implements Conn {
   /** The outcome of a write, or a rejection when the connection is closed before there is one. */
   #unlessClosed(writing: Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#interrupt = () => reject(this.#gone());
+      const interrupt = () => reject(this.#gone());
+      this.#interrupt = interrupt;
       const over = () => this.#interrupt = undefined;
       writing.finally(over).then(resolve, (error) => {
         reject(this.#closed ? this.#gone() : toNetError(error, "reset"));
