@@ -46,6 +46,14 @@ async function emptyProgram(folder: string): Promise<string> {
   return path;
 }
 
+/** What Deno is told by `task serve`. */
+const SERVE = [
+  "--v8-flags=--max-semi-space-size=4",
+  "--allow-net",
+  "--allow-read",
+  "--unstable-net",
+];
+
 /** Our server as its users have it: the sources on Deno, the built package elsewhere. */
 export async function ours(runtime: Runtime): Promise<string[]> {
   const flags = ["--hostname", "127.0.0.1", "--log", "off"];
@@ -55,9 +63,8 @@ export async function ours(runtime: Runtime): Promise<string[]> {
     return [runtime.path, join(root, "npm", bin), ...flags];
   }
   const std = (await stdFlags()).map((it) => it.replace("=", `=${root}/`));
-  const rights = ["--allow-net", "--allow-read", "--unstable-net"];
   const entry = join(root, "src", "server", "mod.ts");
-  return [runtime.path, "run", "--quiet", ...rights, ...std, entry, ...flags];
+  return [runtime.path, "run", "--quiet", ...SERVE, ...std, entry, ...flags];
 }
 
 /** Builds the npm package, which Bun and Node run. */
