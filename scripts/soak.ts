@@ -6,6 +6,7 @@
  * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`; by default
  *   `deno bun node24`
  * - `--secs 3600`: of load on each
+ * - `--rate 1`: how much of it, for several runs at once on one machine
  *
  * Exits with 1 when anything is wrong.
  *
@@ -43,9 +44,10 @@ const SLACK = {
   short: { factor: 1.3, octets: 48 * 2 ** 20 },
 };
 
-function schedule(seconds: number): Schedule {
+function schedule({ seconds, rate }: Choice): Schedule {
   const load = seconds * 1000;
   return {
+    rate,
     warmUp: Math.min(60_000, load / 2),
     load,
     stretch: Math.min(60_000, load),
@@ -56,19 +58,22 @@ function schedule(seconds: number): Schedule {
 interface Choice {
   runtimes: RuntimeName[];
   seconds: number;
+  rate: number;
 }
 
 function parse(args: readonly string[]): Choice {
-  const choice: Choice = { runtimes: [], seconds: 3_600 };
+  const choice: Choice = { runtimes: [], seconds: 3_600, rate: 1 };
   const rest = args.flatMap((it) => it.startsWith("--") ? it.split("=") : [it]);
   while (rest.length > 0) {
     const arg = rest.shift()!;
     const name = runtimeNames.find((it) => it === arg);
     if (name) choice.runtimes.push(name);
     else if (arg === "--secs") choice.seconds = Number(rest.shift());
+    else if (arg === "--rate") choice.rate = Number(rest.shift());
     else throw new TypeError(`unknown argument ${arg}`);
   }
   if (!(choice.seconds > 0)) throw new TypeError("--secs wants a number");
+  if (!(choice.rate > 0)) throw new TypeError("--rate wants a number");
   if (choice.runtimes.length === 0) {
     choice.runtimes = ["deno", "bun", "node24"];
   }
@@ -78,13 +83,13 @@ function parse(args: readonly string[]): Choice {
 async function soak(
   runtime: Runtime,
   targets: Targets,
-  seconds: number,
+  choice: Choice,
 ): Promise<Observations> {
   const port = freePort();
   const command = [...await ours(runtime), ...timeouts, `--port=${port}`];
   await using running = await startServer(command, port, root);
   const log = (line: string) => console.error(`${runtime.name}  ${line}`);
-  const seen = await longRun(running, targets, schedule(seconds), log);
+  const seen = await longRun(running, targets, schedule(choice), log);
   const failures = [...seen.failures];
   if (running.hasEnded) failures.push("the server has ended");
   return { ...seen, failures };
@@ -111,13 +116,14 @@ ${runtimeTitle(runtime)}: ${found.length === 0 ? "flat" : "NOT FLAT"}
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { runtimes, seconds } = parse(args);
+  const choice = parse(args);
+  const { runtimes, seconds } = choice;
   if (runtimes.some((it) => it !== "deno")) await buildPackage();
   const targets = new Targets();
   const slack = seconds < LONG ? SLACK.short : SLACK.long;
   let isFlat = true;
   for (const runtime of await findRuntimes(runtimes)) {
-    const seen = await soak(runtime, targets, seconds);
+    const seen = await soak(runtime, targets, choice);
     if (!tell(runtime, seen, slack)) isFlat = false;
   }
   return isFlat ? 0 : 1;

@@ -10,8 +10,10 @@ import type { Running } from "../bench/running.ts";
 import { type Errand, errands, type Place } from "./errands.ts";
 import type { Observations } from "./verdict.ts";
 
-/** For how long, in milliseconds. */
+/** How much, and for how long, in milliseconds. */
 export interface Schedule {
+  /** How much of the usual load; 1 is all of it. */
+  rate: number;
   /** Load before anything is observed. */
   warmUp: number;
   /** Load in all, after that. */
@@ -43,7 +45,7 @@ export async function longRun(
   schedule: Schedule,
   log: (line: string) => void,
 ): Promise<Observations> {
-  const crowd = new Crowd({ proxy: port, targets });
+  const crowd = new Crowd({ proxy: port, targets }, schedule.rate);
   const memory: number[] = [];
   const descriptors: number[] = [];
   const pause = async () => {
@@ -95,17 +97,19 @@ class Crowd {
   done = 0;
   readonly failures: string[] = [];
   readonly #place: Place;
+  readonly #rate: number;
   readonly #running = new Map<Errand, Set<Promise<void>>>();
 
-  constructor(place: Place) {
+  constructor(place: Place, rate: number) {
     this.#place = place;
+    this.#rate = rate;
     for (const errand of errands) this.#running.set(errand, new Set());
   }
 
   /** Starts errands at their rates, for as many milliseconds. */
   async work(ms: number): Promise<void> {
     const timers = errands.map((it) =>
-      setInterval(() => this.#send(it), it.every)
+      setInterval(() => this.#send(it), it.every / this.#rate)
     );
     await sleep(ms);
     timers.forEach(clearInterval);
