@@ -194,8 +194,9 @@ export class ServerSession implements CommandSession, HandshakeNotes {
     this.phase = "relay";
     const { settings: { transport, timeouts } } = this.#owner;
     const { throttle } = this;
+    const { idle, halfClosed } = timeouts;
     return throttle
-      ? relayByReading(client, target, { ...timeouts, throttle })
+      ? relayByReading(client, target, { idle, halfClosed, throttle })
       : transport.relay(client, target, timeouts);
   }
 

@@ -72,7 +72,8 @@ async function dialAllowed(
   }
   const way = await resolve(session, target, stopping);
   return await dialAddresses(transport, {
-    ...way,
+    addresses: way.addresses,
+    localAddressOf: way.localAddressOf,
     port: target.port,
     signal: stopping,
   });

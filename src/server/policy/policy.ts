@@ -192,10 +192,8 @@ export async function resolve(
       address,
       signal,
     });
-    return {
-      addresses: [address],
-      ...localAddress && { localAddressOf: () => localAddress },
-    };
+    if (!localAddress) return { addresses: [address] };
+    return { addresses: [address], localAddressOf: () => localAddress };
   }
   await authorize(session, target, { signal });
   const { transport } = session.settings;
