@@ -147,8 +147,6 @@ export class ServerSession implements CommandSession, HandshakeNotes {
     this.#relay = outcome;
     if (this.ending) outcome.abort();
     if (outcome.ended) return this.#end(endingOf(await outcome.done));
-    // Not in one line: V8 puts a function that a property is assigned at once
-    // into the old generation, where it keeps all that it refers to for long.
     const onEnd = (end: RelayEnd) => this.#end(endingOf(end));
     outcome.onEnd = onEnd;
   }

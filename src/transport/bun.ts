@@ -328,7 +328,8 @@ class Pump implements Sink {
     this.#to = to;
     this.#side = side;
     this.#state = state;
-    to.onSent = () => from.socket.resume();
+    const onSent = () => from.socket.resume();
+    to.onSent = onSent;
   }
 
   take(chunk: Uint8Array): boolean {

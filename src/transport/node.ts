@@ -421,7 +421,7 @@ function acceptHandles(
   const listening = (server as unknown as ServerInternals)._handle;
   const accept = listening?.onconnection;
   if (!accept) return;
-  listening.onconnection = function (error, handle) {
+  const onHandle = (error: number, handle?: object) => {
     if (error || !handle) return accept.call(listening, error, handle);
     const options = {
       handle,
@@ -435,6 +435,7 @@ function acceptHandles(
     conn.socket.setNoDelay(true);
     onConn(conn);
   };
+  listening.onconnection = onHandle;
 }
 
 /** What else becomes of an accepted socket. */
@@ -531,7 +532,6 @@ function connect(options: ConnectOptions): Promise<Conn> {
       reject(abortError(signal!));
     };
     signal?.addEventListener("abort", onAbort);
-    // Not assigned at once: V8 would put it into the old generation.
     const onOpen = (error?: Error) => {
       signal?.removeEventListener("abort", onAbort);
       if (error) reject(toConnectError(error));

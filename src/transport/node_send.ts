@@ -71,10 +71,11 @@ function tryOut(
 ): (new () => Request) | undefined {
   const { send } = handle;
   let given: unknown[] = [];
-  handle.send = (...args) => {
+  const note: HandleSend = (...args) => {
     given = args;
     return TRIAL.payload.length + 1; // done
   };
+  handle.send = note;
   socket.send(TRIAL.payload, TRIAL.port, hostname);
   handle.send = send;
   const [request, list, ...rest] = given as Parameters<HandleSend>;
