@@ -30,6 +30,7 @@ import {
   type Listener,
   type ListenOptions,
   type NetError,
+  plainAddress,
   plainHostname,
   toConnectError,
   toNetError,
@@ -96,7 +97,7 @@ function listen(
 function listener(server: BunListener): Listener {
   const { hostname, port } = server;
   return {
-    addr: { hostname: plainHostname(hostname), port },
+    addr: plainAddress(hostname, port),
     close() {
       server.stop();
       return Promise.resolve();

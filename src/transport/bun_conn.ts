@@ -15,7 +15,7 @@ import {
   closedError,
   type Conn,
   NetError,
-  plainHostname,
+  plainAddress,
   type Relay,
   type RelayOptions,
   toNetError,
@@ -94,17 +94,16 @@ export class BunConn implements Conn {
   }
 
   get local(): Address {
-    return this.#local ??= {
-      hostname: plainHostname(this.socket.localAddress ?? ""),
-      port: this.socket.localPort ?? 0,
-    };
+    const { socket } = this;
+    return this.#local ??= plainAddress(socket.localAddress, socket.localPort);
   }
 
   get remote(): Address {
-    return this.#remote ??= {
-      hostname: plainHostname(this.socket.remoteAddress ?? ""),
-      port: this.socket.remotePort ?? 0,
-    };
+    const { socket } = this;
+    return this.#remote ??= plainAddress(
+      socket.remoteAddress,
+      socket.remotePort,
+    );
   }
 
   read(): Promise<Uint8Array | null> {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { DenoConn, type DenoSocket, plainAddress, relay } from "./deno_conn.ts";
+import { DenoConn, type DenoSocket, relay } from "./deno_conn.ts";
 import { datagrams, type DenoUdp, sourceAddress } from "./deno_datagrams.ts";
 import { lookup } from "./lookup.ts";
 import { startTimeout } from "./timeouts.ts";
@@ -18,6 +18,7 @@ import {
   type Listener,
   type ListenOptions,
   NetError,
+  plainAddress,
   plainHostname,
   type Signal,
   toConnectError,
@@ -125,7 +126,7 @@ function listener(
   };
   const accepting = accept();
   return {
-    addr: plainAddress(native.addr),
+    addr: plainAddress(native.addr.hostname, native.addr.port),
     close() {
       if (open) native.close();
       open = false;

@@ -18,7 +18,7 @@ import {
   closedError,
   type Conn,
   type NetError,
-  plainHostname,
+  plainAddress,
   type Relay,
   type RelayOptions,
   toNetError,
@@ -66,11 +66,15 @@ export class DenoConn implements Conn {
   }
 
   get local(): Address {
-    return this.#local ??= plainAddress(this.socket.localAddr);
+    if (this.#local) return this.#local;
+    const { hostname, port } = this.socket.localAddr;
+    return this.#local = plainAddress(hostname, port);
   }
 
   get remote(): Address {
-    return this.#remote ??= plainAddress(this.socket.remoteAddr);
+    if (this.#remote) return this.#remote;
+    const { hostname, port } = this.socket.remoteAddr;
+    return this.#remote = plainAddress(hostname, port);
   }
 
   read(): Promise<Uint8Array | null> {
@@ -168,11 +172,6 @@ export class DenoConn implements Conn {
   gone(error: unknown): NetError {
     return this.#closed ? closedError() : toNetError(error);
   }
-}
-
-/** An address without brackets. */
-export function plainAddress({ hostname, port }: Address): Address {
-  return { hostname: plainHostname(hostname), port };
 }
 
 /** One direction of a relay; callbacks hold half as much memory as a waiting async function. */

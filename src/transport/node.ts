@@ -19,6 +19,7 @@ import {
   type Listener,
   type ListenOptions,
   NetError,
+  plainAddress,
   plainHostname,
   toConnectError,
   toNetError,
@@ -125,7 +126,7 @@ async function isClusterWorker(): Promise<boolean> {
 function listener(server: net.Server): Listener {
   const { address, port } = server.address() as net.AddressInfo;
   return {
-    addr: { hostname: plainHostname(address), port },
+    addr: plainAddress(address, port),
     close() {
       server.close();
       return Promise.resolve();

@@ -342,3 +342,11 @@ export function plainHostname(hostname: string): string {
   const bare = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
   return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(bare) ? bare.slice(7) : bare;
 }
+
+/** An end of a socket as this library shows it; of one that has gone some runtimes tell nothing. */
+export function plainAddress(
+  hostname: string | null | undefined,
+  port: number | null | undefined,
+): Address {
+  return { hostname: plainHostname(hostname ?? ""), port: port ?? 0 };
+}
