@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isIp, isUnspecified } from "../protocol/address.ts";
+import { type Endpoint, isIp, isUnspecified } from "../protocol/address.ts";
 import type { Limits, PortRange, Timeouts } from "../server/options.ts";
 import { parseRule } from "../server/policy/rule_text.ts";
 import { parseUsers, UsersError } from "../server/auth/users.ts";
@@ -18,6 +18,7 @@ import {
   type JsonSchema,
   type Kind,
   list,
+  listenEndpoint,
   oneOrMore,
   type Place,
   ports,
@@ -52,6 +53,7 @@ export interface Config {
   readonly grace?: number;
   readonly workers?: WorkerCount;
   readonly log?: LogFormat;
+  readonly metrics?: Endpoint;
 }
 
 /** How many workers; `auto` is one for each core. */
@@ -265,6 +267,10 @@ export const CONFIG: Kind<Config> = group<Config>({
     1,
   ),
   log: told(choice(LOG_FORMATS), "What is printed.", "auto"),
+  metrics: told(
+    listenEndpoint(),
+    "Where to answer GET /metrics (for Prometheus) and GET /health: a port of 127.0.0.1, or ADDRESS:PORT. By default nowhere.",
+  ),
 });
 
 /** The JSON Schema of a configuration file. */

@@ -31,6 +31,20 @@ export interface Failure {
   readonly code: number;
 }
 
+/** Why something that the program was told to do at its start cannot be done, in words for the person who told it. */
+export class StartError extends Error {
+  /** Always `"StartError"`. */
+  override readonly name = "StartError";
+  /** One of {@linkcode EXIT}. */
+  readonly code: number;
+
+  /** The message is one line and says what to do. */
+  constructor(message: string, code: number) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** Explains an error of `parseFlags()`, `load()` or `serve()`; `undefined` is a mistake of ours. */
 export function explain(
   error: unknown,
@@ -38,6 +52,9 @@ export function explain(
   mayReadEnv = true,
 ): Failure | undefined {
   if (error instanceof NetError) return explainNetError(error, options);
+  if (error instanceof StartError) {
+    return { message: escapeText(error.message), code: error.code };
+  }
   if (error instanceof UsageError) {
     return { message: error.message, code: EXIT.usage };
   }

@@ -79,6 +79,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "grace": "grace",
   "workers": "workers",
   "log": "log",
+  "metrics": "metrics",
 };
 
 /** Other names of flags. */

@@ -110,6 +110,9 @@ What is printed:
                                  turned away: text, or JSON where the standard
                                  output is no terminal; with "off" only where it
                                  listens and why it ends (default auto)
+  --metrics [ADDRESS:]PORT       Answer GET /metrics (for Prometheus; no names,
+                                 no addresses) and GET /health by HTTP, without
+                                 an ADDRESS on 127.0.0.1
   -h, --help                     This text
   -V, --version                  The version
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Endpoint } from "../protocol/address.ts";
 import { type AuthMethod, guardedUserPass } from "../server/auth/auth.ts";
 import {
   Lockout,
@@ -44,6 +45,8 @@ export interface Loaded {
   readonly log: LogFormat;
   /** How many workers; `auto` is one for each core. */
   readonly workers: WorkerCount;
+  /** Where metrics are told, if anywhere. */
+  readonly metrics: Endpoint | undefined;
   /** What happens to those whose logins fail. */
   readonly lockout: LockoutOptions;
   /** Tells whether `options.auth` would be another one. Secret. */
@@ -116,6 +119,7 @@ export async function load(
     graceMs: config.grace ?? 10_000,
     log: config.log ?? "auto",
     workers: config.workers ?? 1,
+    metrics: config.metrics,
   };
 }
 

@@ -44,6 +44,8 @@ export type LogRecord =
     readonly workers?: number;
     /** The ids of their processes. */
     readonly pids?: readonly number[];
+    /** The URL of the metrics, if they are told. */
+    readonly metrics?: string;
   }
   | {
     readonly type: "worker-ended";
@@ -193,11 +195,14 @@ function workerEndedText(
   return `worker ${worker} ended (${why}), and starts again${when}`;
 }
 
-function listeningText({ addr, logins, workers }: Listening): string {
+function listeningText(
+  { addr, logins, workers, metrics }: Listening,
+): string {
   const login = logins > 0 ? ", login needed" : "";
   const several = workers ? `, ${workers} workers` : "";
   return `socks5-server listens on ${formatEndpoint(addr)} ` +
-    `(${proxyUrl(addr)}${login}${several})`;
+    `(${proxyUrl(addr)}${login}${several})` +
+    (metrics ? `, metrics are on ${metrics}` : "");
 }
 
 /** The URL that clients on this machine use. */
@@ -326,8 +331,8 @@ function factsOf(
 ): Record<string, unknown> | undefined {
   switch (record.type) {
     case "listening": {
-      const { addr, logins, workers, pids } = record;
-      return { ...endpoint(addr), url: proxyUrl(addr), logins, workers, pids };
+      const { addr, ...rest } = record;
+      return { ...endpoint(addr), url: proxyUrl(addr), ...rest };
     }
     case "worker-ended": {
       const { worker, code, signal, error, restMs } = record;

@@ -100,7 +100,9 @@ async function serveUntilSignal(
     log.note(record);
     void output.flush();
   };
+  const metrics = await openMetrics(loaded);
   const server = await start({ given, loaded, files, log, tell });
+  metrics?.start(() => server.metrics());
   const signals = new Signals(host, (code) => {
     Promise.all([output.finish(), server.end()]).then(() => host.exit(code));
   });
@@ -112,16 +114,32 @@ async function serveUntilSignal(
     : undefined;
   // Only now: who reads this line may send a signal.
   const { addr, workers, pids } = server;
-  tell({ type: "listening", addr, logins: users.size, workers, pids });
+  tell({
+    type: "listening",
+    addr,
+    logins: users.size,
+    workers,
+    pids,
+    metrics: metrics?.url,
+  });
   const signal = await signals.first;
+  metrics?.drain();
   const { graceMs } = reloader.current;
   const sessions = await server.closeDoor();
   tell({ type: "shutdown", signal, sessions, graceMs });
   await server.shutdown({ graceMs });
+  metrics?.close();
   await output.finish();
   signals.forget();
   forgetReload?.();
   return EXIT.ok;
+}
+
+async function openMetrics({ metrics }: Loaded) {
+  if (!metrics) return undefined;
+  // Only now: it loads the runtime's whole HTTP server.
+  const { MetricsServer } = await import("./metrics_server.ts");
+  return await MetricsServer.open(metrics);
 }
 
 function printError(line: string): void {

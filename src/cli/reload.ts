@@ -73,6 +73,7 @@ export class Reloader {
       port: before.options.port !== now.options.port,
       log: before.log !== now.log,
       workers: before.workers !== now.workers,
+      metrics: JSON.stringify(before.metrics) !== JSON.stringify(now.metrics),
     };
     return Object.entries(changed).flatMap(([name, is]) => is ? [name] : []);
   }

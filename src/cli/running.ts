@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { MetricValues } from "../server/metrics.ts";
 import { serve, type ServerUpdate } from "../server/serve.ts";
 import type { Address } from "../transport/transport.ts";
 import { closeDoor } from "./close_door.ts";
@@ -12,6 +13,7 @@ import type { Given } from "./flags.ts";
 import type { Loaded } from "./load.ts";
 import type { LogRecord } from "./log.ts";
 import type { Log } from "./logger.ts";
+import { watch } from "./watch.ts";
 import { countWorkers, openWorkshop } from "./workers/link.ts";
 
 /** A server, whatever it is made of. */
@@ -22,6 +24,8 @@ export interface Running {
   readonly workers?: number;
   /** The ids of their processes, if they are some. */
   readonly pids?: readonly number[];
+  /** What there is to tell of it; nothing when metrics are not told. */
+  metrics(): Promise<MetricValues>;
   /** Serves by other options from now on; when it rejects, all stays as it was. */
   update(options: ServerUpdate, loaded: Loaded): Promise<void>;
   /** Lets no more clients in, and gives how many sessions are open. */
@@ -54,9 +58,11 @@ export async function start(options: StartOptions): Promise<Running> {
 }
 
 async function startAlone({ loaded, log }: StartOptions): Promise<Running> {
-  const server = await serve({ ...loaded.options, onEvent: log.onEvent });
+  const { onEvent, readMetrics } = watch(loaded, log);
+  const server = await serve({ ...loaded.options, onEvent });
   return {
     addr: server.addr,
+    metrics: () => Promise.resolve(readMetrics()),
     update: (options) => server.update(options),
     closeDoor: () => closeDoor(server),
     shutdown: (options) => server.shutdown(options),

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { type Endpoint, isIp, parseEndpoint } from "../protocol/address.ts";
 import type { PortRange } from "../server/options.ts";
 import { parseDuration } from "./duration.ts";
 import { escapeText, quote } from "./escape.ts";
@@ -214,6 +215,31 @@ export function ports(): Kind<PortRange> {
       return Object.keys(rest).length === 0 ? accept(first, last) : undefined;
     },
   });
+}
+
+const LISTEN_ENDPOINT = "^([\\d.]+:|\\[[\\da-fA-F:.]+\\]:)?\\d{1,5}$";
+
+/** Where to listen: `PORT` on loopback, or `ADDRESS:PORT`. In a file a port may be a number. */
+export function listenEndpoint(): Kind<Endpoint> {
+  const port = { type: "integer", minimum: 0, maximum: 65535 };
+  const onLoopback = (port: unknown) =>
+    isWhole(port, 65535) ? { hostname: "127.0.0.1", port } : undefined;
+  return scalar({
+    schema: { anyOf: [port, { type: "string", pattern: LISTEN_ENDPOINT }] },
+    wanted: "must be PORT or ADDRESS:PORT, such as 9180 or [::1]:9180",
+    text: (given) =>
+      /^\d{1,5}$/.test(given) ? onLoopback(Number(given)) : ipEndpoint(given),
+    json: onLoopback,
+  });
+}
+
+function ipEndpoint(text: string): Endpoint | undefined {
+  try {
+    const endpoint = parseEndpoint(text);
+    return isIp(endpoint.hostname) ? endpoint : undefined;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
 }
 
 /** Any number of values. A flag gives one of them. What stands in their place is shown unless it is `secret`. */

@@ -23,6 +23,13 @@ export {
   verifyPassword,
 } from "./auth/auth.ts";
 export * from "./events.ts";
+export {
+  formatMetrics,
+  type MetricFamily,
+  METRICS,
+  Metrics,
+  type MetricValues,
+} from "./metrics.ts";
 export type {
   Dial,
   DialRequest,

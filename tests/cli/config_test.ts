@@ -151,6 +151,10 @@ const good: [file: unknown, config: Config][] = [
     { socks4: { userIds: ["a"], ident: true } },
   ],
   [{ grace: "10s", log: "json" }, { grace: 10_000, log: "json" }],
+  [{ metrics: 0 }, { metrics: { hostname: "127.0.0.1", port: 0 } }],
+  [{ metrics: "9180" }, { metrics: { hostname: "127.0.0.1", port: 9180 } }],
+  [{ metrics: "0.0.0.0:1" }, { metrics: { hostname: "0.0.0.0", port: 1 } }],
+  [{ metrics: "[::1]:9180" }, { metrics: { hostname: "::1", port: 9180 } }],
 ];
 
 /** Files that neither likes, and the problem that the validator has. */
@@ -207,6 +211,10 @@ const bad: [file: unknown, problem: RegExp][] = [
   [{ socks4: { userIds: [""] } }, /^f: socks4\.userIds\[0\]: must be/],
   [{ log: "xml" }, /^f: log: must be one of auto, .*, not "xml"$/],
   [{ log: ["text"] }, /^f: log: must be one of .* not a list$/],
+  [{ metrics: 65536 }, /^f: metrics: must be PORT or ADDRESS:PORT.* 65536$/],
+  [{ metrics: true }, /^f: metrics: must be PORT or ADDRESS:PORT.* not true$/],
+  [{ metrics: "localhost:1" }, /^f: metrics: must be PORT or ADDRESS:PORT/],
+  [{ metrics: "::1" }, /^f: metrics: must be PORT or .* not "::1"$/],
 ];
 
 /** Files with mistakes that a schema does not see. */
@@ -224,6 +232,7 @@ const subtle: [file: unknown, problem: RegExp][] = [
   [{ advertise: ["::1", "::2"] }, /^f: advertise: may name one address/],
   [{ relayPorts: "2-1" }, /^f: relayPorts: must be FIRST-LAST/],
   [{ relayPorts: { first: 2, last: 1 } }, /^f: relayPorts: must be FIRST/],
+  [{ metrics: "65536" }, /^f: metrics: must be PORT or ADDRESS:PORT/],
 ];
 
 interface Schema {
@@ -557,9 +566,11 @@ test("Reloader keeps who is locked out unless the logins change", async () => {
 
 test("Reloader tells what needs a restart", async () => {
   await withReloader(async ({ files, reload, records }) => {
-    files.f = '{"hostname": "::1", "log": "off", "port": 5, "workers": 2}';
+    files.f = `{"hostname": "::1", "log": "off", "port": 5, "workers": 2,
+      "metrics": 9180}`;
     await reload();
-    const ignored = ["hostname", "log", "workers"]; // the flag --port holds
+    // The flag --port holds.
+    const ignored = ["hostname", "log", "workers", "metrics"];
     assertEquals(records, [{ type: "reloaded", logins: 0, rules: 0, ignored }]);
   }, {});
 });

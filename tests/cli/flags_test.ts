@@ -193,6 +193,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--relay-ports"], /^--relay-ports needs a value$/],
   [["--max-associations=-1"], /^--max-associations/],
   [["--drop-fragments=no"], /^--drop-fragments takes no value$/],
+  [["--metrics", "here"], /^--metrics must be PORT or ADDRESS:PORT, .*"here"$/],
   [["--log", "xml"], /^--log must be one of auto, .*, off, not "xml"$/],
   [["--unlikely"], /^unknown flag --unlikely \(/],
   [["--hostname", "a.example"], /^--hostname must be an IP address to /],
@@ -282,6 +283,7 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   relayPorts: ["1-2", { first: 1, last: 2 }],
   workers: ["2", 2],
   log: ["json", "json"],
+  metrics: ["[::1]:9", { hostname: "::1", port: 9 }],
 };
 
 /** The flag for a setting, without the dashes. */

@@ -83,6 +83,16 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login needed, 2 workers)",
   ],
   [
+    "where metrics are",
+    {
+      type: "listening",
+      addr: { hostname: "127.0.0.1", port: 1080 },
+      logins: 0,
+      metrics: "http://127.0.0.1:9180/metrics",
+    },
+    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080), metrics are on http://127.0.0.1:9180/metrics",
+  ],
+  [
     "that a worker was killed",
     { type: "worker-ended", worker: 2, signal: "SIGKILL", restMs: 2_000 },
     `${time}  worker 2 ended (SIGKILL), and starts again in 2s`,

@@ -203,6 +203,30 @@ test("Crew.update() changes nothing when the options are wrong", async () => {
   await crew.end();
 });
 
+test("Crew.metrics() adds up what workers tell, and keeps what they told last", async () => {
+  const { crew, workers } = await startCrew();
+  const [one, other] = workers;
+  const told = (total: number, open: number) => ({
+    type: "metrics" as const,
+    values: { x_total: total, open },
+  });
+  const metrics = crew.metrics();
+  one.say(told(2, 1));
+  other.say(told(3, 1));
+  const listen = { socks5_workers: 2, socks5_worker_ends_total: 0 };
+  assertEquals(await metrics, { x_total: 5, open: 2, ...listen });
+  const later = crew.metrics();
+  one.say(told(4, 0));
+  // The other one hangs.
+  assertEquals(await later, { x_total: 7, open: 1, ...listen });
+  other.exit({ signal: "SIGKILL" });
+  const last = crew.metrics();
+  one.say(told(5, 0));
+  const { x_total, open } = await last;
+  assertEquals({ x_total, open }, { x_total: 8, open: 0 });
+  await crew.end();
+});
+
 test("Rest.after() grows while workers do not last, and begins anew then", () => {
   const rest = new Rest();
   const rests = [5, 5, 5, 5, 5, 5, 5, 20_000, 5].map((it) => rest.after(it));

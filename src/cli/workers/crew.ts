@@ -6,6 +6,11 @@
 
 import { Lockout } from "../../server/auth/lockout.ts";
 import { Ledger } from "../../server/limits/ledger.ts";
+import {
+  countersOf,
+  type MetricValues,
+  sumMetrics,
+} from "../../server/metrics.ts";
 import { resolveOptions } from "../../server/options.ts";
 import type { ServerUpdate } from "../../server/serve.ts";
 import { detectTransport } from "../../transport/detect.ts";
@@ -47,6 +52,9 @@ export class Crew implements Running {
   #files: FileTexts;
   #auth: Loaded["options"]["auth"];
   #addr: Address | undefined;
+  /** What those have counted that are gone. */
+  #retired: MetricValues = {};
+  #ends = 0;
   /** Whether all of them have listened. */
   #listens = false;
   #isClosing = false;
@@ -99,6 +107,20 @@ export class Crew implements Running {
     return pids.every((pid) => pid > 0) ? pids : undefined;
   }
 
+  /** What all of them tell together. */
+  async metrics(): Promise<MetricValues> {
+    await Promise.all(
+      Array.from(this.#members.values(), (it) => it.readMetrics()),
+    );
+    // Only now: one that was asked may have ended meanwhile.
+    const members = [...this.#members.values()];
+    return {
+      ...sumMetrics([this.#retired, ...members.map((it) => it.lastMetrics)]),
+      socks5_workers: members.filter((it) => it.isListening).length,
+      socks5_worker_ends_total: this.#ends,
+    };
+  }
+
   /** Lets all of them serve by what was loaded last; when it rejects, all stays as it was. */
   async update(options: ServerUpdate, { lockout }: Loaded): Promise<void> {
     const { hostname, port } = this.#options.loaded.options;
@@ -119,8 +141,7 @@ export class Crew implements Running {
 
   /** Lets no more clients in; gives how many sessions are open. */
   async closeDoor(): Promise<number> {
-    this.#isClosing = true;
-    for (const restart of this.#restarts.values()) restart.cancel();
+    this.#startNoMore();
     const sessions = await Promise.all(
       Array.from(this.#members.values(), (it) => it.close()),
     );
@@ -137,9 +158,14 @@ export class Crew implements Running {
 
   /** Ends the workers now. */
   async end(): Promise<void> {
-    this.#isClosing = true;
+    this.#startNoMore();
     for (const it of this.#members.values()) it.end();
     await this.#allEnded(HURRY);
+  }
+
+  #startNoMore(): void {
+    this.#isClosing = true;
+    for (const restart of this.#restarts.values()) restart.cancel();
   }
 
   async #startAll(port: number): Promise<void> {
@@ -183,9 +209,11 @@ export class Crew implements Running {
     }
     const exit = await member.ended;
     this.#members.delete(number);
+    this.#retired = sumMetrics([this.#retired, countersOf(member.lastMetrics)]);
     // One that cannot even begin ends the program, and a later one does not.
     if (this.#isClosing || failure && !this.#listens) return;
     const restMs = this.#rest(number).after(performance.now() - startedAt);
+    this.#ends++;
     const error = failure?.message;
     this.#options.note({
       type: "worker-ended",

@@ -5,6 +5,8 @@
  */
 
 import type { Account } from "../../server/limits/ledger.ts";
+import type { MetricValues } from "../../server/metrics.ts";
+import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import {
   type Address,
   NetError,
@@ -18,6 +20,9 @@ type Start = Extract<ToWorker, { type: "start" }>;
 type Answered = Exclude<FromWorker["type"], "ready" | "failed" | "calls">;
 type Reply<T extends Answered> = Extract<FromWorker, { type: T }>;
 
+/** Milliseconds in which a worker should tell its metrics. */
+const METRICS_PATIENCE = 1_000;
+
 /** A worker that runs. */
 export class Member {
   /** Which one it is, from 1. */
@@ -30,13 +35,16 @@ export class Member {
   readonly #account: Account;
   readonly #waiting = new Map<Answered, (reply: FromWorker | Error) => void>();
   #failure: Error | undefined;
+  #isListening = false;
+  #lastMetrics: MetricValues = {};
 
   /** Starts it; what it takes of the limits goes into the account, which is closed when it ends. */
   constructor(workshop: Workshop, start: Start, account: Account) {
     this.number = start.worker;
     this.#account = account;
     this.listening = this.#next("listening").then(({ addr }) => addr);
-    this.listening.catch(() => {}); // who waits for it is told
+    // Who waits for it is told of a failure.
+    this.listening.then(() => this.#isListening = true, () => {});
     let onEnd!: (exit: Exit) => void;
     this.ended = new Promise((resolve) => onEnd = resolve);
     this.#link = workshop.start({
@@ -55,6 +63,31 @@ export class Member {
   /** The id of its process, if it is one. */
   get pid(): number | undefined {
     return this.#link.pid;
+  }
+
+  /** Whether it serves, or did until it ended. */
+  get isListening(): boolean {
+    return this.#isListening;
+  }
+
+  /** What it has told when it was asked last. */
+  get lastMetrics(): MetricValues {
+    return this.#lastMetrics;
+  }
+
+  /** Asks it for its metrics; gives up when it does not tell them in time. */
+  async readMetrics(): Promise<void> {
+    if (!this.#isListening) return;
+    const told = this.#next("metrics").then(({ values }) => {
+      this.#lastMetrics = values;
+    }, () => {});
+    this.#link.post({ type: "metrics" });
+    let late: Timeout | undefined;
+    const enough = new Promise<void>((resolve) =>
+      late = startTimeout(METRICS_PATIENCE, resolve)
+    );
+    await Promise.race([told, enough]);
+    late?.cancel();
   }
 
   /** Lets it serve by other files; settles when it does, or has ended. */

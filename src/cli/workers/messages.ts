@@ -6,6 +6,7 @@
  */
 
 import type { Address, NetErrorKind } from "../../transport/transport.ts";
+import type { MetricValues } from "../../server/metrics.ts";
 import type { Config } from "../config.ts";
 import type { Given } from "../flags.ts";
 
@@ -39,6 +40,8 @@ export type ToWorker =
   | { readonly type: "answers"; readonly answers: readonly Answer[] }
   /** Take no more clients; answered by `closed`. */
   | { readonly type: "close" }
+  /** Tell what there is to tell; answered by `metrics`. */
+  | { readonly type: "metrics" }
   /** Let the sessions end, and then end. */
   | { readonly type: "shutdown"; readonly graceMs: number }
   /** End now. */
@@ -56,7 +59,8 @@ export type FromWorker =
   }
   | { readonly type: "updated" }
   | { readonly type: "calls"; readonly calls: readonly Call[] }
-  | { readonly type: "closed"; readonly sessions: number };
+  | { readonly type: "closed"; readonly sessions: number }
+  | { readonly type: "metrics"; readonly values: MetricValues };
 
 /** A call of a method of the books; of one with a number the answer is awaited. */
 export type Call = readonly [

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { MetricValues } from "../../server/metrics.ts";
 import { type Server, serveSharing } from "../../server/serve.ts";
 import { NetError } from "../../transport/transport.ts";
 import { closeDoor } from "../close_door.ts";
@@ -11,6 +12,7 @@ import { thisHost } from "../host.ts";
 import { load, type Loaded } from "../load.ts";
 import { type Log, openLog } from "../logger.ts";
 import { UsageError } from "../usage_error.ts";
+import { watch } from "../watch.ts";
 import type { PrimaryLink } from "./link.ts";
 import { type FileTexts, fromData, type ToWorker } from "./messages.ts";
 import { RemoteBooks } from "./remote_books.ts";
@@ -44,12 +46,14 @@ class Worker {
   readonly #books: RemoteBooks;
   readonly #link: PrimaryLink;
   readonly #log: Log;
+  readonly #readMetrics: () => MetricValues;
   #loaded: Loaded;
 
   constructor(
     server: Server,
     loaded: Loaded,
     log: Log,
+    readMetrics: () => MetricValues,
     start: Start,
     books: RemoteBooks,
     link: PrimaryLink,
@@ -57,6 +61,7 @@ class Worker {
     this.#server = server;
     this.#loaded = loaded;
     this.#log = log;
+    this.#readMetrics = readMetrics;
     this.#start = start;
     this.#books = books;
     this.#link = link;
@@ -72,15 +77,12 @@ class Worker {
     const host = thisHost();
     host.ignoreClosedOutput();
     const log = openLog(host, loaded.log, start.worker);
-    const options = {
-      ...loaded.options,
-      port: start.port,
-      reusePort: true,
-      onEvent: log.onEvent,
-    };
+    const { onEvent, readMetrics } = watch(loaded, log);
+    const { port } = start;
+    const options = { ...loaded.options, port, reusePort: true, onEvent };
     const server = await serveSharing(options, books, start.workers);
     link.post({ type: "listening", addr: server.addr });
-    return new Worker(server, loaded, log, start, books, link);
+    return new Worker(server, loaded, log, readMetrics, start, books, link);
   }
 
   obey(message: Exclude<ToWorker, { type: "start" | "answers" }>): void {
@@ -91,6 +93,11 @@ class Worker {
         return this.#link.post({
           type: "closed",
           sessions: closeDoor(this.#server),
+        });
+      case "metrics":
+        return this.#link.post({
+          type: "metrics",
+          values: this.#readMetrics(),
         });
       case "shutdown":
         this.#server.shutdown(message).then(() => this.#end());

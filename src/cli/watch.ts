@@ -1,0 +1,30 @@
+/**
+ * What the program does with a server's events: lines of the log, and metrics.
+ *
+ * @module
+ */
+
+import type { ServerEvent } from "../server/events.ts";
+import { Metrics, type MetricValues } from "../server/metrics.ts";
+import type { Loaded } from "./load.ts";
+import type { Log } from "./logger.ts";
+
+/** Both are looked at only when they are asked for. */
+export interface Watch {
+  /** `undefined` when nobody wants to know. */
+  readonly onEvent: ((event: ServerEvent) => void) | undefined;
+  readonly readMetrics: () => MetricValues;
+}
+
+/** Watches a server as the configuration says. */
+export function watch({ metrics }: Loaded, { onEvent }: Log): Watch {
+  if (!metrics) return { onEvent, readMetrics: () => ({}) };
+  const counted = new Metrics();
+  return {
+    onEvent: (event) => {
+      counted.onEvent(event);
+      onEvent?.(event);
+    },
+    readMetrics: () => counted.read(),
+  };
+}

@@ -1,0 +1,153 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { connect } from "../../src/client/mod.ts";
+import { detectTransport } from "../../src/transport/detect.ts";
+import process from "node:process";
+import { runtime, test } from "../harness.ts";
+import { LOOPBACK, visit, withEcho } from "./echo.ts";
+import { type Program, runProgram, withProgram } from "./spawn.ts";
+
+const ARGS = ["--port", "0", "--metrics", "0"];
+
+/** What the program answers to an HTTP request. */
+async function ask(
+  url: string,
+  path: string,
+  method = "GET",
+): Promise<{ status: number; head: string; body: string }> {
+  const { hostname, port } = new URL(url);
+  const transport = await detectTransport();
+  const conn = await transport.connect({ hostname, port: Number(port) });
+  const request = `${method} ${path} HTTP/1.1\r\nHost: x\r\n` +
+    "Connection: close\r\n\r\n";
+  await conn.write(new TextEncoder().encode(request));
+  const decoder = new TextDecoder();
+  let answer = "";
+  for (let chunk; (chunk = await conn.read());) answer += decoder.decode(chunk);
+  conn.close();
+  const [head, body] = answer.split("\r\n\r\n");
+  return { status: Number(head.split(" ")[1]), head, body };
+}
+
+async function listening(
+  program: Program,
+): Promise<{ proxy: string; metrics: string; pids?: number[] }> {
+  const line = JSON.parse(await program.line(/"listening"/));
+  return { ...line, proxy: line.url };
+}
+
+/** The value of a series that the program tells. */
+async function value(metrics: string, series: string): Promise<number> {
+  const { body } = await ask(metrics, "/metrics");
+  const line = body.split("\n").find((it) => it.startsWith(`${series} `));
+  assert(line, `${series} is not in:\n${body}`);
+  return Number(line.slice(series.length));
+}
+
+test("--metrics tells what the server has done, and health", async () => {
+  await withEcho((target) =>
+    withProgram([...ARGS, "--log", "off"], async (program) => {
+      const said = await program.line(/listens on/);
+      const [, proxy] = /\((socks5:\S+)\)/.exec(said)!;
+      const [, metrics] = /, metrics are on (\S+)$/.exec(said)!;
+      assertMatch(metrics, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
+      await visit(proxy, target);
+      let answer = await ask(metrics, "/metrics?x=y");
+      // The client knows of the end before the server does.
+      while (!/_ended_total\{reason="finished"\} 1$/m.test(answer.body)) {
+        answer = await ask(metrics, "/metrics?x=y");
+      }
+      const { status, head, body } = answer;
+      assertEquals(status, 200);
+      assertMatch(head, /^content-type: text\/plain; version=0\.0\.4/im);
+      assertMatch(body, /^socks5_info\{version="\d.*"\} 1$/m);
+      assertMatch(body, /^socks5_octets_total\{direction="sent"\} 1$/m);
+      assert(!body.includes(LOOPBACK) && !body.includes(String(target)));
+      assertEquals((await ask(metrics, "/health")).status, 200);
+    })
+  );
+});
+
+test("--metrics answers nothing else", async () => {
+  await withProgram(ARGS, async (program) => {
+    const { metrics } = await listening(program);
+    assertEquals((await ask(metrics, "/")).status, 404);
+    assertEquals((await ask(metrics, "/metrics/")).status, 404);
+    const { status, head } = await ask(metrics, "/metrics", "POST");
+    assertEquals(status, 405);
+    assertMatch(head, /^allow: GET, HEAD$/im);
+    const length = (await ask(metrics, "/health", "HEAD")).head;
+    assertMatch(length, /^content-length: 8$/im);
+  });
+});
+
+test("--metrics says while sessions end that the server does not serve", async () => {
+  await withEcho((target) =>
+    withProgram(ARGS, async (program) => {
+      const { proxy, metrics } = await listening(program);
+      const { conn } = await connect(proxy, {
+        hostname: LOOPBACK,
+        port: target,
+      });
+      program.kill("SIGTERM");
+      await program.line(/"shutdown"/);
+      assertEquals((await ask(metrics, "/health")).status, 503);
+      const open = 'socks5_open_sessions{phase="relay"}';
+      assertEquals(await value(metrics, open), 1);
+      conn.close();
+      const { code, stderr } = await program.ended;
+      assertEquals([code, stderr], [0, ""]);
+    })
+  );
+});
+
+test("--metrics ends the program with 3 when its port is in use", async () => {
+  await withEcho(async (port) => {
+    const args = ["--port", "0", "--metrics", String(port)];
+    const { code, stdout, stderr } = await runProgram(args);
+    assertEquals([code, stdout], [3, ""]);
+    assertEquals(
+      stderr,
+      `socks5-server: 127.0.0.1:${port} is in use: ` +
+        "choose another port for --metrics\n",
+    );
+  });
+});
+
+test("--metrics ends the program with 1 when the address is not its own", async () => {
+  const args = ["--port", "0", "--metrics", "192.0.2.1:0"];
+  const { code, stderr } = await runProgram(args);
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^socks5-server: cannot listen on 192\.0\.2\.1:0 for --metrics: .+\n$/,
+  );
+});
+
+/** As many sessions: that all come to one worker by chance is next to impossible. */
+const MANY = 40;
+
+test("--metrics tells of all workers together, and forgets none that ended", async () => {
+  await withEcho((target) =>
+    withProgram([...ARGS, "--workers", "2"], async (program) => {
+      const { proxy, metrics, pids } = await listening(program);
+      await Promise.all(
+        Array.from({ length: MANY }, () => visit(proxy, target)),
+      );
+      const lines = await program.lines(/"session-end"/, MANY);
+      const served = new Set(lines.map((it) => JSON.parse(it).worker));
+      assertEquals([...served].sort(), [1, 2]);
+      const total = () => value(metrics, "socks5_sessions_total");
+      assertEquals(await total(), MANY);
+      const finished = 'socks5_ended_total{reason="finished"}';
+      assertEquals(await value(metrics, finished), MANY);
+      assertEquals(await value(metrics, "socks5_workers"), 2);
+      if (runtime === "deno") return; // nothing can kill a thread alone
+      process.kill(pids![0], "SIGKILL");
+      await program.line(/"worker-started"/);
+      assertEquals(await total(), MANY);
+      assertEquals(await value(metrics, "socks5_worker_ends_total"), 1);
+      await visit(proxy, target);
+      assertEquals(await total(), MANY + 1);
+    }, { mayShare: true })
+  );
+});

@@ -1,0 +1,177 @@
+/** What the server counts, and how that is written. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  METRICS,
+  Metrics,
+  type MetricValues,
+  rules,
+  type ServerEvent,
+  userPass,
+} from "../../src/server/mod.ts";
+import {
+  countersOf,
+  formatMetrics,
+  series,
+  sumMetrics,
+} from "../../src/server/metrics.ts";
+import { NetError } from "../../src/transport/transport.ts";
+import { test } from "../harness.ts";
+import { octets } from "../protocol/table.ts";
+import { closedPort, echo, startServer, startTarget } from "../support.ts";
+import { pattern, readAll, readExactly, until } from "../transport/contract.ts";
+import { start as startAssociation } from "./commands/world.ts";
+
+/** Those that are not 0. */
+function notZero(values: MetricValues): MetricValues {
+  return Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== 0),
+  );
+}
+
+function connectTo(port: number): string {
+  const [high, low] = [port >> 8, port & 255]
+    .map((it) => it.toString(16).padStart(2, "0"));
+  return `05 01 00 01 7F 00 00 01 ${high} ${low}`;
+}
+
+test("Metrics counts a CONNECT from its start to its end", async () => {
+  const metrics = new Metrics();
+  const target = await startTarget(echo);
+  const server = await startServer({ onEvent: metrics.onEvent });
+  const client = await server.client();
+  await client.write(octets(`05 01 00 ${connectTo(target.addr.port)}`));
+  await readExactly(client, 12);
+  await client.write(pattern(1000));
+  await readExactly(client, 1000);
+  const during = {
+    socks5_sessions_total: 1,
+    'socks5_logins_total{method="none",result="ok"}': 1,
+    'socks5_requests_total{version="5",command="connect"}': 1,
+    'socks5_replies_total{version="5",reply="0"}': 1,
+    'socks5_octets_total{direction="sent"}': 1000,
+    'socks5_octets_total{direction="received"}': 1000,
+  };
+  assertEquals(notZero(metrics.read()), {
+    ...during,
+    'socks5_open_sessions{phase="relay"}': 1,
+  });
+  await client.closeWrite();
+  await readAll(client);
+  await server.ended();
+  assertEquals(notZero(metrics.read()), {
+    ...during,
+    'socks5_ended_total{reason="finished"}': 1,
+  });
+  await server.close();
+  await target.close();
+});
+
+test("Metrics counts what fails: logins, limits, rules, targets and commands", async () => {
+  const metrics = new Metrics();
+  const server = await startServer({
+    onEvent: metrics.onEvent,
+    auth: [userPass({ alice: "right" })],
+    policy: rules(["deny 127.0.0.2", "allow *"]),
+    limits: { sessions: 1 },
+  });
+  const say = async (text: string) => {
+    const client = await server.client();
+    await client.write(octets(text));
+    await readAll(client);
+    client.close();
+    await server.ended();
+  };
+  const login = '05 01 02 01 05 "alice" 05 "right"';
+  const nobody = await closedPort();
+  await say('05 01 02 01 05 "alice" 05 "wrong"');
+  await say("05 01 00");
+  await say("47");
+  await say(`${login} 05 01 00 01 7F 00 00 02 00 50`);
+  await say(`${login} ${connectTo(nobody)}`);
+  await say(`${login} 05 09 00 01 7F 00 00 01 00 50`);
+  const first = await server.client();
+  await first.write(octets("05"));
+  await until(() => server.server.sessions.length === 1);
+  await readAll(await server.client());
+  assertEquals(notZero(metrics.read()), {
+    socks5_sessions_total: 7,
+    'socks5_open_sessions{phase="handshake"}': 1,
+    'socks5_rejected_total{reason="too many sessions"}': 1,
+    'socks5_logins_total{method="password",result="failed"}': 1,
+    'socks5_logins_total{method="password",result="ok"}': 3,
+    'socks5_requests_total{version="5",command="connect"}': 2,
+    'socks5_requests_total{version="5",command="unknown"}': 1,
+    'socks5_replies_total{version="5",reply="2"}': 1,
+    'socks5_replies_total{version="5",reply="5"}': 1,
+    'socks5_replies_total{version="5",reply="7"}': 1,
+    socks5_denied_total: 1,
+    'socks5_ended_total{reason="login-failed"}': 1,
+    'socks5_ended_total{reason="no-method"}': 1,
+    'socks5_ended_total{reason="protocol-error"}': 1,
+    'socks5_ended_total{reason="refused"}': 3,
+  });
+  await server.close();
+});
+
+test("Metrics counts datagrams and what is dropped", async () => {
+  const metrics = new Metrics();
+  const world = await startAssociation({ onEvent: metrics.onEvent });
+  await world.echo();
+  world.own.send(octets("00 00"), world.relay); // no datagram of SOCKS5
+  await world.echo();
+  const values = metrics.read();
+  assertEquals(
+    ["sent", "received", "dropped"].map((fate) =>
+      values[series("socks5_datagrams_total", { fate })]
+    ),
+    [2, 2, 1],
+  );
+  const key = 'socks5_requests_total{version="5",command="udp-associate"}';
+  assertEquals(values[key], 1);
+  await world.close();
+});
+
+test("Metrics tells each family from the start in the format of Prometheus", () => {
+  const metrics = new Metrics();
+  assertMatch(
+    metrics.text(),
+    /^# HELP socks5_open_sessions Sessions .+\.\n# TYPE socks5_open_sessions gauge\nsocks5_open_sessions\{phase="bind"\} 0\n/,
+  );
+  const error = new NetError("other", "too many files");
+  const event: ServerEvent = { type: "accept-error", error };
+  metrics.onEvent(event);
+  metrics.onEvent(event);
+  assertMatch(metrics.text(), /^socks5_accept_errors_total 2$/m);
+  const line = /^(# (HELP|TYPE) [a-z0-9_]+ .+|[a-z0-9_]+(\{.+\})? \d+)$/;
+  for (const it of metrics.text().trimEnd().split("\n")) assertMatch(it, line);
+});
+
+test("series() escapes what a label may hold", () => {
+  assertEquals(
+    series("a", { b: 'x"y\\z\n', c: 5 }),
+    'a{b="x\\"y\\\\z\\n",c="5"}',
+  );
+});
+
+test("formatMetrics() tells a family once, with its own series only", () => {
+  const families = ["a", "a_b"].map((name) => (
+    { name, type: "gauge", help: "H" } as const
+  ));
+  const values = { 'a_b{x="1"}': 1, a: 2, other: 3 };
+  const head = (name: string) => `# HELP ${name} H.\n# TYPE ${name} gauge\n`;
+  assertEquals(
+    formatMetrics(values, families),
+    `${head("a")}a 2\n${head("a_b")}a_b{x="1"} 1\n`,
+  );
+});
+
+test("sumMetrics() and countersOf() keep what workers have counted", () => {
+  const one = { x_total: 1, 'y_total{a="b"}': 2, z: 3 };
+  const sum = sumMetrics([one, { x_total: 5 }, countersOf(one)]);
+  assertEquals(sum, { x_total: 7, 'y_total{a="b"}': 4, z: 3 });
+  for (const { name, type } of METRICS) {
+    assertEquals(type === "counter", name in countersOf({ [name]: 1 }));
+    assert(name.startsWith("socks5_"));
+  }
+});
