@@ -19,33 +19,48 @@ export interface MetricFamily {
   readonly help: string;
 }
 
+/** The counters of events: what each means, and what its labels are called. */
+const COUNTERS = {
+  sessions: ["Clients that were let in"],
+  rejected: ["Clients turned away at once, by the limit", "reason"],
+  logins: ["Authentications, by method and result", "method", "result"],
+  requests: ["Requests, by SOCKS version and command", "version", "command"],
+  replies: ["Replies, by SOCKS version and reply number", "version", "reply"],
+  denied: ["Targets that a rule or the policy denied"],
+  ended: ["Sessions that are over, by why they ended", "reason"],
+  accept_errors: ["Connections that accepting failed for"],
+} as const satisfies Record<
+  string,
+  readonly [help: string, ...labels: string[]]
+>;
+
+type CounterName = keyof typeof COUNTERS;
+
+const OPEN = "socks5_open_sessions";
+const OCTETS = "socks5_octets_total";
+const DATAGRAMS = "socks5_datagrams_total";
+
+function nameOf(counter: string): string {
+  return `socks5_${counter}_total`;
+}
+
 /** What {@linkcode Metrics} counts. */
 export const METRICS: readonly MetricFamily[] = [
-  gauge("socks5_open_sessions", "Sessions that are open, by where they stand"),
-  counter("socks5_sessions_total", "Clients that were let in"),
-  counter("socks5_rejected_total", "Clients turned away at once, by the limit"),
-  counter("socks5_logins_total", "Authentications, by method and result"),
-  counter("socks5_requests_total", "Requests, by SOCKS version and command"),
-  counter("socks5_replies_total", "Replies, by SOCKS version and reply number"),
-  counter("socks5_denied_total", "Targets that a rule or the policy denied"),
-  counter("socks5_ended_total", "Sessions that are over, by why they ended"),
-  counter("socks5_octets_total", "Octets relayed: sent by clients, received"),
-  counter("socks5_datagrams_total", "Datagrams by what became of them"),
-  counter(
-    "socks5_accept_errors_total",
-    "Connections that accepting failed for",
-  ),
+  { name: OPEN, type: "gauge", help: "Sessions that are open, by phase" },
+  ...Object.entries(COUNTERS).map(([counter, [help]]) => (
+    { name: nameOf(counter), type: "counter", help } as const
+  )),
+  {
+    name: OCTETS,
+    type: "counter",
+    help: "Octets relayed: sent by clients, received by them",
+  },
+  {
+    name: DATAGRAMS,
+    type: "counter",
+    help: "Datagrams, by what became of them",
+  },
 ];
-
-function counter(name: string, help: string): MetricFamily {
-  return { name, type: "counter", help };
-}
-
-function gauge(name: string, help: string): MetricFamily {
-  return { name, type: "gauge", help };
-}
-
-type Labels = Readonly<Record<string, string | number>>;
 
 /** Where an open session can stand. */
 const PHASES: readonly SessionPhase[] = ["handshake", "dial", "bind", "relay"];
@@ -65,8 +80,21 @@ const PHASES: readonly SessionPhase[] = ["handshake", "dial", "bind", "relay"];
  * ```
  */
 export class Metrics {
-  readonly #values = startValues();
+  /** By the values of the labels; what they are called is put to them when somebody asks. */
+  readonly #counts: Readonly<Record<CounterName, Map<string, number>>>;
   readonly #open = new Set<Session>();
+  /** Of the sessions that are over. */
+  readonly #traffic = noTraffic();
+
+  /** All begins with 0. */
+  constructor() {
+    const names = Object.keys(COUNTERS);
+    const counts = names.map((it) => [it, new Map<string, number>()]);
+    this.#counts = Object.fromEntries(counts);
+    for (const it of ["sessions", "denied", "accept_errors"] as const) {
+      this.#counts[it].set("", 0);
+    }
+  }
 
   /** The `onEvent` of the servers, or to be called by it. */
   readonly onEvent = (event: ServerEvent): void => {
@@ -75,26 +103,25 @@ export class Metrics {
         this.#open.add(event.session);
         return this.#count("sessions");
       case "session-rejected":
-        return this.#count("rejected", { reason: event.reason });
+        return this.#count("rejected", event.reason);
       case "auth": {
         const { method = "" } = event.session;
-        const result = event.ok ? "ok" : "failed";
-        return this.#count("logins", { method, result });
+        return this.#count("logins", method, event.ok ? "ok" : "failed");
       }
-      case "request":
-        return this.#countOf(event.session, "requests", {
-          command: event.session.command ?? "unknown",
-        });
-      case "reply":
-        return this.#countOf(event.session, "replies", {
-          reply: event.session.reply!,
-        });
+      case "request": {
+        const { version, command = "unknown" } = event.session;
+        return this.#count("requests", version, command);
+      }
+      case "reply": {
+        const { version, reply } = event.session;
+        return this.#count("replies", version, reply);
+      }
       case "denied":
         return this.#count("denied");
       case "session-end":
         this.#open.delete(event.session);
-        addTraffic(this.#values, event.session);
-        return this.#count("ended", { reason: event.reason });
+        addTraffic(this.#traffic, event.session);
+        return this.#count("ended", event.reason);
       case "accept-error":
         return this.#count("accept_errors");
     }
@@ -102,13 +129,7 @@ export class Metrics {
 
   /** What there is to tell now; open sessions count with what they have relayed so far. */
   read(): MetricValues {
-    const values = new Map(this.#values);
-    for (const phase of PHASES) add(values, openIn(phase), 0);
-    for (const session of this.#open) {
-      add(values, openIn(session.phase), 1);
-      addTraffic(values, session);
-    }
-    return Object.fromEntries(values);
+    return { ...this.#readOpen(), ...this.#readCounts() };
   }
 
   /** The same in the text format of Prometheus, version 0.0.4. */
@@ -116,52 +137,97 @@ export class Metrics {
     return formatMetrics(this.read());
   }
 
-  #countOf({ version }: Session, what: string, labels: Labels): void {
-    this.#count(what, { version: version!, ...labels });
+  #count(
+    counter: CounterName,
+    first?: string | number,
+    second?: string | number,
+  ): void {
+    const values = second === undefined
+      ? `${first ?? ""}`
+      : `${first}${SEPARATOR}${second}`;
+    add(this.#counts[counter], values, 1);
   }
 
-  #count(what: string, labels?: Labels): void {
-    add(this.#values, series(`socks5_${what}_total`, labels), 1);
+  #readCounts(): MetricValues {
+    const values: Record<string, number> = {};
+    for (const [counter, [, ...names]] of Object.entries(COUNTERS)) {
+      for (const [key, count] of this.#counts[counter as CounterName]) {
+        const labels = key.split(SEPARATOR);
+        const pairs = names.map((it, index) => [it, labels[index]] as const);
+        values[series(nameOf(counter), Object.fromEntries(pairs))] = count;
+      }
+    }
+    return values;
+  }
+
+  #readOpen(): MetricValues {
+    const phases = new Map(PHASES.map((it) => [it, 0]));
+    const traffic = noTraffic();
+    addTraffic(traffic, this.#traffic);
+    for (const session of this.#open) {
+      add(phases, session.phase, 1);
+      addTraffic(traffic, session);
+    }
+    const { sent, received, datagrams } = traffic;
+    return {
+      ...seriesOf(OPEN, "phase", Object.fromEntries(phases)),
+      ...seriesOf(OCTETS, "direction", { sent, received }),
+      ...seriesOf(DATAGRAMS, "fate", datagrams),
+    };
   }
 }
 
-/** Those that can be told before anything has happened, as they should be. */
-function startValues(): Map<string, number> {
-  const values = new Map<string, number>();
-  for (const what of ["sessions", "denied", "accept_errors"]) {
-    values.set(`socks5_${what}_total`, 0);
-  }
+/** Stands in no value of a label. */
+const SEPARATOR = "\0";
+
+/** What sessions have relayed. */
+interface Traffic {
+  sent: number;
+  received: number;
+  datagrams: { sent: number; received: number; dropped: number };
+}
+
+function noTraffic(): Traffic {
   const datagrams = { sent: 0, received: 0, dropped: 0 };
-  addTraffic(values, { sent: 0, received: 0, datagrams });
-  return values;
+  return { sent: 0, received: 0, datagrams };
 }
-
-type Traffic = Pick<Session, "sent" | "received" | "datagrams">;
 
 function addTraffic(
-  values: Map<string, number>,
-  { sent, received, datagrams }: Traffic,
+  sum: Traffic,
+  more: Pick<Session, "sent" | "received" | "datagrams">,
 ): void {
-  for (const [direction, octets] of Object.entries({ sent, received })) {
-    add(values, series("socks5_octets_total", { direction }), octets);
-  }
-  for (const [fate, count] of Object.entries(datagrams ?? {})) {
-    add(values, series("socks5_datagrams_total", { fate }), count);
-  }
+  sum.sent += more.sent;
+  sum.received += more.received;
+  const { datagrams } = more;
+  if (!datagrams) return;
+  sum.datagrams.sent += datagrams.sent;
+  sum.datagrams.received += datagrams.received;
+  sum.datagrams.dropped += datagrams.dropped;
 }
 
-function openIn(phase: SessionPhase): string {
-  return series("socks5_open_sessions", { phase });
-}
-
-function add(values: Map<string, number>, key: string, more: number): void {
+function add<K>(values: Map<K, number>, key: K, more: number): void {
   values.set(key, (values.get(key) ?? 0) + more);
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+/** A series for each value of a label. */
+function seriesOf(
+  name: string,
+  label: string,
+  values: Readonly<Record<string, number>>,
+): MetricValues {
+  return Object.fromEntries(
+    Object.entries(values).map((
+      [key, value],
+    ) => [series(name, { [label]: key }), value]),
+  );
 }
 
 /** The key of a series in {@linkcode MetricValues}. */
 export function series(name: string, labels: Labels = {}): string {
   const pairs = Object.entries(labels).map(([label, value]) =>
-    `${label}="${escapeLabel(String(value))}"`
+    `${label}="${escapeLabel(value)}"`
   );
   return pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`;
 }

@@ -149,7 +149,7 @@ test("Metrics tells each family from the start in the format of Prometheus", () 
 
 test("series() escapes what a label may hold", () => {
   assertEquals(
-    series("a", { b: 'x"y\\z\n', c: 5 }),
+    series("a", { b: 'x"y\\z\n', c: "5" }),
     'a{b="x\\"y\\\\z\\n",c="5"}',
   );
 });
