@@ -46,6 +46,7 @@ export {
   type Relay,
   type RelayEnd,
   type RelayOptions,
+  type RelayOwner,
   type Transport,
 } from "../transport/transport.ts";
 export type { Endpoint } from "../protocol/address.ts";

@@ -15,6 +15,7 @@ import {
   NetError,
   type Relay,
   type RelayEnd,
+  type RelayOwner,
   toNetError,
 } from "../transport/transport.ts";
 import type { Stay } from "./limits/admission.ts";
@@ -62,7 +63,8 @@ const COMMANDS: Readonly<Record<CommandName, Command>> = {
 };
 
 /** Runs one session. */
-export class ServerSession implements CommandSession, HandshakeNotes {
+export class ServerSession
+  implements CommandSession, HandshakeNotes, RelayOwner {
   readonly id: number;
   /** Where the server keeps it. */
   place = 0;
@@ -146,9 +148,12 @@ export class ServerSession implements CommandSession, HandshakeNotes {
     if (!("done" in outcome)) return this.#end(outcome);
     this.#relay = outcome;
     if (this.ending) outcome.abort();
-    if (outcome.ended) return this.#end(endingOf(await outcome.done));
-    const onEnd = (end: RelayEnd) => this.#end(endingOf(end));
-    outcome.onEnd = onEnd;
+    if (outcome.ended) return this.relayEnded(await outcome.done);
+    outcome.owner = this;
+  }
+
+  relayEnded(end: RelayEnd): void {
+    this.#end(endingOf(end));
   }
 
   #end(ending: Ending): void {

@@ -84,7 +84,6 @@ export class NodeConn implements Conn {
   onOpen: ((error?: Error) => void) | undefined;
   #sink: Sink | undefined;
   #paused = false;
-  #local: Address | undefined;
   #remote: Address | undefined;
 
   constructor(socket: Owned, remote?: Address) {
@@ -97,8 +96,8 @@ export class NodeConn implements Conn {
   }
 
   get local(): Address {
-    const { socket } = this;
-    return this.#local ??= plainAddress(socket.localAddress, socket.localPort);
+    const { localAddress, localPort } = this.socket; // which keeps them
+    return plainAddress(localAddress, localPort);
   }
 
   get remote(): Address {

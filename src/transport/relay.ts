@@ -6,7 +6,13 @@
  * @module
  */
 
-import type { Conn, Relay, RelayEnd, RelayOptions } from "./transport.ts";
+import type {
+  Conn,
+  Relay,
+  RelayEnd,
+  RelayOptions,
+  RelayOwner,
+} from "./transport.ts";
 import { closedError, type NetError, toNetError } from "./transport.ts";
 import { startTimeout, type Timeout } from "./timeouts.ts";
 
@@ -32,7 +38,7 @@ export type Closable = Pick<Conn, "close" | "reset">;
 export class RelayState implements Relay {
   sent = 0;
   received = 0;
-  onEnd: ((end: RelayEnd) => void) | undefined;
+  owner: RelayOwner | undefined;
   /** Counts what keeps the relay from being idle besides octets, such as empty datagrams. */
   stirs = 0;
   /** Directions that wait for the relay's {@linkcode RelayThrottle}, which is not idleness. */
@@ -111,28 +117,34 @@ export class RelayState implements Relay {
     this.#a.close();
     this.#b.close();
     this.#settle?.(end);
-    this.onEnd?.(end);
+    this.owner?.relayEnded(end);
   }
 
   /** Looks a few times per idle time whether octets have moved, so that a moving octet costs no clock. */
   #watch(): void {
-    const { idle = 0, halfClosed = 0 } = this.#options;
-    const ms = this.#finished ? halfClosed : idle;
     this.#quietChecks = 0;
     this.#total = this.sent + this.received + this.stirs;
-    this.#timeout = startTimeout(ms / CHECKS_PER_IDLE_TIME, this.#check);
+    this.#wait();
   }
 
-  readonly #check = (): void => {
-    const total = this.sent + this.received + this.stirs;
-    if (total !== this.#total || this.held > 0) return this.#watch();
-    if (++this.#quietChecks >= CHECKS_PER_IDLE_TIME) {
-      return this.#finish({ reason: "idle" });
-    }
+  #wait(): void {
     const { idle = 0, halfClosed = 0 } = this.#options;
     const ms = this.#finished ? halfClosed : idle;
-    this.#timeout = startTimeout(ms / CHECKS_PER_IDLE_TIME, this.#check);
-  };
+    this.#timeout = startTimeout(ms / CHECKS_PER_IDLE_TIME, check, this);
+  }
+
+  /** Ends the relay when nothing has moved for long enough. */
+  check(): void {
+    const total = this.sent + this.received + this.stirs;
+    if (total !== this.#total || this.held > 0) return this.#watch();
+    if (++this.#quietChecks < CHECKS_PER_IDLE_TIME) return this.#wait();
+    this.#finish({ reason: "idle" });
+  }
+}
+
+// One for all relays: most sessions are idle ones, and each would keep its own.
+function check(relay: RelayState): void {
+  relay.check();
 }
 
 /** Tells a relay how fast it may go. */

@@ -17,8 +17,9 @@ class Entry implements Timeout {
 
   constructor(
     readonly list: TimeoutList,
-    readonly onTimeout: () => void,
     readonly at: number,
+    readonly onTimeout: (argument: unknown) => void,
+    readonly argument: unknown,
   ) {}
 
   cancel(): void {
@@ -68,7 +69,8 @@ const NEVER: Timeout = { cancel() {} };
 
 /**
  * Calls `onTimeout` after `ms` milliseconds unless it is cancelled first;
- * 0 or `Infinity` means never. `onTimeout` must not throw.
+ * 0 or `Infinity` means never. `onTimeout` must not throw. It is called with
+ * `argument`: what waits for long and often needs no function of its own.
  *
  * @example
  * ```ts
@@ -76,11 +78,21 @@ const NEVER: Timeout = { cancel() {} };
  * timeout.cancel();
  * ```
  */
-export function startTimeout(ms: number, onTimeout: () => void): Timeout {
+export function startTimeout(ms: number, onTimeout: () => void): Timeout;
+export function startTimeout<T>(
+  ms: number,
+  onTimeout: (argument: T) => void,
+  argument: T,
+): Timeout;
+export function startTimeout(
+  ms: number,
+  onTimeout: (argument: unknown) => void,
+  argument?: unknown,
+): Timeout {
   if (!(ms > 0) || ms === Infinity) return NEVER;
   let list = lists.get(ms);
   if (!list) lists.set(ms, list = new TimeoutList());
-  const entry = new Entry(list, onTimeout, performance.now() + ms);
+  const entry = new Entry(list, performance.now() + ms, onTimeout, argument);
   list.add(entry);
   waiting++;
   if (entry.at < firesAt) setTimer(entry.at, ms);
@@ -105,7 +117,7 @@ function fire(): void {
   for (let entry = earliest(); entry; entry = earliest()) {
     if (entry.at > now + 1) return setTimer(entry.at, entry.at - now);
     entry.cancel();
-    entry.onTimeout();
+    entry.onTimeout(entry.argument);
   }
 }
 

@@ -178,10 +178,16 @@ export interface Relay {
   readonly ended: boolean;
   /** Settles when both connections are closed; never rejects. */
   readonly done: Promise<RelayEnd>;
-  /** Called then as well, if somebody has set it; costs less than the promise. */
-  onEnd: ((end: RelayEnd) => void) | undefined;
+  /** Told then as well, if somebody has set it; costs less than the promise. */
+  owner: RelayOwner | undefined;
   /** Resets both sides now. */
   abort(): void;
+}
+
+/** Who wants to know when a {@linkcode Relay} is over. */
+export interface RelayOwner {
+  /** Both connections are closed. */
+  relayEnded(end: RelayEnd): void;
 }
 
 /**

@@ -454,7 +454,7 @@ test("relayByReading() ends at once while octets wait, and its session leaves no
   await target.write(pattern(60_000));
   await until(() => clock.timers > 0);
   const { sent, received } = relay;
-  relay.onEnd = () => throttle.close();
+  relay.owner = { relayEnded: () => throttle.close() };
   relay.abort();
   assertEquals((await relay.done).reason, "aborted");
   assertEquals([throttles.size, clock.timers], [0, 0]);
