@@ -8,7 +8,7 @@
  * @module
  */
 
-import type * as net from "node:net";
+import * as net from "node:net";
 import process from "node:process";
 import { ReadQueue } from "./read_queue.ts";
 import { relayByReading, RelayState, type Side, type Sink } from "./relay.ts";
@@ -74,6 +74,9 @@ function onClose(this: Owned): void {
   this[OWNER]!.closed();
 }
 
+/** What a socket itself does at a FIN: nothing when it may be half open, and beside a second one a list for each connection. */
+const END_LISTENERS = new net.Socket().listeners("end") as (() => void)[];
+
 /** A socket of Node.js as a {@linkcode Conn}. */
 export class NodeConn implements Conn {
   readonly socket: net.Socket;
@@ -90,6 +93,7 @@ export class NodeConn implements Conn {
     this.socket = socket;
     this.#remote = remote;
     socket[OWNER] = this;
+    for (const it of END_LISTENERS) socket.off("end", it);
     socket.on("end", onEnd);
     socket.on("error", onError);
     socket.on("close", onClose);
