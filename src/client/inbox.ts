@@ -46,7 +46,7 @@ export class Inbox {
     }
     const whole = this.#fragments.add(datagram);
     this.#watchFragments();
-    if (whole) this.#push(whole.payload, whole);
+    if (whole) this.#push(new Uint8Array(whole.payload), whole);
   };
 
   #push(payload: Uint8Array, { hostname, port }: Endpoint): void {

@@ -6,6 +6,7 @@
  */
 
 import { SendQueue } from "./send_queue.ts";
+import { cut } from "./slab.ts";
 import { startTimeout } from "./timeouts.ts";
 import {
   type Address,
@@ -109,7 +110,9 @@ class DenoDatagrams implements DatagramSocket {
     const plain = plainHostname(hostname);
     // A socket on :: gets IPv4 too, which is not its family.
     if (plain.includes(":") === this.#overIPv6) {
-      this.#onDatagram(payload.slice(), plain, port);
+      const own = cut(payload.length);
+      own.set(payload);
+      this.#onDatagram(own, plain, port);
     }
     this.#receive();
   };

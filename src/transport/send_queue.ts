@@ -41,7 +41,8 @@ export class SendQueue {
     }
     if (this.#octets + payload.length > MAX_UNSENT) return;
     this.#octets += payload.length + WAITING_COST;
-    this.#waiting.push({ payload, hostname, port });
+    const own = new Uint8Array(payload);
+    this.#waiting.push({ payload: own, hostname, port });
   }
 
   /** Calls `close` as soon as nothing is on its way: Deno gives up what is. */

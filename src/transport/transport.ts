@@ -192,7 +192,8 @@ export interface RelayOwner {
 
 /**
  * Gets a datagram, which it owns, and the IP address (IPv4-mapped IPv6 as IPv4)
- * and port it came from. Must not throw.
+ * and port it came from. Must not throw. Datagrams may share a piece of memory,
+ * so what is kept for long or given away has to be copied.
  */
 export type OnDatagram = (
   payload: Uint8Array,

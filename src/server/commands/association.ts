@@ -12,6 +12,7 @@ import {
   Reassembler,
 } from "../../protocol/datagram.ts";
 import { RelayState } from "../../transport/relay.ts";
+import { cut } from "../../transport/slab.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import {
   type Address,
@@ -24,7 +25,6 @@ import {
 import type { CommandSession } from "./command.ts";
 import { onFreePort } from "./relay_ports.ts";
 import type { ClientRequest } from "../request.ts";
-import { cut } from "./slab.ts";
 import { type Target, Targets } from "./targets.ts";
 
 /** Milliseconds that fragments may wait for their last one (RFC 1928 section 7: not less than 5 seconds). */
@@ -148,7 +148,7 @@ export class Association {
       const size = payload.length + OVERHEAD;
       if (this.#waiting + size > MAX_WAITING) return this.#drop();
       this.#waiting += size;
-      waiting.push(payload);
+      waiting.push(new Uint8Array(payload));
       return;
     }
     if (!socket || target.port === 0) return this.#drop();
