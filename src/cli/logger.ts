@@ -20,9 +20,15 @@ export interface Log {
 }
 
 /** A log on the standard output, in the form that `--log` asks for; of a worker it tells which one. */
-export function openLog(host: Host, log: LogFormat, worker?: number): Log {
-  const format = log !== "auto" ? log : host.hasTerminal ? "text" : "json";
-  const options = { format, colors: host.hasColors, worker } as const;
+export async function openLog(
+  host: Host,
+  log: LogFormat,
+  worker?: number,
+): Promise<Log> {
+  const isTerminal = await host.hasTerminal();
+  const format = log !== "auto" ? log : isTerminal ? "text" : "json";
+  const colors = isTerminal && host.wantsColors;
+  const options = { format, colors, worker } as const;
   const lineOf = (record: LogRecord) =>
     formatRecord(options, record, new Date());
   const output = new Output({

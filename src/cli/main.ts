@@ -93,7 +93,7 @@ async function serveUntilSignal(
   files: FileReader,
 ): Promise<number> {
   const { users } = loaded;
-  const log = openLog(host, loaded.log);
+  const log = await openLog(host, loaded.log);
   const { output } = log;
   // For records that someone waits for.
   const tell = (record: LogRecord) => {

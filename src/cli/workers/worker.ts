@@ -71,7 +71,7 @@ class Worker {
     const loaded = await load(given, reading(start.files), { guard: books });
     const host = thisHost();
     host.ignoreClosedOutput();
-    const log = openLog(host, loaded.log, start.worker);
+    const log = await openLog(host, loaded.log, start.worker);
     const options = {
       ...loaded.options,
       port: start.port,
