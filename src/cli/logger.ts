@@ -13,9 +13,11 @@ import { Output } from "./output.ts";
 export interface Log {
   /** Prints the line of a record, if it has one, a moment later. */
   note(record: LogRecord): void;
+  /** Prints the line of a record that someone waits for, at once. */
+  tell(record: LogRecord): void;
   /** The same for what happens in a server, but for its beginning and end; `undefined` when nothing of it is printed. */
   readonly onEvent: ((event: ServerEvent) => void) | undefined;
-  /** Where the lines go: to be flushed after one that someone waits for, and finished at the end. */
+  /** Where the lines go: to be finished at the end. */
   readonly output: Output;
 }
 
@@ -42,6 +44,10 @@ export async function openLog(
   return {
     output,
     note,
+    tell(record) {
+      const line = lineOf(record);
+      if (line !== undefined) output.printNow(line);
+    },
     onEvent: format === "off" ? undefined : (event) => {
       // The program tells these two, with what the server does not know.
       if (event.type !== "listening" && event.type !== "shutdown") note(event);

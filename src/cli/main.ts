@@ -12,7 +12,6 @@ import { type Given, parseFlags, USERS_VARIABLE } from "./flags.ts";
 import { HELP } from "./help.ts";
 import { type Host, thisHost } from "./host.ts";
 import { load, type Loaded } from "./load.ts";
-import type { LogRecord } from "./log.ts";
 import { openLog } from "./logger.ts";
 import { Reloader } from "./reload.ts";
 import { start } from "./running.ts";
@@ -94,13 +93,8 @@ async function serveUntilSignal(
 ): Promise<number> {
   const { users } = loaded;
   const log = await openLog(host, loaded.log);
-  const { output } = log;
-  // For records that someone waits for.
-  const tell = (record: LogRecord) => {
-    log.note(record);
-    void output.flush();
-  };
-  const server = await start({ given, loaded, files, log, tell });
+  const { output, tell } = log;
+  const server = await start({ given, loaded, files, log });
   const signals = new Signals(host, (code) => {
     Promise.all([output.finish(), server.end()]).then(() => host.exit(code));
   });
