@@ -31,8 +31,6 @@ export interface Host {
   mayReadEnv(name: string): boolean;
   /** Calls `listener` for a signal instead of ending the process. Gives what undoes it. */
   onSignal(signal: Signal | "SIGHUP", listener: () => void): () => void;
-  /** Makes a standard stream that nobody reads any more an error of nobody. */
-  ignoreClosedOutput(): void;
   /** Whether the standard output is a terminal. */
   hasTerminal(): Promise<boolean>;
   /** Whether a terminal is to be coloured (https://no-color.org). */

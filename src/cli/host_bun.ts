@@ -1,18 +1,13 @@
 /**
- * {@linkcode Host} on Bun: that of Node.js, but for the standard output and
- * error. To look at `process.stdout` loads the streams of Node.js, which takes
- * longer than all else until the server listens.
+ * {@linkcode Host} on Bun: that of Node.js, but for the standard output. To
+ * look at `process.stdout` loads the streams of Node.js, which takes a quarter
+ * of the time until the server listens.
  *
  * @module
  */
 
 import type { Host } from "./host.ts";
-import {
-  inPieces,
-  nodeHost,
-  type NodeOutput,
-  type NodeProcess,
-} from "./host_node.ts";
+import { inPieces, nodeHost, type NodeProcess } from "./host_node.ts";
 import { encoder, writeAll } from "./pieces.ts";
 
 /** The members of `Bun` that are used here. */
@@ -34,7 +29,6 @@ export function bunHost(process: NodeProcess, { stdout }: BunOutput): Host {
   const node = nodeHost(process);
   let isTerminal: Promise<boolean> | undefined;
   let writer: BunWriter | undefined;
-  let stderr: NodeOutput | undefined;
   const hasTerminal = () => isTerminal ??= askForTerminal(stdout);
   const write = async (text: string) => {
     if (await hasTerminal()) return await writeDescriptor(text);
@@ -48,21 +42,14 @@ export function bunHost(process: NodeProcess, { stdout }: BunOutput): Host {
   };
   return {
     ...node,
-    ignoreClosedOutput() {}, // `console` does so by itself
     hasTerminal,
     write: node.isWorker ? inPieces(write) : write,
-    writeError(text) {
-      stderr ??= process.stderr.on("error", () => {});
-      stderr.write(text);
-    },
     end: node.exit, // `console` does not wait for its reader
   };
 }
 
 /** Whatever is no device is none: that spares loading `node:tty`. */
-async function askForTerminal(
-  stdout: BunOutput["stdout"],
-): Promise<boolean> {
+async function askForTerminal(stdout: BunOutput["stdout"]): Promise<boolean> {
   try {
     if (!(await stdout.stat()).isCharacterDevice()) return false;
   } catch {

@@ -46,7 +46,6 @@ export function denoHost(deno: DenoProcess): Host {
       }
       return () => deno.removeSignalListener(signal, listener);
     },
-    ignoreClosedOutput() {},
     hasTerminal: () => Promise.resolve(deno.stdout.isTerminal()),
     get wantsColors() {
       return !deno.noColor && this.env("TERM") !== "dumb";

@@ -24,8 +24,7 @@ export interface NodeProcess {
   exit(code: number): never;
 }
 
-/** A standard stream, as far as it is used here. */
-export interface NodeOutput {
+interface NodeOutput {
   readonly isTTY?: boolean;
   on(event: "error", listener: () => void): this;
   write(text: string, done?: () => void): void;
@@ -40,11 +39,13 @@ interface NodeInput extends AsyncIterable<Uint8Array> {
 /** How long a process that ends waits for its output to be read, in milliseconds. */
 const PATIENCE = 1_000;
 
-/** The process of Node.js. Only what is used looks at the standard streams: that opens them. */
+/** The process of Node.js. Only what is used looks at the standard streams, for that opens them. */
 export function nodeHost(process: NodeProcess): Host {
   const isWorker = process.connected === true && WORKER_VARIABLE in process.env;
   let input: AsyncIterator<Uint8Array> | undefined;
-  const write = (text: string) => nodeWrite(process.stdout, text);
+  const stdout = onFirstUse(() => process.stdout);
+  const stderr = onFirstUse(() => process.stderr);
+  const write = (text: string) => nodeWrite(stdout(), text);
   return {
     args: process.argv.slice(2),
     env: (name) => process.env[name],
@@ -53,17 +54,13 @@ export function nodeHost(process: NodeProcess): Host {
       process.on(signal, listener);
       return () => process.off(signal, listener);
     },
-    ignoreClosedOutput() {
-      const { stdout, stderr } = process;
-      for (const output of [stdout, stderr]) output.on("error", () => {});
-    },
-    hasTerminal: () => Promise.resolve(process.stdout.isTTY === true),
+    hasTerminal: () => Promise.resolve(stdout().isTTY === true),
     get wantsColors() {
       const { NO_COLOR, TERM } = process.env;
       return !NO_COLOR && TERM !== "dumb";
     },
     write: isWorker ? inPieces(write) : write,
-    writeError: (text) => process.stderr.write(text),
+    writeError: (text) => stderr().write(text),
     input: {
       get isTerminal() {
         return process.stdin.isTTY === true;
@@ -76,13 +73,18 @@ export function nodeHost(process: NodeProcess): Host {
       },
     },
     end(code) {
-      const { stdout, stderr } = process;
       setTimeout(() => process.exit(code), PATIENCE);
-      stdout.write("", () => stderr.write("", () => process.exit(code)));
+      stdout().write("", () => stderr().write("", () => process.exit(code)));
     },
     exit: (code) => process.exit(code),
     isWorker,
   };
+}
+
+/** A standard stream; that nobody reads it any more is an error of nobody. */
+function onFirstUse(open: () => NodeOutput): () => NodeOutput {
+  let output: NodeOutput | undefined;
+  return () => output ??= open().on("error", () => {});
 }
 
 /** Streams write to pipes without blocking, to files at once, and to terminals only so without blocking. */

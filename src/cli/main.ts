@@ -43,7 +43,6 @@ async function workForParent(): Promise<void> {
 }
 
 async function begin(host: Host, args: readonly string[]): Promise<number> {
-  host.ignoreClosedOutput();
   let loaded: Loaded | undefined;
   try {
     if (args[0] === "hash-password") {

@@ -69,9 +69,7 @@ class Worker {
   ): Promise<Worker> {
     const given = fromData(start.given);
     const loaded = await load(given, reading(start.files), { guard: books });
-    const host = thisHost();
-    host.ignoreClosedOutput();
-    const log = await openLog(host, loaded.log, start.worker);
+    const log = await openLog(thisHost(), loaded.log, start.worker);
     const options = {
       ...loaded.options,
       port: start.port,
