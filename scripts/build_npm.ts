@@ -43,6 +43,33 @@ function packageJson(config: Config) {
   };
 }
 
+/**
+ * Puts the modules of the command line, and what it uses of the library, into
+ * a few files: to load them one by one takes as long as all else until the
+ * server listens. What only some runtimes or commands need stays apart. The
+ * library's own modules are left as they are.
+ */
+async function bundleCommand(): Promise<void> {
+  const entries = [bin.path, "./src/cli/main.ts"];
+  const folder = join(out, dirname(emitted(bin.path, ".js")));
+  const bundle = `${folder}.bundle`;
+  const args = [
+    "bundle",
+    "--quiet",
+    "--no-config",
+    "--platform=deno",
+    "--code-splitting",
+    `--outdir=${bundle}`,
+    ...entries.map((path) => emitted(path, ".js")),
+  ];
+  const bundled = await run(Deno.execPath(), args, { cwd: out });
+  if (!bundled.success) {
+    throw new Error(`deno bundle failed:\n${bundled.stderr}`);
+  }
+  await Deno.remove(folder, { recursive: true });
+  await Deno.rename(bundle, folder);
+}
+
 async function copyDocuments(): Promise<void> {
   for (const path of ["README.md", "LICENSE", "src/cli/config.schema.json"]) {
     await Deno.copyFile(join(root, path), join(out, basename(path)));
@@ -147,6 +174,7 @@ if (import.meta.main) {
   } else {
     await withDnt(config);
   }
+  await bundleCommand();
   await copyDocuments();
   console.log(`${config.name} ${config.version} is in npm/`);
 }

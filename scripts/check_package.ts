@@ -154,7 +154,12 @@ async function compile(folder: string): Promise<void> {
 }
 
 const command = "socks5-server";
-const denoFlags = ["run", "-A", "--node-modules-dir=manual"];
+const denoFlags = [
+  "run",
+  "-A",
+  "--unstable-net",
+  "--node-modules-dir=manual",
+];
 
 /** Runs the command in the way that the runtime has for commands of packages. */
 async function runCommand(
@@ -185,12 +190,13 @@ async function runCommand(
 async function serveByCommand(
   { name, path }: Runtime,
   folder: string,
+  ...flags: string[]
 ): Promise<void> {
   const program = join(folder, "node_modules", ".bin", command);
   const child = new Deno.Command(path, {
     args: [
       ...(name === "deno" ? denoFlags : []),
-      ...[program, "--port", "0", "--log", "text"],
+      ...[program, "--port", "0", "--log", "text", ...flags],
     ],
     cwd: folder,
     stdin: "null",
@@ -216,7 +222,7 @@ async function serveByCommand(
   clearTimeout(timer);
   const ok = code === 0 && answer === "5 0" && said.includes("SIGTERM");
   const problem = `exit code ${code}, answer ${answer}\n${said}`;
-  report(`server, ${name}`, ok ? undefined : problem);
+  report(["server", name, ...flags].join(", "), ok ? undefined : problem);
 }
 
 async function check(folder: string): Promise<void> {
@@ -237,6 +243,7 @@ async function check(folder: string): Promise<void> {
     const { name: runtimeName, path } = runtime;
     await runCommand(runtime, folder, name);
     await serveByCommand(runtime, folder);
+    await serveByCommand(runtime, folder, "--workers=2");
     const flags = runtimeName === "deno" ? denoFlags : [];
     await expect(
       `import, ${runtimeName}`,

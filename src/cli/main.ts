@@ -12,7 +12,6 @@ import { type Given, parseFlags, USERS_VARIABLE } from "./flags.ts";
 import { HELP } from "./help.ts";
 import { type Host, thisHost } from "./host.ts";
 import { load, type Loaded } from "./load.ts";
-import type { LogRecord } from "./log.ts";
 import { openLog } from "./logger.ts";
 import { Reloader } from "./reload.ts";
 import { start } from "./running.ts";
@@ -44,7 +43,6 @@ async function workForParent(): Promise<void> {
 }
 
 async function begin(host: Host, args: readonly string[]): Promise<number> {
-  host.ignoreClosedOutput();
   let loaded: Loaded | undefined;
   try {
     if (args[0] === "hash-password") {
@@ -93,15 +91,10 @@ async function serveUntilSignal(
   files: FileReader,
 ): Promise<number> {
   const { users } = loaded;
-  const log = openLog(host, loaded.log);
-  const { output } = log;
-  // For records that someone waits for.
-  const tell = (record: LogRecord) => {
-    log.note(record);
-    void output.flush();
-  };
+  const log = await openLog(host, loaded.log);
+  const { output, tell } = log;
   const metrics = await openMetrics(loaded);
-  const server = await start({ given, loaded, files, log, tell });
+  const server = await start({ given, loaded, files, log });
   metrics?.start(() => server.metrics());
   const signals = new Signals(host, (code) => {
     Promise.all([output.finish(), server.end()]).then(() => host.exit(code));

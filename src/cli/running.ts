@@ -11,7 +11,6 @@ import { closeDoor } from "./close_door.ts";
 import type { FileReader } from "./files.ts";
 import type { Given } from "./flags.ts";
 import type { Loaded } from "./load.ts";
-import type { LogRecord } from "./log.ts";
 import type { Log } from "./logger.ts";
 import { watch } from "./watch.ts";
 import { countWorkers, openWorkshop } from "./workers/link.ts";
@@ -42,8 +41,6 @@ export interface StartOptions {
   readonly loaded: Loaded;
   readonly files: FileReader;
   readonly log: Log;
-  /** Prints a record at once. */
-  readonly tell: (record: LogRecord) => void;
 }
 
 /**
@@ -71,7 +68,7 @@ async function startAlone({ loaded, log }: StartOptions): Promise<Running> {
 }
 
 async function startCrew(
-  { given, loaded, files, tell }: StartOptions,
+  { given, loaded, files, log }: StartOptions,
   size: number,
 ): Promise<Running> {
   // Only now: most servers have no workers.
@@ -83,6 +80,6 @@ async function startCrew(
     given,
     loaded,
     files: () => files.texts,
-    note: tell,
+    note: log.tell,
   });
 }

@@ -43,6 +43,8 @@ export interface BunNet extends BunUdp {
   listen(options: BunSocketOptions): BunListener;
   /** Says `ECONNREFUSED` for almost every failure and can't be cancelled. */
   connect(options: BunSocketOptions): Promise<BunSocket>;
+  /** A file, read when it is asked for: `node:fs` takes its time to load. */
+  file(path: string): { text(): Promise<string> };
 }
 
 /** Options of {@linkcode BunNet.listen} and {@linkcode BunNet.connect}. */
@@ -227,6 +229,6 @@ export const bunTransport: Transport = {
   datagrams,
   sourceAddress,
   lookup,
-  descriptorLimit,
+  descriptorLimit: () => descriptorLimit((path) => bun.file(path).text()),
   ownAddresses,
 };

@@ -4,11 +4,12 @@
  * @module
  */
 
-/** How many descriptors this process may have, by Linux's own account. */
-export async function descriptorLimit(): Promise<number | undefined> {
+/** How many descriptors this process may have, by Linux's own account; `readFile` gives the text of a file. */
+export async function descriptorLimit(
+  readFile: (path: string) => string | Promise<string>,
+): Promise<number | undefined> {
   try {
-    const { readFile } = await import("node:fs/promises");
-    const limits = await readFile("/proc/self/limits", "utf8");
+    const limits = await readFile("/proc/self/limits");
     return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1]) || undefined;
   } catch {
     return undefined;

@@ -5,12 +5,12 @@
  */
 
 import * as net from "node:net";
-import process from "node:process";
 import { NodeConn, onConnect, ONREAD, relay } from "./node_conn.ts";
 import { descriptorLimit } from "./descriptors.ts";
 import { ownAddresses } from "./interfaces.ts";
 import { datagrams, sourceAddress } from "./node_datagrams.ts";
 import { lookup } from "./lookup.ts";
+import { process } from "./node_process.ts";
 import {
   abortError,
   checkPort,
@@ -71,6 +71,13 @@ function adopt(socket: net.Socket): NodeConn {
     if (!conn.receive(chunk)) socket.pause();
   });
   return conn;
+}
+
+/** Not by an import where it can be helped, which loads all of `fs.promises`, too. */
+async function readFile(path: string): Promise<string> {
+  const { readFileSync } = process.getBuiltinModule?.("node:fs") ??
+    await import("node:fs");
+  return readFileSync(path, "utf8");
 }
 
 /** Whether there is SO_REUSEPORT here; Node.js that does not know it ignores the option. */
@@ -177,6 +184,6 @@ export const nodeTransport: Transport = {
   datagrams,
   sourceAddress,
   lookup,
-  descriptorLimit,
+  descriptorLimit: () => descriptorLimit(readFile),
   ownAddresses,
 };

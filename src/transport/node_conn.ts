@@ -9,7 +9,7 @@
  */
 
 import * as net from "node:net";
-import process from "node:process";
+import { process } from "./node_process.ts";
 import { ReadQueue } from "./read_queue.ts";
 import { relayByReading, RelayState, type Side, type Sink } from "./relay.ts";
 import { startTimeout, type Timeout } from "./timeouts.ts";

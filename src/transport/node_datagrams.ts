@@ -5,12 +5,7 @@
  * @module
  */
 
-import {
-  createSocket,
-  type RemoteInfo,
-  type Socket,
-  type SocketOptions,
-} from "node:dgram";
+import type { RemoteInfo, Socket, SocketOptions } from "node:dgram";
 import { type FastSend, fastSend } from "./node_send.ts";
 import { SendQueue } from "./send_queue.ts";
 import {
@@ -44,7 +39,11 @@ function isIPv6(hostname: string): boolean {
   return hostname.includes(":");
 }
 
-function makeSocket(hostname: string): Socket {
+let loading: Promise<typeof import("node:dgram")> | undefined;
+
+async function makeSocket(hostname: string): Promise<Socket> {
+  // Only now: it is part of the runtime, and most servers do without it for long.
+  const { createSocket } = await (loading ??= import("node:dgram"));
   return isIPv6(hostname)
     ? createSocket({ type: "udp6", ipv6Only: true, lookup: lookup6 })
     : createSocket({ type: "udp4", lookup: lookup4 });
@@ -165,7 +164,7 @@ export async function datagrams(
 ): Promise<DatagramSocket> {
   const address = plainHostname(options.hostname);
   const { port } = options;
-  const socket = makeSocket(address);
+  const socket = await makeSocket(address);
   try {
     await new Promise<void>((resolve, reject) => {
       socket.on("error", reject); // later ones are of a datagram
@@ -181,7 +180,7 @@ export async function datagrams(
 /** {@linkcode Transport.sourceAddress} on Node.js; Deno's `node:dgram` only pretends to connect. */
 export async function sourceAddress(hostname: string): Promise<string> {
   const plain = plainHostname(hostname);
-  const socket = makeSocket(plain);
+  const socket = await makeSocket(plain);
   try {
     await new Promise<void>((resolve, reject) => {
       socket.on("error", reject);

@@ -54,6 +54,15 @@ test("Output writes one text at a time, and what came meanwhile next", async () 
   await flushed;
 });
 
+test("Output writes a line at once that someone waits for, behind those before it", async () => {
+  const { output, texts, release } = recorder({ gather: 1e6 });
+  output.print("a");
+  output.printNow("b");
+  assertEquals(texts, ["a\nb\n"]);
+  release();
+  await output.flush();
+});
+
 test("Output does not gather more than it takes to fill a pipe", async () => {
   const { output, texts, release } = recorder({ gather: 1e6 });
   output.print("x".repeat(65_535));

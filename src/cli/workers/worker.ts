@@ -74,9 +74,7 @@ class Worker {
   ): Promise<Worker> {
     const given = fromData(start.given);
     const loaded = await load(given, reading(start.files), { guard: books });
-    const host = thisHost();
-    host.ignoreClosedOutput();
-    const log = openLog(host, loaded.log, start.worker);
+    const log = await openLog(thisHost(), loaded.log, start.worker);
     const { onEvent, readMetrics } = watch(loaded, log);
     const { port } = start;
     const options = { ...loaded.options, port, reusePort: true, onEvent };

@@ -14,14 +14,6 @@ import {
 } from "./password_hash.ts";
 import { WorkQueue } from "./work_queue.ts";
 
-/**
- * Hashing keeps a processor core busy. On small machines one is left for
- * everything else; and of the four threads that Node.js has for such work, name
- * look-ups and the digests below need some as well.
- */
-const AT_ONCE = cores() < 4 ? 1 : 2;
-const QUEUE = { atOnce: AT_ONCE, waiting: 128, perClient: 32 };
-
 /** How {@linkcode Users} works. */
 export interface UsersOptions {
   /**
@@ -77,7 +69,11 @@ export class Users {
   readonly #nobody: User;
   readonly #rememberMs: number;
   readonly #now: () => number;
-  readonly #queue = new WorkQueue(QUEUE);
+  readonly #queue = new WorkQueue({
+    atOnce: hashingAtOnce(),
+    waiting: 128,
+    perClient: 32,
+  });
   readonly #pending = new Map<string, PendingLogin>();
   #key: Promise<CryptoKey> | undefined;
 
@@ -304,9 +300,14 @@ function keyOf(octets: Uint8Array): string {
   return String.fromCharCode(...octets);
 }
 
-function cores(): number {
+/**
+ * Hashing keeps a processor core busy. On small machines one is left for
+ * everything else; and of the four threads that Node.js has for such work, name
+ * look-ups and the digests above need some as well.
+ */
+function hashingAtOnce(): number {
   const { navigator } = globalThis as {
     navigator?: { hardwareConcurrency?: number };
   };
-  return navigator?.hardwareConcurrency ?? 1;
+  return (navigator?.hardwareConcurrency ?? 1) < 4 ? 1 : 2;
 }

@@ -1,0 +1,74 @@
+/**
+ * {@linkcode Host} on Deno.
+ *
+ * @module
+ */
+
+import type { Host, Signal } from "./host.ts";
+import { encoder, pieces, writeAll } from "./pieces.ts";
+
+/** The members of `Deno` that are used here. */
+export interface DenoProcess {
+  readonly noColor: boolean;
+  readonly stdin: {
+    isTerminal(): boolean;
+    setRaw(on: boolean): void;
+    read(into: Uint8Array): Promise<number | null>;
+  };
+  readonly stdout: {
+    isTerminal(): boolean;
+    write(octets: Uint8Array): Promise<number>;
+  };
+  readonly stderr: { writeSync(octets: Uint8Array): number };
+  readonly args: readonly string[];
+  readonly env: { get(name: string): string | undefined };
+  readonly permissions: {
+    querySync(wanted: { name: "env"; variable: string }): { state: string };
+  };
+  addSignalListener(signal: Signal | "SIGHUP", listener: () => void): void;
+  removeSignalListener(signal: Signal | "SIGHUP", listener: () => void): void;
+  exit(code: number): never;
+}
+
+/** Deno's process. */
+export function denoHost(deno: DenoProcess): Host {
+  const mayReadEnv = (variable: string) =>
+    deno.permissions.querySync({ name: "env", variable }).state === "granted";
+  return {
+    args: deno.args,
+    env: (name) => mayReadEnv(name) ? deno.env.get(name) : undefined,
+    mayReadEnv,
+    onSignal(signal, listener) {
+      try {
+        deno.addSignalListener(signal, listener);
+      } catch {
+        return () => {}; // Windows has no SIGTERM
+      }
+      return () => deno.removeSignalListener(signal, listener);
+    },
+    hasTerminal: () => Promise.resolve(deno.stdout.isTerminal()),
+    get wantsColors() {
+      return !deno.noColor && this.env("TERM") !== "dumb";
+    },
+    async write(text) {
+      for (const lines of pieces(encoder.encode(text))) {
+        await writeAll(lines, (octets) => deno.stdout.write(octets));
+      }
+    },
+    writeError: (text) => void deno.stderr.writeSync(encoder.encode(text)),
+    input: {
+      get isTerminal() {
+        return deno.stdin.isTerminal();
+      },
+      setRaw: (on) => deno.stdin.setRaw(on),
+      async read() {
+        const octets = new Uint8Array(1024);
+        const length = await deno.stdin.read(octets);
+        return length === null ? null : octets.subarray(0, length);
+      },
+    },
+    end: (code) => deno.exit(code),
+    exit: (code) => deno.exit(code),
+    isWorker: false, // which is a thread there
+  };
+}
