@@ -12,10 +12,12 @@ import { encoder, writeAll } from "./pieces.ts";
 
 /** The members of `Bun` that are used here. */
 export interface BunOutput {
-  readonly stdout: {
-    stat(): Promise<{ isCharacterDevice(): boolean }>;
-    writer(): BunWriter;
-  };
+  readonly stdout: BunFile & { writer(): BunWriter };
+  file(path: string): BunFile;
+}
+
+interface BunFile {
+  stat(): Promise<{ readonly rdev: number; isCharacterDevice(): boolean }>;
 }
 
 interface BunWriter {
@@ -25,11 +27,12 @@ interface BunWriter {
 }
 
 /** Bun's process. */
-export function bunHost(process: NodeProcess, { stdout }: BunOutput): Host {
+export function bunHost(process: NodeProcess, bun: BunOutput): Host {
+  const { stdout } = bun;
   const node = nodeHost(process);
   let isTerminal: Promise<boolean> | undefined;
   let writer: BunWriter | undefined;
-  const hasTerminal = () => isTerminal ??= askForTerminal(stdout);
+  const hasTerminal = () => isTerminal ??= askForTerminal(bun);
   const write = async (text: string) => {
     if (await hasTerminal()) return await writeDescriptor(text);
     try {
@@ -48,10 +51,13 @@ export function bunHost(process: NodeProcess, { stdout }: BunOutput): Host {
   };
 }
 
-/** Whatever is no device is none: that spares loading `node:tty`. */
-async function askForTerminal(stdout: BunOutput["stdout"]): Promise<boolean> {
+/** What is no device is none, nor is the one of a service whose output nobody wants: that spares loading `node:tty`. */
+async function askForTerminal({ stdout, file }: BunOutput): Promise<boolean> {
   try {
-    if (!(await stdout.stat()).isCharacterDevice()) return false;
+    const output = await stdout.stat();
+    if (!output.isCharacterDevice()) return false;
+    const nothing = await file("/dev/null").stat();
+    if (output.rdev === nothing.rdev) return false;
   } catch {
     return false; // it is closed
   }
