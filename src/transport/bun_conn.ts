@@ -14,6 +14,7 @@ import {
   type Address,
   closedError,
   type Conn,
+  KEEP_ALIVE_AFTER,
   NetError,
   plainAddress,
   type Relay,
@@ -42,6 +43,7 @@ export interface BunSocket {
   write(chunk: Uint8Array): number;
   pause(): void;
   resume(): void;
+  setKeepAlive(on: boolean, afterMs: number): void;
   /** Sends FIN. */
   shutdown(): void;
   /** Closes both directions. */
@@ -104,6 +106,10 @@ export class BunConn implements Conn {
       socket.remoteAddress,
       socket.remotePort,
     );
+  }
+
+  keepAlive(): void {
+    if (!this.#closed) this.socket.setKeepAlive(true, KEEP_ALIVE_AFTER);
   }
 
   read(): Promise<Uint8Array | null> {

@@ -40,6 +40,7 @@ export interface DenoSocket {
   close(): void;
   /** Turns Nagle's algorithm off, which Deno leaves on. */
   setNoDelay(noDelay: boolean): void;
+  setKeepAlive(keepAlive: boolean): void;
 }
 
 /** A socket of Deno as a {@linkcode Conn}. */
@@ -75,6 +76,10 @@ export class DenoConn implements Conn {
     if (this.#remote) return this.#remote;
     const { hostname, port } = this.socket.remoteAddr;
     return this.#remote = plainAddress(hostname, port);
+  }
+
+  keepAlive(): void {
+    if (!this.#closed) this.socket.setKeepAlive(true);
   }
 
   read(): Promise<Uint8Array | null> {

@@ -17,6 +17,7 @@ import {
   type Address,
   closedError,
   type Conn,
+  KEEP_ALIVE_AFTER,
   NetError,
   plainAddress,
   type Relay,
@@ -110,6 +111,10 @@ export class NodeConn implements Conn {
       socket.remoteAddress,
       socket.remotePort,
     );
+  }
+
+  keepAlive(): void {
+    this.socket.setKeepAlive(true, KEEP_ALIVE_AFTER);
   }
 
   read(): Promise<Uint8Array | null> {

@@ -105,7 +105,16 @@ export interface Conn {
   close(): void;
   /** As {@linkcode close}, with an RST where the runtime can send one. */
   reset(): void;
+  /**
+   * Has the kernel ask a peer that is silent for a minute (on Deno for as long
+   * as the system says, which is two hours on Linux) whether it is still there.
+   * One that is not ends the connection some minutes later.
+   */
+  keepAlive?(): void;
 }
+
+/** For {@linkcode Conn.keepAlive}, where one can say: milliseconds of silence. */
+export const KEEP_ALIVE_AFTER = 60_000;
 
 /** A listening socket. */
 export interface Listener {

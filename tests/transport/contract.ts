@@ -7,6 +7,8 @@
  * @module
  */
 
+import { execFileSync } from "node:child_process";
+import process from "node:process";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type {
   Address,
@@ -484,6 +486,24 @@ function readAndWrite(check: Check, options: ContractOptions): void {
     },
   );
 
+  if (process.platform === "linux") {
+    check(
+      "keepAlive() has the kernel ask for a silent peer",
+      async (transport) => {
+        for (const hostname of ["127.0.0.1", "::1"]) {
+          const { near, far, close } = await connectedPair(transport, hostname);
+          for (const conn of [near, far]) {
+            assertEquals(timerOf(conn), "00");
+            conn.keepAlive!();
+            assertEquals(timerOf(conn), "02");
+          }
+          await close();
+          near.keepAlive!(); // comes too late, and harms nobody
+        }
+      },
+    );
+  }
+
   const seen = options.noReset ? "the end of the stream" : "a reset";
   check(`reset() shows the peer ${seen}`, async (transport) => {
     const { near, far, close } = await connectedPair(transport);
@@ -496,6 +516,20 @@ function readAndWrite(check: Check, options: ContractOptions): void {
     else await assertKind(pending, "reset");
     await close();
   });
+}
+
+/** Which timer Linux has for a connection: "00" for none, "02" for keepalive. */
+export function timerOf(
+  { local, remote }: Pick<Conn, "local" | "remote">,
+): string {
+  const [ours, theirs] = [local, remote].map(({ port }) =>
+    port.toString(16).toUpperCase().padStart(4, "0")
+  );
+  // Not by reading the files, for which Deno wants to be allowed everything.
+  const files = ["/proc/net/tcp", "/proc/net/tcp6"];
+  const ends = `:${ours} [0-9A-F]*:${theirs} `;
+  const found = execFileSync("grep", ["-h", ends, ...files]).toString();
+  return found.trim().split(/ +/)[5].slice(0, 2);
 }
 
 function peeks(check: Check): void {

@@ -88,6 +88,7 @@ export class Association {
   start(control: Conn): Relay {
     const idle = this.#session.settings.timeouts.association;
     const relay = this.#relay = new RelayState(control, this, { idle });
+    control.keepAlive?.(); // nothing is sent there, so that else nobody notices a client that is gone
     endWith(control, relay);
     return relay;
   }

@@ -13,6 +13,7 @@ import {
   readAll,
   readExactly,
   settled,
+  timerOf,
   until,
 } from "../../transport/contract.ts";
 import {
@@ -698,6 +699,18 @@ test("serve() ends an association with its TCP connection's reset (U18)", async 
   await assertOver(world, "client-gone", "finished");
   await world.close();
 });
+
+test(
+  "serve() has the kernel ask whether an association's client is still there",
+  async () => {
+    const world = await start();
+    const local = world.server.server.addr;
+    const remote = world.control.local;
+    assertEquals(timerOf({ local, remote }), "02");
+    await world.close();
+  },
+  { skip: process.platform === "linux" ? undefined : "only Linux tells" },
+);
 
 test("serve() ends an association that was never used", async () => {
   const world = await start();
