@@ -14,7 +14,7 @@ import {
   type Gate,
   REJECTION_TEXT,
   type RejectionReason,
-  type Stay,
+  type Visit,
 } from "./limits/admission.ts";
 import type { SharedBooks } from "./limits/books.ts";
 import {
@@ -186,7 +186,7 @@ class SocksServer implements Server, SessionOwner {
     else this.#enter(conn, answer);
   }
 
-  #enter(conn: Conn, answer: Stay | RejectionReason): void {
+  #enter(conn: Conn, answer: Visit | RejectionReason): void {
     if (typeof answer === "string") {
       return this.#reject(conn, REJECTION_TEXT[answer]);
     }
@@ -197,7 +197,7 @@ class SocksServer implements Server, SessionOwner {
 
   async #enterLater(
     conn: Conn,
-    coming: Promise<Stay | RejectionReason>,
+    coming: Promise<Visit | RejectionReason>,
   ): Promise<void> {
     const answer = await coming;
     if (!this.#closing) return this.#enter(conn, answer);

@@ -18,7 +18,7 @@ import {
   type RelayOwner,
   toNetError,
 } from "../transport/transport.ts";
-import type { Stay } from "./limits/admission.ts";
+import type { Visit } from "./limits/admission.ts";
 import { bind } from "./commands/bind.ts";
 import type { Command, CommandSession, Ending } from "./commands/command.ts";
 import { connect } from "./commands/connect.ts";
@@ -85,12 +85,12 @@ export class ServerSession
   #client: Address | undefined;
   readonly #conn: Conn;
   readonly #owner: SessionOwner;
-  readonly #visit: Stay;
+  readonly #visit: Visit;
   throttle: SessionThrottle | undefined;
   #stopping: AbortSwitch | undefined;
   #relay: Relay | undefined;
 
-  constructor(id: number, conn: Conn, owner: SessionOwner, visit: Stay) {
+  constructor(id: number, conn: Conn, owner: SessionOwner, visit: Visit) {
     this.id = id;
     this.#visit = visit;
     this.#conn = conn;

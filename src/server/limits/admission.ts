@@ -5,9 +5,10 @@
  */
 
 import type { Address } from "../../transport/transport.ts";
+import { type Counted, EVERYONE } from "./books.ts";
 import { clientKey } from "./client_key.ts";
-import { Quota } from "./quota.ts";
-import { RateLimit } from "./rate.ts";
+import { type Places, Quota } from "./quota.ts";
+import { type RateLimit, rateLimit } from "./rate.ts";
 
 /** Bounds on sessions; `Infinity` means no limit. */
 export interface AdmissionLimits {
@@ -45,38 +46,25 @@ export interface Gate {
   /** Lets a client in, or says why not. Asks for its address only when that counts. */
   admit(
     conn: { readonly remote: Address },
-  ): Stay | RejectionReason | Promise<Stay | RejectionReason>;
+  ): Visit | RejectionReason | Promise<Visit | RejectionReason>;
 }
 
-/** What one session that was let in takes of the limits. */
-export interface Stay {
-  /** The handshake is over. Idempotent. */
-  handshakeDone(): void;
-  /** Whether the user that this session turned out to be of may have one more; to be asked once. */
-  logIn(user: string): boolean | Promise<boolean>;
-  /** The session is over. Idempotent. */
-  leave(): void;
-}
-
-interface Books {
-  sessions: number;
-  readonly clients: Quota;
-  readonly handshakes: Quota;
-  readonly users: Quota;
-}
+/** Where the places of sessions are taken, by the name of the limit. */
+export type SessionPlaces<T extends Places = Places> = Readonly<
+  Record<Exclude<Counted, "associations">, T>
+>;
 
 /** Keeps count of a server's sessions. Clients and users without a session take no memory, except that of {@linkcode RateLimit}. */
 export class Admission implements Gate {
-  #limits!: AdmissionLimits;
+  readonly #now: () => number;
+  readonly #places: SessionPlaces<Quota> = {
+    sessions: new Quota(Infinity),
+    sessionsPerClient: new Quota(Infinity),
+    handshakesPerClient: new Quota(Infinity),
+    sessionsPerUser: new Quota(Infinity),
+  };
   #perClient = false;
   #rate: RateLimit | undefined;
-  readonly #now: () => number;
-  readonly #books: Books = {
-    sessions: 0,
-    clients: new Quota(Infinity),
-    handshakes: new Quota(Infinity),
-    users: new Quota(Infinity),
-  };
 
   /** `now` gives milliseconds that never go back. */
   constructor(
@@ -93,83 +81,113 @@ export class Admission implements Gate {
    * the sessions that came after the first one was set.
    */
   set limits(limits: AdmissionLimits) {
-    const { connectionsPerSecond } = limits;
-    if (connectionsPerSecond !== this.#limits?.connectionsPerSecond) {
-      this.#rate = connectionsPerSecond === Infinity
-        ? undefined
-        : new RateLimit(connectionsPerSecond);
-    }
-    this.#limits = limits;
-    this.#books.clients.limit = limits.sessionsPerClient;
-    this.#books.handshakes.limit = limits.handshakesPerClient;
-    this.#books.users.limit = limits.sessionsPerUser;
-    this.#perClient = limits.sessionsPerClient !== Infinity ||
-      limits.handshakesPerClient !== Infinity || this.#rate !== undefined;
+    setLimits(this.#places, limits);
+    this.#rate = rateLimit(limits.connectionsPerSecond, this.#rate);
+    this.#perClient = countsClients(limits);
   }
 
   /** How many are in. */
   get sessions(): number {
-    return this.#books.sessions;
+    return this.#places.sessions.countOf(EVERYONE);
   }
 
-  /** How many addresses and users are remembered. */
+  /** How many keys are remembered. */
   get size(): number {
-    const { clients, handshakes, users } = this.#books;
-    return clients.size + handshakes.size + users.size;
+    const sizes = Object.values(this.#places).map(({ size }) => size);
+    return sizes.reduce((sum, size) => sum + size, 0);
   }
 
   admit(conn: { readonly remote: Address }): Visit | RejectionReason {
-    if (this.#books.sessions >= this.#limits.sessions) return "sessions";
-    if (!this.#perClient) return new Visit(this.#books);
-    const client = clientKey(conn.remote.hostname);
-    return this.#refuses(client) ?? new Visit(this.#books, client);
+    const places = this.#places;
+    if (!places.sessions.hasRoom(EVERYONE)) return "sessions";
+    let client: string | undefined;
+    if (this.#perClient) {
+      client = clientKey(conn.remote.hostname);
+      const refused = this.#refuses(client);
+      if (refused) return refused;
+      places.sessionsPerClient.take(client);
+      places.handshakesPerClient.take(client);
+    }
+    places.sessions.take(EVERYONE);
+    return new Visit(places, client);
   }
 
   #refuses(client: string): RejectionReason | undefined {
-    if (!this.#books.clients.hasRoom(client)) return "sessionsPerClient";
-    if (!this.#books.handshakes.hasRoom(client)) return "handshakesPerClient";
+    const { sessionsPerClient, handshakesPerClient } = this.#places;
+    if (!sessionsPerClient.hasRoom(client)) return "sessionsPerClient";
+    if (!handshakesPerClient.hasRoom(client)) return "handshakesPerClient";
     if (this.#rate?.take(client, this.#now()) === false) {
       return "connectionsPerSecond";
     }
   }
 }
 
-/** A {@linkcode Stay} of which nobody else has to know. */
-export class Visit implements Stay {
-  readonly #books: Books;
+/** How many places there are from now on. */
+export function setLimits(
+  places: SessionPlaces,
+  limits: AdmissionLimits,
+): void {
+  places.sessions.limit = limits.sessions;
+  places.sessionsPerClient.limit = limits.sessionsPerClient;
+  places.handshakesPerClient.limit = limits.handshakesPerClient;
+  places.sessionsPerUser.limit = limits.sessionsPerUser;
+}
+
+/** Whether anything limits what a client address may have. */
+export function countsClients(
+  { sessionsPerClient, handshakesPerClient, connectionsPerSecond }:
+    AdmissionLimits,
+): boolean {
+  return sessionsPerClient !== Infinity || handshakesPerClient !== Infinity ||
+    connectionsPerSecond !== Infinity;
+}
+
+/** The places of one session that was let in. */
+export class Visit {
+  readonly #places: SessionPlaces;
   readonly #client: string | undefined;
   #user: string | undefined;
   #inHandshake = true;
   #over = false;
 
-  /** Made by {@linkcode Admission.admit}; `client` has room. */
-  constructor(books: Books, client?: string) {
-    this.#books = books;
+  /** For whom a place of each is taken; of those of a client's address only with one. */
+  constructor(places: SessionPlaces, client?: string) {
+    this.#places = places;
     this.#client = client;
-    books.sessions++;
-    if (client === undefined) return;
-    books.clients.take(client);
-    books.handshakes.take(client);
   }
 
+  /** The handshake is over. Idempotent. */
   handshakeDone(): void {
     if (!this.#inHandshake) return;
     this.#inHandshake = false;
-    if (this.#client !== undefined) this.#books.handshakes.give(this.#client);
+    const client = this.#client;
+    if (client !== undefined) this.#places.handshakesPerClient.give(client);
   }
 
-  logIn(user: string): boolean {
-    if (this.#over || !this.#books.users.take(user)) return false;
-    this.#user = user;
-    return true;
+  /** Whether the user that this session turned out to be of may have one more; to be asked once. */
+  logIn(user: string): boolean | Promise<boolean> {
+    if (this.#over) return false;
+    const taken = this.#places.sessionsPerUser.take(user);
+    return taken instanceof Promise
+      ? taken.then((it) => it && this.#keep(user))
+      : taken && this.#keep(user);
   }
 
+  /** It may be over by now. */
+  #keep(user: string): boolean {
+    if (this.#over) this.#places.sessionsPerUser.give(user);
+    else this.#user = user;
+    return !this.#over;
+  }
+
+  /** The session is over. Idempotent. */
   leave(): void {
     if (this.#over) return;
     this.#over = true;
     this.handshakeDone();
-    this.#books.sessions--;
-    if (this.#client !== undefined) this.#books.clients.give(this.#client);
-    if (this.#user !== undefined) this.#books.users.give(this.#user);
+    const { sessions, sessionsPerClient, sessionsPerUser } = this.#places;
+    sessions.give(EVERYONE);
+    if (this.#client !== undefined) sessionsPerClient.give(this.#client);
+    if (this.#user !== undefined) sessionsPerUser.give(this.#user);
   }
 }

@@ -15,7 +15,10 @@ export type Counted =
   | "sessionsPerUser"
   | "associations";
 
-/** What a server wants one of: for whom is the key, which is empty where it is for everyone. */
+/** The key of what is counted for everyone together. */
+export const EVERYONE = "";
+
+/** What a server wants one of: for whom is the key. */
 export type Want = readonly [
   what: Counted | "connectionsPerSecond",
   key: string,

@@ -8,7 +8,7 @@ import { Lockout } from "../auth/lockout.ts";
 import type { AdmissionLimits } from "./admission.ts";
 import { commonPlaces, type Counted, type Want } from "./books.ts";
 import { Quota } from "./quota.ts";
-import { RateLimit } from "./rate.ts";
+import { type RateLimit, rateLimit } from "./rate.ts";
 import { CLOCK, type Clock, Throttle, type Turn } from "./throttle.ts";
 
 /** The limits that hold for all servers together; `Infinity` means no limit. */
@@ -53,13 +53,8 @@ export class Ledger {
 
   /** The limits from now on. */
   set limits(limits: LedgerLimits) {
-    const { connectionsPerSecond } = limits;
-    if (connectionsPerSecond !== this.#limits?.connectionsPerSecond) {
-      this.#rate = connectionsPerSecond === Infinity
-        ? undefined
-        : new RateLimit(connectionsPerSecond);
-    }
     this.#limits = limits;
+    this.#rate = rateLimit(limits.connectionsPerSecond, this.#rate);
     for (const it of COUNTED) {
       this.#quotas[it].limit = commonPlaces(limits[it], this.#servers);
     }

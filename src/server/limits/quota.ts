@@ -29,14 +29,19 @@ export class Quota implements Places {
     return this.#taken.size;
   }
 
+  /** How many `key` has. */
+  countOf(key: string): number {
+    return this.#taken.get(key) ?? 0;
+  }
+
   /** Whether `key` may have one more. */
   hasRoom(key: string): boolean {
-    return (this.#taken.get(key) ?? 0) < this.limit;
+    return this.countOf(key) < this.limit;
   }
 
   /** Takes one for `key`, if it may have one more. */
   take(key: string): boolean {
-    const taken = this.#taken.get(key) ?? 0;
+    const taken = this.countOf(key);
     if (taken >= this.limit) return false;
     this.#taken.set(key, taken + 1);
     return true;
@@ -49,7 +54,7 @@ export class Quota implements Places {
 
   /** Takes so many, whatever the limit; a negative number gives back. */
   add(key: string, count: number): void {
-    const left = (this.#taken.get(key) ?? 0) + count;
+    const left = this.countOf(key) + count;
     if (left > 0) this.#taken.set(key, left);
     else this.#taken.delete(key);
   }

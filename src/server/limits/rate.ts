@@ -30,6 +30,8 @@ const MIN_BURST = 10;
  * ```
  */
 export class RateLimit {
+  /** As it was given. */
+  readonly perSecond: number;
   /** Milliseconds for one token. */
   readonly #each: number;
   /** Milliseconds in which an empty bucket is full again. */
@@ -41,6 +43,7 @@ export class RateLimit {
 
   /** `perSecond` is more than 0; not more than `maxKeys` keys are remembered. */
   constructor(perSecond: number, maxKeys: number = MAX_KEYS) {
+    this.perSecond = perSecond;
     this.#each = 1000 / perSecond;
     this.#all = this.#each * Math.max(MIN_BURST, 2 * perSecond);
     this.#maxPerGeneration = Math.ceil(maxKeys / 2);
@@ -69,4 +72,13 @@ export class RateLimit {
     this.#young = new Map();
     this.#youngSince = now;
   }
+}
+
+/** A limit of so many: none for `Infinity`, and the one before if it is the same. */
+export function rateLimit(
+  perSecond: number,
+  before: RateLimit | undefined,
+): RateLimit | undefined {
+  if (perSecond === Infinity) return undefined;
+  return before?.perSecond === perSecond ? before : new RateLimit(perSecond);
 }

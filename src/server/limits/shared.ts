@@ -6,13 +6,21 @@
  */
 
 import type { Address } from "../../transport/transport.ts";
-import type {
-  AdmissionLimits,
-  Gate,
-  RejectionReason,
-  Stay,
+import {
+  type AdmissionLimits,
+  countsClients,
+  type Gate,
+  type RejectionReason,
+  type SessionPlaces,
+  setLimits,
+  Visit,
 } from "./admission.ts";
-import { type Counted, ownPlaces, type SharedBooks } from "./books.ts";
+import {
+  type Counted,
+  EVERYONE,
+  ownPlaces,
+  type SharedBooks,
+} from "./books.ts";
 import { clientKey } from "./client_key.ts";
 import type { Places } from "./quota.ts";
 import { Throttle, Turn, type UserThrottle } from "./throttle.ts";
@@ -101,24 +109,18 @@ export class SharedQuota implements Places {
   }
 }
 
-/** The quotas of sessions. */
-type Quotas = Readonly<Record<Exclude<Counted, "associations">, SharedQuota>>;
-
 /** What a client takes that comes in. */
 type ClientWant = readonly [what: RejectionReason, key: string];
-
-/** The key of what is counted for everyone together. */
-const EVERYONE = "";
 
 /** As `Admission`, of which this is one server's part. */
 export class SharedAdmission implements Gate {
   readonly #books: SharedBooks;
-  readonly #quotas: Quotas;
+  readonly #quotas: SessionPlaces<SharedQuota>;
   #perClient = false;
   #perSecond = false;
 
   constructor(limits: AdmissionLimits, books: SharedBooks, servers: number) {
-    const quota = (what: keyof Quotas) =>
+    const quota = (what: keyof SessionPlaces) =>
       new SharedQuota(what, limits[what], books, servers);
     this.#books = books;
     this.#quotas = {
@@ -131,17 +133,14 @@ export class SharedAdmission implements Gate {
   }
 
   set limits(limits: AdmissionLimits) {
-    for (const [what, quota] of Object.entries(this.#quotas)) {
-      quota.limit = limits[what as keyof Quotas];
-    }
+    setLimits(this.#quotas, limits);
     this.#perSecond = limits.connectionsPerSecond !== Infinity;
-    this.#perClient = limits.sessionsPerClient !== Infinity ||
-      limits.handshakesPerClient !== Infinity || this.#perSecond;
+    this.#perClient = countsClients(limits);
   }
 
   admit(
     conn: { readonly remote: Address },
-  ): Stay | RejectionReason | Promise<Stay | RejectionReason> {
+  ): Visit | RejectionReason | Promise<Visit | RejectionReason> {
     const client = this.#perClient
       ? clientKey(conn.remote.hostname)
       : undefined;
@@ -149,15 +148,15 @@ export class SharedAdmission implements Gate {
     const missing = wants.filter(([what, key]) =>
       what === "connectionsPerSecond" || !this.#quotas[what].takeOwn(key)
     );
-    const stay = new SharedStay(this.#quotas, client);
-    return missing.length === 0 ? stay : this.#ask(wants, missing, stay);
+    const visit = new Visit(this.#quotas, client);
+    return missing.length === 0 ? visit : this.#ask(wants, missing, visit);
   }
 
   async #ask(
     wants: readonly ClientWant[],
     missing: readonly ClientWant[],
-    stay: Stay,
-  ): Promise<Stay | RejectionReason> {
+    visit: Visit,
+  ): Promise<Visit | RejectionReason> {
     const refused = await this.#books.take(missing);
     for (const want of wants) {
       const [what, key] = want;
@@ -166,7 +165,7 @@ export class SharedAdmission implements Gate {
       if (refused === null && isMissing) this.#quotas[what].takeCommon(key);
       if (refused !== null && !isMissing) this.#quotas[what].give(key);
     }
-    return refused === null ? stay : refused as RejectionReason;
+    return refused === null ? visit : refused as RejectionReason;
   }
 }
 
@@ -177,46 +176,6 @@ function wantsOf(client: string | undefined, perSecond: boolean): ClientWant[] {
   wants.push(["sessionsPerClient", client], ["handshakesPerClient", client]);
   if (perSecond) wants.push(["connectionsPerSecond", client]);
   return wants;
-}
-
-class SharedStay implements Stay {
-  readonly #quotas: Quotas;
-  readonly #client: string | undefined;
-  #user: string | undefined;
-  #inHandshake = true;
-  #over = false;
-
-  constructor(quotas: Quotas, client: string | undefined) {
-    this.#quotas = quotas;
-    this.#client = client;
-  }
-
-  handshakeDone(): void {
-    if (!this.#inHandshake) return;
-    this.#inHandshake = false;
-    const client = this.#client;
-    if (client !== undefined) this.#quotas.handshakesPerClient.give(client);
-  }
-
-  async logIn(user: string): Promise<boolean> {
-    if (!await this.#quotas.sessionsPerUser.take(user)) return false;
-    if (this.#over) {
-      this.#quotas.sessionsPerUser.give(user);
-      return false;
-    }
-    this.#user = user;
-    return true;
-  }
-
-  leave(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.handshakeDone();
-    const { sessions, sessionsPerClient, sessionsPerUser } = this.#quotas;
-    sessions.give(EVERYONE);
-    if (this.#client !== undefined) sessionsPerClient.give(this.#client);
-    if (this.#user !== undefined) sessionsPerUser.give(this.#user);
-  }
 }
 
 /**

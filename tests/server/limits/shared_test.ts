@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Lockout } from "../../../src/server/auth/lockout.ts";
 import type {
   RejectionReason,
-  Stay,
+  Visit,
 } from "../../../src/server/limits/admission.ts";
 import {
   commonPlaces,
@@ -69,7 +69,7 @@ function crew(
   return { ledger, servers, clock };
 }
 
-type Admitted = Stay | RejectionReason;
+type Admitted = Visit | RejectionReason;
 
 async function admit(
   { admission }: { admission: SharedAdmission },
@@ -82,12 +82,12 @@ async function admit(
 async function fill(
   servers: { admission: SharedAdmission }[],
   hostname?: string,
-): Promise<{ stays: Stay[]; reason: RejectionReason }> {
-  const stays: Stay[] = [];
+): Promise<{ visits: Visit[]; reason: RejectionReason }> {
+  const visits: Visit[] = [];
   for (let i = 0;; i++) {
     const admitted = await admit(servers[i % servers.length], hostname);
-    if (typeof admitted === "string") return { stays, reason: admitted };
-    stays.push(admitted);
+    if (typeof admitted === "string") return { visits, reason: admitted };
+    visits.push(admitted);
   }
 }
 
@@ -113,20 +113,20 @@ for (
   for (const limit of [1, 10, 1_000]) {
     test(`SharedAdmission lets ${limit} in by ${what}, on all servers together`, async () => {
       const { servers, ledger } = crew({ [what]: limit });
-      const { stays, reason } = await fill(servers);
-      assertEquals([stays.length, reason], [limit, what]);
+      const { visits, reason } = await fill(servers);
+      assertEquals([visits.length, reason], [limit, what]);
       const other = await admit(servers[0], "192.0.2.2");
       assertEquals(typeof other === "string", !isPerClient);
       if (typeof other !== "string") other.leave();
       // Each one that leaves makes room for one more, on any server.
       for (const server of servers) {
-        stays.shift()!.leave();
+        visits.shift()!.leave();
         const one = await admit(server);
         assert(typeof one !== "string");
-        stays.push(one);
+        visits.push(one);
         assertEquals(await admit(server), what);
       }
-      for (const stay of stays) stay.leave();
+      for (const visit of visits) visit.leave();
       assertEquals(ledger.size, 0);
     });
   }
@@ -143,10 +143,10 @@ test("SharedAdmission asks for nothing while a large limit is far", async () => 
 
 test("SharedAdmission never lets more in than the limit, of which one server alone gets most", async () => {
   const { servers } = crew({ sessions: 1_000 });
-  const { stays } = await fill(servers.slice(0, 1));
-  assert(stays.length >= 900 && stays.length < 1_000, `${stays.length}`);
-  const { stays: more } = await fill(servers.slice(1));
-  assertEquals(stays.length + more.length, 1_000);
+  const { visits } = await fill(servers.slice(0, 1));
+  assert(visits.length >= 900 && visits.length < 1_000, `${visits.length}`);
+  const { visits: more } = await fill(servers.slice(1));
+  assertEquals(visits.length + more.length, 1_000);
 });
 
 test("SharedAdmission is exact when all ask at the same time", async () => {
@@ -154,8 +154,8 @@ test("SharedAdmission is exact when all ask at the same time", async () => {
   const all = await Promise.all(
     Array.from({ length: 60 }, (_, i) => admit(servers[i % 3])),
   );
-  const stays = all.filter((it) => typeof it !== "string");
-  assertEquals(stays.length, 10);
+  const visits = all.filter((it) => typeof it !== "string");
+  assertEquals(visits.length, 10);
 });
 
 test("SharedAdmission turns nobody away for a place that was refused for another reason", async () => {
@@ -171,23 +171,23 @@ test("SharedAdmission turns nobody away for a place that was refused for another
 
 test("SharedAdmission counts connections per second of all servers together", async () => {
   const { servers, clock } = crew({ connectionsPerSecond: 10 });
-  const { stays, reason } = await fill(servers);
-  assertEquals([stays.length, reason], [20, "connectionsPerSecond"]);
+  const { visits, reason } = await fill(servers);
+  assertEquals([visits.length, reason], [20, "connectionsPerSecond"]);
   clock.advance(500);
-  assertEquals((await fill(servers)).stays.length, 5);
+  assertEquals((await fill(servers)).visits.length, 5);
   assert(typeof await admit(servers[0], "192.0.2.2") !== "string");
 });
 
 test("SharedAdmission counts the sessions of a user on all servers together", async () => {
   const { servers, ledger } = crew({ sessionsPerUser: 3 });
-  const stays: Stay[] = [];
+  const visits: Visit[] = [];
   for (let i = 0; i < 4; i++) {
-    const stay = await admit(servers[i % 2]);
-    assert(typeof stay !== "string");
-    stays.push(stay);
-    assertEquals(await stay.logIn("alice"), i < 3);
+    const visit = await admit(servers[i % 2]);
+    assert(typeof visit !== "string");
+    visits.push(visit);
+    assertEquals(await visit.logIn("alice"), i < 3);
   }
-  stays[0].leave();
+  visits[0].leave();
   const gone = await admit(servers[1]);
   assert(typeof gone !== "string");
   // It ends while it asks: its place is not lost.
@@ -197,17 +197,17 @@ test("SharedAdmission counts the sessions of a user on all servers together", as
   const next = await admit(servers[1]);
   assert(typeof next !== "string");
   assertEquals(await next.logIn("alice"), true);
-  for (const stay of [...stays, next]) stay.leave();
+  for (const visit of [...visits, next]) visit.leave();
   assertEquals(ledger.size, 0);
 });
 
 test("SharedAdmission counts those who are in when the limits change", async () => {
   const { servers, ledger } = crew({ sessions: 1_000 });
-  const stays: Stay[] = [];
+  const visits: Visit[] = [];
   for (let i = 0; i < 300; i++) {
-    const stay = await admit(servers[i % 2]);
-    assert(typeof stay !== "string");
-    stays.push(stay);
+    const visit = await admit(servers[i % 2]);
+    assert(typeof visit !== "string");
+    visits.push(visit);
   }
   const change = (sessions: number) => {
     const limits = { ...UNLIMITED, sessions };
@@ -216,12 +216,12 @@ test("SharedAdmission counts those who are in when the limits change", async () 
   };
   change(20);
   assertEquals(await admit(servers[0]), "sessions");
-  for (const stay of stays.splice(0, 281)) stay.leave();
-  assertEquals((await fill(servers)).stays.length, 1);
+  for (const visit of visits.splice(0, 281)) visit.leave();
+  assertEquals((await fill(servers)).visits.length, 1);
   change(Infinity);
   assert(typeof await admit(servers[0]) !== "string");
   change(22);
-  assertEquals((await fill(servers)).stays.length, 1);
+  assertEquals((await fill(servers)).visits.length, 1);
 });
 
 test("Account.close() gives back what its server had", async () => {
@@ -229,13 +229,13 @@ test("Account.close() gives back what its server had", async () => {
   const { servers, ledger } = crew(limits);
   for (const server of servers) {
     for (let i = 0; i < 5; i++) {
-      const stay = await admit(server);
-      assert(typeof stay !== "string" && await stay.logIn("alice"));
+      const visit = await admit(server);
+      assert(typeof visit !== "string" && await visit.logIn("alice"));
     }
   }
   assertEquals(await admit(servers[1]), "sessions");
   servers[0].account.close();
-  assertEquals((await fill(servers.slice(1))).stays.length, 5);
+  assertEquals((await fill(servers.slice(1))).visits.length, 5);
   servers[1].account.close();
   assertEquals(ledger.size, 0);
 });
