@@ -8,7 +8,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { hashPassword } from "../server/auth/password_hash.ts";
 import { quote } from "./escape.ts";
 import { EXIT } from "./failure.ts";
-import { type Host, SIGNALS } from "./host.ts";
+import { type Host, SIGNALS } from "./host/host.ts";
 import { type Line, readLine, readSecrets } from "./secret.ts";
 import { UsageError } from "./usage_error.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import type { ServerEvent } from "../server/events.ts";
-import type { Host } from "./host.ts";
+import type { Host } from "./host/host.ts";
 import { formatRecord, type LogFormat, type LogRecord } from "./log.ts";
 import { Output } from "./output.ts";
 

@@ -10,7 +10,7 @@ import { EXIT, explain } from "./failure.ts";
 import { FileReader } from "./files.ts";
 import { type Given, parseFlags, USERS_VARIABLE } from "./flags.ts";
 import { HELP } from "./help.ts";
-import { type Host, thisHost } from "./host.ts";
+import { type Host, thisHost } from "./host/host.ts";
 import { load, type Loaded } from "./load.ts";
 import { openLog } from "./logger.ts";
 import { Reloader } from "./reload.ts";

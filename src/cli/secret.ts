@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Host, type Signal, SIGNALS } from "./host.ts";
+import { type Host, type Signal, SIGNALS } from "./host/host.ts";
 
 const KEY = {
   interrupt: 0x03, // Ctrl-C

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Host, type Signal, SIGNALS } from "./host.ts";
+import { type Host, type Signal, SIGNALS } from "./host/host.ts";
 
 /**
  * Milliseconds in which the same signal once more is the same one: Ctrl-C

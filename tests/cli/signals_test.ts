@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { Host } from "../../src/cli/host.ts";
+import type { Host } from "../../src/cli/host/host.ts";
 import { Signals } from "../../src/cli/signals.ts";
 import { test } from "../harness.ts";
 

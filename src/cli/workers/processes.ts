@@ -6,7 +6,7 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import process from "node:process";
-import { WORKER_VARIABLE } from "../host_node.ts";
+import { WORKER_VARIABLE } from "../host/node.ts";
 import type { PrimaryLink, WorkerHandlers, Workshop } from "./link.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 

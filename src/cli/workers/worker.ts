@@ -8,7 +8,7 @@ import type { MetricValues } from "../../server/metrics.ts";
 import { type Server, serveSharing } from "../../server/serve.ts";
 import { NetError } from "../../transport/transport.ts";
 import { closeDoor } from "../close_door.ts";
-import { thisHost } from "../host.ts";
+import { thisHost } from "../host/host.ts";
 import { load, type Loaded } from "../load.ts";
 import { type Log, openLog } from "../logger.ts";
 import { UsageError } from "../usage_error.ts";

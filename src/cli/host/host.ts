@@ -8,9 +8,9 @@
  * @module
  */
 
-import { bunHost, type BunOutput } from "./host_bun.ts";
-import { denoHost, type DenoProcess } from "./host_deno.ts";
-import { nodeHost, type NodeProcess } from "./host_node.ts";
+import { bunHost, type BunOutput } from "./bun.ts";
+import { denoHost, type DenoProcess } from "./deno.ts";
+import { nodeHost, type NodeProcess } from "./node.ts";
 
 /** The signals that end the program, and their numbers. */
 export const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;

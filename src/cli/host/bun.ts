@@ -7,7 +7,7 @@
  */
 
 import type { Host } from "./host.ts";
-import { inPieces, nodeHost, type NodeProcess } from "./host_node.ts";
+import { inPieces, nodeHost, type NodeProcess } from "./node.ts";
 import { encoder, writeAll } from "./pieces.ts";
 
 /** The members of `Bun` that are used here. */
