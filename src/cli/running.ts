@@ -55,7 +55,7 @@ export async function start(options: StartOptions): Promise<Running> {
 }
 
 async function startAlone({ loaded, log }: StartOptions): Promise<Running> {
-  const { onEvent, readMetrics } = watch(loaded, log);
+  const { onEvent, readMetrics } = watch(loaded.metrics !== undefined, log);
   const server = await serve({ ...loaded.options, onEvent });
   return {
     addr: server.addr,

@@ -6,7 +6,6 @@
 
 import type { ServerEvent } from "../server/events.ts";
 import { Metrics, type MetricValues } from "../server/metrics.ts";
-import type { Loaded } from "./load.ts";
 import type { Log } from "./logger.ts";
 
 /** Both are looked at only when they are asked for. */
@@ -16,9 +15,9 @@ export interface Watch {
   readonly readMetrics: () => MetricValues;
 }
 
-/** Watches a server as the configuration says. */
-export function watch({ metrics }: Loaded, { onEvent }: Log): Watch {
-  if (!metrics) return { onEvent, readMetrics: () => ({}) };
+/** Watches a server, and counts if somebody is to be told. */
+export function watch(tellsMetrics: boolean, { onEvent }: Log): Watch {
+  if (!tellsMetrics) return { onEvent, readMetrics: () => ({}) };
   const counted = new Metrics();
   return {
     onEvent: (event) => {

@@ -46,7 +46,9 @@ export class Inbox {
     }
     const whole = this.#fragments.add(datagram);
     this.#watchFragments();
-    if (whole) this.#push(new Uint8Array(whole.payload), whole);
+    if (!whole) return;
+    const { payload } = whole;
+    this.#push(whole === datagram ? new Uint8Array(payload) : payload, whole);
   };
 
   #push(payload: Uint8Array, { hostname, port }: Endpoint): void {

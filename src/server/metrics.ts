@@ -217,11 +217,10 @@ function seriesOf(
   label: string,
   values: Readonly<Record<string, number>>,
 ): MetricValues {
-  return Object.fromEntries(
-    Object.entries(values).map((
-      [key, value],
-    ) => [series(name, { [label]: key }), value]),
+  const pairs = Object.entries(values).map(([key, value]) =>
+    [series(name, { [label]: key }), value] as const
   );
+  return Object.fromEntries(pairs);
 }
 
 /** The key of a series in {@linkcode MetricValues}. */

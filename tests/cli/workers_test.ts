@@ -249,7 +249,7 @@ test("a thread that fails ends alone, and tells why", async () => {
         if (message.type !== "ready") return;
         const given = { config: { usersFile: ["users"] }, logins: [] };
         const files = [["users", `alice:${hash}`]] as const;
-        const who = { worker: 1, workers: 2, port: 0 };
+        const who = { worker: 1, workers: 2, port: 0, metrics: false };
         thread.post({ type: "start", ...who, given, files });
       },
       onExit,

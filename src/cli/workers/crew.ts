@@ -191,6 +191,7 @@ export class Crew implements Running {
       given: toData(given),
       files: this.#files,
       port: workshop.portsAreShared ? loaded.options.port ?? port : port,
+      metrics: loaded.metrics !== undefined,
     } as const;
     const member = new Member(workshop, start, this.#ledger.open());
     this.#members.set(number, member);

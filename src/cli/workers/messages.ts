@@ -33,6 +33,8 @@ export type ToWorker =
     readonly files: FileTexts;
     /** In place of the one that is configured. */
     readonly port: number;
+    /** Whether it will be asked for them, whatever the files say by now. */
+    readonly metrics: boolean;
   }
   /** Serve by what these files say; answered by `updated`. */
   | { readonly type: "update"; readonly files: FileTexts }

@@ -75,7 +75,7 @@ class Worker {
     const given = fromData(start.given);
     const loaded = await load(given, reading(start.files), { guard: books });
     const log = await openLog(thisHost(), loaded.log, start.worker);
-    const { onEvent, readMetrics } = watch(loaded, log);
+    const { onEvent, readMetrics } = watch(start.metrics, log);
     const { port } = start;
     const options = { ...loaded.options, port, reusePort: true, onEvent };
     const server = await serveSharing(options, books, start.workers);
