@@ -118,7 +118,7 @@ export function decodeAddress(
 
   const name = type === NAME ? decodeHostname(octets, start, end) : undefined;
   if (octets.length < end + 2) return undefined;
-  const hostname = name ?? formatIp(octets.subarray(start, end));
+  const hostname = name ?? formatIp(octets, start, end);
   const port = decodePort(octets, end);
   return { value: { hostname, port }, size: end + 2 - offset };
 }

@@ -102,7 +102,8 @@ function parseGroups(text: string): number[] | undefined {
 }
 
 /**
- * The canonical text of the 4 or 16 octets of an IP address.
+ * The canonical text of the 4 or 16 octets of an IP address, from `start` to
+ * `end`; by default all.
  *
  * IPv6 follows RFC 5952: lower case, no leading zeros, `::` for the longest run
  * of two or more zero groups (the first of equals), and the mixed notation
@@ -118,13 +119,18 @@ function parseGroups(text: string): number[] | undefined {
  * assertEquals(formatIp(new Uint8Array(16)), "::");
  * ```
  */
-export function formatIp(octets: Uint8Array): string {
-  if (octets.length === 4) return formatIpv4(octets, 0);
-  if (octets.length !== 16) {
-    throw new TypeError(
-      `an IP address has 4 or 16 octets, not ${octets.length}`,
-    );
-  }
+export function formatIp(
+  octets: Uint8Array,
+  start: number = 0,
+  end: number = octets.length,
+): string {
+  const size = end - start;
+  if (size === 4) return formatIpv4(octets, start);
+  if (size === 16) return formatIpv6(octets.subarray(start, end));
+  throw new TypeError(`an IP address has 4 or 16 octets, not ${size}`);
+}
+
+function formatIpv6(octets: Uint8Array): string {
   if (isMapped(octets)) return `::ffff:${formatIpv4(octets, 12)}`;
   return formatGroups(
     Array.from({ length: 8 }, (_, i) => octets[2 * i] << 8 | octets[2 * i + 1]),

@@ -60,13 +60,15 @@ export function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 0 && port <= 0xffff;
 }
 
-/** A part of `octets` in memory of its own, also of a `Buffer`, whose `slice()` does not copy. */
+/** A part of `octets`, which is short, in memory of its own, also of a `Buffer`, whose `slice()` does not copy. */
 export function copyOf(
   octets: Uint8Array,
   start: number,
   end: number,
 ): Uint8Array {
-  return new Uint8Array(octets.subarray(start, end));
+  const copy = new Uint8Array(end - start);
+  for (let i = 0; i < copy.length; i++) copy[i] = octets[start + i];
+  return copy;
 }
 
 /** A string as UTF-8; octets stay as they are. */

@@ -43,7 +43,8 @@ export interface Dialect {
 
 /** No reply can say a zone (`fe80::1%eth0`, on Node.js), which means nothing to other machines. */
 function withoutZone(bound: Address | undefined): string | undefined {
-  return bound?.hostname.split("%", 1)[0];
+  const hostname = bound?.hostname;
+  return hostname?.includes("%") ? hostname.split("%", 1)[0] : hostname;
 }
 
 const DIALECT5: Dialect = {
@@ -92,20 +93,24 @@ export class Refusal extends Error {
   }
 }
 
+/** The version that a client's first octet says; rejects as {@linkcode readRequest} does. */
+export function readVersion(reader: MessageReader): Promise<4 | 5> {
+  return reader.read(peekVersion);
+}
+
 /**
- * Reads up to and including the request. Rejects with a {@linkcode Refusal} or
- * with the connection's `NetError`.
+ * Reads the request, and all before it, of a client whose version is noted.
+ * Rejects with a {@linkcode Refusal} or with the connection's `NetError`.
  */
-export async function readRequest(
+export function readRequest(
   conn: Conn,
+  reader: MessageReader,
   settings: Settings,
   notes: HandshakeNotes,
 ): Promise<ClientRequest> {
-  const reader = new MessageReader(conn);
-  notes.version = await reader.read(peekVersion);
-  return notes.version === 5
-    ? await readSocks5(conn, reader, settings, notes)
-    : await readSocks4(conn, reader, settings, notes);
+  return notes.version === 4
+    ? readSocks4(conn, reader, settings, notes)
+    : readSocks5(conn, reader, settings, notes);
 }
 
 function peekVersion(octets: Uint8Array): { value: 4 | 5; size: number } {

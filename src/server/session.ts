@@ -6,9 +6,10 @@
 
 import type { Endpoint } from "../protocol/address.ts";
 import { REPLY } from "../protocol/reply.ts";
+import { MessageReader } from "../transport/message_reader.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
-import { startTimeout } from "../transport/timeouts.ts";
+import { startTimeout, type Timeout } from "../transport/timeouts.ts";
 import {
   type Address,
   type Conn,
@@ -34,6 +35,7 @@ import {
   type ClientRequest,
   type HandshakeNotes,
   readRequest,
+  readVersion,
   Refusal,
 } from "./request.ts";
 import type { SessionThrottle, Throttles } from "./limits/throttle.ts";
@@ -88,6 +90,7 @@ export class ServerSession
   readonly #visit: Visit;
   throttle: SessionThrottle | undefined;
   #stopping: AbortSwitch | undefined;
+  #timeout: Timeout | undefined;
   #relay: Relay | undefined;
 
   constructor(id: number, conn: Conn, owner: SessionOwner, visit: Visit) {
@@ -131,6 +134,11 @@ export class ServerSession
     this.#stop({ reason: "closed" });
   }
 
+  /** The request is not complete, and too late. */
+  handshakeTimeout(): void {
+    this.#stop({ reason: "handshake-timeout" });
+  }
+
   tell(event: ServerEvent): void {
     this.#owner.emit?.(event);
   }
@@ -142,9 +150,21 @@ export class ServerSession
   /** Serves the client until all is closed; never rejects. */
   async run(): Promise<void> {
     this.#owner.emit?.({ type: "session-start", session: this });
-    const outcome = await this.#establish().catch((it) => this.#failed(it));
+    let outcome: Relay | Ending;
+    try {
+      const { settings } = this.#owner;
+      const { handshake } = settings.timeouts;
+      this.#timeout = startTimeout(handshake, handshakeTimeout, this);
+      const reader = new MessageReader(this.#conn);
+      this.version = await readVersion(reader);
+      const request = await readRequest(this.#conn, reader, settings, this);
+      this.#timeout.cancel();
+      outcome = await this.#carryOut(request);
+    } catch (error) {
+      outcome = await this.#failed(error);
+    }
     // Most sessions spend most of their time from here on: what they needed to get so far is free by now.
-    this.#stopping = undefined;
+    this.#timeout = this.#stopping = undefined;
     if (!("done" in outcome)) return this.#end(outcome);
     this.#relay = outcome;
     if (this.ending) outcome.abort();
@@ -164,33 +184,28 @@ export class ServerSession
     this.#owner.ended(this, this.ending ?? ending);
   }
 
-  /** From the first octet to the relay, or to why there is none. */
-  async #establish(): Promise<Relay | Ending> {
-    const request = await this.#handshake();
+  /** From the request to the relay, or to why there is none. */
+  #carryOut(request: ClientRequest): Promise<Relay | Ending> {
     this.#visit.handshakeDone();
     this.command = request.command;
     this.target = request.target;
     this.#owner.emit?.({ type: "request", session: this });
-    if (this.user !== undefined && !await this.#visit.logIn(this.user)) {
-      const error = new NetError("denied", "too many sessions of this user");
-      return await this.refuse(request, REPLY.notAllowed, error);
-    }
-    this.throttle = this.#owner.throttles.open(this.user);
-    return request.command
-      ? await COMMANDS[request.command](this, request)
-      : await this.refuse(request, REPLY.commandNotSupported);
+    return this.user === undefined
+      ? this.#command(request)
+      : this.#logIn(request, this.user);
   }
 
-  async #handshake(): Promise<ClientRequest> {
-    const timeout = startTimeout(
-      this.#owner.settings.timeouts.handshake,
-      () => this.#stop({ reason: "handshake-timeout" }),
-    );
-    try {
-      return await readRequest(this.#conn, this.#owner.settings, this);
-    } finally {
-      timeout.cancel();
-    }
+  async #logIn(request: ClientRequest, user: string): Promise<Relay | Ending> {
+    if (await this.#visit.logIn(user)) return await this.#command(request);
+    const error = new NetError("denied", "too many sessions of this user");
+    return await this.refuse(request, REPLY.notAllowed, error);
+  }
+
+  #command(request: ClientRequest): Promise<Relay | Ending> {
+    this.throttle = this.#owner.throttles.open(this.user);
+    return request.command
+      ? COMMANDS[request.command](this, request)
+      : this.refuse(request, REPLY.commandNotSupported);
   }
 
   relay(client: Conn, target: Conn): Relay {
@@ -225,6 +240,7 @@ export class ServerSession
   }
 
   async #failed(error: unknown): Promise<Ending> {
+    this.#timeout?.cancel();
     if (this.ending) return this.ending;
     if (!(error instanceof Refusal)) {
       return { reason: "client-gone", error: toNetError(error) };
@@ -262,6 +278,10 @@ export class ServerSession
     if (this.#relay) this.#relay.abort();
     else this.#conn.close();
   }
+}
+
+function handshakeTimeout(session: ServerSession): void {
+  session.handshakeTimeout();
 }
 
 function endingOf({ reason, side, error }: RelayEnd): Ending {

@@ -9,6 +9,7 @@ import {
   BunConn,
   type BunHandlers,
   type BunSocket,
+  connOf,
   HANDLERS,
   relay,
   wentAway,
@@ -114,85 +115,87 @@ const MAX_PENDING = 64;
 
 function connect(options: ConnectOptions): Promise<Conn> {
   return new Promise((resolve, reject) => {
-    const { port, signal } = options;
+    const { port, localAddress, signal } = options;
     checkPort(port);
     if (signal?.aborted) throw abortError(signal);
-    const conn = new BunConn({
-      hostname: plainHostname(options.hostname),
-      port,
-    });
+    const hostname = plainHostname(options.hostname);
+    const where = { hostname, port, localAddress };
+    const conn = new BunConn({ hostname, port });
     const started = performance.now();
+    const onOpen = (error?: Error) => {
+      signal?.removeEventListener("abort", onAbort);
+      if (signal?.aborted) return error || conn.reset();
+      if (!error) return resolve(conn);
+      const ms = performance.now() - started;
+      connectError(error, where, ms).then(reject);
+    };
+    conn.onOpen = onOpen;
     const revoke = pending < MAX_PENDING
-      ? attempt(options, conn, onOpen, onError)
-      : attemptByNode(options, conn, onOpen, onError);
-    signal?.addEventListener("abort", onAbort);
-
-    function onAbort(): void {
-      revoke();
+      ? attempt(where, conn)
+      : attemptByNode(where, conn);
+    const onAbort = () => {
+      revoke?.();
       reject(abortError(signal!));
-    }
-    function onOpen(): void {
-      signal?.removeEventListener("abort", onAbort);
-      resolve(conn);
-    }
-    async function onError(error: unknown): Promise<void> {
-      signal?.removeEventListener("abort", onAbort);
-      reject(await connectError(error, options, performance.now() - started));
-    }
+    };
+    signal?.addEventListener("abort", onAbort);
   });
 }
 
-/** Starts an attempt of Bun's; returns the way to give it up, which can't end it. */
-function attempt(
-  { hostname, port, localAddress }: ConnectOptions,
-  conn: BunConn,
-  onOpen: () => void,
-  onError: (error: unknown) => void,
-): () => unknown {
-  let givenUp = false;
+type Where = Pick<ConnectOptions, "hostname" | "port" | "localAddress">;
+
+/** What happens on a socket that is to connect. */
+const CONNECTING: BunHandlers = {
+  ...HANDLERS,
+  open(socket) {
+    pending--;
+    const conn = connOf(socket);
+    conn.attach(socket);
+    conn.opened();
+  },
+  connectError(socket, error) {
+    pending--;
+    connOf(socket).opened(error);
+  },
+};
+
+/** Starts an attempt of Bun's, which nothing can end. */
+function attempt({ hostname, port, localAddress }: Where, conn: BunConn): void {
   pending++;
   bun.connect({
-    hostname: plainHostname(hostname),
+    hostname,
     port,
-    ...localAddress && { localAddress },
+    localAddress,
     allowHalfOpen: true,
-    socket: HANDLERS,
+    socket: CONNECTING,
     data: conn,
-  }).finally(() => pending--).then(
-    () => givenUp ? conn.reset() : onOpen(),
-    (error) => givenUp || onError(error),
-  );
-  return () => givenUp = true;
+  });
 }
 
-/** Starts an attempt through `node:net`, which costs more but can be ended, and takes its socket over. */
+/** Starts an attempt through `node:net`, which costs more, and takes its socket over; returns the way to end it. */
 function attemptByNode(
-  { hostname, port, localAddress }: ConnectOptions,
+  { hostname, port, localAddress }: Where,
   conn: BunConn,
-  onOpen: () => void,
-  onError: (error: unknown) => void,
-): () => unknown {
+): () => void {
   let socket: NetSocket & { _handle?: BunSocket | null } | undefined;
   let givenUp = false;
-  const host = plainHostname(hostname);
   // Not before it is needed: to load it takes a third of the time until a server listens.
   import("node:net").then(({ createConnection }) => {
     if (givenUp) return;
     socket = createConnection({
-      host,
+      host: hostname,
       port,
       localAddress,
       allowHalfOpen: true,
     });
-    socket.once("error", onError);
+    socket.once("error", (error) => conn.opened(error));
     socket.once("connect", () => {
       const handle = socket?._handle;
-      if (!socket || !handle) return onError(wentAway());
+      if (!socket || !handle) return conn.opened(wentAway());
       socket._handle = null;
       conn.attach(handle);
       handle.reload({ socket: HANDLERS });
       handle.resume();
-      onOpen();
+      conn.opened();
     });
   });
   return () => {

@@ -25,7 +25,9 @@ import {
 /** What a listener or a connection calls. */
 export interface BunHandlers {
   binaryType: "uint8array";
-  open(socket: BunSocket): void;
+  open?(socket: BunSocket): void;
+  /** An attempt to connect has failed; where this is told, its promise needs nobody. */
+  connectError?(socket: Pick<BunSocket, "data">, error: Error): void;
   data(socket: BunSocket, chunk: Uint8Array): void;
   drain(socket: BunSocket): void;
   end(socket: BunSocket): void;
@@ -67,11 +69,13 @@ interface Writer {
 export class BunConn implements Conn {
   socket!: BunSocket;
   readonly queue = new ReadQueue();
+  /** Called once, when the attempt to connect is over. */
+  onOpen: ((error?: Error) => void) | undefined;
   /** Called each time the kernel has taken all that had to wait. */
   onSent: (() => void) | undefined;
-  /** What the kernel has not taken yet: nothing may be written past it. */
-  readonly #unsent: Uint8Array[] = [];
-  readonly #writers: Writer[] = [];
+  /** What the kernel has not taken yet: nothing may be written past it. Like {@linkcode #writers} only while there is something. */
+  #unsent: Uint8Array[] | undefined;
+  #writers: Writer[] | undefined;
   #sink: Sink | undefined;
   #error: NetError | undefined;
   #finSent = false;
@@ -86,13 +90,19 @@ export class BunConn implements Conn {
 
   /** Whether the kernel has taken all that was written. */
   get isSent(): boolean {
-    return this.#unsent.length === 0;
+    return this.#unsent === undefined;
   }
 
   /** Follows a socket, whose events come to {@linkcode HANDLERS}. */
   attach(socket: BunSocket): void {
     this.socket = socket;
     socket.data = this;
+  }
+
+  /** An attempt to connect is over, in this way. */
+  opened(error?: Error): void {
+    this.onOpen?.(error);
+    this.onOpen = undefined;
   }
 
   get local(): Address {
@@ -130,17 +140,23 @@ export class BunConn implements Conn {
   write(chunk: Uint8Array): Promise<void> {
     if (this.#closed || this.#finSent) return Promise.reject(this.#gone());
     const rest = this.#hand(chunk);
-    if (rest) this.#unsent.push(rest);
+    if (rest) this.#keep(rest);
     return this.#sent();
   }
 
-  async closeWrite(): Promise<void> {
-    if (this.#finSent) return;
-    await this.#sent();
-    if (this.#finSent) return;
-    if (this.#closed) throw this.#gone();
+  closeWrite(): Promise<void> {
+    if (this.#finSent) return DONE;
+    return this.#unsent
+      ? this.#sent().then(() => this.#sendFin())
+      : this.#sendFin();
+  }
+
+  #sendFin(): Promise<void> {
+    if (this.#finSent) return DONE;
+    if (this.#closed || this.#error) return Promise.reject(this.#gone());
     this.#finSent = true;
     this.socket.shutdown();
+    return DONE;
   }
 
   close(): void {
@@ -161,7 +177,7 @@ export class BunConn implements Conn {
     for (let chunk = queue.shift(); chunk; chunk = queue.shift()) {
       more = sink.take(chunk) && more;
     }
-    if (this.#error) return sink.fail(this.#error);
+    if (this.#hasFailed) return sink.fail(this.#error);
     if (queue.ending === null) return sink.end();
     if (more) socket.resume();
     else socket.pause();
@@ -170,14 +186,14 @@ export class BunConn implements Conn {
   /** Writes without a promise, and keeps nothing of the chunk but a copy of what has to wait: then false, until {@linkcode onSent}. */
   send(chunk: Uint8Array): boolean {
     const rest = this.#hand(chunk);
-    if (rest) this.#unsent.push(rest.slice());
+    if (rest) this.#keep(rest.slice());
     return !rest;
   }
 
   /** The kernel has room again, perhaps. */
   drain(): void {
     const unsent = this.#unsent;
-    if (unsent.length === 0 || this.#error) return;
+    if (!unsent || this.#hasFailed) return;
     while (unsent.length > 0) {
       const chunk = unsent[0];
       const taken = this.#write(chunk);
@@ -187,7 +203,8 @@ export class BunConn implements Conn {
       }
       unsent.shift();
     }
-    for (const writer of this.#writers.splice(0)) writer.resolve();
+    this.#unsent = undefined;
+    this.#settle((it) => it.resolve());
     this.onSent?.();
   }
 
@@ -212,14 +229,14 @@ export class BunConn implements Conn {
   closed(error?: Error): void {
     this.#closed = true;
     if (error) return this.#fail(toNetError(error));
-    if (this.queue.closed) return this.#fail(closedError());
+    if (this.queue.closed) return this.#fail(); // by us
     if (!this.#finSent) return this.#fail(wentAway());
     this.end(); // after our own FIN the peer's shows as this
   }
 
   /** Gives the kernel what it takes, and returns the rest. */
   #hand(chunk: Uint8Array): Uint8Array | undefined {
-    const taken = this.#unsent.length > 0 ? 0 : this.#write(chunk);
+    const taken = this.#unsent ? 0 : this.#write(chunk);
     return taken < chunk.length ? chunk.subarray(taken) : undefined;
   }
 
@@ -234,18 +251,36 @@ export class BunConn implements Conn {
 
   /** Resolves when all that was written is with the kernel. */
   #sent(): Promise<void> {
-    if (this.#error) return Promise.reject(this.#gone());
-    if (this.#unsent.length === 0) return DONE;
+    if (this.#hasFailed) return Promise.reject(this.#gone());
+    if (!this.#unsent) return DONE;
     return new Promise((resolve, reject) =>
-      this.#writers.push({ resolve, reject })
+      (this.#writers ??= []).push({ resolve, reject })
     );
   }
 
-  #fail(error: NetError): void {
-    this.#error ??= error;
-    this.queue.end(error);
-    for (const writer of this.#writers.splice(0)) writer.reject(this.#gone());
+  #keep(rest: Uint8Array): void {
+    (this.#unsent ??= []).push(rest);
+  }
+
+  /** Tells all who wait for what they wrote. */
+  #settle(tell: (writer: Writer) => void): void {
+    const writers = this.#writers;
+    this.#writers = undefined;
+    writers?.forEach(tell);
+  }
+
+  /** Nothing more comes or goes; without an error because we have closed. */
+  #fail(error?: NetError): void {
+    if (error) {
+      this.#error ??= error;
+      this.queue.end(error);
+    }
+    if (this.#writers) this.#settle((it) => it.reject(this.#gone()));
     this.#sink?.fail(error);
+  }
+
+  get #hasFailed(): boolean {
+    return this.#error !== undefined || this.#closed && this.queue.closed;
   }
 
   /** Why a call failed. */
@@ -265,14 +300,14 @@ export function wentAway(): NetError {
   return new NetError("reset", "the peer has gone");
 }
 
-function connOf(socket: BunSocket): BunConn {
+/** The connection that a socket belongs to. */
+export function connOf(socket: Pick<BunSocket, "data">): BunConn {
   return socket.data as BunConn;
 }
 
-/** All that happens on any socket. */
+/** All that happens on any socket once it is open. */
 export const HANDLERS: BunHandlers = {
   binaryType: "uint8array",
-  open: (socket) => connOf(socket).attach(socket),
   data: (socket, chunk) => connOf(socket).receive(chunk),
   drain: (socket) => connOf(socket).drain(),
   end: (socket) => connOf(socket).end(),

@@ -50,10 +50,10 @@ export class MessageReader {
     if (this.#octets.length === 0) return undefined;
     const message = decode(this.#octets);
     if (message === undefined) return undefined;
-    this.#octets = message.size < this.#octets.length
-      ? this.#octets.subarray(message.size)
-      : NONE;
-    return message.value;
+    const { value, size } = message;
+    if (size === this.#octets.length) this.#octets = NONE;
+    else if (size > 0) this.#octets = this.#octets.subarray(size);
+    return value;
   }
 
   /** Gives the connection back, with what was read beyond the last message. */
