@@ -8,11 +8,14 @@
 
 import { build } from "@deno/dnt";
 import { basename, dirname, join, relative } from "node:path";
+import { bundle } from "./bundle.ts";
 import { files, root, run } from "./runtimes.ts";
 import { type Config, readConfig, stage } from "./stage.ts";
 
 const out = join(root, "npm");
 const bin = { name: "socks5-server", path: "./src/cli/bin.ts" };
+/** The modules of the command that others import. */
+const command = ["./src/cli/main.ts", bin.path];
 
 /** `./src/server/mod.ts` as it is named in the package. */
 function emitted(path: string, extension: ".js" | ".d.ts"): string {
@@ -41,33 +44,6 @@ function packageJson(config: Config) {
     },
     engines: { node: ">=20" },
   };
-}
-
-/**
- * Puts the modules of the command line, and what it uses of the library, into
- * a few files: to load them one by one takes as long as all else until the
- * server listens. What only some runtimes or commands need stays apart. The
- * library's own modules are left as they are.
- */
-async function bundleCommand(): Promise<void> {
-  const entries = [bin.path, "./src/cli/main.ts"];
-  const folder = join(out, dirname(emitted(bin.path, ".js")));
-  const bundle = `${folder}.bundle`;
-  const args = [
-    "bundle",
-    "--quiet",
-    "--no-config",
-    "--platform=deno",
-    "--code-splitting",
-    `--outdir=${bundle}`,
-    ...entries.map((path) => emitted(path, ".js")),
-  ];
-  const bundled = await run(Deno.execPath(), args, { cwd: out });
-  if (!bundled.success) {
-    throw new Error(`deno bundle failed:\n${bundled.stderr}`);
-  }
-  await Deno.remove(folder, { recursive: true });
-  await Deno.rename(bundle, folder);
 }
 
 async function copyDocuments(): Promise<void> {
@@ -174,7 +150,7 @@ if (import.meta.main) {
   } else {
     await withDnt(config);
   }
-  await bundleCommand();
+  await bundle(out, command.map((path) => emitted(path, ".js")));
   await copyDocuments();
   console.log(`${config.name} ${config.version} is in npm/`);
 }
