@@ -46,10 +46,15 @@ function packageJson(config: Config) {
   };
 }
 
+/** Side by side, as the links of the README are made to say. */
 async function copyDocuments(): Promise<void> {
-  for (const path of ["README.md", "LICENSE", "src/cli/config.schema.json"]) {
+  const picture = "scripts/bench/speed.svg";
+  for (const path of ["LICENSE", "src/cli/config.schema.json", picture]) {
     await Deno.copyFile(join(root, path), join(out, basename(path)));
   }
+  const readme = await Deno.readTextFile(join(root, "README.md"));
+  const text = readme.replace(`(${picture})`, `(${basename(picture)})`);
+  await Deno.writeTextFile(join(out, "README.md"), text);
 }
 
 async function withDnt(config: Config): Promise<void> {
