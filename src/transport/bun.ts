@@ -122,6 +122,11 @@ function connect(options: ConnectOptions): Promise<Conn> {
     const where = { hostname, port, localAddress };
     const conn = new BunConn({ hostname, port });
     const started = performance.now();
+    let revoke: (() => void) | void;
+    const onAbort = () => {
+      revoke?.();
+      reject(abortError(signal!));
+    };
     const onOpen = (error?: Error) => {
       signal?.removeEventListener("abort", onAbort);
       if (signal?.aborted) return error || conn.reset();
@@ -130,14 +135,10 @@ function connect(options: ConnectOptions): Promise<Conn> {
       connectError(error, where, ms).then(reject);
     };
     conn.onOpen = onOpen;
-    const revoke = pending < MAX_PENDING
+    signal?.addEventListener("abort", onAbort); // before: an attempt may fail at once
+    revoke = pending < MAX_PENDING
       ? attempt(where, conn)
       : attemptByNode(where, conn);
-    const onAbort = () => {
-      revoke?.();
-      reject(abortError(signal!));
-    };
-    signal?.addEventListener("abort", onAbort);
   });
 }
 
