@@ -122,23 +122,24 @@ function connect(options: ConnectOptions): Promise<Conn> {
     const where = { hostname, port, localAddress };
     const conn = new BunConn({ hostname, port });
     const started = performance.now();
-    let revoke: (() => void) | void;
+    let revoke: (() => void) | undefined;
     const onAbort = () => {
       revoke?.();
       reject(abortError(signal!));
     };
     const onOpen = (error?: Error) => {
       signal?.removeEventListener("abort", onAbort);
-      if (signal?.aborted) return error || conn.reset();
-      if (!error) return resolve(conn);
-      const ms = performance.now() - started;
-      connectError(error, where, ms).then(reject);
+      if (error) {
+        const ms = performance.now() - started;
+        return void connectError(error, where, ms).then(reject);
+      }
+      if (signal?.aborted) conn.reset(); // too late
+      else resolve(conn);
     };
     conn.onOpen = onOpen;
     signal?.addEventListener("abort", onAbort); // before: an attempt may fail at once
-    revoke = pending < MAX_PENDING
-      ? attempt(where, conn)
-      : attemptByNode(where, conn);
+    if (pending < MAX_PENDING) attempt(where, conn);
+    else revoke = attemptByNode(where, conn);
   });
 }
 
