@@ -9,7 +9,7 @@ import { REPLY } from "../protocol/reply.ts";
 import { MessageReader } from "../transport/message_reader.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
-import { startTimeout, type Timeout } from "../transport/timeouts.ts";
+import { startTimeout } from "../transport/timeouts.ts";
 import {
   type Address,
   type Conn,
@@ -90,7 +90,6 @@ export class ServerSession
   readonly #visit: Visit;
   throttle: SessionThrottle | undefined;
   #stopping: AbortSwitch | undefined;
-  #timeout: Timeout | undefined;
   #relay: Relay | undefined;
 
   constructor(id: number, conn: Conn, owner: SessionOwner, visit: Visit) {
@@ -150,21 +149,22 @@ export class ServerSession
   /** Serves the client until all is closed; never rejects. */
   async run(): Promise<void> {
     this.#owner.emit?.({ type: "session-start", session: this });
+    const { settings } = this.#owner;
+    const { handshake } = settings.timeouts;
+    const timeout = startTimeout(handshake, handshakeTimeout, this);
     let outcome: Relay | Ending;
     try {
-      const { settings } = this.#owner;
-      const { handshake } = settings.timeouts;
-      this.#timeout = startTimeout(handshake, handshakeTimeout, this);
       const reader = new MessageReader(this.#conn);
       this.version = await readVersion(reader);
       const request = await readRequest(this.#conn, reader, settings, this);
-      this.#timeout.cancel();
+      timeout.cancel();
       outcome = await this.#carryOut(request);
     } catch (error) {
+      timeout.cancel();
       outcome = await this.#failed(error);
     }
     // Most sessions spend most of their time from here on: what they needed to get so far is free by now.
-    this.#timeout = this.#stopping = undefined;
+    this.#stopping = undefined;
     if (!("done" in outcome)) return this.#end(outcome);
     this.#relay = outcome;
     if (this.ending) outcome.abort();
@@ -240,7 +240,6 @@ export class ServerSession
   }
 
   async #failed(error: unknown): Promise<Ending> {
-    this.#timeout?.cancel();
     if (this.ending) return this.ending;
     if (!(error instanceof Refusal)) {
       return { reason: "client-gone", error: toNetError(error) };

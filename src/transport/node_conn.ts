@@ -31,6 +31,8 @@ interface Internals {
     useUserBuffer?(buffer: Uint8Array): void;
     getpeername?(into: Record<string, unknown>): number;
   } | null;
+  /** The local address, once it was asked for. */
+  _sockname?: object | null;
 }
 
 function internalsOf(socket: net.Socket): Internals {
@@ -101,7 +103,9 @@ export class NodeConn implements Conn {
   }
 
   get local(): Address {
-    const { localAddress, localPort } = this.socket; // which keeps them
+    const { localAddress, localPort } = this.socket;
+    const internals = internalsOf(this.socket);
+    if (internals._sockname) internals._sockname = null; // nobody asks twice
     return plainAddress(localAddress, localPort);
   }
 
@@ -276,15 +280,21 @@ export class NodeConn implements Conn {
   }
 }
 
+/** How busy a direction is. */
+interface Busy {
+  reads: number;
+  readsBefore: number;
+  check?: Timeout;
+}
+
 /** One direction of a relay. */
 class Pump implements Sink {
   readonly #from: NodeConn;
   readonly #to: net.Socket;
   readonly #state: RelayState;
   readonly #side: Side;
-  #quiet: Timeout | undefined;
-  #reads = 0;
-  #readsBefore = 0;
+  /** While it has a buffer of its own. */
+  #busy: Busy | undefined;
   #writing = false;
 
   constructor(from: NodeConn, to: NodeConn, side: Side, state: RelayState) {
@@ -296,7 +306,7 @@ class Pump implements Sink {
 
   take(chunk: Uint8Array): boolean {
     if (this.#state.ended) return false;
-    this.#reads++;
+    if (this.#busy) this.#busy.reads++;
     this.#state.count(this.#side, chunk.length);
     const own = this.#from.buffer !== SHARED;
     const shared = chunk.buffer === SHARED.buffer;
@@ -324,7 +334,7 @@ class Pump implements Sink {
 
   /** What a write may still hold is left to the garbage collector. */
   fail(error?: NetError): void {
-    this.#quiet?.cancel();
+    this.#busy?.check?.cancel();
     if (this.#state.ended) return;
     this.#state.fail(this.#side, error ?? closedError());
   }
@@ -335,29 +345,32 @@ class Pump implements Sink {
   }
 
   #borrow(): void {
-    if (this.#from.buffer !== SHARED) return;
+    if (this.#busy) return;
     this.#from.buffer = spare.pop() ?? Buffer.allocUnsafeSlow(BUSY_BUFFER);
-    this.#watch();
+    this.#busy = { reads: 1, readsBefore: 0 };
+    this.#watch(this.#busy);
   }
 
-  #watch(): void {
-    this.#quiet = startTimeout(QUIET, () => this.#checkQuiet());
+  #watch(busy: Busy): void {
+    const check = () => this.#checkQuiet(busy);
+    busy.check = startTimeout(QUIET, check);
   }
 
-  #checkQuiet(): void {
-    const quiet = this.#reads === this.#readsBefore && !this.#writing;
-    this.#readsBefore = this.#reads;
+  #checkQuiet(busy: Busy): void {
+    const quiet = busy.reads === busy.readsBefore && !this.#writing;
+    busy.readsBefore = busy.reads;
     if (quiet && this.#giveBack()) return;
-    this.#watch();
+    this.#watch(busy);
   }
 
   #giveBack(): boolean {
-    const buffer = this.#from.buffer;
-    if (buffer === SHARED) return true;
+    if (!this.#busy) return true;
+    const { buffer } = this.#from;
     const ended = this.#from.queue.ending === null;
     if (!ended && !this.#from.useBuffer(SHARED)) return false;
     this.#from.buffer = SHARED;
-    this.#quiet?.cancel();
+    this.#busy.check?.cancel();
+    this.#busy = undefined;
     if (spare.length < SPARE_BUFFERS) spare.push(buffer);
     return true;
   }

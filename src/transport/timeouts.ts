@@ -92,7 +92,8 @@ export function startTimeout(
   if (!(ms > 0) || ms === Infinity) return NEVER;
   let list = lists.get(ms);
   if (!list) lists.set(ms, list = new TimeoutList());
-  const entry = new Entry(list, performance.now() + ms, onTimeout, argument);
+  const at = Math.ceil(performance.now() + ms); // V8 keeps fractions apart, 16 octets each
+  const entry = new Entry(list, at, onTimeout, argument);
   list.add(entry);
   waiting++;
   if (entry.at < firesAt) setTimer(entry.at, ms);
