@@ -113,7 +113,9 @@ export class ServerSession
   }
 
   isOwn(address: string): boolean {
-    return address === this.#conn.local.hostname ||
+    const { hostname } = this.#conn.local;
+    // A client that has gone leaves no address behind: it gets nowhere then.
+    return hostname === "" || hostname === address ||
       this.#owner.ownAddresses.has(address);
   }
 

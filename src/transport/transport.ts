@@ -75,9 +75,9 @@ export class NetError extends Error {
  * Reads and writes are each done one at a time: await one before the next.
  */
 export interface Conn {
-  /** Our end. */
+  /** Our end. Once closed it may say `""` and 0: some runtimes tell nothing of a socket that has gone. */
   readonly local: Address;
-  /** The peer's end. */
+  /** The peer's end; the same holds. */
   readonly remote: Address;
   /**
    * The next octets, at least one, in a chunk that the caller owns; `null` once

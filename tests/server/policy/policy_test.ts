@@ -267,10 +267,11 @@ test("beyond loopback, special-purpose addresses are denied unless a rule allows
 
 const SERVER = ["198.51.100.1", "8.8.4.1", "8.8.4.2", "2a00::2"];
 
-/** What a client of a server with these addresses is denied, which came by the second of them. */
+/** What a client of a server with these addresses is denied, which came by one of them. */
 async function deniedToClientOf(
   options: ServeOptions,
   hosts: readonly string[],
+  reached = SERVER[1],
 ): Promise<(string | undefined)[]> {
   const transport = {
     ...await detectTransport(),
@@ -281,7 +282,7 @@ async function deniedToClientOf(
   const denied: (string | undefined)[] = [];
   for (const host of hosts) {
     const { near, far, close } = await connectedPair(await detectTransport());
-    const local = { hostname: SERVER[1], port: 1080 };
+    const local = { hostname: reached, port: 1080 };
     server.server.handle(Object.defineProperty(far, "local", { value: local }));
     const reply = await replyTo(near, `05 01 00 ${host} 00 50`);
     near.close();
@@ -312,6 +313,12 @@ test("beyond loopback, all of the server's own addresses are denied unless a rul
     const denied = await deniedToClientOf(options, hosts);
     assertEquals(denied, [undefined, undefined, undefined]);
   }
+});
+
+test("beyond loopback, a client that is gone before its target is judged gets nowhere", async () => {
+  const address = ""; // as runtimes tell it of a closed socket
+  const denied = await deniedToClientOf({}, ["01 08 08 04 03"], address);
+  assertEquals(denied, ["the server's own address 8.8.4.3"]);
 });
 
 test("the server's own addresses are asked for again after a while", () => {
