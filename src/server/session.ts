@@ -135,11 +135,6 @@ export class ServerSession
     this.#stop({ reason: "closed" });
   }
 
-  /** The request is not complete, and too late. */
-  handshakeTimeout(): void {
-    this.#stop({ reason: "handshake-timeout" });
-  }
-
   tell(event: ServerEvent): void {
     this.#owner.emit?.(event);
   }
@@ -152,8 +147,10 @@ export class ServerSession
   async run(): Promise<void> {
     this.#owner.emit?.({ type: "session-start", session: this });
     const { settings } = this.#owner;
-    const { handshake } = settings.timeouts;
-    const timeout = startTimeout(handshake, handshakeTimeout, this);
+    const timeout = startTimeout(
+      settings.timeouts.handshake,
+      () => this.#stop({ reason: "handshake-timeout" }),
+    );
     let outcome: Relay | Ending;
     try {
       const reader = new MessageReader(this.#conn);
@@ -279,10 +276,6 @@ export class ServerSession
     if (this.#relay) this.#relay.abort();
     else this.#conn.close();
   }
-}
-
-function handshakeTimeout(session: ServerSession): void {
-  session.handshakeTimeout();
 }
 
 function endingOf({ reason, side, error }: RelayEnd): Ending {

@@ -143,6 +143,7 @@ function connect(options: ConnectOptions): Promise<Conn> {
   });
 }
 
+/** What to connect to and from, without brackets. */
 type Where = Pick<ConnectOptions, "hostname" | "port" | "localAddress">;
 
 /** What happens on a socket that is to connect. */
@@ -212,13 +213,13 @@ const SLOW = 1_000;
 /** Why an attempt failed. Bun tells the truth of those that fail at once, and calls all others refused. */
 async function connectError(
   error: unknown,
-  options: ConnectOptions,
+  { hostname, port }: Where,
   ms: number,
 ): Promise<NetError> {
   const { code } = error as { code?: string };
   if (code !== "ECONNREFUSED") return toConnectError(error);
   try {
-    await sourceOf(plainHostname(options.hostname), options.port);
+    await sourceOf(hostname, port);
   } catch (reason) {
     return toConnectError(reason);
   }

@@ -105,7 +105,7 @@ export class NodeConn implements Conn {
   get local(): Address {
     const { localAddress, localPort } = this.socket;
     const internals = internalsOf(this.socket);
-    if (internals._sockname) internals._sockname = null; // nobody asks twice
+    if (internals._sockname) internals._sockname = null; // what seldom anybody asks for twice
     return plainAddress(localAddress, localPort);
   }
 
@@ -308,7 +308,7 @@ class Pump implements Sink {
     if (this.#state.ended) return false;
     if (this.#busy) this.#busy.reads++;
     this.#state.count(this.#side, chunk.length);
-    const own = this.#from.buffer !== SHARED;
+    const own = this.#busy !== undefined;
     const shared = chunk.buffer === SHARED.buffer;
     const room = this.#to.write(shared ? copy(chunk) : chunk);
     if (shared && chunk.length >= BUSY_READ) this.#borrow();
