@@ -405,9 +405,10 @@ function takeNextBuffer(): Buffer {
 /** How a socket is told to read into the buffer of its connection. */
 export const ONREAD: net.OnReadOpts = {
   buffer: takeNextBuffer, // called right behind each callback
-  callback(this: Owned, length: number, buffer: Uint8Array) {
+  callback(this: Owned, length: number) {
     const conn = this[OWNER]!;
-    const more = conn.receive(buffer.subarray(0, length));
+    // Not the buffer that comes along: that one is stale after useBuffer().
+    const more = conn.receive(conn.buffer.subarray(0, length));
     nextBuffer = conn.buffer;
     return more;
   },

@@ -20,6 +20,7 @@ import type {
 } from "../../src/transport/transport.ts";
 import { NetError } from "../../src/transport/transport.ts";
 import { test } from "../harness.ts";
+import { withSkips } from "../skip_time.ts";
 
 /** Known gaps of a transport. */
 export interface ContractOptions {
@@ -1108,6 +1109,31 @@ export function relays(
     }
     await close();
   });
+
+  check(
+    `${what} passes on what comes after a busy and then a quiet time`,
+    (transport) =>
+      withSkips(async (skip) => {
+        const { client, target, close } = await start(transport);
+        const bulk = pattern(4 * MIB);
+        for (const [from, to] of [[client, target], [target, client]]) {
+          const [got] = await Promise.all([
+            readExactly(to, bulk.length),
+            from.write(bulk),
+          ]);
+          assertSameOctets(got, bulk);
+        }
+        skip(60_000);
+        for (let i = 1; i <= 3; i++) {
+          for (const [from, to] of [[client, target], [target, client]]) {
+            const message = pattern(i * 100, i);
+            await from.write(message);
+            assertSameOctets(await readExactly(to, message.length), message);
+          }
+        }
+        await close();
+      }),
+  );
 
   check(
     `${what} passes a FIN on and delivers 10 MiB after it`,
