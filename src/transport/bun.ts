@@ -164,14 +164,19 @@ const CONNECTING: BunHandlers = {
 /** Starts an attempt of Bun's, which nothing can end. */
 function attempt({ hostname, port, localAddress }: Where, conn: BunConn): void {
   pending++;
-  bun.connect({
-    hostname,
-    port,
-    localAddress,
-    allowHalfOpen: true,
-    socket: CONNECTING,
-    data: conn,
-  });
+  try {
+    bun.connect({
+      hostname,
+      port,
+      localAddress,
+      allowHalfOpen: true,
+      socket: CONNECTING,
+      data: conn,
+    });
+  } catch (error) {
+    pending--;
+    conn.opened(error as Error);
+  }
 }
 
 /** Starts an attempt through `node:net`, which costs more, and takes its socket over; returns the way to end it. */
@@ -200,7 +205,7 @@ function attemptByNode(
       handle.resume();
       conn.opened();
     });
-  });
+  }).catch((error) => conn.opened(error));
   return () => {
     givenUp = true;
     socket?.destroy();

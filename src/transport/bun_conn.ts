@@ -88,9 +88,9 @@ export class BunConn implements Conn {
     this.#remote = remote;
   }
 
-  /** Whether the kernel has taken all that was written. */
-  get isSent(): boolean {
-    return this.#unsent === undefined;
+  /** How many octets the kernel has not taken yet. */
+  get unsent(): number {
+    return this.#unsent?.reduce((sum, { length }) => sum + length, 0) ?? 0;
   }
 
   /** Follows a socket, whose events come to {@linkcode HANDLERS}. */
@@ -336,7 +336,7 @@ class Pump implements Sink {
 
   end(): void {
     const isLast = this.#state.isLast(this.#side);
-    if (isLast && this.#to.isSent) return this.#state.finish(this.#side);
+    if (isLast && this.#to.unsent === 0) return this.#state.finish(this.#side);
     this.#to.closeWrite().then(
       () => this.#state.finish(this.#side),
       () => {}, // whatever failed it has failed the relay

@@ -51,6 +51,7 @@ export class DenoConn implements Conn {
   #relay: RelayState | undefined;
   #size = 0;
   #closed = false;
+  #finSent = false;
   #unread: Uint8Array[] | undefined;
   /** What a peek has read, or will have: it cannot be called back. */
   #ahead: Promise<Uint8Array | null> | undefined;
@@ -135,9 +136,11 @@ export class DenoConn implements Conn {
   }
 
   write(chunk: Uint8Array): Promise<void> {
+    if (this.#finSent) return Promise.reject(closedError());
     return this.socket.write(chunk).then(
       (written) => {
-        if (written < chunk.length) return this.write(chunk.subarray(written));
+        if (written === chunk.length) return;
+        return this.write(chunk.subarray(written));
       },
       (error) => {
         throw this.gone(error);
@@ -146,6 +149,7 @@ export class DenoConn implements Conn {
   }
 
   closeWrite(): Promise<void> {
+    this.#finSent = true;
     return this.socket.closeWrite().catch((error) => {
       throw this.gone(error);
     });
@@ -223,8 +227,9 @@ class Pump {
   #write(chunk: Uint8Array): void {
     this.#to.socket.write(chunk).then(
       (written) => {
-        if (written < chunk.length) this.#write(chunk.subarray(written));
-        else this.#written();
+        if (written === chunk.length) return this.#written();
+        this.#state.stirs++;
+        this.#write(chunk.subarray(written));
       },
       (error) => this.#fail(this.#to, error),
     );

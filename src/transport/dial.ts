@@ -159,6 +159,7 @@ function race(
       }
       connect(hostname, given).then(won, failed);
     };
+    if (signal?.aborted) return onAbort();
     signal?.addEventListener("abort", onAbort);
     attempt();
   });
@@ -179,17 +180,24 @@ function mostTelling(errors: NetError[]): NetError {
   return errors.reduce((best, it) => rank(it) < rank(best) ? it : best);
 }
 
-/** The promise's outcome, or the signal's if that comes first. */
+/** The promise's outcome, or the signal's if that comes first; `discard` gets what comes too late. */
 export function withSignal<T>(
   promise: Promise<T>,
   signal?: Signal,
+  discard?: (late: T) => void,
 ): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(abortError(signal));
     if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort);
-    promise.then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
+    else signal.addEventListener("abort", onAbort);
+    promise.then((value) => {
+      signal.removeEventListener("abort", onAbort);
+      if (signal.aborted) discard?.(value);
+      else resolve(value);
+    }, (error) => {
+      signal.removeEventListener("abort", onAbort);
+      reject(error);
+    });
   });
 }

@@ -29,6 +29,8 @@ import {
 interface Internals {
   _handle?: {
     useUserBuffer?(buffer: Uint8Array): void;
+    /** Octets of writes that are under way; goes down as the kernel takes them. */
+    writeQueueSize?: number;
     getpeername?(into: Record<string, unknown>): number;
   } | null;
   /** The local address, once it was asked for. */
@@ -117,6 +119,13 @@ export class NodeConn implements Conn {
     );
   }
 
+  /** How many octets the kernel has not taken yet. */
+  get unsent(): number {
+    const { writableLength } = this.socket;
+    if (writableLength === 0) return 0;
+    return internalsOf(this.socket)._handle?.writeQueueSize || writableLength;
+  }
+
   keepAlive(): void {
     this.socket.setKeepAlive(true, KEEP_ALIVE_AFTER);
   }
@@ -137,7 +146,9 @@ export class NodeConn implements Conn {
 
   write(chunk: Uint8Array): Promise<void> {
     const socket = this.socket;
-    if (socket.destroyed) return Promise.reject(this.#gone());
+    if (socket.destroyed || socket.writableEnded) {
+      return Promise.reject(this.#gone());
+    }
     socket.write(chunk);
     return socket.writableLength > 0 || socket.errored ? this.#flushed() : DONE;
   }

@@ -32,7 +32,10 @@ export interface Sink {
 const CHECKS_PER_IDLE_TIME = 4;
 
 /** What a relay has to do with a side whose octets it does not see. */
-export type Closable = Pick<Conn, "close" | "reset">;
+export interface Closable extends Pick<Conn, "close" | "reset"> {
+  /** How many octets were written to it that the kernel has not taken yet, where that can be told. */
+  readonly unsent?: number;
+}
 
 /** A relay's books. An adapter counts, finishes and fails; the rest follows. */
 export class RelayState implements Relay {
@@ -123,7 +126,7 @@ export class RelayState implements Relay {
   /** Looks a few times per idle time whether octets have moved, so that a moving octet costs no clock. */
   #watch(): void {
     this.#quietChecks = 0;
-    this.#total = this.sent + this.received + this.stirs;
+    this.#total = this.#moved;
     this.#wait();
   }
 
@@ -133,11 +136,20 @@ export class RelayState implements Relay {
     this.#timeout = startTimeout(ms / CHECKS_PER_IDLE_TIME, check, this);
   }
 
+  /** Changes whenever anything moves, be it that a slow receiver takes a part of what waits for it. */
+  get #moved(): number {
+    const waiting = (this.#a.unsent ?? 0) + (this.#b.unsent ?? 0);
+    return this.sent + this.received + this.stirs - waiting;
+  }
+
   /** Ends the relay when nothing has moved for long enough. */
   check(): void {
-    const total = this.sent + this.received + this.stirs;
-    if (total !== this.#total || this.held > 0) return this.#watch();
+    if (this.#moved !== this.#total || this.held > 0) return this.#watch();
     if (++this.#quietChecks < CHECKS_PER_IDLE_TIME) return this.#wait();
+    this.ended = true; // a reset may call back at once
+    for (const side of [this.#a, this.#b]) {
+      if (side.unsent) side.reset(); // what it lacks is lost, and must not look like the end
+    }
     this.#finish({ reason: "idle" });
   }
 }

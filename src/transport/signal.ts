@@ -18,18 +18,23 @@ export interface Signal {
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
-/** A {@linkcode Signal} and the switch for it, for one listener at a time. */
+/** A {@linkcode Signal} and the switch for it. */
 export class AbortSwitch implements Signal {
   aborted = false;
   reason: unknown;
+  /** Most switches have one at a time. */
   #listener: (() => void) | undefined;
+  #others: Set<() => void> | undefined;
 
   addEventListener(_type: "abort", listener: () => void): void {
-    this.#listener = listener;
+    if (this.#listener === listener) return;
+    if (!this.#listener) this.#listener = listener;
+    else (this.#others ??= new Set()).add(listener);
   }
 
   removeEventListener(_type: "abort", listener: () => void): void {
     if (this.#listener === listener) this.#listener = undefined;
+    else this.#others?.delete(listener);
   }
 
   /** Fires, the first time. */
@@ -37,7 +42,9 @@ export class AbortSwitch implements Signal {
     if (this.aborted) return;
     this.aborted = true;
     this.reason = reason;
+    const others = this.#others;
     this.#listener?.();
+    others?.forEach((listener) => listener());
   }
 }
 

@@ -65,6 +65,9 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 /** When it will fire; anything before needs another one. */
 let firesAt = Infinity;
 
+/** The most milliseconds that a runtime timer can wait. */
+const LONGEST = 2 ** 31 - 1;
+
 const NEVER: Timeout = { cancel() {} };
 
 /**
@@ -103,13 +106,14 @@ export function startTimeout(
 function setTimer(at: number, ms: number): void {
   clearTimeout(timer);
   firesAt = at;
-  timer = setTimeout(fire, ms);
+  timer = setTimeout(fire, Math.min(ms, LONGEST));
 }
 
 function stop(): void {
   clearTimeout(timer);
   timer = undefined;
   firesAt = Infinity;
+  lists.clear(); // all are empty, and who counts down to a deadline makes a new one each time
 }
 
 function fire(): void {

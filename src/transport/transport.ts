@@ -96,7 +96,8 @@ export interface Conn {
   peek(): Promise<boolean>;
   /**
    * Resolves when all of `chunk` is with the kernel; until then the chunk must
-   * not be changed. Rejects with {@linkcode NetError}.
+   * not be changed. Rejects with {@linkcode NetError}: `closed` after
+   * {@linkcode closeWrite}, and reading goes on.
    */
   write(chunk: Uint8Array): Promise<void>;
   /** Sends FIN after what was written; reading goes on. May be called twice. */
@@ -166,7 +167,7 @@ export interface RelayOptions {
 export interface RelayEnd {
   /**
    * - `finished`: both directions ended with FIN, every octet delivered
-   * - `idle`: the idle or half-closed time passed
+   * - `idle`: the idle or half-closed time passed; a side that had yet to take octets was reset
    * - `error`: one side failed (`side`, `error`); the other was reset
    * - `aborted`: {@linkcode Relay.abort} was called
    */

@@ -390,6 +390,7 @@ function readAndWrite(check: Check, options: ContractOptions): void {
     await near.write(pattern(1000));
     await near.closeWrite();
     await near.closeWrite();
+    await assertKind(near.write(pattern(1)), "closed");
     assertEquals(await readAll(far), pattern(1000));
     assertEquals(await far.read(), null);
     const answer = pattern(10 * MIB, 2);
@@ -1322,6 +1323,26 @@ export function relays(
       assert(performance.now() - started > 1_300);
       await client.read().catch(() => null);
       await close();
+    },
+  );
+
+  check(
+    `${what} that is idle resets a receiver that lacks octets`,
+    async (transport) => {
+      for (const slow of ["client", "target"] as const) {
+        const relayed = await start(transport, { idle: 200 });
+        const receiver = relayed[slow];
+        const sender = slow === "client" ? relayed.target : relayed.client;
+        const sending = sender.write(pattern(32 * MIB)).catch(() => {});
+        assertEquals((await relayed.relay.done).reason, "idle");
+        const end = await readAll(receiver).then(
+          () => null,
+          ({ kind }) => kind,
+        );
+        if (!contract.noReset) assertEquals(end, "reset");
+        await relayed.close();
+        await sending;
+      }
     },
   );
 

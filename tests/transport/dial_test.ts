@@ -1,7 +1,8 @@
 /** Happy Eyeballs over a network that the test makes up. */
 
 import { assert, assertEquals } from "@std/assert";
-import { dial } from "../../src/transport/dial.ts";
+import { dial, dialAddresses, withSignal } from "../../src/transport/dial.ts";
+import { AbortSwitch } from "../../src/transport/signal.ts";
 import {
   type Conn,
   NetError,
@@ -165,4 +166,32 @@ test("dial() ends with its signal, in the look-up and in the attempts", async ()
     signal: AbortSignal.abort(),
   });
   await assertKind(again, "aborted");
+});
+
+test("dial() tries nothing when its signal has fired before", async () => {
+  const signal = AbortSignal.abort(new NetError("aborted"));
+  const { transport, attempts } = fakeTransport({ "192.0.2.1": 1 }, {});
+  const addresses = ["192.0.2.1", "2001:db8::1"];
+  const dialled = dialAddresses(transport, { addresses, port: 80, signal });
+  await assertKind(dialled, "aborted");
+  assertEquals(attempts.length, 0);
+});
+
+test("withSignal() lets go of what comes too late, and only of that", async () => {
+  const discarded: number[] = [];
+  const discard = (it: number) => discarded.push(it);
+  const stop = new AbortSwitch();
+  let settle!: (it: number) => void;
+  const late = withSignal(
+    new Promise<number>((resolve) => settle = resolve),
+    stop,
+    discard,
+  );
+  assertEquals(await withSignal(Promise.resolve(1), stop, discard), 1);
+  stop.abort(new NetError("aborted"));
+  await assertKind(late, "aborted");
+  settle(2);
+  await assertKind(withSignal(Promise.resolve(3), stop, discard), "aborted");
+  await Promise.resolve();
+  assertEquals(discarded.sort(), [2, 3]);
 });

@@ -82,3 +82,23 @@ test("startTimeout() never fires for 0 and Infinity", async () => {
   await sleep(10);
   assertEquals(fired, false);
 });
+
+test("startTimeout() waits longer than a timer of the runtime can", () =>
+  withSkips((skip) => {
+    const day = 24 * 3_600_000;
+    const { setTimeout } = globalThis;
+    const longest: number[] = [];
+    const watched = (call: () => void, ms?: number) => {
+      longest.push(ms ?? 0);
+      return setTimeout(call, ms);
+    };
+    Object.assign(globalThis, { setTimeout: watched });
+    let fired = 0;
+    startTimeout(60 * day, () => fired++);
+    skip(59 * day);
+    assertEquals(fired, 0);
+    skip(2 * day);
+    assertEquals(fired, 1);
+    assertEquals(Math.max(...longest), 2 ** 31 - 1);
+    return Promise.resolve();
+  }));
