@@ -9,6 +9,7 @@ import { ProtocolError } from "../protocol/decode.ts";
 import { REPLY, REPLY4, replyText } from "../protocol/reply.ts";
 import * as socks4 from "../protocol/socks4.ts";
 import * as socks5 from "../protocol/socks5.ts";
+import { withSignal } from "../transport/dial.ts";
 import { MessageReader } from "../transport/message_reader.ts";
 import {
   type Address,
@@ -41,10 +42,9 @@ export interface Dialect {
   encodeReply(reply: number, bound?: Address): Uint8Array;
 }
 
-/** No reply can say a zone (`fe80::1%eth0`, on Node.js), which means nothing to other machines. */
-function withoutZone(bound: Address | undefined): string | undefined {
-  const hostname = bound?.hostname;
-  return hostname?.includes("%") ? hostname.split("%", 1)[0] : hostname;
+/** What a reply can say: no zone (`fe80::1%eth0`, on Node.js), which means nothing to other machines, and nothing of a socket that has gone. */
+function sayable(bound: Address | undefined): string | undefined {
+  return bound?.hostname.split("%", 1)[0] || undefined;
 }
 
 const DIALECT5: Dialect = {
@@ -52,7 +52,7 @@ const DIALECT5: Dialect = {
   encodeReply: (reply, bound) =>
     socks5.encodeReply({
       reply,
-      hostname: withoutZone(bound),
+      hostname: sayable(bound),
       port: bound?.port,
     }),
 };
@@ -63,7 +63,7 @@ const DIALECT4: Dialect = {
   encodeReply: (reply, bound) =>
     socks4.encodeReply({
       reply: DIALECT4.replyNumber(reply),
-      hostname: withoutZone(bound),
+      hostname: sayable(bound),
       port: bound?.port,
     }),
 };
@@ -74,6 +74,8 @@ export interface HandshakeNotes {
   method?: string;
   user?: string;
   userId?: string;
+  /** The connection as the login has wrapped it. */
+  wrapped?: Conn;
   /** Fires when the session is stopped. */
   readonly stopping: Signal;
   /** Called when a method was negotiated. */
@@ -137,10 +139,9 @@ async function readSocks5(
   const method = chooseMethod(methods, settings.auth);
   await conn.write(socks5.encodeMethodChoice(method.number));
   notes.method = method.name;
-  const wrapped = method.negotiate
-    ? await authenticate(method, conn, reader, notes)
-    : welcome(notes);
-  const inner = wrapped ? new MessageReader(wrapped) : reader;
+  if (method.negotiate) await authenticate(method, conn, reader, notes);
+  else notes.onAuth(true);
+  const inner = notes.wrapped ? new MessageReader(notes.wrapped) : reader;
   try {
     const { command, hostname, port } = await inner.read(socks5.decodeRequest);
     return {
@@ -167,16 +168,12 @@ function chooseMethod(
   throw new Refusal("no-method", why, farewell);
 }
 
-function welcome(notes: HandshakeNotes): undefined {
-  notes.onAuth(true);
-}
-
 async function authenticate(
   method: AuthMethod,
   conn: Conn,
   reader: MessageReader,
   notes: HandshakeNotes,
-): Promise<Conn | undefined> {
+): Promise<void> {
   const exchange: AuthExchange = {
     client: conn.remote,
     get signal() {
@@ -185,16 +182,21 @@ async function authenticate(
     read: (decode) => reader.read(decode),
     write: (octets) => conn.write(octets),
   };
-  const result = await method.negotiate!(exchange).catch(loginFailed);
+  const result = await withSignal(
+    method.negotiate!(exchange),
+    notes.stopping,
+    (late) => late.conn?.close(),
+  ).catch((error) => loginFailed(error, notes));
   notes.user = result.user;
   notes.onAuth(result.ok);
-  if (result.ok) return result.conn;
+  if (result.ok) return void (notes.wrapped = result.conn);
   throw new Refusal("login-failed", "the login failed", result.farewell);
 }
 
 /** A method may reject with whatever it met; a broken connection stays what it is. */
-function loginFailed(error: unknown): never {
+function loginFailed(error: unknown, notes: HandshakeNotes): never {
   if (error instanceof NetError) throw error;
+  notes.onAuth(false);
   throw new Refusal("login-failed", `the login failed: ${error}`);
 }
 

@@ -47,13 +47,18 @@ export interface Server extends AsyncDisposable {
   readonly sessions: readonly Session[];
   /** Settles when the server has been shut down and the last session is over. */
   readonly finished: Promise<void>;
-  /** Serves one more connection, of whatever origin, under the same options and limits. */
+  /**
+   * Serves one more connection, of whatever origin, under the same options and
+   * limits. A policy is only asked about clients whose `remote` is known; others
+   * get nowhere.
+   */
   handle(conn: Conn): void;
   /**
    * Puts options in place of those before, without ending a session: what is
-   * asked for from now on is judged by them. A group such as `limits` is
-   * replaced as a whole, `undefined` means the default. When it rejects, all
-   * stays as it was. One update waits for the one before.
+   * asked for from now on is judged by them, but a login that has begun by
+   * those before. A group such as `limits` is replaced as a whole, `undefined`
+   * means the default. When it rejects, all stays as it was. One update waits
+   * for the one before.
    *
    * @throws {TypeError} as {@linkcode serve} does.
    */
@@ -238,7 +243,10 @@ class SocksServer implements Server, SessionOwner {
   }
 
   shutdown({ graceMs = 10_000 }: ShutdownOptions = {}): Promise<void> {
-    this.#closing ??= this.#stopListening();
+    if (!this.#closing) {
+      this.#closing = this.#stopListening();
+      this.emit?.({ type: "shutdown" });
+    }
     if (graceMs === 0) this.#closeSessions();
     const grace = startTimeout(graceMs, () => this.#closeSessions());
     return this.finished.finally(() => grace.cancel());
@@ -249,7 +257,6 @@ class SocksServer implements Server, SessionOwner {
   }
 
   async #stopListening(): Promise<void> {
-    this.emit?.({ type: "shutdown" });
     await this.#listener.close();
     if (this.#sessions.length === 0) this.#finish();
   }

@@ -76,6 +76,7 @@ export class ServerSession
   method?: string;
   user?: string;
   userId?: string;
+  wrapped?: Conn;
   command?: CommandName;
   target?: Endpoint;
   targetAddress?: Address;
@@ -146,16 +147,20 @@ export class ServerSession
   /** Serves the client until all is closed; never rejects. */
   async run(): Promise<void> {
     this.#owner.emit?.({ type: "session-start", session: this });
-    const { settings } = this.#owner;
     const timeout = startTimeout(
-      settings.timeouts.handshake,
+      this.settings.timeouts.handshake,
       () => this.#stop({ reason: "handshake-timeout" }),
     );
     let outcome: Relay | Ending;
     try {
       const reader = new MessageReader(this.#conn);
       this.version = await readVersion(reader);
-      const request = await readRequest(this.#conn, reader, settings, this);
+      const request = await readRequest(
+        this.#conn,
+        reader,
+        this.settings, // by now, and not when a silent client came
+        this,
+      );
       timeout.cancel();
       outcome = await this.#carryOut(request);
     } catch (error) {
@@ -176,7 +181,7 @@ export class ServerSession
   }
 
   #end(ending: Ending): void {
-    this.#conn.close();
+    this.#hangUp();
     this.throttle?.close();
     this.#visit.leave();
     this.phase = "ended";
@@ -245,14 +250,15 @@ export class ServerSession
     }
     const { farewell, reason } = error;
     if (farewell) {
-      await this.#partWith(this.#conn, () => this.#conn.write(farewell));
+      const conn = this.wrapped ?? this.#conn;
+      await this.#partWith(conn, () => conn.write(farewell));
     }
     return { reason, error };
   }
 
   /** Sends last octets so that they arrive: FIN behind them, and nothing left unread. */
   async #partWith(conn: Conn, say: () => Promise<void>): Promise<void> {
-    const timeout = startTimeout(FAREWELL_TIME, () => conn.close());
+    const timeout = startTimeout(FAREWELL_TIME, () => this.#hangUp());
     try {
       await say();
       await conn.closeWrite();
@@ -272,9 +278,14 @@ export class ServerSession
   #stop(ending: Ending): void {
     if (this.phase === "ended" || this.ending) return;
     this.ending = ending;
-    this.#stopping?.abort(new NetError("aborted", "the session was closed"));
-    if (this.#relay) this.#relay.abort();
-    else this.#conn.close();
+    if (this.#relay) return this.#relay.abort();
+    this.stopping.abort(new NetError("aborted", "the session was closed"));
+    this.#hangUp();
+  }
+
+  #hangUp(): void {
+    this.wrapped?.close();
+    this.#conn.close();
   }
 }
 

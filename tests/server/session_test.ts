@@ -12,15 +12,17 @@ import {
 } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { type Conn, NetError } from "../../src/transport/transport.ts";
-import { fromStreams } from "../../src/transport/streams.ts";
+import { fromStreams, toStreams } from "../../src/transport/streams.ts";
 import { runtime, test } from "../harness.ts";
 import { octets } from "../protocol/table.ts";
 import {
   assertKind,
+  connectedPair,
   pattern,
   readAll,
   readExactly,
   settled,
+  until,
 } from "../transport/contract.ts";
 import {
   echo,
@@ -29,6 +31,7 @@ import {
   startTarget,
   type TestServer,
 } from "../support.ts";
+import { hex } from "./raw.ts";
 
 const GREETING = octets("05 01 00");
 
@@ -243,6 +246,150 @@ test("a target that answers after its session was closed is closed too", async (
   assertEquals(await (await target.accepted()).read(), null);
   await server.close();
   await target.close();
+});
+
+test("session.close() as soon as something is told of it keeps the target from being dialled", async () => {
+  const target = await startTarget();
+  for (const type of ["auth", "request"]) {
+    for (const dials of [false, true]) {
+      let dialled = 0;
+      const server = await startServer({
+        onEvent: (event) => {
+          if (event.type === type) server.server.sessions[0].close();
+        },
+        dial: !dials ? undefined : ({ signal }) => {
+          if (!signal.aborted) dialled++;
+          return Promise.reject(signal.reason);
+        },
+      });
+      const client = await server.client();
+      await client.write(GREETING);
+      await client.write(request(target.addr.port)).catch(() => {});
+      assertEquals(await reasonOf(server), "closed");
+      await settled();
+      assertEquals([dialled, target.conns.length], [0, 0]);
+      await server.close();
+    }
+  }
+  await target.close();
+});
+
+test("serve() gives up on a dialer that never answers, and closes what comes late", async () => {
+  const closed: string[] = [];
+  let arrive!: (conn: Conn) => void;
+  const server = await startServer({
+    timeouts: { connect: 50 },
+    dial: () => new Promise((resolve) => arrive = resolve),
+  });
+  const client = await server.client();
+  await client.write(GREETING);
+  await client.write(request(9));
+  assertEquals([...await readAll(client)].slice(0, 4), [5, 0, 5, 4]);
+  client.close();
+  assertEquals(await reasonOf(server), "refused");
+  arrive({ close: () => closed.push("late") } as unknown as Conn);
+  await settled();
+  assertEquals(closed, ["late"]);
+  await server.close();
+});
+
+test("serve() gives up on an authentication that never ends", async () => {
+  const server = await startServer({
+    timeouts: { handshake: 50 },
+    auth: [{
+      number: 0x80,
+      name: "sleepy",
+      negotiate: () => new Promise(() => {}),
+    }],
+  });
+  const client = await server.client();
+  await client.write(octets("05 01 80"));
+  assertEquals(hex(await readAll(client)), "05 80");
+  assertEquals(await reasonOf(server), "handshake-timeout");
+  await server.close();
+});
+
+test("serve() sends nothing past an authentication that wraps the connection, and closes it", async () => {
+  const hidden = (octets: Uint8Array) => octets.map((it) => it ^ 0xff);
+  const closed: string[] = [];
+  const wrap = (conn: Conn): Conn => ({
+    ...fromStreams(toStreams(conn)),
+    local: conn.local,
+    remote: conn.remote,
+    read: () => conn.read().then((it) => it && hidden(it)),
+    write: (octets) => conn.write(hidden(octets)),
+    unread: (octets) => conn.unread(hidden(octets)),
+    closeWrite: () => conn.closeWrite(),
+    close: () => void closed.push("close"),
+  });
+  let far!: Conn;
+  const server = await startServer({
+    auth: [{
+      number: 0x80,
+      name: "hidden",
+      negotiate: () => Promise.resolve({ ok: true, conn: wrap(far) }),
+    }],
+  });
+  for (
+    const [sent, answer] of [["05 01 00 05", "05 08"], [
+      "05 09 00 01 7F 00 00 01 00 09",
+      "05 07",
+    ]]
+  ) {
+    const pair = await connectedPair(await detectTransport());
+    far = pair.far;
+    server.server.handle(far);
+    await pair.near.write(octets("05 01 80"));
+    assertEquals(hex(await readExactly(pair.near, 2)), "05 80");
+    await pair.near.write(hidden(octets(sent)));
+    const got = hidden(await readAll(pair.near));
+    assertEquals(hex(got).slice(0, 5), answer);
+    pair.near.close();
+    await server.ended();
+    await pair.close();
+  }
+  assert(closed.length >= 2);
+  await server.close();
+});
+
+test("server.update() holds for logins of clients that have said nothing yet", async () => {
+  const login = '05 01 02 01 03 "bob" 03 "old"';
+  const server = await startServer({ auth: [userPass({ bob: "old" })] });
+  const silent = await server.client();
+  await until(() => server.server.sessions.length === 1);
+  await server.server.update({ auth: [userPass({ bob: "new" })] });
+  await silent.write(octets(login));
+  assertEquals(hex(await readAll(silent)), "05 02 01 01");
+  assertEquals(await reasonOf(server), "login-failed");
+  await server.close();
+});
+
+test("shutdown() may be called by who is told of it", async () => {
+  let told = 0;
+  const server = await startServer({
+    onEvent: ({ type }) => {
+      if (type === "shutdown" && ++told < 5) void server.server.shutdown();
+    },
+  });
+  await server.server.shutdown();
+  assertEquals(told, 1);
+});
+
+test("serve() tells of a login that breaks off", async () => {
+  const server = await startServer({
+    auth: [{
+      number: 0x80,
+      name: "broken",
+      negotiate: () => Promise.reject(new Error("out of order")),
+    }],
+  });
+  const client = await server.client();
+  await client.write(octets("05 01 80"));
+  await readAll(client);
+  await server.ended();
+  const logins = server.events.filter(({ type }) => type === "auth");
+  assertEquals(logins.map((it) => "ok" in it && it.ok), [false]);
+  await server.close();
 });
 
 test("serve() tells what happens, in order", async () => {

@@ -39,6 +39,9 @@ export async function bind(
   return await new Bind(session, request).run();
 }
 
+/** Peers of one BIND about whom the policy may have been asked at a time. */
+const MAX_KNOCKING = 16;
+
 class Bind {
   readonly #session: CommandSession;
   readonly #request: ClientRequest;
@@ -178,6 +181,7 @@ class Door {
   }
 
   async #knock(conn: Conn): Promise<void> {
+    if (this.#knocking.size >= MAX_KNOCKING) return conn.reset();
     this.#knocking.add(conn);
     const welcome = await this.#isExpected(conn.remote);
     this.#knocking.delete(conn);
@@ -187,6 +191,7 @@ class Door {
   }
 
   async #isExpected({ hostname }: Address): Promise<boolean> {
+    if (hostname === "") return false; // it has gone, and where it came from is not known any more
     if (this.#expected) return this.#expected.includes(hostname);
     try {
       await authorize(this.#session, this.#target, { address: hostname });

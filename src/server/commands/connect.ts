@@ -6,7 +6,7 @@
 
 import { type Endpoint, isIp } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
-import { dial, dialAddresses } from "../../transport/dial.ts";
+import { dial, dialAddresses, withSignal } from "../../transport/dial.ts";
 import { toAbortSignal } from "../../transport/signal.ts";
 import { startTimeout } from "../../transport/timeouts.ts";
 import { type Conn, NetError, type Relay } from "../../transport/transport.ts";
@@ -68,7 +68,8 @@ async function dialAllowed(
     const address = isIp(hostname) ? usedAddress(hostname) : undefined;
     await authorize(session, target, { address, signal: stopping });
     const signal = toAbortSignal(stopping);
-    return await dial({ hostname, port, session, signal });
+    const coming = dial({ hostname, port, session, signal });
+    return await withSignal(coming, stopping, (late) => late.close());
   }
   const way = await resolve(session, target, stopping);
   return await dialAddresses(transport, {

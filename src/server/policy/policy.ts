@@ -143,6 +143,7 @@ async function judge(
   const { settings: { policy, isExposed }, command } = session;
   let verdict: Verdict = DEFAULT;
   if (policy && command) {
+    if (session.client.hostname === "") throw gone();
     const answer = policy({ session, command, hostname, port, address });
     verdict = verdictOf(await withSignal(Promise.resolve(answer), signal));
   }
@@ -162,6 +163,11 @@ export function defaultDenial(
 ): string | undefined {
   if (isSpecialPurpose(address)) return `special-purpose address ${address}`;
   return isOwn(address) ? `the server's own address ${address}` : undefined;
+}
+
+/** Where a client came from that has hung up can be unknown, and with it what it may. */
+function gone(): Denial {
+  return new Denial(undefined, new Error("the client has gone"));
 }
 
 const DEFAULT: Verdict = { verdict: "default" };
@@ -218,6 +224,7 @@ async function allowedOf(
       addresses.push(address);
       if (verdict.localAddress) local.set(address, verdict.localAddress);
     } catch (error) {
+      if (signal?.aborted) throw error;
       denial ??= error;
     }
   }

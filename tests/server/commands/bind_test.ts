@@ -328,6 +328,59 @@ test("serve() passes on the reset of a peer that it has let in", async () => {
   await server.close();
 });
 
+test("serve() waits on when a peer has gone before its address was asked for", async () => {
+  const real = await detectTransport();
+  let isGone = true;
+  const transport: Transport = {
+    ...real,
+    listen: (options, onConn, onError) =>
+      real.listen(options, (conn) => {
+        const remote = { hostname: "", port: 0 }; // as runtimes tell it then
+        onConn(
+          isGone
+            ? Object.defineProperty(conn, "remote", { value: remote })
+            : conn,
+        );
+      }, onError),
+  };
+  const server = await startServer({ transport });
+  const { conn, bound } = await bind(server, ANYONE);
+  const ghost = await connect(bound).catch(() => undefined);
+  await ghost?.read().catch(() => {});
+  isGone = false;
+  const peer = await connect(bound);
+  assertEquals((await readReply(conn)).bound.port, peer.local.port);
+  await assertStream(conn, peer);
+  assertEquals((await server.ended()).reason, "finished");
+  ghost?.close();
+  await server.close();
+});
+
+test("serve() keeps few peers waiting for a slow policy", async () => {
+  const judged: (() => void)[] = [];
+  const server = await startServer({
+    policy: ({ address }) =>
+      address === undefined ||
+      new Promise((resolve) => judged.push(() => resolve(true))),
+  });
+  const { conn, bound } = await bind(server, ANYONE);
+  const peers = await Promise.all(
+    Array.from({ length: 40 }, () => connect(bound)),
+  );
+  let turnedAway = 0;
+  for (const peer of peers) {
+    peer.read().catch(() => null).then((it) => turnedAway += it ? 0 : 1);
+  }
+  await until(() => turnedAway + judged.length === 40);
+  assertEquals(judged.length, 16);
+  judged[3]();
+  assertEquals((await readReply(conn)).bound.hostname, "127.0.0.1");
+  for (const peer of peers) peer.close();
+  conn.close();
+  await server.ended();
+  await server.close();
+});
+
 // Nobody comes
 
 /** The default of `timeouts.bind`. */

@@ -321,6 +321,31 @@ test("beyond loopback, a client that is gone before its target is judged gets no
   assertEquals(denied, ["the server's own address 8.8.4.3"]);
 });
 
+test("a client that is gone before the policy is asked gets nowhere", async () => {
+  const asked: string[] = [];
+  const transport = {
+    ...await detectTransport(),
+    connect: () => Promise.reject(new NetError("refused")),
+  };
+  const policies = [rules(["deny from 127.0.0.1", "allow *"]), () => {
+    asked.push("the policy");
+    return true;
+  }];
+  for (const policy of policies) {
+    const server = await startServer({ transport, policy });
+    const { near, far, close } = await connectedPair(await detectTransport());
+    const value = { hostname: "", port: 0 }; // as runtimes tell it of a closed socket
+    server.server.handle(Object.defineProperty(far, "remote", { value }));
+    assertEquals(await replyTo(near, "05 01 00 01 08 08 04 03 00 50"), 2);
+    near.close();
+    const { error } = await server.ended();
+    assertEquals(error?.message, "the client has gone");
+    await close();
+    await server.close();
+  }
+  assertEquals(asked, []);
+});
+
 test("the server's own addresses are asked for again after a while", () => {
   let now = 0;
   let found = ["192.0.2.1", "::ffff:192.0.2.2"];
