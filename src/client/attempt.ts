@@ -20,19 +20,19 @@ import {
 import { type SocksPhase, unresolved } from "./error.ts";
 import { explain, explainAbort } from "./explain.ts";
 import { Handshake } from "./handshake.ts";
-import type { ResolvedProxy } from "./proxy.ts";
+import { type Proxy, type ResolvedProxy, resolveProxy } from "./proxy.ts";
 
 /** Options of what the client does through a proxy. */
 export interface ClientOptions {
   /** Ends the attempt in any phase; the rejection's code is `aborted`, or `timeout` for `AbortSignal.timeout()`. */
   readonly signal?: AbortSignal;
-  /** Milliseconds from the call to the proxy's reply; 0 means for ever. @default {30_000} */
+  /** Milliseconds from the call to the proxy's reply, not negative; 0 means for ever. @default {30_000} */
   readonly timeout?: number;
   /**
    * A connection to the proxy that exists already, such as one through another
    * proxy or inside TLS: then the proxy's port is not used, and its hostname
    * only where the proxy says that it listens on all its addresses. It is
-   * closed when the attempt fails.
+   * closed when the attempt fails, also when the arguments make no sense.
    */
   readonly conn?: Conn | DuplexStreams;
   /** The network to use. By default that of the runtime. */
@@ -47,23 +47,30 @@ interface Closable {
 export class Attempt {
   /** How far it is. */
   phase: SocksPhase;
-  readonly #proxy: ResolvedProxy;
+  /** Through which proxy. */
+  readonly proxy: ResolvedProxy;
   readonly #options: ClientOptions;
   readonly #ending = new AbortController();
   readonly #opened: Closable[] = [];
   #conn: Conn | undefined;
   #failed = false;
 
+  /** Throws a TypeError when it is no proxy, and closes what it was given. */
   constructor(
-    proxy: ResolvedProxy,
+    proxy: string | URL | Proxy,
     options: ClientOptions,
     phase: SocksPhase = "dial",
   ) {
     this.phase = phase;
-    this.#proxy = proxy;
     this.#options = options;
     const { conn } = options;
     if (conn) this.#conn = "readable" in conn ? fromStreams(conn) : conn;
+    try {
+      this.proxy = resolveProxy(proxy);
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
   }
 
   /**
@@ -71,7 +78,18 @@ export class Attempt {
    * all that they opened is closed, and the rejection is what the caller is to see.
    */
   async run<T>(steps: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#inTime(steps);
+    } catch (error) {
+      this.#failed = true;
+      this.#close();
+      throw this.#explain(error);
+    }
+  }
+
+  async #inTime<T>(steps: () => Promise<T>): Promise<T> {
     const { timeout = 30_000, signal } = this.#options;
+    checkTimeout(timeout);
     const late = () => new NetError("timeout", `no reply within ${timeout} ms`);
     const timer = startTimeout(timeout, () => this.end(late()));
     const onAbort = () => this.end(abortError(signal!));
@@ -82,10 +100,6 @@ export class Attempt {
       const result = await steps();
       this.#ending.signal.throwIfAborted();
       return result;
-    } catch (error) {
-      this.#failed = true;
-      this.#close();
-      throw this.#explain(error);
     } finally {
       timer.cancel();
       signal?.removeEventListener("abort", onAbort);
@@ -137,7 +151,7 @@ export class Attempt {
 
   /** A connection to the proxy. */
   async dial(): Promise<Conn> {
-    const { hostname, port } = this.#proxy;
+    const { hostname, port } = this.proxy;
     const { signal } = this.#ending;
     this.#conn ??= await dial(await this.transport(), {
       hostname,
@@ -163,7 +177,7 @@ export class Attempt {
   ): Promise<Endpoint> {
     const conn = await this.dial();
     const reader = new MessageReader(conn);
-    const handshake = new Handshake(this.#proxy, conn, reader);
+    const handshake = new Handshake(this.proxy, conn, reader);
     try {
       const bound = await ask(handshake);
       reader.release();
@@ -178,7 +192,7 @@ export class Attempt {
     const plain = unmapIp(hostname);
     if (plain !== "0.0.0.0" && plain !== "::") return { hostname: plain, port };
     const { conn } = this.#options; // of whose other end nothing is known
-    const own = conn ? this.#proxy.hostname : this.#conn!.remote.hostname;
+    const own = conn ? this.proxy.hostname : this.#conn!.remote.hostname;
     return { hostname: own, port };
   }
 
@@ -186,7 +200,15 @@ export class Attempt {
   #explain(error: unknown): unknown {
     const { signal } = this.#ending;
     return signal.aborted
-      ? explainAbort(abortError(signal), this.phase, this.#proxy)
-      : explain(error, this.phase, this.#proxy);
+      ? explainAbort(abortError(signal), this.phase, this.proxy)
+      : explain(error, this.phase, this.proxy);
   }
+}
+
+/** Not a whole number: what is left until a deadline seldom is one. */
+function checkTimeout(timeout: number): void {
+  if (typeof timeout === "number" && timeout >= 0) return;
+  throw new TypeError(
+    `timeout must be a number of milliseconds, 0 or more, not ${timeout}`,
+  );
 }

@@ -9,7 +9,7 @@ import { COMMAND } from "../protocol/socks5.ts";
 import { type Conn, NetError } from "../transport/transport.ts";
 import { Attempt, type ClientOptions } from "./attempt.ts";
 import { SocksError } from "./error.ts";
-import { type Proxy, type ResolvedProxy, resolveProxy } from "./proxy.ts";
+import type { Proxy, ResolvedProxy } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
 
@@ -18,8 +18,8 @@ export interface AcceptOptions {
   /** Gives the wait up, and the listener with it; the rejection's code is `aborted`, or `timeout` for `AbortSignal.timeout()`. */
   readonly signal?: AbortSignal;
   /**
-   * Milliseconds; 0 means for ever. A proxy has a limit of its own as well,
-   * often a minute, and says so.
+   * Milliseconds, not negative; 0 means for ever. A proxy has a limit of its own
+   * as well, often a minute, and says so.
    *
    * @default {120_000}
    */
@@ -41,6 +41,7 @@ export interface SocksListener extends AsyncDisposable {
    * @throws {SocksError} when nobody comes; the listener is closed then. The
    * code is `rejected` when the proxy says so, such as when its time is up or
    * somebody else than the expected peer came.
+   * @throws {TypeError} when the timeout is none; the listener is closed then, too.
    */
   accept(options?: AcceptOptions): Promise<InboundConn>;
   /** Gives the port back; a waiting `accept` rejects with code `closed`. The accepted connection lives on. Idempotent. */
@@ -89,14 +90,14 @@ export async function bind(
   peer: string | Endpoint = ANYBODY,
   options: ClientOptions = {},
 ): Promise<SocksListener> {
-  const through = resolveProxy(proxy);
-  const wanted = parseTarget(peer, 0);
-  const attempt = new Attempt(through, options);
+  const attempt = new Attempt(proxy, options);
   return await attempt.run(async () => {
-    const expected = await resolveTarget(through, wanted, attempt.lookup);
+    const wanted = parseTarget(peer, 0);
+    const expected = await resolveTarget(attempt.proxy, wanted, attempt.lookup);
     const conn = await attempt.dial();
     const bound = await attempt.request(COMMAND.bind, expected);
-    return new BoundPort(through, conn, attempt.reachable(bound));
+    conn.keepAlive?.(); // nothing is sent until the peer comes
+    return new BoundPort(attempt.proxy, conn, attempt.reachable(bound));
   });
 }
 

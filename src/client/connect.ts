@@ -7,7 +7,7 @@
 import type { Endpoint } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
 import { Attempt, type ClientOptions } from "./attempt.ts";
-import { type Proxy, resolveProxy } from "./proxy.ts";
+import type { Proxy } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
 
@@ -44,11 +44,10 @@ export async function connect(
   target: string | Endpoint,
   options: ClientOptions = {},
 ): Promise<SocksConn> {
-  const through = resolveProxy(proxy);
-  const wanted = parseTarget(target);
-  const attempt = new Attempt(through, options);
+  const attempt = new Attempt(proxy, options);
   return await attempt.run(async () => {
-    const resolved = await resolveTarget(through, wanted, attempt.lookup);
+    const wanted = parseTarget(target);
+    const resolved = await resolveTarget(attempt.proxy, wanted, attempt.lookup);
     const conn = await attempt.dial();
     const bound = await attempt.request(COMMAND.connect, resolved);
     return new Tunnel(conn, bound);

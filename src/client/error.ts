@@ -14,7 +14,7 @@ import { replyText } from "../protocol/reply.ts";
  * - `login-failed`: the proxy refused the user name or password
  * - `rejected`: the proxy refused the request, or could not fulfil it (`reply`)
  * - `dns`: a name was to be resolved here, and was not
- * - `address-type`: this protocol can't carry such a target (IPv6 over `socks4:`)
+ * - `address-type`: this protocol can't carry such a target (IPv6 over `socks4:`, or only an address with a zone)
  * - `unsupported`: this protocol has no such command (UDP over `socks4:`)
  * - `closed`: the listener or association is over: you closed it, or its one peer or its proxy has come and gone
  * - `timeout`: it took longer than `timeout`

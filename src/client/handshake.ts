@@ -5,6 +5,7 @@
  */
 
 import type { Endpoint } from "../protocol/address.ts";
+import type { Decoded } from "../protocol/decode.ts";
 import { decodeLoginStatus, encodeLogin } from "../protocol/password.ts";
 import { REPLY, REPLY4 } from "../protocol/reply.ts";
 import * as socks4 from "../protocol/socks4.ts";
@@ -13,6 +14,8 @@ import type { MessageReader } from "../transport/message_reader.ts";
 import type { Conn } from "../transport/transport.ts";
 import { rejected, SocksError, type SocksPhase } from "./error.ts";
 import { isSocks4, type Proxy } from "./proxy.ts";
+
+const NOWHERE: Endpoint = { hostname: "0.0.0.0", port: 0 };
 
 /** A handshake with one proxy over one connection; `phase` tells how far it is. */
 export class Handshake {
@@ -46,7 +49,7 @@ export class Handshake {
   /** Waits for a reply, of which BIND has two; its bound address. */
   async reply(phase: "request" | "bind"): Promise<Endpoint> {
     this.phase = phase;
-    const decode = this.#isSocks4 ? socks4.decodeReply : socks5.decodeReply;
+    const decode = this.#isSocks4 ? socks4.decodeReply : decodeReply5;
     const success = this.#isSocks4 ? REPLY4.granted : REPLY.succeeded;
     const { reply, ...bound } = await this.#reader.read(decode);
     if (reply === success) return bound;
@@ -83,4 +86,16 @@ export class Handshake {
   #error(code: "no-method" | "protocol" | "login-failed", message: string) {
     return new SocksError(code, message, { phase: this.phase });
   }
+}
+
+/**
+ * A reply as the codec reads it, but a refusal takes all that has come: some
+ * servers end theirs behind REP, others have no proper address in it, and
+ * nothing of use can follow.
+ */
+function decodeReply5(octets: Uint8Array): Decoded<socks5.Reply> | undefined {
+  const [version, reply] = octets;
+  return version === 5 && reply > 0
+    ? { value: { reply, ...NOWHERE }, size: octets.length }
+    : socks5.decodeReply(octets);
 }

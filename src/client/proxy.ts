@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isIp } from "../protocol/address.ts";
+import { formatIp, parseIp, unmapIp } from "../protocol/address.ts";
 import { isPort } from "../protocol/octets.ts";
 import { encodeLogin } from "../protocol/password.ts";
 import { COMMAND, encodeRequest } from "../protocol/socks4.ts";
@@ -12,6 +12,10 @@ import { COMMAND, encodeRequest } from "../protocol/socks4.ts";
 /**
  * How to talk to a proxy, in curl's words: `socks4` and `socks5` resolve the
  * target's name here, `socks4a` and `socks5h` let the proxy resolve it.
+ *
+ * What is resolved here becomes one address, the first that the protocol can
+ * carry (`socks4` only IPv4, none of them a zone); when the proxy can't reach
+ * that one, no other is tried. A proxy that resolves the name may try them all.
  */
 export type ProxyProtocol = "socks4" | "socks4a" | "socks5" | "socks5h";
 
@@ -19,7 +23,7 @@ export type ProxyProtocol = "socks4" | "socks4a" | "socks5" | "socks5h";
 export interface Proxy {
   /** How to talk to it. */
   readonly protocol: ProxyProtocol;
-  /** Its name or IP address, without brackets. */
+  /** Its name or IP address. */
   readonly hostname: string;
   /** Its port. @default {1080} */
   readonly port?: number;
@@ -126,10 +130,10 @@ export function resolvesNames({ protocol }: Proxy): boolean {
   return protocol === "socks4a" || protocol === "socks5h";
 }
 
-/** Without the brackets of an IPv6 address. */
+/** An IPv6 address without its brackets and written as sockets write it, an IPv4-mapped one as IPv4; anything else as it is. */
 export function plainName(hostname: string): string {
-  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
-  return isIp(bare) === 6 ? bare : hostname;
+  const ip = parseIp(hostname.replace(/^\[(.*)\]$/, "$1"));
+  return ip?.length === 16 ? unmapIp(formatIp(ip)) : hostname;
 }
 
 function isProtocol(text: string): text is ProxyProtocol {

@@ -11,7 +11,7 @@ import {
   parseEndpoint,
 } from "../protocol/address.ts";
 import { plainName, type Proxy, resolvesNames } from "./proxy.ts";
-import { SocksError } from "./error.ts";
+import { SocksError, type SocksPhase } from "./error.ts";
 
 /**
  * A target that a message can carry, from either form it is given in.
@@ -34,8 +34,7 @@ export function parseTarget(
 /**
  * The target as the proxy is to get it: as it is, or resolved here.
  *
- * @throws {SocksError} `"address-type"` when only IPv6 is left and SOCKS4 can't
- * carry it.
+ * @throws {SocksError} as {@linkcode pickAddress} does.
  */
 export async function resolveTarget(
   proxy: Proxy,
@@ -43,15 +42,29 @@ export async function resolveTarget(
   lookup: (hostname: string) => Promise<string[]>,
 ): Promise<Endpoint> {
   const { hostname, port } = target;
-  if (resolvesNames(proxy) || isIp(hostname) === 4) return target;
-  const onlyIPv4 = proxy.protocol === "socks4";
-  if (isIp(hostname) && !onlyIPv4) return target;
+  if (resolvesNames(proxy)) return target;
   const found = isIp(hostname) ? [hostname] : await lookup(hostname);
-  const fitting = found.find((it) => !onlyIPv4 || isIp(it) === 4);
-  if (fitting) return { hostname: fitting, port };
-  throw new SocksError(
-    "address-type",
-    `socks4: can't carry the IPv6 address of ${hostname}; use socks4a: or socks5:`,
-    { phase: "request" },
-  );
+  return { hostname: pickAddress(proxy, hostname, found, "request"), port };
+}
+
+/**
+ * The first of a name's addresses that the protocol can carry.
+ *
+ * @throws {SocksError} `"address-type"` when there is none: SOCKS4 has no IPv6,
+ * and neither has zones.
+ */
+export function pickAddress(
+  { protocol }: Proxy,
+  hostname: string,
+  found: readonly string[],
+  phase: SocksPhase,
+): string {
+  const isOld = protocol === "socks4";
+  const fitting = found.find((it) => isOld ? isIp(it) === 4 : isIp(it));
+  if (fitting) return fitting;
+  const what = isOld
+    ? `the IPv6 address of ${hostname}; use socks4a: or socks5:`
+    : `the zone of ${found[0]}, the address of ${hostname}; use socks5h:`;
+  const message = `${protocol}: can't carry ${what}`;
+  throw new SocksError("address-type", message, { phase });
 }

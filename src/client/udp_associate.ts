@@ -4,13 +4,22 @@
  * @module
  */
 
-import { type Endpoint, isIp, isLoopback } from "../protocol/address.ts";
+import {
+  type Endpoint,
+  formatEndpoint,
+  isIp,
+  isLoopback,
+} from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
-import type { Address, DatagramSocket } from "../transport/transport.ts";
+import {
+  type Address,
+  type DatagramSocket,
+  NetError,
+} from "../transport/transport.ts";
 import { Attempt, type ClientOptions } from "./attempt.ts";
 import { SocksError } from "./error.ts";
 import { Inbox } from "./inbox.ts";
-import { isSocks4, type Proxy, resolveProxy } from "./proxy.ts";
+import { isSocks4, type Proxy } from "./proxy.ts";
 import { Association, type UdpAssociation } from "./udp_association.ts";
 
 /** Options of {@linkcode udpAssociate}. The time and the signal end with the promise. */
@@ -18,7 +27,9 @@ export interface UdpOptions extends ClientOptions {
   /**
    * Whether to tell the proxy our socket's address and port, so that it lets
    * nobody else use the association; behind NAT they are not what the proxy
-   * sees, and it may then let nobody.
+   * sees, and it may then let nobody. Where that socket does not reach the relay
+   * that the proxy names (of the other IP version, or only one of both is on
+   * loopback), the rejection's code is `proxy-unreachable`.
    *
    * @default {false}
    */
@@ -73,11 +84,10 @@ export async function udpAssociate(
   proxy: string | URL | Proxy,
   options: UdpOptions = {},
 ): Promise<UdpAssociation> {
-  const through = resolveProxy(proxy);
   const { announce = false, queueLimit = 1024 * 1024 } = options;
-  const attempt = new Attempt(through, options);
+  const attempt = new Attempt(proxy, options);
   return await attempt.run(async () => {
-    if (isSocks4(through)) throw noDatagrams();
+    if (isSocks4(attempt.proxy)) throw noDatagrams();
     const transport = await attempt.transport();
     const inbox = new Inbox(queueLimit);
     const open = (hostname: string) =>
@@ -92,18 +102,28 @@ export async function udpAssociate(
     attempt.phase = "udp";
     const relay = await relayAddress(attempt, bound, socket);
     if (!reaches(socket.addr.hostname, relay.hostname)) {
+      if (announce) throw announcedInVain(socket.addr, relay);
       socket.close();
       const source = transport.sourceAddress(relay.hostname);
       socket = await open(await attempt.wait(source));
     }
-    const parts = { proxy: through, transport, conn, socket, relay, inbox };
-    return new Association(parts);
+    const parts = { transport, conn, socket, relay, inbox };
+    return new Association({ proxy: attempt.proxy, ...parts });
   });
 }
 
 function noDatagrams(): SocksError {
   const message = "SOCKS4 has no datagrams; use socks5: or socks5h:";
   return new SocksError("unsupported", message, { phase: "udp" });
+}
+
+/** Another socket would reach the relay, which takes nothing from it. */
+function announcedInVain(announced: Address, relay: Address): NetError {
+  const [from, to] = [announced, relay].map(formatEndpoint);
+  return new NetError(
+    "net-unreachable",
+    `its relay ${to} is not reached from ${from}, which was announced; leave announce out`,
+  );
 }
 
 /** The relay's IP address, of the socket's family if there is a choice. */

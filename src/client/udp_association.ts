@@ -18,7 +18,7 @@ import type { ReceivedDatagram } from "./datagram_queue.ts";
 import { SocksError, unresolved } from "./error.ts";
 import type { Inbox } from "./inbox.ts";
 import { type Proxy, resolvesNames } from "./proxy.ts";
-import { parseTarget } from "./target.ts";
+import { parseTarget, pickAddress } from "./target.ts";
 
 /**
  * A way for datagrams through a proxy: an association. `for await` hands out
@@ -56,11 +56,13 @@ export interface UdpAssociation
   /**
    * Sends a datagram: resolves when it is on its way, which says nothing of its
    * arrival. The payload must not be changed before. With `socks5:` names are
-   * resolved here and kept for 30 seconds; other datagrams do not wait for that.
+   * resolved here, to one address, and kept for 30 seconds; other datagrams do
+   * not wait for that.
    *
    * @throws {RangeError} when the payload is longer than {@linkcode maxPayload}.
    * @throws {TypeError} when it is no target, or its port is 0.
-   * @throws {SocksError} with code `dns`, or `closed` when the association is over.
+   * @throws {SocksError} with code `dns` or `address-type`, or `closed` when the
+   * association is over.
    */
   send(payload: Uint8Array, to: string | Endpoint): Promise<void>;
   /** The next datagram, as the iterator has it. */
@@ -94,10 +96,11 @@ export class Association implements UdpAssociation {
   constructor(parts: AssociationParts) {
     this.#parts = parts;
     this.closed = new Promise((resolve) => this.#tellClosed = resolve);
-    this.#names = new NameCache((name) => lookup(parts.transport, name), {
+    this.#names = new NameCache((name) => resolve(parts, name), {
       lifetime: NAME_LIFETIME,
     });
     parts.inbox.relay = parts.relay;
+    parts.conn.keepAlive?.(); // nothing is sent there, so that else nobody notices a proxy that is gone
     this.#watch();
   }
 
@@ -203,11 +206,12 @@ export class Association implements UdpAssociation {
   }
 }
 
-async function lookup(transport: Transport, name: string): Promise<string> {
-  try {
-    const [first] = await transport.lookup(name);
-    return first;
-  } catch (cause) {
-    throw unresolved(name, "udp", cause as Error);
-  }
+async function resolve(
+  { transport, proxy }: AssociationParts,
+  name: string,
+): Promise<string> {
+  const found = await transport.lookup(name).catch((cause) => {
+    throw unresolved(name, "udp", cause);
+  });
+  return pickAddress(proxy, name, found, "udp");
 }

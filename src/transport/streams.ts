@@ -19,7 +19,7 @@ export interface DuplexStreams {
  * other: closing `writable` sends FIN and reading goes on; `readable` ends with
  * the peer's FIN and writing goes on. When both have ended, in whichever way,
  * or reading has failed, the socket is closed. Aborting `writable` resets the
- * connection.
+ * connection at once, also while the peer holds a write up.
  */
 export function toStreams(conn: Conn): DuplexStreams {
   let open = 2;
@@ -40,13 +40,14 @@ export function toStreams(conn: Conn): DuplexStreams {
     cancel: ended,
   }, { highWaterMark: 0 });
   const writable = new WritableStream<Uint8Array>({
+    // An abort() here would be called only when the write in flight has ended.
+    start: ({ signal }) => signal.addEventListener("abort", () => conn.reset()),
     write: (chunk) =>
       conn.write(chunk).catch((error) => {
         ended(); // what the peer had sent before can still be read
         throw error;
       }),
     close: () => conn.closeWrite().finally(ended),
-    abort: () => conn.reset(),
   });
   return { readable, writable };
 }

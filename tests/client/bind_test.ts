@@ -25,12 +25,15 @@ import {
   settled,
 } from "../transport/contract.ts";
 import {
+  assertClosesWhatItGot,
   assertGivesUp,
   assertHangsUp,
   assertSocksError,
   countListeners,
+  noTimes,
   type Script,
   startProxy,
+  withConns,
   withNames,
 } from "./scripted.ts";
 
@@ -208,6 +211,7 @@ for (const [name, sends, code, phase, reply] of firsts) {
 
 const seconds: Failing[] = [
   ["says that nobody came", "05 06 00 01 6*00", "rejected", "bind", 6],
+  ["says in two octets that nobody came", "05 06", "rejected", "bind", 6],
   ["sends HTTP", '"HTTP/1.1"', "protocol", "bind"],
   ["sends address type 9", "05 00 00 09 6*00", "protocol", "bind"],
   [
@@ -391,6 +395,37 @@ test("a failed bind() closes the connection it was given", async () => {
   await assertSocksError(attempt, "no-method", "method");
   const error = await assertRejects(() => conn.read(), NetError);
   assertEquals(error.kind, "closed");
+  await server.close();
+});
+
+test("bind() closes the connection it was given when the arguments make no sense", async () => {
+  const proxy = { ...plain, hostname: "unused" };
+  await assertClosesWhatItGot([
+    (conn) => bind("socks6://unused", undefined, { conn }),
+    (conn) => bind(proxy, "a b", { conn }),
+    (conn) => bind(proxy, undefined, { conn, timeout: -1 }),
+  ]);
+});
+
+test("accept() throws a TypeError for times that are none, and closes the listener", async () => {
+  for (const timeout of noTimes) {
+    const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+    const listener = await bind({ ...plain, ...server.addr });
+    await assertRejects(() => listener.accept({ timeout }), TypeError);
+    assertEquals((await server.rest).length, 0);
+    await assertSocksError(listener.accept(), "closed", "bind");
+    await server.close();
+  }
+});
+
+test("a listener has the kernel ask whether the proxy is still there", async () => {
+  const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+  let asked = 0;
+  const options = await withConns({ keepAlive: () => void asked++ });
+  const through = { ...plain, ...server.addr };
+  const listener = await bind(through, undefined, options);
+  assertEquals(asked, 1);
+  listener.close();
   await server.close();
 });
 

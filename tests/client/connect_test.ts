@@ -9,6 +9,7 @@ import {
   SocksError,
   type SocksErrorCode,
   type SocksPhase,
+  toStreams,
 } from "../../src/client/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
@@ -23,10 +24,12 @@ import {
 } from "../transport/contract.ts";
 import { closedPort, echo, startServer, startTarget } from "../support.ts";
 import {
+  assertClosesWhatItGot,
   assertGivesUp,
   assertHangsUp,
   assertSocksError,
   countListeners,
+  noTimes,
   type Script,
   startProxy,
   withNames,
@@ -63,6 +66,13 @@ const wires: Wire[] = [
     ["05 01 00", "05 00"],
     ["05 01 00 04 15*00 01 01 BB", OK5],
   ]],
+  ["SOCKS5 to an IPv4-mapped address", { protocol: "socks5" }, {
+    hostname: "::ffff:192.0.2.1",
+    port: 80,
+  }, [
+    ["05 01 00", "05 00"],
+    ["05 01 00 01 C0 00 02 01 00 50", OK5],
+  ]],
   ["SOCKS5h to a name", { protocol: "socks5h" }, {
     hostname: "example.com",
     port: 80,
@@ -72,6 +82,13 @@ const wires: Wire[] = [
   ]],
   ["SOCKS5 to a name resolved here", { protocol: "socks5" }, {
     hostname: "v6first",
+    port: 80,
+  }, [
+    ["05 01 00", "05 00"],
+    ["05 01 00 04 15*00 01 00 50", OK5],
+  ]],
+  ["SOCKS5 to a name whose first address has a zone", { protocol: "socks5" }, {
+    hostname: "zoned",
     port: 80,
   }, [
     ["05 01 00", "05 00"],
@@ -92,6 +109,12 @@ const wires: Wire[] = [
     ],
   ],
   ["SOCKS4", { protocol: "socks4" }, TARGET, [
+    ["04 01 00 50 C0 00 02 01 00", OK4],
+  ]],
+  ["SOCKS4 to an IPv4-mapped address", { protocol: "socks4" }, {
+    hostname: "[::ffff:192.0.2.1]",
+    port: 80,
+  }, [
     ["04 01 00 50 C0 00 02 01 00", OK4],
   ]],
   ["SOCKS4 with a user id", { protocol: "socks4", username: "al" }, TARGET, [
@@ -228,6 +251,30 @@ const hostiles: Hostile[] = [
     0x99,
   ],
   [
+    "refuses in two octets",
+    plain,
+    [CHOSEN, [ASKED, "05 05"]],
+    "rejected",
+    "request",
+    5,
+  ],
+  [
+    "refuses with address type 0",
+    plain,
+    [CHOSEN, [ASKED, "05 05 8*00"]],
+    "rejected",
+    "request",
+    5,
+  ],
+  [
+    "refuses with an empty name",
+    plain,
+    [CHOSEN, [ASKED, "05 02 00 03 00 00 00"]],
+    "rejected",
+    "request",
+    2,
+  ],
+  [
     "refuses SOCKS4",
     old,
     [[ASKED4, "00 5B 6*00"]],
@@ -261,6 +308,30 @@ for (const [name, proxy, script, code, phase, reply] of hostiles) {
     await server.close();
   });
 }
+
+test("connect() rejects with rejected when a refusal comes in pieces, and hangs up", async () => {
+  const script: Script = [CHOSEN, [ASKED, "05 05 00 01 6*00"]];
+  const server = await startProxy(script, true);
+  const attempt = connect({ ...plain, ...server.addr }, TARGET);
+  const error = await assertSocksError(attempt, "rejected", "request");
+  assertEquals(error.reply, 5);
+  await assertHangsUp(server.rest);
+  await server.close();
+});
+
+test("connect() rejects with rejected when the proxy refuses in two octets and hangs up", async () => {
+  const server = await startTarget(async (conn) => {
+    await readExactly(conn, 3);
+    await conn.write(octets("05 00"));
+    await readExactly(conn, 10);
+    await conn.write(octets("05 02"));
+    await conn.closeWrite();
+  });
+  const attempt = connect({ ...plain, ...server.addr }, TARGET);
+  const error = await assertSocksError(attempt, "rejected", "request");
+  assertEquals(error.reply, 2);
+  await server.close();
+});
 
 const phases: [Script, SocksPhase][] = [
   [[["05 02 00 02", ""]], "method"],
@@ -387,6 +458,25 @@ test("connect() rejects with address-type for IPv6 through SOCKS4", async () => 
   await assertSocksError(connect(proxy, target), "address-type", "request");
 });
 
+test("connect() rejects with address-type when all addresses of a name have a zone", async () => {
+  const proxy = { ...plain, hostname: "127.0.0.1" };
+  const target = { hostname: "only-zoned", port: 80 };
+  const attempt = connect(proxy, target, await withNames());
+  const error = await assertSocksError(attempt, "address-type", "request");
+  assert(error.message.includes("fe80::1%2"), error.message);
+});
+
+test("connect() throws a TypeError for times that are none, before it dials", async () => {
+  const server = await startTarget();
+  for (const timeout of noTimes) {
+    const attempt = connect({ ...plain, ...server.addr }, TARGET, { timeout });
+    const error = await assertRejects(() => attempt, TypeError);
+    assert(error.message.includes("timeout"), error.message);
+  }
+  assertEquals(server.conns.length, 0);
+  await server.close();
+});
+
 test("connect() throws a TypeError for targets that are none, before it dials", async () => {
   const server = await startTarget(echo);
   const proxy = { protocol: "socks5h", ...server.addr } as const;
@@ -463,6 +553,17 @@ test("a failed connect() closes the connection it was given", async () => {
   const error = await assertRejects(() => conn.read(), NetError);
   assertEquals(error.kind, "closed");
   await server.close();
+});
+
+test("connect() closes the connection it was given when the arguments make no sense", async () => {
+  const proxy = { ...plain, hostname: "unused" };
+  await assertClosesWhatItGot([
+    (conn) => connect("socks6://unused", TARGET, { conn }),
+    (conn) => connect({ ...proxy, port: 0 }, TARGET, { conn }),
+    (conn) => connect(proxy, "example.com", { conn }),
+    (conn) => connect(proxy, TARGET, { conn, timeout: NaN }),
+    (conn) => connect(proxy, "a b:80", { conn: toStreams(conn) }),
+  ]);
 });
 
 test("the streams of a connection end one by one, and then the socket", async () => {

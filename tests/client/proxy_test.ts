@@ -29,6 +29,16 @@ const urls: [url: string, proxy: Proxy][] = [
     username: "al",
     password: "secret",
   }],
+  ["socks5://[FD00:0:0::2]", {
+    protocol: "socks5",
+    hostname: "fd00::2",
+    port: 1080,
+  }],
+  ["socks5://[::ffff:127.0.0.1]", {
+    protocol: "socks5",
+    hostname: "127.0.0.1",
+    port: 1080,
+  }],
   ["socks5://a%3Al:p%40s%2Fs%25@h", {
     protocol: "socks5",
     hostname: "h",
@@ -101,6 +111,22 @@ test("resolveProxy() refuses proxies that no message or connection can be made f
   for (const it of bad) assertThrows(() => resolveProxy(it), TypeError);
   assertThrows(() => resolveProxy("socks5://h:0"), TypeError);
   resolveProxy({ ...old, username: `${long}${long}` });
+});
+
+test("resolveProxy() writes IPv6 addresses as sockets do", () => {
+  const ways: [given: string, hostname: string][] = [
+    ["FD00::2", "fd00::2"],
+    ["0:0:0:0:0:0:0:1", "::1"],
+    ["[0::1]", "::1"],
+    ["::FFFF:7f00:1", "127.0.0.1"],
+    ["fe80::1%2", "fe80::1%2"],
+    ["Proxy.Example", "Proxy.Example"],
+    ["[127.0.0.1]", "[127.0.0.1]"],
+  ];
+  for (const [given, hostname] of ways) {
+    const proxy = resolveProxy({ protocol: "socks5", hostname: given });
+    assertEquals(proxy.hostname, hostname);
+  }
 });
 
 test("a SOCKS5 login is a user name and a password", () => {

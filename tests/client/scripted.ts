@@ -71,18 +71,68 @@ export async function assertHangsUp(rest: Promise<Uint8Array>): Promise<void> {
   assertEquals(said.length, 0);
 }
 
-/** A transport that knows one name, with an address of each family. */
+const NAMES: Readonly<Record<string, string[]>> = {
+  v6first: ["::1", "127.0.0.1"],
+  zoned: ["fe80::1%2", "::1", "127.0.0.1"],
+  "only-zoned": ["fe80::1%2"],
+};
+
+/** A transport that knows some names, of which `v6first` has an address of each family. */
 export async function withNames(): Promise<ClientOptions> {
   return {
     transport: {
       ...await detectTransport(),
       lookup: (name) =>
-        name === "v6first"
-          ? Promise.resolve(["::1", "127.0.0.1"])
+        NAMES[name]
+          ? Promise.resolve(NAMES[name])
           : Promise.reject(new NetError("dns", `no such name: ${name}`)),
     },
   };
 }
+
+/** A connection with other members in place of some of its own. */
+export function overridden(conn: Conn, override: Partial<Conn>): Conn {
+  return new globalThis.Proxy(conn, {
+    get(target, key: keyof Conn) {
+      const value = override[key] ?? target[key];
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+/** A transport that does so with every connection it makes. */
+export async function withConns(
+  override: Partial<Conn>,
+): Promise<Required<Pick<ClientOptions, "transport">>> {
+  const transport = await detectTransport();
+  return {
+    transport: {
+      ...transport,
+      connect: async (options) =>
+        overridden(await transport.connect(options), override),
+    },
+  };
+}
+
+/** A command with arguments that make no sense, over a connection that exists. */
+export type Senseless = (conn: Conn) => Promise<unknown>;
+
+/** Passes when each rejects with a TypeError and the connection is closed then. */
+export async function assertClosesWhatItGot(
+  senseless: Senseless[],
+): Promise<void> {
+  const target = await startTarget();
+  for (const run of senseless) {
+    const conn = await (await detectTransport()).connect(target.addr);
+    await assertRejects(() => run(conn), TypeError);
+    const error = await assertRejects(() => conn.read(), NetError);
+    assertEquals(error.kind, "closed", run.toString());
+  }
+  await target.close();
+}
+
+/** Times that are none. */
+export const noTimes: number[] = [-1, NaN, -Infinity, "1" as never];
 
 /** How many listeners a signal has more than when this was called; does it in the signal's own methods. */
 export function countListeners(signal?: AbortSignal): () => number {

@@ -36,12 +36,15 @@ import {
   until,
 } from "../transport/contract.ts";
 import {
+  assertClosesWhatItGot,
   assertGivesUp,
   assertHangsUp,
   assertSocksError,
   countListeners,
+  overridden,
   type Script,
   startProxy,
+  withConns,
   withNames,
 } from "./scripted.ts";
 
@@ -242,25 +245,78 @@ test("udpAssociate() resolves the relay's name, to the socket's family if it can
 test("udpAssociate() reaches a relay of the other family", async () => {
   const relay = await startMailbox("::1");
   const reply = `05 00 00 ${bound(relay.addr)}`;
-  for (const announce of [false, true]) {
-    const server = await startTarget(async (conn) => {
-      await readExactly(conn, 3);
-      await conn.write(octets("05 00"));
-      await readExactly(conn, 10);
-      await conn.write(octets(reply));
-    });
-    const udp = await udpAssociate({ ...plain, ...server.addr }, { announce });
-    assertEquals(udp.localAddr.hostname, "::1");
-    await udp.send(text("hello"), TARGET);
-    const { payload, hostname, port } = await relay.packet(announce ? 1 : 0);
-    assertEquals(payload, octets(`${HEADER} "hello"`));
-    assertEquals({ hostname, port }, udp.localAddr);
-    relay.send(octets(`${HEADER} "hi"`), hostname, port);
-    assertEquals(await nextText(udp), "hi");
-    udp.close();
-    await server.close();
-  }
+  const server = await startProxy([CHOSEN, [ASKED, reply]]);
+  const udp = await udpAssociate({ ...plain, ...server.addr });
+  assertEquals(udp.localAddr.hostname, "::1");
+  await udp.send(text("hello"), TARGET);
+  const { payload, hostname, port } = await relay.packet(0);
+  assertEquals(payload, octets(`${HEADER} "hello"`));
+  assertEquals({ hostname, port }, udp.localAddr);
+  relay.send(octets(`${HEADER} "hi"`), hostname, port);
+  assertEquals(await nextText(udp), "hi");
+  udp.close();
   relay.close();
+  await server.close();
+});
+
+test("udpAssociate() rejects when the socket it has announced does not reach the relay", async () => {
+  const server = await startTarget(async (conn) => {
+    await readExactly(conn, 3);
+    await conn.write(octets("05 00"));
+    await readExactly(conn, 10);
+    const relay = bound({ hostname: "::1", port: 9 });
+    await conn.write(octets(`05 00 00 ${relay}`));
+  });
+  const proxy = { ...plain, ...server.addr };
+  const attempt = udpAssociate(proxy, { announce: true });
+  const error = await assertSocksError(attempt, "proxy-unreachable", "udp");
+  assert(error.message.includes("announce"), error.message);
+  assertEquals(await server.conns[0].read(), null);
+  await server.close();
+});
+
+test(
+  "udpAssociate() knows its relay however the proxy's address is written",
+  async () => {
+    const ways = [
+      ["::1", "0:0:0:0:0:0:0:1"],
+      ["127.0.0.1", "::FFFF:127.0.0.1"],
+    ];
+    for (const [hostname, written] of ways) {
+      const relay = await startMailbox(hostname);
+      const zeros = bound({ hostname: "0.0.0.0", port: relay.addr.port });
+      const server = await startTarget(async (conn) => {
+        await readExactly(conn, 3);
+        await conn.write(octets("05 00"));
+        await readExactly(conn, 10);
+        await conn.write(octets(`05 00 00 ${zeros}`));
+      }, hostname);
+      const proxy = { ...plain, ...server.addr, hostname: written };
+      const udp = await udpAssociate(proxy);
+      assertEquals(udp.relayAddr, relay.addr);
+      await udp.send(text("hello"), TARGET);
+      const { port } = await relay.packet(0);
+      relay.send(octets(`${HEADER} "hi"`), hostname, port);
+      assertEquals(await nextText(udp), "hi");
+      udp.close();
+      relay.close();
+      await server.close();
+    }
+  },
+  { timeout: 10_000 },
+);
+
+test("udpAssociate() closes the connection it was given when the arguments make no sense", async () => {
+  await assertClosesWhatItGot([
+    (conn) => udpAssociate("socks6://unused", { conn }),
+    (conn) => udpAssociate("socks5://unused", { conn, timeout: NaN }),
+  ]);
+});
+
+test("an association has the kernel ask whether the proxy is still there", async () => {
+  let asked = 0;
+  const options = await withConns({ keepAlive: () => void asked++ });
+  await associated(() => Promise.resolve(assertEquals(asked, 1)), options);
 });
 
 test("udpAssociate() over a connection that exists takes the proxy's hostname for zeros", async () => {
@@ -634,6 +690,15 @@ test("send() resolves names here with socks5, each once for a while, and holds n
     }
     assertEquals(asked, ["slow", "nowhere", "nowhere"]);
 
+    const zoned = udp.send(text("4"), "zoned:53");
+    answers.get("zoned")!(["fe80::1%2", "192.0.2.1"]);
+    await zoned;
+    const { payload } = await relay.packet(4);
+    assertEquals(payload, octets(`${HEADER} "4"`));
+    const none = udp.send(text("x"), "only-zoned:53");
+    answers.get("only-zoned")!(["fe80::1%2"]);
+    await assertSocksError(none, "address-type", "udp");
+
     const waiting = udp.send(text("x"), "other:1");
     udp.close();
     await assertSocksError(waiting, "closed", "udp");
@@ -704,16 +769,7 @@ function breakable(conn: Conn): { conn: Conn; fail: () => void } {
   });
   failure.catch(() => {});
   const read = () => Promise.race([conn.read(), failure]);
-  const override = { read } as Partial<Conn>;
-  return {
-    fail,
-    conn: new globalThis.Proxy(conn, {
-      get(target, key: keyof Conn) {
-        const value = override[key] ?? target[key];
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    }),
-  };
+  return { fail, conn: overridden(conn, { read }) };
 }
 
 test("an association throws proxy-closed, once, when the connection to the proxy breaks", async () => {

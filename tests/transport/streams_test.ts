@@ -104,6 +104,45 @@ test("toStreams() closes the socket when writing fails, but not before all is re
   await assertKind(conn.read(), "closed");
 });
 
+/** More than the kernel keeps for a peer that does not read. */
+const TOO_MUCH = new Uint8Array(64 * 1024 * 1024);
+
+test(
+  "abort() of toStreams() ends the connection at once, also while its peer does not read",
+  async () => {
+    const { near, far, close } = await connectedPair(await detectTransport());
+    const { readable, writable } = toStreams(near);
+    const writer = writable.getWriter();
+    const closed = assertRejects(() => writer.closed);
+    const writing = assertRejects(() => writer.write(TOO_MUCH));
+    await settled();
+    await writer.abort();
+    await Promise.all([writing, closed]);
+    await assertKind(readable.getReader().read(), "closed");
+    await readAll(far).catch((error) => assertEquals(error.kind, "reset"));
+    await close();
+  },
+  { timeout: 10_000 },
+);
+
+test(
+  "close() and reset() of fromStreams() free the socket below at once, also while a write waits",
+  async () => {
+    for (const end of ["close", "reset"] as const) {
+      const { near, far, close } = await connectedPair(await detectTransport());
+      const conn = thereAndBack(thereAndBack(near)); // as in a chain of proxies
+      const writing = assertKind(conn.write(TOO_MUCH), "closed");
+      await settled();
+      conn[end]();
+      await writing;
+      await assertKind(near.read(), "closed");
+      await readAll(far).catch((error) => assertEquals(error.kind, "reset"));
+      await close();
+    }
+  },
+  { timeout: 10_000 },
+);
+
 test("a relay between a socket and streams passes octets and FIN both ways", async () => {
   const transport = await detectTransport();
   const left = await connectedPair(transport);
