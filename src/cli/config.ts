@@ -178,7 +178,7 @@ const limits = group<Limits>({
   ),
   connectionsPerSecond: told(
     whole(),
-    "New connections of one address in a second; twice as many in a burst.",
+    "New connections of one address in a second; twice as many, at least 10, at once.",
     0,
   ),
   octetsPerSecond: told(

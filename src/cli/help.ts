@@ -87,8 +87,8 @@ Limits (0 for none; a client is an IPv4 address or an IPv6 /64):
   --max-handshakes-per-client N  Connections of each client that have not
                                  completed their request (1000 by default, and
                                  0 for a server on loopback)
-  --max-connections-per-second N New ones of each client; twice as many in a
-                                 burst (default 0)
+  --max-connections-per-second N New ones of each client; twice as many, at
+                                 least 10, at once (default 0)
   --max-octets-per-second RATE   Of each session, both ways together: 500k, 1.5M
                                  (default 0)
   --max-octets-per-second-per-user RATE

@@ -41,7 +41,7 @@ export interface Limits {
   readonly sessionsPerUser?: number;
   /** Clients of one address that have not completed their request. By default 1,000, and no limit for a server on loopback, whose clients share an address. */
   readonly handshakesPerClient?: number;
-  /** New connections of one address in a second; twice as many in a burst. @default {0} */
+  /** New connections of one address in a second; twice as many, at least 10, at once. @default {0} */
   readonly connectionsPerSecond?: number;
   /** Octets per second of each session, both directions together. @default {0} */
   readonly octetsPerSecond?: number;

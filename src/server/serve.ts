@@ -23,7 +23,7 @@ import {
   sharedCounts,
 } from "./limits/counts.ts";
 import type { Places } from "./limits/quota.ts";
-import type { Throttles } from "./limits/throttle.ts";
+import type { Throttles } from "./limits/throttles.ts";
 import { OwnAddresses } from "./policy/own_addresses.ts";
 import { ServerSession, type SessionOwner } from "./session.ts";
 

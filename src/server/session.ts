@@ -38,7 +38,7 @@ import {
   readVersion,
   Refusal,
 } from "./request.ts";
-import type { SessionThrottle, Throttles } from "./limits/throttle.ts";
+import type { SessionThrottle, Throttles } from "./limits/throttles.ts";
 import type { OwnAddresses } from "./policy/own_addresses.ts";
 import { udpAssociate } from "./commands/udp_associate.ts";
 

@@ -16,7 +16,7 @@ import type {
 import type { Settings } from "../options.ts";
 import type { Places } from "../limits/quota.ts";
 import type { ClientRequest } from "../request.ts";
-import type { SessionThrottle } from "../limits/throttle.ts";
+import type { SessionThrottle } from "../limits/throttles.ts";
 
 /** Why and how a session ends. */
 export interface Ending {

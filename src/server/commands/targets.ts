@@ -90,8 +90,11 @@ export class Targets {
     const key = `${port} ${hostname}`;
     let entry = this.#entries.get(key);
     if (entry) this.#entries.delete(key);
-    else entry = this.#create(key, hostname, port);
+    else entry = newEntry(key, hostname, port);
     this.#entries.set(key, entry);
+    while (this.#entries.size > this.#session.settings.limits.targets) {
+      this.#forget(); // also if there may be fewer since the last time
+    }
     if (entry.judgedBy !== this.#session.settings) this.#refresh(entry);
     this.#last = entry;
     return entry;
@@ -113,23 +116,6 @@ export class Targets {
     this.#last = undefined;
     for (const entry of this.#entries.values()) entry.timeout?.cancel();
     for (const socket of this.#sockets.values()) socket.close();
-  }
-
-  #create(key: string, hostname: string, port: number): Entry {
-    if (this.#entries.size >= this.#session.settings.limits.targets) {
-      this.#forget();
-    }
-    return {
-      key,
-      hostname,
-      port,
-      header: NOTHING,
-      waiting: undefined,
-      address: "",
-      socket: undefined,
-      judgedBy: undefined,
-      timeout: undefined,
-    };
   }
 
   /** Forgets the target that was not used for longest; what waits for it is lost with it. */
@@ -238,4 +224,18 @@ export class Targets {
     if (source) source.targets++;
     else this.#sources.set(address, { targets: 1, port: -1, header: NOTHING });
   }
+}
+
+function newEntry(key: string, hostname: string, port: number): Entry {
+  return {
+    key,
+    hostname,
+    port,
+    header: NOTHING,
+    waiting: undefined,
+    address: "",
+    socket: undefined,
+    judgedBy: undefined,
+    timeout: undefined,
+  };
 }

@@ -9,7 +9,7 @@ import { Admission, type Gate } from "./admission.ts";
 import type { SharedBooks } from "./books.ts";
 import { type Places, Quota } from "./quota.ts";
 import { SharedAdmission, SharedQuota, SharedThrottle } from "./shared.ts";
-import { Throttles } from "./throttle.ts";
+import { Throttles } from "./throttles.ts";
 
 /** Where a server counts what its clients take. */
 export interface ServerCounts {

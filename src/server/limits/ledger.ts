@@ -10,6 +10,7 @@ import { commonPlaces, type Counted, type Want } from "./books.ts";
 import { Quota } from "./quota.ts";
 import { type RateLimit, rateLimit } from "./rate.ts";
 import { CLOCK, type Clock, Throttle, type Turn } from "./throttle.ts";
+import { UserThrottles } from "./throttles.ts";
 
 /** The limits that hold for all servers together; `Infinity` means no limit. */
 export interface LedgerLimits extends AdmissionLimits {
@@ -17,11 +18,6 @@ export interface LedgerLimits extends AdmissionLimits {
   readonly associations: number;
   /** Octets of each user. */
   readonly octetsPerSecondPerUser: number;
-}
-
-interface UserThrottle {
-  readonly throttle: Throttle;
-  readonly accounts: Set<Account>;
 }
 
 const COUNTED: readonly Counted[] = [
@@ -41,13 +37,16 @@ export class Ledger {
   readonly #quotas = Object.fromEntries(
     COUNTED.map((it) => [it, new Quota(Infinity)]),
   ) as Record<Counted, Quota>;
-  readonly #users = new Map<string, UserThrottle>();
+  readonly #users: UserThrottles<Throttle>;
   #limits!: LedgerLimits;
   #rate: RateLimit | undefined;
 
   constructor(limits: LedgerLimits, servers: number, clock: Clock = CLOCK) {
     this.#servers = servers;
     this.#clock = clock;
+    this.#users = new UserThrottles(() =>
+      new Throttle(this.#limits.octetsPerSecondPerUser, clock)
+    );
     this.limits = limits;
   }
 
@@ -58,9 +57,7 @@ export class Ledger {
     for (const it of COUNTED) {
       this.#quotas[it].limit = commonPlaces(limits[it], this.#servers);
     }
-    for (const { throttle } of this.#users.values()) {
-      throttle.rate = limits.octetsPerSecondPerUser;
-    }
+    this.#users.rate = limits.octetsPerSecondPerUser;
   }
 
   /** How many keys and users are remembered. */
@@ -102,24 +99,14 @@ export class Ledger {
     this.#quotas[what].add(key, count);
   }
 
-  /** What holds the octets of a user back. */
-  join(user: string, account: Account): Throttle {
-    let known = this.#users.get(user);
-    if (!known) {
-      const rate = this.#limits.octetsPerSecondPerUser;
-      const throttle = new Throttle(rate, this.#clock);
-      known = { throttle, accounts: new Set() };
-      this.#users.set(user, known);
-    }
-    known.accounts.add(account);
-    return known.throttle;
+  /** What holds the octets of a user back, until {@linkcode part}. */
+  join(user: string): Throttle {
+    return this.#users.join(user);
   }
 
-  /** The account has no session of the user any more. */
-  part(user: string, account: Account): void {
-    const known = this.#users.get(user);
-    if (!known?.accounts.delete(account)) return;
-    if (known.accounts.size === 0) this.#users.delete(user);
+  /** To be called once for each {@linkcode join}. */
+  part(user: string): void {
+    this.#users.part(user);
   }
 }
 
@@ -130,7 +117,7 @@ export class Account {
     COUNTED.map((it) => [it, new Quota(Infinity)]),
   ) as Record<Counted, Quota>;
   readonly #turns = new Map<number, { turn: Turn; throttle: Throttle }>();
-  readonly #users = new Set<string>();
+  readonly #users = new Map<string, Throttle>();
 
   /** Made by {@linkcode Ledger.open}. */
   constructor(ledger: Ledger) {
@@ -162,8 +149,7 @@ export class Account {
   }
 
   async pass(ticket: number, user: string, octets: number): Promise<void> {
-    this.#users.add(user);
-    const throttle = this.#ledger.join(user, this);
+    const throttle = this.#throttleOf(user);
     const turn = throttle.queue(octets);
     if (!turn) return;
     this.#turns.set(ticket, { turn, throttle });
@@ -177,8 +163,7 @@ export class Account {
   }
 
   part(user: string): void {
-    this.#users.delete(user);
-    this.#ledger.part(user, this);
+    if (this.#users.delete(user)) this.#ledger.part(user);
   }
 
   isLocked(client: string): boolean {
@@ -196,11 +181,17 @@ export class Account {
   /** Gives back all that its server has, which is gone. */
   close(): void {
     for (const [ticket] of this.#turns) this.leave(ticket);
-    for (const user of [...this.#users]) this.part(user);
+    for (const user of this.#users.keys()) this.part(user);
     for (const what of COUNTED) {
       for (const [key, count] of this.#taken[what].entries()) {
         this.#ledger.give(what, key, count);
       }
     }
+  }
+
+  #throttleOf(user: string): Throttle {
+    let throttle = this.#users.get(user);
+    if (!throttle) this.#users.set(user, throttle = this.#ledger.join(user));
+    return throttle;
   }
 }

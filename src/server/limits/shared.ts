@@ -181,7 +181,7 @@ function wantsOf(client: string | undefined, perSecond: boolean): ClientWant[] {
 /**
  * As `Throttle`, of a user who may have sessions on other servers as well: each
  * piece has its turn in the one queue that is in the books. Datagrams cannot
- * wait for one, so some octets are fetched for them in advance.
+ * wait for one, so some of their octets pass on credit.
  */
 export class SharedThrottle implements UserThrottle {
   rate: number;
@@ -189,17 +189,14 @@ export class SharedThrottle implements UserThrottle {
   readonly #user: string;
   readonly #books: SharedBooks;
   readonly #tickets = new Map<Turn, number>();
-  /** Octets that datagrams may have without asking; less than 0 is a debt. */
-  #stock: number;
-  /** What of them is to be paid with the next ones. */
-  #unpaid: number;
-  #fetching = false;
+  /** Octets that have passed without asking, and have not had their turn yet. */
+  #owed = 0;
+  #isPaying = false;
 
   constructor(user: string, rate: number, books: SharedBooks) {
     this.#user = user;
     this.rate = rate;
     this.#books = books;
-    this.#stock = this.#unpaid = this.slice; // the first ones cannot wait either
   }
 
   get slice(): number {
@@ -226,13 +223,19 @@ export class SharedThrottle implements UserThrottle {
   }
 
   mayPass(): boolean {
-    return this.#stock > 0 || this.rate === Infinity;
+    return this.#owed < this.slice || this.rate === Infinity;
   }
 
   take(octets: number): void {
     if (this.rate === Infinity) return;
-    this.#stock -= octets;
-    if (this.#stock < this.slice / 2 && !this.#fetching) void this.#fetch();
+    this.#owed += octets;
+    if (this.#owed > this.slice / 2 && !this.#isPaying) void this.#pay();
+  }
+
+  /** Pays what is owed, however little; whether nothing is. */
+  settle(): boolean {
+    if (this.#owed > 0 && !this.#isPaying) void this.#pay();
+    return this.#owed === 0;
   }
 
   /** Nobody needs it any more. */
@@ -240,13 +243,14 @@ export class SharedThrottle implements UserThrottle {
     this.#books.part(this.#user);
   }
 
-  async #fetch(): Promise<void> {
-    this.#fetching = true;
-    const octets = this.slice - Math.min(0, this.#stock);
-    const unpaid = this.#unpaid;
-    this.#unpaid = 0;
-    await this.queue(octets + unpaid)?.come;
-    this.#stock += octets;
-    this.#fetching = false;
+  /** Pays until little is owed. */
+  async #pay(): Promise<void> {
+    this.#isPaying = true;
+    do {
+      const octets = this.#owed;
+      await this.queue(octets)?.come;
+      this.#owed -= octets;
+    } while (this.#owed > this.slice / 2);
+    this.#isPaying = false;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Octets per second: of one session, and of all sessions of a user together.
+ * Octets per second, of whatever has a throttle.
  *
  * @module
  */
@@ -41,7 +41,9 @@ export interface UserThrottle {
   mayPass(): boolean;
   /** Passes without asking. */
   take(octets: number): void;
-  /** Called when its user has no session any more. */
+  /** Has what is owed paid; whether there is nothing left by which it differs from a new one. */
+  settle(): boolean;
+  /** Called when it is forgotten. */
   close(): void;
 }
 
@@ -151,6 +153,11 @@ export class Throttle implements RelayThrottle, UserThrottle {
     this.#take(octets, this.#clock.now());
   }
 
+  /** Whether all is paid for, and a rest made up for: time does that. */
+  settle(): boolean {
+    return !this.#first && this.#paid + BURST <= this.#clock.now();
+  }
+
   /** Passes what is no datagram; datagrams may follow suit. */
   #give(octets: number, now: number): undefined {
     this.#between = Math.min(this.#between + octets, this.slice);
@@ -199,141 +206,5 @@ export class Throttle implements RelayThrottle, UserThrottle {
     turn.before = turn.behind = undefined;
     this.waiting--;
     return true;
-  }
-}
-
-/** Octets per second; `Infinity` means no limit. */
-export interface ThrottleLimits {
-  /** Of each session, both directions together. */
-  readonly octetsPerSecond: number;
-  /** Of all sessions of each user together. */
-  readonly octetsPerSecondPerUser: number;
-}
-
-interface Joined {
-  readonly throttle: UserThrottle;
-  sessions: number;
-}
-
-/** Makes the throttle of a user. */
-export type ThrottleUser = (user: string, rate: number) => UserThrottle;
-
-/** The throttles of a server's sessions and users. A user without a session takes no memory. */
-export class Throttles {
-  #limits: ThrottleLimits;
-  readonly #clock: Clock;
-  readonly #throttleUser: ThrottleUser;
-  readonly #users = new Map<string, Joined>();
-
-  constructor(
-    limits: ThrottleLimits,
-    clock: Clock = CLOCK,
-    throttleUser: ThrottleUser = (_, rate) => new Throttle(rate, clock),
-  ) {
-    this.#limits = limits;
-    this.#clock = clock;
-    this.#throttleUser = throttleUser;
-  }
-
-  /** How many users have a throttle. */
-  get size(): number {
-    return this.#users.size;
-  }
-
-  /** The limits from now on. A session that is throttled already keeps its own rate, but not that of its user. */
-  set limits(limits: ThrottleLimits) {
-    this.#limits = limits;
-    for (const { throttle } of this.#users.values()) {
-      throttle.rate = limits.octetsPerSecondPerUser;
-    }
-  }
-
-  /** What holds back one more session, whose user may be nobody; `undefined` when nothing does. Must be closed with the session. */
-  open(user?: string): SessionThrottle | undefined {
-    const { octetsPerSecond, octetsPerSecondPerUser } = this.#limits;
-    const throttles: UserThrottle[] = [];
-    if (octetsPerSecond !== Infinity) {
-      throttles.push(new Throttle(octetsPerSecond, this.#clock));
-    }
-    if (user === undefined || octetsPerSecondPerUser === Infinity) {
-      if (throttles.length === 0) return undefined;
-      return new SessionThrottle(throttles);
-    }
-    throttles.push(this.#join(user, octetsPerSecondPerUser));
-    return new SessionThrottle(throttles, () => this.#part(user));
-  }
-
-  #join(user: string, rate: number): UserThrottle {
-    let joined = this.#users.get(user);
-    if (!joined) {
-      joined = { throttle: this.#throttleUser(user, rate), sessions: 0 };
-      this.#users.set(user, joined);
-    }
-    joined.sessions++;
-    return joined.throttle;
-  }
-
-  #part(user: string): void {
-    const joined = this.#users.get(user);
-    if (!joined || --joined.sessions > 0) return;
-    this.#users.delete(user);
-    joined.throttle.close();
-  }
-}
-
-/** Lets one session's octets pass where all of its throttles do. */
-export class SessionThrottle implements RelayThrottle {
-  readonly #throttles: readonly UserThrottle[];
-  readonly #onClose: (() => void) | undefined;
-  readonly #turns = new Map<Turn, UserThrottle>();
-  #closed = false;
-
-  constructor(throttles: readonly UserThrottle[], onClose?: () => void) {
-    this.#throttles = throttles;
-    this.#onClose = onClose;
-  }
-
-  get slice(): number {
-    return Math.min(...this.#throttles.map(({ slice }) => slice));
-  }
-
-  pass(octets: number): Promise<void> | undefined {
-    return this.#pass(octets, 0);
-  }
-
-  /** Passes now or not at all, for datagrams. */
-  tryPass(octets: number): boolean {
-    if (!this.#throttles.every((it) => it.mayPass())) return false;
-    for (const throttle of this.#throttles) throttle.take(octets);
-    return true;
-  }
-
-  /** Ends all waiting, and holds nothing back any more. Idempotent. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    for (const [turn, throttle] of this.#turns) throttle.leave(turn);
-    this.#onClose?.();
-  }
-
-  #pass(octets: number, first: number): Promise<void> | undefined {
-    if (this.#closed) return undefined;
-    for (let i = first; i < this.#throttles.length; i++) {
-      const throttle = this.#throttles[i];
-      const turn = throttle.queue(octets);
-      if (turn) return this.#wait(turn, throttle, octets, i + 1);
-    }
-  }
-
-  async #wait(
-    turn: Turn,
-    throttle: UserThrottle,
-    octets: number,
-    next: number,
-  ): Promise<void> {
-    this.#turns.set(turn, throttle);
-    await turn.come;
-    this.#turns.delete(turn);
-    await this.#pass(octets, next);
   }
 }

@@ -315,6 +315,32 @@ test("serve() forgets the target not used for longest beyond limits.targets", as
   await world.close();
 });
 
+test("serve() forgets targets of an association when limits.targets becomes lower", async () => {
+  const hosts = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"];
+  const targets = await Promise.all(hosts.map((it) => udp(it)));
+  const world = await start();
+  const { own, relay, counts, server: { server } } = world;
+  const back = { hostname: "127.0.0.1", port: 0 };
+  for (const target of targets) {
+    own.send(to(target.addr, "AA"), relay);
+    back.port = (await target.next()).from.port;
+  }
+  await server.update({ limits: { targets: 2 } });
+  await world.echo(); // only the last one is remembered besides
+  for (const target of targets.slice(0, 3)) target.send("11", back);
+  await until(() => counts().dropped === 3);
+  targets[3].send("22", back);
+  assertEquals(await got(own), to(targets[3].addr, "22"));
+  // And for those that are known already.
+  await server.update({ limits: { targets: 1 } });
+  await world.echo();
+  targets[3].send("33", back);
+  await until(() => counts().dropped === 4);
+  await world.echo();
+  for (const target of targets) target.close();
+  await world.close();
+});
+
 // To where
 
 test("serve() answers with the real source of each datagram (U2)", async () => {

@@ -5,13 +5,15 @@ import {
   Visit,
 } from "../../../src/server/limits/admission.ts";
 import { Quota } from "../../../src/server/limits/quota.ts";
-import { Throttle, Throttles } from "../../../src/server/limits/throttle.ts";
+import { Throttle } from "../../../src/server/limits/throttle.ts";
+import { Throttles } from "../../../src/server/limits/throttles.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import {
   relayByReading,
   type ThrottledRelayOptions,
 } from "../../../src/transport/relay.ts";
 import type {
+  Address,
   Conn,
   Relay,
   Transport,
@@ -255,20 +257,22 @@ test("serve() turns an address away above limits.connectionsPerSecond", async ()
   await server.close();
 });
 
+/** Logs in with a name of two letters and the password `pw`, and asks for a target. */
+async function connectAs(user: string, server: TestServer, target: Address) {
+  const conn = await server.client();
+  const login = `01 02 ${hex(new TextEncoder().encode(user))} 02 70 77`;
+  await conn.write(octets(`05 01 02 ${login} 05 01 00 ${block(target)}`));
+  assertEquals(hex(await readExactly(conn, 4)), "05 02 01 00");
+  return { conn, ...await readReply(conn) };
+}
+
 test("serve() refuses requests above limits.sessionsPerUser", async () => {
   const target = await startTarget(echo);
   const server = await startServer({
     auth: [userPass({ al: "pw", bo: "pw" })],
     limits: { sessionsPerUser: 1 },
   });
-  const asUser = async (user: string) => {
-    const conn = await server.client();
-    const login = `01 02 ${hex(new TextEncoder().encode(user))} 02 70 77`;
-    await conn.write(octets(`05 01 02 ${login} 05 01 00`));
-    await conn.write(octets(block(target.addr)));
-    assertEquals(hex(await readExactly(conn, 4)), "05 02 01 00");
-    return { conn, ...await readReply(conn) };
-  };
+  const asUser = (user: string) => connectAs(user, server, target.addr);
   const first = await asUser("al");
   assertEquals([first.rep, (await asUser("bo")).rep], [0, 0]);
   assertEquals((await asUser("al")).rep, 2);
@@ -295,6 +299,30 @@ test("serve() relays under limits.octetsPerSecond, at that rate at most", async 
   assert(ms >= 150, `${ms} ms`);
   assertEquals((await server.ended()).reason, "finished");
   conn.close();
+  await server.close();
+  await target.close();
+});
+
+test("serve() holds a user to limits.octetsPerSecondPerUser who comes again and again", async () => {
+  const sent = pattern(20_000);
+  const target = await startTarget(async (conn) => {
+    await conn.write(sent);
+    await conn.closeWrite();
+  });
+  const server = await startServer({
+    auth: [userPass({ al: "pw" })],
+    limits: { octetsPerSecondPerUser: 200_000 },
+  });
+  const started = performance.now();
+  for (let i = 0; i < 6; i++) {
+    const { conn } = await connectAs("al", server, target.addr);
+    await conn.closeWrite();
+    assertSameOctets(await readAll(conn), sent);
+    assertEquals((await server.ended()).reason, "finished");
+    conn.close();
+  }
+  const ms = performance.now() - started; // 120,000 octets less 100 ms' worth and a slice
+  assert(ms >= 400, `${ms} ms`);
   await server.close();
   await target.close();
 });
@@ -457,7 +485,10 @@ test("relayByReading() ends at once while octets wait, and its session leaves no
   relay.owner = { relayEnded: () => throttle.close() };
   relay.abort();
   assertEquals((await relay.done).reason, "aborted");
-  assertEquals([throttles.size, clock.timers], [0, 0]);
+  assertEquals(clock.timers, 0);
+  clock.advance(1_000); // all is paid for
+  throttles.open("bob")!.close();
+  assertEquals(throttles.size, 0);
   await settled();
   assertEquals([relay.sent, relay.received], [sent, received]);
   await close();
@@ -527,7 +558,10 @@ test("Throttles shares a user's rate fairly between the sessions of a server", a
     assertEquals((await server.ended()).reason, "finished");
   }
   await settled();
-  assertEquals([throttles.size, clock.timers], [0, 0]);
+  assertEquals(clock.timers, 0);
+  clock.advance(1_000); // all is paid for
+  throttles.open("bob")!.close();
+  assertEquals(throttles.size, 0);
   for (const { conn } of clients) conn.close();
   await server.close();
   await target.close();

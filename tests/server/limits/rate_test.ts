@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { clientKey } from "../../../src/server/limits/client_key.ts";
 import { RateLimit } from "../../../src/server/limits/rate.ts";
-import { Throttle, Throttles } from "../../../src/server/limits/throttle.ts";
+import { Throttle } from "../../../src/server/limits/throttle.ts";
+import { Throttles } from "../../../src/server/limits/throttles.ts";
 import { test } from "../../harness.ts";
 import { FakeClock } from "../fake_clock.ts";
 
@@ -227,6 +228,62 @@ test("Throttles holds back a session by its own rate and by its user's", async (
   for (const it of drains) it.stop();
   for (const it of sessions) it.close();
   for (const it of sessions) it.close();
+  assertEquals(clock.timers, 0);
+  clock.advance(1_000); // all is paid for
+  throttles.open("carol")!.close();
+  assertEquals(throttles.size, 0);
+});
+
+test("Throttles lets a user who comes again and again pass as much as one who stays", () => {
+  const clock = new FakeClock();
+  const throttles = new Throttles(
+    { octetsPerSecond: Infinity, octetsPerSecondPerUser: 100_000 },
+    clock,
+  );
+  let passed = 0;
+  for (let ms = 0; ms < 5_000; ms += 10) {
+    const session = throttles.open("alice")!;
+    while (session.tryPass(1_000)) passed += 1_000;
+    session.close();
+    const next = throttles.open("alice")!;
+    if (!next.pass(1_000)) passed += 1_000;
+    next.close();
+    clock.advance(10);
+  }
+  assert(passed >= 500_000 && passed <= 512_000, `${passed} octets`);
+  assertEquals(clock.timers, 0);
+});
+
+test("Throttles takes a new rate also for a user who is away", () => {
+  const clock = new FakeClock();
+  const limits = { octetsPerSecond: Infinity, octetsPerSecondPerUser: 1_000 };
+  const throttles = new Throttles(limits, clock);
+  const session = throttles.open("alice")!;
+  session.pass(1_100); // leaves a debt of a second
+  session.close();
+  throttles.limits = { ...limits, octetsPerSecondPerUser: 10_000 };
+  const next = throttles.open("alice")!;
+  assertEquals([next.slice, next.tryPass(1)], [500, false]);
+  clock.advance(1_000);
+  assertEquals(next.tryPass(1), true);
+  next.close();
+});
+
+test("Throttles forgets users who are away when all is paid for and others come and go", () => {
+  const clock = new FakeClock();
+  const throttles = new Throttles(
+    { octetsPerSecond: Infinity, octetsPerSecondPerUser: 1_000 },
+    clock,
+  );
+  for (let i = 0; i < 10_000; i++) {
+    const session = throttles.open(`${i}`)!;
+    assertEquals(session.tryPass(100), true); // forgotten 100 ms later
+    session.close();
+    clock.advance(1);
+    assert(throttles.size <= 150, `${throttles.size} users`);
+  }
+  clock.advance(100);
+  for (let i = 0; i < 50; i++) throttles.open("nobody else")!.close();
   assertEquals([throttles.size, clock.timers], [0, 0]);
 });
 

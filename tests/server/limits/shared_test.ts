@@ -19,6 +19,7 @@ import {
   SharedQuota,
   SharedThrottle,
 } from "../../../src/server/limits/shared.ts";
+import { Throttles } from "../../../src/server/limits/throttles.ts";
 import { test } from "../../harness.ts";
 import { FakeClock } from "../fake_clock.ts";
 
@@ -297,8 +298,105 @@ test("SharedThrottle lets a user's octets pass at one rate on all servers", asyn
   over = true;
   clock.advance(1_000);
   await Promise.all(loops);
+  clock.advance(1_000); // all is paid for
   for (const throttle of throttles) throttle.close();
   assertEquals(ledger.size, 0);
+});
+
+/** Throttles of servers that share a user's rate; the octets per second. */
+function throttled(octetsPerSecondPerUser: number) {
+  const limits = { octetsPerSecond: Infinity, octetsPerSecondPerUser };
+  const { servers, clock, ledger } = crew(limits);
+  const throttles = servers.map(({ books }) =>
+    new Throttles(
+      limits,
+      clock,
+      (user, rate) => new SharedThrottle(user, rate, books),
+    )
+  );
+  return { throttles, clock, ledger };
+}
+
+test("SharedThrottle holds a user back who comes again and again, on any server", async () => {
+  const world = throttled(1_000);
+  const { throttles, clock } = world;
+  let passed = 0;
+  for (let ms = 0; ms < 4_000; ms += 10) {
+    const session = throttles[ms / 10 % 2].open("alice")!;
+    let over = false;
+    const turn = session.pass(100) ?? Promise.resolve();
+    turn.then(() => over || (passed += 100));
+    await settle();
+    over = true;
+    session.close();
+    await settle();
+    clock.advance(10);
+  }
+  assert(passed >= 3_800 && passed <= 4_300, `${passed} octets`);
+  await assertForgets(world);
+});
+
+/** Passes when nobody is remembered after all has been paid for and others have come and gone. */
+async function assertForgets(
+  { throttles, clock, ledger }: ReturnType<typeof throttled>,
+): Promise<void> {
+  for (let i = 0; i < 6; i++) {
+    const session = throttles[i % 2].open("bob")!;
+    await session.pass(1);
+    clock.advance(1_000);
+    session.close();
+    await settle();
+  }
+  const sizes = throttles.map(({ size }) => size);
+  assertEquals([ledger.size, ...sizes, clock.timers], [0, 0, 0, 0]);
+}
+
+/** How many octets in datagrams pass in 4 s, of so many in each of 400 sessions. */
+async function passedIn(
+  { throttles, clock }: ReturnType<typeof throttled>,
+  octets: number,
+): Promise<number> {
+  let passed = 0;
+  for (let ms = 0; ms < 4_000; ms += 10) {
+    const session = throttles[ms / 10 % 2].open("alice")!;
+    for (let i = 0; i < octets; i += 10) {
+      if (session.tryPass(10)) passed += 10;
+    }
+    session.close();
+    await settle();
+    clock.advance(10);
+    await settle();
+  }
+  return passed;
+}
+
+for (const octets of [20, 60, 500]) {
+  test(`SharedThrottle holds a user back who comes again and again with ${octets} octets in datagrams`, async () => {
+    const world = throttled(1_000);
+    const passed = await passedIn(world, octets);
+    assert(passed >= 3_800 && passed <= 4_300, `${passed} octets`);
+    await assertForgets(world);
+  });
+}
+
+test("SharedThrottle lets all datagrams pass of a user who comes again and again below the rate", async () => {
+  assertEquals(await passedIn(throttled(1_200), 10), 4_000);
+});
+
+test("SharedThrottle lets datagrams pass again when a large one is paid for", async () => {
+  const { throttles: [throttles], clock } = throttled(10_000);
+  const session = throttles.open("alice")!;
+  for (const octets of [500, 500, 300, 1_400]) { // the last one while the others wait to be paid for
+    assertEquals(session.tryPass(octets), true);
+    await settle();
+  }
+  assertEquals(session.tryPass(1), false);
+  for (let ms = 0; ms < 1_000; ms += 10) {
+    clock.advance(10);
+    await settle();
+  }
+  assertEquals(session.tryPass(1_400), true);
+  session.close();
 });
 
 test("SharedThrottle gives up a turn that nobody waits for any more", async () => {
