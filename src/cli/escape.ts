@@ -23,6 +23,11 @@ export function quote(text: string): string {
   return `"${escapeText(text).replaceAll('"', '\\"')}"`;
 }
 
+/** The name in an argument that has the form of a flag. What has not, or follows it, may be a password and is not ours to repeat. */
+export function flagName(arg: string): string | undefined {
+  return /^(--[a-z][\w-]*|-[a-z])(?==|$)/i.exec(arg)?.[1];
+}
+
 function escapeCharacter(character: string): string {
   if (character === "\\") return "\\\\";
   const hex = character.codePointAt(0)!.toString(16);

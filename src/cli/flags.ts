@@ -6,7 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { checkAddresses, CONFIG, type Config } from "./config.ts";
-import { escapeText, quote } from "./escape.ts";
+import { flagName, quote } from "./escape.ts";
 import { hint, type Kind } from "./schema.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -173,8 +173,12 @@ function refuseOddForms(args: readonly string[]): void {
 }
 
 function refuse(arg: string, mayShow = true): never {
-  // What follows the name may be a password, and is not ours to repeat.
-  const name = /^-[^=]+/.exec(arg)?.[0];
+  const name = flagName(arg);
+  if (name === undefined && /^-./.test(arg)) {
+    throw new UsageError(
+      'unexpected argument: a value that begins with "-" is written --FLAG=VALUE (--help tells what there is)',
+    );
+  }
   if (name === undefined) {
     // Nor is the rest of a password with a space.
     const shown = mayShow ? quote(arg) : "beside --user NAME:PASSWORD";
@@ -186,7 +190,7 @@ function refuse(arg: string, mayShow = true): never {
     ? hint(name, FLAG_NAMES.map((it) => `--${it}`))
     : "";
   throw new UsageError(
-    `unknown flag ${escapeText(name)}${meant} (--help tells what there is)`,
+    `unknown flag ${name}${meant} (--help tells what there is)`,
   );
 }
 

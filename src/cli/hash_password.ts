@@ -6,7 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { hashPassword } from "../server/auth/password_hash.ts";
-import { quote } from "./escape.ts";
+import { flagName, quote } from "./escape.ts";
 import { EXIT } from "./failure.ts";
 import { type Host, SIGNALS } from "./host/host.ts";
 import { type Line, readLine, readSecrets } from "./secret.ts";
@@ -56,7 +56,7 @@ export async function hashPasswordCommand(
 function parseArguments(args: readonly string[]) {
   const refuse = (arg: string): never => {
     // It may be a password, and is not ours to repeat.
-    const name = /^-[^=]+/.exec(arg)?.[0];
+    const name = flagName(arg);
     throw new UsageError(
       `hash-password takes only --user NAME, not ${
         name ? quote(name) : "another argument; it asks for the password"
@@ -78,9 +78,11 @@ function parseArguments(args: readonly string[]) {
 
 function checkName(name: string): void {
   const { length } = new TextEncoder().encode(name);
-  if (length >= 1 && length <= LONGEST && !/[:\p{Cc}]/u.test(name)) return;
+  const isLine = name === name.trim() && !/^#|[:\p{Cc}]/u.test(name);
+  if (length >= 1 && length <= LONGEST && isLine) return;
   throw new UsageError(
-    `--user must be 1 to ${LONGEST} octets without ":" and control characters`,
+    `--user must be 1 to ${LONGEST} octets without ":" and control characters, ` +
+      `without "#" in front and white space around it`,
   );
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Endpoint } from "../protocol/address.ts";
+import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
 import { type AuthMethod, guardedUserPass } from "../server/auth/auth.ts";
 import {
   Lockout,
@@ -98,6 +98,7 @@ export async function load(
   const config = merge(given.config, file);
   const users = await loadUsers(config, given, read, problems);
   if (problems.length > 0) throw new ConfigError(problems);
+  checkMetrics(config);
   const { failedLogins, lockout: lockoutMs } = config;
   const lockout = { failedLogins, lockoutMs };
   const logins = { hashes: [...users], passwords: [...given.logins] };
@@ -121,6 +122,16 @@ export async function load(
     workers: config.workers ?? 1,
     metrics: config.metrics,
   };
+}
+
+/** Else the program would say of its own port that it is in use. */
+function checkMetrics(
+  { metrics, hostname = "127.0.0.1", port = 1080 }: Config,
+): void {
+  if (!metrics?.port || metrics.port !== port) return;
+  if (metrics.hostname !== hostname) return;
+  const where = formatEndpoint(metrics);
+  throw new UsageError(`metrics cannot be on ${where}, where the server is`);
 }
 
 async function loadConfig(

@@ -95,7 +95,7 @@ async function serveUntilSignal(
   const { output, tell } = log;
   const metrics = await openMetrics(loaded);
   const server = await start({ given, loaded, files, log });
-  metrics?.start(() => server.metrics());
+  metrics?.start(server);
   const signals = new Signals(host, (code) => {
     Promise.all([output.finish(), server.end()]).then(() => host.exit(code));
   });

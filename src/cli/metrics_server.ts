@@ -10,11 +10,11 @@ import {
   formatMetrics,
   type MetricFamily,
   METRICS,
-  type MetricValues,
   series,
 } from "../server/metrics.ts";
 import { toNetError } from "../transport/transport.ts";
 import { EXIT, StartError } from "./failure.ts";
+import type { Running } from "./running.ts";
 import { VERSION } from "./version.ts";
 
 /** What the program tells of itself, beside what its servers tell. */
@@ -30,16 +30,17 @@ const OF_PROGRAM: readonly MetricFamily[] = [
 
 const FAMILIES = [...OF_PROGRAM, ...METRICS];
 
-/** Gives what there is to tell. */
-export type ReadMetrics = () => Promise<MetricValues>;
+/** What serves, as it is asked how it is. */
+export type Watched = Pick<Running, "isListening" | "metrics">;
 
 /**
  * Answers `GET /metrics` in the text format of Prometheus, and `GET /health`
- * with 200 while the program serves and 503 before and after.
+ * with 200 while the program serves, and 503 before and after and while no
+ * worker listens.
  */
 export class MetricsServer {
   readonly #server: Server;
-  #read: ReadMetrics | undefined;
+  #watched: Watched | undefined;
   /** What is being read: whoever asks meanwhile gets the same. */
   #reading: Promise<string> | undefined;
   #isServing = false;
@@ -61,7 +62,7 @@ export class MetricsServer {
     const server = createServer();
     try {
       await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
+        server.on("error", reject); // and later ones, of clients that could not be accepted, end nothing
         server.listen(port, hostname, resolve);
       });
     } catch (error) {
@@ -80,8 +81,8 @@ export class MetricsServer {
   }
 
   /** The program serves from now on. */
-  start(read: ReadMetrics): void {
-    this.#read = read;
+  start(watched: Watched): void {
+    this.#watched = watched;
     this.#isServing = true;
   }
 
@@ -106,7 +107,7 @@ export class MetricsServer {
       case "/metrics":
         return send(response, 200, await (this.#reading ??= this.#text()));
       case "/health":
-        return this.#isServing
+        return this.#isServing && this.#watched?.isListening
           ? send(response, 200, "serving\n")
           : send(response, 503, "not serving\n");
       default:
@@ -117,7 +118,7 @@ export class MetricsServer {
   async #text(): Promise<string> {
     try {
       const info = { [series("socks5_info", { version: VERSION })]: 1 };
-      const values = await this.#read?.();
+      const values = await this.#watched?.metrics();
       return formatMetrics({ ...info, ...values }, FAMILIES);
     } finally {
       this.#reading = undefined;

@@ -23,6 +23,8 @@ export interface Running {
   readonly workers?: number;
   /** The ids of their processes, if they are some. */
   readonly pids?: readonly number[];
+  /** Whether anybody can come in: of workers one listens at least. */
+  readonly isListening: boolean;
   /** What there is to tell of it; nothing when metrics are not told. */
   metrics(): Promise<MetricValues>;
   /** Serves by other options from now on; when it rejects, all stays as it was. */
@@ -59,6 +61,7 @@ async function startAlone({ loaded, log }: StartOptions): Promise<Running> {
   const server = await serve({ ...loaded.options, onEvent });
   return {
     addr: server.addr,
+    isListening: true,
     metrics: () => Promise.resolve(readMetrics()),
     update: (options) => server.update(options),
     closeDoor: () => closeDoor(server),

@@ -44,6 +44,9 @@ for (
     [["--password=hunter2"], "x", 2, /not "--password"/],
     [["--user"], "x", 2, /--user must be 1 to 255 octets/],
     [["--user", "a:hunter2"], "x", 2, /--user must be .* without ":"/],
+    [["-secret2"], "x", 2, /not another argument/],
+    [["--user", "#a"], "x", 2, /without "#" in front/],
+    [["--user", "a "], "x", 2, /and white space around it/],
     [["--user", "a\nb"], "x", 2, /--user must be .* control characters/],
     [["--user", "a", "--user", "b"], "x", 2, /--user is given twice/],
   ] as [string[], string, number, RegExp][]

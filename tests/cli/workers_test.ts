@@ -10,13 +10,16 @@ import { Rest } from "../../src/cli/workers/rest.ts";
 import { hashPassword } from "../../src/server/auth/auth.ts";
 import { NetError } from "../../src/transport/transport.ts";
 import { runtime, test } from "../harness.ts";
-import { until } from "../transport/contract.ts";
+import { withSkips } from "../skip_time.ts";
+import { settled, until } from "../transport/contract.ts";
 
 type Start = Extract<ToWorker, { type: "start" }>;
 
 /** A worker that does nothing but what a test lets it do. */
 class FakeWorker {
   readonly told: ToWorker[] = [];
+  /** Whether it does nothing of what it is told. */
+  hangs = false;
   readonly #handlers: WorkerHandlers;
   #isOver = false;
 
@@ -86,6 +89,7 @@ async function startCrew(
           pid: workers.length,
           post(message) {
             worker.told.push(message);
+            if (worker.hangs) return;
             if (message.type === "start") begin(worker, message);
             if (message.type === "close") {
               worker.say({ type: "closed", sessions: 3 });
@@ -203,6 +207,44 @@ test("Crew.update() changes nothing when the options are wrong", async () => {
   await crew.end();
 });
 
+test("Crew starts a worker again where the server listens, whatever the files say by then", async () => {
+  const args = ["--hostname", "::1", "--log", "json"];
+  const { crew, workers } = await startCrew(args);
+  workers[0].exit({ code: 1 });
+  await until(() => workers.length === 3);
+  const starts = workers.map(({ start: { hostname, log } }) => [hostname, log]);
+  assertEquals(starts, [["::1", "json"], ["::1", "json"], ["::1", "json"]]);
+  await crew.end();
+});
+
+test("Crew does not wait for a worker that hangs, and ends it", () =>
+  withSkips(async (skip) => {
+    const { crew, workers, records } = await startCrew();
+    const [one, other] = workers;
+    one.hangs = true;
+    const command = parseFlags([]);
+    assert(command.type === "serve");
+    const loaded = await load(command.given, new FileReader().read);
+    const updated = crew.update({}, loaded);
+    await until(() => other.told.some(({ type }) => type === "update"));
+    other.say({ type: "updated" });
+    await settled();
+    skip(11_000);
+    await updated;
+    await until(() => workers.length === 3);
+    assertEquals(records[0].type, "worker-ended");
+
+    workers[2].hangs = true;
+    const closed = crew.closeDoor();
+    await settled();
+    skip(2_000);
+    assertEquals(await closed, 3);
+    const over = crew.shutdown({ graceMs: 5_000 });
+    await until(() => workers[2].told.at(-1)?.type === "shutdown");
+    skip(20_000);
+    await over;
+  }));
+
 test("Crew.metrics() adds up what workers tell, and keeps what they told last", async () => {
   const { crew, workers } = await startCrew();
   const [one, other] = workers;
@@ -249,8 +291,9 @@ test("a thread that fails ends alone, and tells why", async () => {
         if (message.type !== "ready") return;
         const given = { config: { usersFile: ["users"] }, logins: [] };
         const files = [["users", `alice:${hash}`]] as const;
-        const who = { worker: 1, workers: 2, port: 0, metrics: false };
-        thread.post({ type: "start", ...who, given, files });
+        const who = { worker: 1, workers: 2, hostname: undefined, port: 0 };
+        const log = { log: "off", metrics: false } as const;
+        thread.post({ type: "start", ...who, ...log, given, files });
       },
       onExit,
     });

@@ -107,6 +107,11 @@ export class Crew implements Running {
     return pids.every((pid) => pid > 0) ? pids : undefined;
   }
 
+  /** Whether anybody can come in. */
+  get isListening(): boolean {
+    return Array.from(this.#members.values()).some((it) => it.isListening);
+  }
+
   /** What all of them tell together. */
   async metrics(): Promise<MetricValues> {
     await Promise.all(
@@ -190,7 +195,9 @@ export class Crew implements Running {
       workers: size,
       given: toData(given),
       files: this.#files,
+      hostname: loaded.options.hostname,
       port: workshop.portsAreShared ? loaded.options.port ?? port : port,
+      log: loaded.log,
       metrics: loaded.metrics !== undefined,
     } as const;
     const member = new Member(workshop, start, this.#ledger.open());

@@ -20,8 +20,10 @@ type Start = Extract<ToWorker, { type: "start" }>;
 type Answered = Exclude<FromWorker["type"], "ready" | "failed" | "calls">;
 type Reply<T extends Answered> = Extract<FromWorker, { type: T }>;
 
-/** Milliseconds in which a worker should tell its metrics. */
-const METRICS_PATIENCE = 1_000;
+/** Milliseconds in which a worker should tell its metrics, or how many sessions it has. */
+const PATIENCE = 1_000;
+/** Milliseconds in which it should serve by other files. */
+const UPDATE_PATIENCE = 10_000;
 
 /** A worker that runs. */
 export class Member {
@@ -78,30 +80,23 @@ export class Member {
   /** Asks it for its metrics; gives up when it does not tell them in time. */
   async readMetrics(): Promise<void> {
     if (!this.#isListening) return;
-    const told = this.#next("metrics").then(({ values }) => {
-      this.#lastMetrics = values;
-    }, () => {});
+    const told = this.#answer("metrics", PATIENCE);
     this.#link.post({ type: "metrics" });
-    let late: Timeout | undefined;
-    const enough = new Promise<void>((resolve) =>
-      late = startTimeout(METRICS_PATIENCE, resolve)
-    );
-    await Promise.race([told, enough]);
-    late?.cancel();
+    this.#lastMetrics = (await told)?.values ?? this.#lastMetrics;
   }
 
-  /** Lets it serve by other files; settles when it does, or has ended. */
+  /** Lets it serve by other files; settles when it does, or has ended: the next one begins with them. */
   async update(files: FileTexts): Promise<void> {
-    const updated = this.#next("updated").catch(() => {});
+    const updated = this.#answer("updated", UPDATE_PATIENCE);
     this.#tell({ type: "update", files });
-    await updated;
+    if (!await updated) this.kill();
   }
 
-  /** Lets no more clients in; gives how many sessions it has. */
+  /** Lets no more clients in; gives how many sessions it has, 0 when it does not tell in time. */
   async close(): Promise<number> {
-    const closed = this.#next("closed");
+    const closed = this.#answer("closed", PATIENCE);
     this.#tell({ type: "close" });
-    return await closed.then(({ sessions }) => sessions, () => 0);
+    return (await closed)?.sessions ?? 0;
   }
 
   /** Lets the sessions end, and then itself. */
@@ -136,6 +131,23 @@ export class Member {
       }
       default:
         this.#waiting.get(message.type)?.(message);
+    }
+  }
+
+  /** What it says, if it does so in time and before it ends. */
+  async #answer<T extends Answered>(
+    type: T,
+    patience: number,
+  ): Promise<Reply<T> | undefined> {
+    let late: Timeout | undefined;
+    const enough = new Promise<undefined>((resolve) =>
+      late = startTimeout(patience, () => resolve(undefined))
+    );
+    const told = this.#next(type).catch(() => undefined);
+    try {
+      return await Promise.race([told, enough]);
+    } finally {
+      late?.cancel();
     }
   }
 

@@ -9,6 +9,7 @@ import type { Address, NetErrorKind } from "../../transport/transport.ts";
 import type { MetricValues } from "../../server/metrics.ts";
 import type { Config } from "../config.ts";
 import type { Given } from "../flags.ts";
+import type { LogFormat } from "../log.ts";
 
 /** The text of files by their paths, as they were read for one configuration. */
 export type FileTexts = readonly (readonly [path: string, text: string])[];
@@ -31,8 +32,10 @@ export type ToWorker =
     readonly workers: number;
     readonly given: GivenData;
     readonly files: FileTexts;
-    /** In place of the one that is configured. */
+    /** In place of what the files say by now, as are the next two. */
+    readonly hostname: string | undefined;
     readonly port: number;
+    readonly log: LogFormat;
     /** Whether it will be asked for them, whatever the files say by now. */
     readonly metrics: boolean;
   }

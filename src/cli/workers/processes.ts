@@ -73,7 +73,8 @@ export function parentProcess(): PrimaryLink {
   return {
     onMessage: (listener) =>
       void process.on("message", (it) => listener(it as ToWorker)),
-    post: (message) => void process.send!(message),
+    post: (message) =>
+      void process.send!(message, undefined, undefined, () => {}), // that it failed `disconnect` tells
     end: () => process.exit(),
   };
 }

@@ -74,10 +74,16 @@ class Worker {
   ): Promise<Worker> {
     const given = fromData(start.given);
     const loaded = await load(given, reading(start.files), { guard: books });
-    const log = await openLog(thisHost(), loaded.log, start.worker);
+    const log = await openLog(thisHost(), start.log, start.worker);
     const { onEvent, readMetrics } = watch(start.metrics, log);
-    const { port } = start;
-    const options = { ...loaded.options, port, reusePort: true, onEvent };
+    const { hostname, port } = start;
+    const options = {
+      ...loaded.options,
+      hostname,
+      port,
+      reusePort: true,
+      onEvent,
+    };
     const server = await serveSharing(options, books, start.workers);
     link.post({ type: "listening", addr: server.addr });
     return new Worker(server, loaded, log, readMetrics, start, books, link);
