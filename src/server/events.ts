@@ -121,7 +121,7 @@ export type ServerEvent =
     /** The rule that says so. */
     readonly rule?: string;
   }
-  /** The request was answered (`session.reply`); a BIND is answered twice. */
+  /** The request was answered (`session.reply`), be it that it could not be read; a BIND is answered twice. */
   | { readonly type: "reply"; readonly session: Session }
   /** The session is over and all its sockets are closed. */
   | {

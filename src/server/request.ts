@@ -90,6 +90,8 @@ export class Refusal extends Error {
     readonly reason: SessionEndReason,
     message: string,
     readonly farewell?: Uint8Array,
+    /** What the farewell says, if it is a reply to a request. */
+    readonly reply?: number,
   ) {
     super(message);
   }
@@ -213,14 +215,15 @@ async function readSocks4(
   notes.userId = readName(request.userId);
   if (!settings.servesSocks4) {
     const farewell = DIALECT4.encodeReply(REPLY.notAllowed);
-    throw new Refusal("no-method", "SOCKS4 has no login", farewell);
+    const reply = REPLY4.rejected;
+    throw new Refusal("no-method", "SOCKS4 has no login", farewell, reply);
   }
   if (settings.socks4) {
     const reply = await checkSocks4(request.userId, conn, settings, notes);
     notes.onAuth(reply === REPLY4.granted);
     if (reply !== REPLY4.granted) {
       const farewell = socks4.encodeReply({ reply });
-      throw new Refusal("login-failed", replyText(4, reply), farewell);
+      throw new Refusal("login-failed", replyText(4, reply), farewell, reply);
     }
   }
   const command = COMMAND_NAMES[request.command];
@@ -250,8 +253,10 @@ async function checkSocks4(
 /** What a decoder complains of, as a refusal with its answer; other errors stay what they are. */
 function refusal(error: unknown, dialect: Dialect): unknown {
   if (!(error instanceof ProtocolError)) return error;
-  const farewell = dialect.encodeReply(replyToBadRequest(error));
-  return new Refusal("protocol-error", error.message, farewell);
+  const reply = replyToBadRequest(error);
+  const farewell = dialect.encodeReply(reply);
+  const number = dialect.replyNumber(reply);
+  return new Refusal("protocol-error", error.message, farewell, number);
 }
 
 function replyToBadRequest(error: ProtocolError): number {

@@ -206,6 +206,7 @@ export class ServerSession
   }
 
   #command(request: ClientRequest): Promise<Relay | Ending> {
+    if (this.ending) return Promise.resolve(this.ending);
     this.throttle = this.#owner.throttles.open(this.user);
     return request.command
       ? COMMANDS[request.command](this, request)
@@ -227,8 +228,7 @@ export class ServerSession
     reply: number,
     bound?: Address,
   ): Promise<void> {
-    this.reply = request.dialect.replyNumber(reply);
-    this.#owner.emit?.({ type: "reply", session: this });
+    this.#tellReply(request.dialect.replyNumber(reply));
     return request.conn.write(request.dialect.encodeReply(reply, bound));
   }
 
@@ -248,12 +248,18 @@ export class ServerSession
     if (!(error instanceof Refusal)) {
       return { reason: "client-gone", error: toNetError(error) };
     }
-    const { farewell, reason } = error;
+    const { farewell, reason, reply } = error;
+    if (reply !== undefined) this.#tellReply(reply);
     if (farewell) {
       const conn = this.wrapped ?? this.#conn;
       await this.#partWith(conn, () => conn.write(farewell));
     }
     return { reason, error };
+  }
+
+  #tellReply(reply: number): void {
+    this.reply = reply;
+    this.#owner.emit?.({ type: "reply", session: this });
   }
 
   /** Sends last octets so that they arrive: FIN behind them, and nothing left unread. */

@@ -375,6 +375,27 @@ test("shutdown() may be called by who is told of it", async () => {
   assertEquals(told, 1);
 });
 
+test("serve() tells of its replies to requests that it can't read or take", async () => {
+  const login = [userPass({ alice: "correct horse" })];
+  for (
+    const [auth, sent, answer] of [
+      [undefined, "05 01 00 05 01 00 09", 8],
+      [undefined, "05 01 00 06", 1],
+      [login, "04 01 00 09 7F 00 00 01 00", 0x5b],
+    ] as const
+  ) {
+    const server = await startServer({ auth });
+    const client = await server.client();
+    await client.write(octets(sent));
+    assert((await readAll(client)).includes(answer));
+    const { session } = await server.ended();
+    assertEquals(session.reply, answer);
+    const replies = server.events.filter(({ type }) => type === "reply");
+    assertEquals(replies.length, 1);
+    await server.close();
+  }
+});
+
 test("serve() tells of a login that breaks off", async () => {
   const server = await startServer({
     auth: [{
