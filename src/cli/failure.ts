@@ -6,7 +6,7 @@
 
 import { formatEndpoint } from "../protocol/address.ts";
 import { OptionError, type ServeOptions } from "../server/options.ts";
-import { NetError } from "../transport/transport.ts";
+import { NetError, plainHostname } from "../transport/transport.ts";
 import { escapeText } from "./escape.ts";
 import { USERS_VARIABLE } from "./flags.ts";
 import { UsageError } from "./usage_error.ts";
@@ -91,7 +91,7 @@ function explainNetError(
   { kind, message }: NetError,
   { hostname = "127.0.0.1", port = 1080 }: ServeOptions,
 ): Failure {
-  const where = formatEndpoint({ hostname, port });
+  const where = formatEndpoint({ hostname: plainHostname(hostname), port });
   switch (kind) {
     case "addr-in-use":
       return {

@@ -176,7 +176,7 @@ function refuse(arg: string, mayShow = true): never {
   const name = flagName(arg);
   if (name === undefined && /^-./.test(arg)) {
     throw new UsageError(
-      'unexpected argument: a value that begins with "-" is written --FLAG=VALUE (--help tells what there is)',
+      'unknown flag, or a value that begins with "-" and is to be written --FLAG=VALUE (--help tells what there is)',
     );
   }
   if (name === undefined) {

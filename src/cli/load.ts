@@ -4,7 +4,13 @@
  * @module
  */
 
-import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
+import {
+  type Endpoint,
+  formatEndpoint,
+  isIp,
+  isUnspecified,
+} from "../protocol/address.ts";
+import { plainHostname } from "../transport/transport.ts";
 import { type AuthMethod, guardedUserPass } from "../server/auth/auth.ts";
 import {
   Lockout,
@@ -129,9 +135,15 @@ function checkMetrics(
   { metrics, hostname = "127.0.0.1", port = 1080 }: Config,
 ): void {
   if (!metrics?.port || metrics.port !== port) return;
-  if (metrics.hostname !== hostname) return;
+  const hosts = [metrics.hostname, plainHostname(hostname)];
+  const differ = hosts[0] !== hosts[1] && hosts.every(isOneAddress);
+  if (differ) return;
   const where = formatEndpoint(metrics);
   throw new UsageError(`metrics cannot be on ${where}, where the server is`);
+}
+
+function isOneAddress(hostname: string): boolean {
+  return isIp(hostname) > 0 && !isUnspecified(hostname);
 }
 
 async function loadConfig(

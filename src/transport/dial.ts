@@ -193,8 +193,12 @@ export function withSignal<T>(
     else signal.addEventListener("abort", onAbort);
     promise.then((value) => {
       signal.removeEventListener("abort", onAbort);
-      if (signal.aborted) discard?.(value);
-      else resolve(value);
+      if (!signal.aborted) return resolve(value);
+      try {
+        discard?.(value);
+      } catch {
+        // It is not what was asked for; nobody is left to be told.
+      }
     }, (error) => {
       signal.removeEventListener("abort", onAbort);
       reject(error);

@@ -265,7 +265,11 @@ export class NodeConn implements Conn {
     return !this.queue.full;
   }
 
-  /** Makes `buffer` the one the next read fills; only while no write holds the present one. */
+  /**
+   * Makes `buffer` the one the next read fills; only while no write holds the
+   * present one, and never in a microtask behind a read, whose buffer the
+   * runtime takes over only then.
+   */
   useBuffer(buffer: Buffer): boolean {
     const handle = internalsOf(this.socket)._handle;
     if (!handle?.useUserBuffer) return false;

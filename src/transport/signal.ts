@@ -27,7 +27,7 @@ export class AbortSwitch implements Signal {
   #others: Set<() => void> | undefined;
 
   addEventListener(_type: "abort", listener: () => void): void {
-    if (this.#listener === listener) return;
+    if (this.#listener === listener || this.#others?.has(listener)) return;
     if (!this.#listener) this.#listener = listener;
     else (this.#others ??= new Set()).add(listener);
   }

@@ -114,7 +114,7 @@ class StreamConn implements Conn {
   }
 
   write(chunk: Uint8Array): Promise<void> {
-    if (this.#closed) return Promise.reject(this.#gone());
+    if (this.#closed || this.#finished) return Promise.reject(this.#gone());
     return this.#unlessClosed(this.#writer.write(chunk));
   }
 

@@ -407,6 +407,33 @@ for (const [args, file, expected] of merged) {
   });
 }
 
+test("load() refuses metrics where the server is, however that is written", async () => {
+  for (
+    const [metrics, ...rest] of [
+      ["1080"],
+      ["81", "--port", "81", "--hostname", "0.0.0.0"],
+      ["[::1]:81", "--port", "81", "--hostname", "[::1]"],
+      ["81", "--port", "81", "--hostname", "localhost"],
+    ]
+  ) {
+    const args = ["--metrics", metrics, ...rest];
+    await assertRejects(
+      () => loadFiles({}, args),
+      UsageError,
+      "where the server is",
+    );
+  }
+  await loadFiles({}, ["--metrics", "0", "--port", "0"]);
+  await loadFiles({}, [
+    "--metrics",
+    "81",
+    "--port",
+    "81",
+    "--hostname",
+    "127.0.0.2",
+  ]);
+});
+
 test("load() puts the rules of flags before those of the file", async () => {
   const args = ["--config", "etc/f", "--deny", "a:1", "--allow=b:1"];
   const file = '{"rules": ["allow a", "deny b"]}';

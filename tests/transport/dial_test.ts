@@ -179,7 +179,10 @@ test("dial() tries nothing when its signal has fired before", async () => {
 
 test("withSignal() lets go of what comes too late, and only of that", async () => {
   const discarded: number[] = [];
-  const discard = (it: number) => discarded.push(it);
+  const discard = (it: number) => {
+    discarded.push(it);
+    throw new TypeError("not what was asked for");
+  };
   const stop = new AbortSwitch();
   let settle!: (it: number) => void;
   const late = withSignal(

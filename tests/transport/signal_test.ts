@@ -5,16 +5,20 @@ import { test } from "../harness.ts";
 test("an AbortSwitch tells all who listen, once, and nobody who left", () => {
   const stop = new AbortSwitch();
   const told: string[] = [];
+  const listeners: (() => void)[] = [];
   const listen = (name: string) => {
     const listener = () => void told.push(name);
-    stop.addEventListener("abort", listener);
-    stop.addEventListener("abort", listener);
+    const add = () => stop.addEventListener("abort", listener);
+    add();
+    add();
+    listeners.push(add);
     return () => stop.removeEventListener("abort", listener);
   };
   const leave = [listen("first"), listen("second"), listen("third")];
   leave[0]();
   listen("fourth");
   leave[2]();
+  listeners[1](); // again, from another place
   stop.abort(new Error("why"));
   stop.abort(new Error("again"));
   assertEquals(told.sort(), ["fourth", "second"]);

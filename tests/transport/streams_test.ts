@@ -40,6 +40,8 @@ test("fromStreams() of toStreams() is the same connection", async () => {
   const octets = await readExactly(conn, 60);
   conn.unread(octets.slice(50));
   assertEquals(await readExactly(conn, 10), octets.slice(50));
+  await conn.closeWrite();
+  await assertKind(conn.write(pattern(1)), "closed");
   await far.closeWrite();
   assertEquals(await readAll(conn), pattern(100).slice(60));
   await close();

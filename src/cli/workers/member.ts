@@ -23,7 +23,7 @@ type Reply<T extends Answered> = Extract<FromWorker, { type: T }>;
 /** Milliseconds in which a worker should tell its metrics, or how many sessions it has. */
 const PATIENCE = 1_000;
 /** Milliseconds in which it should serve by other files. */
-const UPDATE_PATIENCE = 10_000;
+const UPDATE_PATIENCE = 60_000;
 
 /** A worker that runs. */
 export class Member {
@@ -82,7 +82,7 @@ export class Member {
     if (!this.#isListening) return;
     const told = this.#answer("metrics", PATIENCE);
     this.#link.post({ type: "metrics" });
-    this.#lastMetrics = (await told)?.values ?? this.#lastMetrics;
+    await told;
   }
 
   /** Lets it serve by other files; settles when it does, or has ended: the next one begins with them. */
@@ -129,6 +129,10 @@ export class Member {
         this.#fail(message.kind ?? "other", message.message);
         return this.kill();
       }
+      case "metrics":
+        this.#lastMetrics = message.values;
+        // falls through
+        // also when it comes late
       default:
         this.#waiting.get(message.type)?.(message);
     }

@@ -223,7 +223,9 @@ export class SharedThrottle implements UserThrottle {
   }
 
   mayPass(): boolean {
-    return this.#owed < this.slice || this.rate === Infinity;
+    if (this.#owed < this.slice || this.rate === Infinity) return true;
+    if (!this.#isPaying) void this.#pay(); // the rate may have become lower
+    return false;
   }
 
   take(octets: number): void {

@@ -78,8 +78,7 @@ export class Turn {
  * ```
  */
 export class Throttle implements RelayThrottle, UserThrottle {
-  /** Octets per second, more than 0; may be changed at any time. */
-  rate: number;
+  #rate: number;
   /** How many wait. */
   waiting = 0;
   readonly #clock: Clock;
@@ -92,8 +91,20 @@ export class Throttle implements RelayThrottle, UserThrottle {
   #timeout: Timeout | undefined;
 
   constructor(rate: number, clock: Clock = CLOCK) {
-    this.rate = rate;
+    this.#rate = rate;
     this.#clock = clock;
+  }
+
+  /** Octets per second, more than 0; may be changed at any time. */
+  get rate(): number {
+    return this.#rate;
+  }
+
+  set rate(rate: number) {
+    const now = this.#clock.now();
+    const debt = this.#paid - now; // in milliseconds at the rate so far
+    if (debt > 0) this.#paid = now + debt * this.#rate / rate;
+    this.#rate = rate;
   }
 
   /** The octets that should pass at a time at this rate. */
@@ -102,7 +113,7 @@ export class Throttle implements RelayThrottle, UserThrottle {
   }
 
   get slice(): number {
-    return Throttle.slice(this.rate);
+    return Throttle.slice(this.#rate);
   }
 
   pass(octets: number): Promise<void> | undefined {
@@ -165,7 +176,7 @@ export class Throttle implements RelayThrottle, UserThrottle {
   }
 
   #take(octets: number, now: number): void {
-    this.#paid = Math.max(this.#paid, now - BURST) + octets / this.rate * 1000;
+    this.#paid = Math.max(this.#paid, now - BURST) + octets / this.#rate * 1000;
   }
 
   #wait(now: number): void {

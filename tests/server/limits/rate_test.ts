@@ -187,6 +187,17 @@ test("Throttle takes a new rate also for those who wait already", async () => {
   assertEquals(clock.timers, 0);
 });
 
+test("Throttle reckons what is owed at the new rate", () => {
+  const clock = new FakeClock();
+  const throttle = new Throttle(100, clock);
+  throttle.tryPass(60_000); // ten minutes' worth
+  throttle.rate = 60_000;
+  clock.advance(500);
+  assertEquals(throttle.tryPass(1), false);
+  clock.advance(500);
+  assertEquals(throttle.tryPass(1), true);
+});
+
 test("Throttle gives datagrams as much as those who wait, not more", async () => {
   const clock = new FakeClock();
   const throttle = new Throttle(100_000, clock);

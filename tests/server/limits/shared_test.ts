@@ -399,6 +399,25 @@ test("SharedThrottle lets datagrams pass again when a large one is paid for", as
   session.close();
 });
 
+test("SharedThrottle lets datagrams pass again after the rate became lower", async () => {
+  const { throttles: [throttles], clock } = throttled(1_000_000);
+  const session = throttles.open("alice")!;
+  for (let i = 0; i < 20; i++) session.tryPass(1_000); // owes too little to pay at once
+  await settle();
+  throttles.limits = {
+    octetsPerSecond: Infinity,
+    octetsPerSecondPerUser: 100_000,
+  };
+  let passed = 0;
+  for (let ms = 0; ms < 3_000; ms += 10) {
+    if (ms % 100 === 0 && session.tryPass(1_000)) passed++;
+    clock.advance(10);
+    await settle();
+  }
+  assert(passed > 20, `${passed} of 30 have passed`);
+  session.close();
+});
+
 test("SharedThrottle gives up a turn that nobody waits for any more", async () => {
   const { servers, clock } = crew({ octetsPerSecondPerUser: 1_000 });
   const [one, other] = servers.map(({ books }) =>
