@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ServerEvent } from "../server/events.ts";
+import type { ServerEvent, Session } from "../server/events.ts";
 import type { Host } from "./host/host.ts";
 import { formatRecord, type LogFormat, type LogRecord } from "./log.ts";
 import { Output } from "./output.ts";
@@ -41,6 +41,7 @@ export async function openLog(
     const line = lineOf(record);
     if (line !== undefined) output.print(line);
   };
+  const denials = new Denials();
   return {
     output,
     note,
@@ -50,7 +51,25 @@ export async function openLog(
     },
     onEvent: format === "off" ? undefined : (event) => {
       // The program tells these two, with what the server does not know.
-      if (event.type !== "listening" && event.type !== "shutdown") note(event);
+      if (event.type === "listening" || event.type === "shutdown") return;
+      if (event.type !== "denied" || denials.isFew(event.session)) note(event);
     },
   };
+}
+
+/** How many denials of one session are printed in a second: an association can have thousands, and `dropped` tells of them at its end. */
+const FEW = 10;
+
+class Denials {
+  readonly #told = new WeakMap<Session, { count: number; until: number }>();
+
+  /** Whether one more may be printed. */
+  isFew(session: Session): boolean {
+    const now = performance.now();
+    let told = this.#told.get(session);
+    if (!told || now >= told.until) {
+      this.#told.set(session, told = { count: 0, until: now + 1_000 });
+    }
+    return ++told.count <= FEW;
+  }
 }

@@ -130,7 +130,7 @@ export type ServerEvent =
     readonly reason: SessionEndReason;
     readonly error?: Error;
   }
-  /** Accepting a connection failed; the server goes on. */
+  /** Accepting a connection failed; the server goes on. Only Deno tells: elsewhere the runtime keeps it to itself. */
   | { readonly type: "accept-error"; readonly error: NetError }
   /** The server takes no more clients. */
   | { readonly type: "shutdown" };

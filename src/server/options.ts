@@ -32,7 +32,8 @@ export interface Limits {
   /**
    * Client connections at the same time; those above are closed at once. By
    * default 10,000, or fewer where the process may not open enough descriptors
-   * for two each (known on Node.js and Bun on Linux). 0 means no limit.
+   * for two each (known on Node.js and Bun on Linux; a UDP association takes up
+   * to four). 0 means no limit.
    */
   readonly sessions?: number;
   /** The same for each client address; an IPv6 client is its /64. @default {0} */

@@ -125,6 +125,7 @@ function listener(
     }
   };
   const accepting = accept();
+  void loadLater();
   return {
     addr: plainAddress(native.addr.hostname, native.addr.port),
     close() {
@@ -134,6 +135,12 @@ function listener(
       return accepting;
     },
   };
+}
+
+/** Deno panics when it has to load a module and no descriptor is left. */
+async function loadLater(): Promise<void> {
+  await import("./node.ts");
+  if (!canReusePort()) await import("./node_datagrams.ts");
 }
 
 async function connect(options: ConnectOptions): Promise<Conn> {

@@ -19,6 +19,11 @@ import { startTimeout, type Timeout } from "./timeouts.ts";
 /** Milliseconds an attempt has to itself before the next address is tried too (RFC 8305 section 5). */
 const ATTEMPT_DELAY = 250;
 
+/** Attempts that are open at a time, each with a descriptor; the oldest makes room. */
+const MAX_OPEN = 4;
+/** Addresses of one name that are tried. */
+const MAX_ADDRESSES = 16;
+
 /** What to dial. */
 export interface DialOptions {
   /** IP literal without brackets, or a name. */
@@ -82,7 +87,7 @@ export function dialAddresses(
   }
   return fitting.length === 1
     ? connect(fitting[0], signal)
-    : race(connect, interleave(fitting), signal);
+    : race(connect, interleave(fitting).slice(0, MAX_ADDRESSES), signal);
 }
 
 function noWayFrom(localAddress: string): NetError {
@@ -123,41 +128,55 @@ function race(
   signal?: Signal,
 ): Promise<Conn> {
   return new Promise((resolve, reject) => {
-    const attempts: AbortSwitch[] = [];
+    const open = new Set<AbortSwitch>();
     const errors: NetError[] = [];
+    let tried = 0;
     let over = false;
     let delay: Timeout | undefined;
     const finish = () => {
       over = true;
       delay?.cancel();
       signal?.removeEventListener("abort", onAbort);
-      for (const it of attempts) it.abort(whyLost());
+      for (const it of open) it.abort(whyLost());
     };
     const onAbort = () => {
       finish();
       reject(abortError(signal!));
     };
-    const won = (conn: Conn) => {
-      if (over) return conn.close();
+    const won = (given: AbortSwitch, conn: Conn) => {
+      if (over || !open.has(given)) return conn.close();
       finish();
       resolve(conn);
     };
-    const failed = (error: unknown) => {
-      if (over) return;
+    const failed = (given: AbortSwitch, error: unknown) => {
+      if (over || !open.delete(given)) return;
       errors.push(toNetError(error));
       delay?.cancel();
-      if (attempts.length < addresses.length) return attempt();
-      if (errors.length < addresses.length) return;
+      if (tried < addresses.length) return attempt();
+      if (open.size > 0) return;
       finish();
       reject(mostTelling(errors));
     };
+    const makeRoom = () => {
+      if (open.size < MAX_OPEN) return;
+      const [oldest] = open;
+      open.delete(oldest);
+      const error = new NetError("timeout", "other addresses had their turn");
+      errors.push(error);
+      oldest.abort(error);
+    };
     const attempt = () => {
-      const hostname = addresses[attempts.length];
+      makeRoom();
       const given = new AbortSwitch();
-      if (attempts.push(given) < addresses.length) {
+      open.add(given);
+      const hostname = addresses[tried++];
+      if (tried < addresses.length) {
         delay = startTimeout(ATTEMPT_DELAY, attempt);
       }
-      connect(hostname, given).then(won, failed);
+      connect(hostname, given).then(
+        (conn) => won(given, conn),
+        (error) => failed(given, error),
+      );
     };
     if (signal?.aborted) return onAbort();
     signal?.addEventListener("abort", onAbort);

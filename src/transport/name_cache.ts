@@ -6,7 +6,8 @@
 
 interface Entry<T> {
   readonly found: Promise<T>;
-  readonly until: number;
+  /** When it is too old; not while there is no answer. */
+  until: number;
 }
 
 /** Bounds of a {@linkcode NameCache}. */
@@ -36,13 +37,12 @@ export class NameCache<T> {
   /** The answer for a name; rejects as `lookup` does. */
   get(hostname: string): Promise<T> {
     const entry = this.#entries.get(hostname);
-    const now = performance.now();
-    if (entry && now < entry.until) return entry.found;
+    if (entry && performance.now() < entry.until) return entry.found;
     const found = this.#lookup(hostname);
-    const fresh = { found, until: now + this.#lifetime };
+    const fresh = { found, until: Infinity };
     this.#entries.delete(hostname); // so that the oldest stand first
     this.#entries.set(hostname, fresh);
-    found.catch(() => {
+    found.then(() => fresh.until = performance.now() + this.#lifetime, () => {
       if (this.#entries.get(hostname) === fresh) this.#entries.delete(hostname);
     });
     if (this.#entries.size > this.#most) {

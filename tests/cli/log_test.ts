@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { stripVTControlCharacters } from "node:util";
 import { formatDuration } from "../../src/cli/duration.ts";
+import type { Host } from "../../src/cli/host/host.ts";
 import { formatRecord, type LogRecord } from "../../src/cli/log.ts";
+import { openLog } from "../../src/cli/logger.ts";
 import type { Session, SessionEndReason } from "../../src/server/events.ts";
 import { Denial } from "../../src/server/policy/policy.ts";
 import { NetError } from "../../src/transport/transport.ts";
@@ -487,3 +489,22 @@ for (
     assertEquals(formatDuration(milliseconds), text);
   });
 }
+
+test("the log tells few of the many denials that one session can have", async () => {
+  let lines = 0;
+  const host = {
+    hasTerminal: () => Promise.resolve(false),
+    wantsColors: false,
+    write: (text: string) => {
+      lines += text.split("\n").length - 1;
+      return Promise.resolve();
+    },
+  } as unknown as Host;
+  const { onEvent, output } = await openLog(host, "json");
+  assert(denied.type === "denied");
+  const other = { ...denied, session: { ...denied.session } };
+  for (let i = 0; i < 1_000; i++) onEvent!(denied);
+  onEvent!(other);
+  await output.finish();
+  assertEquals(lines, 11);
+});

@@ -10,7 +10,7 @@ import {
   type Transport,
 } from "../../src/transport/transport.ts";
 import { test } from "../harness.ts";
-import { assertKind } from "./contract.ts";
+import { assertKind, until } from "./contract.ts";
 
 interface Attempt {
   readonly hostname: string;
@@ -124,6 +124,30 @@ test("dial() starts the next attempt when one is silent, and ends the losers", a
     ["192.0.2.1", true], // fired after it had won, which has no effect
   ]);
   assert(attempts[1].at >= 200, "gave the first its time");
+});
+
+test("dial() has few attempts open at a time, to few of many addresses", async () => {
+  const many = Array.from({ length: 40 }, (_, i) => `192.0.2.${i + 1}`);
+  const silent = fakeTransport(
+    Object.fromEntries(many.map((it) => [it, Infinity])),
+    { many },
+  );
+  const signal = new AbortSwitch();
+  const where = { hostname: "many", port: 80 };
+  const dialled = dial(silent.transport, { ...where, signal });
+  const open = () => silent.attempts.filter((it) => !it.aborted).length;
+  await until(() => silent.attempts.length === 6);
+  assertEquals(open(), 4);
+  signal.abort(new NetError("aborted"));
+  await assertKind(dialled, "aborted");
+  assertEquals(open(), 0);
+
+  const closed = fakeTransport(
+    Object.fromEntries(many.map((it) => [it, "refused"])),
+    { many },
+  );
+  await assertKind(dial(closed.transport, where), "refused");
+  assertEquals(closed.attempts.length, 16);
 });
 
 test("dial() rejects with the error that tells most", async () => {

@@ -35,6 +35,19 @@ test("NameCache asks once for many who want to know at the same time", async () 
   assertEquals(asked, ["a", "b"]);
 });
 
+test("NameCache does not ask again while there is no answer yet", async () => {
+  let answer!: (it: string) => void;
+  let asked = 0;
+  const cache = new NameCache(() => {
+    asked++;
+    return new Promise<string>((resolve) => answer = resolve);
+  }, { lifetime: 0 });
+  const found = [cache.get("a"), cache.get("a")];
+  answer("x");
+  assertEquals(await Promise.all(found), ["x", "x"]);
+  assertEquals(asked, 1);
+});
+
 test("NameCache keeps no failure", async () => {
   const outcomes = [Promise.reject(new Error("gone")), Promise.resolve("x")];
   const cache = new NameCache(() => outcomes.shift()!, { lifetime: 60_000 });
