@@ -142,7 +142,8 @@ export class Attempt {
   readonly lookup = async (hostname: string): Promise<string[]> => {
     const transport = await this.transport();
     const { signal } = this.#ending;
-    return await this.wait(transport.lookup(hostname)).catch((cause) => {
+    const asked = transport.lookup(hostname, signal);
+    return await this.wait(asked).catch((cause) => {
       if (signal.aborted) throw cause;
       const phase = this.phase === "udp" ? "udp" : "request";
       throw unresolved(hostname, phase, cause);

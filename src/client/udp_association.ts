@@ -8,6 +8,7 @@ import { type Endpoint, isIp } from "../protocol/address.ts";
 import { encodeDatagram, maxPayload } from "../protocol/datagram.ts";
 import { withSignal } from "../transport/dial.ts";
 import { NameCache } from "../transport/name_cache.ts";
+import type { Signal } from "../transport/signal.ts";
 import type {
   Address,
   Conn,
@@ -96,7 +97,8 @@ export class Association implements UdpAssociation {
   constructor(parts: AssociationParts) {
     this.#parts = parts;
     this.closed = new Promise((resolve) => this.#tellClosed = resolve);
-    this.#names = new NameCache((name) => resolve(parts, name), {
+    const { signal } = this.#ending;
+    this.#names = new NameCache((name) => resolve(parts, name, signal), {
       lifetime: NAME_LIFETIME,
     });
     parts.inbox.relay = parts.relay;
@@ -209,8 +211,9 @@ export class Association implements UdpAssociation {
 async function resolve(
   { transport, proxy }: AssociationParts,
   name: string,
+  signal: Signal,
 ): Promise<string> {
-  const found = await transport.lookup(name).catch((cause) => {
+  const found = await transport.lookup(name, signal).catch((cause) => {
     throw unresolved(name, "udp", cause);
   });
   return pickAddress(proxy, name, found, "udp");

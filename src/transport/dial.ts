@@ -54,7 +54,7 @@ async function dialName(
   port: number,
   signal?: Signal,
 ): Promise<Conn> {
-  const found = await withSignal(transport.lookup(name), signal);
+  const found = await withSignal(transport.lookup(name, signal), signal);
   return await dialAddresses(transport, { addresses: found, port, signal });
 }
 

@@ -256,8 +256,8 @@ export interface Transport {
    * `host-unreachable` or `denied` when there is no way.
    */
   sourceAddress(hostname: string): Promise<string>;
-  /** All IP addresses of a name in the system's order, hosts file included. Rejects with kind `dns`. */
-  lookup(hostname: string): Promise<string[]>;
+  /** All IP addresses of a name in the system's order, hosts file included. Rejects with kind `dns`. The signal says that the answer is not wanted any more; who gives one need not wait for the rejection. */
+  lookup(hostname: string, signal?: Signal): Promise<string[]>;
   /** How many descriptors the process may have, where the runtime can tell without extra permission. */
   descriptorLimit?(): Promise<number | undefined>;
   /** The IP addresses of this machine, where the runtime can tell without extra permission. */

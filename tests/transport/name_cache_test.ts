@@ -1,6 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { NameCache } from "../../src/transport/name_cache.ts";
+import { AbortSwitch, type Signal } from "../../src/transport/signal.ts";
+import { NetError } from "../../src/transport/transport.ts";
+import { Turns } from "../../src/transport/turns.ts";
 import { test } from "../harness.ts";
+import { settled } from "./contract.ts";
 
 function counting() {
   const asked: string[] = [];
@@ -53,4 +57,73 @@ test("NameCache keeps no failure", async () => {
   const cache = new NameCache(() => outcomes.shift()!, { lifetime: 60_000 });
   await assertRejects(() => cache.get("a"), Error, "gone");
   assertEquals(await cache.get("a"), "x");
+});
+
+test("NameCache gives up a name that nobody waits for any more, and only that", async () => {
+  const stopped: string[] = [];
+  const answers: (() => void)[] = [];
+  const cache = new NameCache(
+    (name, signal) =>
+      new Promise<string>((resolve, reject) => {
+        answers.push(() => resolve("x"));
+        signal.addEventListener("abort", () => {
+          stopped.push(name);
+          reject(signal.reason);
+        });
+      }),
+    { lifetime: 60_000 },
+  );
+  const leaving = [new AbortSwitch(), new AbortSwitch(), new AbortSwitch()];
+  const left = [
+    cache.get("left", leaving[0]),
+    cache.get("left", leaving[1]),
+  ];
+  const [kept] = [cache.get("kept"), cache.get("kept", leaving[2])];
+  leaving[0].abort(undefined);
+  leaving[2].abort(undefined);
+  assertEquals(stopped, []);
+  leaving[1].abort(undefined);
+  assertEquals(stopped, ["left"]);
+  for (const it of left) await assertRejects(() => it, NetError);
+  const again = cache.get("left"); // is asked for anew
+  assertEquals(answers.length, 3);
+  for (const answer of answers) answer();
+  assertEquals([await kept, await again], ["x", "x"]);
+  leaving[2].abort(undefined); // after the answer
+  assertEquals(await cache.get("kept", leaving[2]), "x");
+});
+
+test("Turns does so many at a time, in order, and none that is not wanted any more", async () => {
+  const turns = new Turns(2);
+  const begun: number[] = [];
+  const ends: (() => void)[] = [];
+  const stop = new AbortSwitch();
+  const take = (number: number, signal: Signal = new AbortSwitch()) =>
+    turns.take(() => {
+      begun.push(number);
+      return new Promise<number>((resolve) => ends.push(() => resolve(number)));
+    }, signal);
+  const taken = [take(1), take(2), take(3, stop), take(4), take(5, stop)];
+  await settled();
+  assertEquals(begun, [1, 2]);
+  stop.abort(new NetError("aborted"));
+  for (const it of [taken[2], taken[4], take(6, stop)]) {
+    await assertRejects(() => it, NetError);
+  }
+  ends[0]();
+  await settled();
+  assertEquals(begun, [1, 2, 4]);
+  const last = take(7);
+  await settled();
+  assertEquals(begun, [1, 2, 4]);
+  for (let i = 1; i < 3; i++) ends[i]();
+  await settled();
+  assertEquals(begun, [1, 2, 4, 7]);
+  ends[3]();
+  assertEquals(await Promise.all([taken[0], taken[1], taken[3], last]), [
+    1,
+    2,
+    4,
+    7,
+  ]);
 });

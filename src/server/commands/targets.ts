@@ -7,8 +7,13 @@
 
 import { type Endpoint, isIp } from "../../protocol/address.ts";
 import { encodeDatagramHeader } from "../../protocol/datagram.ts";
+import { AbortSwitch } from "../../transport/signal.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
-import type { DatagramSocket, OnDatagram } from "../../transport/transport.ts";
+import {
+  type DatagramSocket,
+  NetError,
+  type OnDatagram,
+} from "../../transport/transport.ts";
 import type { CommandSession } from "./command.ts";
 import type { Settings } from "../options.ts";
 import { resolve, usedAddress } from "../policy/policy.ts";
@@ -67,6 +72,7 @@ export class Targets {
   readonly #opening = new Map<string, Promise<DatagramSocket>>();
   #resolving = 0;
   #last: Entry | undefined;
+  readonly #closing = new AbortSwitch();
   #closed = false;
 
   constructor(
@@ -113,6 +119,7 @@ export class Targets {
   /** Frees the sockets. */
   close(): void {
     this.#closed = true;
+    this.#closing.abort(new NetError("closed", "the association is closed"));
     this.#last = undefined;
     for (const entry of this.#entries.values()) entry.timeout?.cancel();
     for (const socket of this.#sockets.values()) socket.close();
@@ -168,7 +175,7 @@ export class Targets {
    */
   async #wayTo(target: Target) {
     try {
-      const way = await resolve(this.#session, target);
+      const way = await resolve(this.#session, target, this.#closing);
       const { addresses, localAddressOf } = way;
       const has = addresses.includes(target.address) ? [target.address] : [];
       for (const address of [...has, ...addresses]) {

@@ -203,7 +203,8 @@ export async function resolve(
   }
   await authorize(session, target, { signal });
   const { transport } = session.settings;
-  const found = await withSignal(transport.lookup(target.hostname), signal);
+  const asked = transport.lookup(target.hostname, signal);
+  const found = await withSignal(asked, signal);
   return await allowedOf(session, target, found.map(usedAddress), signal);
 }
 
