@@ -44,7 +44,8 @@ export interface Dialect {
 
 /** What a reply can say: no zone (`fe80::1%eth0`, on Node.js), which means nothing to other machines, and nothing of a socket that has gone. */
 function sayable(bound: Address | undefined): string | undefined {
-  return bound?.hostname.split("%", 1)[0] || undefined;
+  const hostname = bound?.hostname || undefined;
+  return hostname?.includes("%") ? hostname.split("%", 1)[0] : hostname;
 }
 
 const DIALECT5: Dialect = {

@@ -129,10 +129,9 @@ export class Member {
         this.#fail(message.kind ?? "other", message.message);
         return this.kill();
       }
-      case "metrics":
+      case "metrics": // also when it comes late
         this.#lastMetrics = message.values;
         // falls through
-        // also when it comes late
       default:
         this.#waiting.get(message.type)?.(message);
     }

@@ -73,7 +73,6 @@ export class Targets {
   #resolving = 0;
   #last: Entry | undefined;
   readonly #closing = new AbortSwitch();
-  #closed = false;
 
   constructor(
     session: CommandSession,
@@ -118,7 +117,6 @@ export class Targets {
 
   /** Frees the sockets. */
   close(): void {
-    this.#closed = true;
     this.#closing.abort(new NetError("closed", "the association is closed"));
     this.#last = undefined;
     for (const entry of this.#entries.values()) entry.timeout?.cancel();
@@ -159,7 +157,7 @@ export class Targets {
     this.#resolving++;
     const way = await this.#wayTo(entry);
     this.#resolving--;
-    if (this.#closed || this.#entries.get(entry.key) !== entry) return;
+    if (this.#closing.aborted || this.#entries.get(entry.key) !== entry) return;
     if (entry.judgedBy !== settings) return; // and is being judged anew
     this.#setAddress(entry, way?.address ?? "");
     entry.socket = way?.socket;
@@ -206,7 +204,7 @@ export class Targets {
         { hostname, port: 0 },
         this.#onDatagram,
       );
-      if (this.#closed) socket.close();
+      if (this.#closing.aborted) socket.close();
       this.#sockets.set(hostname, socket);
       return socket;
     } finally {
