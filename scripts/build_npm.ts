@@ -49,7 +49,9 @@ function packageJson(config: Config) {
 /** Side by side, as the links of the README are made to say. */
 async function copyDocuments(): Promise<void> {
   const picture = "scripts/bench/speed.svg";
-  for (const path of ["LICENSE", "src/cli/config.schema.json", picture]) {
+  for (
+    const path of ["LICENSE", "src/cli/config/config.schema.json", picture]
+  ) {
     await Deno.copyFile(join(root, path), join(out, basename(path)));
   }
   const readme = await Deno.readTextFile(join(root, "README.md"));

@@ -29,7 +29,10 @@ const runtimes = ["deno", "bun", "node"].map((it) => `src/transport/${it}.ts`);
 const detect = "src/transport/detect.ts";
 
 /** Deno has `node:net` as well, for what its own sockets lack. */
-const byNode = { from: "src/transport/deno.ts", to: "src/transport/node.ts" };
+const byNode = {
+  from: "src/transport/deno/transport.ts",
+  to: "src/transport/node/transport.ts",
+};
 
 /** The server's entry is also the program, so it may load the command line. */
 const program = { from: "src/server/mod.ts", to: "src/cli/main.ts" };

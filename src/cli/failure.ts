@@ -6,9 +6,10 @@
 
 import { formatEndpoint } from "../protocol/address.ts";
 import { OptionError, type ServeOptions } from "../server/options.ts";
-import { NetError, plainHostname } from "../transport/transport.ts";
-import { escapeText } from "./escape.ts";
-import { USERS_VARIABLE } from "./flags.ts";
+import { NetError } from "../transport/errors.ts";
+import { plainHostname } from "../transport/common/checks.ts";
+import { escapeText } from "./output/escape.ts";
+import { USERS_VARIABLE } from "./config/flags.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** The exit codes and what they mean. */

@@ -4,18 +4,18 @@
  * @module
  */
 
-import { configSchema } from "./config.ts";
-import { checkText, explainText } from "./dry_run.ts";
+import { configSchema } from "./config/config.ts";
+import { checkText, explainText } from "./commands/dry_run.ts";
 import { EXIT, explain } from "./failure.ts";
-import { FileReader } from "./files.ts";
-import { type Given, parseFlags, USERS_VARIABLE } from "./flags.ts";
-import { HELP } from "./help.ts";
+import { FileReader } from "./config/files.ts";
+import { type Given, parseFlags, USERS_VARIABLE } from "./config/flags.ts";
+import { HELP } from "./config/help.ts";
 import { type Host, thisHost } from "./host/host.ts";
-import { load, type Loaded } from "./load.ts";
-import { openLog } from "./logger.ts";
-import { Reloader } from "./reload.ts";
-import { start } from "./running.ts";
-import { Signals } from "./signals.ts";
+import { load, type Loaded } from "./config/load.ts";
+import { openLog } from "./output/log.ts";
+import { Reloader } from "./serve/reload.ts";
+import { start } from "./serve/running.ts";
+import { Signals } from "./serve/signals.ts";
 import { VERSION } from "./version.ts";
 
 /**
@@ -46,7 +46,9 @@ async function begin(host: Host, args: readonly string[]): Promise<number> {
   let loaded: Loaded | undefined;
   try {
     if (args[0] === "hash-password") {
-      const { hashPasswordCommand } = await import("./hash_password.ts");
+      const { hashPasswordCommand } = await import(
+        "./commands/hash_password.ts"
+      );
       return await hashPasswordCommand(host, args.slice(1));
     }
     const command = parseFlags(args, host.env);
@@ -131,7 +133,7 @@ async function serveUntilSignal(
 async function openMetrics({ metrics }: Loaded) {
   if (!metrics) return undefined;
   // Only now: it loads the runtime's whole HTTP server.
-  const { MetricsServer } = await import("./metrics_server.ts");
+  const { MetricsServer } = await import("./serve/metrics_server.ts");
   return await MetricsServer.open(metrics);
 }
 

@@ -11,12 +11,8 @@ import { dial, withSignal } from "../transport/dial.ts";
 import { MessageReader } from "../transport/message_reader.ts";
 import { type DuplexStreams, fromStreams } from "../transport/streams.ts";
 import { startTimeout } from "../transport/timeouts.ts";
-import {
-  abortError,
-  type Conn,
-  NetError,
-  type Transport,
-} from "../transport/transport.ts";
+import { abortError, NetError } from "../transport/errors.ts";
+import type { Conn, Transport } from "../transport/transport.ts";
 import { type SocksPhase, unresolved } from "./error.ts";
 import { explain, explainAbort } from "./explain.ts";
 import { Handshake } from "./handshake.ts";

@@ -6,7 +6,8 @@
 
 import type { Endpoint } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
-import { type Conn, NetError } from "../transport/transport.ts";
+import type { Conn } from "../transport/transport.ts";
+import { NetError } from "../transport/errors.ts";
 import { Attempt, type ClientOptions } from "./attempt.ts";
 import { SocksError } from "./error.ts";
 import type { Proxy, ResolvedProxy } from "./proxy.ts";

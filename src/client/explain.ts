@@ -6,7 +6,7 @@
 
 import { formatEndpoint } from "../protocol/address.ts";
 import { ProtocolError } from "../protocol/decode.ts";
-import type { NetError } from "../transport/transport.ts";
+import type { NetError } from "../transport/errors.ts";
 import { SocksError, type SocksErrorCode, type SocksPhase } from "./error.ts";
 import type { ResolvedProxy } from "./proxy.ts";
 

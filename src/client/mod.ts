@@ -34,19 +34,18 @@ export {
   fromStreams,
   toStreams,
 } from "../transport/streams.ts";
-export {
-  type Address,
-  type Conn,
-  type DatagramSocket,
-  type Listener,
-  type ListenOptions,
-  NetError,
-  type NetErrorKind,
-  type OnDatagram,
-  type Relay,
-  type RelayEnd,
-  type RelayOptions,
-  type RelayOwner,
-  type Transport,
+export type {
+  Address,
+  Conn,
+  DatagramSocket,
+  Listener,
+  ListenOptions,
+  OnDatagram,
+  Relay,
+  RelayEnd,
+  RelayOptions,
+  RelayOwner,
+  Transport,
 } from "../transport/transport.ts";
+export { NetError, type NetErrorKind } from "../transport/errors.ts";
 export type { Endpoint } from "../protocol/address.ts";

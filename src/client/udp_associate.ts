@@ -11,11 +11,8 @@ import {
   isLoopback,
 } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
-import {
-  type Address,
-  type DatagramSocket,
-  NetError,
-} from "../transport/transport.ts";
+import type { Address, DatagramSocket } from "../transport/transport.ts";
+import { NetError } from "../transport/errors.ts";
 import { Attempt, type ClientOptions } from "./attempt.ts";
 import { SocksError } from "./error.ts";
 import { Inbox } from "./inbox.ts";

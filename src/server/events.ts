@@ -5,7 +5,8 @@
  */
 
 import type { Endpoint } from "../protocol/address.ts";
-import type { Address, NetError } from "../transport/transport.ts";
+import type { Address } from "../transport/transport.ts";
+import type { NetError } from "../transport/errors.ts";
 
 /** What a client may ask for. */
 export type CommandName = "connect" | "bind" | "udp-associate";

@@ -11,12 +11,9 @@ import * as socks4 from "../protocol/socks4.ts";
 import * as socks5 from "../protocol/socks5.ts";
 import { withSignal } from "../transport/dial.ts";
 import { MessageReader } from "../transport/message_reader.ts";
-import {
-  type Address,
-  type Conn,
-  NetError,
-  type Signal,
-} from "../transport/transport.ts";
+import type { Address, Conn } from "../transport/transport.ts";
+import { NetError } from "../transport/errors.ts";
+import type { Signal } from "../transport/signal.ts";
 import type { AuthExchange, AuthMethod } from "./auth/auth.ts";
 import type { CommandName, SessionEndReason } from "./events.ts";
 import { askIdent, checkUserId } from "./auth/ident.ts";

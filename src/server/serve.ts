@@ -15,15 +15,15 @@ import {
   REJECTION_TEXT,
   type RejectionReason,
   type Visit,
-} from "./limits/admission.ts";
-import type { SharedBooks } from "./limits/books.ts";
+} from "./limits/connection_limiter.ts";
+import type { SharedBooks } from "./cluster/store.ts";
 import {
   localCounts,
   type ServerCounts,
   sharedCounts,
-} from "./limits/counts.ts";
-import type { Places } from "./limits/quota.ts";
-import type { Throttles } from "./limits/throttles.ts";
+} from "./limits/server_limits.ts";
+import type { Places } from "./limits/keyed_limit.ts";
+import type { Throttles } from "./limits/rate_limiters.ts";
 import { OwnAddresses } from "./policy/own_addresses.ts";
 import { ServerSession, type SessionOwner } from "./session.ts";
 

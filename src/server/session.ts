@@ -10,16 +10,15 @@ import { MessageReader } from "../transport/message_reader.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
 import { startTimeout } from "../transport/timeouts.ts";
-import {
-  type Address,
-  type Conn,
-  NetError,
-  type Relay,
-  type RelayEnd,
-  type RelayOwner,
-  toNetError,
+import type {
+  Address,
+  Conn,
+  Relay,
+  RelayEnd,
+  RelayOwner,
 } from "../transport/transport.ts";
-import type { Visit } from "./limits/admission.ts";
+import { NetError, toNetError } from "../transport/errors.ts";
+import type { Visit } from "./limits/connection_limiter.ts";
 import { bind } from "./commands/bind.ts";
 import type { Command, CommandSession, Ending } from "./commands/command.ts";
 import { connect } from "./commands/connect.ts";
@@ -30,7 +29,7 @@ import type {
   SessionPhase,
 } from "./events.ts";
 import type { Settings } from "./options.ts";
-import type { Places } from "./limits/quota.ts";
+import type { Places } from "./limits/keyed_limit.ts";
 import {
   type ClientRequest,
   type HandshakeNotes,
@@ -38,7 +37,7 @@ import {
   readVersion,
   Refusal,
 } from "./request.ts";
-import type { SessionThrottle, Throttles } from "./limits/throttles.ts";
+import type { SessionThrottle, Throttles } from "./limits/rate_limiters.ts";
 import type { OwnAddresses } from "./policy/own_addresses.ts";
 import { udpAssociate } from "./commands/udp_associate.ts";
 

@@ -15,7 +15,7 @@ export function detectTransport(): Promise<Transport> {
 
 async function load(): Promise<Transport> {
   const { Bun, Deno } = globalThis as { Bun?: unknown; Deno?: unknown };
-  if (Deno) return (await import("./deno.ts")).denoTransport;
-  if (Bun) return (await import("./bun.ts")).bunTransport;
-  return (await import("./node.ts")).nodeTransport;
+  if (Deno) return (await import("./deno/transport.ts")).denoTransport;
+  if (Bun) return (await import("./bun/transport.ts")).bunTransport;
+  return (await import("./node/transport.ts")).nodeTransport;
 }

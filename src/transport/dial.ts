@@ -6,13 +6,12 @@
 
 import {
   abortError,
-  type Conn,
   NetError,
   type NetErrorKind,
-  type Signal,
   toNetError,
-  type Transport,
-} from "./transport.ts";
+} from "./errors.ts";
+import type { Conn, Transport } from "./transport.ts";
+import type { Signal } from "./signal.ts";
 import { AbortSwitch } from "./signal.ts";
 import { startTimeout, type Timeout } from "./timeouts.ts";
 

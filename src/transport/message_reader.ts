@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type Conn, NetError } from "./transport.ts";
+import type { Conn } from "./transport.ts";
+import { NetError } from "./errors.ts";
 
 /**
  * Finds a message at the front of `octets`: the message and how many octets it

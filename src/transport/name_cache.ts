@@ -5,7 +5,7 @@
  */
 
 import { AbortSwitch, type Signal } from "./signal.ts";
-import { NetError } from "./transport.ts";
+import { NetError } from "./errors.ts";
 
 interface Entry<T> {
   readonly found: Promise<T>;

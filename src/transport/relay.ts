@@ -13,7 +13,7 @@ import type {
   RelayOptions,
   RelayOwner,
 } from "./transport.ts";
-import { closedError, type NetError, toNetError } from "./transport.ts";
+import { closedError, type NetError, toNetError } from "./errors.ts";
 import { startTimeout, type Timeout } from "./timeouts.ts";
 
 /** The side of a relay a failure or a count belongs to; `a` is its first connection. */

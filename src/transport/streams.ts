@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type Address, type Conn, NetError, toNetError } from "./transport.ts";
+import type { Address, Conn } from "./transport.ts";
+import { NetError, toNetError } from "./errors.ts";
 
 /** A readable and a writable side, as `Deno.Conn`, `WebSocketStream` and `Duplex.toWeb()` have them. */
 export interface DuplexStreams {

@@ -8,9 +8,8 @@
  * @module
  */
 
+import type { NetError } from "./errors.ts";
 import type { Signal } from "./signal.ts";
-
-export type { Signal };
 
 /** An IP address (without brackets, IPv4-mapped IPv6 written as IPv4) and a port. */
 export interface Address {
@@ -18,54 +17,6 @@ export interface Address {
   readonly hostname: string;
   /** 0 to 65535. */
   readonly port: number;
-}
-
-/**
- * Why a network operation failed, the same on every runtime.
- *
- * - `refused`: the target sent a reset to the connection attempt
- * - `net-unreachable`, `host-unreachable`: no route, or a router said so
- * - `timeout`: no answer in the time given
- * - `denied`: the system or the runtime's permissions forbid it
- * - `dns`: the name has no address, or the resolver failed
- * - `addr-in-use`, `addr-not-available`: the local address can't be had
- * - `reset`: the peer ended the connection with a reset, or went away
- * - `ended`: the peer sent its FIN where more octets were due
- * - `aborted`: a signal or a call of ours ended it
- * - `closed`: the connection or listener had been closed before
- * - `descriptors`: the process has no file descriptor left
- * - `invalid`: the arguments can't name a connection (port 0, bad address)
- * - `other`: none of these; see `cause`
- */
-export type NetErrorKind =
-  | "refused"
-  | "net-unreachable"
-  | "host-unreachable"
-  | "timeout"
-  | "denied"
-  | "dns"
-  | "addr-in-use"
-  | "addr-not-available"
-  | "reset"
-  | "ended"
-  | "aborted"
-  | "closed"
-  | "descriptors"
-  | "invalid"
-  | "other";
-
-/** Every rejection of a transport is one of these; the runtime's own error is its `cause`. */
-export class NetError extends Error {
-  /** Always `"NetError"`. */
-  override readonly name = "NetError";
-  /** What happened. */
-  readonly kind: NetErrorKind;
-
-  /** Makes an error of this kind; `cause` is the runtime's error, if there is one. */
-  constructor(kind: NetErrorKind, message: string = kind, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.kind = kind;
-  }
 }
 
 /**
@@ -113,9 +64,6 @@ export interface Conn {
    */
   keepAlive?(): void;
 }
-
-/** For {@linkcode Conn.keepAlive}, where one can say: milliseconds of silence. */
-export const KEEP_ALIVE_AFTER = 60_000;
 
 /** A listening socket. */
 export interface Listener {
@@ -262,108 +210,4 @@ export interface Transport {
   descriptorLimit?(): Promise<number | undefined>;
   /** The IP addresses of this machine, where the runtime can tell without extra permission. */
   ownAddresses?(): readonly string[];
-}
-
-const KINDS: Readonly<Record<string, NetErrorKind>> = {
-  ECONNREFUSED: "refused",
-  ENETUNREACH: "net-unreachable",
-  ENETDOWN: "net-unreachable",
-  EHOSTUNREACH: "host-unreachable",
-  EHOSTDOWN: "host-unreachable",
-  ETIMEDOUT: "timeout",
-  EACCES: "denied",
-  EPERM: "denied",
-  EADDRINUSE: "addr-in-use",
-  EADDRNOTAVAIL: "addr-not-available",
-  ECONNRESET: "reset",
-  ECONNABORTED: "reset",
-  EPIPE: "reset",
-  ENOTCONN: "reset",
-  EMFILE: "descriptors",
-  ENFILE: "descriptors",
-  ENOTFOUND: "dns",
-  EAI_AGAIN: "dns",
-  ENODATA: "dns",
-  NotCapable: "denied", // a name: Deno's own refusal has no code
-};
-
-/** The {@linkcode NetError} for a runtime's error, by its Unix `code` or its name; one that is a NetError already is returned as it is. */
-export function toNetError(
-  error: unknown,
-  kind?: NetErrorKind,
-): NetError {
-  if (error instanceof NetError) return error;
-  const { code, name, message } = (error ?? {}) as {
-    code?: unknown;
-    name?: unknown;
-    message?: unknown;
-  };
-  const known = KINDS[String(code ?? name)];
-  return new NetError(
-    kind ?? known ?? "other",
-    typeof message === "string" ? message : String(error),
-    error,
-  );
-}
-
-/** As {@linkcode toNetError}, for attempts to connect: a blackhole route fails with EINVAL. */
-export function toConnectError(error: unknown): NetError {
-  const { code } = (error ?? {}) as { code?: unknown };
-  return toNetError(error, code === "EINVAL" ? "net-unreachable" : undefined);
-}
-
-/** The error of a call on a connection that we have closed. */
-export function closedError(): NetError {
-  return new NetError("closed", "the connection is closed");
-}
-
-/** What a signal that has fired means as a {@linkcode NetError}. */
-export function abortError(signal: Signal): NetError {
-  const reason = signal.reason;
-  if (reason instanceof NetError) return reason;
-  const timeout = (reason as Error | undefined)?.name === "TimeoutError";
-  return new NetError(
-    timeout ? "timeout" : "aborted",
-    timeout ? "timed out" : "aborted",
-    reason,
-  );
-}
-
-/** Rejects what no connection attempt may get: port 0 and ports that do not exist. */
-export function checkPort(port: number): void {
-  if (Number.isInteger(port) && port > 0 && port < 65536) return;
-  throw new NetError("invalid", `cannot connect to port ${port}`);
-}
-
-/** Octets of the longest payload that a {@linkcode DatagramSocket} sends. */
-const MAX_PAYLOAD = 65_507;
-/** Octets behind which a datagram that would have to wait is lost. */
-export const MAX_UNSENT = 256 * 1024;
-/** Octets that a waiting datagram counts beyond its payload, which may be none. */
-export const WAITING_COST = 64;
-
-/** Whether a UDP socket of one family may try to send this; `hostname` is plain. Broadcasts, which only Deno would send, are not for proxies. */
-export function isSendable(
-  payload: Uint8Array,
-  hostname: string,
-  port: number,
-  overIPv6: boolean,
-): boolean {
-  return payload.length <= MAX_PAYLOAD && port > 0 && port < 65536 &&
-    hostname.includes(":") === overIPv6 && hostname !== "255.255.255.255";
-}
-
-/** Writes an address as this library shows it: no brackets, and `::ffff:192.0.2.1` as `192.0.2.1`. */
-export function plainHostname(hostname: string): string {
-  if (!hostname.includes(":")) return hostname;
-  const bare = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
-  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(bare) ? bare.slice(7) : bare;
-}
-
-/** An end of a socket as this library shows it; of one that has gone some runtimes tell nothing. */
-export function plainAddress(
-  hostname: string | null | undefined,
-  port: number | null | undefined,
-): Address {
-  return { hostname: plainHostname(hostname ?? ""), port: port ?? 0 };
 }

@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, SocksError } from "../../src/client/mod.ts";
-import { configSchema } from "../../src/cli/config.ts";
+import { configSchema } from "../../src/cli/config/config.ts";
 import { hashPassword } from "../../src/server/auth/auth.ts";
-import { runtime, test } from "../harness.ts";
+import { runtime, test } from "../support/harness.ts";
 import { assertEchoes, LOOPBACK, visit, withEcho } from "./echo.ts";
-import { runProgram, withProgram } from "./spawn.ts";
+import { runProgram, withProgram } from "../support/spawn.ts";
 
 const onlyDeno = runtime === "deno" ? undefined : "only Deno has permissions";
 const mayRead = { mayRead: true };

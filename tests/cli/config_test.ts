@@ -5,13 +5,17 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { type Config, configSchema, readConfig } from "../../src/cli/config.ts";
-import { besideFile } from "../../src/cli/files.ts";
-import { parseFlags } from "../../src/cli/flags.ts";
-import { JsoncError, parseJsonc } from "../../src/cli/jsonc.ts";
-import { ConfigError, load, type Loaded } from "../../src/cli/load.ts";
-import { Reloader } from "../../src/cli/reload.ts";
-import type { LogRecord } from "../../src/cli/log.ts";
+import {
+  type Config,
+  configSchema,
+  readConfig,
+} from "../../src/cli/config/config.ts";
+import { besideFile } from "../../src/cli/config/files.ts";
+import { parseFlags } from "../../src/cli/config/flags.ts";
+import { JsoncError, parseJsonc } from "../../src/cli/config/jsonc.ts";
+import { ConfigError, load, type Loaded } from "../../src/cli/config/load.ts";
+import { Reloader } from "../../src/cli/serve/reload.ts";
+import type { LogRecord } from "../../src/cli/output/format.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
 import { hashPassword } from "../../src/server/auth/auth.ts";
 import {
@@ -20,8 +24,10 @@ import {
   type ServeOptions,
 } from "../../src/server/options.ts";
 import type { Transport } from "../../src/transport/transport.ts";
-import published from "../../src/cli/config.schema.json" with { type: "json" };
-import { test } from "../harness.ts";
+import published from "../../src/cli/config/config.schema.json" with {
+  type: "json",
+};
+import { test } from "../support/harness.ts";
 
 const hash = await hashPassword("hunter2", { iterations: 1 });
 

@@ -5,17 +5,21 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { type Command, FLAG_NAMES, parseFlags } from "../../src/cli/flags.ts";
+import {
+  type Command,
+  FLAG_NAMES,
+  parseFlags,
+} from "../../src/cli/config/flags.ts";
 import { explain } from "../../src/cli/failure.ts";
-import { HELP } from "../../src/cli/help.ts";
-import { load } from "../../src/cli/load.ts";
-import { CONFIG, type Config } from "../../src/cli/config.ts";
-import type { Kind } from "../../src/cli/schema.ts";
+import { HELP } from "../../src/cli/config/help.ts";
+import { load } from "../../src/cli/config/load.ts";
+import { CONFIG, type Config } from "../../src/cli/config/config.ts";
+import type { Kind } from "../../src/cli/config/kinds.ts";
 import { VERSION } from "../../src/cli/version.ts";
 import { resolveOptions, type ServeOptions } from "../../src/server/options.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import config from "../../deno.json" with { type: "json" };
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 
 /** What was asked for, without what was not. */
 function asked(command: Command): unknown {

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { verifyPassword } from "../../src/server/auth/password_hash.ts";
-import { test } from "../harness.ts";
-import { runProgram } from "./spawn.ts";
-import { noTerminal, openTerminal } from "./terminal.ts";
+import { test } from "../support/harness.ts";
+import { runProgram } from "../support/spawn.ts";
+import { noTerminal, openTerminal } from "../support/terminal.ts";
 
 const octets = (text: string) => new TextEncoder().encode(text);
 

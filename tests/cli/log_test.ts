@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { stripVTControlCharacters } from "node:util";
-import { formatDuration } from "../../src/cli/duration.ts";
+import { formatDuration } from "../../src/cli/config/duration.ts";
 import type { Host } from "../../src/cli/host/host.ts";
-import { formatRecord, type LogRecord } from "../../src/cli/log.ts";
-import { openLog } from "../../src/cli/logger.ts";
+import { formatRecord, type LogRecord } from "../../src/cli/output/format.ts";
+import { openLog } from "../../src/cli/output/log.ts";
 import type { Session, SessionEndReason } from "../../src/server/events.ts";
 import { Denial } from "../../src/server/policy/policy.ts";
-import { NetError } from "../../src/transport/transport.ts";
-import { test } from "../harness.ts";
+import { NetError } from "../../src/transport/errors.ts";
+import { test } from "../support/harness.ts";
 
 const now = new Date("2026-11-03T10:22:31.123Z");
 const client = { hostname: "192.0.2.7", port: 50123 };

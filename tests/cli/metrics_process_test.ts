@@ -2,9 +2,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect } from "../../src/client/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import process from "node:process";
-import { runtime, test } from "../harness.ts";
+import { runtime, test } from "../support/harness.ts";
 import { LOOPBACK, visit, withEcho } from "./echo.ts";
-import { type Program, runProgram, withProgram } from "./spawn.ts";
+import { type Program, runProgram, withProgram } from "../support/spawn.ts";
 
 const ARGS = ["--port", "0", "--metrics", "0"];
 

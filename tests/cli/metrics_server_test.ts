@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { MetricsServer } from "../../src/cli/metrics_server.ts";
-import { test } from "../harness.ts";
+import { MetricsServer } from "../../src/cli/serve/metrics_server.ts";
+import { test } from "../support/harness.ts";
 
 test("GET /health is 200 only while somebody listens", async () => {
   const server = await MetricsServer.open({ hostname: "127.0.0.1", port: 0 });

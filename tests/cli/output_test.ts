@@ -1,6 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { Output, type OutputOptions } from "../../src/cli/output.ts";
-import { test } from "../harness.ts";
+import {
+  Output,
+  type OutputOptions,
+} from "../../src/cli/output/line_writer.ts";
+import { test } from "../support/harness.ts";
 
 /** An output that keeps what it is given; `release()` ends the write that goes on. */
 function recorder(options: Partial<OutputOptions> = {}) {

@@ -1,12 +1,17 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { connect, SocksError } from "../../src/client/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import { NetError } from "../../src/transport/transport.ts";
+import { NetError } from "../../src/transport/errors.ts";
 import config from "../../deno.json" with { type: "json" };
-import { runtime, test } from "../harness.ts";
+import { runtime, test } from "../support/harness.ts";
 import { assertEchoes, LOOPBACK, visit, withEcho } from "./echo.ts";
-import { FLOOD, flood, refuse } from "./flood.ts";
-import { type Ended, type Program, runProgram, withProgram } from "./spawn.ts";
+import { FLOOD, flood, refuse } from "../support/flood.ts";
+import {
+  type Ended,
+  type Program,
+  runProgram,
+  withProgram,
+} from "../support/spawn.ts";
 
 const onlyDeno = runtime === "deno" ? undefined : "only Deno has permissions";
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { Host } from "../../src/cli/host/host.ts";
-import { Signals } from "../../src/cli/signals.ts";
-import { test } from "../harness.ts";
+import { Signals } from "../../src/cli/serve/signals.ts";
+import { test } from "../support/harness.ts";
 
 type Name = Parameters<Host["onSignal"]>[0];
 

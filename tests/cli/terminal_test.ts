@@ -2,10 +2,14 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { stripVTControlCharacters } from "node:util";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 import { LOOPBACK, visit, withEcho } from "./echo.ts";
-import { flood } from "./flood.ts";
-import { noTerminal, openTerminal, type Terminal } from "./terminal.ts";
+import { flood } from "../support/flood.ts";
+import {
+  noTerminal,
+  openTerminal,
+  type Terminal,
+} from "../support/terminal.ts";
 
 const KEY = { interrupt: "\x03", stop: "\x13", start: "\x11" } as const;
 

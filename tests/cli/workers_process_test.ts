@@ -6,10 +6,10 @@ import process from "node:process";
 import { bind, connect, SocksError } from "../../src/client/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn } from "../../src/transport/transport.ts";
-import { runtime, test } from "../harness.ts";
+import { runtime, test } from "../support/harness.ts";
 import { until } from "../transport/contract.ts";
 import { assertEchoes, LOOPBACK, visit, withEcho } from "./echo.ts";
-import { type Program, runProgram, withProgram } from "./spawn.ts";
+import { type Program, runProgram, withProgram } from "../support/spawn.ts";
 
 const isDeno = runtime === "deno";
 const onlyDeno = isDeno ? undefined : "only Deno has flags and permissions";

@@ -1,16 +1,16 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { FileReader } from "../../src/cli/files.ts";
-import { parseFlags } from "../../src/cli/flags.ts";
-import { load } from "../../src/cli/load.ts";
-import type { LogRecord } from "../../src/cli/log.ts";
-import { Crew } from "../../src/cli/workers/crew.ts";
-import type { Exit, WorkerHandlers } from "../../src/cli/workers/link.ts";
+import { FileReader } from "../../src/cli/config/files.ts";
+import { parseFlags } from "../../src/cli/config/flags.ts";
+import { load } from "../../src/cli/config/load.ts";
+import type { LogRecord } from "../../src/cli/output/format.ts";
+import { Crew } from "../../src/cli/workers/supervisor.ts";
+import type { Exit, WorkerHandlers } from "../../src/cli/workers/channel.ts";
 import type { FromWorker, ToWorker } from "../../src/cli/workers/messages.ts";
-import { Rest } from "../../src/cli/workers/rest.ts";
+import { Rest } from "../../src/cli/workers/backoff.ts";
 import { hashPassword } from "../../src/server/auth/auth.ts";
-import { NetError } from "../../src/transport/transport.ts";
-import { runtime, test } from "../harness.ts";
-import { withSkips } from "../skip_time.ts";
+import { NetError } from "../../src/transport/errors.ts";
+import { runtime, test } from "../support/harness.ts";
+import { withSkips } from "../support/skip_time.ts";
 import { settled, until } from "../transport/contract.ts";
 
 type Start = Extract<ToWorker, { type: "start" }>;

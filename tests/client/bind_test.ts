@@ -14,9 +14,9 @@ import {
 } from "../../src/client/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import { test } from "../harness.ts";
-import { octets } from "../protocol/table.ts";
-import { echo, startServer, startTarget } from "../support.ts";
+import { test } from "../support/harness.ts";
+import { octets } from "../support/table.ts";
+import { echo, startServer, startTarget } from "../support/server.ts";
 import {
   assertSameOctets,
   pattern,
@@ -35,7 +35,7 @@ import {
   startProxy,
   withConns,
   withNames,
-} from "./scripted.ts";
+} from "../support/scripted.ts";
 
 const LISTENS5 = "05 00 00 01 0A 00 00 01 12 34";
 const CAME5 = "05 00 00 01 C0 00 02 07 56 78";

@@ -13,8 +13,8 @@ import {
 } from "../../src/client/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import { test } from "../harness.ts";
-import { octets } from "../protocol/table.ts";
+import { test } from "../support/harness.ts";
+import { octets } from "../support/table.ts";
 import {
   assertSameOctets,
   pattern,
@@ -22,7 +22,12 @@ import {
   readExactly,
   settled,
 } from "../transport/contract.ts";
-import { closedPort, echo, startServer, startTarget } from "../support.ts";
+import {
+  closedPort,
+  echo,
+  startServer,
+  startTarget,
+} from "../support/server.ts";
 import {
   assertClosesWhatItGot,
   assertGivesUp,
@@ -33,7 +38,7 @@ import {
   type Script,
   startProxy,
   withNames,
-} from "./scripted.ts";
+} from "../support/scripted.ts";
 
 const OK5 = "05 00 00 01 0A 00 00 01 12 34";
 const OK4 = "00 5A 12 34 0A 00 00 01";

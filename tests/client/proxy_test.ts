@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parseProxyUrl, type Proxy } from "../../src/client/mod.ts";
 import { resolveProxy } from "../../src/client/proxy.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 
 const urls: [url: string, proxy: Proxy][] = [
   ["socks5://127.0.0.1", {

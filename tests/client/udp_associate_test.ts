@@ -25,9 +25,9 @@ import { encodeDatagram } from "../../src/protocol/datagram.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { startTimeout } from "../../src/transport/timeouts.ts";
-import { runtime, test } from "../harness.ts";
-import { octets } from "../protocol/table.ts";
-import { echo, startServer, startTarget } from "../support.ts";
+import { runtime, test } from "../support/harness.ts";
+import { octets } from "../support/table.ts";
+import { echo, startServer, startTarget } from "../support/server.ts";
 import {
   assertSameOctets,
   pattern,
@@ -46,7 +46,7 @@ import {
   startProxy,
   withConns,
   withNames,
-} from "./scripted.ts";
+} from "../support/scripted.ts";
 
 const CHOSEN = ["05 01 00", "05 00"] as const;
 const ASKED = "05 03 00 01 6*00";

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type * as net from "node:net";
-import { openSockets, test } from "../harness.ts";
+import { openSockets, test } from "../support/harness.ts";
 import { assertSameOctets, pattern } from "../transport/contract.ts";
 import { until } from "./programs.ts";
 import { dial, readSome, readToEnd, tunnel } from "./raw_client.ts";

@@ -5,7 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type * as dgram from "node:dgram";
 import { once } from "node:events";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 import { pattern } from "../transport/contract.ts";
 import {
   missing,

@@ -11,7 +11,7 @@ import {
   SocksError,
   udpAssociate,
 } from "../../src/client/mod.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 import { assertSameOctets, pattern } from "../transport/contract.ts";
 import { LOGIN, ownKinds, type ProxyKind, proxyKinds } from "./proxies.ts";
 import { readToEnd } from "./raw_client.ts";

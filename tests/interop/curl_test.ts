@@ -3,8 +3,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import { type ServeOptions, userPass } from "../../src/server/mod.ts";
-import { test } from "../harness.ts";
-import { closedPort, startServer, type TestServer } from "../support.ts";
+import { test } from "../support/harness.ts";
+import { closedPort, startServer, type TestServer } from "../support/server.ts";
 import { missing, type Output, run, type RunOptions } from "./programs.ts";
 import { blocks, checksum, startHttp, type Target } from "./targets.ts";
 

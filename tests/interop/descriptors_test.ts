@@ -3,7 +3,7 @@
 import "./descriptors_program.ts";
 import { assert, assertEquals } from "@std/assert";
 import type * as net from "node:net";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 import {
   missing,
   type Program,

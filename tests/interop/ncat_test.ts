@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 import { assertSameOctets } from "../transport/contract.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { missing, run } from "./programs.ts";

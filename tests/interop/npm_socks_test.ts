@@ -3,8 +3,8 @@
 import type { Findings } from "./npm_socks_program.ts";
 import "./npm_socks_program.ts";
 import { assertEquals } from "@std/assert";
-import { test } from "../harness.ts";
-import { startServer } from "../support.ts";
+import { test } from "../support/harness.ts";
+import { startServer } from "../support/server.ts";
 import { run } from "./programs.ts";
 import { installed, missingRuntime, withProgramOn } from "./runtimes.ts";
 import { startDatagramTarget } from "./targets.ts";

@@ -4,7 +4,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ServeOptions, userPass } from "../../src/server/mod.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 import { assertSameOctets } from "../transport/contract.ts";
 import { missing, type Output, run, withFolder } from "./programs.ts";
 import { withServer } from "./server.ts";

@@ -20,7 +20,7 @@ import process from "node:process";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
-import { runtime } from "../harness.ts";
+import { runtime } from "../support/harness.ts";
 
 /** Milliseconds that a program has to do what it is run for. */
 const PATIENCE = 50_000;

@@ -12,8 +12,8 @@ import {
   type SocksErrorCode,
 } from "../../src/client/mod.ts";
 import type { Endpoint } from "../../src/protocol/address.ts";
-import { test } from "../harness.ts";
-import { closedPort } from "../support.ts";
+import { test } from "../support/harness.ts";
+import { closedPort } from "../support/server.ts";
 import { assertSameOctets } from "../transport/contract.ts";
 import { LOGIN, type ProxyKind, proxyKinds } from "./proxies.ts";
 import {

@@ -12,7 +12,8 @@ import process from "node:process";
 import { connect, SocksError } from "../../src/client/mod.ts";
 import { serve } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import { NetError, type Transport } from "../../src/transport/transport.ts";
+import { NetError } from "../../src/transport/errors.ts";
+import type { Transport } from "../../src/transport/transport.ts";
 
 /** What the program found out. */
 export interface Findings {

@@ -2,7 +2,7 @@
 
 import { ECHOED, type Findings, SILENT, TARGETS } from "./routes_program.ts";
 import { assert, assertEquals } from "@std/assert";
-import { runtime, test } from "../harness.ts";
+import { runtime, test } from "../support/harness.ts";
 import { missingForRoot, programCommand, run } from "./programs.ts";
 
 /** veth, unlike dummy, is in every kernel that has namespaces; nobody is at its other end. */

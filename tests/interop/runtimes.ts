@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { type Runtime, runtime } from "../harness.ts";
+import { type Runtime, runtime } from "../support/harness.ts";
 import { missing, run, withFolder } from "./programs.ts";
 
 /** All of them. */

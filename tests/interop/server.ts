@@ -6,7 +6,7 @@
 
 import type * as net from "node:net";
 import type { ServeOptions } from "../../src/server/mod.ts";
-import { startServer, type TestServer } from "../support.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { startTarget, type Target } from "./targets.ts";
 
 /** Calls with the port of a server on 127.0.0.1 and a target, and ends both. */

@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
 import type { ServerEvent } from "../../src/server/mod.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 import { assertSameOctets } from "../transport/contract.ts";
 import { about, missing, run } from "./programs.ts";
 import { dial, readToEnd } from "./raw_client.ts";

@@ -3,8 +3,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "../harness.ts";
-import { startServer, type TestServer } from "../support.ts";
+import { test } from "../support/harness.ts";
+import { startServer, type TestServer } from "../support/server.ts";
 import { assertSameOctets, pattern } from "../transport/contract.ts";
 import { type Ftpd, withFtpd } from "./ftpd.ts";
 import { missing, missingForRoot, withFolder } from "./programs.ts";

@@ -2,8 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
-import { test } from "../harness.ts";
-import { startServer } from "../support.ts";
+import { test } from "../support/harness.ts";
+import { startServer } from "../support/server.ts";
 import { missing, run } from "./programs.ts";
 import { withSshd } from "./sshd.ts";
 import { blocks, checksum, MIB } from "./targets.ts";

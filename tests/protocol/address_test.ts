@@ -9,8 +9,8 @@ import {
   parseEndpoint,
 } from "../../src/protocol/address.ts";
 import { ProtocolError } from "../../src/protocol/decode.ts";
-import { test } from "../harness.ts";
-import { octets } from "./table.ts";
+import { test } from "../support/harness.ts";
+import { octets } from "../support/table.ts";
 
 const LABEL = "a".repeat(63);
 const LONGEST = `${`${LABEL}.`.repeat(3)}${LABEL}`;

@@ -8,8 +8,8 @@ import {
   parseCidr,
   parseIp,
 } from "../../src/protocol/address.ts";
-import { test } from "../harness.ts";
-import { random } from "./table.ts";
+import { test } from "../support/harness.ts";
+import { random } from "../support/table.ts";
 
 /** Text, and the canonical form. */
 const BLOCKS: readonly [string, string?][] = [

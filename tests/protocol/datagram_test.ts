@@ -9,8 +9,8 @@ import {
   maxPayload,
   Reassembler,
 } from "../../src/protocol/datagram.ts";
-import { test } from "../harness.ts";
-import { octets } from "./table.ts";
+import { test } from "../support/harness.ts";
+import { octets } from "../support/table.ts";
 
 const LABEL = "a".repeat(63);
 const LONGEST = `${`${LABEL}.`.repeat(3)}${LABEL}`;

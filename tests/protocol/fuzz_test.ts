@@ -11,8 +11,8 @@ import type { Decode } from "../../src/protocol/decode.ts";
 import * as password from "../../src/protocol/password.ts";
 import * as socks4 from "../../src/protocol/socks4.ts";
 import * as socks5 from "../../src/protocol/socks5.ts";
-import { test } from "../harness.ts";
-import { octets, outcome, random } from "./table.ts";
+import { test } from "../support/harness.ts";
+import { octets, outcome, random } from "../support/table.ts";
 
 const INPUTS = 20_000;
 

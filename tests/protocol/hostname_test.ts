@@ -9,9 +9,9 @@ import { decodeDatagram } from "../../src/protocol/datagram.ts";
 import { ProtocolError } from "../../src/protocol/decode.ts";
 import * as socks4 from "../../src/protocol/socks4.ts";
 import * as socks5 from "../../src/protocol/socks5.ts";
-import { runtime, test } from "../harness.ts";
-import { disguise, disguises } from "./disguises.ts";
-import { join, octets, random } from "./table.ts";
+import { runtime, test } from "../support/harness.ts";
+import { disguise, disguises } from "../support/disguises.ts";
+import { join, octets, random } from "../support/table.ts";
 
 const LABEL = "a".repeat(63);
 const LONGEST = `${`${LABEL}.`.repeat(3)}${LABEL}`;

@@ -6,8 +6,8 @@ import {
   parseIp,
   unmapIp,
 } from "../../src/protocol/address.ts";
-import { test } from "../harness.ts";
-import { octets, random } from "./table.ts";
+import { test } from "../support/harness.ts";
+import { octets, random } from "../support/table.ts";
 
 /** Text, its octets, its canonical form. */
 const ADDRESSES: readonly [string, string, string][] = [

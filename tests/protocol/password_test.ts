@@ -6,8 +6,13 @@ import {
   encodeLoginStatus,
   type Login,
 } from "../../src/protocol/password.ts";
-import { test } from "../harness.ts";
-import { assertVersion, octets, random, testDecoder } from "./table.ts";
+import { test } from "../support/harness.ts";
+import {
+  assertVersion,
+  octets,
+  random,
+  testDecoder,
+} from "../support/table.ts";
 
 function login(username: string, password: string): Login {
   return { username: octets(username), password: octets(password) };

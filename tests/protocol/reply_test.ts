@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { REPLY, REPLY4, replyText } from "../../src/protocol/reply.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 
 test("REPLY has the numbers of RFC 1928 section 6 in their order", () => {
   assertEquals(Object.values(REPLY), [0, 1, 2, 3, 4, 5, 6, 7, 8]);

@@ -8,7 +8,7 @@ import {
   MAX_USER_ID,
   type Request,
 } from "../../src/protocol/socks4.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 import {
   assertVersion,
   join,
@@ -16,7 +16,7 @@ import {
   outcome,
   random,
   testDecoder,
-} from "./table.ts";
+} from "../support/table.ts";
 
 const LABEL = "a".repeat(63);
 const LONGEST = `${`${LABEL}.`.repeat(3)}${LABEL}`;

@@ -12,7 +12,7 @@ import {
   METHOD,
   type Request,
 } from "../../src/protocol/socks5.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 import {
   assertVersion,
   join,
@@ -20,7 +20,7 @@ import {
   outcome,
   random,
   testDecoder,
-} from "./table.ts";
+} from "../support/table.ts";
 
 const LABEL = "a".repeat(63);
 const LONGEST = `${`${LABEL}.`.repeat(3)}${LABEL}`;

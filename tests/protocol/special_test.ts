@@ -5,8 +5,8 @@ import {
   isSpecialPurpose,
   parseIp,
 } from "../../src/protocol/address.ts";
-import { test } from "../harness.ts";
-import { random } from "./table.ts";
+import { test } from "../support/harness.ts";
+import { random } from "../support/table.ts";
 
 /** First and last address of a range, and whether those beside it are special-purpose, too. */
 type Range = readonly [string, string, before?: boolean, after?: boolean];

@@ -26,7 +26,7 @@ import {
 } from "../../scripts/bench/report.ts";
 import { encodeRequest } from "../../scripts/bench/socks.ts";
 import { baselines, table } from "../../scripts/bench/table.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 
 const bun = "Bun 1.4.4";
 const subjects: Subject[] = [

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { importsOf, violationsOf } from "../../scripts/check_imports.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 
 test("importsOf() finds every form of import", () => {
   const text = `
@@ -32,8 +32,8 @@ test("importsOf() finds every form of import", () => {
 const allowed: [path: string, text: string][] = [
   ["mod.ts", `export * from "./src/server/mod.ts"`],
   ["src/protocol/socks5.ts", `import { x } from "./address.ts"`],
-  ["src/transport/node.ts", `import net from "node:net"`],
-  ["src/transport/node.ts", `import { x } from "./transport.ts"`],
+  ["src/transport/node/transport.ts", `import net from "node:net"`],
+  ["src/transport/node/transport.ts", `import { x } from "./transport.ts"`],
   ["src/transport/detect.ts", `await import("./node.ts")`],
   ["src/server/session.ts", `import { x } from "../protocol/socks5.ts"`],
   ["src/server/session.ts", `import { x } from "../transport/detect.ts"`],
@@ -56,12 +56,12 @@ const refused: [path: string, text: string][] = [
   ["src/protocol/socks5.ts", `import { x } from "../transport/transport.ts"`],
   ["src/protocol/socks5.ts", `import { Buffer } from "node:buffer"`],
   ["src/transport/transport.ts", `import { x } from "../protocol/socks5.ts"`],
-  ["src/transport/node.ts", `import { x } from "./bun.ts"`],
-  ["src/transport/node.ts", `import { x } from "./detect.ts"`],
+  ["src/transport/node/transport.ts", `import { x } from "./bun.ts"`],
+  ["src/transport/node/transport.ts", `import { x } from "./detect.ts"`],
   ["src/transport/relay.ts", `import type { x } from "./node.ts"`],
   ["src/transport/detect.ts", `import { x } from "./node.ts"`],
   ["src/transport/detect.ts", `await import(name)`],
-  ["src/transport/bun.ts", `import { x } from "bun"`],
+  ["src/transport/bun/transport.ts", `import { x } from "bun"`],
   ["src/server/session.ts", `import { x } from "../client/mod.ts"`],
   ["src/server/session.ts", `import { x } from "../transport/deno.ts"`],
   ["src/server/session.ts", `await import("../cli/main.ts")`],

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import plugin from "../../scripts/lint.ts";
-import { runtime, test } from "../harness.ts";
+import { runtime, test } from "../support/harness.ts";
 
 const skip = runtime === "deno" ? undefined : "only Deno lints";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { wilcoxon } from "../../scripts/login_timing.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 
 const rows: [differences: number[], z: number][] = [
   // By hand: ranks 1 to 10, of which the mean sum is 27.5 and the variance 96.25.

@@ -7,7 +7,7 @@ import {
   type Observations,
   quarters,
 } from "../../scripts/soak/verdict.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 
 const MIB = 2 ** 20;
 const slack = { factor: 1.1, octets: 2 * MIB };

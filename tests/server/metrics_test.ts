@@ -15,12 +15,17 @@ import {
   series,
   sumMetrics,
 } from "../../src/server/metrics.ts";
-import { NetError } from "../../src/transport/transport.ts";
-import { test } from "../harness.ts";
-import { octets } from "../protocol/table.ts";
-import { closedPort, echo, startServer, startTarget } from "../support.ts";
+import { NetError } from "../../src/transport/errors.ts";
+import { test } from "../support/harness.ts";
+import { octets } from "../support/table.ts";
+import {
+  closedPort,
+  echo,
+  startServer,
+  startTarget,
+} from "../support/server.ts";
 import { pattern, readAll, readExactly, until } from "../transport/contract.ts";
-import { start as startAssociation } from "./commands/world.ts";
+import { start as startAssociation } from "../support/world.ts";
 
 /** Those that are not 0. */
 function notZero(values: MetricValues): MetricValues {

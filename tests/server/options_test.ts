@@ -9,10 +9,10 @@ import {
 } from "../../src/server/options.ts";
 import { userPass } from "../../src/server/auth/auth.ts";
 import type { Transport } from "../../src/transport/transport.ts";
-import { test } from "../harness.ts";
-import { echo, startServer, startTarget } from "../support.ts";
+import { test } from "../support/harness.ts";
+import { echo, startServer, startTarget } from "../support/server.ts";
 import { until } from "../transport/contract.ts";
-import { ask, block } from "./raw.ts";
+import { ask, block } from "../support/raw.ts";
 
 const TIMEOUTS: Required<Timeouts> = {
   handshake: 10_000,

@@ -11,10 +11,11 @@ import {
   userPass,
 } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import { type Conn, NetError } from "../../src/transport/transport.ts";
+import type { Conn } from "../../src/transport/transport.ts";
+import { NetError } from "../../src/transport/errors.ts";
 import { fromStreams, toStreams } from "../../src/transport/streams.ts";
-import { runtime, test } from "../harness.ts";
-import { octets } from "../protocol/table.ts";
+import { runtime, test } from "../support/harness.ts";
+import { octets } from "../support/table.ts";
 import {
   assertKind,
   connectedPair,
@@ -30,8 +31,8 @@ import {
   startServer,
   startTarget,
   type TestServer,
-} from "../support.ts";
-import { hex } from "./raw.ts";
+} from "../support/server.ts";
+import { hex } from "../support/raw.ts";
 
 const GREETING = octets("05 01 00");
 

@@ -3,15 +3,17 @@
 import { assert, assertEquals } from "@std/assert";
 import { noAuth, type ServeOptions, userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import {
-  type Conn,
-  NetError,
-  type NetErrorKind,
-} from "../../src/transport/transport.ts";
-import { test } from "../harness.ts";
-import { join, octets } from "../protocol/table.ts";
+import type { Conn } from "../../src/transport/transport.ts";
+import { NetError, type NetErrorKind } from "../../src/transport/errors.ts";
+import { test } from "../support/harness.ts";
+import { join, octets } from "../support/table.ts";
 import { readAll, readExactly } from "../transport/contract.ts";
-import { closedPort, echo, startServer, startTarget } from "../support.ts";
+import {
+  closedPort,
+  echo,
+  startServer,
+  startTarget,
+} from "../support/server.ts";
 
 /** For clients that send octet by octet: how fast depends on the machine. */
 const patient: ServeOptions = { timeouts: { handshake: 0 } };

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { detectTransport } from "../../src/transport/detect.ts";
-import { runtime, test } from "../harness.ts";
+import { runtime, test } from "../support/harness.ts";
 import {
   assertKind,
   assertSameOctets,

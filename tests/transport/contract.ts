@@ -14,13 +14,13 @@ import type {
   Address,
   Conn,
   DatagramSocket,
-  NetErrorKind,
   RelayOptions,
   Transport,
 } from "../../src/transport/transport.ts";
-import { NetError } from "../../src/transport/transport.ts";
-import { test } from "../harness.ts";
-import { withSkips } from "../skip_time.ts";
+import type { NetErrorKind } from "../../src/transport/errors.ts";
+import { NetError } from "../../src/transport/errors.ts";
+import { test } from "../support/harness.ts";
+import { withSkips } from "../support/skip_time.ts";
 
 /** Known gaps of a transport. */
 export interface ContractOptions {

@@ -3,7 +3,7 @@ import { assert } from "@std/assert";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { relayByReading } from "../../src/transport/relay.ts";
 import type { Transport } from "../../src/transport/transport.ts";
-import { runtime, test } from "../harness.ts";
+import { runtime, test } from "../support/harness.ts";
 import {
   relays,
   relaysAfterPeek,

@@ -2,10 +2,10 @@ import { assertEquals } from "@std/assert";
 import { execFileSync } from "node:child_process";
 import * as net from "node:net";
 import process from "node:process";
-import { denoTransport } from "../../src/transport/deno.ts";
-import * as dgram from "../../src/transport/node_datagrams.ts";
+import { denoTransport } from "../../src/transport/deno/transport.ts";
+import * as dgram from "../../src/transport/node/datagrams.ts";
 import type { Conn, Transport } from "../../src/transport/transport.ts";
-import { openSockets, runtime, test } from "../harness.ts";
+import { openSockets, runtime, test } from "../support/harness.ts";
 import {
   assertKind,
   connectedPair,

@@ -3,13 +3,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { dial, dialAddresses, withSignal } from "../../src/transport/dial.ts";
 import { AbortSwitch } from "../../src/transport/signal.ts";
-import {
-  type Conn,
-  NetError,
-  type NetErrorKind,
-  type Transport,
-} from "../../src/transport/transport.ts";
-import { test } from "../harness.ts";
+import type { Conn, Transport } from "../../src/transport/transport.ts";
+import { NetError, type NetErrorKind } from "../../src/transport/errors.ts";
+import { test } from "../support/harness.ts";
 import { assertKind, until } from "./contract.ts";
 
 interface Attempt {

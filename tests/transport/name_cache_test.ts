@@ -1,9 +1,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { NameCache } from "../../src/transport/name_cache.ts";
 import { AbortSwitch, type Signal } from "../../src/transport/signal.ts";
-import { NetError } from "../../src/transport/transport.ts";
-import { Turns } from "../../src/transport/turns.ts";
-import { test } from "../harness.ts";
+import { NetError } from "../../src/transport/errors.ts";
+import { Turns } from "../../src/transport/common/semaphore.ts";
+import { test } from "../support/harness.ts";
 import { settled } from "./contract.ts";
 
 function counting() {

@@ -2,8 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { RelayState } from "../../src/transport/relay.ts";
-import { test } from "../harness.ts";
-import { withSkips } from "../skip_time.ts";
+import { test } from "../support/harness.ts";
+import { withSkips } from "../support/skip_time.ts";
 
 /** A side that somebody writes to, and what has become of it. */
 class Side {

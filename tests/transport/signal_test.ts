@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { AbortSwitch } from "../../src/transport/signal.ts";
-import { test } from "../harness.ts";
+import { test } from "../support/harness.ts";
 
 test("an AbortSwitch tells all who listen, once, and nobody who left", () => {
   const stop = new AbortSwitch();

@@ -4,12 +4,9 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { relayByReading } from "../../src/transport/relay.ts";
 import { fromStreams, toStreams } from "../../src/transport/streams.ts";
-import {
-  type Conn,
-  NetError,
-  type Transport,
-} from "../../src/transport/transport.ts";
-import { test } from "../harness.ts";
+import type { Conn, Transport } from "../../src/transport/transport.ts";
+import { NetError } from "../../src/transport/errors.ts";
+import { test } from "../support/harness.ts";
 import {
   assertKind,
   assertSameOctets,

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { startTimeout } from "../../src/transport/timeouts.ts";
-import { test } from "../harness.ts";
-import { withSkips } from "../skip_time.ts";
+import { test } from "../support/harness.ts";
+import { withSkips } from "../support/skip_time.ts";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -8,7 +8,7 @@
 
 import type { Host } from "./host.ts";
 import { inPieces, nodeHost, type NodeProcess } from "./node.ts";
-import { encoder, writeAll } from "./pieces.ts";
+import { encoder, writeAll } from "./chunks.ts";
 
 /** The members of `Bun` that are used here. */
 export interface BunOutput {

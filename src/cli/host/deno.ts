@@ -5,7 +5,7 @@
  */
 
 import type { Host, Signal } from "./host.ts";
-import { encoder, pieces, writeAll } from "./pieces.ts";
+import { encoder, pieces, writeAll } from "./chunks.ts";
 
 /** The members of `Deno` that are used here. */
 export interface DenoProcess {

@@ -5,7 +5,7 @@
  */
 
 import type { Host, Signal } from "./host.ts";
-import { encoder, pieces } from "./pieces.ts";
+import { encoder, pieces } from "./chunks.ts";
 
 /** Says to a process that it is a worker of one that runs the same program. */
 export const WORKER_VARIABLE = "SOCKS5_SERVER_WORKER";

@@ -5,11 +5,12 @@
  * @module
  */
 
-import type { Address, NetErrorKind } from "../../transport/transport.ts";
+import type { Address } from "../../transport/transport.ts";
+import type { NetErrorKind } from "../../transport/errors.ts";
 import type { MetricValues } from "../../server/metrics.ts";
-import type { Config } from "../config.ts";
-import type { Given } from "../flags.ts";
-import type { LogFormat } from "../log.ts";
+import type { Config } from "../config/config.ts";
+import type { Given } from "../config/flags.ts";
+import type { LogFormat } from "../output/format.ts";
 
 /** The text of files by their paths, as they were read for one configuration. */
 export type FileTexts = readonly (readonly [path: string, text: string])[];

@@ -7,7 +7,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import process from "node:process";
 import { WORKER_VARIABLE } from "../host/node.ts";
-import type { PrimaryLink, WorkerHandlers, Workshop } from "./link.ts";
+import type { PrimaryLink, WorkerHandlers, Workshop } from "./channel.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 
 /** Its channel, beside the standard output and error of the program. */
@@ -39,7 +39,7 @@ export async function processes(): Promise<Workshop> {
 
 async function canReusePort(): Promise<boolean> {
   return "Bun" in globalThis ||
-    (await import("../../transport/node.ts")).canReusePort;
+    (await import("../../transport/node/transport.ts")).canReusePort;
 }
 
 function linkTo(child: ChildProcess, handlers: WorkerHandlers) {

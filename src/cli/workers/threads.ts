@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { PrimaryLink, Workshop } from "./link.ts";
+import type { PrimaryLink, Workshop } from "./channel.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 
 /** The name by which a thread knows that it is one of these. */

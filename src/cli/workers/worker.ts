@@ -6,16 +6,16 @@
 
 import type { MetricValues } from "../../server/metrics.ts";
 import { type Server, serveSharing } from "../../server/serve.ts";
-import { NetError } from "../../transport/transport.ts";
-import { closeDoor } from "../close_door.ts";
+import { NetError } from "../../transport/errors.ts";
+import { closeDoor } from "../serve/stop_accepting.ts";
 import { thisHost } from "../host/host.ts";
-import { load, type Loaded } from "../load.ts";
-import { type Log, openLog } from "../logger.ts";
+import { load, type Loaded } from "../config/load.ts";
+import { type Log, openLog } from "../output/log.ts";
 import { UsageError } from "../usage_error.ts";
-import { watch } from "../watch.ts";
-import type { PrimaryLink } from "./link.ts";
+import { watch } from "../serve/watch.ts";
+import type { PrimaryLink } from "./channel.ts";
 import { type FileTexts, fromData, type ToWorker } from "./messages.ts";
-import { RemoteBooks } from "./remote_books.ts";
+import { RemoteBooks } from "./remote_store.ts";
 
 type Start = Extract<ToWorker, { type: "start" }>;
 

@@ -15,7 +15,8 @@ import { withSignal } from "../../transport/dial.ts";
 import type { MessageDecoder } from "../../transport/message_reader.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import { readName } from "./name.ts";
-import type { Address, Conn, Signal } from "../../transport/transport.ts";
+import type { Address, Conn } from "../../transport/transport.ts";
+import type { Signal } from "../../transport/signal.ts";
 import { Lockout, type LockoutOptions, type LoginGuard } from "./lockout.ts";
 import { Users } from "./users.ts";
 

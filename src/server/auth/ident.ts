@@ -9,12 +9,8 @@ import { REPLY4 } from "../../protocol/reply.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
 import { AbortSwitch, type Signal } from "../../transport/signal.ts";
 import { startTimeout } from "../../transport/timeouts.ts";
-import {
-  type Address,
-  type Conn,
-  NetError,
-  type Transport,
-} from "../../transport/transport.ts";
+import type { Address, Conn, Transport } from "../../transport/transport.ts";
+import { NetError } from "../../transport/errors.ts";
 
 /** RFC 1413 section 4: answers are not longer than this. */
 const MAX_ANSWER = 1_000;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { clientKey } from "../limits/client_key.ts";
+import { clientKey } from "../client_key.ts";
 
 /** Failures in a row from which on an answer is delayed. */
 const SLOWED = 3;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { clientKey } from "../limits/client_key.ts";
+import { clientKey } from "../client_key.ts";
 import {
   matches,
   parseHash,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Quota } from "../limits/quota.ts";
+import { Quota } from "../limits/keyed_limit.ts";
 
 /** Bounds of a {@linkcode WorkQueue}. */
 export interface WorkQueueOptions {

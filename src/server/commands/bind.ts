@@ -13,19 +13,19 @@ import {
 import { REPLY } from "../../protocol/reply.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { startTimeout } from "../../transport/timeouts.ts";
-import {
-  type Address,
-  type Conn,
-  type Listener,
-  NetError,
-  type Relay,
+import type {
+  Address,
+  Conn,
+  Listener,
+  Relay,
 } from "../../transport/transport.ts";
+import { NetError } from "../../transport/errors.ts";
 import type { CommandSession, Ending } from "./command.ts";
 import { replyToFailure } from "./failure.ts";
 import { authorize, resolve } from "../policy/policy.ts";
 import { advertisedAddress, onFreePort } from "./relay_ports.ts";
 import type { ClientRequest } from "../request.ts";
-import { Vigil } from "./vigil.ts";
+import { Vigil } from "./hangup_watch.ts";
 
 /** Listens for the peer that the request names and says where, and once more when the peer has come. */
 export async function bind(

@@ -14,9 +14,9 @@ import type {
   SessionPhase,
 } from "../events.ts";
 import type { Settings } from "../options.ts";
-import type { Places } from "../limits/quota.ts";
+import type { Places } from "../limits/keyed_limit.ts";
 import type { ClientRequest } from "../request.ts";
-import type { SessionThrottle } from "../limits/throttles.ts";
+import type { SessionThrottle } from "../limits/rate_limiters.ts";
 
 /** Why and how a session ends. */
 export interface Ending {

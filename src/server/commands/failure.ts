@@ -5,7 +5,7 @@
  */
 
 import { REPLY } from "../../protocol/reply.ts";
-import { NetError } from "../../transport/transport.ts";
+import { NetError } from "../../transport/errors.ts";
 
 /** The reply that a failure to reach the target has (RFC 1928 section 6). */
 export function replyToFailure(error: unknown): number {

@@ -5,7 +5,8 @@
  */
 
 import { isIp } from "../../protocol/address.ts";
-import { type Address, NetError } from "../../transport/transport.ts";
+import type { Address } from "../../transport/transport.ts";
+import { NetError } from "../../transport/errors.ts";
 import type { PortRange, Settings } from "../options.ts";
 
 /** Opens something on a free port of the range, beginning anywhere in it; rejects as `open` does when none is free. */

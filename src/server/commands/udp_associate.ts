@@ -7,9 +7,10 @@
 import { isIp, isUnspecified } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { startTimeout } from "../../transport/timeouts.ts";
-import { NetError, type Relay } from "../../transport/transport.ts";
-import { Association } from "./association.ts";
-import { clientKey } from "../limits/client_key.ts";
+import { NetError } from "../../transport/errors.ts";
+import type { Relay } from "../../transport/transport.ts";
+import { Association } from "./udp_relay.ts";
+import { clientKey } from "../client_key.ts";
 import type { CommandSession, Ending } from "./command.ts";
 import { replyToFailure } from "./failure.ts";
 import { advertisedAddress } from "./relay_ports.ts";

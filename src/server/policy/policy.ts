@@ -12,7 +12,8 @@ import {
   unmapIp,
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
-import { NetError, type Signal } from "../../transport/transport.ts";
+import { NetError } from "../../transport/errors.ts";
+import type { Signal } from "../../transport/signal.ts";
 import type { CommandSession } from "../commands/command.ts";
 import type { CommandName, Session } from "../events.ts";
 

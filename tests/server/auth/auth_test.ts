@@ -8,16 +8,16 @@ import {
   Users,
   type VerifyLogin,
 } from "../../../src/server/mod.ts";
-import { test } from "../../harness.ts";
-import { join, octets } from "../../protocol/table.ts";
+import { test } from "../../support/harness.ts";
+import { join, octets } from "../../support/table.ts";
 import {
   type SessionEnd,
   startServer,
   type TestServer,
-} from "../../support.ts";
+} from "../../support/server.ts";
 import { readAll } from "../../transport/contract.ts";
-import { shutGate } from "../gate.ts";
-import { hex } from "../raw.ts";
+import { shutGate } from "../../support/gate.ts";
+import { hex } from "../../support/raw.ts";
 
 const FAST = { iterations: 10 };
 const NO_LOCKOUT = { lockoutMs: 0 };

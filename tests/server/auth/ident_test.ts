@@ -8,16 +8,21 @@ import {
 import { detectTransport } from "../../../src/transport/detect.ts";
 import { AbortSwitch } from "../../../src/transport/signal.ts";
 import type { Conn } from "../../../src/transport/transport.ts";
-import { test } from "../../harness.ts";
+import { test } from "../../support/harness.ts";
 import type { Socks4Options } from "../../../src/server/options.ts";
-import { octets } from "../../protocol/table.ts";
-import { closedPort, echo, startServer, startTarget } from "../../support.ts";
+import { octets } from "../../support/table.ts";
+import {
+  closedPort,
+  echo,
+  startServer,
+  startTarget,
+} from "../../support/server.ts";
 import {
   assertSameOctets,
   readExactly,
   settled,
 } from "../../transport/contract.ts";
-import { hex, port } from "../raw.ts";
+import { hex, port } from "../../support/raw.ts";
 
 const THEIRS = 6193;
 const OURS = 1080;

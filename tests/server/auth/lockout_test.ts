@@ -1,9 +1,9 @@
 /** Whom failed logins lock out, and whom not. */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { clientKey } from "../../../src/server/limits/client_key.ts";
+import { clientKey } from "../../../src/server/client_key.ts";
 import { Lockout } from "../../../src/server/auth/lockout.ts";
-import { test } from "../../harness.ts";
+import { test } from "../../support/harness.ts";
 
 const LOCKOUT = 300_000;
 

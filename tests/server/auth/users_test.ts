@@ -8,10 +8,10 @@ import {
   UsersError,
   verifyPassword,
 } from "../../../src/server/mod.ts";
-import { test } from "../../harness.ts";
-import { octets } from "../../protocol/table.ts";
+import { test } from "../../support/harness.ts";
+import { octets } from "../../support/table.ts";
 import { until } from "../../transport/contract.ts";
-import { shutGate } from "../gate.ts";
+import { shutGate } from "../../support/gate.ts";
 
 const FAST = { iterations: 10 };
 /** Of `secret`. */

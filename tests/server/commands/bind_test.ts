@@ -4,17 +4,20 @@ import { once } from "node:events";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { PolicyRequest, ServeOptions } from "../../../src/server/mod.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
-import {
-  type Address,
-  type Conn,
-  NetError,
-  type NetErrorKind,
-  type Transport,
+import type {
+  Address,
+  Conn,
+  Transport,
 } from "../../../src/transport/transport.ts";
-import { openSockets, test } from "../../harness.ts";
-import { octets } from "../../protocol/table.ts";
-import { withSkips } from "../../skip_time.ts";
-import { startServer, startTarget, type TestServer } from "../../support.ts";
+import { NetError, type NetErrorKind } from "../../../src/transport/errors.ts";
+import { openSockets, test } from "../../support/harness.ts";
+import { octets } from "../../support/table.ts";
+import { withSkips } from "../../support/skip_time.ts";
+import {
+  startServer,
+  startTarget,
+  type TestServer,
+} from "../../support/server.ts";
 import {
   assertSameOctets,
   pattern,
@@ -37,7 +40,7 @@ import {
   type RawClient,
   readReply,
   REFUSED4,
-} from "../raw.ts";
+} from "../../support/raw.ts";
 
 /** How many BINDs wait at once. */
 const MANY = 100;

@@ -4,9 +4,9 @@ import process from "node:process";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { type PolicyRequest, rules } from "../../../src/server/mod.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
-import { openSockets, test } from "../../harness.ts";
-import { join, octets } from "../../protocol/table.ts";
-import { closedPort, startServer } from "../../support.ts";
+import { openSockets, test } from "../../support/harness.ts";
+import { join, octets } from "../../support/table.ts";
+import { closedPort, startServer } from "../../support/server.ts";
 import {
   assertSameOctets,
   pattern,
@@ -26,7 +26,7 @@ import {
   REFUSED4,
   udp,
   udpEcho,
-} from "../raw.ts";
+} from "../../support/raw.ts";
 import {
   assertOver,
   deferred,
@@ -38,7 +38,7 @@ import {
   to,
   withNames,
   ZEROS,
-} from "./world.ts";
+} from "../../support/world.ts";
 
 /** How many associations are opened at once, and five times as many one after the other. */
 const MANY = Number(process.env.TEST_ASSOCIATIONS ?? 200);

@@ -2,12 +2,19 @@
 
 import { assertEquals } from "@std/assert";
 import { detectTransport } from "../../../src/transport/detect.ts";
-import { NetError } from "../../../src/transport/transport.ts";
-import { test } from "../../harness.ts";
-import { withSkips } from "../../skip_time.ts";
+import { NetError } from "../../../src/transport/errors.ts";
+import { test } from "../../support/harness.ts";
+import { withSkips } from "../../support/skip_time.ts";
 import { readAll, settled, until } from "../../transport/contract.ts";
-import { port, udp, udpEcho } from "../raw.ts";
-import { assertOver, FROM_NAME, got, start, to, type World } from "./world.ts";
+import { port, udp, udpEcho } from "../../support/raw.ts";
+import {
+  assertOver,
+  FROM_NAME,
+  got,
+  start,
+  to,
+  type World,
+} from "../../support/world.ts";
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;

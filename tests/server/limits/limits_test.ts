@@ -3,10 +3,10 @@ import {
   Admission,
   type AdmissionLimits,
   Visit,
-} from "../../../src/server/limits/admission.ts";
-import { Quota } from "../../../src/server/limits/quota.ts";
-import { Throttle } from "../../../src/server/limits/throttle.ts";
-import { Throttles } from "../../../src/server/limits/throttles.ts";
+} from "../../../src/server/limits/connection_limiter.ts";
+import { Quota } from "../../../src/server/limits/keyed_limit.ts";
+import { Throttle } from "../../../src/server/limits/rate_limiter.ts";
+import { Throttles } from "../../../src/server/limits/rate_limiters.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import {
   relayByReading,
@@ -19,14 +19,14 @@ import type {
   Transport,
 } from "../../../src/transport/transport.ts";
 import { userPass } from "../../../src/server/auth/auth.ts";
-import { runtime, test } from "../../harness.ts";
-import { octets } from "../../protocol/table.ts";
+import { runtime, test } from "../../support/harness.ts";
+import { octets } from "../../support/table.ts";
 import {
   echo,
   startServer,
   startTarget,
   type TestServer,
-} from "../../support.ts";
+} from "../../support/server.ts";
 import {
   assertKind,
   assertSameOctets,
@@ -37,7 +37,7 @@ import {
   settled,
   until,
 } from "../../transport/contract.ts";
-import { FakeClock } from "../fake_clock.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import {
   ask,
   block,
@@ -46,7 +46,7 @@ import {
   readReply,
   udp,
   udpEcho,
-} from "../raw.ts";
+} from "../../support/raw.ts";
 
 const UNLIMITED: AdmissionLimits = {
   sessions: Infinity,

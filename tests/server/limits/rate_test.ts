@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { clientKey } from "../../../src/server/limits/client_key.ts";
-import { RateLimit } from "../../../src/server/limits/rate.ts";
-import { Throttle } from "../../../src/server/limits/throttle.ts";
-import { Throttles } from "../../../src/server/limits/throttles.ts";
-import { test } from "../../harness.ts";
-import { FakeClock } from "../fake_clock.ts";
+import { clientKey } from "../../../src/server/client_key.ts";
+import { RateLimit } from "../../../src/server/limits/keyed_rate_limit.ts";
+import { Throttle } from "../../../src/server/limits/rate_limiter.ts";
+import { Throttles } from "../../../src/server/limits/rate_limiters.ts";
+import { test } from "../../support/harness.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 
 test("clientKey() is the IPv4 address, the /64 of an IPv6 address, or the text itself", () => {
   const keys = {

@@ -4,13 +4,14 @@ import { assert, assertEquals } from "@std/assert";
 import { cidrContains, parseCidr } from "../../../src/protocol/address.ts";
 import type { PolicyRequest, ServeOptions } from "../../../src/server/mod.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
-import { NetError, type Transport } from "../../../src/transport/transport.ts";
-import { test } from "../../harness.ts";
-import { disguises } from "../../protocol/disguises.ts";
-import { octets } from "../../protocol/table.ts";
-import { startServer, type TestServer } from "../../support.ts";
+import { NetError } from "../../../src/transport/errors.ts";
+import type { Transport } from "../../../src/transport/transport.ts";
+import { test } from "../../support/harness.ts";
+import { disguises } from "../../support/disguises.ts";
+import { octets } from "../../support/table.ts";
+import { startServer, type TestServer } from "../../support/server.ts";
 import { readExactly, until } from "../../transport/contract.ts";
-import { ask, hex, port, REFUSED4, udp } from "../raw.ts";
+import { ask, hex, port, REFUSED4, udp } from "../../support/raw.ts";
 
 const LOOPBACK = ["127.0.0.0/8", "::1"].map((it) => parseCidr(it)!);
 

@@ -12,19 +12,16 @@ import {
 } from "../../../src/server/mod.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import { OwnAddresses } from "../../../src/server/policy/own_addresses.ts";
-import {
-  type Conn,
-  NetError,
-  type Transport,
-} from "../../../src/transport/transport.ts";
-import { test } from "../../harness.ts";
-import { octets } from "../../protocol/table.ts";
+import type { Conn, Transport } from "../../../src/transport/transport.ts";
+import { NetError } from "../../../src/transport/errors.ts";
+import { test } from "../../support/harness.ts";
+import { octets } from "../../support/table.ts";
 import {
   echo,
   startServer,
   startTarget,
   type TestServer,
-} from "../../support.ts";
+} from "../../support/server.ts";
 import {
   connectedPair,
   readExactly,

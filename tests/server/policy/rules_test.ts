@@ -12,7 +12,7 @@ import type { Verdict } from "../../../src/server/policy/policy.ts";
 import type { Rule } from "../../../src/server/policy/rule.ts";
 import { formatRule, parseRule } from "../../../src/server/policy/rule_text.ts";
 import { type RulePolicy, rules } from "../../../src/server/policy/rules.ts";
-import { test } from "../../harness.ts";
+import { test } from "../../support/harness.ts";
 
 const texts: [text: string, canonical: string, rule: Rule][] = [
   ["allow *", "allow *", { action: "allow" }],

@@ -1,0 +1,422 @@
+/**
+ * Connections and relays over sockets of `node:net`.
+ *
+ * Octets are read into a buffer of ours (`onread`) instead of a fresh 64 KiB
+ * each time: idle connections share one, a busy direction of a relay gets one
+ * of its own for as long as it is busy.
+ *
+ * @module
+ */
+
+import * as net from "node:net";
+import { process } from "./process.ts";
+import { ReadQueue } from "../common/read_queue.ts";
+import { relayByReading, RelayState, type Side, type Sink } from "../relay.ts";
+import { startTimeout, type Timeout } from "../timeouts.ts";
+import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
+import { closedError, NetError, toNetError } from "../errors.ts";
+import { KEEP_ALIVE_AFTER, plainAddress } from "../common/checks.ts";
+
+/** Undocumented members; every use has a way round. */
+interface Internals {
+  _handle?: {
+    useUserBuffer?(buffer: Uint8Array): void;
+    /** Octets of writes that are under way; goes down as the kernel takes them. */
+    writeQueueSize?: number;
+    getpeername?(into: Record<string, unknown>): number;
+  } | null;
+  /** The local address, once it was asked for. */
+  _sockname?: object | null;
+}
+
+function internalsOf(socket: net.Socket): Internals {
+  return socket as unknown as Internals;
+}
+
+/** Whether a reset behind unread octets shows as one; to ask the kernel each time is a call. */
+const SHOWS_RESETS = Number(process.versions.node.split(".")[0]) >= 24;
+
+const EMPTY = new Uint8Array(0);
+const DONE = Promise.resolve();
+const SHARED: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
+/** A read of at least this many octets earns a direction its own buffer. */
+const BUSY_READ = 16 * 1024;
+const BUSY_BUFFER = 256 * 1024;
+/** Milliseconds without a read after which a direction gives its buffer back. */
+const QUIET = 5_000;
+const SPARE_BUFFERS = 16;
+const spare: Buffer[] = [];
+
+const OWNER = Symbol("NodeConn");
+/** A socket, and the connection that it belongs to. */
+type Owned = net.Socket & { [OWNER]?: NodeConn };
+
+// One function for all sockets each: closures are half of what an idle connection takes.
+
+function onEnd(this: Owned): void {
+  this[OWNER]!.ended();
+}
+
+/** For the `connect` event of a socket that has to tell. */
+export function onConnect(this: Owned): void {
+  this[OWNER]!.opened();
+}
+
+function onError(this: Owned, error: Error): void {
+  this[OWNER]!.opened(error);
+  this[OWNER]!.failed(toNetError(error));
+}
+
+function onClose(this: Owned): void {
+  this[OWNER]!.closed();
+}
+
+/** What a socket itself does at a FIN: nothing when it may be half open, and beside a second one a list for each connection. */
+const END_LISTENERS = new net.Socket().listeners("end") as (() => void)[];
+
+/** A socket of Node.js as a {@linkcode Conn}. */
+export class NodeConn implements Conn {
+  readonly socket: net.Socket;
+  /** What the runtime fills next. */
+  buffer: Buffer = SHARED;
+  readonly queue = new ReadQueue();
+  /** Called once, when the attempt to connect is over. */
+  onOpen: ((error?: Error) => void) | undefined;
+  #sink: Sink | undefined;
+  #paused = false;
+  #remote: Address | undefined;
+
+  constructor(socket: Owned, remote?: Address) {
+    this.socket = socket;
+    this.#remote = remote;
+    socket[OWNER] = this;
+    for (const it of END_LISTENERS) socket.off("end", it);
+    socket.on("end", onEnd);
+    socket.on("error", onError);
+    socket.on("close", onClose);
+  }
+
+  get local(): Address {
+    const { localAddress, localPort } = this.socket;
+    const internals = internalsOf(this.socket);
+    if (internals._sockname) internals._sockname = null; // what seldom anybody asks for twice
+    return plainAddress(localAddress, localPort);
+  }
+
+  get remote(): Address {
+    const { socket } = this;
+    return this.#remote ??= plainAddress(
+      socket.remoteAddress,
+      socket.remotePort,
+    );
+  }
+
+  /** How many octets the kernel has not taken yet. */
+  get unsent(): number {
+    const { writableLength } = this.socket;
+    if (writableLength === 0) return 0;
+    return internalsOf(this.socket)._handle?.writeQueueSize || writableLength;
+  }
+
+  keepAlive(): void {
+    this.socket.setKeepAlive(true, KEEP_ALIVE_AFTER);
+  }
+
+  read(): Promise<Uint8Array | null> {
+    const chunk = this.queue.read();
+    if (this.#paused && !this.queue.full) this.resume();
+    return chunk;
+  }
+
+  unread(chunk: Uint8Array): void {
+    this.queue.unshift(chunk);
+  }
+
+  peek(): Promise<boolean> {
+    return this.queue.peek();
+  }
+
+  write(chunk: Uint8Array): Promise<void> {
+    const socket = this.socket;
+    if (socket.destroyed || socket.writableEnded) {
+      return Promise.reject(this.#gone());
+    }
+    socket.write(chunk);
+    return socket.writableLength > 0 || socket.errored ? this.#flushed() : DONE;
+  }
+
+  closeWrite(): Promise<void> {
+    const socket = this.socket;
+    return new Promise((resolve, reject) => {
+      if (socket.writableFinished) return resolve();
+      if (socket.destroyed) return reject(this.#gone());
+      socket.end((error?: Error | null) =>
+        error ? reject(this.#gone(error)) : resolve()
+      );
+    });
+  }
+
+  close(): void {
+    this.queue.close();
+    this.socket.destroy();
+  }
+
+  reset(): void {
+    this.queue.close();
+    const { socket } = this;
+    if (this.#isSendingFin()) socket.destroy();
+    else if (!socket.destroyed) socket.resetAndDestroy();
+  }
+
+  /**
+   * Whether a FIN is on its way, with all octets before it, and not yet
+   * confirmed. Node.js could not reset such a socket, and would lose its
+   * descriptor in trying to.
+   */
+  #isSendingFin(): boolean {
+    const { writableEnded, writableLength, writableFinished } = this.socket;
+    return writableEnded && writableLength === 0 && !writableFinished;
+  }
+
+  /** Hands all that is still unread, and all that comes, to a relay. */
+  drainInto(sink: Sink): void {
+    this.#sink = sink;
+    const { queue, socket } = this;
+    let more = true;
+    for (let chunk = queue.shift(); chunk; chunk = queue.shift()) {
+      more = sink.take(chunk) && more;
+    }
+    if (queue.ending) return sink.fail(queue.ending);
+    if (queue.ending === null) return sink.end();
+    if (socket.destroyed) return sink.fail();
+    if (more && this.#paused) this.resume();
+    if (!more && !this.#paused) this.#pause();
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  /** Reads on after a pause. */
+  resume(): void {
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  /** An attempt to connect is over, in this way. */
+  opened(error?: Error): void {
+    this.onOpen?.(error);
+    this.onOpen = undefined;
+  }
+
+  /** The peer's FIN, or what looks like one. */
+  ended(): void {
+    if (this.#wasReset()) return this.#resetByPeer();
+    this.queue.end(null);
+    this.#sink?.end();
+  }
+
+  /**
+   * Node.js 20 and 22 show a reset behind octets that were not read yet as the
+   * end of the stream. A socket that has not sent its own FIN has a peer as
+   * long as there was no reset.
+   */
+  #wasReset(): boolean {
+    if (SHOWS_RESETS || this.socket.writableEnded) return false;
+    const handle = internalsOf(this.socket)._handle;
+    return handle?.getpeername !== undefined && handle.getpeername({}) !== 0;
+  }
+
+  #resetByPeer(): void {
+    this.failed(new NetError("reset", "the peer reset the connection"));
+    this.socket.destroy();
+  }
+
+  /** The socket failed; it closes by itself. */
+  failed(error: NetError): void {
+    this.queue.end(error);
+    this.#sink?.fail(error);
+  }
+
+  /** The socket is closed, by whomever. */
+  closed(): void {
+    const bothEnded = this.queue.ending === null && !this.queue.closed;
+    if (!bothEnded) this.#sink?.fail(); // else what was read may still be on its way
+  }
+
+  /** Takes what the runtime has read; false = pause, until {@linkcode resume}. */
+  receive(chunk: Uint8Array): boolean {
+    const more = this.#sink ? this.#sink.take(chunk) : this.#enqueue(chunk);
+    if (!more) this.#paused = true;
+    return more;
+  }
+
+  #enqueue(chunk: Uint8Array): boolean {
+    this.queue.push(new Uint8Array(chunk));
+    return !this.queue.full;
+  }
+
+  /**
+   * Makes `buffer` the one the next read fills; only while no write holds the
+   * present one, and never in a microtask behind a read, whose buffer the
+   * runtime takes over only then.
+   */
+  useBuffer(buffer: Buffer): boolean {
+    const handle = internalsOf(this.socket)._handle;
+    if (!handle?.useUserBuffer) return false;
+    handle.useUserBuffer(buffer);
+    this.buffer = buffer;
+    return true;
+  }
+
+  /** Resolves when all that was written is with the kernel. */
+  #flushed(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.socket.write(
+        EMPTY,
+        (error) => error ? reject(this.#gone(error)) : resolve(),
+      );
+    });
+  }
+
+  /** Why a call failed. */
+  #gone(error?: unknown): NetError {
+    if (this.queue.ending) return this.queue.ending;
+    return error && !this.queue.closed ? toNetError(error) : closedError();
+  }
+}
+
+/** How busy a direction is. */
+interface Busy {
+  reads: number;
+  readsBefore: number;
+  check?: Timeout;
+}
+
+/** One direction of a relay. */
+class Pump implements Sink {
+  readonly #from: NodeConn;
+  readonly #to: net.Socket;
+  readonly #state: RelayState;
+  readonly #side: Side;
+  /** While it has a buffer of its own. */
+  #busy: Busy | undefined;
+  #writing = false;
+
+  constructor(from: NodeConn, to: NodeConn, side: Side, state: RelayState) {
+    this.#from = from;
+    this.#to = to.socket;
+    this.#side = side;
+    this.#state = state;
+  }
+
+  take(chunk: Uint8Array): boolean {
+    if (this.#state.ended) return false;
+    if (this.#busy) this.#busy.reads++;
+    this.#state.count(this.#side, chunk.length);
+    const own = this.#busy !== undefined;
+    const shared = chunk.buffer === SHARED.buffer;
+    const room = this.#to.write(shared ? copy(chunk) : chunk);
+    if (shared && chunk.length >= BUSY_READ) this.#borrow();
+    if (this.#to.writableLength === 0 || (room && !own)) return true;
+    this.#writing = true;
+    // Its callback comes when all before it is with the kernel.
+    this.#to.write(EMPTY, (error) => this.#written(error));
+    return false;
+  }
+
+  end(): void {
+    const isWritten = this.#to.writableLength === 0;
+    if (isWritten && this.#state.isLast(this.#side)) return this.#finish();
+    this.#to.end((error?: Error | null) => {
+      if (!error && !this.#state.ended) this.#finish();
+    });
+  }
+
+  #finish(): void {
+    this.#giveBack();
+    this.#state.finish(this.#side);
+  }
+
+  /** What a write may still hold is left to the garbage collector. */
+  fail(error?: NetError): void {
+    this.#busy?.check?.cancel();
+    if (this.#state.ended) return;
+    this.#state.fail(this.#side, error ?? closedError());
+  }
+
+  #written(error?: Error | null): void {
+    this.#writing = false;
+    if (!error && !this.#state.ended) this.#from.resume();
+  }
+
+  #borrow(): void {
+    if (this.#busy) return;
+    this.#from.buffer = spare.pop() ?? Buffer.allocUnsafeSlow(BUSY_BUFFER);
+    this.#busy = { reads: 1, readsBefore: 0 };
+    this.#watch(this.#busy);
+  }
+
+  #watch(busy: Busy): void {
+    const check = () => this.#checkQuiet(busy);
+    busy.check = startTimeout(QUIET, check);
+  }
+
+  #checkQuiet(busy: Busy): void {
+    const quiet = busy.reads === busy.readsBefore && !this.#writing;
+    busy.readsBefore = busy.reads;
+    if (quiet && this.#giveBack()) return;
+    this.#watch(busy);
+  }
+
+  #giveBack(): boolean {
+    if (!this.#busy) return true;
+    const { buffer } = this.#from;
+    const ended = this.#from.queue.ending === null;
+    if (!ended && !this.#from.useBuffer(SHARED)) return false;
+    this.#from.buffer = SHARED;
+    this.#busy.check?.cancel();
+    this.#busy = undefined;
+    if (spare.length < SPARE_BUFFERS) spare.push(buffer);
+    return true;
+  }
+}
+
+function copy(chunk: Uint8Array): Uint8Array {
+  const octets = Buffer.allocUnsafe(chunk.length); // from Node's pool when small
+  octets.set(chunk);
+  return octets;
+}
+
+/** {@linkcode Transport.relay}. */
+export function relay(a: Conn, b: Conn, options?: RelayOptions): Relay {
+  if (!(a instanceof NodeConn && b instanceof NodeConn)) {
+    return relayByReading(a, b, options);
+  }
+  const state = new RelayState(a, b, options);
+  a.drainInto(new Pump(a, b, "a", state));
+  b.drainInto(new Pump(b, a, "b", state));
+  return state;
+}
+
+/** The buffer that the next read of the connection whose read was just taken fills. */
+let nextBuffer: Buffer = SHARED;
+
+function takeNextBuffer(): Buffer {
+  const buffer = nextBuffer;
+  nextBuffer = SHARED;
+  return buffer;
+}
+
+/** How a socket is told to read into the buffer of its connection. */
+export const ONREAD: net.OnReadOpts = {
+  buffer: takeNextBuffer, // called right behind each callback
+  callback(this: Owned, length: number) {
+    const conn = this[OWNER]!;
+    // Not the buffer that comes along: that one is stale after useBuffer().
+    const more = conn.receive(conn.buffer.subarray(0, length));
+    nextBuffer = conn.buffer;
+    return more;
+  },
+};

@@ -1,0 +1,49 @@
+/**
+ * A clock that goes when it is told to.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../src/server/limits/rate_limiter.ts";
+import type { Timeout } from "../../src/transport/timeouts.ts";
+
+/** Time that passes by {@linkcode FakeClock.advance} only. */
+export class FakeClock implements Clock {
+  #now = 1_000;
+  readonly #waiting = new Set<{ at: number; onTimeout: () => void }>();
+
+  /** How many timeouts wait. */
+  get timers(): number {
+    return this.#waiting.size;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  startTimeout(ms: number, onTimeout: () => void): Timeout {
+    const entry = { at: this.#now + ms, onTimeout };
+    this.#waiting.add(entry);
+    return { cancel: () => void this.#waiting.delete(entry) };
+  }
+
+  /** Lets time pass and calls back those whose time it is. */
+  advance(ms: number): void {
+    this.#now += ms;
+    for (const entry of [...this.#waiting]) {
+      if (entry.at > this.#now) continue;
+      this.#waiting.delete(entry);
+      entry.onTimeout();
+    }
+  }
+
+  /** Lets time pass in steps; promises settle, and `each` is called, in between. */
+  async run(ms: number, step: number, each = () => {}): Promise<void> {
+    for (let passed = 0; passed < ms; passed += step) {
+      this.advance(step);
+      await new Promise((resolve) => queueMicrotask(() => resolve(undefined)));
+      for (let i = 0; i < 50; i++) await undefined;
+      each();
+    }
+  }
+}

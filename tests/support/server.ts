@@ -1,0 +1,140 @@
+/**
+ * What tests of the server and the client need around them: a target, a raw
+ * client, and a server whose events are at hand.
+ *
+ * @module
+ */
+
+import {
+  serve,
+  type ServeOptions,
+  type Server,
+  type ServerEvent,
+  type SessionEndReason,
+} from "../../src/server/mod.ts";
+import { detectTransport } from "../../src/transport/detect.ts";
+import type { Conn, Listener } from "../../src/transport/transport.ts";
+import { settled } from "../transport/contract.ts";
+
+/** A server, the events it told, and its end. */
+export interface TestServer {
+  readonly server: Server;
+  readonly events: ServerEvent[];
+  /** Resolves with the next `session-end` that was not asked for yet. */
+  ended(): Promise<SessionEnd>;
+  /** A connection to the server that has said nothing yet. */
+  client(): Promise<Conn>;
+  close(): Promise<void>;
+}
+
+/** The event at a session's end. */
+export type SessionEnd = Extract<ServerEvent, { type: "session-end" }>;
+
+/** Starts a server on a free port of 127.0.0.1. */
+export async function startServer(
+  options: ServeOptions = {},
+): Promise<TestServer> {
+  const events: ServerEvent[] = [];
+  const ends = new Channel<SessionEnd>();
+  const server = await serve({
+    port: 0,
+    ...options,
+    onEvent(event) {
+      events.push(event);
+      if (event.type === "session-end") ends.push(event);
+      options.onEvent?.(event);
+    },
+  });
+  const clients: Conn[] = [];
+  return {
+    server,
+    events,
+    ended: () => ends.next(),
+    async client() {
+      const conn = await (await detectTransport()).connect(server.addr);
+      clients.push(conn);
+      return conn;
+    },
+    async close() {
+      for (const conn of clients) conn.close();
+      await server.shutdown({ graceMs: 0 });
+      await settled();
+    },
+  };
+}
+
+/** A listening target and the connections it got. */
+export interface Target {
+  readonly addr: Listener["addr"];
+  readonly conns: Conn[];
+  /** The next connection. */
+  accepted(): Promise<Conn>;
+  close(): Promise<void>;
+}
+
+/** A target that does with each connection what it is told to. */
+export async function startTarget(
+  onConn: (conn: Conn) => unknown = () => {},
+  hostname = "127.0.0.1",
+): Promise<Target> {
+  const accepted = new Channel<Conn>();
+  const conns: Conn[] = [];
+  const transport = await detectTransport();
+  const listener = await transport.listen({ hostname, port: 0 }, (conn) => {
+    conns.push(conn);
+    accepted.push(conn);
+    onConn(conn);
+  });
+  return {
+    addr: listener.addr,
+    conns,
+    accepted: () => accepted.next(),
+    async close() {
+      await listener.close();
+      for (const conn of conns) conn.close();
+      await settled();
+    },
+  };
+}
+
+/** Sends everything back until FIN, then FIN. */
+export async function echo(conn: Conn): Promise<void> {
+  try {
+    for (let c = await conn.read(); c; c = await conn.read()) {
+      await conn.write(c);
+    }
+    await conn.closeWrite();
+  } catch {
+    conn.close();
+  }
+}
+
+/** A port of 127.0.0.1 where nobody listens. */
+export async function closedPort(): Promise<number> {
+  const target = await startTarget();
+  await target.close();
+  return target.addr.port;
+}
+
+/** What was ended for which reason, as a promise that a test can await. */
+export async function reasonOf(
+  server: TestServer,
+): Promise<SessionEndReason> {
+  return (await server.ended()).reason;
+}
+
+class Channel<T> {
+  readonly #values: T[] = [];
+  readonly #takers: ((value: T) => void)[] = [];
+
+  push(value: T): void {
+    const taker = this.#takers.shift();
+    if (taker) taker(value);
+    else this.#values.push(value);
+  }
+
+  next(): Promise<T> {
+    if (this.#values.length > 0) return Promise.resolve(this.#values.shift()!);
+    return new Promise((resolve) => this.#takers.push(resolve));
+  }
+}

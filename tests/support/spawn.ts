@@ -1,0 +1,174 @@
+/**
+ * Starts the real program on the runtime of the tests.
+ *
+ * @module
+ */
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { runtime } from "./harness.ts";
+
+/** How a program ended. */
+export interface Ended {
+  code: number | null;
+  signal: string | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** A running program. */
+export interface Program {
+  /** Its first line on the standard output that matches, once it is there. */
+  line(pattern: RegExp): Promise<string>;
+  /** So many of them. */
+  lines(pattern: RegExp, count: number): Promise<string[]>;
+  /** The port that it says it listens on. */
+  port(): Promise<number>;
+  /** Sends it a signal. */
+  kill(signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGKILL"): void;
+  /** Stops reading its standard output, as `head -1` does. */
+  closeOutput(): void;
+  /** Leaves its standard output open and unread, as a stopped `less` does. */
+  pauseOutput(): void;
+  /** Reads on. */
+  resumeOutput(): void;
+  /** Its exit code, also when its output is not read to the end. */
+  readonly exited: Promise<number | null>;
+  /** Settles when it has ended and all it said is here. */
+  readonly ended: Promise<Ended>;
+}
+
+/** Options of {@linkcode withProgram}. */
+export interface ProgramOptions {
+  /** The value of `SOCKS5_USERS`, with the permission to read it on Deno. */
+  users?: string;
+  /** The same without the permission. */
+  unreadableUsers?: string;
+  /** Whether it has the permission to read files on Deno. */
+  mayRead?: boolean;
+  /** Whether several workers may share its port on Deno, by its flags and permissions. */
+  mayShare?: boolean;
+  /** Its standard input; none by default. */
+  input?: string | Uint8Array;
+}
+
+/** Starts the program, calls `use`, and ends the program whatever comes. */
+export async function withProgram(
+  args: string[],
+  use: (program: Program) => Promise<void>,
+  options: ProgramOptions = {},
+): Promise<void> {
+  const child = spawn(process.execPath, [...programArgs(options), ...args], {
+    env: environment(options),
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  // It may have ended before it read all of it.
+  child.stdin.on("error", () => {}).end(options.input);
+  let [stdout, stderr] = ["", ""];
+  let onOutput = () => {};
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    stdout += text;
+    onOutput();
+  });
+  child.stderr.setEncoding("utf8").on("data", (text) => stderr += text);
+  let isOver = false;
+  const exited = new Promise<number | null>((resolve) =>
+    child.on("exit", (code) => resolve(code))
+  );
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      isOver = true;
+      resolve({ code, signal, stdout, stderr });
+      onOutput();
+    });
+  });
+
+  const lines = (pattern: RegExp, count: number) =>
+    new Promise<string[]>((resolve, reject) => {
+      onOutput = () => {
+        const complete = stdout.split("\n").slice(0, -1);
+        const found = complete.filter((it) => pattern.test(it));
+        if (found.length >= count) resolve(found.slice(0, count));
+        else if (isOver) {
+          reject(new Error(`No line ${pattern} in:\n${stdout}${stderr}`));
+        }
+      };
+      onOutput();
+    });
+  const line = async (pattern: RegExp) => (await lines(pattern, 1))[0];
+
+  try {
+    await use({
+      line,
+      lines,
+      port: async () =>
+        Number(
+          /(?:listens on \S+|"port"):(\d+)/.exec(
+            await line(/listens on |"listening"/),
+          )![1],
+        ),
+      // On Deno `child.kill()` works once, and then hides the exit code.
+      kill: (signal) => void process.kill(child.pid!, signal),
+      closeOutput: () => child.stdout.destroy(),
+      pauseOutput: () => void child.stdout.pause(),
+      resumeOutput: () => void child.stdout.resume(),
+      exited,
+      ended,
+    });
+  } finally {
+    child.stdout.resume();
+    if (!isOver) child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+/** Runs the program to its end. */
+export async function runProgram(
+  args: string[],
+  options: ProgramOptions = {},
+): Promise<Ended> {
+  let result: Ended | undefined;
+  await withProgram(
+    args,
+    async ({ ended }) => void (result = await ended),
+    options,
+  );
+  return result!;
+}
+
+/** The program and its arguments, for the runtime's own executable. */
+export function programArgs(
+  { users, mayRead, mayShare }: ProgramOptions,
+): string[] {
+  if (runtime !== "deno") {
+    const program = fileURLToPath(new URL("./program.js", import.meta.url));
+    if (existsSync(program)) return [program];
+    throw new Error(`${program} is missing: bundle tests/cli/program.ts, too`);
+  }
+  // The flag that the tests were started with, where JSR is not at hand.
+  const parser = import.meta.resolve("@std/cli/parse-args");
+  return [
+    "run",
+    "--allow-net",
+    ...(mayRead || mayShare ? ["--allow-read"] : []),
+    ...(mayShare ? ["--unstable-net"] : []),
+    ...(users === undefined ? [] : ["--allow-env=SOCKS5_USERS"]),
+    ...(parser.startsWith("file:")
+      ? [`--import-map=${new URL("./import_map.json", parser)}`]
+      : []),
+    fileURLToPath(new URL("../../src/server/mod.ts", import.meta.url)),
+  ];
+}
+
+function environment({ users, unreadableUsers }: ProgramOptions) {
+  const { SOCKS5_USERS: _, ...env } = process.env;
+  const value = users ?? unreadableUsers;
+  return {
+    ...env,
+    NO_COLOR: "1",
+    ...(value === undefined ? {} : { SOCKS5_USERS: value }),
+  };
+}
