@@ -43,7 +43,7 @@ export {
   MessageReader,
 } from "./src/transport/message_reader.ts";
 export {
+  type LimitedRelayOptions,
   relayByReading,
-  type RelayThrottle,
-  type ThrottledRelayOptions,
+  type RelayRateLimiter,
 } from "./src/transport/relay.ts";

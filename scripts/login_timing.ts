@@ -26,7 +26,7 @@ import { detectTransport } from "../src/transport/detect.ts";
 import type { Address, Conn } from "../src/transport/transport.ts";
 
 const TRIES = 1_000;
-const NO_LOCKOUT = { lockoutMs: 0 };
+const NO_LOCKOUT = { lockout: 0 };
 
 async function answer(conn: Conn, message: Uint8Array): Promise<void> {
   await conn.write(message);
@@ -86,7 +86,7 @@ async function measure(name: string, method: AuthMethod): Promise<void> {
       (isKnown ? known : unknown).push(ms);
     }
   }
-  await server.shutdown({ graceMs: 0 });
+  await server.shutdown({ grace: 0 });
   const differences = known.map((it, i) => it - unknown[i]);
   const [middle, low, high] = median(differences)
     .map((ms) => (ms * 1_000).toFixed(1));

@@ -47,7 +47,7 @@ export class StartError extends Error {
 }
 
 /** Explains an error of `parseFlags()`, `load()` or `serve()`; `undefined` is a mistake of ours. */
-export function explain(
+export function describeFailure(
   error: unknown,
   options: ServeOptions = {},
   mayReadEnv = true,

@@ -6,7 +6,7 @@
 
 import { configSchema } from "./config/config.ts";
 import { checkText, explainText } from "./commands/dry_run.ts";
-import { EXIT, explain } from "./failure.ts";
+import { describeFailure, EXIT } from "./failure.ts";
 import { FileReader } from "./config/files.ts";
 import { type Given, parseFlags, USERS_VARIABLE } from "./config/flags.ts";
 import { HELP } from "./config/help.ts";
@@ -72,7 +72,7 @@ async function begin(host: Host, args: readonly string[]): Promise<number> {
     }
   } catch (error) {
     const mayReadEnv = host.mayReadEnv(USERS_VARIABLE);
-    const failure = explain(error, loaded?.options, mayReadEnv);
+    const failure = describeFailure(error, loaded?.options, mayReadEnv);
     if (!failure) throw error;
     for (const line of failure.message.split("\n")) printError(line);
     return failure.code;
@@ -119,10 +119,10 @@ async function serveUntilSignal(
   });
   const signal = await signals.first;
   metrics?.drain();
-  const { graceMs } = reloader.current;
+  const { grace } = reloader.current;
   const sessions = await server.closeDoor();
-  tell({ type: "shutdown", signal, sessions, graceMs });
-  await server.shutdown({ graceMs });
+  tell({ type: "shutdown", signal, sessions, grace });
+  await server.shutdown({ grace });
   metrics?.close();
   await output.finish();
   signals.forget();

@@ -14,9 +14,9 @@ import { startTimeout } from "../transport/timeouts.ts";
 import { abortError, NetError } from "../transport/errors.ts";
 import type { Conn, Transport } from "../transport/transport.ts";
 import { type SocksPhase, unresolved } from "./error.ts";
-import { explain, explainAbort } from "./explain.ts";
+import { abortToSocksError, toSocksError } from "./explain.ts";
 import { Handshake } from "./handshake.ts";
-import { type Proxy, type ResolvedProxy, resolveProxy } from "./proxy.ts";
+import { type ProxyConfig, type ResolvedProxy, resolveProxy } from "./proxy.ts";
 
 /** Options of what the client does through a proxy. */
 export interface ClientOptions {
@@ -53,7 +53,7 @@ export class Attempt {
 
   /** Throws a TypeError when it is no proxy, and closes what it was given. */
   constructor(
-    proxy: string | URL | Proxy,
+    proxy: string | URL | ProxyConfig,
     options: ClientOptions,
     phase: SocksPhase = "dial",
   ) {
@@ -189,7 +189,7 @@ export class Attempt {
     const plain = unmapIp(hostname);
     if (plain !== "0.0.0.0" && plain !== "::") return { hostname: plain, port };
     const { conn } = this.#options; // of whose other end nothing is known
-    const own = conn ? this.proxy.hostname : this.#conn!.remote.hostname;
+    const own = conn ? this.proxy.hostname : this.#conn!.remoteAddr.hostname;
     return { hostname: own, port };
   }
 
@@ -197,8 +197,8 @@ export class Attempt {
   #explain(error: unknown): unknown {
     const { signal } = this.#ending;
     return signal.aborted
-      ? explainAbort(abortError(signal), this.phase, this.proxy)
-      : explain(error, this.phase, this.proxy);
+      ? abortToSocksError(abortError(signal), this.phase, this.proxy)
+      : toSocksError(error, this.phase, this.proxy);
   }
 }
 

@@ -10,7 +10,7 @@ import type { Conn } from "../transport/transport.ts";
 import { NetError } from "../transport/errors.ts";
 import { Attempt, type ClientOptions } from "./attempt.ts";
 import { SocksError } from "./error.ts";
-import type { Proxy, ResolvedProxy } from "./proxy.ts";
+import type { ProxyConfig, ResolvedProxy } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
 
@@ -87,7 +87,7 @@ const ANYBODY: Endpoint = { hostname: "0.0.0.0", port: 0 };
  * ```
  */
 export async function bind(
-  proxy: string | URL | Proxy,
+  proxy: string | URL | ProxyConfig,
   peer: string | Endpoint = ANYBODY,
   options: ClientOptions = {},
 ): Promise<SocksListener> {

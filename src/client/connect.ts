@@ -7,7 +7,7 @@
 import type { Endpoint } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
 import { Attempt, type ClientOptions } from "./attempt.ts";
-import type { Proxy } from "./proxy.ts";
+import type { ProxyConfig } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
 
@@ -15,7 +15,7 @@ import { parseTarget, resolveTarget } from "./target.ts";
  * Connects to a target through a SOCKS proxy.
  *
  * @param proxy `socks5h://user:password@hostname:port` (see
- * {@linkcode Proxy.protocol} for the four schemes), or the same as an object.
+ * {@linkcode ProxyConfig.protocol} for the four schemes), or the same as an object.
  * @param target Name or IP address and port, also as `"example.com:443"`.
  *
  * @throws {SocksError} when there is no connection; nothing is left open then.
@@ -40,7 +40,7 @@ import { parseTarget, resolveTarget } from "./target.ts";
  * ```
  */
 export async function connect(
-  proxy: string | URL | Proxy,
+  proxy: string | URL | ProxyConfig,
   target: string | Endpoint,
   options: ClientOptions = {},
 ): Promise<SocksConn> {

@@ -11,7 +11,7 @@ import { SocksError, type SocksErrorCode, type SocksPhase } from "./error.ts";
 import type { ResolvedProxy } from "./proxy.ts";
 
 /** An error that was caught in this phase. */
-export function explain(
+export function toSocksError(
   error: unknown,
   phase: SocksPhase,
   proxy: ResolvedProxy,
@@ -27,7 +27,7 @@ function codeOf(error: unknown, phase: SocksPhase): SocksErrorCode {
 }
 
 /** What ended an attempt in this phase. */
-export function explainAbort(
+export function abortToSocksError(
   error: NetError,
   phase: SocksPhase,
   proxy: ResolvedProxy,

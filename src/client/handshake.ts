@@ -13,19 +13,19 @@ import * as socks5 from "../protocol/socks5.ts";
 import type { MessageReader } from "../transport/message_reader.ts";
 import type { Conn } from "../transport/transport.ts";
 import { rejected, SocksError, type SocksPhase } from "./error.ts";
-import { isSocks4, type Proxy } from "./proxy.ts";
+import { isSocks4, type ProxyConfig } from "./proxy.ts";
 
 const NOWHERE: Endpoint = { hostname: "0.0.0.0", port: 0 };
 
 /** A handshake with one proxy over one connection; `phase` tells how far it is. */
 export class Handshake {
   phase: SocksPhase = "method";
-  readonly #proxy: Proxy;
+  readonly #proxy: ProxyConfig;
   readonly #conn: Conn;
   readonly #reader: MessageReader;
   readonly #isSocks4: boolean;
 
-  constructor(proxy: Proxy, conn: Conn, reader: MessageReader) {
+  constructor(proxy: ProxyConfig, conn: Conn, reader: MessageReader) {
     this.#proxy = proxy;
     this.#isSocks4 = isSocks4(proxy);
     this.#conn = conn;

@@ -28,7 +28,11 @@ export {
 export type { SocksConn } from "./socks_conn.ts";
 export { udpAssociate, type UdpOptions } from "./udp_associate.ts";
 export type { UdpAssociation } from "./udp_association.ts";
-export { parseProxyUrl, type Proxy, type ProxyProtocol } from "./proxy.ts";
+export {
+  parseProxyUrl,
+  type ProxyConfig,
+  type ProxyProtocol,
+} from "./proxy.ts";
 export {
   type DuplexStreams,
   fromStreams,

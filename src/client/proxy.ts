@@ -20,7 +20,7 @@ import { COMMAND, encodeRequest } from "../protocol/socks4.ts";
 export type ProxyProtocol = "socks4" | "socks4a" | "socks5" | "socks5h";
 
 /** A proxy server. */
-export interface Proxy {
+export interface ProxyConfig {
   /** How to talk to it. */
   readonly protocol: ProxyProtocol;
   /** Its name or IP address. */
@@ -34,7 +34,7 @@ export interface Proxy {
 }
 
 /** A proxy whose port is known. */
-export type ResolvedProxy = Proxy & { readonly port: number };
+export type ResolvedProxy = ProxyConfig & { readonly port: number };
 
 const DEFAULT_PORT = 1080;
 const PROTOCOLS: readonly string[] = ["socks4", "socks4a", "socks5", "socks5h"];
@@ -58,7 +58,7 @@ const PROTOCOLS: readonly string[] = ["socks4", "socks4a", "socks5", "socks5h"];
  * });
  * ```
  */
-export function parseProxyUrl(url: string | URL): Proxy {
+export function parseProxyUrl(url: string | URL): ProxyConfig {
   const parsed = parseUrl(url);
   const protocol = parsed.protocol.slice(0, -1);
   if (!isProtocol(protocol)) {
@@ -93,7 +93,7 @@ function parseUrl(url: string | URL): URL {
 }
 
 /** A proxy with its port, checked, from whatever form it was given in. */
-export function resolveProxy(proxy: string | URL | Proxy): ResolvedProxy {
+export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
   const given = typeof proxy === "string" || proxy instanceof URL
     ? parseProxyUrl(proxy)
     : proxy;
@@ -110,7 +110,7 @@ export function resolveProxy(proxy: string | URL | Proxy): ResolvedProxy {
 }
 
 /** Throws a TypeError for what no message can carry. */
-function checkLogin(proxy: Proxy): void {
+function checkLogin(proxy: ProxyConfig): void {
   const { username = "", password = "" } = proxy;
   if (isSocks4(proxy)) {
     const anywhere = { hostname: "0.0.0.0", port: 0 };
@@ -121,12 +121,12 @@ function checkLogin(proxy: Proxy): void {
 }
 
 /** Whether it speaks version 4. */
-export function isSocks4({ protocol }: Proxy): boolean {
+export function isSocks4({ protocol }: ProxyConfig): boolean {
   return protocol === "socks4" || protocol === "socks4a";
 }
 
 /** Whether the proxy gets names as they are, and resolves them. */
-export function resolvesNames({ protocol }: Proxy): boolean {
+export function resolvesNames({ protocol }: ProxyConfig): boolean {
   return protocol === "socks4a" || protocol === "socks5h";
 }
 

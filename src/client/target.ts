@@ -10,7 +10,7 @@ import {
   isIp,
   parseEndpoint,
 } from "../protocol/address.ts";
-import { plainName, type Proxy, resolvesNames } from "./proxy.ts";
+import { plainName, type ProxyConfig, resolvesNames } from "./proxy.ts";
 import { SocksError, type SocksPhase } from "./error.ts";
 
 /**
@@ -37,7 +37,7 @@ export function parseTarget(
  * @throws {SocksError} as {@linkcode pickAddress} does.
  */
 export async function resolveTarget(
-  proxy: Proxy,
+  proxy: ProxyConfig,
   target: Endpoint,
   lookup: (hostname: string) => Promise<string[]>,
 ): Promise<Endpoint> {
@@ -54,7 +54,7 @@ export async function resolveTarget(
  * and neither has zones.
  */
 export function pickAddress(
-  { protocol }: Proxy,
+  { protocol }: ProxyConfig,
   hostname: string,
   found: readonly string[],
   phase: SocksPhase,

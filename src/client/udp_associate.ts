@@ -16,7 +16,7 @@ import { NetError } from "../transport/errors.ts";
 import { Attempt, type ClientOptions } from "./attempt.ts";
 import { SocksError } from "./error.ts";
 import { Inbox } from "./inbox.ts";
-import { isSocks4, type Proxy } from "./proxy.ts";
+import { isSocks4, type ProxyConfig } from "./proxy.ts";
 import { Association, type UdpAssociation } from "./udp_association.ts";
 
 /** Options of {@linkcode udpAssociate}. The time and the signal end with the promise. */
@@ -78,7 +78,7 @@ const UNKNOWN: Endpoint = { hostname: "0.0.0.0", port: 0 };
  * ```
  */
 export async function udpAssociate(
-  proxy: string | URL | Proxy,
+  proxy: string | URL | ProxyConfig,
   options: UdpOptions = {},
 ): Promise<UdpAssociation> {
   const { announce = false, queueLimit = 1024 * 1024 } = options;
@@ -93,7 +93,7 @@ export async function udpAssociate(
     const conn = await attempt.dial();
     attempt.phase = "udp";
     // The local end of somebody's tunnel says nothing of the way to the relay.
-    let socket = await open(options.conn ? "0.0.0.0" : conn.local.hostname);
+    let socket = await open(options.conn ? "0.0.0.0" : conn.localAddr.hostname);
     const asker = announce ? socket.addr : UNKNOWN;
     const bound = await attempt.request(COMMAND.udpAssociate, asker);
     attempt.phase = "udp";

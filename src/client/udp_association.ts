@@ -8,7 +8,7 @@ import { type Endpoint, isIp } from "../protocol/address.ts";
 import { encodeDatagram, maxPayload } from "../protocol/datagram.ts";
 import { withSignal } from "../transport/dial.ts";
 import { NameCache } from "../transport/name_cache.ts";
-import type { Signal } from "../transport/signal.ts";
+import type { AbortSignalLike } from "../transport/signal.ts";
 import type {
   Address,
   Conn,
@@ -18,7 +18,7 @@ import type {
 import type { ReceivedDatagram } from "./datagram_queue.ts";
 import { SocksError, unresolved } from "./error.ts";
 import type { Inbox } from "./inbox.ts";
-import { type Proxy, resolvesNames } from "./proxy.ts";
+import { type ProxyConfig, resolvesNames } from "./proxy.ts";
 import { parseTarget, pickAddress } from "./target.ts";
 
 /**
@@ -74,7 +74,7 @@ export interface UdpAssociation
 
 /** What an association is made of. */
 export interface AssociationParts {
-  readonly proxy: Proxy;
+  readonly proxy: ProxyConfig;
   readonly transport: Transport;
   /** The connection on which it was granted: the association lasts as long. */
   readonly conn: Conn;
@@ -211,7 +211,7 @@ export class Association implements UdpAssociation {
 async function resolve(
   { transport, proxy }: AssociationParts,
   name: string,
-  signal: Signal,
+  signal: AbortSignalLike,
 ): Promise<string> {
   const found = await transport.lookup(name, signal).catch((cause) => {
     throw unresolved(name, "udp", cause);

@@ -75,9 +75,9 @@ export interface Session {
   /** What the client wants to reach, by the name or address that it gave. */
   readonly target?: Endpoint;
   /** The address that was dialled for it, or of the peer that came to a BIND. */
-  readonly targetAddress?: Address;
+  readonly targetAddr?: Address;
   /** Where a BIND or a UDP association listens, as the client was told. */
-  readonly bound?: Address;
+  readonly boundAddr?: Address;
   /** The reply sent, as the number of the session's version. */
   readonly reply?: number;
   /** Octets from the client to the target so far, handshake not counted. */

@@ -37,7 +37,7 @@ const COUNTERS = {
 type CounterName = keyof typeof COUNTERS;
 
 const OPEN = "socks5_open_sessions";
-const OCTETS = "socks5_octets_total";
+const OCTETS = "socks5_relayed_bytes_total";
 const DATAGRAMS = "socks5_datagrams_total";
 
 function nameOf(counter: string): string {

@@ -43,15 +43,15 @@ export interface Limits {
   /** Clients of one address that have not completed their request. By default 1,000, and no limit for a server on loopback, whose clients share an address. */
   readonly handshakesPerClient?: number;
   /** New connections of one address in a second; twice as many, at least 10, at once. @default {0} */
-  readonly connectionsPerSecond?: number;
+  readonly connectionsPerSecondPerClient?: number;
   /** Octets per second of each session, both directions together. @default {0} */
-  readonly octetsPerSecond?: number;
+  readonly bytesPerSecondPerSession?: number;
   /** The same of all sessions of a user together. @default {0} */
-  readonly octetsPerSecondPerUser?: number;
+  readonly bytesPerSecondPerUser?: number;
   /** UDP associations at the same time for each client address; more get "general failure". 0 means no limit. @default {1_000} */
-  readonly associations?: number;
+  readonly associationsPerClient?: number;
   /** Targets that each UDP association remembers, and so gets datagrams from; the one not used for longest is forgotten first. @default {256} */
-  readonly targets?: number;
+  readonly targetsPerAssociation?: number;
 }
 
 /** A range of ports, both ends included. */
@@ -324,11 +324,11 @@ const LIMITS: Omit<Required<Limits>, "sessions"> = {
   sessionsPerClient: 0,
   sessionsPerUser: 0,
   handshakesPerClient: 0,
-  connectionsPerSecond: 0,
-  octetsPerSecond: 0,
-  octetsPerSecondPerUser: 0,
-  associations: 1_000,
-  targets: 256,
+  connectionsPerSecondPerClient: 0,
+  bytesPerSecondPerSession: 0,
+  bytesPerSecondPerUser: 0,
+  associationsPerClient: 1_000,
+  targetsPerAssociation: 256,
 };
 
 async function resolveLimits(

@@ -13,7 +13,7 @@ import { withSignal } from "../transport/dial.ts";
 import { MessageReader } from "../transport/message_reader.ts";
 import type { Address, Conn } from "../transport/transport.ts";
 import { NetError } from "../transport/errors.ts";
-import type { Signal } from "../transport/signal.ts";
+import type { AbortSignalLike } from "../transport/signal.ts";
 import type { AuthExchange, AuthMethod } from "./auth/auth.ts";
 import type { CommandName, SessionEndReason } from "./events.ts";
 import { askIdent, checkUserId } from "./auth/ident.ts";
@@ -75,7 +75,7 @@ export interface HandshakeNotes {
   /** The connection as the login has wrapped it. */
   wrapped?: Conn;
   /** Fires when the session is stopped. */
-  readonly stopping: Signal;
+  readonly stopping: AbortSignalLike;
   /** Called when a method was negotiated. */
   onAuth(ok: boolean): void;
 }
@@ -175,7 +175,7 @@ async function authenticate(
   notes: HandshakeNotes,
 ): Promise<void> {
   const exchange: AuthExchange = {
-    client: conn.remote,
+    client: conn.remoteAddr,
     get signal() {
       return notes.stopping;
     },

@@ -11,26 +11,26 @@ import type { Ending } from "./commands/command.ts";
 import type { ServerEvent, Session } from "./events.ts";
 import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
 import {
-  type Gate,
+  type Admission,
+  type ConnectionLimiter,
   REJECTION_TEXT,
   type RejectionReason,
-  type Visit,
 } from "./limits/connection_limiter.ts";
-import type { SharedBooks } from "./cluster/store.ts";
+import type { SharedLimitsStore } from "./cluster/store.ts";
 import {
-  localCounts,
-  type ServerCounts,
-  sharedCounts,
+  localLimits,
+  type ServerLimits,
+  sharedLimits,
 } from "./limits/server_limits.ts";
-import type { Places } from "./limits/keyed_limit.ts";
-import type { Throttles } from "./limits/rate_limiters.ts";
+import type { KeyedLimit } from "./limits/keyed_limit.ts";
+import type { RateLimiters } from "./limits/rate_limiters.ts";
 import { OwnAddresses } from "./policy/own_addresses.ts";
 import { ServerSession, type SessionOwner } from "./session.ts";
 
 /** How to shut down. */
 export interface ShutdownOptions {
   /** Milliseconds that sessions have to end by themselves; 0 ends them at once. @default {10_000} */
-  readonly graceMs?: number;
+  readonly grace?: number;
 }
 
 /** What can be changed of a running server. */
@@ -49,7 +49,7 @@ export interface Server extends AsyncDisposable {
   readonly finished: Promise<void>;
   /**
    * Serves one more connection, of whatever origin, under the same options and
-   * limits. A policy is only asked about clients whose `remote` is known; others
+   * limits. A policy is only asked about clients whose `remoteAddr` is known; others
    * get nowhere.
    */
   handle(conn: Conn): void;
@@ -99,17 +99,17 @@ export interface Server extends AsyncDisposable {
  */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
   const settings = await settingsOf(options);
-  return await start(settings, options, localCounts(settings.limits));
+  return await start(settings, options, localLimits(settings.limits));
 }
 
 /** As {@linkcode serve}, as one of several servers whose limits hold for all of them together. */
 export async function serveSharing(
   options: ServeOptions,
-  books: SharedBooks,
+  books: SharedLimitsStore,
   servers: number,
 ): Promise<Server> {
   const settings = await settingsOf(options);
-  const counts = sharedCounts(settings.limits, books, servers);
+  const counts = sharedLimits(settings.limits, books, servers);
   return await start(settings, options, counts);
 }
 
@@ -121,7 +121,7 @@ async function settingsOf(options: ServeOptions): Promise<Settings> {
 async function start(
   settings: Settings,
   options: ServeOptions,
-  counts: ServerCounts,
+  counts: ServerLimits,
 ): Promise<Server> {
   const server = new SocksServer(settings, options, counts);
   await server.listen(options.signal);
@@ -131,13 +131,13 @@ async function start(
 class SocksServer implements Server, SessionOwner {
   readonly finished: Promise<void>;
   settings: Settings;
-  readonly associations: Places;
-  readonly throttles: Throttles;
+  readonly associations: KeyedLimit;
+  readonly rateLimiters: RateLimiters;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** In no order; each knows its place, so that to come and to go costs the same however many there are. */
   readonly #sessions: ServerSession[] = [];
-  readonly #admission: Gate;
+  readonly #admission: ConnectionLimiter;
   #options: ServeOptions;
   #finish!: () => void;
   #listener!: Listener;
@@ -148,13 +148,13 @@ class SocksServer implements Server, SessionOwner {
   constructor(
     settings: Settings,
     options: ServeOptions,
-    counts: ServerCounts,
+    counts: ServerLimits,
   ) {
     this.settings = settings;
     this.#options = options;
     this.associations = counts.associations;
-    this.throttles = counts.throttles;
-    this.#admission = counts.admission;
+    this.rateLimiters = counts.rateLimiters;
+    this.#admission = counts.connections;
     this.ownAddresses = new OwnAddresses(settings.transport);
     this.emit = options.onEvent;
     this.finished = new Promise((resolve) => this.#finish = resolve);
@@ -176,11 +176,11 @@ class SocksServer implements Server, SessionOwner {
       (error) => this.emit?.({ type: "accept-error", error }),
     );
     this.emit?.({ type: "listening", addr: this.addr });
-    const onAbort = () => void this.shutdown({ graceMs: 0 });
+    const onAbort = () => void this.shutdown({ grace: 0 });
     signal?.addEventListener("abort", onAbort);
     this.finished.then(() => signal?.removeEventListener("abort", onAbort));
     if (!signal?.aborted) return;
-    await this.shutdown({ graceMs: 0 });
+    await this.shutdown({ grace: 0 });
     throw signal.reason;
   }
 
@@ -191,7 +191,7 @@ class SocksServer implements Server, SessionOwner {
     else this.#enter(conn, answer);
   }
 
-  #enter(conn: Conn, answer: Visit | RejectionReason): void {
+  #enter(conn: Conn, answer: Admission | RejectionReason): void {
     if (typeof answer === "string") {
       return this.#reject(conn, REJECTION_TEXT[answer]);
     }
@@ -202,16 +202,16 @@ class SocksServer implements Server, SessionOwner {
 
   async #enterLater(
     conn: Conn,
-    coming: Promise<Visit | RejectionReason>,
+    coming: Promise<Admission | RejectionReason>,
   ): Promise<void> {
     const answer = await coming;
     if (!this.#closing) return this.#enter(conn, answer);
-    if (typeof answer !== "string") answer.leave();
+    if (typeof answer !== "string") answer.release();
     this.#reject(conn, "the server is shutting down");
   }
 
   #reject(conn: Conn, reason: string): void {
-    this.emit?.({ type: "session-rejected", client: conn.remote, reason });
+    this.emit?.({ type: "session-rejected", client: conn.remoteAddr, reason });
     conn.close();
   }
 
@@ -237,19 +237,19 @@ class SocksServer implements Server, SessionOwner {
     const { limits } = settings;
     this.settings = settings;
     this.#options = merged;
-    this.associations.limit = limits.associations;
-    this.throttles.limits = limits;
+    this.associations.limit = limits.associationsPerClient;
+    this.rateLimiters.limits = limits;
     this.#admission.limits = limits;
   }
 
-  shutdown({ graceMs = 10_000 }: ShutdownOptions = {}): Promise<void> {
+  shutdown({ grace = 10_000 }: ShutdownOptions = {}): Promise<void> {
     if (!this.#closing) {
       this.#closing = this.#stopListening();
       this.emit?.({ type: "shutdown" });
     }
-    if (graceMs === 0) this.#closeSessions();
-    const grace = startTimeout(graceMs, () => this.#closeSessions());
-    return this.finished.finally(() => grace.cancel());
+    if (grace === 0) this.#closeSessions();
+    const timeout = startTimeout(grace, () => this.#closeSessions());
+    return this.finished.finally(() => timeout.cancel());
   }
 
   [Symbol.asyncDispose](): Promise<void> {

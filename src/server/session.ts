@@ -18,7 +18,7 @@ import type {
   RelayOwner,
 } from "../transport/transport.ts";
 import { NetError, toNetError } from "../transport/errors.ts";
-import type { Visit } from "./limits/connection_limiter.ts";
+import type { Admission } from "./limits/connection_limiter.ts";
 import { bind } from "./commands/bind.ts";
 import type { Command, CommandSession, Ending } from "./commands/command.ts";
 import { connect } from "./commands/connect.ts";
@@ -29,7 +29,7 @@ import type {
   SessionPhase,
 } from "./events.ts";
 import type { Settings } from "./options.ts";
-import type { Places } from "./limits/keyed_limit.ts";
+import type { KeyedLimit } from "./limits/keyed_limit.ts";
 import {
   type ClientRequest,
   type HandshakeNotes,
@@ -37,7 +37,10 @@ import {
   readVersion,
   Refusal,
 } from "./request.ts";
-import type { SessionThrottle, Throttles } from "./limits/rate_limiters.ts";
+import type {
+  RateLimiters,
+  SessionRateLimiter,
+} from "./limits/rate_limiters.ts";
 import type { OwnAddresses } from "./policy/own_addresses.ts";
 import { udpAssociate } from "./commands/udp_associate.ts";
 
@@ -49,8 +52,8 @@ const FAREWELL_OCTETS = 64 * 1024;
 /** The server that a session belongs to. */
 export interface SessionOwner {
   readonly settings: Settings;
-  readonly associations: Places;
-  readonly throttles: Throttles;
+  readonly associations: KeyedLimit;
+  readonly rateLimiters: RateLimiters;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** Called when all is closed. */
@@ -78,8 +81,8 @@ export class ServerSession
   wrapped?: Conn;
   command?: CommandName;
   target?: Endpoint;
-  targetAddress?: Address;
-  bound?: Address;
+  targetAddr?: Address;
+  boundAddr?: Address;
   reply?: number;
   datagrams?: DatagramCounts;
   /** Counts more than what it leads to. */
@@ -87,33 +90,33 @@ export class ServerSession
   #client: Address | undefined;
   readonly #conn: Conn;
   readonly #owner: SessionOwner;
-  readonly #visit: Visit;
-  throttle: SessionThrottle | undefined;
+  readonly #admission: Admission;
+  rateLimiter: SessionRateLimiter | undefined;
   #stopping: AbortSwitch | undefined;
   #relay: Relay | undefined;
 
-  constructor(id: number, conn: Conn, owner: SessionOwner, visit: Visit) {
+  constructor(id: number, conn: Conn, owner: SessionOwner, visit: Admission) {
     this.id = id;
-    this.#visit = visit;
+    this.#admission = visit;
     this.#conn = conn;
     this.#owner = owner;
-    if (owner.emit) this.#client = conn.remote; // a closed socket can't tell any more
+    if (owner.emit) this.#client = conn.remoteAddr; // a closed socket can't tell any more
   }
 
   get client(): Address {
-    return this.#client ??= this.#conn.remote;
+    return this.#client ??= this.#conn.remoteAddr;
   }
 
   get settings(): Settings {
     return this.#owner.settings;
   }
 
-  get associations(): Places {
+  get associations(): KeyedLimit {
     return this.#owner.associations;
   }
 
   isOwn(address: string): boolean {
-    const { hostname } = this.#conn.local;
+    const { hostname } = this.#conn.localAddr;
     // A client that has gone leaves no address behind: it gets nowhere then.
     return hostname === "" || hostname === address ||
       this.#owner.ownAddresses.has(address);
@@ -135,7 +138,7 @@ export class ServerSession
     this.#stop({ reason: "closed" });
   }
 
-  tell(event: ServerEvent): void {
+  emit(event: ServerEvent): void {
     this.#owner.emit?.(event);
   }
 
@@ -161,7 +164,7 @@ export class ServerSession
         this,
       );
       timeout.cancel();
-      outcome = await this.#carryOut(request);
+      outcome = await this.#serve(request);
     } catch (error) {
       timeout.cancel();
       outcome = await this.#failed(error);
@@ -181,15 +184,15 @@ export class ServerSession
 
   #end(ending: Ending): void {
     this.#hangUp();
-    this.throttle?.close();
-    this.#visit.leave();
+    this.rateLimiter?.close();
+    this.#admission.release();
     this.phase = "ended";
     this.#owner.ended(this, this.ending ?? ending);
   }
 
   /** From the request to the relay, or to why there is none. */
-  #carryOut(request: ClientRequest): Promise<Relay | Ending> {
-    this.#visit.handshakeDone();
+  #serve(request: ClientRequest): Promise<Relay | Ending> {
+    this.#admission.handshakeDone();
     this.command = request.command;
     this.target = request.target;
     this.#owner.emit?.({ type: "request", session: this });
@@ -199,14 +202,16 @@ export class ServerSession
   }
 
   async #logIn(request: ClientRequest, user: string): Promise<Relay | Ending> {
-    if (await this.#visit.logIn(user)) return await this.#command(request);
+    if (await this.#admission.acquireUser(user)) {
+      return await this.#command(request);
+    }
     const error = new NetError("denied", "too many sessions of this user");
     return await this.refuse(request, REPLY.notAllowed, error);
   }
 
   #command(request: ClientRequest): Promise<Relay | Ending> {
     if (this.ending) return Promise.resolve(this.ending);
-    this.throttle = this.#owner.throttles.open(this.user);
+    this.rateLimiter = this.#owner.rateLimiters.open(this.user);
     return request.command
       ? COMMANDS[request.command](this, request)
       : this.refuse(request, REPLY.commandNotSupported);
@@ -215,10 +220,10 @@ export class ServerSession
   relay(client: Conn, target: Conn): Relay {
     this.phase = "relay";
     const { settings: { transport, timeouts } } = this.#owner;
-    const { throttle } = this;
+    const { rateLimiter } = this;
     const { idle, halfClosed } = timeouts;
-    return throttle
-      ? relayByReading(client, target, { idle, halfClosed, throttle })
+    return rateLimiter
+      ? relayByReading(client, target, { idle, halfClosed, rateLimiter })
       : transport.relay(client, target, timeouts);
   }
 
@@ -227,7 +232,7 @@ export class ServerSession
     reply: number,
     bound?: Address,
   ): Promise<void> {
-    this.#tellReply(request.dialect.replyNumber(reply));
+    this.#emitReply(request.dialect.replyNumber(reply));
     return request.conn.write(request.dialect.encodeReply(reply, bound));
   }
 
@@ -238,7 +243,7 @@ export class ServerSession
   ): Promise<Ending> {
     const ending: Ending = { reason: "refused", error: error as Error };
     if (this.ending) return this.ending;
-    await this.#partWith(request.conn, () => this.answer(request, reply));
+    await this.#lingeringClose(request.conn, () => this.answer(request, reply));
     return ending;
   }
 
@@ -248,21 +253,21 @@ export class ServerSession
       return { reason: "client-gone", error: toNetError(error) };
     }
     const { farewell, reason, reply } = error;
-    if (reply !== undefined) this.#tellReply(reply);
+    if (reply !== undefined) this.#emitReply(reply);
     if (farewell) {
       const conn = this.wrapped ?? this.#conn;
-      await this.#partWith(conn, () => conn.write(farewell));
+      await this.#lingeringClose(conn, () => conn.write(farewell));
     }
     return { reason, error };
   }
 
-  #tellReply(reply: number): void {
+  #emitReply(reply: number): void {
     this.reply = reply;
     this.#owner.emit?.({ type: "reply", session: this });
   }
 
   /** Sends last octets so that they arrive: FIN behind them, and nothing left unread. */
-  async #partWith(conn: Conn, say: () => Promise<void>): Promise<void> {
+  async #lingeringClose(conn: Conn, say: () => Promise<void>): Promise<void> {
     const timeout = startTimeout(FAREWELL_TIME, () => this.#hangUp());
     try {
       await say();

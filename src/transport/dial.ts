@@ -11,7 +11,7 @@ import {
   toNetError,
 } from "./errors.ts";
 import type { Conn, Transport } from "./transport.ts";
-import type { Signal } from "./signal.ts";
+import type { AbortSignalLike } from "./signal.ts";
 import { AbortSwitch } from "./signal.ts";
 import { startTimeout, type Timeout } from "./timeouts.ts";
 
@@ -30,7 +30,7 @@ export interface DialOptions {
   /** 1 to 65535. */
   readonly port: number;
   /** Ends the look-up and all attempts. */
-  readonly signal?: Signal;
+  readonly signal?: AbortSignalLike;
 }
 
 /**
@@ -51,7 +51,7 @@ async function dialName(
   transport: Transport,
   name: string,
   port: number,
-  signal?: Signal,
+  signal?: AbortSignalLike,
 ): Promise<Conn> {
   const found = await withSignal(transport.lookup(name, signal), signal);
   return await dialAddresses(transport, { addresses: found, port, signal });
@@ -66,7 +66,7 @@ export interface DialAddressesOptions {
   /** The local address to connect to one of them from; by default the system chooses. */
   readonly localAddressOf?: (address: string) => string | undefined;
   /** Ends all attempts. */
-  readonly signal?: Signal;
+  readonly signal?: AbortSignalLike;
 }
 
 /** Connects to the first of these addresses that answers; rejects as {@linkcode dial} does. */
@@ -74,7 +74,7 @@ export function dialAddresses(
   transport: Transport,
   { addresses, port, localAddressOf, signal }: DialAddressesOptions,
 ): Promise<Conn> {
-  const connect = (hostname: string, signal?: Signal) => {
+  const connect = (hostname: string, signal?: AbortSignalLike) => {
     const localAddress = localAddressOf?.(hostname);
     return transport.connect({ hostname, port, localAddress, signal });
   };
@@ -122,9 +122,9 @@ function whyLost(): NetError {
 }
 
 function race(
-  connect: (hostname: string, signal: Signal) => Promise<Conn>,
+  connect: (hostname: string, signal: AbortSignalLike) => Promise<Conn>,
   addresses: string[],
-  signal?: Signal,
+  signal?: AbortSignalLike,
 ): Promise<Conn> {
   return new Promise((resolve, reject) => {
     const open = new Set<AbortSwitch>();
@@ -201,7 +201,7 @@ function mostTelling(errors: NetError[]): NetError {
 /** The promise's outcome, or the signal's if that comes first; `discard` gets what comes too late. */
 export function withSignal<T>(
   promise: Promise<T>,
-  signal?: Signal,
+  signal?: AbortSignalLike,
   discard?: (late: T) => void,
 ): Promise<T> {
   if (!signal) return promise;

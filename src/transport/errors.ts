@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Signal } from "./signal.ts";
+import type { AbortSignalLike } from "./signal.ts";
 
 /**
  * Why a network operation failed, the same on every runtime.
@@ -108,7 +108,7 @@ export function closedError(): NetError {
 }
 
 /** What a signal that has fired means as a {@linkcode NetError}. */
-export function abortError(signal: Signal): NetError {
+export function abortError(signal: AbortSignalLike): NetError {
   const reason = signal.reason;
   if (reason instanceof NetError) return reason;
   const timeout = (reason as Error | undefined)?.name === "TimeoutError";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { AbortSwitch, type Signal } from "./signal.ts";
+import { type AbortSignalLike, AbortSwitch } from "./signal.ts";
 import { NetError } from "./errors.ts";
 
 interface Entry<T> {
@@ -25,7 +25,10 @@ export interface NameCacheOptions {
 }
 
 /** Looks a name up; the signal fires when nobody waits for it any more. */
-export type LookUp<T> = (hostname: string, signal: Signal) => Promise<T>;
+export type LookUp<T> = (
+  hostname: string,
+  signal: AbortSignalLike,
+) => Promise<T>;
 
 /** Asks once for each name and a while, however many want to know; failures are asked for again. */
 export class NameCache<T> {
@@ -44,7 +47,7 @@ export class NameCache<T> {
   }
 
   /** The answer for a name; rejects as `lookup` does, for all who wait when the signals of all of them have fired. */
-  get(hostname: string, signal?: Signal): Promise<T> {
+  get(hostname: string, signal?: AbortSignalLike): Promise<T> {
     const known = this.#entries.get(hostname);
     if (known && performance.now() < known.until) {
       return this.#wait(known, signal);
@@ -66,7 +69,7 @@ export class NameCache<T> {
     return this.#wait(fresh, signal);
   }
 
-  #wait(entry: Entry<T>, signal?: Signal): Promise<T> {
+  #wait(entry: Entry<T>, signal?: AbortSignalLike): Promise<T> {
     const { found } = entry;
     entry.waiting++;
     if (!signal || entry.until !== Infinity) return found;

@@ -44,7 +44,7 @@ export class RelayState implements Relay {
   owner: RelayOwner | undefined;
   /** Counts what keeps the relay from being idle besides octets, such as empty datagrams. */
   stirs = 0;
-  /** Directions that wait for the relay's {@linkcode RelayThrottle}, which is not idleness. */
+  /** Directions that wait for the relay's {@linkcode RelayRateLimiter}, which is not idleness. */
   held = 0;
   /** Whether the relay is over. */
   ended = false;
@@ -160,7 +160,7 @@ function check(relay: RelayState): void {
 }
 
 /** Tells a relay how fast it may go. */
-export interface RelayThrottle {
+export interface RelayRateLimiter {
   /** Octets that it should ask for at most, at least 1. */
   readonly slice: number;
   /** Resolves when this many octets may go on; `undefined` means at once. Never rejects. */
@@ -168,9 +168,9 @@ export interface RelayThrottle {
 }
 
 /** What {@linkcode relayByReading} can be told. */
-export interface ThrottledRelayOptions extends RelayOptions {
+export interface LimitedRelayOptions extends RelayOptions {
   /** Asked before octets go on, in both directions. Who made it ends its waiting when the relay ends. By default as fast as they come. */
-  readonly throttle?: RelayThrottle;
+  readonly rateLimiter?: RelayRateLimiter;
 }
 
 /**
@@ -181,11 +181,11 @@ export interface ThrottledRelayOptions extends RelayOptions {
 export function relayByReading(
   a: Conn,
   b: Conn,
-  options?: ThrottledRelayOptions,
+  options?: LimitedRelayOptions,
 ): Relay {
   const state = new RelayState(a, b, options);
-  pump(a, b, "a", state, options?.throttle);
-  pump(b, a, "b", state, options?.throttle);
+  pump(a, b, "a", state, options?.rateLimiter);
+  pump(b, a, "b", state, options?.rateLimiter);
   return state;
 }
 
@@ -194,7 +194,7 @@ async function pump(
   to: Conn,
   side: Side,
   state: RelayState,
-  throttle?: RelayThrottle,
+  throttle?: RelayRateLimiter,
 ): Promise<void> {
   const other = side === "a" ? "b" : "a";
   let failing: Side = side;
@@ -224,7 +224,7 @@ async function passOn(
   to: Conn,
   side: Side,
   state: RelayState,
-  throttle: RelayThrottle,
+  throttle: RelayRateLimiter,
 ): Promise<void> {
   for (let rest = chunk; rest.length > 0;) {
     const part = rest.subarray(0, throttle.slice);

@@ -7,7 +7,7 @@
  */
 
 /** An `AbortSignal`, or anything else with these members of it. */
-export interface Signal {
+export interface AbortSignalLike {
   /** Whether it has fired. */
   readonly aborted: boolean;
   /** Why. */
@@ -18,8 +18,8 @@ export interface Signal {
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
-/** A {@linkcode Signal} and the switch for it. */
-export class AbortSwitch implements Signal {
+/** A {@linkcode AbortSignalLike} and the switch for it. */
+export class AbortSwitch implements AbortSignalLike {
   aborted = false;
   reason: unknown;
   /** Most switches have one at a time. */
@@ -49,7 +49,7 @@ export class AbortSwitch implements Signal {
 }
 
 /** An `AbortSignal` that fires with another kind of signal. */
-export function toAbortSignal(signal: Signal): AbortSignal {
+export function toAbortSignal(signal: AbortSignalLike): AbortSignal {
   if (signal instanceof AbortSignal) return signal;
   const controller = new AbortController();
   const onAbort = () => controller.abort(signal.reason);

@@ -57,18 +57,19 @@ const NOWHERE: Address = { hostname: "0.0.0.0", port: 0 };
 
 /**
  * A connection made of Web streams, such as a tunnel inside another protocol.
- * `local` and `remote` are zeros unless they are given.
+ * `localAddr` and `remoteAddr` are zeros unless they are given.
  */
 export function fromStreams(
   streams: DuplexStreams,
-  addresses: { readonly local?: Address; readonly remote?: Address } = {},
+  addresses: { readonly localAddr?: Address; readonly remoteAddr?: Address } =
+    {},
 ): Conn {
-  return new StreamConn(streams, addresses.local, addresses.remote);
+  return new StreamConn(streams, addresses.localAddr, addresses.remoteAddr);
 }
 
 class StreamConn implements Conn {
-  readonly local: Address;
-  readonly remote: Address;
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #unread: Uint8Array[] = [];
@@ -79,8 +80,8 @@ class StreamConn implements Conn {
   #ahead: Promise<Uint8Array | null> | undefined;
 
   constructor(streams: DuplexStreams, local = NOWHERE, remote = NOWHERE) {
-    this.local = local;
-    this.remote = remote;
+    this.localAddr = local;
+    this.remoteAddr = remote;
     this.#reader = streams.readable.getReader();
     this.#writer = streams.writable.getWriter();
     this.#reader.closed.catch(() => {});

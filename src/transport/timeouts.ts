@@ -12,8 +12,8 @@ export interface Timeout {
 }
 
 class Entry implements Timeout {
-  before: Entry | undefined;
-  behind: Entry | undefined;
+  previous: Entry | undefined;
+  next: Entry | undefined;
 
   constructor(
     readonly list: TimeoutList,
@@ -37,21 +37,21 @@ class TimeoutList {
   #last: Entry | undefined;
 
   add(entry: Entry): void {
-    entry.before = this.#last;
-    if (this.#last) this.#last.behind = entry;
+    entry.previous = this.#last;
+    if (this.#last) this.#last.next = entry;
     else this.first = entry;
     this.#last = entry;
   }
 
   /** Whether it was there. */
   remove(entry: Entry): boolean {
-    const { before, behind } = entry;
-    if (before) before.behind = behind;
-    else if (this.first === entry) this.first = behind;
+    const { previous, next } = entry;
+    if (previous) previous.next = next;
+    else if (this.first === entry) this.first = next;
     else return false;
-    if (behind) behind.before = before;
-    else this.#last = before;
-    entry.before = entry.behind = undefined;
+    if (next) next.previous = previous;
+    else this.#last = previous;
+    entry.previous = entry.next = undefined;
     return true;
   }
 }

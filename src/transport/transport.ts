@@ -9,7 +9,7 @@
  */
 
 import type { NetError } from "./errors.ts";
-import type { Signal } from "./signal.ts";
+import type { AbortSignalLike } from "./signal.ts";
 
 /** An IP address (without brackets, IPv4-mapped IPv6 written as IPv4) and a port. */
 export interface Address {
@@ -27,9 +27,9 @@ export interface Address {
  */
 export interface Conn {
   /** Our end. Once closed it may say `""` and 0: some runtimes tell nothing of a socket that has gone. */
-  readonly local: Address;
+  readonly localAddr: Address;
   /** The peer's end; the same holds. */
-  readonly remote: Address;
+  readonly remoteAddr: Address;
   /**
    * The next octets, at least one, in a chunk that the caller owns; `null` once
    * the peer has sent its FIN. Rejects with {@linkcode NetError} (`reset`,
@@ -100,7 +100,7 @@ export interface ConnectOptions {
   /** IP literal of this machine to connect from. By default the system chooses. On Deno such a connection is one of `node:net`, whose writes fail with kind `reset` when the peer has sent FIN and does not keep up. */
   readonly localAddress?: string;
   /** Ends the attempt; the rejection is a {@linkcode NetError} (the signal's own reason if that is one, else `aborted`). */
-  readonly signal?: Signal;
+  readonly signal?: AbortSignalLike;
 }
 
 /** Bounds of a relay. */
@@ -205,7 +205,7 @@ export interface Transport {
    */
   sourceAddress(hostname: string): Promise<string>;
   /** All IP addresses of a name in the system's order, hosts file included. Rejects with kind `dns`. The signal says that the answer is not wanted any more; who gives one need not wait for the rejection. */
-  lookup(hostname: string, signal?: Signal): Promise<string[]>;
+  lookup(hostname: string, signal?: AbortSignalLike): Promise<string[]>;
   /** How many descriptors the process may have, where the runtime can tell without extra permission. */
   descriptorLimit?(): Promise<number | undefined>;
   /** The IP addresses of this machine, where the runtime can tell without extra permission. */

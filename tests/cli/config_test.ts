@@ -134,16 +134,20 @@ const good: [file: unknown, config: Config][] = [
     { limits: { sessions: 1, sessionsPerClient: 2, sessionsPerUser: 3 } },
   ],
   [
-    { limits: { handshakesPerClient: 4, connectionsPerSecond: 5 } },
-    { limits: { handshakesPerClient: 4, connectionsPerSecond: 5 } },
+    { limits: { handshakesPerClient: 4, connectionsPerSecondPerClient: 5 } },
+    { limits: { handshakesPerClient: 4, connectionsPerSecondPerClient: 5 } },
   ],
   [
-    { limits: { octetsPerSecond: "1.5M", octetsPerSecondPerUser: 7 } },
-    { limits: { octetsPerSecond: 1.5e6, octetsPerSecondPerUser: 7 } },
+    { limits: { bytesPerSecondPerSession: "1.5M", bytesPerSecondPerUser: 7 } },
+    { limits: { bytesPerSecondPerSession: 1.5e6, bytesPerSecondPerUser: 7 } },
   ],
   [
-    { limits: { associations: 2 ** 31 - 1, targets: 0 } },
-    { limits: { associations: 2 ** 31 - 1, targets: 0 } },
+    {
+      limits: { associationsPerClient: 2 ** 31 - 1, targetsPerAssociation: 0 },
+    },
+    {
+      limits: { associationsPerClient: 2 ** 31 - 1, targetsPerAssociation: 0 },
+    },
   ],
   [{ advertise: ["::1", "192.0.2.1"] }, { advertise: ["::1", "192.0.2.1"] }],
   [{ relayPorts: "1-65535" }, { relayPorts: { first: 1, last: 65535 } }],
@@ -203,9 +207,18 @@ const bad: [file: unknown, problem: RegExp][] = [
   [{ timeouts: { idle: 0.5 } }, /^f: timeouts\.idle: must be a duration/],
   [{ timeouts: { idle: 2 ** 31 } }, /^f: timeouts\.idle: must be a duration/],
   [{ timeouts: { idle: true } }, /^f: timeouts\.idle: must be a duration/],
-  [{ limits: { octetsPerSecond: "10m" } }, /octetsPerSecond: must be octets/],
-  [{ limits: { octetsPerSecond: -1 } }, /octetsPerSecond: must be octets/],
-  [{ limits: { targets: "9" } }, /^f: limits\.targets: must be a whole/],
+  [
+    { limits: { bytesPerSecondPerSession: "10m" } },
+    /bytesPerSecondPerSession: must be octets/,
+  ],
+  [
+    { limits: { bytesPerSecondPerSession: -1 } },
+    /bytesPerSecondPerSession: must be octets/,
+  ],
+  [
+    { limits: { targetsPerAssociation: "9" } },
+    /^f: limits\.targetsPerAssociation: must be a whole/,
+  ],
   [{ advertise: "::1" }, /^f: advertise: must be a list/],
   [{ advertise: ["::1", "1.1.1.1", "::2"] }, /one address of each IP version/],
   [{ relayPorts: "4" }, /^f: relayPorts: must be FIRST-LAST/],
@@ -233,7 +246,7 @@ const subtle: [file: unknown, problem: RegExp][] = [
   [{ users: [`a:${hash}\nb:${hash}`] }, /^f: users\[0\]: must be NAME:HASH/],
   [{ users: ["# hunter2"] }, /^f: users\[0\]: must be NAME:HASH/],
   [{ timeouts: { idle: "597h" } }, /^f: timeouts\.idle: 597h is too long/],
-  [{ limits: { octetsPerSecond: "3G" } }, /must be octets per second/],
+  [{ limits: { bytesPerSecondPerSession: "3G" } }, /must be octets per second/],
   [{ advertise: ["0.0.0.0"] }, /^f: advertise\[0\]: must be an IP address/],
   [{ advertise: ["::1", "::2"] }, /^f: advertise: may name one address/],
   [{ relayPorts: "2-1" }, /^f: relayPorts: must be FIRST-LAST/],
@@ -369,12 +382,12 @@ test("configSchema() tells the defaults that apply", async () => {
   assertEquals(Object.keys(defaults).length, 12);
   const settings = async (file: unknown) => {
     const text = JSON.stringify(file);
-    const { options, graceMs, log, workers } = await loadFiles({
+    const { options, grace, log, workers } = await loadFiles({
       "etc/f": text,
     });
     const resolved = await resolveOptions(options, {} as Transport);
     const { auth: _, ...rest } = resolved;
-    return { ...rest, graceMs, log, workers };
+    return { ...rest, grace, log, workers };
   };
   const { socks4: _, ...others } = defaults;
   assertEquals(await settings(others), await settings({}));
@@ -389,9 +402,13 @@ const merged: [args: string[], file: unknown, options: ServeOptions][] = [
   [["--idle-timeout", "1s"], { timeouts: { idle: 2, connect: 3 } }, {
     timeouts: { idle: 1_000, connect: 3 },
   }],
-  [["--max-sessions=1"], { limits: { sessions: 2, targets: 3 } }, {
-    limits: { sessions: 1, targets: 3 },
-  }],
+  [
+    ["--max-sessions=1"],
+    { limits: { sessions: 2, targetsPerAssociation: 3 } },
+    {
+      limits: { sessions: 1, targetsPerAssociation: 3 },
+    },
+  ],
   [["--drop-fragments"], { dropFragments: false }, { dropFragments: true }],
   [[], { openProxy: true }, { openProxy: true }],
   [["--advertise=::1"], { advertise: ["::2", "1.1.1.1"] }, {

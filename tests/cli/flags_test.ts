@@ -6,11 +6,11 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
-  type Command,
   FLAG_NAMES,
+  type Invocation,
   parseFlags,
 } from "../../src/cli/config/flags.ts";
-import { explain } from "../../src/cli/failure.ts";
+import { describeFailure } from "../../src/cli/failure.ts";
 import { HELP } from "../../src/cli/config/help.ts";
 import { load } from "../../src/cli/config/load.ts";
 import { CONFIG, type Config } from "../../src/cli/config/config.ts";
@@ -22,7 +22,7 @@ import config from "../../deno.json" with { type: "json" };
 import { test } from "../support/harness.ts";
 
 /** What was asked for, without what was not. */
-function asked(command: Command): unknown {
+function asked(command: Invocation): unknown {
   return JSON.parse(JSON.stringify(
     command,
     (_, value) => value instanceof Map ? [...value.keys()] : value,
@@ -72,7 +72,10 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
     ["--association-timeout", "1m"],
     serve({ timeouts: { association: 60_000 } }),
   ],
-  [["--max-associations", "3"], serve({ limits: { associations: 3 } })],
+  [
+    ["--max-associations-per-client", "3"],
+    serve({ limits: { associationsPerClient: 3 } }),
+  ],
   [["--advertise", "192.0.2.1"], serve({ advertise: ["192.0.2.1"] })],
   [
     ["--advertise", "2001:db8::1", "--advertise=192.0.2.1"],
@@ -114,21 +117,31 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
     serve({ limits: { sessionsPerClient: 1, sessionsPerUser: 2 } }),
   ],
   [
-    ["--max-handshakes-per-client=1", "--max-connections-per-second=2"],
-    serve({ limits: { handshakesPerClient: 1, connectionsPerSecond: 2 } }),
+    [
+      "--max-handshakes-per-client=1",
+      "--max-connections-per-second-per-client=2",
+    ],
+    serve({
+      limits: { handshakesPerClient: 1, connectionsPerSecondPerClient: 2 },
+    }),
   ],
   [
     [
-      "--max-octets-per-second",
+      "--max-bytes-per-second-per-session",
       "500k",
-      "--max-octets-per-second-per-user=1.5M",
+      "--max-bytes-per-second-per-user=1.5M",
     ],
-    serve({ limits: { octetsPerSecond: 5e5, octetsPerSecondPerUser: 1.5e6 } }),
+    serve({
+      limits: { bytesPerSecondPerSession: 5e5, bytesPerSecondPerUser: 1.5e6 },
+    }),
   ],
-  [["--max-octets-per-second", "0"], serve({ limits: { octetsPerSecond: 0 } })],
   [
-    ["--max-octets-per-second", "2G"],
-    serve({ limits: { octetsPerSecond: 2e9 } }),
+    ["--max-bytes-per-second-per-session", "0"],
+    serve({ limits: { bytesPerSecondPerSession: 0 } }),
+  ],
+  [
+    ["--max-bytes-per-second-per-session", "2G"],
+    serve({ limits: { bytesPerSecondPerSession: 2e9 } }),
   ],
   [["--hostname", "localhost"], serve({ hostname: "localhost" })],
   [["--hostname", "[::1]"], serve({ hostname: "[::1]" })],
@@ -198,24 +211,27 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--relay-ports", "9-8"], /^--relay-ports must be FIRST-LAST, /],
   [["--relay-ports", "1-65536"], /^--relay-ports must be FIRST-LAST, /],
   [["--relay-ports"], /^--relay-ports needs a value$/],
-  [["--max-associations=-1"], /^--max-associations/],
+  [["--max-associations-per-client=-1"], /^--max-associations-per-client/],
   [["--drop-fragments=no"], /^--drop-fragments takes no value$/],
   [["--metrics", "here"], /^--metrics must be PORT or ADDRESS:PORT, .*"here"$/],
   [["--log", "xml"], /^--log must be one of auto, .*, off, not "xml"$/],
   [["--unlikely"], /^unknown flag --unlikely \(/],
   [["--hostname", "a.example"], /^--hostname must be an IP address to /],
   [
-    ["--max-octets-per-second", "10m"],
-    /^--max-octets-per-second must be octets per second such as 500k/,
+    ["--max-bytes-per-second-per-session", "10m"],
+    /^--max-bytes-per-second-per-session must be octets per second such as 500k/,
   ],
   [
-    ["--max-octets-per-second", "3G"],
-    /^--max-octets-per-second must be .*at most 2G.* not "3G"$/,
+    ["--max-bytes-per-second-per-session", "3G"],
+    /^--max-bytes-per-second-per-session must be .*at most 2G.* not "3G"$/,
   ],
-  [["--max-octets-per-second=-1"], /^--max-octets-per-second must be /],
   [
-    ["--max-octets-per-second-per-user="],
-    /^--max-octets-per-second-per-user needs a value$/,
+    ["--max-bytes-per-second-per-session=-1"],
+    /^--max-bytes-per-second-per-session must be /,
+  ],
+  [
+    ["--max-bytes-per-second-per-user="],
+    /^--max-bytes-per-second-per-user needs a value$/,
   ],
   [["--allow"], /^--allow needs a value$/],
   [["--allow", "--deny=a"], /^--allow needs a value$/],
@@ -246,7 +262,7 @@ for (const [args, message, users] of refused) {
   const shown = JSON.stringify([...args, users ?? ""].join(" ")).slice(0, 60);
   test(`parseFlags() refuses ${shown}: ${message}`, () => {
     const error = assertThrows(() => parseFlags(args, () => users), Error);
-    const failure = explain(error);
+    const failure = describeFailure(error);
     assertEquals(failure?.code, 2);
     assertMatch(failure!.message, message);
     assert(!failure!.message.includes("hunter2"), "shows a password");
@@ -369,10 +385,10 @@ const noFiles = () => Promise.reject(new Error("there are no files"));
 async function settingsOf(args: string[]) {
   const command = parseFlags(args);
   assert(command.type === "serve");
-  const { options, graceMs, log } = await load(command.given, noFiles);
+  const { options, grace, log } = await load(command.given, noFiles);
   const transport = {} as Transport;
   const { auth: _, ...rest } = await resolveOptions(options, transport);
-  return { ...rest, graceMs, log };
+  return { ...rest, grace, log };
 }
 
 test("HELP tells the defaults that apply", async () => {
@@ -394,7 +410,7 @@ for (
     const command = parseFlags(["--user", login]);
     assert(command.type === "serve");
     const error = await assertRejects(() => load(command.given, noFiles));
-    const failure = explain(error);
+    const failure = describeFailure(error);
     assertEquals(failure?.code, 2);
     assertMatch(failure!.message, message);
     assert(!failure!.message.includes("hunter2"), "shows a password");

@@ -36,7 +36,7 @@ const finished: LogRecord = {
     user: "alice",
     command: "connect",
     target,
-    targetAddress: { hostname: "2001:db8::1", port: 443 },
+    targetAddr: { hostname: "2001:db8::1", port: 443 },
     reply: 0,
     sent: 1234,
     received: 567890,
@@ -96,12 +96,12 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
   ],
   [
     "that a worker was killed",
-    { type: "worker-ended", worker: 2, signal: "SIGKILL", restMs: 2_000 },
+    { type: "worker-ended", worker: 2, signal: "SIGKILL", delay: 2_000 },
     `${time}  worker 2 ended (SIGKILL), and starts again in 2s`,
   ],
   [
     "that a worker failed",
-    { type: "worker-ended", worker: 2, error: "\x1bno", restMs: 0 },
+    { type: "worker-ended", worker: 2, error: "\x1bno", delay: 0 },
     `${time}  worker 2 ended (\\x1bno), and starts again`,
   ],
   [
@@ -197,17 +197,17 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
   ],
   [
     "for how many sessions it waits",
-    { type: "shutdown", signal: "SIGTERM", sessions: 3, graceMs: 10_000 },
+    { type: "shutdown", signal: "SIGTERM", sessions: 3, grace: 10_000 },
     `${time}  SIGTERM: no new clients, 10s for 3 sessions to end (a second signal ends at once)`,
   ],
   [
     "that it waits for none",
-    { type: "shutdown", signal: "SIGINT", sessions: 0, graceMs: 10_000 },
+    { type: "shutdown", signal: "SIGINT", sessions: 0, grace: 10_000 },
     `${time}  SIGINT: no session is open, the end`,
   ],
   [
     "that it does not wait",
-    { type: "shutdown", signal: "SIGINT", sessions: 1, graceMs: 0 },
+    { type: "shutdown", signal: "SIGINT", sessions: 1, grace: 0 },
     `${time}  SIGINT: ending 1 session`,
   ],
   [
@@ -310,7 +310,7 @@ const objects: [record: LogRecord, facts: unknown][] = [
     reason: "finished",
     sent: 1234,
     received: 567890,
-    durationMs: 1234,
+    duration: 1234,
   }],
   [
     {
@@ -327,7 +327,7 @@ const objects: [record: LogRecord, facts: unknown][] = [
       error: "no SOCKS",
       sent: 0,
       received: 0,
-      durationMs: 1234,
+      duration: 1234,
     },
   ],
   [rejected, { client, reason: "too many connections" }],
@@ -360,7 +360,7 @@ const objects: [record: LogRecord, facts: unknown][] = [
       error: "denied by: deny to *.com",
       sent: 0,
       received: 0,
-      durationMs: 1234,
+      duration: 1234,
     },
   ],
   [
@@ -382,7 +382,7 @@ const objects: [record: LogRecord, facts: unknown][] = [
       error: "ECONNREFUSED",
       sent: 0,
       received: 0,
-      durationMs: 1234,
+      duration: 1234,
     },
   ],
   [
@@ -403,13 +403,13 @@ const objects: [record: LogRecord, facts: unknown][] = [
       error: "too many sessions of this user",
       sent: 0,
       received: 0,
-      durationMs: 1234,
+      duration: 1234,
     },
   ],
   [{ type: "lines-dropped", lines: 3 }, { lines: 3 }],
   [
-    { type: "worker-ended", worker: 2, code: 1, restMs: 0 },
-    { worker: 2, code: 1, restMs: 0 },
+    { type: "worker-ended", worker: 2, code: 1, delay: 0 },
+    { worker: 2, code: 1, delay: 0 },
   ],
   [{ type: "worker-started", worker: 2, pid: 7 }, { worker: 2, pid: 7 }],
   [
@@ -417,8 +417,8 @@ const objects: [record: LogRecord, facts: unknown][] = [
     { kind: "descriptors", error: "EMFILE" },
   ],
   [
-    { type: "shutdown", signal: "SIGTERM", sessions: 3, graceMs: 10_000 },
-    { signal: "SIGTERM", sessions: 3, graceMs: 10_000 },
+    { type: "shutdown", signal: "SIGTERM", sessions: 3, grace: 10_000 },
+    { signal: "SIGTERM", sessions: 3, grace: 10_000 },
   ],
 ];
 
@@ -457,7 +457,7 @@ test("formatRecord() tells only of the program when the log is off", () => {
     type: "shutdown",
     signal: "SIGINT",
     sessions: 0,
-    graceMs: 0,
+    grace: 0,
   } as const;
   assertEquals(formatRecord(off, finished, now), undefined);
   assertEquals(

@@ -60,7 +60,7 @@ test("--metrics tells what the server has done, and health", async () => {
       assertEquals(status, 200);
       assertMatch(head, /^content-type: text\/plain; version=0\.0\.4/im);
       assertMatch(body, /^socks5_info\{version="\d.*"\} 1$/m);
-      assertMatch(body, /^socks5_octets_total\{direction="sent"\} 1$/m);
+      assertMatch(body, /^socks5_relayed_bytes_total\{direction="sent"\} 1$/m);
       assert(!body.includes(LOOPBACK) && !body.includes(String(target)));
       assertEquals((await ask(metrics, "/health")).status, 200);
     })

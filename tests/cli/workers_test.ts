@@ -3,10 +3,10 @@ import { FileReader } from "../../src/cli/config/files.ts";
 import { parseFlags } from "../../src/cli/config/flags.ts";
 import { load } from "../../src/cli/config/load.ts";
 import type { LogRecord } from "../../src/cli/output/format.ts";
-import { Crew } from "../../src/cli/workers/supervisor.ts";
+import { Supervisor } from "../../src/cli/workers/supervisor.ts";
 import type { Exit, WorkerHandlers } from "../../src/cli/workers/channel.ts";
 import type { FromWorker, ToWorker } from "../../src/cli/workers/messages.ts";
-import { Rest } from "../../src/cli/workers/backoff.ts";
+import { Backoff } from "../../src/cli/workers/backoff.ts";
 import { hashPassword } from "../../src/server/auth/auth.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import { runtime, test } from "../support/harness.ts";
@@ -45,7 +45,7 @@ class FakeWorker {
   take(key = ""): boolean {
     const number = this.told.length + 1;
     const wants = [[["sessions", key]]];
-    this.say({ type: "calls", calls: [[number, "take", wants]] });
+    this.say({ type: "calls", calls: [[number, "acquire", wants]] });
     const last = this.told.at(-1)!;
     assert(last.type === "answers");
     return last.answers[0][1] === null;
@@ -65,7 +65,7 @@ const listens: Begin = (worker, { port }) =>
 async function startCrew(
   args: string[] = [],
   begin: Begin = listens,
-): Promise<{ crew: Crew; workers: FakeWorker[]; records: LogRecord[] }> {
+): Promise<{ crew: Supervisor; workers: FakeWorker[]; records: LogRecord[] }> {
   const workers: FakeWorker[] = [];
   const records: LogRecord[] = [];
   const command = parseFlags(["--port", "0", ...args]);
@@ -73,7 +73,7 @@ async function startCrew(
   const { given } = command;
   const files = new FileReader();
   const loaded = await load(given, files.read);
-  const crew = await Crew.start({
+  const crew = await Supervisor.start({
     size: 2,
     given,
     loaded,
@@ -147,7 +147,10 @@ test("Crew starts a worker again, gives back what it had, and says so", async ()
   const { start } = workers[2];
   assertEquals([start.worker, start.port], [1, 4321]);
   assertEquals(records[1], { type: "worker-started", worker: 1, pid: 3 });
-  other.say({ type: "calls", calls: [[null, "give", [[["sessions", ""]]]]] });
+  other.say({
+    type: "calls",
+    calls: [[null, "release", [[["sessions", ""]]]]],
+  });
   assertEquals([workers[2].take(), workers[2].take()], [true, false]);
   await crew.end();
 });
@@ -174,9 +177,9 @@ test("Crew counts the sessions of all workers at the end, and starts none again"
   workers[0].exit({ code: 1 });
   await until(() => records.length === 1);
   assertEquals(await crew.closeDoor(), 3);
-  await crew.shutdown({ graceMs: 5 });
+  await crew.shutdown({ grace: 5 });
   assertEquals(workers.length, 2);
-  assertEquals(workers[1].told.at(-1), { type: "shutdown", graceMs: 5 });
+  assertEquals(workers[1].told.at(-1), { type: "shutdown", grace: 5 });
 });
 
 test("Crew tells a worker that is about to start when it has started", async () => {
@@ -190,7 +193,7 @@ test("Crew tells a worker that is about to start when it has started", async () 
   assertEquals(workers[2].told.length, 1);
   listens(workers[2], workers[2].start);
   assertEquals(await closed, 6);
-  await crew.shutdown({ graceMs: 0 });
+  await crew.shutdown({ grace: 0 });
   assertEquals(records.length, 2);
 });
 
@@ -239,7 +242,7 @@ test("Crew does not wait for a worker that hangs, and ends it", () =>
     await settled();
     skip(2_000);
     assertEquals(await closed, 3);
-    const over = crew.shutdown({ graceMs: 5_000 });
+    const over = crew.shutdown({ grace: 5_000 });
     await until(() => workers[2].told.at(-1)?.type === "shutdown");
     skip(20_000);
     await over;
@@ -271,7 +274,7 @@ test("Crew.metrics() adds up what workers tell, and keeps what they told last", 
 });
 
 test("Rest.after() grows while workers do not last, and begins anew then", () => {
-  const rest = new Rest();
+  const rest = new Backoff();
   const rests = [5, 5, 5, 5, 5, 5, 5, 20_000, 5].map((it) => rest.after(it));
   assertEquals(
     rests,

@@ -7,7 +7,7 @@ import {
   connect,
   type Endpoint,
   NetError,
-  type Proxy,
+  type ProxyConfig,
   SocksError,
   type SocksErrorCode,
   type SocksPhase,
@@ -51,7 +51,7 @@ const old = { protocol: "socks4" } as const;
 
 type Wire = readonly [
   name: string,
-  proxy: Omit<Proxy, "hostname" | "port">,
+  proxy: Omit<ProxyConfig, "hostname" | "port">,
   peer: string | Endpoint | undefined,
   script: Script,
 ];
@@ -130,7 +130,7 @@ for (const [name, proxy, peer, script] of wires) {
 }
 
 test("a listener's addr has the proxy's own address in place of zeros", async () => {
-  const zeros: [Proxy["protocol"], Script][] = [
+  const zeros: [ProxyConfig["protocol"], Script][] = [
     ["socks5", [CHOSEN, [ANYBODY5, "05 00 00 01 4*00 12 34"]]],
     ["socks5", [CHOSEN, [ANYBODY5, "05 00 00 04 16*00 12 34"]]],
     ["socks5", [CHOSEN, [
@@ -461,7 +461,7 @@ for (const protocol of protocols) {
     const far = await transport.connect(listener.addr);
     const echoing = echo(far);
     const conn = await listener.accept();
-    assertEquals(conn.peerAddr, far.local);
+    assertEquals(conn.peerAddr, far.localAddr);
 
     const sent = pattern(300_000);
     const writer = conn.writable.getWriter();
@@ -484,7 +484,7 @@ test("bind() goes through serve() over IPv6", async () => {
   const far = await (await detectTransport()).connect(listener.addr);
   await far.write(octets('"hello"'));
   const conn = await listener.accept();
-  assertEquals(conn.peerAddr, far.local);
+  assertEquals(conn.peerAddr, far.localAddr);
   assertEquals(await readExactly(conn.conn, 5), octets('"hello"'));
   conn.close();
   far.close();

@@ -5,7 +5,7 @@ import {
   connect,
   type Endpoint,
   NetError,
-  type Proxy,
+  type ProxyConfig,
   SocksError,
   type SocksErrorCode,
   type SocksPhase,
@@ -46,7 +46,7 @@ const TARGET = { hostname: "192.0.2.1", port: 80 };
 
 type Wire = readonly [
   name: string,
-  proxy: Omit<Proxy, "hostname" | "port">,
+  proxy: Omit<ProxyConfig, "hostname" | "port">,
   target: Endpoint,
   script: Script,
 ];
@@ -167,7 +167,7 @@ for (const [name, proxy, target, script] of wires) {
 
 type Hostile = readonly [
   name: string,
-  proxy: Omit<Proxy, "hostname" | "port">,
+  proxy: Omit<ProxyConfig, "hostname" | "port">,
   script: Script,
   code: SocksErrorCode,
   phase: SocksPhase,

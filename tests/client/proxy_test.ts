@@ -1,10 +1,10 @@
 import { inspect } from "node:util";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { parseProxyUrl, type Proxy } from "../../src/client/mod.ts";
+import { parseProxyUrl, type ProxyConfig } from "../../src/client/mod.ts";
 import { resolveProxy } from "../../src/client/proxy.ts";
 import { test } from "../support/harness.ts";
 
-const urls: [url: string, proxy: Proxy][] = [
+const urls: [url: string, proxy: ProxyConfig][] = [
   ["socks5://127.0.0.1", {
     protocol: "socks5",
     hostname: "127.0.0.1",
@@ -98,7 +98,7 @@ test("resolveProxy() refuses proxies that no message or connection can be made f
   const proxy = { protocol: "socks5", hostname: "h" } as const;
   const old = { protocol: "socks4", hostname: "h" } as const;
   const long = "x".repeat(256);
-  const bad: Proxy[] = [
+  const bad: ProxyConfig[] = [
     { ...proxy, hostname: "" },
     { ...proxy, port: 0 },
     { ...proxy, port: 65536 },

@@ -9,7 +9,7 @@ import {
   type Endpoint,
   fromStreams,
   NetError,
-  type Proxy,
+  type ProxyConfig,
   SocksError,
   type SocksErrorCode,
   type SocksPhase,
@@ -110,7 +110,7 @@ interface Scene {
 async function associated(
   use: (scene: Scene) => Promise<void>,
   options: UdpOptions = {},
-  proxy: Omit<Proxy, "hostname" | "port"> = plain,
+  proxy: Omit<ProxyConfig, "hostname" | "port"> = plain,
 ): Promise<void> {
   const relay = await startMailbox();
   const reply = `05 00 00 ${bound(relay.addr)}`;
@@ -351,7 +351,7 @@ test("udpAssociate() does not rely on the local address of a connection that exi
   let asked: Uint8Array | undefined;
   const near = await (await detectTransport()).connect(hop.addr);
   const local = { hostname: "192.0.2.9", port: 9 }; // somebody else's
-  const conn = fromStreams(toStreams(near), { local });
+  const conn = fromStreams(toStreams(near), { localAddr: local });
   const proxy = { ...plain, hostname: "unused" };
   const udp = await udpAssociate(proxy, { conn, announce: true });
   assertEquals(asked, octets(`05 03 00 ${bound(udp.localAddr)}`));

@@ -7,7 +7,7 @@ import * as net from "node:net";
 import {
   bind,
   type ClientOptions,
-  type Proxy,
+  type ProxyConfig,
   SocksError,
   udpAssociate,
 } from "../../src/client/mod.ts";
@@ -20,7 +20,7 @@ import { startDatagramTarget } from "./targets.ts";
 const options: ClientOptions = { timeout: 20_000 };
 
 /** The ways to reach a server of this kind. */
-function proxiesOf(kind: ProxyKind, port: number): Proxy[] {
+function proxiesOf(kind: ProxyKind, port: number): ProxyConfig[] {
   const login = kind.login ? LOGIN : {};
   return kind.protocols.map((protocol) => ({
     protocol,
@@ -30,7 +30,7 @@ function proxiesOf(kind: ProxyKind, port: number): Proxy[] {
   }));
 }
 
-async function exchangeDatagrams(proxy: Proxy): Promise<void> {
+async function exchangeDatagrams(proxy: ProxyConfig): Promise<void> {
   const target = await startDatagramTarget();
   const udp = await udpAssociate(proxy, options);
   try {
@@ -53,7 +53,7 @@ async function exchangeDatagrams(proxy: Proxy): Promise<void> {
   }
 }
 
-async function letPeerIn(proxy: Proxy): Promise<void> {
+async function letPeerIn(proxy: ProxyConfig): Promise<void> {
   const listener = await bind(proxy, "127.0.0.1", options);
   const peer = await connectTo(listener.addr);
   try {
@@ -77,7 +77,7 @@ async function letPeerIn(proxy: Proxy): Promise<void> {
   }
 }
 
-async function sendAway(proxy: Proxy, reply: number): Promise<void> {
+async function sendAway(proxy: ProxyConfig, reply: number): Promise<void> {
   const listener = await bind(proxy, "127.0.0.2", options);
   const peer = await connectTo(listener.addr);
   try {

@@ -16,7 +16,7 @@ if (process.argv[2] === "run-descriptors") {
   // Like any server that wants a clean end. Deno 2.9.6 besides sets up its own
   // signal handling half a second after its start, and panics when it gets no
   // descriptor for it then; this has it done at once.
-  process.on("SIGTERM", () => void server.shutdown({ graceMs: 0 }));
+  process.on("SIGTERM", () => void server.shutdown({ grace: 0 }));
   console.log(server.addr.port);
   await server.finished;
   process.exit(0);

@@ -6,7 +6,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Proxy } from "../../src/client/mod.ts";
+import type { ProxyConfig } from "../../src/client/mod.ts";
 import {
   missing,
   missingForRoot,
@@ -25,7 +25,7 @@ export const LOGIN = { username: "alice", password: "correct horse" };
 export interface ProxyKind {
   readonly name: string;
   /** What it speaks, the first for all tests. */
-  readonly protocols: readonly Proxy["protocol"][];
+  readonly protocols: readonly ProxyConfig["protocol"][];
   /** Whether it asks for {@linkcode LOGIN}. */
   readonly login?: boolean;
   /** It ends both directions with the first FIN, and stands still when both are full. */

@@ -7,7 +7,7 @@ import type * as net from "node:net";
 import {
   type ClientOptions,
   connect,
-  type Proxy,
+  type ProxyConfig,
   SocksError,
   type SocksErrorCode,
 } from "../../src/client/mod.ts";
@@ -30,13 +30,13 @@ import {
   type Target,
 } from "./targets.ts";
 
-type Protocol = Proxy["protocol"];
+type Protocol = ProxyConfig["protocol"];
 const options: ClientOptions = { timeout: 20_000 };
 
 /** What a test gets: the way to say how to reach the server, and a target. */
 interface Stage {
   readonly target: Target;
-  proxy(protocol?: Protocol, login?: Partial<typeof LOGIN>): Proxy;
+  proxy(protocol?: Protocol, login?: Partial<typeof LOGIN>): ProxyConfig;
 }
 
 function check(
@@ -89,7 +89,7 @@ async function write(
   writer.releaseLock();
 }
 
-async function exchange(proxy: Proxy, target: Endpoint): Promise<void> {
+async function exchange(proxy: ProxyConfig, target: Endpoint): Promise<void> {
   const conn = await connect(proxy, target, options);
   try {
     for (const word of ["hello", "again"]) {
@@ -103,7 +103,7 @@ async function exchange(proxy: Proxy, target: Endpoint): Promise<void> {
 }
 
 async function failure(
-  proxy: Proxy,
+  proxy: ProxyConfig,
   target: Endpoint,
 ): Promise<[SocksErrorCode, number | undefined]> {
   const error = await assertRejects(

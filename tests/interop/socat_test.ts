@@ -72,8 +72,8 @@ test(
     const bound = new Promise<number>((resolve) => onBound = resolve);
     const onEvent = (event: ServerEvent) => {
       if (event.type !== "reply") return;
-      const { bound } = event.session;
-      if (bound) onBound(bound.port);
+      const { boundAddr } = event.session;
+      if (boundAddr) onBound(boundAddr.port);
     };
     return withServer({ onEvent }, () => {}, async (port, _, server) => {
       const octets = Buffer.concat([block(0), block(1), block(2)]);

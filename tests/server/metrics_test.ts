@@ -54,8 +54,8 @@ test("Metrics counts a CONNECT from its start to its end", async () => {
     'socks5_logins_total{method="none",result="ok"}': 1,
     'socks5_requests_total{version="5",command="connect"}': 1,
     'socks5_replies_total{version="5",reply="0"}': 1,
-    'socks5_octets_total{direction="sent"}': 1000,
-    'socks5_octets_total{direction="received"}': 1000,
+    'socks5_relayed_bytes_total{direction="sent"}': 1000,
+    'socks5_relayed_bytes_total{direction="received"}': 1000,
   };
   assertEquals(notZero(metrics.read()), {
     ...during,

@@ -28,11 +28,11 @@ const LIMITS: Required<Limits> = {
   sessionsPerClient: Infinity,
   sessionsPerUser: Infinity,
   handshakesPerClient: Infinity,
-  connectionsPerSecond: Infinity,
-  octetsPerSecond: Infinity,
-  octetsPerSecondPerUser: Infinity,
-  associations: 1_000,
-  targets: 256,
+  connectionsPerSecondPerClient: Infinity,
+  bytesPerSecondPerSession: Infinity,
+  bytesPerSecondPerUser: Infinity,
+  associationsPerClient: 1_000,
+  targetsPerAssociation: 256,
 };
 
 const auth = [userPass({ alice: "secret" })];

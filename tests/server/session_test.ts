@@ -185,8 +185,8 @@ test("server.sessions lists who is there and can end them", async () => {
     hostname: "127.0.0.1",
     port: target.addr.port,
   });
-  assertEquals(session.targetAddress, target.addr);
-  assertEquals(session.client, client.local);
+  assertEquals(session.targetAddr, target.addr);
+  assertEquals(session.client, client.localAddr);
   assertEquals(session.reply, 0);
   session.close();
   assertEquals(await reasonOf(server), "closed");
@@ -315,8 +315,8 @@ test("serve() sends nothing past an authentication that wraps the connection, an
   const closed: string[] = [];
   const wrap = (conn: Conn): Conn => ({
     ...fromStreams(toStreams(conn)),
-    local: conn.local,
-    remote: conn.remote,
+    localAddr: conn.localAddr,
+    remoteAddr: conn.remoteAddr,
     read: () => conn.read().then((it) => it && hidden(it)),
     write: (octets) => conn.write(hidden(octets)),
     unread: (octets) => conn.unread(hidden(octets)),
@@ -482,7 +482,7 @@ test("shutdown() refuses new clients and waits for sessions to end", async () =>
   const server = await startServer();
   const client = await connected(server, target.addr.port);
   let down = false;
-  const shutdown = server.server.shutdown({ graceMs: 60_000 })
+  const shutdown = server.server.shutdown({ grace: 60_000 })
     .then(() => down = true);
   await settled();
   await assertKind(
@@ -505,7 +505,7 @@ test("shutdown() ends the rest when the grace time is over", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   await connected(server, target.addr.port);
-  await server.server.shutdown({ graceMs: 30 });
+  await server.server.shutdown({ grace: 30 });
   assertEquals(await reasonOf(server), "closed");
   await server.close();
   await target.close();
@@ -516,7 +516,7 @@ test("a second shutdown() can be more urgent, and [Symbol.asyncDispose]() is one
   const server = await startServer();
   await connected(server, target.addr.port);
   const gentle = server.server[Symbol.asyncDispose]();
-  await server.server.shutdown({ graceMs: 0 });
+  await server.server.shutdown({ grace: 0 });
   await gentle;
   await server.close();
   await target.close();
@@ -706,9 +706,9 @@ test("serve() refuses options that make no sense", async () => {
     { timeouts: { handshake: -1 } },
     { timeouts: { idle: Infinity } },
     { limits: { sessions: 0.5 } },
-    { limits: { associations: -1 } },
-    { limits: { targets: -1 } },
-    { limits: { octetsPerSecond: 0.5 } },
+    { limits: { associationsPerClient: -1 } },
+    { limits: { targetsPerAssociation: -1 } },
+    { limits: { bytesPerSecondPerSession: 0.5 } },
     { timeouts: { bind: 1.5 } },
     { timeouts: { association: -1 } },
     { advertise: ["proxy.example"] },

@@ -21,7 +21,7 @@ const login: ServeOptions = {
   auth: [
     userPass(
       { alice: "secret", ["u".repeat(255)]: "p".repeat(255) },
-      { lockoutMs: 0 }, // one address for all these failures
+      { lockout: 0 }, // one address for all these failures
     ),
   ],
 };
@@ -375,7 +375,7 @@ for (const [name, options, sent, got] of grants) {
       await send(client, message, how === "split");
       const size = got.replace("BB", "00 00").split(" ").length;
       const answer = hex(await readExactly(client, size));
-      const outgoing = (await target.accepted()).remote.port;
+      const outgoing = (await target.accepted()).remoteAddr.port;
       assertEquals(answer, got.replace("BB", port(outgoing)), how);
       if (how.includes("data")) {
         assertEquals(await readExactly(client, early.length), early);
@@ -405,7 +405,7 @@ test("serve() grants C2 an IPv6 target with a reply of 22 octets", async () => {
     const client = await server.client();
     await client.write(octets(`05 01 00 05 01 00 ${address} ${pp}`));
     const answer = hex(await readExactly(client, 24));
-    const bound = port((await target.accepted()).remote.port);
+    const bound = port((await target.accepted()).remoteAddr.port);
     assertEquals(
       answer,
       `05 00 ${hex(octets("05 00 00 04 15*00 01"))} ${bound}`,

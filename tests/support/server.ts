@@ -57,7 +57,7 @@ export async function startServer(
     },
     async close() {
       for (const conn of clients) conn.close();
-      await server.shutdown({ graceMs: 0 });
+      await server.shutdown({ grace: 0 });
       await settled();
     },
   };

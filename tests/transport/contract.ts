@@ -177,9 +177,9 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
     async (transport) => {
       for (const hostname of ["127.0.0.1", "::1"]) {
         const pair = await connectedPair(transport, hostname);
-        assertEquals(pair.near.remote, pair.far.local);
-        assertEquals(pair.near.local, pair.far.remote);
-        assertEquals(pair.near.remote.hostname, hostname);
+        assertEquals(pair.near.remoteAddr, pair.far.localAddr);
+        assertEquals(pair.near.localAddr, pair.far.remoteAddr);
+        assertEquals(pair.near.remoteAddr.hostname, hostname);
         await pair.close();
       }
     },
@@ -189,7 +189,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
     "listen() and connect() take brackets and show none",
     async (transport) => {
       const pair = await connectedPair(transport, "[::1]");
-      assertEquals(pair.near.remote.hostname, "::1");
+      assertEquals(pair.near.remoteAddr.hostname, "::1");
       await pair.close();
     },
   );
@@ -207,7 +207,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
       const attempt = (localAddress: string) =>
         transport.connect({ ...listener.addr, localAddress, signal });
       const near = await attempt("127.0.0.2");
-      assertEquals((await incoming).remote.hostname, "127.0.0.2");
+      assertEquals((await incoming).remoteAddr.hostname, "127.0.0.2");
       near.close();
       (await incoming).close();
       await assertKind(attempt("192.0.2.1"), "addr-not-available");
@@ -230,8 +230,8 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
         port: listener.addr.port,
       });
       const far = await incoming;
-      assertEquals(far.remote.hostname, "127.0.0.1");
-      assertEquals(far.local.hostname, "127.0.0.1");
+      assertEquals(far.remoteAddr.hostname, "127.0.0.1");
+      assertEquals(far.localAddr.hostname, "127.0.0.1");
       near.close();
       far.close();
       await listener.close();
@@ -523,9 +523,9 @@ function readAndWrite(check: Check, options: ContractOptions): void {
 
 /** Which timer Linux has for a connection: "00" for none, "02" for keepalive. */
 export function timerOf(
-  { local, remote }: Pick<Conn, "local" | "remote">,
+  { localAddr, remoteAddr }: Pick<Conn, "localAddr" | "remoteAddr">,
 ): string {
-  const [ours, theirs] = [local, remote].map(({ port }) =>
+  const [ours, theirs] = [localAddr, remoteAddr].map(({ port }) =>
     port.toString(16).toUpperCase().padStart(4, "0")
   );
   // Not by reading the files, for which Deno wants to be allowed everything.

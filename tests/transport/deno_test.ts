@@ -56,7 +56,7 @@ test(
     execFileSync(process.execPath, ["eval", "--quiet", script]);
     const near = await denoTransport.connect({ hostname: "127.0.0.1", port });
     const far = await first;
-    assertEquals(far.remote.port, near.local.port);
+    assertEquals(far.remoteAddr.port, near.localAddr.port);
     assertEquals(errors, []);
     near.close();
     far.close();

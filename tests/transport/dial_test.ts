@@ -52,7 +52,7 @@ function fakeTransport(
       }
       return new Promise((resolve, reject) => {
         const conn = {
-          remote: { hostname, port: 80 },
+          remoteAddr: { hostname, port: 80 },
           close: () => attempt.closed = true,
         } as unknown as Conn;
         const timer = outcome === Infinity
@@ -77,7 +77,7 @@ test("dial() connects to an address without a look-up", async () => {
   for (const hostname of ["192.0.2.1", "2001:db8::1"]) {
     const { transport } = fakeTransport({ [hostname]: 0 }, {});
     const conn = await dial(transport, { hostname, port: 80 });
-    assertEquals(conn.remote.hostname, hostname);
+    assertEquals(conn.remoteAddr.hostname, hostname);
   }
 });
 
@@ -97,7 +97,7 @@ test("dial() tries the families in turn, the next as soon as one fails", async (
     () => waits.push(waited),
   );
   const conn = await dial(transport, { hostname: "both", port: 80 });
-  assertEquals(conn.remote.hostname, "192.0.2.2");
+  assertEquals(conn.remoteAddr.hostname, "192.0.2.2");
   assertEquals(attempts.map(({ hostname }) => hostname), [
     "2001:db8::1",
     "192.0.2.1",
@@ -114,7 +114,7 @@ test("dial() starts the next attempt when one is silent, and ends the losers", a
     "192.0.2.1": 10,
   }, names);
   const conn = await dial(transport, { hostname: "both", port: 80 });
-  assertEquals(conn.remote.hostname, "192.0.2.1");
+  assertEquals(conn.remoteAddr.hostname, "192.0.2.1");
   assertEquals(attempts.map(({ hostname, aborted }) => [hostname, aborted]), [
     ["2001:db8::1", true],
     ["192.0.2.1", true], // fired after it had won, which has no effect

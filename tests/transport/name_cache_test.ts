@@ -1,8 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { NameCache } from "../../src/transport/name_cache.ts";
-import { AbortSwitch, type Signal } from "../../src/transport/signal.ts";
+import {
+  type AbortSignalLike,
+  AbortSwitch,
+} from "../../src/transport/signal.ts";
 import { NetError } from "../../src/transport/errors.ts";
-import { Turns } from "../../src/transport/common/semaphore.ts";
+import { Semaphore } from "../../src/transport/common/semaphore.ts";
 import { test } from "../support/harness.ts";
 import { settled } from "./contract.ts";
 
@@ -94,12 +97,12 @@ test("NameCache gives up a name that nobody waits for any more, and only that", 
 });
 
 test("Turns does so many at a time, in order, and none that is not wanted any more", async () => {
-  const turns = new Turns(2);
+  const turns = new Semaphore(2);
   const begun: number[] = [];
   const ends: (() => void)[] = [];
   const stop = new AbortSwitch();
-  const take = (number: number, signal: Signal = new AbortSwitch()) =>
-    turns.take(() => {
+  const take = (number: number, signal: AbortSignalLike = new AbortSwitch()) =>
+    turns.run(() => {
       begun.push(number);
       return new Promise<number>((resolve) => ends.push(() => resolve(number)));
     }, signal);

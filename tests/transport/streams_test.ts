@@ -26,7 +26,7 @@ function thereAndBack(conn: Conn): Conn {
 test("fromStreams() of toStreams() is the same connection", async () => {
   const { near, far, close } = await connectedPair(await detectTransport());
   const conn = thereAndBack(near);
-  assertEquals(conn.remote, far.local);
+  assertEquals(conn.remoteAddr, far.localAddr);
   const sent = pattern(3_000_000);
   const [, got] = await Promise.all([
     conn.write(sent).then(() => conn.closeWrite()),

@@ -19,7 +19,7 @@ import { NetError } from "../../transport/errors.ts";
 import type { Transport } from "../../transport/transport.ts";
 import { escapeText, quote } from "../output/escape.ts";
 import type { Loaded } from "../config/load.ts";
-import { countWorkers, openWorkshop } from "../workers/channel.ts";
+import { countWorkers, openLauncher } from "../workers/channel.ts";
 
 /**
  * One line that says that all is well.
@@ -37,7 +37,7 @@ export async function checkText(
     port,
   });
   const count = await countWorkers(workers);
-  if (count > 1) await openWorkshop();
+  if (count > 1) await openLauncher();
   return `the configuration is good: ${where}, ` +
     `logins ${users.size}, rules ${rules}` +
     (count > 1 ? `, workers ${count}` : "");

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Host, type Signal, SIGNALS } from "../host/host.ts";
+import { type Host, type ProcessSignal, SIGNALS } from "../host/host.ts";
 
 const KEY = {
   interrupt: 0x03, // Ctrl-C
@@ -114,7 +114,7 @@ export async function readSecrets(
   const { input } = host;
   const restore = () => input.setRaw(false);
   const undo = Object.entries(SIGNALS).map(([name, number]) =>
-    host.onSignal(name as Signal, () => {
+    host.onSignal(name as ProcessSignal, () => {
       restore();
       host.exit(128 + number);
     })

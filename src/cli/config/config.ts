@@ -176,27 +176,27 @@ const limits = group<Limits>({
     whole(),
     "Clients of one address that have not completed their request. By default 1000, and no limit on loopback.",
   ),
-  connectionsPerSecond: told(
+  connectionsPerSecondPerClient: told(
     whole(),
     "New connections of one address in a second; twice as many, at least 10, at once.",
     0,
   ),
-  octetsPerSecond: told(
+  bytesPerSecondPerSession: told(
     rate(),
     "Of each session, both directions together.",
     0,
   ),
-  octetsPerSecondPerUser: told(
+  bytesPerSecondPerUser: told(
     rate(),
     "Of all sessions of a user together.",
     0,
   ),
-  associations: told(
+  associationsPerClient: told(
     whole(),
     "UDP associations at a time for each client address.",
     1000,
   ),
-  targets: told(
+  targetsPerAssociation: told(
     whole(),
     "Targets that each UDP association remembers, and so gets datagrams from.",
     256,

@@ -24,7 +24,7 @@ export interface Given {
 }
 
 /** What the program is to do. */
-export type Command =
+export type Invocation =
   | { readonly type: "help" | "version" | "schema" }
   | { readonly type: "serve" | "check"; readonly given: Given }
   | {
@@ -71,11 +71,12 @@ const SETTINGS: Readonly<Record<string, string>> = {
   "max-sessions-per-client": "limits.sessionsPerClient",
   "max-sessions-per-user": "limits.sessionsPerUser",
   "max-handshakes-per-client": "limits.handshakesPerClient",
-  "max-connections-per-second": "limits.connectionsPerSecond",
-  "max-octets-per-second": "limits.octetsPerSecond",
-  "max-octets-per-second-per-user": "limits.octetsPerSecondPerUser",
-  "max-associations": "limits.associations",
-  "max-targets": "limits.targets",
+  "max-connections-per-second-per-client":
+    "limits.connectionsPerSecondPerClient",
+  "max-bytes-per-second-per-session": "limits.bytesPerSecondPerSession",
+  "max-bytes-per-second-per-user": "limits.bytesPerSecondPerUser",
+  "max-associations-per-client": "limits.associationsPerClient",
+  "max-targets-per-association": "limits.targetsPerAssociation",
   "grace": "grace",
   "workers": "workers",
   "log": "log",
@@ -114,7 +115,7 @@ export const FLAG_NAMES: readonly string[] = [...SWITCHES, ...VALUES];
 export function parseFlags(
   args: readonly string[],
   env: (name: string) => string | undefined = () => undefined,
-): Command {
+): Invocation {
   refuseOddForms(args);
   const extra: string[] = [];
   const flags: Record<string, unknown> & { _: (string | number)[] } = parseArgs(

@@ -87,15 +87,19 @@ Limits (0 for none; a client is an IPv4 address or an IPv6 /64):
   --max-handshakes-per-client N  Connections of each client that have not
                                  completed their request (1000 by default, and
                                  0 for a server on loopback)
-  --max-connections-per-second N New ones of each client; twice as many, at
+  --max-connections-per-second-per-client N
+                                 New ones of each client; twice as many, at
                                  least 10, at once (default 0)
-  --max-octets-per-second RATE   Of each session, both ways together: 500k, 1.5M
+  --max-bytes-per-second-per-session RATE
+                                 Of each session, both ways together: 500k, 1.5M
                                  (default 0)
-  --max-octets-per-second-per-user RATE
+  --max-bytes-per-second-per-user RATE
                                  The same of all sessions of a user (default 0)
-  --max-associations N           UDP associations at a time of each client
+  --max-associations-per-client N
+                                 UDP associations at a time of each client
                                  (default 1000)
-  --max-targets N                Targets that each of them gets datagrams from
+  --max-targets-per-association N
+                                 Targets that each of them gets datagrams from
                                  (default 256)
 
 Configuration:

@@ -46,7 +46,7 @@ export interface Loaded {
   /** Whether there is something to read again. */
   readonly hasFiles: boolean;
   /** Milliseconds that a signal leaves the sessions. */
-  readonly graceMs: number;
+  readonly grace: number;
   /** What is printed of what happens. */
   readonly log: LogFormat;
   /** How many workers; `auto` is one for each core. */
@@ -105,8 +105,8 @@ export async function load(
   const users = await loadUsers(config, given, read, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   checkMetrics(config);
-  const { failedLogins, lockout: lockoutMs } = config;
-  const lockout = { failedLogins, lockoutMs };
+  const { failedLogins } = config;
+  const lockout = { failedLogins, lockout: config.lockout };
   const logins = { hashes: [...users], passwords: [...given.logins] };
   const login: Login = { ...logins, ...lockout };
   const authKey = JSON.stringify(login);
@@ -123,7 +123,7 @@ export async function load(
     users: new Set([...users.keys(), ...given.logins.keys()]),
     rules: config.rules?.length ?? 0,
     hasFiles: given.file !== undefined || config.usersFile!.length > 0,
-    graceMs: config.grace ?? 10_000,
+    grace: config.grace ?? 10_000,
     log: config.log ?? "auto",
     workers: config.workers ?? 1,
     metrics: config.metrics,

@@ -7,7 +7,7 @@
  */
 
 import type { Host } from "./host.ts";
-import { inPieces, nodeHost, type NodeProcess } from "./node.ts";
+import { inChunks, nodeHost, type NodeProcess } from "./node.ts";
 import { encoder, writeAll } from "./chunks.ts";
 
 /** The members of `Bun` that are used here. */
@@ -46,7 +46,7 @@ export function bunHost(process: NodeProcess, bun: BunOutput): Host {
   return {
     ...node,
     hasTerminal,
-    write: node.isWorker ? inPieces(write) : write,
+    write: node.isWorker ? inChunks(write) : write,
     end: node.exit, // `console` does not wait for its reader
   };
 }

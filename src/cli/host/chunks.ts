@@ -15,7 +15,7 @@ const PIECE = 4096;
  * "would block" also when it has written a part, if the pipe is non-blocking,
  * as `npx` makes it.
  */
-export function* pieces(octets: Uint8Array): Iterable<Uint8Array> {
+export function* chunks(octets: Uint8Array): Iterable<Uint8Array> {
   const lineFeed = 0x0a;
   for (let end; octets.length > 0; octets = octets.subarray(end)) {
     end = octets.length;

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Host, Signal } from "./host.ts";
-import { encoder, pieces, writeAll } from "./chunks.ts";
+import type { Host, ProcessSignal } from "./host.ts";
+import { chunks, encoder, writeAll } from "./chunks.ts";
 
 /** The members of `Deno` that are used here. */
 export interface DenoProcess {
@@ -25,8 +25,14 @@ export interface DenoProcess {
   readonly permissions: {
     querySync(wanted: { name: "env"; variable: string }): { state: string };
   };
-  addSignalListener(signal: Signal | "SIGHUP", listener: () => void): void;
-  removeSignalListener(signal: Signal | "SIGHUP", listener: () => void): void;
+  addSignalListener(
+    signal: ProcessSignal | "SIGHUP",
+    listener: () => void,
+  ): void;
+  removeSignalListener(
+    signal: ProcessSignal | "SIGHUP",
+    listener: () => void,
+  ): void;
   exit(code: number): never;
 }
 
@@ -51,7 +57,7 @@ export function denoHost(deno: DenoProcess): Host {
       return !deno.noColor && this.env("TERM") !== "dumb";
     },
     async write(text) {
-      for (const lines of pieces(encoder.encode(text))) {
+      for (const lines of chunks(encoder.encode(text))) {
         await writeAll(lines, (octets) => deno.stdout.write(octets));
       }
     },

@@ -16,7 +16,7 @@ import { nodeHost, type NodeProcess } from "./node.ts";
 export const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
 /** The name of such a signal. */
-export type Signal = keyof typeof SIGNALS;
+export type ProcessSignal = keyof typeof SIGNALS;
 
 /** What the program needs of its process. */
 export interface Host {
@@ -30,7 +30,7 @@ export interface Host {
   /** Whether {@linkcode Host.env} may be asked for it. */
   mayReadEnv(name: string): boolean;
   /** Calls `listener` for a signal instead of ending the process. Gives what undoes it. */
-  onSignal(signal: Signal | "SIGHUP", listener: () => void): () => void;
+  onSignal(signal: ProcessSignal | "SIGHUP", listener: () => void): () => void;
   /** Whether the standard output is a terminal. */
   hasTerminal(): Promise<boolean>;
   /** Whether a terminal is to be coloured (https://no-color.org). */

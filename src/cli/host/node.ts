@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Host, Signal } from "./host.ts";
-import { encoder, pieces } from "./chunks.ts";
+import type { Host, ProcessSignal } from "./host.ts";
+import { chunks, encoder } from "./chunks.ts";
 
 /** Says to a process that it is a worker of one that runs the same program. */
 export const WORKER_VARIABLE = "SOCKS5_SERVER_WORKER";
@@ -19,8 +19,8 @@ export interface NodeProcess {
   readonly stderr: NodeOutput;
   /** Whether the process that started this one can talk to it. */
   readonly connected?: boolean;
-  on(signal: Signal | "SIGHUP", listener: () => void): void;
-  off(signal: Signal | "SIGHUP", listener: () => void): void;
+  on(signal: ProcessSignal | "SIGHUP", listener: () => void): void;
+  off(signal: ProcessSignal | "SIGHUP", listener: () => void): void;
   exit(code: number): never;
 }
 
@@ -59,7 +59,7 @@ export function nodeHost(process: NodeProcess): Host {
       const { NO_COLOR, TERM } = process.env;
       return !NO_COLOR && TERM !== "dumb";
     },
-    write: isWorker ? inPieces(write) : write,
+    write: isWorker ? inChunks(write) : write,
     writeError: (text) => stderr().write(text),
     input: {
       get isTerminal() {
@@ -94,12 +94,12 @@ function nodeWrite(stdout: NodeOutput, text: string): Promise<void> {
 }
 
 /** Lest lines get into those of other processes with the same output. */
-export function inPieces(
+export function inChunks(
   write: (text: string) => Promise<void>,
 ): (text: string) => Promise<void> {
   const decoder = new TextDecoder();
   return async (text) => {
-    for (const lines of pieces(encoder.encode(text))) {
+    for (const lines of chunks(encoder.encode(text))) {
       await write(decoder.decode(lines));
     }
   };

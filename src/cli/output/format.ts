@@ -55,7 +55,7 @@ export type LogRecord =
     readonly signal?: string;
     readonly error?: string;
     /** Milliseconds until another one is started. */
-    readonly restMs: number;
+    readonly delay: number;
   }
   | {
     readonly type: "worker-started";
@@ -68,7 +68,7 @@ export type LogRecord =
     readonly signal: string;
     /** How many sessions are open. */
     readonly sessions: number;
-    readonly graceMs: number;
+    readonly grace: number;
   }
   | {
     readonly type: "reloaded";
@@ -189,10 +189,10 @@ function droppedText(lines: number): string {
 }
 
 function workerEndedText(
-  { worker, code, signal, error, restMs }: WorkerEnded,
+  { worker, code, signal, error, delay }: WorkerEnded,
 ): string {
   const why = escapeText(error ?? signal ?? `exit code ${code}`);
-  const when = restMs > 0 ? ` in ${formatDuration(restMs)}` : "";
+  const when = delay > 0 ? ` in ${formatDuration(delay)}` : "";
   return `worker ${worker} ended (${why}), and starts again${when}`;
 }
 
@@ -213,13 +213,13 @@ function proxyUrl({ hostname, port }: Address): string {
 }
 
 function shutdownText(
-  { signal, sessions, graceMs }: Extract<LogRecord, { type: "shutdown" }>,
+  { signal, sessions, grace }: Extract<LogRecord, { type: "shutdown" }>,
 ): string {
   if (sessions === 0) return `${signal}: no session is open, the end`;
   const number = sessions === 1 ? "1 session" : `${sessions} sessions`;
-  return graceMs === 0
+  return grace === 0
     ? `${signal}: ending ${number}`
-    : `${signal}: no new clients, ${formatDuration(graceMs)} for ${number} ` +
+    : `${signal}: no new clients, ${formatDuration(grace)} for ${number} ` +
       "to end (a second signal ends at once)";
 }
 
@@ -336,8 +336,8 @@ function factsOf(
       return { ...endpoint(addr), url: proxyUrl(addr), ...rest };
     }
     case "worker-ended": {
-      const { worker, code, signal, error, restMs } = record;
-      return { worker, code, signal, error, restMs };
+      const { worker, code, signal, error, delay } = record;
+      return { worker, code, signal, error, delay };
     }
     case "worker-started":
       return { worker: record.worker, pid: record.pid };
@@ -350,8 +350,8 @@ function factsOf(
     case "accept-error":
       return { kind: record.error.kind, error: record.error.message };
     case "shutdown": {
-      const { signal, sessions, graceMs } = record;
-      return { signal, sessions, graceMs };
+      const { signal, sessions, grace } = record;
+      return { signal, sessions, grace };
     }
     case "reloaded": {
       const { logins, rules, ignored } = record;
@@ -388,8 +388,8 @@ function sessionFacts(end: SessionEnd, now: Date) {
     userId: session.userId,
     command: session.command,
     target: session.target && endpoint(session.target),
-    targetAddress: session.targetAddress && endpoint(session.targetAddress),
-    bound: session.bound && endpoint(session.bound),
+    targetAddress: session.targetAddr && endpoint(session.targetAddr),
+    bound: session.boundAddr && endpoint(session.boundAddr),
     verdict: verdictOf(end),
     rule: error instanceof Denial ? error.rule : undefined,
     reply: session.reply,
@@ -398,7 +398,7 @@ function sessionFacts(end: SessionEnd, now: Date) {
     sent: session.sent,
     received: session.received,
     datagrams: session.datagrams,
-    durationMs: Math.max(0, now.getTime() - session.startedAt),
+    duration: Math.max(0, now.getTime() - session.startedAt),
   };
 }
 

@@ -5,7 +5,7 @@
  */
 
 import type { ServerUpdate } from "../../server/serve.ts";
-import { explain } from "../failure.ts";
+import { describeFailure } from "../failure.ts";
 import type { ReadFile } from "../config/files.ts";
 import type { Given } from "../config/flags.ts";
 import { load, type Loaded } from "../config/load.ts";
@@ -80,7 +80,7 @@ export class Reloader {
 
   #problemsOf(error: unknown): readonly string[] {
     const { options } = this.#options.loaded;
-    const message = explain(error, options)?.message ?? String(error);
+    const message = describeFailure(error, options)?.message ?? String(error);
     return message.split("\n");
   }
 }

@@ -7,13 +7,13 @@
 import type { MetricValues } from "../../server/metrics.ts";
 import { serve, type ServerUpdate } from "../../server/serve.ts";
 import type { Address } from "../../transport/transport.ts";
-import { closeDoor } from "./stop_accepting.ts";
+import { stopAccepting } from "./stop_accepting.ts";
 import type { FileReader } from "../config/files.ts";
 import type { Given } from "../config/flags.ts";
 import type { Loaded } from "../config/load.ts";
 import type { Log } from "../output/log.ts";
 import { watch } from "./watch.ts";
-import { countWorkers, openWorkshop } from "../workers/channel.ts";
+import { countWorkers, openLauncher } from "../workers/channel.ts";
 
 /** A server, whatever it is made of. */
 export interface Running {
@@ -32,7 +32,7 @@ export interface Running {
   /** Lets no more clients in, and gives how many sessions are open. */
   closeDoor(): number | Promise<number>;
   /** Lets them end. */
-  shutdown(options: { readonly graceMs: number }): Promise<void>;
+  shutdown(options: { readonly grace: number }): Promise<void>;
   /** Ends what would not end with this process. */
   end(): Promise<void>;
 }
@@ -64,7 +64,7 @@ async function startAlone({ loaded, log }: StartOptions): Promise<Running> {
     isListening: true,
     metrics: () => Promise.resolve(readMetrics()),
     update: (options) => server.update(options),
-    closeDoor: () => closeDoor(server),
+    closeDoor: () => stopAccepting(server),
     shutdown: (options) => server.shutdown(options),
     end: () => Promise.resolve(),
   };
@@ -75,9 +75,9 @@ async function startCrew(
   size: number,
 ): Promise<Running> {
   // Only now: most servers have no workers.
-  const { Crew } = await import("../workers/supervisor.ts");
-  const workshop = await openWorkshop();
-  return await Crew.start({
+  const { Supervisor } = await import("../workers/supervisor.ts");
+  const workshop = await openLauncher();
+  return await Supervisor.start({
     size,
     workshop,
     given,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Host, type Signal, SIGNALS } from "../host/host.ts";
+import { type Host, type ProcessSignal, SIGNALS } from "../host/host.ts";
 
 /**
  * Milliseconds in which the same signal once more is the same one: Ctrl-C
@@ -15,7 +15,7 @@ const ECHO = 100;
 /** Waits for a first signal; a second one calls `onSecond` with the exit code. */
 export class Signals {
   /** The first one. */
-  readonly first: Promise<Signal>;
+  readonly first: Promise<ProcessSignal>;
   /** Leaves signals to the runtime again. */
   readonly forget: () => void;
 
@@ -25,10 +25,10 @@ export class Signals {
     onSecond: (code: number) => void,
     now: () => number = () => performance.now(),
   ) {
-    let onFirst!: (signal: Signal) => void;
+    let onFirst!: (signal: ProcessSignal) => void;
     this.first = new Promise((resolve) => onFirst = resolve);
-    let first: { name: Signal; at: number } | undefined;
-    const names = Object.keys(SIGNALS) as Signal[];
+    let first: { name: ProcessSignal; at: number } | undefined;
+    const names = Object.keys(SIGNALS) as ProcessSignal[];
     const undo = names.map((name) =>
       host.onSignal(name, () => {
         if (!first) {

@@ -7,7 +7,7 @@
 import type { Server } from "../../server/serve.ts";
 
 /** Lets no more clients in, and gives how many sessions are open. */
-export function closeDoor(server: Server): number {
-  void server.shutdown({ graceMs: Infinity });
+export function stopAccepting(server: Server): number {
+  void server.shutdown({ grace: Infinity });
   return server.sessions.length;
 }

@@ -10,7 +10,7 @@ const FIRST = 1_000;
 const LONGEST = 30_000;
 
 /** Rests that grow as long as what follows them does not last. */
-export class Rest {
+export class Backoff {
   #next = FIRST;
 
   /** Milliseconds to wait after one that lasted so many; none after a long time. */

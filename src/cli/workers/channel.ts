@@ -24,7 +24,7 @@ export interface WorkerHandlers {
 }
 
 /** A worker, as who started it sees it. */
-export interface WorkerLink {
+export interface WorkerChannel {
   /** Of its process; a thread has none of its own. */
   readonly pid: number | undefined;
   /** Does nothing when the worker is gone. */
@@ -34,14 +34,14 @@ export interface WorkerLink {
 }
 
 /** Starts workers. */
-export interface Workshop {
+export interface Launcher {
   /** Whether all workers have to ask for the same port, and get what the first one got. */
   readonly portsAreShared: boolean;
-  start(handlers: WorkerHandlers): WorkerLink;
+  start(handlers: WorkerHandlers): WorkerChannel;
 }
 
 /** Who started a worker, as the worker sees it. */
-export interface PrimaryLink {
+export interface PrimaryChannel {
   onMessage(listener: (message: ToWorker) => void): void;
   post(message: FromWorker): void;
   /** Ends the worker, for it has done what it was to do. */
@@ -53,7 +53,7 @@ export interface PrimaryLink {
  *
  * @throws {UsageError} when it may not.
  */
-export async function openWorkshop(): Promise<Workshop> {
+export async function openLauncher(): Promise<Launcher> {
   if (!("Deno" in globalThis)) {
     return await (await import("./processes.ts")).processes();
   }

@@ -49,7 +49,7 @@ export type ToWorker =
   /** Tell what there is to tell; answered by `metrics`. */
   | { readonly type: "metrics" }
   /** Let the sessions end, and then end. */
-  | { readonly type: "shutdown"; readonly graceMs: number }
+  | { readonly type: "shutdown"; readonly grace: number }
   /** End now. */
   | { readonly type: "end" };
 

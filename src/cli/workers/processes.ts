@@ -7,7 +7,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import process from "node:process";
 import { WORKER_VARIABLE } from "../host/node.ts";
-import type { PrimaryLink, WorkerHandlers, Workshop } from "./channel.ts";
+import type { Launcher, PrimaryChannel, WorkerHandlers } from "./channel.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 
 /** Its channel, beside the standard output and error of the program. */
@@ -15,7 +15,7 @@ const STDIO = ["ignore", "inherit", "inherit", "ipc"] as const;
 const ENV = { [WORKER_VARIABLE]: "1" };
 
 /** Starts processes. Node.js that does not know SO_REUSEPORT shares a port by its cluster. */
-export async function processes(): Promise<Workshop> {
+export async function processes(): Promise<Launcher> {
   if (await canReusePort()) {
     return {
       portsAreShared: false,
@@ -64,7 +64,7 @@ function linkTo(child: ChildProcess, handlers: WorkerHandlers) {
 }
 
 /** The process that started this one; without it this one ends, too. */
-export function parentProcess(): PrimaryLink {
+export function parentProcess(): PrimaryChannel {
   process.on("disconnect", () => process.exit());
   // A terminal sends them to all of its processes; what they mean is told by message.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

@@ -4,12 +4,15 @@
  * @module
  */
 
-import type { SharedBooks, Want } from "../../server/cluster/store.ts";
-import type { Account } from "../../server/cluster/coordinator.ts";
+import type {
+  LimitRequest,
+  SharedLimitsStore,
+} from "../../server/cluster/store.ts";
+import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
 import type { Answer, Call } from "./messages.ts";
 
 /** Asks for what is in the books; all questions of one turn of the event loop go together. */
-export class RemoteBooks implements SharedBooks {
+export class RemoteLimitsStore implements SharedLimitsStore {
   readonly #post: (calls: readonly Call[]) => void;
   readonly #waiting = new Map<number, (value: unknown) => void>();
   #calls: Call[] = [];
@@ -27,28 +30,28 @@ export class RemoteBooks implements SharedBooks {
     }
   }
 
-  take(wants: readonly Want[]): Promise<Want[0] | null> {
-    return this.#ask("take", wants);
+  acquire(wants: readonly LimitRequest[]): Promise<LimitRequest[0] | null> {
+    return this.#ask("acquire", wants);
   }
 
-  give(wants: readonly Want[]): void {
-    this.#tell("give", wants);
+  release(wants: readonly LimitRequest[]): void {
+    this.#tell("release", wants);
   }
 
-  claim(want: Want, count: number): void {
-    this.#tell("claim", want, count);
+  forceAcquire(want: LimitRequest, count: number): void {
+    this.#tell("forceAcquire", want, count);
   }
 
   async pass(ticket: number, user: string, octets: number): Promise<void> {
     await this.#ask("pass", ticket, user, octets);
   }
 
-  leave(ticket: number): void {
-    this.#tell("leave", ticket);
+  cancel(ticket: number): void {
+    this.#tell("cancel", ticket);
   }
 
-  part(user: string): void {
-    this.#tell("part", user);
+  releaseUser(user: string): void {
+    this.#tell("releaseUser", user);
   }
 
   isLocked(client: string): Promise<boolean> {
@@ -65,8 +68,8 @@ export class RemoteBooks implements SharedBooks {
 
   #ask<K extends Asked>(
     method: K,
-    ...args: Parameters<Account[K]>
-  ): Promise<Awaited<ReturnType<Account[K]>>> {
+    ...args: Parameters<WorkerLimits[K]>
+  ): Promise<Awaited<ReturnType<WorkerLimits[K]>>> {
     const number = ++this.#lastNumber;
     this.#send([number, method, args]);
     return new Promise((resolve) => {
@@ -74,7 +77,7 @@ export class RemoteBooks implements SharedBooks {
     });
   }
 
-  #tell<K extends Told>(method: K, ...args: Parameters<Account[K]>): void {
+  #tell<K extends Told>(method: K, ...args: Parameters<WorkerLimits[K]>): void {
     this.#send([null, method, args]);
   }
 
@@ -87,12 +90,12 @@ export class RemoteBooks implements SharedBooks {
   }
 }
 
-type Asked = "take" | "pass" | "isLocked" | "failed" | "succeeded";
-type Told = "give" | "claim" | "leave" | "part";
+type Asked = "acquire" | "pass" | "isLocked" | "failed" | "succeeded";
+type Told = "release" | "forceAcquire" | "cancel" | "releaseUser";
 
 /** Does what a worker calls; `reply` gets the answers, at once and later ones. */
 export function answer(
-  account: Account,
+  account: WorkerLimits,
   calls: readonly Call[],
   reply: (answers: readonly Answer[]) => void,
 ): void {

@@ -5,7 +5,7 @@
  */
 
 import { Lockout } from "../../server/auth/lockout.ts";
-import { Ledger } from "../../server/cluster/coordinator.ts";
+import { Coordinator } from "../../server/cluster/coordinator.ts";
 import {
   countersOf,
   type MetricValues,
@@ -20,16 +20,16 @@ import type { Given } from "../config/flags.ts";
 import type { Loaded } from "../config/load.ts";
 import type { LogRecord } from "../output/format.ts";
 import type { Running } from "../serve/running.ts";
-import type { Workshop } from "./channel.ts";
-import { Member } from "./worker_handle.ts";
+import type { Launcher } from "./channel.ts";
+import { WorkerHandle } from "./worker_handle.ts";
 import { type FileTexts, toData } from "./messages.ts";
-import { Rest } from "./backoff.ts";
+import { Backoff } from "./backoff.ts";
 
-/** What a {@linkcode Crew} is made of. */
+/** What a {@linkcode Supervisor} is made of. */
 export interface CrewOptions {
   /** How many workers. */
   readonly size: number;
-  readonly workshop: Workshop;
+  readonly workshop: Launcher;
   readonly given: Given;
   readonly loaded: Loaded;
   /** The texts of all files, as they were read last. */
@@ -43,11 +43,11 @@ const PATIENCE = 10_000;
 const HURRY = 1_000;
 
 /** Keeps its workers running, and the books that they share. */
-export class Crew implements Running {
+export class Supervisor implements Running {
   readonly #options: CrewOptions;
-  readonly #ledger: Ledger;
-  readonly #members = new Map<number, Member>();
-  readonly #rests = new Map<number, Rest>();
+  readonly #coordinator: Coordinator;
+  readonly #members = new Map<number, WorkerHandle>();
+  readonly #rests = new Map<number, Backoff>();
   readonly #restarts = new Map<number, Timeout>();
   #files: FileTexts;
   #auth: Loaded["options"]["auth"];
@@ -59,9 +59,9 @@ export class Crew implements Running {
   #listens = false;
   #isClosing = false;
 
-  private constructor(options: CrewOptions, ledger: Ledger) {
+  private constructor(options: CrewOptions, ledger: Coordinator) {
     this.#options = options;
-    this.#ledger = ledger;
+    this.#coordinator = ledger;
     this.#files = options.files();
     this.#auth = options.loaded.options.auth;
   }
@@ -71,16 +71,16 @@ export class Crew implements Running {
    *
    * @throws as `serve()` does; then there is no worker left.
    */
-  static async start(options: CrewOptions): Promise<Crew> {
+  static async start(options: CrewOptions): Promise<Supervisor> {
     const transport = await detectTransport();
     const { loaded, size } = options;
     const settings = await resolveOptions(loaded.options, transport);
     // Of the same user somebody else may share the port, and would take a part of the clients.
     const probe = await transport.listen(settings, (conn) => conn.close());
     await probe.close();
-    const ledger = new Ledger(settings.limits, size);
+    const ledger = new Coordinator(settings.limits, size);
     ledger.lockout = new Lockout(loaded.lockout);
-    const crew = new Crew(options, ledger);
+    const crew = new Supervisor(options, ledger);
     try {
       await crew.#startAll(settings.port);
     } catch (error) {
@@ -134,10 +134,10 @@ export class Crew implements Running {
       await detectTransport(),
     );
     this.#files = this.#options.files();
-    this.#ledger.limits = limits;
+    this.#coordinator.limits = limits;
     if (options.auth !== this.#auth) {
       this.#auth = options.auth;
-      this.#ledger.lockout = new Lockout(lockout);
+      this.#coordinator.lockout = new Lockout(lockout);
     }
     await Promise.all(
       Array.from(this.#members.values(), (it) => it.update(this.#files)),
@@ -155,10 +155,10 @@ export class Crew implements Running {
 
   /** Lets the sessions end, and the workers with them. */
   async shutdown(
-    { graceMs }: { readonly graceMs: number },
+    { grace }: { readonly grace: number },
   ): Promise<void> {
-    for (const it of this.#members.values()) it.shutdown(graceMs);
-    await this.#allEnded(graceMs + PATIENCE);
+    for (const it of this.#members.values()) it.shutdown(grace);
+    await this.#allEnded(grace + PATIENCE);
   }
 
   /** Ends the workers now. */
@@ -187,7 +187,7 @@ export class Crew implements Running {
     this.#listens = true;
   }
 
-  #start(number: number, port: number): Member {
+  #start(number: number, port: number): WorkerHandle {
     const { size, workshop, given, loaded } = this.#options;
     const start = {
       type: "start",
@@ -200,14 +200,14 @@ export class Crew implements Running {
       log: loaded.log,
       metrics: loaded.metrics !== undefined,
     } as const;
-    const member = new Member(workshop, start, this.#ledger.open());
+    const member = new WorkerHandle(workshop, start, this.#coordinator.open());
     this.#members.set(number, member);
     void this.#watch(member);
     return member;
   }
 
   /** Puts another one in its place when it ends. */
-  async #watch(member: Member): Promise<void> {
+  async #watch(member: WorkerHandle): Promise<void> {
     const { number } = member;
     const startedAt = performance.now();
     const failure = await member.listening.then(() => undefined, (it) => it);
@@ -220,7 +220,7 @@ export class Crew implements Running {
     this.#retired = sumMetrics([this.#retired, countersOf(member.lastMetrics)]);
     // One that cannot even begin ends the program, and a later one does not.
     if (this.#isClosing || failure && !this.#listens) return;
-    const restMs = this.#rest(number).after(performance.now() - startedAt);
+    const delay = this.#rest(number).after(performance.now() - startedAt);
     this.#ends++;
     const error = failure?.message;
     this.#options.note({
@@ -228,16 +228,16 @@ export class Crew implements Running {
       worker: number,
       ...exit,
       ...error && { error },
-      restMs,
+      delay,
     });
     const restart = () => void this.#start(number, this.addr.port);
-    if (restMs > 0) this.#restarts.set(number, startTimeout(restMs, restart));
+    if (delay > 0) this.#restarts.set(number, startTimeout(delay, restart));
     else restart();
   }
 
-  #rest(number: number): Rest {
+  #rest(number: number): Backoff {
     let rest = this.#rests.get(number);
-    if (!rest) this.#rests.set(number, rest = new Rest());
+    if (!rest) this.#rests.set(number, rest = new Backoff());
     return rest;
   }
 

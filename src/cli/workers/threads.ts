@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { PrimaryLink, Workshop } from "./channel.ts";
+import type { Launcher, PrimaryChannel } from "./channel.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 
 /** The name by which a thread knows that it is one of these. */
@@ -29,7 +29,7 @@ interface Thread {
 }
 
 /** Starts threads. */
-export const threads: Workshop = {
+export const threads: Launcher = {
   portsAreShared: false,
   start(handlers) {
     const thread = new Worker(import.meta.url, { type: "module", name: NAME });
@@ -77,7 +77,7 @@ export function whyNoThreads(): string | undefined {
 
 const thread = globalThis as unknown as Thread;
 
-const link: PrimaryLink = {
+const link: PrimaryChannel = {
   onMessage(listener) {
     thread.onmessage = ({ data }) => listener(data);
   },

@@ -7,26 +7,28 @@
 import type { MetricValues } from "../../server/metrics.ts";
 import { type Server, serveSharing } from "../../server/serve.ts";
 import { NetError } from "../../transport/errors.ts";
-import { closeDoor } from "../serve/stop_accepting.ts";
+import { stopAccepting } from "../serve/stop_accepting.ts";
 import { thisHost } from "../host/host.ts";
 import { load, type Loaded } from "../config/load.ts";
 import { type Log, openLog } from "../output/log.ts";
 import { UsageError } from "../usage_error.ts";
 import { watch } from "../serve/watch.ts";
-import type { PrimaryLink } from "./channel.ts";
+import type { PrimaryChannel } from "./channel.ts";
 import { type FileTexts, fromData, type ToWorker } from "./messages.ts";
-import { RemoteBooks } from "./remote_store.ts";
+import { RemoteLimitsStore } from "./remote_store.ts";
 
 type Start = Extract<ToWorker, { type: "start" }>;
 
 /** Does what it is told, until it is told to end. */
-export function work(link: PrimaryLink): void {
-  const books = new RemoteBooks((calls) => link.post({ type: "calls", calls }));
-  let worker: Promise<Worker> | undefined;
+export function work(link: PrimaryChannel): void {
+  const books = new RemoteLimitsStore((calls) =>
+    link.post({ type: "calls", calls })
+  );
+  let worker: Promise<WorkerServer> | undefined;
   link.onMessage((message) => {
     if (message.type === "answers") return books.onAnswers(message.answers);
     if (message.type === "start") {
-      worker = Worker.start(message, books, link);
+      worker = WorkerServer.start(message, books, link);
       worker.catch((error) => link.post({ type: "failed", ...factsOf(error) }));
     } else worker?.then((it) => it.obey(message));
   });
@@ -40,11 +42,11 @@ function factsOf(error: unknown) {
     : { message };
 }
 
-class Worker {
+class WorkerServer {
   readonly #server: Server;
   readonly #start: Start;
-  readonly #books: RemoteBooks;
-  readonly #link: PrimaryLink;
+  readonly #store: RemoteLimitsStore;
+  readonly #link: PrimaryChannel;
   readonly #log: Log;
   readonly #readMetrics: () => MetricValues;
   #loaded: Loaded;
@@ -55,23 +57,23 @@ class Worker {
     log: Log,
     readMetrics: () => MetricValues,
     start: Start,
-    books: RemoteBooks,
-    link: PrimaryLink,
+    books: RemoteLimitsStore,
+    link: PrimaryChannel,
   ) {
     this.#server = server;
     this.#loaded = loaded;
     this.#log = log;
     this.#readMetrics = readMetrics;
     this.#start = start;
-    this.#books = books;
+    this.#store = books;
     this.#link = link;
   }
 
   static async start(
     start: Start,
-    books: RemoteBooks,
-    link: PrimaryLink,
-  ): Promise<Worker> {
+    books: RemoteLimitsStore,
+    link: PrimaryChannel,
+  ): Promise<WorkerServer> {
     const given = fromData(start.given);
     const loaded = await load(given, reading(start.files), { guard: books });
     const log = await openLog(thisHost(), start.log, start.worker);
@@ -86,7 +88,15 @@ class Worker {
     };
     const server = await serveSharing(options, books, start.workers);
     link.post({ type: "listening", addr: server.addr });
-    return new Worker(server, loaded, log, readMetrics, start, books, link);
+    return new WorkerServer(
+      server,
+      loaded,
+      log,
+      readMetrics,
+      start,
+      books,
+      link,
+    );
   }
 
   obey(message: Exclude<ToWorker, { type: "start" | "answers" }>): void {
@@ -96,7 +106,7 @@ class Worker {
       case "close":
         return this.#link.post({
           type: "closed",
-          sessions: closeDoor(this.#server),
+          sessions: stopAccepting(this.#server),
         });
       case "metrics":
         return this.#link.post({
@@ -115,7 +125,7 @@ class Worker {
   async #update(files: FileTexts): Promise<void> {
     const given = fromData(this.#start.given);
     const loaded = await load(given, reading(files), {
-      guard: this.#books,
+      guard: this.#store,
       before: this.#loaded,
     });
     const { hostname: _, port: __, ...options } = loaded.options;

@@ -4,12 +4,12 @@
  * @module
  */
 
-import type { Account } from "../../server/cluster/coordinator.ts";
+import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
 import type { MetricValues } from "../../server/metrics.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import type { Address } from "../../transport/transport.ts";
 import { NetError, type NetErrorKind } from "../../transport/errors.ts";
-import type { Exit, WorkerLink, Workshop } from "./channel.ts";
+import type { Exit, Launcher, WorkerChannel } from "./channel.ts";
 import type { FileTexts, FromWorker, ToWorker } from "./messages.ts";
 import { answer } from "./remote_store.ts";
 
@@ -23,22 +23,22 @@ const PATIENCE = 1_000;
 const UPDATE_PATIENCE = 60_000;
 
 /** A worker that runs. */
-export class Member {
+export class WorkerHandle {
   /** Which one it is, from 1. */
   readonly number: number;
   /** Where it listens. Rejects when it cannot, or ends before. */
   readonly listening: Promise<Address>;
   /** How it ended. */
   readonly ended: Promise<Exit>;
-  readonly #link: WorkerLink;
-  readonly #account: Account;
+  readonly #link: WorkerChannel;
+  readonly #account: WorkerLimits;
   readonly #waiting = new Map<Answered, (reply: FromWorker | Error) => void>();
   #failure: Error | undefined;
   #isListening = false;
   #lastMetrics: MetricValues = {};
 
   /** Starts it; what it takes of the limits goes into the account, which is closed when it ends. */
-  constructor(workshop: Workshop, start: Start, account: Account) {
+  constructor(workshop: Launcher, start: Start, account: WorkerLimits) {
     this.number = start.worker;
     this.#account = account;
     this.listening = this.#next("listening").then(({ addr }) => addr);
@@ -97,8 +97,8 @@ export class Member {
   }
 
   /** Lets the sessions end, and then itself. */
-  shutdown(graceMs: number): void {
-    this.#tell({ type: "shutdown", graceMs });
+  shutdown(grace: number): void {
+    this.#tell({ type: "shutdown", grace });
   }
 
   /** Lets it end now. */

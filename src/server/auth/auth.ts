@@ -16,7 +16,7 @@ import type { MessageDecoder } from "../../transport/message_reader.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import { readName } from "./name.ts";
 import type { Address, Conn } from "../../transport/transport.ts";
-import type { Signal } from "../../transport/signal.ts";
+import type { AbortSignalLike } from "../../transport/signal.ts";
 import { Lockout, type LockoutOptions, type LoginGuard } from "./lockout.ts";
 import { Users } from "./users.ts";
 
@@ -43,7 +43,7 @@ export interface AuthExchange {
    * Fires when the session is stopped, by its handshake timeout for one; then
    * the connection is closed already.
    */
-  readonly signal: Signal;
+  readonly signal: AbortSignalLike;
   /** The client's next message. */
   read<T>(decode: MessageDecoder<T>): Promise<T>;
   /** Sends a message. */
@@ -98,10 +98,10 @@ export type VerifyLogin = (
  *
  * From the third failure in a row on, the answers to a client's address are
  * delayed, by 250 ms and then twice that each time, up to 4 s; after
- * `failedLogins` all its logins fail at once for `lockoutMs`. A right login
+ * `failedLogins` all its logins fail at once for `lockout`. A right login
  * clears that, one that could not be verified does not count. All servers that
  * are given the same value share what it has counted. Where all clients come
- * from one address, as behind a balancer, set `lockoutMs` to 0.
+ * from one address, as behind a balancer, set `lockout` to 0.
  *
  * @throws {TypeError} when the table is empty, a name or password is not 1 to
  * 255 octets long, or an option is no whole number.
@@ -204,7 +204,7 @@ async function judge(
  * Waits; rejects when the session is stopped. Not when the client sends its
  * FIN, or a FIN behind the login would be a way around the delay.
  */
-function pause(ms: number, signal: Signal): Promise<void> {
+function pause(ms: number, signal: AbortSignalLike): Promise<void> {
   let timeout: Timeout;
   const over = new Promise<void>((resolve) => {
     timeout = startTimeout(ms, resolve);

@@ -7,7 +7,7 @@
 
 import { REPLY4 } from "../../protocol/reply.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
-import { AbortSwitch, type Signal } from "../../transport/signal.ts";
+import { type AbortSignalLike, AbortSwitch } from "../../transport/signal.ts";
 import { startTimeout } from "../../transport/timeouts.ts";
 import type { Address, Conn, Transport } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
@@ -23,7 +23,7 @@ export interface IdentOptions {
   /** Where identd listens. @default {113} */
   readonly port?: number;
   /** Gives up when it fires. */
-  readonly signal?: Signal;
+  readonly signal?: AbortSignalLike;
 }
 
 /**
@@ -33,7 +33,10 @@ export interface IdentOptions {
  */
 export async function askIdent(
   transport: Pick<Transport, "connect">,
-  { local, remote }: { readonly local: Address; readonly remote: Address },
+  { localAddr, remoteAddr }: {
+    readonly localAddr: Address;
+    readonly remoteAddr: Address;
+  },
   { timeout = 5_000, port = 113, signal }: IdentOptions = {},
 ): Promise<string | undefined> {
   const stop = new AbortSwitch();
@@ -42,9 +45,9 @@ export async function askIdent(
   signal?.addEventListener("abort", giveUp);
   const timer = startTimeout(timeout, giveUp);
   try {
-    const { hostname } = remote;
+    const { hostname } = remoteAddr;
     const conn = await transport.connect({ hostname, port, signal: stop });
-    return await ask(conn, remote.port, local.port, stop);
+    return await ask(conn, remoteAddr.port, localAddr.port, stop);
   } catch {
     return undefined;
   } finally {

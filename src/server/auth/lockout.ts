@@ -28,7 +28,7 @@ export interface LockoutOptions {
    *
    * @default {300_000}
    */
-  readonly lockoutMs?: number;
+  readonly lockout?: number;
   /**
    * The clock, in milliseconds; it must not run backwards.
    *
@@ -65,7 +65,7 @@ interface Failures {
  */
 export class Lockout implements LoginGuard {
   readonly #failedLogins: number;
-  readonly #lockoutMs: number;
+  readonly #lockout: number;
   readonly #now: () => number;
   // Both in the order in which they run out.
   readonly #failing = new Map<string, Failures>();
@@ -75,14 +75,14 @@ export class Lockout implements LoginGuard {
   constructor(
     {
       failedLogins = 10,
-      lockoutMs = 300_000,
+      lockout = 300_000,
       now = () => performance.now(),
     }: LockoutOptions = {},
   ) {
     checkCount("failedLogins", failedLogins);
-    checkCount("lockoutMs", lockoutMs);
+    checkCount("lockout", lockout);
     this.#failedLogins = failedLogins;
-    this.#lockoutMs = lockoutMs;
+    this.#lockout = lockout;
     this.#now = now;
   }
 
@@ -101,12 +101,12 @@ export class Lockout implements LoginGuard {
 
   /** Counts a failed login, and gives the delay of its answer. Of an address that is locked out nothing is counted. */
   failed(client: string): number {
-    if (this.#lockoutMs === 0 || this.isLocked(client)) return 0;
+    if (this.#lockout === 0 || this.isLocked(client)) return 0;
     const key = clientKey(client);
     const { count } = this.#current(this.#failing, key) ?? NONE;
     const failures = {
       count: count + 1,
-      until: this.#now() + this.#lockoutMs,
+      until: this.#now() + this.#lockout,
     };
     this.#failing.delete(key);
     const locks = failures.count === this.#failedLogins;

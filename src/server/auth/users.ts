@@ -22,7 +22,7 @@ export interface UsersOptions {
    *
    * @default {600_000}
    */
-  readonly rememberMs?: number;
+  readonly remember?: number;
   /**
    * The clock, in milliseconds.
    *
@@ -67,7 +67,7 @@ export class Users {
   readonly hashes: ReadonlyMap<string, string>;
   readonly #users = new Map<string, User>();
   readonly #nobody: User;
-  readonly #rememberMs: number;
+  readonly #remember: number;
   readonly #now: () => number;
   readonly #queue = new WorkQueue({
     atOnce: hashingAtOnce(),
@@ -94,7 +94,7 @@ export class Users {
    */
   constructor(
     hashes: Iterable<readonly [name: string, hash: string]>,
-    { rememberMs = 600_000, now = () => performance.now() }: UsersOptions = {},
+    { remember = 600_000, now = () => performance.now() }: UsersOptions = {},
   ) {
     const texts = new Map<string, string>();
     for (const [name, text] of hashes) {
@@ -108,7 +108,7 @@ export class Users {
     const all = [...this.#users.values()].map(({ hash }) => hash.iterations);
     this.#nobody = userOf(unmatchedHash(all.reduce((a, b) => Math.max(a, b))));
     this.hashes = texts;
-    this.#rememberMs = rememberMs;
+    this.#remember = remember;
     this.#now = now;
   }
 
@@ -178,7 +178,7 @@ export class Users {
     if (missing > 0) await matches(password, { ...hash, iterations: missing });
     if (!isRight || user === this.#nobody) return false;
     user.digest = digest;
-    user.until = this.#now() + this.#rememberMs;
+    user.until = this.#now() + this.#remember;
     return true;
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Quota } from "../limits/keyed_limit.ts";
+import { LocalKeyedLimit } from "../limits/keyed_limit.ts";
 
 /** Bounds of a {@linkcode WorkQueue}. */
 export interface WorkQueueOptions {
@@ -20,25 +20,25 @@ export interface WorkQueueOptions {
 export class WorkQueue {
   readonly #atOnce: number;
   readonly #maxWaiting: number;
-  readonly #shares: Quota;
+  readonly #shares: LocalKeyedLimit;
   readonly #waiting: (() => Promise<void>)[] = [];
   #busy = 0;
 
   constructor({ atOnce, waiting, perClient }: WorkQueueOptions) {
     this.#atOnce = atOnce;
     this.#maxWaiting = waiting;
-    this.#shares = new Quota(perClient);
+    this.#shares = new LocalKeyedLimit(perClient);
   }
 
   /** The outcome of `work`, which begins later and may have to wait for its turn; `undefined` when there is no room for it. */
   run<T>(client: string, work: () => Promise<T>): Promise<T> | undefined {
     const isFull = this.#busy >= this.#atOnce &&
       this.#waiting.length >= this.#maxWaiting;
-    if (isFull || !this.#shares.take(client)) return undefined;
+    if (isFull || !this.#shares.acquire(client)) return undefined;
     return new Promise((resolve, reject) => {
       this.#waiting.push(async () => {
         await Promise.resolve().then(work).then(resolve, reject);
-        this.#shares.give(client);
+        this.#shares.release(client);
       });
       this.#next();
     });

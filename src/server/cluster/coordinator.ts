@@ -5,64 +5,74 @@
  */
 
 import { Lockout } from "../auth/lockout.ts";
-import type { AdmissionLimits } from "../limits/connection_limiter.ts";
-import { commonPlaces, type Counted, type Want } from "./store.ts";
-import { Quota } from "../limits/keyed_limit.ts";
-import { type RateLimit, rateLimit } from "../limits/keyed_rate_limit.ts";
+import type { ConnectionLimits } from "../limits/connection_limiter.ts";
+import { type CountedLimit, type LimitRequest, shared } from "./store.ts";
+import { LocalKeyedLimit } from "../limits/keyed_limit.ts";
+import {
+  type KeyedRateLimit,
+  keyedRateLimit,
+} from "../limits/keyed_rate_limit.ts";
 import {
   CLOCK,
   type Clock,
-  Throttle,
-  type Turn,
+  RateLimiter,
+  type Waiter,
 } from "../limits/rate_limiter.ts";
-import { UserThrottles } from "../limits/rate_limiters.ts";
+import { UserRateLimiters } from "../limits/rate_limiters.ts";
 
 /** The limits that hold for all servers together; `Infinity` means no limit. */
-export interface LedgerLimits extends AdmissionLimits {
+export interface CoordinatorLimits extends ConnectionLimits {
   /** UDP associations of each client address. */
-  readonly associations: number;
+  readonly associationsPerClient: number;
   /** Octets of each user. */
-  readonly octetsPerSecondPerUser: number;
+  readonly bytesPerSecondPerUser: number;
 }
 
-const COUNTED: readonly Counted[] = [
+const COUNTED: readonly CountedLimit[] = [
   "sessions",
   "sessionsPerClient",
   "handshakesPerClient",
   "sessionsPerUser",
-  "associations",
+  "associationsPerClient",
 ];
 
 /** Keeps the books for a number of servers, each with an account. */
-export class Ledger {
+export class Coordinator {
   /** Counts failed logins; to be replaced when the logins are others. */
   lockout: Lockout = new Lockout();
   readonly #servers: number;
   readonly #clock: Clock;
   readonly #quotas = Object.fromEntries(
-    COUNTED.map((it) => [it, new Quota(Infinity)]),
-  ) as Record<Counted, Quota>;
-  readonly #users: UserThrottles<Throttle>;
-  #limits!: LedgerLimits;
-  #rate: RateLimit | undefined;
+    COUNTED.map((it) => [it, new LocalKeyedLimit(Infinity)]),
+  ) as Record<CountedLimit, LocalKeyedLimit>;
+  readonly #users: UserRateLimiters<RateLimiter>;
+  #limits!: CoordinatorLimits;
+  #rate: KeyedRateLimit | undefined;
 
-  constructor(limits: LedgerLimits, servers: number, clock: Clock = CLOCK) {
+  constructor(
+    limits: CoordinatorLimits,
+    servers: number,
+    clock: Clock = CLOCK,
+  ) {
     this.#servers = servers;
     this.#clock = clock;
-    this.#users = new UserThrottles(() =>
-      new Throttle(this.#limits.octetsPerSecondPerUser, clock)
+    this.#users = new UserRateLimiters(() =>
+      new RateLimiter(this.#limits.bytesPerSecondPerUser, clock)
     );
     this.limits = limits;
   }
 
   /** The limits from now on. */
-  set limits(limits: LedgerLimits) {
+  set limits(limits: CoordinatorLimits) {
     this.#limits = limits;
-    this.#rate = rateLimit(limits.connectionsPerSecond, this.#rate);
+    this.#rate = keyedRateLimit(
+      limits.connectionsPerSecondPerClient,
+      this.#rate,
+    );
     for (const it of COUNTED) {
-      this.#quotas[it].limit = commonPlaces(limits[it], this.#servers);
+      this.#quotas[it].limit = shared(limits[it], this.#servers);
     }
-    this.#users.rate = limits.octetsPerSecondPerUser;
+    this.#users.rate = limits.bytesPerSecondPerUser;
   }
 
   /** How many keys and users are remembered. */
@@ -72,131 +82,140 @@ export class Ledger {
   }
 
   /** A server's account, to be closed with it. */
-  open(): Account {
-    return new Account(this);
+  open(): WorkerLimits {
+    return new WorkerLimits(this);
   }
 
   /** Takes one of each or none; gives the first of which there is no more. */
-  take(wants: readonly Want[]): Want[0] | null {
+  acquire(wants: readonly LimitRequest[]): LimitRequest[0] | null {
     for (const [what, key] of wants) {
-      const hasRoom = what === "connectionsPerSecond" ||
+      const hasRoom = what === "connectionsPerSecondPerClient" ||
         this.#quotas[what].hasRoom(key);
       if (!hasRoom) return what;
     }
     // Last: what was turned away does not count.
     for (const [what, key] of wants) {
-      if (what !== "connectionsPerSecond") continue;
+      if (what !== "connectionsPerSecondPerClient") continue;
       if (this.#rate?.take(key, this.#clock.now()) === false) return what;
     }
     for (const [what, key] of wants) {
-      if (what !== "connectionsPerSecond") this.#quotas[what].take(key);
+      if (what !== "connectionsPerSecondPerClient") {
+        this.#quotas[what].acquire(key);
+      }
     }
     return null;
   }
 
   /** Gives places back. */
-  give(what: Counted, key: string, count: number): void {
+  release(what: CountedLimit, key: string, count: number): void {
     this.#quotas[what].add(key, -count);
   }
 
   /** Takes places, whether they are there or not. */
-  claim(what: Counted, key: string, count: number): void {
+  forceAcquire(what: CountedLimit, key: string, count: number): void {
     this.#quotas[what].add(key, count);
   }
 
-  /** What holds the octets of a user back, until {@linkcode part}. */
-  join(user: string): Throttle {
-    return this.#users.join(user);
+  /** What holds the octets of a user back, until {@linkcode releaseUser}. */
+  acquireUser(user: string): RateLimiter {
+    return this.#users.acquire(user);
   }
 
-  /** To be called once for each {@linkcode join}. */
-  part(user: string): void {
-    this.#users.part(user);
+  /** To be called once for each {@linkcode acquireUser}. */
+  releaseUser(user: string): void {
+    this.#users.release(user);
   }
 }
 
 /** What one server has taken, and its way to the books. */
-export class Account {
-  readonly #ledger: Ledger;
+export class WorkerLimits {
+  readonly #coordinator: Coordinator;
   readonly #taken = Object.fromEntries(
-    COUNTED.map((it) => [it, new Quota(Infinity)]),
-  ) as Record<Counted, Quota>;
-  readonly #turns = new Map<number, { turn: Turn; throttle: Throttle }>();
-  readonly #users = new Map<string, Throttle>();
+    COUNTED.map((it) => [it, new LocalKeyedLimit(Infinity)]),
+  ) as Record<CountedLimit, LocalKeyedLimit>;
+  readonly #waiters = new Map<
+    number,
+    { turn: Waiter; throttle: RateLimiter }
+  >();
+  readonly #users = new Map<string, RateLimiter>();
 
-  /** Made by {@linkcode Ledger.open}. */
-  constructor(ledger: Ledger) {
-    this.#ledger = ledger;
+  /** Made by {@linkcode Coordinator.open}. */
+  constructor(ledger: Coordinator) {
+    this.#coordinator = ledger;
   }
 
   /** See `SharedBooks`, as for all of these. */
-  take(wants: readonly Want[]): Want[0] | null {
-    const refused = this.#ledger.take(wants);
+  acquire(wants: readonly LimitRequest[]): LimitRequest[0] | null {
+    const refused = this.#coordinator.acquire(wants);
     if (refused !== null) return refused;
     for (const [what, key] of wants) {
-      if (what !== "connectionsPerSecond") this.#taken[what].take(key);
+      if (what !== "connectionsPerSecondPerClient") {
+        this.#taken[what].acquire(key);
+      }
     }
     return null;
   }
 
-  give(wants: readonly Want[]): void {
+  release(wants: readonly LimitRequest[]): void {
     for (const [what, key] of wants) {
-      if (what === "connectionsPerSecond") continue;
-      this.#taken[what].give(key);
-      this.#ledger.give(what, key, 1);
+      if (what === "connectionsPerSecondPerClient") continue;
+      this.#taken[what].release(key);
+      this.#coordinator.release(what, key, 1);
     }
   }
 
-  claim([what, key]: Want, count: number): void {
-    if (what === "connectionsPerSecond") return;
+  forceAcquire([what, key]: LimitRequest, count: number): void {
+    if (what === "connectionsPerSecondPerClient") return;
     this.#taken[what].add(key, count);
-    this.#ledger.claim(what, key, count);
+    this.#coordinator.forceAcquire(what, key, count);
   }
 
   async pass(ticket: number, user: string, octets: number): Promise<void> {
     const throttle = this.#throttleOf(user);
-    const turn = throttle.queue(octets);
+    const turn = throttle.enqueue(octets);
     if (!turn) return;
-    this.#turns.set(ticket, { turn, throttle });
-    await turn.come;
-    this.#turns.delete(ticket);
+    this.#waiters.set(ticket, { turn, throttle });
+    await turn.ready;
+    this.#waiters.delete(ticket);
   }
 
-  leave(ticket: number): void {
-    const waiting = this.#turns.get(ticket);
-    waiting?.throttle.leave(waiting.turn);
+  cancel(ticket: number): void {
+    const waiting = this.#waiters.get(ticket);
+    waiting?.throttle.cancel(waiting.turn);
   }
 
-  part(user: string): void {
-    if (this.#users.delete(user)) this.#ledger.part(user);
+  releaseUser(user: string): void {
+    if (this.#users.delete(user)) this.#coordinator.releaseUser(user);
   }
 
   isLocked(client: string): boolean {
-    return this.#ledger.lockout.isLocked(client);
+    return this.#coordinator.lockout.isLocked(client);
   }
 
   failed(client: string): number {
-    return this.#ledger.lockout.failed(client);
+    return this.#coordinator.lockout.failed(client);
   }
 
   succeeded(client: string): boolean {
-    return this.#ledger.lockout.succeeded(client);
+    return this.#coordinator.lockout.succeeded(client);
   }
 
   /** Gives back all that its server has, which is gone. */
   close(): void {
-    for (const [ticket] of this.#turns) this.leave(ticket);
-    for (const user of this.#users.keys()) this.part(user);
+    for (const [ticket] of this.#waiters) this.cancel(ticket);
+    for (const user of this.#users.keys()) this.releaseUser(user);
     for (const what of COUNTED) {
       for (const [key, count] of this.#taken[what].entries()) {
-        this.#ledger.give(what, key, count);
+        this.#coordinator.release(what, key, count);
       }
     }
   }
 
-  #throttleOf(user: string): Throttle {
+  #throttleOf(user: string): RateLimiter {
     let throttle = this.#users.get(user);
-    if (!throttle) this.#users.set(user, throttle = this.#ledger.join(user));
+    if (!throttle) {
+      this.#users.set(user, throttle = this.#coordinator.acquireUser(user));
+    }
     return throttle;
   }
 }

@@ -7,23 +7,27 @@
 
 import type { Address } from "../../transport/transport.ts";
 import {
-  type AdmissionLimits,
+  Admission,
+  type ConnectionLimiter,
+  type ConnectionLimits,
   countsClients,
-  type Gate,
   type RejectionReason,
-  type SessionPlaces,
+  type SessionLimits,
   setLimits,
-  Visit,
 } from "../limits/connection_limiter.ts";
 import {
-  type Counted,
+  type CountedLimit,
   EVERYONE,
-  ownPlaces,
-  type SharedBooks,
+  reserved,
+  type SharedLimitsStore,
 } from "./store.ts";
 import { clientKey } from "../client_key.ts";
-import type { Places } from "../limits/keyed_limit.ts";
-import { Throttle, Turn, type UserThrottle } from "../limits/rate_limiter.ts";
+import type { KeyedLimit } from "../limits/keyed_limit.ts";
+import {
+  RateLimiter,
+  type UserRateLimiter,
+  Waiter,
+} from "../limits/rate_limiter.ts";
 
 interface Taken {
   own: number;
@@ -31,22 +35,22 @@ interface Taken {
 }
 
 /** As `Quota`, of which this is one server's part. */
-export class SharedQuota implements Places {
-  readonly #what: Counted;
-  readonly #books: SharedBooks;
+export class SharedKeyedLimit implements KeyedLimit {
+  readonly #what: CountedLimit;
+  readonly #store: SharedLimitsStore;
   readonly #servers: number;
   readonly #taken = new Map<string, Taken>();
   /** How many places of each key it need not ask for. */
   #own = 0;
 
   constructor(
-    what: Counted,
+    what: CountedLimit,
     limit: number,
-    books: SharedBooks,
+    books: SharedLimitsStore,
     servers: number,
   ) {
     this.#what = what;
-    this.#books = books;
+    this.#store = books;
     this.#servers = servers;
     this.limit = limit;
   }
@@ -58,11 +62,11 @@ export class SharedQuota implements Places {
 
   /** How many each key may have on all servers. What is more than the server's own then is told. */
   set limit(limit: number) {
-    this.#own = ownPlaces(limit, this.#servers);
+    this.#own = reserved(limit, this.#servers);
     for (const [key, taken] of this.#taken) {
       const excess = taken.own - this.#own;
       if (excess <= 0) continue;
-      this.#books.claim([this.#what, key], excess);
+      this.#store.forceAcquire([this.#what, key], excess);
       taken.own -= excess;
       taken.common += excess;
     }
@@ -82,21 +86,21 @@ export class SharedQuota implements Places {
     this.#of(key).common++;
   }
 
-  take(key: string): boolean | Promise<boolean> {
+  acquire(key: string): boolean | Promise<boolean> {
     return this.takeOwn(key) || this.#ask(key);
   }
 
-  give(key: string): void {
+  release(key: string): void {
     const taken = this.#of(key);
     if (taken.common > 0) {
       taken.common--;
-      this.#books.give([[this.#what, key]]);
+      this.#store.release([[this.#what, key]]);
     } else taken.own--;
     if (taken.own + taken.common === 0) this.#taken.delete(key);
   }
 
   async #ask(key: string): Promise<boolean> {
-    const refused = await this.#books.take([[this.#what, key]]);
+    const refused = await this.#store.acquire([[this.#what, key]]);
     if (refused !== null) return false;
     this.takeCommon(key);
     return true;
@@ -110,19 +114,23 @@ export class SharedQuota implements Places {
 }
 
 /** What a client takes that comes in. */
-type ClientWant = readonly [what: RejectionReason, key: string];
+type ClientRequest = readonly [what: RejectionReason, key: string];
 
 /** As `Admission`, of which this is one server's part. */
-export class SharedAdmission implements Gate {
-  readonly #books: SharedBooks;
-  readonly #quotas: SessionPlaces<SharedQuota>;
+export class SharedConnectionLimiter implements ConnectionLimiter {
+  readonly #store: SharedLimitsStore;
+  readonly #quotas: SessionLimits<SharedKeyedLimit>;
   #perClient = false;
   #perSecond = false;
 
-  constructor(limits: AdmissionLimits, books: SharedBooks, servers: number) {
-    const quota = (what: keyof SessionPlaces) =>
-      new SharedQuota(what, limits[what], books, servers);
-    this.#books = books;
+  constructor(
+    limits: ConnectionLimits,
+    books: SharedLimitsStore,
+    servers: number,
+  ) {
+    const quota = (what: keyof SessionLimits) =>
+      new SharedKeyedLimit(what, limits[what], books, servers);
+    this.#store = books;
     this.#quotas = {
       sessions: quota("sessions"),
       sessionsPerClient: quota("sessionsPerClient"),
@@ -132,49 +140,53 @@ export class SharedAdmission implements Gate {
     this.limits = limits;
   }
 
-  set limits(limits: AdmissionLimits) {
+  set limits(limits: ConnectionLimits) {
     setLimits(this.#quotas, limits);
-    this.#perSecond = limits.connectionsPerSecond !== Infinity;
+    this.#perSecond = limits.connectionsPerSecondPerClient !== Infinity;
     this.#perClient = countsClients(limits);
   }
 
   admit(
-    conn: { readonly remote: Address },
-  ): Visit | RejectionReason | Promise<Visit | RejectionReason> {
+    conn: { readonly remoteAddr: Address },
+  ): Admission | RejectionReason | Promise<Admission | RejectionReason> {
     const client = this.#perClient
-      ? clientKey(conn.remote.hostname)
+      ? clientKey(conn.remoteAddr.hostname)
       : undefined;
     const wants = wantsOf(client, this.#perSecond);
     const missing = wants.filter(([what, key]) =>
-      what === "connectionsPerSecond" || !this.#quotas[what].takeOwn(key)
+      what === "connectionsPerSecondPerClient" ||
+      !this.#quotas[what].takeOwn(key)
     );
-    const visit = new Visit(this.#quotas, client);
+    const visit = new Admission(this.#quotas, client);
     return missing.length === 0 ? visit : this.#ask(wants, missing, visit);
   }
 
   async #ask(
-    wants: readonly ClientWant[],
-    missing: readonly ClientWant[],
-    visit: Visit,
-  ): Promise<Visit | RejectionReason> {
-    const refused = await this.#books.take(missing);
+    wants: readonly ClientRequest[],
+    missing: readonly ClientRequest[],
+    visit: Admission,
+  ): Promise<Admission | RejectionReason> {
+    const refused = await this.#store.acquire(missing);
     for (const want of wants) {
       const [what, key] = want;
-      if (what === "connectionsPerSecond") continue;
+      if (what === "connectionsPerSecondPerClient") continue;
       const isMissing = missing.includes(want);
       if (refused === null && isMissing) this.#quotas[what].takeCommon(key);
-      if (refused !== null && !isMissing) this.#quotas[what].give(key);
+      if (refused !== null && !isMissing) this.#quotas[what].release(key);
     }
     return refused === null ? visit : refused as RejectionReason;
   }
 }
 
 /** What a client that comes in takes, in the order in which it is asked for. */
-function wantsOf(client: string | undefined, perSecond: boolean): ClientWant[] {
-  const wants: ClientWant[] = [["sessions", EVERYONE]];
+function wantsOf(
+  client: string | undefined,
+  perSecond: boolean,
+): ClientRequest[] {
+  const wants: ClientRequest[] = [["sessions", EVERYONE]];
   if (client === undefined) return wants;
   wants.push(["sessionsPerClient", client], ["handshakesPerClient", client]);
-  if (perSecond) wants.push(["connectionsPerSecond", client]);
+  if (perSecond) wants.push(["connectionsPerSecondPerClient", client]);
   return wants;
 }
 
@@ -183,43 +195,43 @@ function wantsOf(client: string | undefined, perSecond: boolean): ClientWant[] {
  * piece has its turn in the one queue that is in the books. Datagrams cannot
  * wait for one, so some of their octets pass on credit.
  */
-export class SharedThrottle implements UserThrottle {
+export class SharedRateLimiter implements UserRateLimiter {
   rate: number;
   static #lastTicket = 0;
   readonly #user: string;
-  readonly #books: SharedBooks;
-  readonly #tickets = new Map<Turn, number>();
+  readonly #store: SharedLimitsStore;
+  readonly #tickets = new Map<Waiter, number>();
   /** Octets that have passed without asking, and have not had their turn yet. */
   #owed = 0;
   #isPaying = false;
 
-  constructor(user: string, rate: number, books: SharedBooks) {
+  constructor(user: string, rate: number, books: SharedLimitsStore) {
     this.#user = user;
     this.rate = rate;
-    this.#books = books;
+    this.#store = books;
   }
 
   get slice(): number {
-    return Throttle.slice(this.rate);
+    return RateLimiter.slice(this.rate);
   }
 
-  queue(octets: number): Turn | undefined {
+  enqueue(octets: number): Waiter | undefined {
     if (this.rate === Infinity) return undefined;
-    const turn = new Turn(octets);
-    const ticket = ++SharedThrottle.#lastTicket;
+    const turn = new Waiter(octets);
+    const ticket = ++SharedRateLimiter.#lastTicket;
     this.#tickets.set(turn, ticket);
-    this.#books.pass(ticket, this.#user, octets).then(() => {
+    this.#store.pass(ticket, this.#user, octets).then(() => {
       this.#tickets.delete(turn);
-      turn.call();
+      turn.resolve();
     });
     return turn;
   }
 
-  leave(turn: Turn): void {
+  cancel(turn: Waiter): void {
     const ticket = this.#tickets.get(turn);
     if (ticket === undefined) return;
-    this.#books.leave(ticket);
-    turn.call();
+    this.#store.cancel(ticket);
+    turn.resolve();
   }
 
   mayPass(): boolean {
@@ -228,7 +240,7 @@ export class SharedThrottle implements UserThrottle {
     return false;
   }
 
-  take(octets: number): void {
+  consume(octets: number): void {
     if (this.rate === Infinity) return;
     this.#owed += octets;
     if (this.#owed > this.slice / 2 && !this.#isPaying) void this.#pay();
@@ -242,7 +254,7 @@ export class SharedThrottle implements UserThrottle {
 
   /** Nobody needs it any more. */
   close(): void {
-    this.#books.part(this.#user);
+    this.#store.releaseUser(this.#user);
   }
 
   /** Pays until little is owed. */
@@ -250,7 +262,7 @@ export class SharedThrottle implements UserThrottle {
     this.#isPaying = true;
     do {
       const octets = this.#owed;
-      await this.queue(octets)?.come;
+      await this.enqueue(octets)?.ready;
       this.#owed -= octets;
     } while (this.#owed > this.slice / 2);
     this.#isPaying = false;

@@ -8,36 +8,36 @@
 import type { LoginGuard } from "../auth/lockout.ts";
 
 /** Of what there are places to take. */
-export type Counted =
+export type CountedLimit =
   | "sessions"
   | "sessionsPerClient"
   | "handshakesPerClient"
   | "sessionsPerUser"
-  | "associations";
+  | "associationsPerClient";
 
 /** The key of what is counted for everyone together. */
 export const EVERYONE = "";
 
 /** What a server wants one of: for whom is the key. */
-export type Want = readonly [
-  what: Counted | "connectionsPerSecond",
+export type LimitRequest = readonly [
+  what: CountedLimit | "connectionsPerSecondPerClient",
   key: string,
 ];
 
 /** The books, as one of the servers sees them. */
-export interface SharedBooks extends LoginGuard {
+export interface SharedLimitsStore extends LoginGuard {
   /** Takes one of each, or none at all: then it gives the first of which there is no more. */
-  take(wants: readonly Want[]): Promise<Want[0] | null>;
+  acquire(wants: readonly LimitRequest[]): Promise<LimitRequest[0] | null>;
   /** Gives back what was taken. */
-  give(wants: readonly Want[]): void;
+  release(wants: readonly LimitRequest[]): void;
   /** Takes so many, whether they are there or not: they were the server's own before. */
-  claim(want: Want, count: number): void;
+  forceAcquire(want: LimitRequest, count: number): void;
   /** Lets octets of a user pass in their turn; the ticket is a number that was not used before. */
   pass(ticket: number, user: string, octets: number): Promise<void>;
   /** Gives up the turn of a ticket. */
-  leave(ticket: number): void;
+  cancel(ticket: number): void;
   /** The server has no session of the user any more. */
-  part(user: string): void;
+  releaseUser(user: string): void;
 }
 
 /** So many places for each server are counted only in the books. */
@@ -51,14 +51,14 @@ const FEW = 64;
  * client while little of the limit is used, and a small limit is exact. Of a
  * large one the rest of another server's eighth is out of reach.
  */
-export function ownPlaces(limit: number, servers: number): number {
+export function reserved(limit: number, servers: number): number {
   if (limit === Infinity) return Infinity;
   return limit < FEW * servers ? 0 : Math.floor(limit / (8 * servers));
 }
 
 /** How many places of each key are left to be asked for. */
-export function commonPlaces(limit: number, servers: number): number {
+export function shared(limit: number, servers: number): number {
   return limit === Infinity
     ? Infinity
-    : limit - servers * ownPlaces(limit, servers);
+    : limit - servers * reserved(limit, servers);
 }

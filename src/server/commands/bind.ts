@@ -25,7 +25,7 @@ import { replyToFailure } from "./failure.ts";
 import { authorize, resolve } from "../policy/policy.ts";
 import { advertisedAddress, onFreePort } from "./relay_ports.ts";
 import type { ClientRequest } from "../request.ts";
-import { Vigil } from "./hangup_watch.ts";
+import { HangupWatch } from "./hangup_watch.ts";
 
 /** Listens for the peer that the request names and says where, and once more when the peer has come. */
 export async function bind(
@@ -46,7 +46,7 @@ class Bind {
   readonly #session: CommandSession;
   readonly #request: ClientRequest;
   readonly #door: Door;
-  #vigil: Vigil | undefined;
+  #vigil: HangupWatch | undefined;
   #peer: Conn | undefined;
   #answering = false;
 
@@ -74,16 +74,16 @@ class Bind {
   async #wait(): Promise<Relay> {
     const session = this.#session;
     const { conn } = this.#request;
-    const addr = await this.#door.open(conn.local);
-    session.bound = advertisedAddress(session.settings, addr);
-    await this.#answer(session.bound);
-    this.#vigil = new Vigil(conn, (error) => this.#clientGone(error));
+    const addr = await this.#door.open(conn.localAddr);
+    session.boundAddr = advertisedAddress(session.settings, addr);
+    await this.#answer(session.boundAddr);
+    this.#vigil = new HangupWatch(conn, (error) => this.#clientGone(error));
     const peer = await withSignal(this.#door.peer, session.stopping);
     this.#peer = peer;
-    session.targetAddress = peer.remote;
+    session.targetAddr = peer.remoteAddr;
     this.#door.close(peer);
     await this.#vigil.end();
-    await this.#answer(peer.remote);
+    await this.#answer(peer.remoteAddr);
     return session.relay(conn, peer);
   }
 
@@ -109,8 +109,8 @@ class Bind {
     this.#door.close(undefined);
     this.#vigil?.end();
     this.#peer?.reset();
-    const { bound, stopping } = this.#session;
-    const reply = bound && stopping.aborted
+    const { boundAddr, stopping } = this.#session;
+    const reply = boundAddr && stopping.aborted
       ? REPLY.ttlExpired
       : replyToFailure(error);
     return this.#session.refuse(this.#request, reply, error);
@@ -183,7 +183,7 @@ class Door {
   async #knock(conn: Conn): Promise<void> {
     if (this.#knocking.size >= MAX_KNOCKING) return conn.reset();
     this.#knocking.add(conn);
-    const welcome = await this.#isExpected(conn.remote);
+    const welcome = await this.#isExpected(conn.remoteAddr);
     this.#knocking.delete(conn);
     if (this.closed || this.#admitted || !welcome) return conn.reset();
     this.#admitted = conn;

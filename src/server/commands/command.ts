@@ -14,9 +14,9 @@ import type {
   SessionPhase,
 } from "../events.ts";
 import type { Settings } from "../options.ts";
-import type { Places } from "../limits/keyed_limit.ts";
+import type { KeyedLimit } from "../limits/keyed_limit.ts";
 import type { ClientRequest } from "../request.ts";
-import type { SessionThrottle } from "../limits/rate_limiters.ts";
+import type { SessionRateLimiter } from "../limits/rate_limiters.ts";
 
 /** Why and how a session ends. */
 export interface Ending {
@@ -34,21 +34,21 @@ export type Command = (
 export interface CommandSession extends Session {
   readonly settings: Settings;
   /** UDP associations by client address. */
-  readonly associations: Places;
+  readonly associations: KeyedLimit;
   /** What holds its octets back, if anything does. */
-  readonly throttle: SessionThrottle | undefined;
+  readonly rateLimiter: SessionRateLimiter | undefined;
   /** Fires when the session is ended from outside, and when the command gives up waiting. */
   readonly stopping: AbortSwitch;
   /** How it was ended from outside, or else by its client. */
   ending: Ending | undefined;
   phase: SessionPhase;
-  targetAddress?: Address;
-  bound?: Address;
+  targetAddr?: Address;
+  boundAddr?: Address;
   datagrams?: DatagramCounts;
   /** Whether an address is this machine's: the one at which the client reached it, or another one. */
   isOwn(address: string): boolean;
   /** Tells the server's owner what happens. */
-  tell(event: ServerEvent): void;
+  emit(event: ServerEvent): void;
   /** Answers with the reply that this SOCKS5 number means. */
   answer(request: ClientRequest, reply: number, bound?: Address): Promise<void>;
   /** Answers with an error, and lets the client take it; how the session ends then. */

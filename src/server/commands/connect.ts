@@ -13,7 +13,7 @@ import type { Conn, Relay } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { CommandSession, Ending } from "./command.ts";
 import { replyToFailure } from "./failure.ts";
-import { authorize, resolve, usedAddress } from "../policy/policy.ts";
+import { authorize, dialledAddress, resolve } from "../policy/policy.ts";
 import type { ClientRequest } from "../request.ts";
 
 /** Connects to the target and says so. */
@@ -30,9 +30,9 @@ export async function connect(
   let target: Conn | undefined;
   try {
     target = await dialTarget(session, request.target);
-    session.targetAddress = target.remote;
+    session.targetAddr = target.remoteAddr;
     if (!session.ending) {
-      await session.answer(request, REPLY.succeeded, target.local);
+      await session.answer(request, REPLY.succeeded, target.localAddr);
       return session.relay(request.conn, target);
     }
   } catch (error) {
@@ -66,7 +66,7 @@ async function dialAllowed(
   const { settings: { dial, transport }, stopping } = session;
   if (dial) {
     const { hostname, port } = target;
-    const address = isIp(hostname) ? usedAddress(hostname) : undefined;
+    const address = isIp(hostname) ? dialledAddress(hostname) : undefined;
     await authorize(session, target, { address, signal: stopping });
     const signal = toAbortSignal(stopping);
     const coming = dial({ hostname, port, session, signal });

@@ -10,7 +10,7 @@ import type { Conn } from "../../transport/transport.ts";
 const LIMIT = 64 * 1024;
 
 /** Tells when the client hangs up, also behind octets that it sends too early, which are kept for whom they are meant. */
-export class Vigil {
+export class HangupWatch {
   readonly #conn: Conn;
   readonly #onGone: (error?: Error) => void;
   readonly #early: Uint8Array[] = [];

@@ -9,7 +9,7 @@ import { REPLY } from "../../protocol/reply.ts";
 import { startTimeout } from "../../transport/timeouts.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Relay } from "../../transport/transport.ts";
-import { Association } from "./udp_relay.ts";
+import { UdpRelay } from "./udp_relay.ts";
 import { clientKey } from "../client_key.ts";
 import type { CommandSession, Ending } from "./command.ts";
 import { replyToFailure } from "./failure.ts";
@@ -29,17 +29,17 @@ export async function udpAssociate(
   }
   const why = !isIp(client) || isUnspecified(client)
     ? "the client's address is not known"
-    : await associations.take(key)
+    : await associations.acquire(key)
     ? undefined
     : "the client has as many associations as it may";
   if (why) {
     const error = new NetError("denied", why);
     return await session.refuse(request, REPLY.generalFailure, error);
   }
-  const association = new Association(session, () => associations.give(key));
+  const association = new UdpRelay(session, () => associations.release(key));
   try {
     const addr = await association.open(request);
-    session.bound = advertisedAddress(settings, addr);
+    session.boundAddr = advertisedAddress(settings, addr);
     session.datagrams = association.datagrams;
     await answer(session, request);
   } catch (error) {
@@ -59,7 +59,7 @@ async function answer(
     () => request.conn.close(), // which does not take the reply
   );
   try {
-    await session.answer(request, REPLY.succeeded, session.bound);
+    await session.answer(request, REPLY.succeeded, session.boundAddr);
   } catch (error) {
     session.ending ??= { reason: "client-gone", error: error as Error };
     throw error;

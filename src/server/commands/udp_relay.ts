@@ -25,7 +25,7 @@ import { toNetError } from "../../transport/errors.ts";
 import type { CommandSession } from "./command.ts";
 import { onFreePort } from "./relay_ports.ts";
 import type { ClientRequest } from "../request.ts";
-import { type Target, Targets } from "./udp_targets.ts";
+import { type UdpTarget, UdpTargets } from "./udp_targets.ts";
 
 /** Milliseconds that fragments may wait for their last one (RFC 1928 section 7: not less than 5 seconds). */
 const FRAGMENTS_TIME = 10_000;
@@ -36,7 +36,7 @@ const MAX_WAITING = 64 * 1024;
 const OVERHEAD = 64;
 
 /** Relays datagrams between one client and its targets. Nothing that is in a datagram ends it. */
-export class Association {
+export class UdpRelay {
   /** See {@linkcode DatagramCounts}. */
   readonly datagrams = { sent: 0, received: 0, dropped: 0 };
   readonly #session: CommandSession;
@@ -46,7 +46,7 @@ export class Association {
   #clientPort = 0;
   /** The client's side. */
   #socket: DatagramSocket | undefined;
-  readonly #targets: Targets;
+  readonly #targets: UdpTargets;
   #waiting = 0;
   readonly #fragments: Reassembler | undefined;
   #fragmentsTimeout: Timeout | undefined;
@@ -58,7 +58,7 @@ export class Association {
     this.#onClosed = onClosed;
     this.#client = session.client.hostname;
     if (!session.settings.dropFragments) this.#fragments = new Reassembler();
-    this.#targets = new Targets(
+    this.#targets = new UdpTargets(
       session,
       this.#fromTarget,
       (target, payloads) => this.#forwardWaiting(target, payloads),
@@ -76,7 +76,7 @@ export class Association {
       this.#clientPort = target.port;
     }
     const { transport, relayPorts } = this.#session.settings;
-    const { hostname } = conn.local;
+    const { hostname } = conn.localAddr;
     this.#socket = await onFreePort(
       relayPorts,
       (port) => transport.datagrams({ hostname, port }, this.#fromClient),
@@ -143,7 +143,7 @@ export class Association {
     return whole;
   }
 
-  #forward(target: Target, payload: Uint8Array): void {
+  #forward(target: UdpTarget, payload: Uint8Array): void {
     const { waiting, socket } = target;
     if (waiting) {
       const size = payload.length + OVERHEAD;
@@ -153,14 +153,16 @@ export class Association {
       return;
     }
     if (!socket || target.port === 0) return this.#drop();
-    const { throttle } = this.#session;
-    if (throttle && !throttle.tryPass(payload.length)) return this.#drop();
+    const { rateLimiter } = this.#session;
+    if (rateLimiter && !rateLimiter.tryPass(payload.length)) {
+      return this.#drop();
+    }
     socket.send(payload, target.address, target.port);
     this.datagrams.sent++;
     this.#count("a", payload);
   }
 
-  #forwardWaiting(target: Target, payloads: readonly Uint8Array[]): void {
+  #forwardWaiting(target: UdpTarget, payloads: readonly Uint8Array[]): void {
     for (const payload of payloads) {
       this.#waiting -= payload.length + OVERHEAD;
       this.#forward(target, payload);
@@ -171,8 +173,10 @@ export class Association {
     const header = this.#targets.headerOf(hostname, port);
     const size = (header?.length ?? 0) + payload.length;
     if (!header || size > MAX_DATAGRAM) return this.#drop();
-    const { throttle } = this.#session;
-    if (throttle && !throttle.tryPass(payload.length)) return this.#drop();
+    const { rateLimiter } = this.#session;
+    if (rateLimiter && !rateLimiter.tryPass(payload.length)) {
+      return this.#drop();
+    }
     const octets = cut(size);
     octets.set(header);
     octets.set(payload, header.length);

@@ -13,7 +13,7 @@ import type { DatagramSocket, OnDatagram } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { CommandSession } from "./command.ts";
 import type { Settings } from "../options.ts";
-import { resolve, usedAddress } from "../policy/policy.ts";
+import { dialledAddress, resolve } from "../policy/policy.ts";
 
 /** Milliseconds for which the address of a name, and a verdict of the policy, are good. */
 const FRESH_TIME = 30_000;
@@ -21,7 +21,7 @@ const FRESH_TIME = 30_000;
 const FAILED_TIME = 3_000;
 
 /** One target. */
-export interface Target extends Endpoint {
+export interface UdpTarget extends Endpoint {
   /** What a client's datagrams to it begin with, as it was last seen. */
   header: Uint8Array;
   /** Payloads that wait until it is known whether and where they may go. */
@@ -32,7 +32,7 @@ export interface Target extends Endpoint {
   socket: DatagramSocket | undefined;
 }
 
-interface Entry extends Target {
+interface Entry extends UdpTarget {
   readonly key: string;
   /** The settings by which it was last judged, while that is good. */
   judgedBy: Settings | undefined;
@@ -56,11 +56,11 @@ const NOTHING = new Uint8Array(0);
 /** All addresses of this machine, by IP version. */
 const ANY: Readonly<Record<number, string>> = { 4: "0.0.0.0", 6: "::" };
 
-/** At most `limits.targets` of them, the latest used. Only from the addresses that they have are datagrams welcome, from any port. */
-export class Targets {
+/** At most `limits.targetsPerAssociation` of them, the latest used. Only from the addresses that they have are datagrams welcome, from any port. */
+export class UdpTargets {
   readonly #session: CommandSession;
   readonly #onDatagram: OnDatagram;
-  readonly #onReady: (target: Target, payloads: Uint8Array[]) => void;
+  readonly #onReady: (target: UdpTarget, payloads: Uint8Array[]) => void;
   /** In the order of their last {@linkcode get}. */
   readonly #entries = new Map<string, Entry>();
   readonly #sources = new Map<string, Source>();
@@ -74,7 +74,7 @@ export class Targets {
   constructor(
     session: CommandSession,
     onDatagram: OnDatagram,
-    onReady: (target: Target, payloads: Uint8Array[]) => void,
+    onReady: (target: UdpTarget, payloads: Uint8Array[]) => void,
   ) {
     this.#session = session;
     this.#onDatagram = onDatagram;
@@ -82,19 +82,21 @@ export class Targets {
   }
 
   /** The target that was asked for last, while what is known of it is good. */
-  get last(): Target | undefined {
+  get last(): UdpTarget | undefined {
     const last = this.#last;
     return last?.judgedBy === this.#session.settings ? last : undefined;
   }
 
   /** The target of this name or address, new or known. */
-  get({ hostname, port }: Endpoint): Target {
+  get({ hostname, port }: Endpoint): UdpTarget {
     const key = `${port} ${hostname}`;
     let entry = this.#entries.get(key);
     if (entry) this.#entries.delete(key);
     else entry = newEntry(key, hostname, port);
     this.#entries.set(key, entry);
-    while (this.#entries.size > this.#session.settings.limits.targets) {
+    while (
+      this.#entries.size > this.#session.settings.limits.targetsPerAssociation
+    ) {
       this.#forget(); // also if there may be fewer since the last time
     }
     if (entry.judgedBy !== this.#session.settings) this.#refresh(entry);
@@ -131,7 +133,7 @@ export class Targets {
 
   #refresh(entry: Entry): void {
     const { settings } = this.#session;
-    const address = usedAddress(entry.hostname);
+    const address = dialledAddress(entry.hostname);
     const version = isIp(address);
     const socket = this.#sockets.get(ANY[version]);
     entry.timeout?.cancel();
@@ -168,7 +170,7 @@ export class Targets {
    * one that it has had, if that is still one of them, for a conversation is
    * with one host, and resolvers change the order with each answer.
    */
-  async #wayTo(target: Target) {
+  async #wayTo(target: UdpTarget) {
     try {
       const way = await resolve(this.#session, target, this.#closing);
       const { addresses, localAddressOf } = way;

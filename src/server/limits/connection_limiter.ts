@@ -5,13 +5,13 @@
  */
 
 import type { Address } from "../../transport/transport.ts";
-import { type Counted, EVERYONE } from "../cluster/store.ts";
+import { type CountedLimit, EVERYONE } from "../cluster/store.ts";
 import { clientKey } from "../client_key.ts";
-import { type Places, Quota } from "./keyed_limit.ts";
-import { type RateLimit, rateLimit } from "./keyed_rate_limit.ts";
+import { type KeyedLimit, LocalKeyedLimit } from "./keyed_limit.ts";
+import { type KeyedRateLimit, keyedRateLimit } from "./keyed_rate_limit.ts";
 
 /** Bounds on sessions; `Infinity` means no limit. */
-export interface AdmissionLimits {
+export interface ConnectionLimits {
   /** In all. */
   readonly sessions: number;
   /** Of each client address. */
@@ -21,7 +21,7 @@ export interface AdmissionLimits {
   /** Of each client address whose handshake is not over. */
   readonly handshakesPerClient: number;
   /** New ones of each client address in a second, and twice as many (at least 10) at once. */
-  readonly connectionsPerSecond: number;
+  readonly connectionsPerSecondPerClient: number;
 }
 
 /** Why a client is turned away: the name of the limit that it met. */
@@ -29,46 +29,47 @@ export type RejectionReason =
   | "sessions"
   | "sessionsPerClient"
   | "handshakesPerClient"
-  | "connectionsPerSecond";
+  | "connectionsPerSecondPerClient";
 
 /** The same in words. */
 export const REJECTION_TEXT: Readonly<Record<RejectionReason, string>> = {
   sessions: "too many sessions",
   sessionsPerClient: "too many sessions from this address",
   handshakesPerClient: "too many unfinished handshakes from this address",
-  connectionsPerSecond: "too many connections per second from this address",
+  connectionsPerSecondPerClient:
+    "too many connections per second from this address",
 };
 
 /** Lets clients in, or asks somebody whether to. */
-export interface Gate {
+export interface ConnectionLimiter {
   /** The limits from now on; nobody is sent away for them. */
-  set limits(limits: AdmissionLimits);
+  set limits(limits: ConnectionLimits);
   /** Lets a client in, or says why not. Asks for its address only when that counts. */
   admit(
-    conn: { readonly remote: Address },
-  ): Visit | RejectionReason | Promise<Visit | RejectionReason>;
+    conn: { readonly remoteAddr: Address },
+  ): Admission | RejectionReason | Promise<Admission | RejectionReason>;
 }
 
 /** Where the places of sessions are taken, by the name of the limit. */
-export type SessionPlaces<T extends Places = Places> = Readonly<
-  Record<Exclude<Counted, "associations">, T>
+export type SessionLimits<T extends KeyedLimit = KeyedLimit> = Readonly<
+  Record<Exclude<CountedLimit, "associationsPerClient">, T>
 >;
 
-/** Keeps count of a server's sessions. Clients and users without a session take no memory, except that of {@linkcode RateLimit}. */
-export class Admission implements Gate {
+/** Keeps count of a server's sessions. Clients and users without a session take no memory, except that of {@linkcode KeyedRateLimit}. */
+export class LocalConnectionLimiter implements ConnectionLimiter {
   readonly #now: () => number;
-  readonly #places: SessionPlaces<Quota> = {
-    sessions: new Quota(Infinity),
-    sessionsPerClient: new Quota(Infinity),
-    handshakesPerClient: new Quota(Infinity),
-    sessionsPerUser: new Quota(Infinity),
+  readonly #places: SessionLimits<LocalKeyedLimit> = {
+    sessions: new LocalKeyedLimit(Infinity),
+    sessionsPerClient: new LocalKeyedLimit(Infinity),
+    handshakesPerClient: new LocalKeyedLimit(Infinity),
+    sessionsPerUser: new LocalKeyedLimit(Infinity),
   };
   #perClient = false;
-  #rate: RateLimit | undefined;
+  #rate: KeyedRateLimit | undefined;
 
   /** `now` gives milliseconds that never go back. */
   constructor(
-    limits: AdmissionLimits,
+    limits: ConnectionLimits,
     now: () => number = () => performance.now(),
   ) {
     this.#now = now;
@@ -80,9 +81,12 @@ export class Admission implements Gate {
    * not counted while nothing limits them, so that a limit on them knows only
    * the sessions that came after the first one was set.
    */
-  set limits(limits: AdmissionLimits) {
+  set limits(limits: ConnectionLimits) {
     setLimits(this.#places, limits);
-    this.#rate = rateLimit(limits.connectionsPerSecond, this.#rate);
+    this.#rate = keyedRateLimit(
+      limits.connectionsPerSecondPerClient,
+      this.#rate,
+    );
     this.#perClient = countsClients(limits);
   }
 
@@ -97,19 +101,19 @@ export class Admission implements Gate {
     return sizes.reduce((sum, size) => sum + size, 0);
   }
 
-  admit(conn: { readonly remote: Address }): Visit | RejectionReason {
+  admit(conn: { readonly remoteAddr: Address }): Admission | RejectionReason {
     const places = this.#places;
     if (!places.sessions.hasRoom(EVERYONE)) return "sessions";
     let client: string | undefined;
     if (this.#perClient) {
-      client = clientKey(conn.remote.hostname);
+      client = clientKey(conn.remoteAddr.hostname);
       const refused = this.#refuses(client);
       if (refused) return refused;
-      places.sessionsPerClient.take(client);
-      places.handshakesPerClient.take(client);
+      places.sessionsPerClient.acquire(client);
+      places.handshakesPerClient.acquire(client);
     }
-    places.sessions.take(EVERYONE);
-    return new Visit(places, client);
+    places.sessions.acquire(EVERYONE);
+    return new Admission(places, client);
   }
 
   #refuses(client: string): RejectionReason | undefined {
@@ -117,15 +121,15 @@ export class Admission implements Gate {
     if (!sessionsPerClient.hasRoom(client)) return "sessionsPerClient";
     if (!handshakesPerClient.hasRoom(client)) return "handshakesPerClient";
     if (this.#rate?.take(client, this.#now()) === false) {
-      return "connectionsPerSecond";
+      return "connectionsPerSecondPerClient";
     }
   }
 }
 
 /** How many places there are from now on. */
 export function setLimits(
-  places: SessionPlaces,
-  limits: AdmissionLimits,
+  places: SessionLimits,
+  limits: ConnectionLimits,
 ): void {
   places.sessions.limit = limits.sessions;
   places.sessionsPerClient.limit = limits.sessionsPerClient;
@@ -135,23 +139,23 @@ export function setLimits(
 
 /** Whether anything limits what a client address may have. */
 export function countsClients(
-  { sessionsPerClient, handshakesPerClient, connectionsPerSecond }:
-    AdmissionLimits,
+  { sessionsPerClient, handshakesPerClient, connectionsPerSecondPerClient }:
+    ConnectionLimits,
 ): boolean {
   return sessionsPerClient !== Infinity || handshakesPerClient !== Infinity ||
-    connectionsPerSecond !== Infinity;
+    connectionsPerSecondPerClient !== Infinity;
 }
 
 /** The places of one session that was let in. */
-export class Visit {
-  readonly #places: SessionPlaces;
+export class Admission {
+  readonly #places: SessionLimits;
   readonly #client: string | undefined;
   #user: string | undefined;
   #inHandshake = true;
   #over = false;
 
   /** For whom a place of each is taken; of those of a client's address only with one. */
-  constructor(places: SessionPlaces, client?: string) {
+  constructor(places: SessionLimits, client?: string) {
     this.#places = places;
     this.#client = client;
   }
@@ -161,13 +165,13 @@ export class Visit {
     if (!this.#inHandshake) return;
     this.#inHandshake = false;
     const client = this.#client;
-    if (client !== undefined) this.#places.handshakesPerClient.give(client);
+    if (client !== undefined) this.#places.handshakesPerClient.release(client);
   }
 
   /** Whether the user that this session turned out to be of may have one more; to be asked once. */
-  logIn(user: string): boolean | Promise<boolean> {
+  acquireUser(user: string): boolean | Promise<boolean> {
     if (this.#over) return false;
-    const taken = this.#places.sessionsPerUser.take(user);
+    const taken = this.#places.sessionsPerUser.acquire(user);
     return taken instanceof Promise
       ? taken.then((it) => it && this.#keep(user))
       : taken && this.#keep(user);
@@ -175,19 +179,19 @@ export class Visit {
 
   /** It may be over by now. */
   #keep(user: string): boolean {
-    if (this.#over) this.#places.sessionsPerUser.give(user);
+    if (this.#over) this.#places.sessionsPerUser.release(user);
     else this.#user = user;
     return !this.#over;
   }
 
   /** The session is over. Idempotent. */
-  leave(): void {
+  release(): void {
     if (this.#over) return;
     this.#over = true;
     this.handshakeDone();
     const { sessions, sessionsPerClient, sessionsPerUser } = this.#places;
-    sessions.give(EVERYONE);
-    if (this.#client !== undefined) sessionsPerClient.give(this.#client);
-    if (this.#user !== undefined) sessionsPerUser.give(this.#user);
+    sessions.release(EVERYONE);
+    if (this.#client !== undefined) sessionsPerClient.release(this.#client);
+    if (this.#user !== undefined) sessionsPerUser.release(this.#user);
   }
 }

@@ -5,17 +5,17 @@
  */
 
 /** Places that are taken and given back; whether there is one more may take asking. */
-export interface Places {
+export interface KeyedLimit {
   /** How many each key may have. */
   set limit(limit: number);
   /** Takes one for `key`, if it may have one more. */
-  take(key: string): boolean | Promise<boolean>;
+  acquire(key: string): boolean | Promise<boolean>;
   /** Gives back one that was taken. */
-  give(key: string): void;
+  release(key: string): void;
 }
 
 /** How many of something each key may have at the same time. Keys that have none take no memory. */
-export class Quota implements Places {
+export class LocalKeyedLimit implements KeyedLimit {
   /** How many; may be changed, and takes nothing away from who has more then. */
   limit: number;
   readonly #taken = new Map<string, number>();
@@ -40,7 +40,7 @@ export class Quota implements Places {
   }
 
   /** Takes one for `key`, if it may have one more. */
-  take(key: string): boolean {
+  acquire(key: string): boolean {
     const taken = this.countOf(key);
     if (taken >= this.limit) return false;
     this.#taken.set(key, taken + 1);
@@ -48,7 +48,7 @@ export class Quota implements Places {
   }
 
   /** Gives back one that was taken. */
-  give(key: string): void {
+  release(key: string): void {
     this.add(key, -1);
   }
 

@@ -29,7 +29,7 @@ const MIN_BURST = 10;
  * assertEquals(rate.take("192.0.2.1", 200), true);
  * ```
  */
-export class RateLimit {
+export class KeyedRateLimit {
   /** As it was given. */
   readonly perSecond: number;
   /** Milliseconds for one token. */
@@ -75,10 +75,12 @@ export class RateLimit {
 }
 
 /** A limit of so many: none for `Infinity`, and the one before if it is the same. */
-export function rateLimit(
+export function keyedRateLimit(
   perSecond: number,
-  before: RateLimit | undefined,
-): RateLimit | undefined {
+  before: KeyedRateLimit | undefined,
+): KeyedRateLimit | undefined {
   if (perSecond === Infinity) return undefined;
-  return before?.perSecond === perSecond ? before : new RateLimit(perSecond);
+  return before?.perSecond === perSecond
+    ? before
+    : new KeyedRateLimit(perSecond);
 }

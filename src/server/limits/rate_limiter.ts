@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { RelayThrottle } from "../../transport/relay.ts";
+import type { RelayRateLimiter } from "../../transport/relay.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 
 /** Milliseconds of rest that can be made up for by going faster. */
@@ -27,39 +27,39 @@ export interface Clock {
 /** The real one. */
 export const CLOCK: Clock = { now: () => performance.now(), startTimeout };
 
-/** Holds the octets of all sessions of a user back, as {@linkcode Throttle} does. */
-export interface UserThrottle {
+/** Holds the octets of all sessions of a user back, as {@linkcode RateLimiter} does. */
+export interface UserRateLimiter {
   /** Octets per second, more than 0; may be changed at any time. */
   rate: number;
   /** How many octets should pass at a time. */
   readonly slice: number;
   /** A place in the queue; `undefined` when it is the octets' turn now. */
-  queue(octets: number): Turn | undefined;
+  enqueue(octets: number): Waiter | undefined;
   /** Gives up a place in the queue; harmless when its turn has come. */
-  leave(turn: Turn): void;
+  cancel(turn: Waiter): void;
   /** Whether a datagram may pass. */
   mayPass(): boolean;
   /** Passes without asking. */
-  take(octets: number): void;
+  consume(octets: number): void;
   /** Has what is owed paid; whether there is nothing left by which it differs from a new one. */
   settle(): boolean;
   /** Called when it is forgotten. */
   close(): void;
 }
 
-/** A place in the queue of a {@linkcode Throttle}. */
-export class Turn {
+/** A place in the queue of a {@linkcode RateLimiter}. */
+export class Waiter {
   /** Resolves when it is this one's turn, or when it was given up. */
-  readonly come: Promise<void>;
-  before: Turn | undefined;
-  behind: Turn | undefined;
-  /** Resolves {@linkcode come}. */
-  readonly call: () => void;
+  readonly ready: Promise<void>;
+  previous: Waiter | undefined;
+  next: Waiter | undefined;
+  /** Resolves {@linkcode ready}. */
+  readonly resolve: () => void;
 
   constructor(readonly octets: number) {
     let call!: () => void;
-    this.come = new Promise((resolve) => call = resolve);
-    this.call = call;
+    this.ready = new Promise((resolve) => call = resolve);
+    this.resolve = call;
   }
 }
 
@@ -77,7 +77,7 @@ export class Turn {
  * }
  * ```
  */
-export class Throttle implements RelayThrottle, UserThrottle {
+export class RateLimiter implements RelayRateLimiter, UserRateLimiter {
   #rate: number;
   /** How many wait. */
   waiting = 0;
@@ -86,8 +86,8 @@ export class Throttle implements RelayThrottle, UserThrottle {
   #paid = -Infinity;
   /** Octets that may still pass by {@linkcode tryPass} while others queue; less than 0 is a debt. */
   #between = 0;
-  #first: Turn | undefined;
-  #last: Turn | undefined;
+  #first: Waiter | undefined;
+  #last: Waiter | undefined;
   #timeout: Timeout | undefined;
 
   constructor(rate: number, clock: Clock = CLOCK) {
@@ -113,20 +113,20 @@ export class Throttle implements RelayThrottle, UserThrottle {
   }
 
   get slice(): number {
-    return Throttle.slice(this.#rate);
+    return RateLimiter.slice(this.#rate);
   }
 
   pass(octets: number): Promise<void> | undefined {
-    return this.queue(octets)?.come;
+    return this.enqueue(octets)?.ready;
   }
 
   /** As {@linkcode pass}, with a place in the queue that can be given up. */
-  queue(octets: number): Turn | undefined {
+  enqueue(octets: number): Waiter | undefined {
     const now = this.#clock.now();
     if (!this.#first && this.#paid <= now) return this.#give(octets, now);
-    const turn = new Turn(octets);
-    turn.before = this.#last;
-    if (this.#last) this.#last.behind = turn;
+    const turn = new Waiter(octets);
+    turn.previous = this.#last;
+    if (this.#last) this.#last.next = turn;
     else this.#first = turn;
     this.#last = turn;
     this.waiting++;
@@ -135,21 +135,21 @@ export class Throttle implements RelayThrottle, UserThrottle {
   }
 
   /** Gives up a place in the queue; harmless when its turn has come. */
-  leave(turn: Turn): void {
+  cancel(turn: Waiter): void {
     if (!this.#remove(turn)) return;
-    turn.call();
+    turn.resolve();
     if (!this.#first) this.#stop();
   }
 
   /** Gives up all places in the queue. */
   close(): void {
-    while (this.#first) this.leave(this.#first);
+    while (this.#first) this.cancel(this.#first);
   }
 
   /** Passes now or not at all, for datagrams. */
   tryPass(octets: number): boolean {
     if (!this.mayPass()) return false;
-    this.take(octets);
+    this.consume(octets);
     return true;
   }
 
@@ -159,7 +159,7 @@ export class Throttle implements RelayThrottle, UserThrottle {
   }
 
   /** Passes without asking. */
-  take(octets: number): void {
+  consume(octets: number): void {
     if (this.#first) this.#between -= octets;
     this.#take(octets, this.#clock.now());
   }
@@ -197,7 +197,7 @@ export class Throttle implements RelayThrottle, UserThrottle {
     ) {
       this.#remove(turn);
       this.#give(turn.octets, now);
-      turn.call();
+      turn.resolve();
     }
     if (this.#first) this.#wait(now);
   };
@@ -207,14 +207,14 @@ export class Throttle implements RelayThrottle, UserThrottle {
     this.#timeout = undefined;
   }
 
-  #remove(turn: Turn): boolean {
-    const { before, behind } = turn;
-    if (before) before.behind = behind;
-    else if (this.#first === turn) this.#first = behind;
+  #remove(turn: Waiter): boolean {
+    const { previous, next } = turn;
+    if (previous) previous.next = next;
+    else if (this.#first === turn) this.#first = next;
     else return false;
-    if (behind) behind.before = before;
-    else this.#last = before;
-    turn.before = turn.behind = undefined;
+    if (next) next.previous = previous;
+    else this.#last = previous;
+    turn.previous = turn.next = undefined;
     this.waiting--;
     return true;
   }

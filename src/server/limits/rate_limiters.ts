@@ -5,31 +5,31 @@
  * @module
  */
 
-import type { RelayThrottle } from "../../transport/relay.ts";
+import type { RelayRateLimiter } from "../../transport/relay.ts";
 import {
   CLOCK,
   type Clock,
-  Throttle,
-  type Turn,
-  type UserThrottle,
+  RateLimiter,
+  type UserRateLimiter,
+  type Waiter,
 } from "./rate_limiter.ts";
 
 /** Octets per second; `Infinity` means no limit. */
-export interface ThrottleLimits {
+export interface RateLimits {
   /** Of each session, both directions together. */
-  readonly octetsPerSecond: number;
+  readonly bytesPerSecondPerSession: number;
   /** Of all sessions of each user together. */
-  readonly octetsPerSecondPerUser: number;
+  readonly bytesPerSecondPerUser: number;
 }
 
-interface Joined<T> {
-  readonly throttle: T;
+interface Shared<T> {
+  readonly limiter: T;
   /** How many have joined and not parted. */
   count: number;
 }
 
 /** So many of those who are away are looked at whenever somebody joins or parts. */
-const LOOKS = 2;
+const SWEPT_AT_ONCE = 2;
 
 /**
  * The throttles of users. One that nobody needs is kept until it is as good as
@@ -38,11 +38,11 @@ const LOOKS = 2;
  * go: for each one that may have to be kept several are looked at, so that not
  * many more are kept than have to be.
  */
-export class UserThrottles<T extends UserThrottle> {
+export class UserRateLimiters<T extends UserRateLimiter> {
   readonly #make: (user: string) => T;
-  readonly #users = new Map<string, Joined<T>>();
+  readonly #users = new Map<string, Shared<T>>();
   /** Users that nobody has joined for. Who was looked at goes to the end. */
-  readonly #away = new Set<string>();
+  readonly #idle = new Set<string>();
 
   constructor(make: (user: string) => T) {
     this.#make = make;
@@ -55,66 +55,70 @@ export class UserThrottles<T extends UserThrottle> {
 
   /** The rate of all of them. */
   set rate(rate: number) {
-    for (const { throttle } of this.#users.values()) throttle.rate = rate;
+    for (const { limiter } of this.#users.values()) limiter.rate = rate;
   }
 
-  /** The throttle of a user, until {@linkcode part}. */
-  join(user: string): T {
-    this.#away.delete(user);
-    this.#look();
+  /** The throttle of a user, until {@linkcode release}. */
+  acquire(user: string): T {
+    this.#idle.delete(user);
+    this.#sweep();
     let joined = this.#users.get(user);
     if (!joined) {
-      joined = { throttle: this.#make(user), count: 0 };
+      joined = { limiter: this.#make(user), count: 0 };
       this.#users.set(user, joined);
     }
     joined.count++;
-    return joined.throttle;
+    return joined.limiter;
   }
 
-  /** To be called once for each {@linkcode join}. */
-  part(user: string): void {
+  /** To be called once for each {@linkcode acquire}. */
+  release(user: string): void {
     const joined = this.#users.get(user);
     if (!joined || --joined.count > 0) return;
-    this.#leave(user);
-    this.#look();
+    this.#retire(user);
+    this.#sweep();
   }
 
-  #look(): void {
+  #sweep(): void {
     let looks = 0;
-    for (const user of this.#away) {
-      if (looks++ === LOOKS) return;
-      this.#away.delete(user);
-      this.#leave(user);
+    for (const user of this.#idle) {
+      if (looks++ === SWEPT_AT_ONCE) return;
+      this.#idle.delete(user);
+      this.#retire(user);
     }
   }
 
   /** Forgets a user, or lets it be away. */
-  #leave(user: string): void {
-    const { throttle } = this.#users.get(user)!;
-    if (!throttle.settle()) return void this.#away.add(user);
+  #retire(user: string): void {
+    const { limiter } = this.#users.get(user)!;
+    if (!limiter.settle()) return void this.#idle.add(user);
     this.#users.delete(user);
-    throttle.close();
+    limiter.close();
   }
 }
 
 /** Makes the throttle of a user. */
-export type ThrottleUser = (user: string, rate: number) => UserThrottle;
+export type MakeUserRateLimiter = (
+  user: string,
+  rate: number,
+) => UserRateLimiter;
 
-/** The throttles of a server's sessions and users. A user without a session is forgotten as {@linkcode UserThrottles} says. */
-export class Throttles {
-  #limits: ThrottleLimits;
+/** The throttles of a server's sessions and users. A user without a session is forgotten as {@linkcode UserRateLimiters} says. */
+export class RateLimiters {
+  #limits: RateLimits;
   readonly #clock: Clock;
-  readonly #users: UserThrottles<UserThrottle>;
+  readonly #users: UserRateLimiters<UserRateLimiter>;
 
   constructor(
-    limits: ThrottleLimits,
+    limits: RateLimits,
     clock: Clock = CLOCK,
-    throttleUser: ThrottleUser = (_, rate) => new Throttle(rate, clock),
+    throttleUser: MakeUserRateLimiter = (_, rate) =>
+      new RateLimiter(rate, clock),
   ) {
     this.#limits = limits;
     this.#clock = clock;
-    this.#users = new UserThrottles((user) =>
-      throttleUser(user, this.#limits.octetsPerSecondPerUser)
+    this.#users = new UserRateLimiters((user) =>
+      throttleUser(user, this.#limits.bytesPerSecondPerUser)
     );
   }
 
@@ -124,41 +128,41 @@ export class Throttles {
   }
 
   /** The limits from now on. A session that is throttled already keeps its own rate, but not that of its user. */
-  set limits(limits: ThrottleLimits) {
+  set limits(limits: RateLimits) {
     this.#limits = limits;
-    this.#users.rate = limits.octetsPerSecondPerUser;
+    this.#users.rate = limits.bytesPerSecondPerUser;
   }
 
   /** What holds back one more session, whose user may be nobody; `undefined` when nothing does. Must be closed with the session. */
-  open(user?: string): SessionThrottle | undefined {
-    const { octetsPerSecond, octetsPerSecondPerUser } = this.#limits;
-    const throttles: UserThrottle[] = [];
-    if (octetsPerSecond !== Infinity) {
-      throttles.push(new Throttle(octetsPerSecond, this.#clock));
+  open(user?: string): SessionRateLimiter | undefined {
+    const { bytesPerSecondPerSession, bytesPerSecondPerUser } = this.#limits;
+    const throttles: UserRateLimiter[] = [];
+    if (bytesPerSecondPerSession !== Infinity) {
+      throttles.push(new RateLimiter(bytesPerSecondPerSession, this.#clock));
     }
-    if (user === undefined || octetsPerSecondPerUser === Infinity) {
+    if (user === undefined || bytesPerSecondPerUser === Infinity) {
       if (throttles.length === 0) return undefined;
-      return new SessionThrottle(throttles);
+      return new SessionRateLimiter(throttles);
     }
-    throttles.push(this.#users.join(user));
-    return new SessionThrottle(throttles, () => this.#users.part(user));
+    throttles.push(this.#users.acquire(user));
+    return new SessionRateLimiter(throttles, () => this.#users.release(user));
   }
 }
 
 /** Lets one session's octets pass where all of its throttles do. */
-export class SessionThrottle implements RelayThrottle {
-  readonly #throttles: readonly UserThrottle[];
+export class SessionRateLimiter implements RelayRateLimiter {
+  readonly #limiters: readonly UserRateLimiter[];
   readonly #onClose: (() => void) | undefined;
-  readonly #turns = new Map<Turn, UserThrottle>();
+  readonly #waiters = new Map<Waiter, UserRateLimiter>();
   #closed = false;
 
-  constructor(throttles: readonly UserThrottle[], onClose?: () => void) {
-    this.#throttles = throttles;
+  constructor(throttles: readonly UserRateLimiter[], onClose?: () => void) {
+    this.#limiters = throttles;
     this.#onClose = onClose;
   }
 
   get slice(): number {
-    return Math.min(...this.#throttles.map(({ slice }) => slice));
+    return Math.min(...this.#limiters.map(({ slice }) => slice));
   }
 
   pass(octets: number): Promise<void> | undefined {
@@ -167,8 +171,8 @@ export class SessionThrottle implements RelayThrottle {
 
   /** Passes now or not at all, for datagrams. */
   tryPass(octets: number): boolean {
-    if (!this.#throttles.every((it) => it.mayPass())) return false;
-    for (const throttle of this.#throttles) throttle.take(octets);
+    if (!this.#limiters.every((it) => it.mayPass())) return false;
+    for (const throttle of this.#limiters) throttle.consume(octets);
     return true;
   }
 
@@ -176,28 +180,28 @@ export class SessionThrottle implements RelayThrottle {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const [turn, throttle] of this.#turns) throttle.leave(turn);
+    for (const [turn, throttle] of this.#waiters) throttle.cancel(turn);
     this.#onClose?.();
   }
 
   #pass(octets: number, first: number): Promise<void> | undefined {
     if (this.#closed) return undefined;
-    for (let i = first; i < this.#throttles.length; i++) {
-      const throttle = this.#throttles[i];
-      const turn = throttle.queue(octets);
+    for (let i = first; i < this.#limiters.length; i++) {
+      const throttle = this.#limiters[i];
+      const turn = throttle.enqueue(octets);
       if (turn) return this.#wait(turn, throttle, octets, i + 1);
     }
   }
 
   async #wait(
-    turn: Turn,
-    throttle: UserThrottle,
+    turn: Waiter,
+    throttle: UserRateLimiter,
     octets: number,
     next: number,
   ): Promise<void> {
-    this.#turns.set(turn, throttle);
-    await turn.come;
-    this.#turns.delete(turn);
+    this.#waiters.set(turn, throttle);
+    await turn.ready;
+    this.#waiters.delete(turn);
     await this.#pass(octets, next);
   }
 }

@@ -5,49 +5,57 @@
  */
 
 import type { Limits } from "../options.ts";
-import { Admission, type Gate } from "./connection_limiter.ts";
-import type { SharedBooks } from "../cluster/store.ts";
-import { type Places, Quota } from "./keyed_limit.ts";
 import {
-  SharedAdmission,
-  SharedQuota,
-  SharedThrottle,
+  type ConnectionLimiter,
+  LocalConnectionLimiter,
+} from "./connection_limiter.ts";
+import type { SharedLimitsStore } from "../cluster/store.ts";
+import { type KeyedLimit, LocalKeyedLimit } from "./keyed_limit.ts";
+import {
+  SharedConnectionLimiter,
+  SharedKeyedLimit,
+  SharedRateLimiter,
 } from "../cluster/shared_limits.ts";
-import { Throttles } from "./rate_limiters.ts";
+import { RateLimiters } from "./rate_limiters.ts";
 
 /** Where a server counts what its clients take. */
-export interface ServerCounts {
+export interface ServerLimits {
   /** Sessions. */
-  readonly admission: Gate;
+  readonly connections: ConnectionLimiter;
   /** UDP associations of each client address. */
-  readonly associations: Places;
+  readonly associations: KeyedLimit;
   /** Octets per second. */
-  readonly throttles: Throttles;
+  readonly rateLimiters: RateLimiters;
 }
 
 /** The counts of a server that is alone. */
-export function localCounts(limits: Required<Limits>): ServerCounts {
+export function localLimits(limits: Required<Limits>): ServerLimits {
   return {
-    admission: new Admission(limits),
-    associations: new Quota(limits.associations),
-    throttles: new Throttles(limits),
+    connections: new LocalConnectionLimiter(limits),
+    associations: new LocalKeyedLimit(limits.associationsPerClient),
+    rateLimiters: new RateLimiters(limits),
   };
 }
 
 /** The counts of one of several servers. */
-export function sharedCounts(
+export function sharedLimits(
   limits: Required<Limits>,
-  books: SharedBooks,
+  books: SharedLimitsStore,
   servers: number,
-): ServerCounts {
-  const { associations } = limits;
+): ServerLimits {
+  const { associationsPerClient } = limits;
   return {
-    admission: new SharedAdmission(limits, books, servers),
-    associations: new SharedQuota("associations", associations, books, servers),
-    throttles: new Throttles(
+    connections: new SharedConnectionLimiter(limits, books, servers),
+    associations: new SharedKeyedLimit(
+      "associationsPerClient",
+      associationsPerClient,
+      books,
+      servers,
+    ),
+    rateLimiters: new RateLimiters(
       limits,
       undefined,
-      (user, rate) => new SharedThrottle(user, rate, books),
+      (user, rate) => new SharedRateLimiter(user, rate, books),
     ),
   };
 }

@@ -7,7 +7,7 @@
 import { isIp, isUnspecified, unmapIp } from "../../protocol/address.ts";
 import { isPort } from "../../protocol/octets.ts";
 import type { CommandName } from "../events.ts";
-import { defaultDenial, usedAddress, type Verdict } from "./policy.ts";
+import { defaultDenial, dialledAddress, type Verdict } from "./policy.ts";
 import { COMMANDS, normalText, quote } from "./rule.ts";
 import {
   explained,
@@ -160,11 +160,11 @@ export async function explain(
   const ask = (address?: string) => answer(policy, question, options, address);
   if (isIp(hostname)) {
     const isAnyone = command === "bind" && isUnspecified(hostname);
-    return [ask(isAnyone ? undefined : usedAddress(hostname))];
+    return [ask(isAnyone ? undefined : dialledAddress(hostname))];
   }
   const first = ask();
   if (first.verdict !== "depends" || !lookup) return [first];
-  return (await lookup(hostname)).map((it) => ask(usedAddress(it)));
+  return (await lookup(hostname)).map((it) => ask(dialledAddress(it)));
 }
 
 function answer(

@@ -13,7 +13,7 @@ import {
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { NetError } from "../../transport/errors.ts";
-import type { Signal } from "../../transport/signal.ts";
+import type { AbortSignalLike } from "../../transport/signal.ts";
 import type { CommandSession } from "../commands/command.ts";
 import type { CommandName, Session } from "../events.ts";
 
@@ -70,7 +70,7 @@ export type Policy = (
 ) => PolicyAnswer | Promise<PolicyAnswer>;
 
 /** A target's addresses that may be used, and how. */
-export interface Way {
+export interface Route {
   /** At least one, those to try first in front. */
   readonly addresses: string[];
   /** The address of this machine to use for one of them, if the rule that allows it names one. */
@@ -98,7 +98,7 @@ interface Use {
   /** One of its addresses. */
   readonly address?: string;
   /** Ends the wait for the policy. */
-  readonly signal?: Signal;
+  readonly signal?: AbortSignalLike;
 }
 
 /** Rejects with a {@linkcode Denial}, and tells of it, unless the session may use the target, or one address of it. */
@@ -115,7 +115,7 @@ export async function authorize(
     if (use.signal?.aborted) throw error;
     const denial = error instanceof Denial ? error : failed(error);
     const { hostname, port } = target;
-    session.tell({
+    session.emit({
       type: "denied",
       session,
       hostname,
@@ -181,7 +181,7 @@ function verdictOf(answer: PolicyAnswer): Verdict {
 }
 
 /** The address that is used for one: sockets that are sent to `0.0.0.0` or `::` go to loopback. */
-export function usedAddress(text: string): string {
+export function dialledAddress(text: string): string {
   const address = unmapIp(text);
   if (!isUnspecified(address)) return address;
   return isIp(address) === 4 ? "127.0.0.1" : "::1";
@@ -191,10 +191,10 @@ export function usedAddress(text: string): string {
 export async function resolve(
   session: CommandSession,
   target: Endpoint,
-  signal?: Signal,
-): Promise<Way> {
+  signal?: AbortSignalLike,
+): Promise<Route> {
   if (isIp(target.hostname)) {
-    const address = usedAddress(target.hostname);
+    const address = dialledAddress(target.hostname);
     const { localAddress } = await authorize(session, target, {
       address,
       signal,
@@ -206,15 +206,15 @@ export async function resolve(
   const { transport } = session.settings;
   const asked = transport.lookup(target.hostname, signal);
   const found = await withSignal(asked, signal);
-  return await allowedOf(session, target, found.map(usedAddress), signal);
+  return await allowedOf(session, target, found.map(dialledAddress), signal);
 }
 
 async function allowedOf(
   session: CommandSession,
   target: Endpoint,
   found: readonly string[],
-  signal?: Signal,
-): Promise<Way> {
+  signal?: AbortSignalLike,
+): Promise<Route> {
   const addresses: string[] = [];
   const local = new Map<string, string>();
   let first: Verdict | undefined;

@@ -97,12 +97,12 @@ export class BunConn implements Conn {
     this.onOpen = undefined;
   }
 
-  get local(): Address {
+  get localAddr(): Address {
     const { socket } = this;
     return this.#local ??= plainAddress(socket.localAddress, socket.localPort);
   }
 
-  get remote(): Address {
+  get remoteAddr(): Address {
     const { socket } = this;
     return this.#remote ??= plainAddress(
       socket.remoteAddress,

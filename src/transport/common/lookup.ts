@@ -7,9 +7,9 @@
  */
 
 import { NameCache } from "../name_cache.ts";
-import type { Signal } from "../signal.ts";
+import type { AbortSignalLike } from "../signal.ts";
 import { NetError, toNetError } from "../errors.ts";
-import { Turns } from "./semaphore.ts";
+import { Semaphore } from "./semaphore.ts";
 
 /** A client's many connections to one name ask once; who changes a name need not wait for it. */
 const answers = new NameCache(ask, { lifetime: 1_000 });
@@ -18,7 +18,7 @@ const answers = new NameCache(ask, { lifetime: 1_000 });
  * As many as the system answers at a time: names that nobody answers for keep
  * it busy for seconds, and what it was asked cannot be taken back.
  */
-let turns: Turns | undefined;
+let turns: Semaphore | undefined;
 
 /** Of libuv on Node.js and Bun, of tokio on Deno, where to look at `process` loads it. */
 function threads(): number {
@@ -34,17 +34,23 @@ function threads(): number {
  * Who asks again within a second gets the same answer. Rejects with kind `dns`,
  * and with `aborted` when all who asked have left before it was its turn.
  */
-export function lookup(hostname: string, signal?: Signal): Promise<string[]> {
+export function lookup(
+  hostname: string,
+  signal?: AbortSignalLike,
+): Promise<string[]> {
   return answers.get(hostname, signal);
 }
 
 let loading: Promise<typeof import("node:dns")> | undefined;
 
-async function ask(hostname: string, signal: Signal): Promise<string[]> {
+async function ask(
+  hostname: string,
+  signal: AbortSignalLike,
+): Promise<string[]> {
   try {
     const { lookup } = await (loading ??= import("node:dns"));
-    turns ??= new Turns(threads());
-    const found = await turns.take(
+    turns ??= new Semaphore(threads());
+    const found = await turns.run(
       () =>
         new Promise<{ address: string }[]>((resolve, reject) =>
           lookup(

@@ -5,11 +5,11 @@
  * @module
  */
 
-import type { Signal } from "../signal.ts";
+import type { AbortSignalLike } from "../signal.ts";
 import { abortError } from "../errors.ts";
 
 /** First come, first served. */
-export class Turns {
+export class Semaphore {
   readonly #most: number;
   #running = 0;
   /** What waits, in its order; each is called when its turn has come. */
@@ -21,10 +21,10 @@ export class Turns {
   }
 
   /** Does it when its turn has come; rejects, and leaves it undone, when the signal fires before. */
-  async take<T>(work: () => Promise<T>, signal: Signal): Promise<T> {
+  async run<T>(work: () => Promise<T>, signal: AbortSignalLike): Promise<T> {
     if (signal.aborted) throw abortError(signal);
     if (this.#running < this.#most) this.#running++;
-    else await this.#turn(signal);
+    else await this.#acquire(signal);
     try {
       return await work();
     } finally {
@@ -34,7 +34,7 @@ export class Turns {
     }
   }
 
-  #turn(signal: Signal): Promise<void> {
+  #acquire(signal: AbortSignalLike): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = () => {
         this.#waiting.delete(begin);

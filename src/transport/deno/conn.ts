@@ -60,13 +60,13 @@ export class DenoConn implements Conn {
     }
   }
 
-  get local(): Address {
+  get localAddr(): Address {
     if (this.#local) return this.#local;
     const { hostname, port } = this.socket.localAddr;
     return this.#local = plainAddress(hostname, port);
   }
 
-  get remote(): Address {
+  get remoteAddr(): Address {
     if (this.#remote) return this.#remote;
     const { hostname, port } = this.socket.remoteAddr;
     return this.#remote = plainAddress(hostname, port);

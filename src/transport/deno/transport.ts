@@ -19,7 +19,7 @@ import type {
   Transport,
 } from "../transport.ts";
 import { checkPort, plainAddress, plainHostname } from "../common/checks.ts";
-import type { Signal } from "../signal.ts";
+import type { AbortSignalLike } from "../signal.ts";
 
 /** The members of `Deno` that are used here. */
 export interface DenoNet extends DenoUdp {
@@ -173,7 +173,7 @@ async function connectFrom(options: ConnectOptions): Promise<Conn> {
 const controllers: AbortController[] = [];
 
 /** A controller that fires with a signal until it is given back. */
-function lendController(signal: Signal) {
+function lendController(signal: AbortSignalLike) {
   const controller = controllers.pop() ?? new AbortController();
   const onAbort = () => controller.abort();
   signal.addEventListener("abort", onAbort);

@@ -96,14 +96,14 @@ export class NodeConn implements Conn {
     socket.on("close", onClose);
   }
 
-  get local(): Address {
+  get localAddr(): Address {
     const { localAddress, localPort } = this.socket;
     const internals = internalsOf(this.socket);
     if (internals._sockname) internals._sockname = null; // what seldom anybody asks for twice
     return plainAddress(localAddress, localPort);
   }
 
-  get remote(): Address {
+  get remoteAddr(): Address {
     const { socket } = this;
     return this.#remote ??= plainAddress(
       socket.remoteAddress,

@@ -20,7 +20,7 @@ import { shutGate } from "../../support/gate.ts";
 import { hex } from "../../support/raw.ts";
 
 const FAST = { iterations: 10 };
-const NO_LOCKOUT = { lockoutMs: 0 };
+const NO_LOCKOUT = { lockout: 0 };
 
 function encode(text: string | Uint8Array): Uint8Array {
   return typeof text === "string" ? new TextEncoder().encode(text) : text;
@@ -149,7 +149,7 @@ test("userPass() locks an address out after failedLogins, and lets it in again l
     asked++;
     return password === "secret";
   };
-  const options = { failedLogins: 2, lockoutMs: 60_000, now: () => now };
+  const options = { failedLogins: 2, lockout: 60_000, now: () => now };
   await withServer(verify, options, async (server) => {
     assertEquals(await login(server, "alice", "wrong"), OUT);
     assertEquals(await login(server, "alice", "secret"), IN);
@@ -242,7 +242,7 @@ test("userPass() delays no answer beyond the session's end", async () => {
     await delayed(server);
     await asked.opened; // now the last answer is due in 4 s
     const started = performance.now();
-    await server.server.shutdown({ graceMs: 0 });
+    await server.server.shutdown({ grace: 0 });
     const ends: SessionEnd[] = [];
     for (let i = 0; i < 8; i++) ends.push(await server.ended());
     assert(performance.now() - started < 3_500);
@@ -263,7 +263,7 @@ test("a handshake timeout ends a session whose login waits for its answer", asyn
 });
 
 test("userPass() refuses a lock-out that makes no sense", () => {
-  for (const options of [{ failedLogins: -1 }, { lockoutMs: 0.5 }]) {
+  for (const options of [{ failedLogins: -1 }, { lockout: 0.5 }]) {
     assertThrows(() => userPass({ a: "b" }, options), TypeError);
   }
 });

@@ -42,8 +42,8 @@ async function identified(
     return await askIdent(
       await detectTransport(),
       {
-        local: { hostname, port: OURS },
-        remote: { hostname, port: THEIRS },
+        localAddr: { hostname, port: OURS },
+        remoteAddr: { hostname, port: THEIRS },
       },
       { timeout: 0, port: identd.addr.port, ...options },
     );
@@ -70,7 +70,10 @@ test("askIdent() asks for the two ports, the client's first, and hangs up", asyn
   const address = { hostname: "127.0.0.1" };
   const user = askIdent(
     await detectTransport(),
-    { local: { ...address, port: OURS }, remote: { ...address, port: THEIRS } },
+    {
+      localAddr: { ...address, port: OURS },
+      remoteAddr: { ...address, port: THEIRS },
+    },
     { port: identd.addr.port },
   );
   const conn = await identd.accepted();
@@ -159,7 +162,7 @@ test("askIdent() is told nothing where nobody listens", async () => {
   const address = { hostname: "127.0.0.1", port: 1 };
   const user = await askIdent(
     await detectTransport(),
-    { local: address, remote: address },
+    { localAddr: address, remoteAddr: address },
     { port: await closedPort() },
   );
   assertEquals(user, undefined);
@@ -196,7 +199,7 @@ test("askIdent() gives up when the signal fires: before it connects, meanwhile, 
           controller.abort();
         }),
     },
-    { local: address, remote: address },
+    { localAddr: address, remoteAddr: address },
     { signal: controller.signal },
   );
   assertEquals(await connecting, undefined);

@@ -8,7 +8,7 @@ import { test } from "../../support/harness.ts";
 const LOCKOUT = 300_000;
 
 /** A lockout whose clock is `clock.now`. */
-function start(options: { failedLogins?: number; lockoutMs?: number } = {}) {
+function start(options: { failedLogins?: number; lockout?: number } = {}) {
   const clock = { now: 0 };
   const lockout = new Lockout({ ...options, now: () => clock.now });
   return { clock, lockout };
@@ -46,7 +46,7 @@ test("Lockout slows an address down from the third failure on, then locks it out
 });
 
 test("Lockout forgets failures after a success, and after a time without one", () => {
-  const { clock, lockout } = start({ failedLogins: 3, lockoutMs: 1_000 });
+  const { clock, lockout } = start({ failedLogins: 3, lockout: 1_000 });
   fail(lockout, "192.0.2.1", 2);
   lockout.succeeded("192.0.2.1");
   fail(lockout, "192.0.2.1", 2);
@@ -62,7 +62,7 @@ test("Lockout locks nobody out with 0", () => {
   const slow = start({ failedLogins: 0 }).lockout;
   assertEquals(fail(slow, "192.0.2.1", 100).at(-1), 4000);
   assertEquals(slow.isLocked("192.0.2.1"), false);
-  const off = start({ failedLogins: 1, lockoutMs: 0 }).lockout;
+  const off = start({ failedLogins: 1, lockout: 0 }).lockout;
   assertEquals(fail(off, "192.0.2.1", 100).at(-1), 0);
   assertEquals(off.isLocked("192.0.2.1"), false);
 });
@@ -70,7 +70,7 @@ test("Lockout locks nobody out with 0", () => {
 test("Lockout refuses options that are no counts", () => {
   for (const bad of [-1, 1.5, NaN, Infinity]) {
     assertThrows(() => new Lockout({ failedLogins: bad }), TypeError, "failed");
-    assertThrows(() => new Lockout({ lockoutMs: bad }), TypeError, "lockoutMs");
+    assertThrows(() => new Lockout({ lockout: bad }), TypeError, "lockout");
   }
 });
 

@@ -233,7 +233,7 @@ test("Users do the same work for a wrong password and an unknown user", async ()
 test("Users remember a right login for a while", async () => {
   let now = 0;
   const hash = await hashPassword("secret", FAST);
-  const options = { rememberMs: 1_000, now: () => now };
+  const options = { remember: 1_000, now: () => now };
   const users = new Users([["alice", hash], ["bob", hash]], options);
   const right = async () =>
     (await workOf(async () => {

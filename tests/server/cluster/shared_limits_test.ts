@@ -1,51 +1,51 @@
 import { assert, assertEquals } from "@std/assert";
 import { Lockout } from "../../../src/server/auth/lockout.ts";
 import type {
+  Admission,
   RejectionReason,
-  Visit,
 } from "../../../src/server/limits/connection_limiter.ts";
 import {
-  commonPlaces,
-  ownPlaces,
-  type SharedBooks,
+  reserved,
+  shared,
+  type SharedLimitsStore,
 } from "../../../src/server/cluster/store.ts";
 import {
-  type Account,
-  Ledger,
-  type LedgerLimits,
+  Coordinator,
+  type CoordinatorLimits,
+  type WorkerLimits,
 } from "../../../src/server/cluster/coordinator.ts";
 import {
-  SharedAdmission,
-  SharedQuota,
-  SharedThrottle,
+  SharedConnectionLimiter,
+  SharedKeyedLimit,
+  SharedRateLimiter,
 } from "../../../src/server/cluster/shared_limits.ts";
-import { Throttles } from "../../../src/server/limits/rate_limiters.ts";
+import { RateLimiters } from "../../../src/server/limits/rate_limiters.ts";
 import { test } from "../../support/harness.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
-const UNLIMITED: LedgerLimits = {
+const UNLIMITED: CoordinatorLimits = {
   sessions: Infinity,
   sessionsPerClient: Infinity,
   sessionsPerUser: Infinity,
   handshakesPerClient: Infinity,
-  connectionsPerSecond: Infinity,
-  associations: Infinity,
-  octetsPerSecondPerUser: Infinity,
+  connectionsPerSecondPerClient: Infinity,
+  associationsPerClient: Infinity,
+  bytesPerSecondPerUser: Infinity,
 };
 
 /** The books as a server far away sees them; counts what it asks. */
-function remote(account: Account): SharedBooks & { asked: number } {
+function remote(account: WorkerLimits): SharedLimitsStore & { asked: number } {
   const books = {
     asked: 0,
-    take(wants: Parameters<Account["take"]>[0]) {
+    acquire(wants: Parameters<WorkerLimits["acquire"]>[0]) {
       books.asked++;
-      return Promise.resolve(account.take(wants));
+      return Promise.resolve(account.acquire(wants));
     },
-    give: account.give.bind(account),
-    claim: account.claim.bind(account),
+    release: account.release.bind(account),
+    forceAcquire: account.forceAcquire.bind(account),
     pass: account.pass.bind(account),
-    leave: account.leave.bind(account),
-    part: account.part.bind(account),
+    cancel: account.cancel.bind(account),
+    releaseUser: account.releaseUser.bind(account),
     isLocked: (client: string) => Promise.resolve(account.isLocked(client)),
     failed: (client: string) => Promise.resolve(account.failed(client)),
     succeeded: (client: string) => Promise.resolve(account.succeeded(client)),
@@ -55,36 +55,36 @@ function remote(account: Account): SharedBooks & { asked: number } {
 
 /** Some servers that share limits, and what keeps their books. */
 function crew(
-  limits: Partial<LedgerLimits>,
+  limits: Partial<CoordinatorLimits>,
   size = 2,
   clock = new FakeClock(),
 ) {
   const all = { ...UNLIMITED, ...limits };
-  const ledger = new Ledger(all, size, clock);
+  const ledger = new Coordinator(all, size, clock);
   const servers = Array.from({ length: size }, () => {
     const account = ledger.open();
     const books = remote(account);
-    const admission = new SharedAdmission(all, books, size);
+    const admission = new SharedConnectionLimiter(all, books, size);
     return { account, books, admission };
   });
   return { ledger, servers, clock };
 }
 
-type Admitted = Visit | RejectionReason;
+type Answer = Admission | RejectionReason;
 
 async function admit(
-  { admission }: { admission: SharedAdmission },
+  { admission }: { admission: SharedConnectionLimiter },
   hostname = "192.0.2.1",
-): Promise<Admitted> {
-  return await admission.admit({ remote: { hostname, port: 1 } });
+): Promise<Answer> {
+  return await admission.admit({ remoteAddr: { hostname, port: 1 } });
 }
 
 /** Admits clients in turn until one is turned away; gives the others and the reason. */
 async function fill(
-  servers: { admission: SharedAdmission }[],
+  servers: { admission: SharedConnectionLimiter }[],
   hostname?: string,
-): Promise<{ visits: Visit[]; reason: RejectionReason }> {
-  const visits: Visit[] = [];
+): Promise<{ visits: Admission[]; reason: RejectionReason }> {
+  const visits: Admission[] = [];
   for (let i = 0;; i++) {
     const admitted = await admit(servers[i % servers.length], hostname);
     if (typeof admitted === "string") return { visits, reason: admitted };
@@ -92,15 +92,15 @@ async function fill(
   }
 }
 
-test("ownPlaces() and commonPlaces() make up the limit", () => {
+test("reserved() and shared() make up the limit", () => {
   for (const servers of [1, 2, 3, 7, 16]) {
     for (const limit of [1, 10, 63, 64, 128, 1_000, 10_000]) {
-      const own = ownPlaces(limit, servers);
-      assertEquals(own * servers + commonPlaces(limit, servers), limit);
+      const own = reserved(limit, servers);
+      assertEquals(own * servers + shared(limit, servers), limit);
       assert(own * servers <= limit / 8);
     }
-    assertEquals(ownPlaces(Infinity, servers), Infinity);
-    assertEquals(commonPlaces(Infinity, servers), Infinity);
+    assertEquals(reserved(Infinity, servers), Infinity);
+    assertEquals(shared(Infinity, servers), Infinity);
   }
 });
 
@@ -118,16 +118,16 @@ for (
       assertEquals([visits.length, reason], [limit, what]);
       const other = await admit(servers[0], "192.0.2.2");
       assertEquals(typeof other === "string", !isPerClient);
-      if (typeof other !== "string") other.leave();
+      if (typeof other !== "string") other.release();
       // Each one that leaves makes room for one more, on any server.
       for (const server of servers) {
-        visits.shift()!.leave();
+        visits.shift()!.release();
         const one = await admit(server);
         assert(typeof one !== "string");
         visits.push(one);
         assertEquals(await admit(server), what);
       }
-      for (const visit of visits) visit.leave();
+      for (const visit of visits) visit.release();
       assertEquals(ledger.size, 0);
     });
   }
@@ -166,14 +166,14 @@ test("SharedAdmission turns nobody away for a place that was refused for another
     assertEquals(await admit(servers[i % 2]), "sessionsPerClient");
   }
   assert(typeof first !== "string");
-  first.leave();
+  first.release();
   assert(typeof await admit(servers[1]) !== "string");
 });
 
 test("SharedAdmission counts connections per second of all servers together", async () => {
-  const { servers, clock } = crew({ connectionsPerSecond: 10 });
+  const { servers, clock } = crew({ connectionsPerSecondPerClient: 10 });
   const { visits, reason } = await fill(servers);
-  assertEquals([visits.length, reason], [20, "connectionsPerSecond"]);
+  assertEquals([visits.length, reason], [20, "connectionsPerSecondPerClient"]);
   clock.advance(500);
   assertEquals((await fill(servers)).visits.length, 5);
   assert(typeof await admit(servers[0], "192.0.2.2") !== "string");
@@ -181,30 +181,30 @@ test("SharedAdmission counts connections per second of all servers together", as
 
 test("SharedAdmission counts the sessions of a user on all servers together", async () => {
   const { servers, ledger } = crew({ sessionsPerUser: 3 });
-  const visits: Visit[] = [];
+  const visits: Admission[] = [];
   for (let i = 0; i < 4; i++) {
     const visit = await admit(servers[i % 2]);
     assert(typeof visit !== "string");
     visits.push(visit);
-    assertEquals(await visit.logIn("alice"), i < 3);
+    assertEquals(await visit.acquireUser("alice"), i < 3);
   }
-  visits[0].leave();
+  visits[0].release();
   const gone = await admit(servers[1]);
   assert(typeof gone !== "string");
   // It ends while it asks: its place is not lost.
-  const asked = gone.logIn("alice");
-  gone.leave();
+  const asked = gone.acquireUser("alice");
+  gone.release();
   assertEquals(await asked, false);
   const next = await admit(servers[1]);
   assert(typeof next !== "string");
-  assertEquals(await next.logIn("alice"), true);
-  for (const visit of [...visits, next]) visit.leave();
+  assertEquals(await next.acquireUser("alice"), true);
+  for (const visit of [...visits, next]) visit.release();
   assertEquals(ledger.size, 0);
 });
 
 test("SharedAdmission counts those who are in when the limits change", async () => {
   const { servers, ledger } = crew({ sessions: 1_000 });
-  const visits: Visit[] = [];
+  const visits: Admission[] = [];
   for (let i = 0; i < 300; i++) {
     const visit = await admit(servers[i % 2]);
     assert(typeof visit !== "string");
@@ -217,7 +217,7 @@ test("SharedAdmission counts those who are in when the limits change", async () 
   };
   change(20);
   assertEquals(await admit(servers[0]), "sessions");
-  for (const visit of visits.splice(0, 281)) visit.leave();
+  for (const visit of visits.splice(0, 281)) visit.release();
   assertEquals((await fill(servers)).visits.length, 1);
   change(Infinity);
   assert(typeof await admit(servers[0]) !== "string");
@@ -231,7 +231,7 @@ test("Account.close() gives back what its server had", async () => {
   for (const server of servers) {
     for (let i = 0; i < 5; i++) {
       const visit = await admit(server);
-      assert(typeof visit !== "string" && await visit.logIn("alice"));
+      assert(typeof visit !== "string" && await visit.acquireUser("alice"));
     }
   }
   assertEquals(await admit(servers[1]), "sessions");
@@ -242,19 +242,19 @@ test("Account.close() gives back what its server had", async () => {
 });
 
 test("SharedQuota counts associations of all servers together", async () => {
-  const { servers: [a, b], ledger } = crew({ associations: 2 });
+  const { servers: [a, b], ledger } = crew({ associationsPerClient: 2 });
   const [one, other] = [a, b].map(({ books }) =>
-    new SharedQuota("associations", 2, books, 2)
+    new SharedKeyedLimit("associationsPerClient", 2, books, 2)
   );
-  assertEquals(await one.take("x"), true);
-  assertEquals(await other.take("x"), true);
-  assertEquals(await one.take("x"), false);
-  assertEquals(await one.take("y"), true);
-  other.give("x");
-  assertEquals(await one.take("x"), true);
-  one.give("x");
-  one.give("x");
-  one.give("y");
+  assertEquals(await one.acquire("x"), true);
+  assertEquals(await other.acquire("x"), true);
+  assertEquals(await one.acquire("x"), false);
+  assertEquals(await one.acquire("y"), true);
+  other.release("x");
+  assertEquals(await one.acquire("x"), true);
+  one.release("x");
+  one.release("x");
+  one.release("y");
   assertEquals([ledger.size, one.size, other.size], [0, 0, 0]);
 });
 
@@ -276,15 +276,15 @@ async function settle(): Promise<void> {
 }
 
 test("SharedThrottle lets a user's octets pass at one rate on all servers", async () => {
-  const { servers, clock, ledger } = crew({ octetsPerSecondPerUser: 1_000 });
+  const { servers, clock, ledger } = crew({ bytesPerSecondPerUser: 1_000 });
   const throttles = servers.map(({ books }) =>
-    new SharedThrottle("alice", 1_000, books)
+    new SharedRateLimiter("alice", 1_000, books)
   );
   const passed = [0, 0];
   let over = false;
   const loops = throttles.map(async (throttle, i) => {
     while (!over) {
-      await throttle.queue(10)?.come;
+      await throttle.enqueue(10)?.ready;
       passed[i] += 10;
     }
   });
@@ -304,14 +304,14 @@ test("SharedThrottle lets a user's octets pass at one rate on all servers", asyn
 });
 
 /** Throttles of servers that share a user's rate; the octets per second. */
-function throttled(octetsPerSecondPerUser: number) {
-  const limits = { octetsPerSecond: Infinity, octetsPerSecondPerUser };
+function throttled(bytesPerSecondPerUser: number) {
+  const limits = { bytesPerSecondPerSession: Infinity, bytesPerSecondPerUser };
   const { servers, clock, ledger } = crew(limits);
   const throttles = servers.map(({ books }) =>
-    new Throttles(
+    new RateLimiters(
       limits,
       clock,
-      (user, rate) => new SharedThrottle(user, rate, books),
+      (user, rate) => new SharedRateLimiter(user, rate, books),
     )
   );
   return { throttles, clock, ledger };
@@ -405,8 +405,8 @@ test("SharedThrottle lets datagrams pass again after the rate became lower", asy
   for (let i = 0; i < 20; i++) session.tryPass(1_000); // owes too little to pay at once
   await settle();
   throttles.limits = {
-    octetsPerSecond: Infinity,
-    octetsPerSecondPerUser: 100_000,
+    bytesPerSecondPerSession: Infinity,
+    bytesPerSecondPerUser: 100_000,
   };
   let passed = 0;
   for (let ms = 0; ms < 3_000; ms += 10) {
@@ -419,31 +419,31 @@ test("SharedThrottle lets datagrams pass again after the rate became lower", asy
 });
 
 test("SharedThrottle gives up a turn that nobody waits for any more", async () => {
-  const { servers, clock } = crew({ octetsPerSecondPerUser: 1_000 });
+  const { servers, clock } = crew({ bytesPerSecondPerUser: 1_000 });
   const [one, other] = servers.map(({ books }) =>
-    new SharedThrottle("alice", 1_000, books)
+    new SharedRateLimiter("alice", 1_000, books)
   );
-  await one.queue(2_000)?.come; // leaves a debt of nearly two seconds
-  const turns = Array.from({ length: 50 }, () => one.queue(1_000)!);
+  await one.enqueue(2_000)?.ready; // leaves a debt of nearly two seconds
+  const turns = Array.from({ length: 50 }, () => one.enqueue(1_000)!);
   let came = false;
-  other.queue(10)?.come.then(() => came = true);
-  for (const turn of turns) one.leave(turn);
-  await Promise.all(turns.map(({ come }) => come));
+  other.enqueue(10)?.ready.then(() => came = true);
+  for (const turn of turns) one.cancel(turn);
+  await Promise.all(turns.map(({ ready }) => ready));
   for (let i = 0; i < 30; i++) clock.advance(100);
   await settle();
   assert(came);
 });
 
 test("SharedThrottle lets datagrams pass up to the rate", async () => {
-  const { servers, clock } = crew({ octetsPerSecondPerUser: 100_000 });
+  const { servers, clock } = crew({ bytesPerSecondPerUser: 100_000 });
   const [{ books }] = servers;
-  const throttle = new SharedThrottle("alice", 100_000, books);
+  const throttle = new SharedRateLimiter("alice", 100_000, books);
   const send = async (perSecond: number, seconds: number) => {
     let passed = 0;
     for (let ms = 0; ms < seconds * 1_000; ms += 10) {
       for (let i = 0; i < perSecond / 100; i += 100) {
         if (!throttle.mayPass()) continue;
-        throttle.take(100);
+        throttle.consume(100);
         passed += 100;
       }
       await settle();

@@ -138,13 +138,13 @@ for (const [name, dst, hostname] of PEERS) {
     const [session] = server.server.sessions;
     assertEquals(session.command, "bind");
     assertEquals(session.phase, "bind");
-    assertEquals(session.bound, bound);
+    assertEquals(session.boundAddr, bound);
 
     const peer = await connect(bound);
     const second = await readReply(conn);
-    assertEquals(second.reply, `${OK} ${block(peer.local)}`);
+    assertEquals(second.reply, `${OK} ${block(peer.localAddr)}`);
     assertEquals(session.phase, "relay");
-    assertEquals(session.targetAddress, peer.local);
+    assertEquals(session.targetAddr, peer.localAddr);
     await assertClosed(bound);
     await assertStream(conn, peer);
     const end = await server.ended();
@@ -198,7 +198,7 @@ test("serve() tells of a peer before what the peer says (B6)", async () => {
   const peer = await connect(bound);
   await peer.write(octets('"220 hello"'));
   await peer.closeWrite();
-  assertEquals((await readReply(conn)).reply, `${OK} ${block(peer.local)}`);
+  assertEquals((await readReply(conn)).reply, `${OK} ${block(peer.localAddr)}`);
   assertEquals(await readAll(conn), octets('"220 hello"'));
   await conn.write(octets('"bye"'));
   await conn.closeWrite();
@@ -253,9 +253,9 @@ test("serve() tells clients the advertised address, and of the peer's real one",
   const server = await startServer({ advertise });
   const { conn, bound } = await bind(server);
   assertEquals(bound.hostname, "192.0.2.77");
-  assertEquals(server.server.sessions[0].bound, bound);
+  assertEquals(server.server.sessions[0].boundAddr, bound);
   const peer = await connect({ ...bound, hostname: "127.0.0.1" });
-  assertEquals((await readReply(conn)).bound, peer.local);
+  assertEquals((await readReply(conn)).bound, peer.localAddr);
   await assertStream(conn, peer);
   const six = await bind(server, "04 15*00 01 00 00"); // none of its version
   assertEquals(six.bound.hostname, "::1");
@@ -273,7 +273,7 @@ test("serve() hangs up on others and waits on for the expected peer (B3, B4)", a
   }
   assertEquals(server.server.sessions[0].phase, "bind");
   const peer = await connect(bound);
-  assertEquals((await readReply(conn)).bound, peer.local);
+  assertEquals((await readReply(conn)).bound, peer.localAddr);
   await assertStream(conn, peer);
   assertEquals((await server.ended()).reason, "finished");
   await server.close();
@@ -341,7 +341,7 @@ test("serve() waits on when a peer has gone before its address was asked for", a
         const remote = { hostname: "", port: 0 }; // as runtimes tell it then
         onConn(
           isGone
-            ? Object.defineProperty(conn, "remote", { value: remote })
+            ? Object.defineProperty(conn, "remoteAddr", { value: remote })
             : conn,
         );
       }, onError),
@@ -352,7 +352,7 @@ test("serve() waits on when a peer has gone before its address was asked for", a
   await ghost?.read().catch(() => {});
   isGone = false;
   const peer = await connect(bound);
-  assertEquals((await readReply(conn)).bound.port, peer.local.port);
+  assertEquals((await readReply(conn)).bound.port, peer.localAddr.port);
   await assertStream(conn, peer);
   assertEquals((await server.ended()).reason, "finished");
   ghost?.close();
@@ -483,7 +483,7 @@ for (const how of ["shutdown()", "session.close()"]) {
   test(`serve() stops listening at ${how}`, async () => {
     const server = await startServer();
     const { conn, bound } = await bind(server);
-    if (how === "shutdown()") await server.server.shutdown({ graceMs: 0 });
+    if (how === "shutdown()") await server.server.shutdown({ grace: 0 });
     else server.server.sessions[0].close();
     assertEquals((await server.ended()).reason, "closed");
     await assertClosed(bound);
@@ -612,10 +612,10 @@ test("serve() tells the address on which the client came where no route is known
 
 /** A connection whose end of ours is said to be at this address. */
 function reachedAt(hostname: string, conn: Conn): Conn {
-  const local = { hostname, port: conn.local.port };
+  const local = { hostname, port: conn.localAddr.port };
   return new Proxy(conn, {
     get(target, key: keyof Conn) {
-      if (key === "local") return local;
+      if (key === "localAddr") return local;
       const value = target[key];
       return typeof value === "function" ? value.bind(target) : value;
     },
@@ -704,7 +704,7 @@ test("serve() waits for the peer on the address that the policy names", async ()
     const { conn, bound } = await bind(server, expected);
     assertEquals(bound.hostname, "127.0.0.2");
     const peer = await connect(bound);
-    assertEquals((await readReply(conn)).bound, peer.local);
+    assertEquals((await readReply(conn)).bound, peer.localAddr);
     await assertStream(conn, peer);
     await server.ended();
   }
@@ -723,7 +723,7 @@ test("serve() asks the policy about whoever comes when anyone may", async () => 
   await assertTurnedAway("127.0.0.2", bound);
   await assertTurnedAway("127.0.0.3", bound);
   const peer = await connect(bound);
-  assertEquals((await readReply(conn)).bound, peer.local);
+  assertEquals((await readReply(conn)).bound, peer.localAddr);
   await assertStream(conn, peer);
   assertEquals(asked, [
     "0.0.0.0 undefined",
@@ -803,7 +803,7 @@ for (const [name, sent, told, hostname] of PEERS4) {
     const peer = await connect(bound);
     await peer.write(octets('"hello"'));
     const second = await readReply4(conn);
-    assertEquals(second, `00 5a ${port(peer.local.port)} ${told}`);
+    assertEquals(second, `00 5a ${port(peer.localAddr.port)} ${told}`);
     assertEquals(await readExactly(conn, 5), octets('"hello"'));
     assertEquals(await readExactly(peer, 5), octets('"early"'));
     await assertStream(conn, peer);
@@ -859,7 +859,7 @@ test(`serve() bears ${MANY} BINDs at once and frees them all`, async () => {
     if (i % 3 === 1) conn.reset();
     if (i % 3 === 2) {
       const peer = await connect(bound);
-      assertEquals((await readReply(conn)).bound, peer.local);
+      assertEquals((await readReply(conn)).bound, peer.localAddr);
       await assertStream(conn, peer);
     }
     await server.ended();

@@ -77,7 +77,7 @@ for (const [name, destination] of DESTINATIONS) {
     const [session] = server.server.sessions;
     assertEquals(session.command, "udp-associate");
     assertEquals(session.phase, "relay");
-    assertEquals(session.bound, bound);
+    assertEquals(session.boundAddr, bound);
     assertEquals(session.reply, 0);
     conn.close();
     const end = await server.ended();
@@ -120,7 +120,7 @@ test("serve() tells clients the advertised address of their IP version", async (
   const server = await startServer({ advertise });
   const { conn, reply, bound } = await ask(server, `03 00 ${ZEROS}`);
   assertEquals(reply, `${OK} 01 c0 00 02 4d ${port(bound.port)}`);
-  assertEquals(server.server.sessions[0].bound, bound);
+  assertEquals(server.server.sessions[0].boundAddr, bound);
   // Behind the address that is told, it is the same relay.
   const [own, target] = [await udp(), await udpEcho()];
   const ping = to(target.addr, '"ping"');
@@ -179,11 +179,11 @@ test("serve() opens associations on relayPorts only, REP 1 when all are taken", 
   await server.close();
 });
 
-test("serve() gives each client address at most limits.associations", async () => {
+test("serve() gives each client address at most limits.associationsPerClient", async () => {
   const server = await startServer({
     hostname: "0.0.0.0",
     openProxy: true,
-    limits: { associations: 2 },
+    limits: { associationsPerClient: 2 },
   });
   const loopback = () => ask(server, `03 00 ${ZEROS}`, "127.0.0.1");
   const [first, second] = [await loopback(), await loopback()];
@@ -290,9 +290,9 @@ test("serve() drops what comes from a host that was never written to (U20)", asy
   await world.close();
 });
 
-test("serve() forgets the target not used for longest beyond limits.targets", async () => {
+test("serve() forgets the target not used for longest beyond limits.targetsPerAssociation", async () => {
   const [a, b] = [await udp("127.0.0.2"), await udp("127.0.0.3")];
-  const world = await start({ limits: { targets: 2 } });
+  const world = await start({ limits: { targetsPerAssociation: 2 } });
   const { own, relay, counts } = world;
   own.send(to(a.addr, "AA"), relay);
   const { from } = await a.next();
@@ -315,7 +315,7 @@ test("serve() forgets the target not used for longest beyond limits.targets", as
   await world.close();
 });
 
-test("serve() forgets targets of an association when limits.targets becomes lower", async () => {
+test("serve() forgets targets of an association when limits.targetsPerAssociation becomes lower", async () => {
   const hosts = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"];
   const targets = await Promise.all(hosts.map((it) => udp(it)));
   const world = await start();
@@ -325,14 +325,14 @@ test("serve() forgets targets of an association when limits.targets becomes lowe
     own.send(to(target.addr, "AA"), relay);
     back.port = (await target.next()).from.port;
   }
-  await server.update({ limits: { targets: 2 } });
+  await server.update({ limits: { targetsPerAssociation: 2 } });
   await world.echo(); // only the last one is remembered besides
   for (const target of targets.slice(0, 3)) target.send("11", back);
   await until(() => counts().dropped === 3);
   targets[3].send("22", back);
   assertEquals(await got(own), to(targets[3].addr, "22"));
   // And for those that are known already.
-  await server.update({ limits: { targets: 1 } });
+  await server.update({ limits: { targetsPerAssociation: 1 } });
   await world.echo();
   targets[3].send("33", back);
   await until(() => counts().dropped === 4);
@@ -731,8 +731,8 @@ test(
   async () => {
     const world = await start();
     const local = world.server.server.addr;
-    const remote = world.control.local;
-    assertEquals(timerOf({ local, remote }), "02");
+    const remote = world.control.localAddr;
+    assertEquals(timerOf({ localAddr: local, remoteAddr: remote }), "02");
     await world.close();
   },
   { skip: process.platform === "linux" ? undefined : "only Linux tells" },
@@ -748,7 +748,7 @@ test("serve() ends an association that was never used", async () => {
 test("serve() ends associations when it is shut down", async () => {
   const world = await start();
   await world.echo();
-  await world.server.server.shutdown({ graceMs: 0 });
+  await world.server.server.shutdown({ grace: 0 });
   await assertOver(world, "closed");
   await world.close();
 });
@@ -940,7 +940,7 @@ test("serve() waits for a slow policy about many targets, but not about any numb
   let asked = 0;
   const never = new Promise<boolean>(() => {});
   const world = await start({
-    limits: { targets: 0 },
+    limits: { targetsPerAssociation: 0 },
     policy: ({ hostname }) => hostname === "127.0.0.1" || (asked++, never),
   });
   await world.echo();

@@ -1,16 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   Admission,
-  type AdmissionLimits,
-  Visit,
+  type ConnectionLimits,
+  LocalConnectionLimiter,
 } from "../../../src/server/limits/connection_limiter.ts";
-import { Quota } from "../../../src/server/limits/keyed_limit.ts";
-import { Throttle } from "../../../src/server/limits/rate_limiter.ts";
-import { Throttles } from "../../../src/server/limits/rate_limiters.ts";
+import { LocalKeyedLimit } from "../../../src/server/limits/keyed_limit.ts";
+import { RateLimiter } from "../../../src/server/limits/rate_limiter.ts";
+import { RateLimiters } from "../../../src/server/limits/rate_limiters.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import {
+  type LimitedRelayOptions,
   relayByReading,
-  type ThrottledRelayOptions,
 } from "../../../src/transport/relay.ts";
 import type {
   Address,
@@ -48,41 +48,47 @@ import {
   udpEcho,
 } from "../../support/raw.ts";
 
-const UNLIMITED: AdmissionLimits = {
+const UNLIMITED: ConnectionLimits = {
   sessions: Infinity,
   sessionsPerClient: Infinity,
   sessionsPerUser: Infinity,
   handshakesPerClient: Infinity,
-  connectionsPerSecond: Infinity,
+  connectionsPerSecondPerClient: Infinity,
 };
 
-function admission(limits: Partial<AdmissionLimits>, now = () => 0): Admission {
-  return new Admission({ ...UNLIMITED, ...limits }, now);
+function admission(
+  limits: Partial<ConnectionLimits>,
+  now = () => 0,
+): LocalConnectionLimiter {
+  return new LocalConnectionLimiter({ ...UNLIMITED, ...limits }, now);
 }
 
 function from(hostname: string) {
-  return { remote: { hostname, port: 1 } };
+  return { remoteAddr: { hostname, port: 1 } };
 }
 
 /** Lets a client in that has to be let in. */
-function admitted(admission: Admission, hostname: string): Visit {
+function admitted(
+  admission: LocalConnectionLimiter,
+  hostname: string,
+): Admission {
   const visit = admission.admit(from(hostname));
-  assert(visit instanceof Visit, String(visit));
+  assert(visit instanceof Admission, String(visit));
   return visit;
 }
 
 test("Quota remembers nobody who has nothing", () => {
-  const quota = new Quota(2);
-  assertEquals([quota.take("a"), quota.take("a"), quota.take("a")], [
+  const quota = new LocalKeyedLimit(2);
+  assertEquals([quota.acquire("a"), quota.acquire("a"), quota.acquire("a")], [
     true,
     true,
     false,
   ]);
   assertEquals([quota.hasRoom("a"), quota.hasRoom("b")], [false, true]);
-  quota.give("a");
+  quota.release("a");
   assertEquals([quota.hasRoom("a"), quota.size], [true, 1]);
-  quota.give("a");
-  quota.give("a");
+  quota.release("a");
+  quota.release("a");
   assertEquals(quota.size, 0);
 });
 
@@ -90,8 +96,8 @@ test("Admission turns away who comes when all sessions are taken", () => {
   const door = admission({ sessions: 2 });
   const visits = [admitted(door, "192.0.2.1"), admitted(door, "192.0.2.2")];
   assertEquals(door.admit(from("192.0.2.3")), "sessions");
-  visits[0].leave();
-  visits[0].leave();
+  visits[0].release();
+  visits[0].release();
   assertEquals(door.sessions, 1);
   admitted(door, "192.0.2.3");
   assertEquals(door.admit(from("192.0.2.4")), "sessions");
@@ -105,10 +111,10 @@ test("Admission counts the sessions of an address, and of an IPv6 /64", () => {
   assertEquals(door.admit(from("2001:db8::3")), "sessionsPerClient");
   const other = admitted(door, "2001:db8:0:1::3");
   const plain = admitted(door, "192.0.2.1");
-  first.leave();
+  first.release();
   const third = admitted(door, "2001:db8::3");
   assertEquals(door.admit(from("2001:db8::4")), "sessionsPerClient");
-  for (const it of [second, other, plain, third]) it.leave();
+  for (const it of [second, other, plain, third]) it.release();
   assertEquals([door.sessions, door.size], [0, 0]);
 });
 
@@ -122,21 +128,21 @@ test("Admission counts an address's handshakes until they are over, in whichever
   first.handshakeDone();
   const third = admitted(door, "192.0.2.1");
   assertEquals(door.admit(from("192.0.2.1")), "handshakesPerClient");
-  second.leave();
+  second.release();
   const fourth = admitted(door, "192.0.2.1");
   assertEquals(door.admit(from("192.0.2.1")), "handshakesPerClient");
-  for (const it of [first, other, third, fourth]) it.leave();
+  for (const it of [first, other, third, fourth]) it.release();
   assertEquals([door.sessions, door.size], [0, 0]);
 });
 
 test("Admission counts an address's new connections, but not those it turned away", () => {
   let now = 0;
   const door = admission(
-    { connectionsPerSecond: 10, sessionsPerClient: 25 },
+    { connectionsPerSecondPerClient: 10, sessionsPerClient: 25 },
     () => now,
   );
   for (let i = 0; i < 20; i++) admitted(door, "192.0.2.1");
-  assertEquals(door.admit(from("192.0.2.1")), "connectionsPerSecond");
+  assertEquals(door.admit(from("192.0.2.1")), "connectionsPerSecondPerClient");
   admitted(door, "192.0.2.2");
   now = 500;
   const visits = Array.from({ length: 5 }, () => admitted(door, "192.0.2.1"));
@@ -145,7 +151,7 @@ test("Admission counts an address's new connections, but not those it turned awa
   for (let i = 0; i < 100; i++) {
     assertEquals(door.admit(from("192.0.2.1")), "sessionsPerClient");
   }
-  visits[0].leave();
+  visits[0].release();
   admitted(door, "192.0.2.1");
 });
 
@@ -154,32 +160,41 @@ test("Admission counts the sessions of a user, wherever they come from", () => {
   const [first, second, third] = ["1", "2", "3"].map((it) =>
     admitted(door, `192.0.2.${it}`)
   );
-  assertEquals([first.logIn("alice"), second.logIn("alice")], [true, true]);
-  assertEquals(third.logIn("alice"), false);
-  third.leave(); // which must not give back what it did not get
+  assertEquals([first.acquireUser("alice"), second.acquireUser("alice")], [
+    true,
+    true,
+  ]);
+  assertEquals(third.acquireUser("alice"), false);
+  third.release(); // which must not give back what it did not get
   const fourth = admitted(door, "192.0.2.4");
-  assertEquals([fourth.logIn("alice"), fourth.logIn("bob")], [false, true]);
-  first.leave();
-  assertEquals(first.logIn("alice"), false);
+  assertEquals([fourth.acquireUser("alice"), fourth.acquireUser("bob")], [
+    false,
+    true,
+  ]);
+  first.release();
+  assertEquals(first.acquireUser("alice"), false);
   const fifth = admitted(door, "192.0.2.5");
-  assertEquals(fifth.logIn("alice"), true);
-  for (const it of [second, fourth, fifth]) it.leave();
+  assertEquals(fifth.acquireUser("alice"), true);
+  for (const it of [second, fourth, fifth]) it.release();
   assertEquals([door.sessions, door.size], [0, 0]);
 });
 
 test("Admission does not ask for an address that does not count", () => {
   const door = admission({ sessions: 1, sessionsPerUser: 1 });
   const conn = {
-    get remote(): never {
+    get remoteAddr(): never {
       throw new Error("asked");
     },
   };
-  assert(door.admit(conn) instanceof Visit);
+  assert(door.admit(conn) instanceof Admission);
   assertEquals(door.admit(conn), "sessions");
 });
 
 test("Admission takes new limits, and forgets nobody for it", () => {
-  const door = admission({ sessionsPerClient: 3, connectionsPerSecond: 100 });
+  const door = admission({
+    sessionsPerClient: 3,
+    connectionsPerSecondPerClient: 100,
+  });
   const before = [1, 2, 3].map(() => admitted(door, "192.0.2.1"));
   door.limits = { ...UNLIMITED, sessionsPerClient: 1 };
   assertEquals(door.admit(from("192.0.2.1")), "sessionsPerClient");
@@ -188,7 +203,7 @@ test("Admission takes new limits, and forgets nobody for it", () => {
   door.limits = { ...UNLIMITED, sessionsPerClient: 4 };
   const counted = admitted(door, "192.0.2.1");
   assertEquals(door.admit(from("192.0.2.1")), "sessionsPerClient");
-  for (const it of [...before, uncounted, counted]) it.leave();
+  for (const it of [...before, uncounted, counted]) it.release();
   assertEquals([door.sessions, door.size], [0, 0]);
 });
 
@@ -245,9 +260,11 @@ test("serve() turns an address away above limits.handshakesPerClient until a req
   await target.close();
 });
 
-test("serve() turns an address away above limits.connectionsPerSecond", async () => {
+test("serve() turns an address away above limits.connectionsPerSecondPerClient", async () => {
   // So slow a machine that a second passes in between gets one more: hence the loop.
-  const server = await startServer({ limits: { connectionsPerSecond: 1 } });
+  const server = await startServer({
+    limits: { connectionsPerSecondPerClient: 1 },
+  });
   let before = 0;
   while (!server.events.some(({ type }) => type === "session-rejected")) {
     (await server.client()).close();
@@ -285,9 +302,11 @@ test("serve() refuses requests above limits.sessionsPerUser", async () => {
   await target.close();
 });
 
-test("serve() relays under limits.octetsPerSecond, at that rate at most", async () => {
+test("serve() relays under limits.bytesPerSecondPerSession, at that rate at most", async () => {
   const target = await startTarget(echo);
-  const server = await startServer({ limits: { octetsPerSecond: 1_000_000 } });
+  const server = await startServer({
+    limits: { bytesPerSecondPerSession: 1_000_000 },
+  });
   const { conn } = await ask(server, `01 00 ${block(target.addr)}`);
   const sent = pattern(200_000);
   const started = performance.now();
@@ -303,7 +322,7 @@ test("serve() relays under limits.octetsPerSecond, at that rate at most", async 
   await target.close();
 });
 
-test("serve() holds a user to limits.octetsPerSecondPerUser who comes again and again", async () => {
+test("serve() holds a user to limits.bytesPerSecondPerUser who comes again and again", async () => {
   const sent = pattern(20_000);
   const target = await startTarget(async (conn) => {
     await conn.write(sent);
@@ -311,7 +330,7 @@ test("serve() holds a user to limits.octetsPerSecondPerUser who comes again and 
   });
   const server = await startServer({
     auth: [userPass({ al: "pw" })],
-    limits: { octetsPerSecondPerUser: 200_000 },
+    limits: { bytesPerSecondPerUser: 200_000 },
   });
   const started = performance.now();
   for (let i = 0; i < 6; i++) {
@@ -327,8 +346,10 @@ test("serve() holds a user to limits.octetsPerSecondPerUser who comes again and 
   await target.close();
 });
 
-test("serve() drops datagrams above limits.octetsPerSecond and counts them", async () => {
-  const server = await startServer({ limits: { octetsPerSecond: 1_000 } });
+test("serve() drops datagrams above limits.bytesPerSecondPerSession and counts them", async () => {
+  const server = await startServer({
+    limits: { bytesPerSecondPerSession: 1_000 },
+  });
   const echoing = await udpEcho();
   const control = await ask(server, "03 00 01 00 00 00 00 00 00");
   const client = await udp();
@@ -351,7 +372,7 @@ interface Relayed {
   close(): Promise<void>;
 }
 
-async function relayed(options: ThrottledRelayOptions): Promise<Relayed> {
+async function relayed(options: LimitedRelayOptions): Promise<Relayed> {
   const transport = await detectTransport();
   const left = await connectedPair(transport);
   const right = await connectedPair(transport);
@@ -388,8 +409,8 @@ async function timeOf(
 
 test("relayByReading() passes all octets in order, at the throttle's rate", async () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(1_000_000, clock);
-  const { client, target, relay, close } = await relayed({ throttle });
+  const rateLimiter = new RateLimiter(1_000_000, clock);
+  const { client, target, relay, close } = await relayed({ rateLimiter });
   const sent = pattern(2_000_000);
   const got = readAll(target);
   const ms = await timeOf(
@@ -400,13 +421,13 @@ test("relayByReading() passes all octets in order, at the throttle's rate", asyn
   assertEquals(relay.sent, sent.length);
   assert(ms >= 1_800 && ms <= 2_100, `${ms} ms`);
   await close();
-  assertEquals([throttle.waiting, clock.timers], [0, 0]);
+  assertEquals([rateLimiter.waiting, clock.timers], [0, 0]);
 });
 
 test("relayByReading() holds both directions back together, and passes each FIN on behind its octets", async () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(1_000_000, clock);
-  const { client, target, relay, close } = await relayed({ throttle });
+  const rateLimiter = new RateLimiter(1_000_000, clock);
+  const { client, target, relay, close } = await relayed({ rateLimiter });
   const [up, down] = [pattern(300_000, 1), pattern(900_000, 2)];
   const work = (async () => {
     await client.write(up);
@@ -425,14 +446,14 @@ test("relayByReading() holds both directions back together, and passes each FIN 
 
 test("relayByReading() takes no more than it may pass, a slice at a time", async () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(1_000, clock);
-  const { client, target, relay, close } = await relayed({ throttle });
+  const rateLimiter = new RateLimiter(1_000, clock);
+  const { client, target, relay, close } = await relayed({ rateLimiter });
   await client.write(pattern(60_000));
-  await until(() => throttle.waiting > 0);
+  await until(() => rateLimiter.waiting > 0);
   assert(relay.sent <= 150, `${relay.sent} octets at once`);
   const before = relay.sent;
   clock.advance(1_000);
-  await until(() => throttle.waiting > 0);
+  await until(() => rateLimiter.waiting > 0);
   assert(relay.sent > before && relay.sent <= before + 150);
   await readExactly(target, relay.sent);
   const writing = client.write(pattern(64 * 1024 * 1024)).catch(() => {});
@@ -442,7 +463,7 @@ test("relayByReading() takes no more than it may pass, a slice at a time", async
   ]);
   assertEquals(written, false); // it stays with the client
   relay.abort();
-  throttle.close();
+  rateLimiter.close();
   await writing;
   await close();
 });
@@ -451,10 +472,10 @@ test(
   "relayByReading() resets the other side while octets wait",
   async () => {
     const clock = new FakeClock();
-    const throttle = new Throttle(1_000, clock);
-    const { client, target, relay, close } = await relayed({ throttle });
+    const rateLimiter = new RateLimiter(1_000, clock);
+    const { client, target, relay, close } = await relayed({ rateLimiter });
     await client.write(pattern(60_000));
-    await until(() => throttle.waiting > 0);
+    await until(() => rateLimiter.waiting > 0);
     target.reset();
     const end = await relay.done;
     assertEquals([end.reason, end.side, end.error?.kind], [
@@ -462,27 +483,27 @@ test(
       "b",
       "reset",
     ]);
-    throttle.close();
+    rateLimiter.close();
     await assertKind(client.read(), "reset");
     await close();
-    assertEquals([throttle.waiting, clock.timers], [0, 0]);
+    assertEquals([rateLimiter.waiting, clock.timers], [0, 0]);
   },
   { skip: runtime === "deno" ? "Deno can't send a reset" : undefined },
 );
 
 test("relayByReading() ends at once while octets wait, and its session leaves nothing behind", async () => {
   const clock = new FakeClock();
-  const throttles = new Throttles(
-    { octetsPerSecond: 1_000, octetsPerSecondPerUser: 1_000 },
+  const throttles = new RateLimiters(
+    { bytesPerSecondPerSession: 1_000, bytesPerSecondPerUser: 1_000 },
     clock,
   );
-  const throttle = throttles.open("alice")!;
-  const { client, target, relay, close } = await relayed({ throttle });
+  const rateLimiter = throttles.open("alice")!;
+  const { client, target, relay, close } = await relayed({ rateLimiter });
   await client.write(pattern(60_000));
   await target.write(pattern(60_000));
   await until(() => clock.timers > 0);
   const { sent, received } = relay;
-  relay.owner = { relayEnded: () => throttle.close() };
+  relay.owner = { relayEnded: () => rateLimiter.close() };
   relay.abort();
   assertEquals((await relay.done).reason, "aborted");
   assertEquals(clock.timers, 0);
@@ -496,11 +517,11 @@ test("relayByReading() ends at once while octets wait, and its session leaves no
 
 test("relayByReading() is not idle while octets wait, but afterwards", async () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(1_000, clock);
-  const relayedPair = await relayed({ throttle, idle: 300 });
+  const rateLimiter = new RateLimiter(1_000, clock);
+  const relayedPair = await relayed({ rateLimiter, idle: 300 });
   const { client, target, relay, close } = relayedPair;
   await client.write(pattern(500));
-  await until(() => throttle.waiting > 0);
+  await until(() => rateLimiter.waiting > 0);
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   assertEquals(relay.ended, false);
   const got = readExactly(target, 500);
@@ -512,15 +533,15 @@ test("relayByReading() is not idle while octets wait, but afterwards", async () 
 
 /** A transport whose relays are those of users with a rate in common. */
 async function throttledTransport(
-  throttles: Throttles,
+  throttles: RateLimiters,
   user: string,
 ): Promise<Transport> {
   const transport = await detectTransport();
   return Object.assign(Object.create(transport) as Transport, {
     relay(a: Conn, b: Conn, options: object): Relay {
-      const throttle = throttles.open(user);
-      const relay = relayByReading(a, b, { ...options, throttle });
-      relay.done.then(() => throttle?.close());
+      const rateLimiter = throttles.open(user);
+      const relay = relayByReading(a, b, { ...options, rateLimiter });
+      relay.done.then(() => rateLimiter?.close());
       return relay;
     },
   });
@@ -528,8 +549,8 @@ async function throttledTransport(
 
 test("Throttles shares a user's rate fairly between the sessions of a server", async () => {
   const clock = new FakeClock();
-  const throttles = new Throttles(
-    { octetsPerSecond: Infinity, octetsPerSecondPerUser: 500_000 },
+  const throttles = new RateLimiters(
+    { bytesPerSecondPerSession: Infinity, bytesPerSecondPerUser: 500_000 },
     clock,
   );
   const target = await startTarget(echo);

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { clientKey } from "../../../src/server/client_key.ts";
-import { RateLimit } from "../../../src/server/limits/keyed_rate_limit.ts";
-import { Throttle } from "../../../src/server/limits/rate_limiter.ts";
-import { Throttles } from "../../../src/server/limits/rate_limiters.ts";
+import { KeyedRateLimit } from "../../../src/server/limits/keyed_rate_limit.ts";
+import { RateLimiter } from "../../../src/server/limits/rate_limiter.ts";
+import { RateLimiters } from "../../../src/server/limits/rate_limiters.ts";
 import { test } from "../../support/harness.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
@@ -28,14 +28,14 @@ test("clientKey() is the IPv4 address, the /64 of an IPv6 address, or the text i
 });
 
 /** How many of `tries` at the same time get through. */
-function taken(rate: RateLimit, key: string, now: number, tries: number) {
+function taken(rate: KeyedRateLimit, key: string, now: number, tries: number) {
   return Array.from({ length: tries }, () => rate.take(key, now))
     .filter((it) => it).length;
 }
 
 test("RateLimit allows twice the rate at once, then the rate", () => {
   for (const [perSecond, burst] of [[1, 10], [5, 10], [7, 14], [300, 600]]) {
-    const rate = new RateLimit(perSecond);
+    const rate = new KeyedRateLimit(perSecond);
     const start = 123_456_789.012;
     assertEquals(taken(rate, "a", start, 1_000), burst, `${perSecond}`);
     let more = 0;
@@ -47,7 +47,7 @@ test("RateLimit allows twice the rate at once, then the rate", () => {
 });
 
 test("RateLimit does not count what it turned away, nor one key for another", () => {
-  const rate = new RateLimit(10);
+  const rate = new KeyedRateLimit(10);
   assertEquals(taken(rate, "a", 0, 10_000), 20);
   assertEquals(taken(rate, "b", 0, 5), 5);
   assertEquals(taken(rate, "a", 100, 5), 1);
@@ -55,7 +55,7 @@ test("RateLimit does not count what it turned away, nor one key for another", ()
 });
 
 test("RateLimit forgets buckets that are full again, and none before", () => {
-  const rate = new RateLimit(10);
+  const rate = new KeyedRateLimit(10);
   for (let i = 0; i < 1_000; i++) taken(rate, `${i}`, i, 20);
   assertEquals(rate.size, 1_000);
   for (let i = 0; i < 1_000; i++) {
@@ -66,7 +66,7 @@ test("RateLimit forgets buckets that are full again, and none before", () => {
 });
 
 test("RateLimit remembers no more keys than it may, the newest ones", () => {
-  const rate = new RateLimit(10, 1_000);
+  const rate = new KeyedRateLimit(10, 1_000);
   for (let i = 0; i < 100_000; i++) {
     taken(rate, `${i}`, 0, 20);
     assert(rate.size <= 1_000, `${rate.size} keys`);
@@ -77,7 +77,7 @@ test("RateLimit remembers no more keys than it may, the newest ones", () => {
 
 test("Throttle lets 100 ms' worth pass at once, and then the rate", () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(10_000, clock);
+  const throttle = new RateLimiter(10_000, clock);
   let passed = 0;
   while (!throttle.pass(100)) passed += 100;
   assertEquals(passed, 1_100); // the last one on credit
@@ -113,7 +113,7 @@ function drain(
 
 test("Throttle serves all who wait in turn, at the rate", async () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(100_000, clock);
+  const throttle = new RateLimiter(100_000, clock);
   const drains = Array.from(
     { length: 20 },
     () => drain((octets) => throttle.pass(octets), 500),
@@ -132,7 +132,7 @@ test("Throttle serves all who wait in turn, at the rate", async () => {
 
 test("Throttle calls those who wait in the order they came, whatever they ask for", async () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(1_000, clock);
+  const throttle = new RateLimiter(1_000, clock);
   throttle.pass(1_000);
   const order: number[] = [];
   for (const [i, octets] of [50, 5_000, 1, 700].entries()) {
@@ -147,7 +147,7 @@ test("Throttle calls those who wait in the order they came, whatever they ask fo
 
 test("Throttle lets nobody overtake who waits, though it might go at once", async () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(100_000, clock);
+  const throttle = new RateLimiter(100_000, clock);
   throttle.pass(10_100);
   const order: string[] = [];
   throttle.pass(100)!.then(() => order.push("first"));
@@ -160,24 +160,24 @@ test("Throttle lets nobody overtake who waits, though it might go at once", asyn
 
 test("Throttle lets who gives up go at once, at no cost to the others", async () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(1_000, clock);
+  const throttle = new RateLimiter(1_000, clock);
   throttle.pass(200);
-  const first = throttle.queue(1_000_000)!;
-  const second = throttle.queue(10)!;
-  const third = throttle.queue(1_000_000)!;
-  throttle.leave(first);
-  throttle.leave(third);
-  throttle.leave(third);
-  await Promise.all([first.come, third.come]);
+  const first = throttle.enqueue(1_000_000)!;
+  const second = throttle.enqueue(10)!;
+  const third = throttle.enqueue(1_000_000)!;
+  throttle.cancel(first);
+  throttle.cancel(third);
+  throttle.cancel(third);
+  await Promise.all([first.ready, third.ready]);
   assertEquals(throttle.waiting, 1);
   clock.advance(200);
-  await second.come;
+  await second.ready;
   assertEquals([throttle.waiting, clock.timers], [0, 0]);
 });
 
 test("Throttle takes a new rate also for those who wait already", async () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(1, clock);
+  const throttle = new RateLimiter(1, clock);
   throttle.pass(1);
   const waits = [throttle.pass(1)!, throttle.pass(10_000)!, throttle.pass(1)!];
   throttle.rate = Infinity;
@@ -189,7 +189,7 @@ test("Throttle takes a new rate also for those who wait already", async () => {
 
 test("Throttle reckons what is owed at the new rate", () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(100, clock);
+  const throttle = new RateLimiter(100, clock);
   throttle.tryPass(60_000); // ten minutes' worth
   throttle.rate = 60_000;
   clock.advance(500);
@@ -200,7 +200,7 @@ test("Throttle reckons what is owed at the new rate", () => {
 
 test("Throttle gives datagrams as much as those who wait, not more", async () => {
   const clock = new FakeClock();
-  const throttle = new Throttle(100_000, clock);
+  const throttle = new RateLimiter(100_000, clock);
   const stream = drain((octets) => throttle.pass(octets), 500);
   await clock.run(10_000, 10); // nothing is saved up meanwhile
   stream.passed = 0;
@@ -220,8 +220,8 @@ test("Throttle gives datagrams as much as those who wait, not more", async () =>
 
 test("Throttles holds back a session by its own rate and by its user's", async () => {
   const clock = new FakeClock();
-  const throttles = new Throttles(
-    { octetsPerSecond: 20_000, octetsPerSecondPerUser: 50_000 },
+  const throttles = new RateLimiters(
+    { bytesPerSecondPerSession: 20_000, bytesPerSecondPerUser: 50_000 },
     clock,
   );
   const users = ["alice", "alice", "alice", "alice", "bob", undefined];
@@ -247,8 +247,8 @@ test("Throttles holds back a session by its own rate and by its user's", async (
 
 test("Throttles lets a user who comes again and again pass as much as one who stays", () => {
   const clock = new FakeClock();
-  const throttles = new Throttles(
-    { octetsPerSecond: Infinity, octetsPerSecondPerUser: 100_000 },
+  const throttles = new RateLimiters(
+    { bytesPerSecondPerSession: Infinity, bytesPerSecondPerUser: 100_000 },
     clock,
   );
   let passed = 0;
@@ -267,12 +267,15 @@ test("Throttles lets a user who comes again and again pass as much as one who st
 
 test("Throttles takes a new rate also for a user who is away", () => {
   const clock = new FakeClock();
-  const limits = { octetsPerSecond: Infinity, octetsPerSecondPerUser: 1_000 };
-  const throttles = new Throttles(limits, clock);
+  const limits = {
+    bytesPerSecondPerSession: Infinity,
+    bytesPerSecondPerUser: 1_000,
+  };
+  const throttles = new RateLimiters(limits, clock);
   const session = throttles.open("alice")!;
   session.pass(1_100); // leaves a debt of a second
   session.close();
-  throttles.limits = { ...limits, octetsPerSecondPerUser: 10_000 };
+  throttles.limits = { ...limits, bytesPerSecondPerUser: 10_000 };
   const next = throttles.open("alice")!;
   assertEquals([next.slice, next.tryPass(1)], [500, false]);
   clock.advance(1_000);
@@ -282,8 +285,8 @@ test("Throttles takes a new rate also for a user who is away", () => {
 
 test("Throttles forgets users who are away when all is paid for and others come and go", () => {
   const clock = new FakeClock();
-  const throttles = new Throttles(
-    { octetsPerSecond: Infinity, octetsPerSecondPerUser: 1_000 },
+  const throttles = new RateLimiters(
+    { bytesPerSecondPerSession: Infinity, bytesPerSecondPerUser: 1_000 },
     clock,
   );
   for (let i = 0; i < 10_000; i++) {
@@ -300,8 +303,8 @@ test("Throttles forgets users who are away when all is paid for and others come 
 
 test("Throttles counts a session's both directions together", async () => {
   const clock = new FakeClock();
-  const throttles = new Throttles(
-    { octetsPerSecond: 20_000, octetsPerSecondPerUser: Infinity },
+  const throttles = new RateLimiters(
+    { bytesPerSecondPerSession: 20_000, bytesPerSecondPerUser: Infinity },
     clock,
   );
   const session = throttles.open()!;
@@ -319,8 +322,11 @@ test("Throttles counts a session's both directions together", async () => {
 
 /** Two sessions of one user, both rates in octets per second. */
 function twoSessions(clock: FakeClock, own: number, shared: number) {
-  const limits = { octetsPerSecond: own, octetsPerSecondPerUser: shared };
-  const throttles = new Throttles(limits, clock);
+  const limits = {
+    bytesPerSecondPerSession: own,
+    bytesPerSecondPerUser: shared,
+  };
+  const throttles = new RateLimiters(limits, clock);
   return [throttles.open("alice")!, throttles.open("alice")!];
 }
 
@@ -359,21 +365,21 @@ test("Throttles takes a datagram's octets from both rates or from none", () => {
 });
 
 test("Throttles opens nothing where nothing is limited", () => {
-  const throttles = new Throttles({
-    octetsPerSecond: Infinity,
-    octetsPerSecondPerUser: 1_000,
+  const throttles = new RateLimiters({
+    bytesPerSecondPerSession: Infinity,
+    bytesPerSecondPerUser: 1_000,
   });
   assertEquals(throttles.open(), undefined);
   const alice = throttles.open("alice")!;
   assertEquals(alice.slice, 50);
   throttles.limits = {
-    octetsPerSecond: Infinity,
-    octetsPerSecondPerUser: 2_000,
+    bytesPerSecondPerSession: Infinity,
+    bytesPerSecondPerUser: 2_000,
   };
   assertEquals(alice.slice, 100);
   throttles.limits = {
-    octetsPerSecond: Infinity,
-    octetsPerSecondPerUser: Infinity,
+    bytesPerSecondPerSession: Infinity,
+    bytesPerSecondPerUser: Infinity,
   };
   assertEquals(alice.pass(1e9), undefined);
   assertEquals(throttles.open("alice"), undefined);

@@ -280,7 +280,9 @@ async function deniedToClientOf(
   for (const host of hosts) {
     const { near, far, close } = await connectedPair(await detectTransport());
     const local = { hostname: reached, port: 1080 };
-    server.server.handle(Object.defineProperty(far, "local", { value: local }));
+    server.server.handle(
+      Object.defineProperty(far, "localAddr", { value: local }),
+    );
     const reply = await replyTo(near, `05 01 00 ${host} 00 50`);
     near.close();
     const { error } = await server.ended();
@@ -332,7 +334,7 @@ test("a client that is gone before the policy is asked gets nowhere", async () =
     const server = await startServer({ transport, policy });
     const { near, far, close } = await connectedPair(await detectTransport());
     const value = { hostname: "", port: 0 }; // as runtimes tell it of a closed socket
-    server.server.handle(Object.defineProperty(far, "remote", { value }));
+    server.server.handle(Object.defineProperty(far, "remoteAddr", { value }));
     assertEquals(await replyTo(near, "05 01 00 01 08 08 04 03 00 50"), 2);
     near.close();
     const { error } = await server.ended();
@@ -419,8 +421,8 @@ test("a rule's address to connect from is what the target sees", async () => {
   const server = await startServer({ policy });
   const request = `05 01 00 01 7F 00 00 01 ${hexPort(target.addr.port)}`;
   const reply = await replyTo(await server.client(), request);
-  const { remote } = await target.accepted();
-  assertEquals([reply, remote.hostname], [0, "127.0.0.3"]);
+  const { remoteAddr } = await target.accepted();
+  assertEquals([reply, remoteAddr.hostname], [0, "127.0.0.3"]);
   await server.close();
   await target.close();
 });
