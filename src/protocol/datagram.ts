@@ -270,3 +270,16 @@ export class Reassembler {
     return { hostname, port, fragment: 0, payload };
   }
 }
+
+/**
+ * Turns datagrams into protected ones and back: what an authentication method
+ * that wraps the connection does to UDP (RFC 1928 section 7, RFC 1961 section 5).
+ */
+export interface DatagramWrapper {
+  /** By how many octets a wrapped datagram can be longer than the plain one. */
+  readonly overhead: number;
+  /** The wrapped form of a whole SOCKS datagram, header included. Must not throw. */
+  wrap(datagram: Uint8Array): Uint8Array;
+  /** The SOCKS datagram inside; `undefined` when it is not the peer's, or came before. */
+  unwrap(datagram: Uint8Array): Uint8Array | undefined;
+}

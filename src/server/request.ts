@@ -18,7 +18,7 @@ import type { AuthExchange, AuthMethod } from "./auth/auth.ts";
 import type { CommandName, SessionEndReason } from "./events.ts";
 import { askIdent, checkUserId } from "./auth/ident.ts";
 import { readName } from "./auth/name.ts";
-import type { Settings } from "./options.ts";
+import type { Settings } from "./settings.ts";
 
 /** A complete request. */
 export interface ClientRequest {

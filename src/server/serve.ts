@@ -9,7 +9,8 @@ import { startTimeout } from "../transport/timeouts.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
 import type { Ending } from "./commands/command.ts";
 import type { ServerEvent, Session } from "./events.ts";
-import { resolveOptions, type ServeOptions, type Settings } from "./options.ts";
+import type { ServeOptions } from "./options.ts";
+import { resolveSettings, type Settings } from "./settings.ts";
 import {
   type Admission,
   type ConnectionLimiter,
@@ -115,7 +116,7 @@ export async function serveSharing(
 
 async function settingsOf(options: ServeOptions): Promise<Settings> {
   const transport = options.transport ?? await detectTransport();
-  return await resolveOptions(options, transport);
+  return await resolveSettings(options, transport);
 }
 
 async function start(
@@ -233,7 +234,7 @@ class SocksServer implements Server, SessionOwner {
   async #update(options: ServerUpdate): Promise<void> {
     const { hostname, port, transport } = this.settings;
     const merged = { ...this.#options, ...options, hostname, port };
-    const settings = await resolveOptions(merged, transport);
+    const settings = await resolveSettings(merged, transport);
     const { limits } = settings;
     this.settings = settings;
     this.#options = merged;

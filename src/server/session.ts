@@ -28,7 +28,7 @@ import type {
   ServerEvent,
   SessionPhase,
 } from "./events.ts";
-import type { Settings } from "./options.ts";
+import type { Settings } from "./settings.ts";
 import type { KeyedLimit } from "./limits/keyed_limit.ts";
 import {
   type ClientRequest,

@@ -13,7 +13,8 @@ import {
 import type { Conn, Transport } from "./transport.ts";
 import type { AbortSignalLike } from "./signal.ts";
 import { AbortSwitch } from "./signal.ts";
-import { startTimeout, type Timeout } from "./timeouts.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import type { Timeout } from "./timeouts.ts";
 
 /** Milliseconds an attempt has to itself before the next address is tried too (RFC 8305 section 5). */
 const ATTEMPT_DELAY = 250;
@@ -84,9 +85,12 @@ export function dialAddresses(
   if (fitting.length === 0) {
     return Promise.reject(noWayFrom(localAddressOf!(addresses[0])!));
   }
-  return fitting.length === 1
-    ? connect(fitting[0], signal)
-    : race(connect, interleave(fitting).slice(0, MAX_ADDRESSES), signal);
+  return fitting.length === 1 ? connect(fitting[0], signal) : race(
+    connect,
+    interleave(fitting).slice(0, MAX_ADDRESSES),
+    transport.clock ?? systemClock,
+    signal,
+  );
 }
 
 function noWayFrom(localAddress: string): NetError {
@@ -124,6 +128,7 @@ function whyLost(): NetError {
 function race(
   connect: (hostname: string, signal: AbortSignalLike) => Promise<Conn>,
   addresses: string[],
+  clock: Clock,
   signal?: AbortSignalLike,
 ): Promise<Conn> {
   return new Promise((resolve, reject) => {
@@ -170,7 +175,7 @@ function race(
       open.add(given);
       const hostname = addresses[tried++];
       if (tried < addresses.length) {
-        delay = startTimeout(ATTEMPT_DELAY, attempt);
+        delay = clock.startTimeout(ATTEMPT_DELAY, attempt);
       }
       connect(hostname, given).then(
         (conn) => won(given, conn),

@@ -14,7 +14,8 @@ import type {
   RelayOwner,
 } from "./transport.ts";
 import { closedError, type NetError, toNetError } from "./errors.ts";
-import { startTimeout, type Timeout } from "./timeouts.ts";
+import { systemClock } from "./clock.ts";
+import type { Timeout } from "./timeouts.ts";
 
 /** The side of a relay a failure or a count belongs to; `a` is its first connection. */
 export type Side = "a" | "b";
@@ -131,9 +132,9 @@ export class RelayState implements Relay {
   }
 
   #wait(): void {
-    const { idle = 0, halfClosed = 0 } = this.#options;
+    const { idle = 0, halfClosed = 0, clock = systemClock } = this.#options;
     const ms = this.#finished ? halfClosed : idle;
-    this.#timeout = startTimeout(ms / CHECKS_PER_IDLE_TIME, check, this);
+    this.#timeout = clock.startTimeout(ms / CHECKS_PER_IDLE_TIME, check, this);
   }
 
   /** Changes whenever anything moves, be it that a slow receiver takes a part of what waits for it. */
@@ -157,6 +158,13 @@ export class RelayState implements Relay {
 // One for all relays: most sessions are idle ones, and each would keep its own.
 function check(relay: RelayState): void {
   relay.check();
+}
+
+/** The connection below all layers that pass every byte on unchanged. */
+export function innermost(conn: Conn): Conn {
+  let found = conn;
+  while (found.inner) found = found.inner;
+  return found;
 }
 
 /** Tells a relay how fast it may go. */

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Clock } from "./clock.ts";
 import type { NetError } from "./errors.ts";
 import type { AbortSignalLike } from "./signal.ts";
 
@@ -63,6 +64,11 @@ export interface Conn {
    * One that is not ends the connection some minutes later.
    */
   keepAlive?(): void;
+  /**
+   * The connection that this one passes every byte to and from unchanged, if it
+   * is such a thin layer: {@linkcode Transport.relay} uses that one instead.
+   */
+  readonly inner?: Conn;
 }
 
 /** A listening socket. */
@@ -109,6 +115,8 @@ export interface RelayOptions {
   readonly idle?: number;
   /** The same, once one direction has ended. */
   readonly halfClosed?: number;
+  /** The clock for both. By default that of the runtime. */
+  readonly clock?: Clock;
 }
 
 /** Why a relay ended. */
@@ -182,6 +190,8 @@ export interface DatagramSocket {
 export interface Transport {
   /** Such as `deno`, `bun`, `node`. */
   readonly name: string;
+  /** The clock for everything that waits on this network. By default that of the runtime. */
+  readonly clock?: Clock;
   /** Listens; `onConn` gets each connection, `onError` what accepting met (it goes on by itself). */
   listen(
     options: ListenOptions,

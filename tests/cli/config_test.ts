@@ -18,11 +18,8 @@ import { Reloader } from "../../src/cli/serve/reload.ts";
 import type { LogRecord } from "../../src/cli/output/format.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
 import { hashPassword } from "../../src/server/auth/auth.ts";
-import {
-  OptionError,
-  resolveOptions,
-  type ServeOptions,
-} from "../../src/server/options.ts";
+import { OptionError, type ServeOptions } from "../../src/server/options.ts";
+import { resolveSettings } from "../../src/server/settings.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import published from "../../src/cli/config/config.schema.json" with {
   type: "json",
@@ -385,7 +382,7 @@ test("configSchema() tells the defaults that apply", async () => {
     const { options, grace, log, workers } = await loadFiles({
       "etc/f": text,
     });
-    const resolved = await resolveOptions(options, {} as Transport);
+    const resolved = await resolveSettings(options, {} as Transport);
     const { auth: _, ...rest } = resolved;
     return { ...rest, grace, log, workers };
   };

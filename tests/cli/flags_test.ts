@@ -16,7 +16,8 @@ import { load } from "../../src/cli/config/load.ts";
 import { CONFIG, type Config } from "../../src/cli/config/config.ts";
 import type { Kind } from "../../src/cli/config/kinds.ts";
 import { VERSION } from "../../src/cli/version.ts";
-import { resolveOptions, type ServeOptions } from "../../src/server/options.ts";
+import type { ServeOptions } from "../../src/server/options.ts";
+import { resolveSettings } from "../../src/server/settings.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import config from "../../deno.json" with { type: "json" };
 import { test } from "../support/harness.ts";
@@ -387,7 +388,7 @@ async function settingsOf(args: string[]) {
   assert(command.type === "serve");
   const { options, grace, log } = await load(command.given, noFiles);
   const transport = {} as Transport;
-  const { auth: _, ...rest } = await resolveOptions(options, transport);
+  const { auth: _, ...rest } = await resolveSettings(options, transport);
   return { ...rest, grace, log };
 }
 

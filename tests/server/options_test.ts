@@ -1,12 +1,12 @@
 /** The defaults that the options document, and what 0 means. */
 
 import { assertEquals } from "@std/assert";
-import {
-  type Limits,
-  resolveOptions,
-  type ServeOptions,
-  type Timeouts,
+import type {
+  Limits,
+  ServeOptions,
+  Timeouts,
 } from "../../src/server/options.ts";
+import { resolveSettings } from "../../src/server/settings.ts";
 import { userPass } from "../../src/server/auth/auth.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
@@ -40,11 +40,11 @@ const auth = [userPass({ alice: "secret" })];
 async function resolved(options: ServeOptions, descriptors?: number) {
   const descriptorLimit = () => Promise.resolve(descriptors);
   const transport = { descriptorLimit } as Partial<Transport> as Transport;
-  const { timeouts, limits } = await resolveOptions(options, transport);
+  const { timeouts, limits } = await resolveSettings(options, transport);
   return { timeouts, limits };
 }
 
-test("resolveOptions() has the defaults that are documented", async () => {
+test("resolveSettings() has the defaults that are documented", async () => {
   const loopback = { timeouts: TIMEOUTS, limits: LIMITS };
   assertEquals(await resolved({}), loopback);
   assertEquals(await resolved({ timeouts: {}, limits: {} }), loopback);
@@ -54,7 +54,7 @@ test("resolveOptions() has the defaults that are documented", async () => {
   });
 });
 
-test("resolveOptions() allows two descriptors for each session unless it is told how many", async () => {
+test("resolveSettings() allows two descriptors for each session unless it is told how many", async () => {
   const sessions = async (descriptors: number, limits?: Limits) =>
     (await resolved({ limits }, descriptors)).limits.sessions;
   assertEquals(await sessions(1_024), 496);
@@ -70,7 +70,7 @@ function all<T extends object, V>(of: T, value: V): { [K in keyof T]: V } {
   return Object.fromEntries(entries) as { [K in keyof T]: V };
 }
 
-test("resolveOptions() takes 0 for no limit, and for no timeout", async () => {
+test("resolveSettings() takes 0 for no limit, and for no timeout", async () => {
   const options = { timeouts: all(TIMEOUTS, 0), limits: all(LIMITS, 0) };
   for (const hostname of ["127.0.0.1", "0.0.0.0"]) {
     assertEquals(await resolved({ ...options, auth, hostname }), {

@@ -11,7 +11,7 @@ import {
   parseQuestion,
   type Question,
 } from "../../server/policy/explain.ts";
-import { resolveOptions } from "../../server/options.ts";
+import { resolveSettings } from "../../server/settings.ts";
 import { OwnAddresses } from "../../server/policy/own_addresses.ts";
 import { rules } from "../../server/policy/rules.ts";
 import { detectTransport } from "../../transport/detect.ts";
@@ -30,7 +30,7 @@ import { countWorkers, openLauncher } from "../workers/channel.ts";
 export async function checkText(
   { options, users, rules, workers }: Loaded,
 ): Promise<string> {
-  await resolveOptions(options, await detectTransport());
+  await resolveSettings(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
   const where = formatEndpoint({
     hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
@@ -66,7 +66,7 @@ export async function explainText(
   const transport = await detectTransport();
   // Whether it would start is another question.
   const closed = { ...options, openProxy: true };
-  const { isExposed: exposed } = await resolveOptions(closed, transport);
+  const { isExposed: exposed } = await resolveSettings(closed, transport);
   const own = new OwnAddresses(transport);
   const policy = options.policy ?? rules([]);
   const notes = notesOn(question, users);

@@ -11,7 +11,7 @@ import {
   type MetricValues,
   sumMetrics,
 } from "../../server/metrics.ts";
-import { resolveOptions } from "../../server/options.ts";
+import { resolveSettings } from "../../server/settings.ts";
 import type { ServerUpdate } from "../../server/serve.ts";
 import { detectTransport } from "../../transport/detect.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
@@ -74,7 +74,7 @@ export class Supervisor implements Running {
   static async start(options: CrewOptions): Promise<Supervisor> {
     const transport = await detectTransport();
     const { loaded, size } = options;
-    const settings = await resolveOptions(loaded.options, transport);
+    const settings = await resolveSettings(loaded.options, transport);
     // Of the same user somebody else may share the port, and would take a part of the clients.
     const probe = await transport.listen(settings, (conn) => conn.close());
     await probe.close();
@@ -129,7 +129,7 @@ export class Supervisor implements Running {
   /** Lets all of them serve by what was loaded last; when it rejects, all stays as it was. */
   async update(options: ServerUpdate, { lockout }: Loaded): Promise<void> {
     const { hostname, port } = this.#options.loaded.options;
-    const { limits } = await resolveOptions(
+    const { limits } = await resolveSettings(
       { ...options, hostname, port },
       await detectTransport(),
     );

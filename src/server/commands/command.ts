@@ -13,7 +13,7 @@ import type {
   SessionEndReason,
   SessionPhase,
 } from "../events.ts";
-import type { Settings } from "../options.ts";
+import type { Settings } from "../settings.ts";
 import type { KeyedLimit } from "../limits/keyed_limit.ts";
 import type { ClientRequest } from "../request.ts";
 import type { SessionRateLimiter } from "../limits/rate_limiters.ts";

@@ -7,7 +7,8 @@
 import { isIp } from "../../protocol/address.ts";
 import type { Address } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
-import type { PortRange, Settings } from "../options.ts";
+import type { PortRange } from "../options.ts";
+import type { Settings } from "../settings.ts";
 
 /** Opens something on a free port of the range, beginning anywhere in it; rejects as `open` does when none is free. */
 export async function onFreePort<T>(

@@ -12,7 +12,7 @@ import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import type { DatagramSocket, OnDatagram } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { CommandSession } from "./command.ts";
-import type { Settings } from "../options.ts";
+import type { Settings } from "../settings.ts";
 import { dialledAddress, resolve } from "../policy/policy.ts";
 
 /** Milliseconds for which the address of a name, and a verdict of the policy, are good. */

@@ -9,7 +9,13 @@
  */
 
 import { ReadQueue } from "../common/read_queue.ts";
-import { relayByReading, RelayState, type Side, type Sink } from "../relay.ts";
+import {
+  innermost,
+  relayByReading,
+  RelayState,
+  type Side,
+  type Sink,
+} from "../relay.ts";
 import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
 import { closedError, NetError, toNetError } from "../errors.ts";
 import { KEEP_ALIVE_AFTER, plainAddress } from "../common/checks.ts";
@@ -342,7 +348,13 @@ class Pump implements Sink {
 }
 
 /** {@linkcode Transport.relay}. */
-export function relay(a: Conn, b: Conn, options?: RelayOptions): Relay {
+export function relay(
+  client: Conn,
+  target: Conn,
+  options?: RelayOptions,
+): Relay {
+  const a = innermost(client);
+  const b = innermost(target);
   if (!(a instanceof BunConn && b instanceof BunConn)) {
     return relayByReading(a, b, options);
   }

@@ -12,7 +12,7 @@ import {
   SIZES,
   takeBuffer,
 } from "./buffers.ts";
-import { relayByReading, RelayState, type Side } from "../relay.ts";
+import { innermost, relayByReading, RelayState, type Side } from "../relay.ts";
 import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
 import { closedError, type NetError, toNetError } from "../errors.ts";
 import { plainAddress } from "../common/checks.ts";
@@ -255,7 +255,13 @@ class Pump {
 }
 
 /** {@linkcode Transport.relay}. */
-export function relay(a: Conn, b: Conn, options?: RelayOptions): Relay {
+export function relay(
+  client: Conn,
+  target: Conn,
+  options?: RelayOptions,
+): Relay {
+  const a = innermost(client);
+  const b = innermost(target);
   if (!(a instanceof DenoConn && b instanceof DenoConn)) {
     return relayByReading(a, b, options);
   }

@@ -11,7 +11,13 @@
 import * as net from "node:net";
 import { process } from "./process.ts";
 import { ReadQueue } from "../common/read_queue.ts";
-import { relayByReading, RelayState, type Side, type Sink } from "../relay.ts";
+import {
+  innermost,
+  relayByReading,
+  RelayState,
+  type Side,
+  type Sink,
+} from "../relay.ts";
 import { startTimeout, type Timeout } from "../timeouts.ts";
 import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
 import { closedError, NetError, toNetError } from "../errors.ts";
@@ -390,7 +396,13 @@ function copy(chunk: Uint8Array): Uint8Array {
 }
 
 /** {@linkcode Transport.relay}. */
-export function relay(a: Conn, b: Conn, options?: RelayOptions): Relay {
+export function relay(
+  client: Conn,
+  target: Conn,
+  options?: RelayOptions,
+): Relay {
+  const a = innermost(client);
+  const b = innermost(target);
   if (!(a instanceof NodeConn && b instanceof NodeConn)) {
     return relayByReading(a, b, options);
   }
