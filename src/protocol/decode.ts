@@ -45,13 +45,15 @@ export type Decode<T> = (octets: Uint8Array) => Decoded<T> | undefined;
  *   ends in a number and is no IPv4 address
  * - `"user-id"`: a SOCKS4 user id is longer than its bound
  * - `"reply"`: a SOCKS4 reply code is none of 5A to 5D
+ * - `"message"`: a message of an authentication method, or one that it protects, is broken
  */
 export type ProtocolErrorCode =
   | "version"
   | "address-type"
   | "hostname"
   | "user-id"
-  | "reply";
+  | "reply"
+  | "message";
 
 /**
  * The other side sent octets that cannot become a valid message.

@@ -101,6 +101,8 @@ export type ServerEvent =
     readonly type: "session-rejected";
     readonly client: Address;
     readonly reason: string;
+    /** The error of an `accept` hook. */
+    readonly error?: Error;
   }
   /** An authentication method was chosen and done. */
   | {

@@ -4,9 +4,12 @@
  * @module
  */
 
-import type { Conn, Transport } from "../transport/transport.ts";
-import type { AuthMethod } from "./auth/auth.ts";
-import type { ServerEvent, Session } from "./events.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { AuthMethod } from "./auth/method.ts";
+import type { Accept } from "./accept.ts";
+import type { SharedLimitsStore } from "./cluster/store.ts";
+import type { Dial, Dialer } from "./dialer.ts";
+import type { ServerEvent } from "./events.ts";
 import type { Policy } from "./policy/policy.ts";
 
 /** Milliseconds that each wait may take; 0 means for ever. */
@@ -76,23 +79,13 @@ export interface Socks4Options {
   };
 }
 
-/** What a dialer is asked for. */
-export interface DialRequest {
-  /** The target's name or IP address, as the client said it. */
-  readonly hostname: string;
-  /** 0 to 65535. */
-  readonly port: number;
-  /** For whom; `session.user` is who logged in. */
-  readonly session: Session;
-  /** Fires when the connect timeout is over or the session is closed. */
-  readonly signal: AbortSignal;
+/** How several servers share their limits. */
+export interface SharedLimits {
+  /** Counts for all of them, for example in another process or in a database. */
+  readonly store: SharedLimitsStore;
+  /** How many servers share it; a part of each large limit is divided among them. */
+  readonly servers: number;
 }
-
-/**
- * Connects to a target in another way than directly. A rejection with a
- * `NetError` gets the reply of its kind, any other one "general failure".
- */
-export type Dial = (request: DialRequest) => Promise<Conn>;
 
 /** Options of `serve()`; all have safe defaults. */
 export interface ServeOptions {
@@ -100,6 +93,13 @@ export interface ServeOptions {
   readonly hostname?: string;
   /** Port to listen on; 0 lets the system choose. @default {1080} */
   readonly port?: number;
+  /**
+   * Whether to listen at all. A server that does not serves only the connections
+   * that {@linkcode Server.handle} gets.
+   *
+   * @default {true}
+   */
+  readonly listen?: boolean;
   /**
    * Whether several servers that all say so, of one or of several processes of
    * one user, may have this port; the kernel spreads the clients over them.
@@ -126,12 +126,17 @@ export interface ServeOptions {
    */
   readonly openProxy?: boolean;
   /**
-   * How the targets of CONNECT are reached. By default directly, all addresses
-   * by Happy Eyeballs. With it, BIND and UDP ASSOCIATE get "command not
-   * supported", for what they do would go round it. Names are not looked up
-   * before: where they may lead is to be watched by who dials.
+   * Runs before the handshake of each connection: for a PROXY header, TLS, or
+   * another wrapper. See {@linkcode Accept}.
    */
-  readonly dial?: Dial;
+  readonly accept?: Accept;
+  /**
+   * Another way to the targets than directly: a function for CONNECT, or a
+   * {@linkcode Dialer} for all commands. Commands without a method get "command
+   * not supported", because they would go around it. Names are not resolved
+   * before: the dialer decides where they may lead.
+   */
+  readonly dial?: Dial | Dialer;
   /**
    * Who may do what, such as {@linkcode rules}. Without it, and where it has no
    * opinion, a server on loopback allows everything; others do not let clients
@@ -155,6 +160,11 @@ export interface ServeOptions {
   readonly timeouts?: Timeouts;
   /** Bounds on what clients can take. */
   readonly limits?: Limits;
+  /**
+   * Makes the limits hold for several servers together: their number and the
+   * store that counts for all of them. By default the limits are of this server.
+   */
+  readonly sharedLimits?: SharedLimits;
   /** Ends the server and all sessions at once when it fires. */
   readonly signal?: AbortSignal;
   /** Told of all that happens, as it happens. Must be quick and not throw. */

@@ -30,12 +30,24 @@ export {
   Metrics,
   type MetricValues,
 } from "./metrics.ts";
+export type { Accept, AcceptContext, Accepted, Origin } from "./accept.ts";
+export type {
+  CountedLimit,
+  LimitRequest,
+  SharedLimitsStore,
+} from "./cluster/store.ts";
 export type {
   Dial,
-  DialRequest,
+  DialContext,
+  DialedAssociation,
+  DialedListener,
+  Dialer,
+} from "./dialer.ts";
+export type {
   Limits,
   PortRange,
   ServeOptions,
+  SharedLimits,
   Socks4Options,
   Timeouts,
 } from "./options.ts";
@@ -44,6 +56,7 @@ export {
   Denial,
   type Policy,
   type PolicyAnswer,
+  type PolicyContext,
   type PolicyRequest,
   type Verdict,
 } from "./policy/policy.ts";

@@ -5,69 +5,95 @@
  */
 
 import { detectTransport } from "../transport/detect.ts";
-import { startTimeout } from "../transport/timeouts.ts";
+import { toNetError } from "../transport/errors.ts";
+import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
+import { isKnownLoopback, type Origin, PendingAccepts } from "./accept.ts";
 import type { Ending } from "./commands/command.ts";
 import type { ServerEvent, Session } from "./events.ts";
-import type { ServeOptions } from "./options.ts";
-import { resolveSettings, type Settings } from "./settings.ts";
 import {
   type Admission,
   type ConnectionLimiter,
   REJECTION_TEXT,
   type RejectionReason,
 } from "./limits/connection_limiter.ts";
-import type { SharedLimitsStore } from "./cluster/store.ts";
-import {
-  localLimits,
-  type ServerLimits,
-  sharedLimits,
-} from "./limits/server_limits.ts";
 import type { KeyedLimit } from "./limits/keyed_limit.ts";
 import type { RateLimiters } from "./limits/rate_limiters.ts";
+import { localLimits, type ServerLimits } from "./limits/server_limits.ts";
+import type { ServeOptions } from "./options.ts";
 import { OwnAddresses } from "./policy/own_addresses.ts";
 import { ServerSession, type SessionOwner } from "./session.ts";
+import { resolveSettings, type Settings } from "./settings.ts";
 
-/** How to shut down. */
+/** Options of {@linkcode Server.shutdown}. */
 export interface ShutdownOptions {
   /** Milliseconds that sessions have to end by themselves; 0 ends them at once. @default {10_000} */
   readonly grace?: number;
 }
 
-/** What can be changed of a running server. */
+/** The options that can be changed while the server runs. */
 export type ServerUpdate = Omit<
   ServeOptions,
-  "hostname" | "port" | "reusePort" | "signal" | "onEvent" | "transport"
+  | "hostname"
+  | "port"
+  | "listen"
+  | "reusePort"
+  | "signal"
+  | "onEvent"
+  | "transport"
+  | "sharedLimits"
 >;
 
 /** A running server. */
 export interface Server extends AsyncDisposable {
-  /** Where it listens. */
+  /** The address and port it listens on; zeros if it does not listen. */
   readonly addr: Address;
-  /** The sessions that live now. */
+  /** The open sessions, in the order of their ids. */
   readonly sessions: readonly Session[];
-  /** Settles when the server has been shut down and the last session is over. */
+  /** Settles when the server is shut down and the last session has ended. */
   readonly finished: Promise<void>;
   /**
-   * Serves one more connection, of whatever origin, under the same options and
-   * limits. A policy is only asked about clients whose `remoteAddr` is known; others
-   * get nowhere.
+   * Serves one more connection, of any origin, under the same options and
+   * limits: a {@linkcode Conn}, Web streams (a WebSocket, a TLS or SSH channel)
+   * or a `Duplex` of Node.js.
+   *
+   * The session is exposed if the server listens beyond loopback, and unless the
+   * client is known to be on loopback: without
+   * a login for everyone (or `openProxy`) it is then rejected with an event
+   * `session-rejected`, and special-purpose addresses are closed to it. The
+   * policy is asked only about clients whose address is known; others are denied.
+   *
+   * @throws {TypeError} when `conn` is nothing of the kind.
+   *
+   * @example A server without a listener, in front of which something else accepts
+   * ```ts
+   * import { type DuplexStreams, serve, userPass } from "@x/socks5/server";
+   *
+   * await using server = await serve({
+   *   listen: false,
+   *   auth: [userPass({ alice: "correct horse" })],
+   * });
+   *
+   * function onTunnel(tunnel: DuplexStreams, hostname: string, port: number) {
+   *   server.handle(tunnel, { client: { hostname, port } });
+   * }
+   * console.log(typeof onTunnel);
+   * ```
    */
-  handle(conn: Conn): void;
+  handle(conn: ConnSource, origin?: Origin): void;
   /**
-   * Puts options in place of those before, without ending a session: what is
-   * asked for from now on is judged by them, but a login that has begun by
-   * those before. A group such as `limits` is replaced as a whole, `undefined`
-   * means the default. When it rejects, all stays as it was. One update waits
-   * for the one before.
+   * Replaces options without ending a session: later requests are checked by the
+   * new ones, a login that has begun by those before. A group such as `limits` is
+   * replaced as a whole, `undefined` means the default. When it rejects, nothing
+   * has changed. Updates are made one after the other.
    *
    * @throws {TypeError} as {@linkcode serve} does.
    */
   update(options: ServerUpdate): Promise<void>;
   /**
-   * Takes no more clients, lets the sessions end by themselves, and ends those
-   * that have not when the grace time is over. May be called again with less
-   * time. `await using` calls it with the default.
+   * Stops accepting, lets the sessions end by themselves, and ends the rest of
+   * them after the grace time. May be called again with less time. `await using`
+   * calls it with the default.
    */
   shutdown(options?: ShutdownOptions): Promise<void>;
 }
@@ -75,21 +101,24 @@ export interface Server extends AsyncDisposable {
 /**
  * Starts a server for SOCKS4, SOCKS4a and SOCKS5 (RFC 1928, RFC 1929).
  *
- * By default it listens on 127.0.0.1:1080 and asks for no login. Beyond
- * loopback it needs a login, or `openProxy: true`.
+ * By default it listens on 127.0.0.1:1080 and needs no login. Beyond loopback it
+ * needs a login, or `openProxy: true`. SOCKS encrypts nothing: logins and data
+ * travel in clear.
  *
- * @throws {TypeError} when an option makes no sense, or would make an open proxy.
+ * @throws {TypeError} for an option that makes no sense, or that would make an open proxy.
  * @throws {NetError} when it cannot listen: `addr-in-use`, `addr-not-available`, `denied`.
  *
  * @example
  * ```ts
+ * import { serve } from "@x/socks5/server";
+ *
  * await using server = await serve({ port: 0 });
  * console.log(`socks5://127.0.0.1:${server.addr.port}`);
  * ```
  *
  * @example With a login
  * ```ts
- * import { userPass } from "./auth/auth.ts";
+ * import { serve, userPass } from "@x/socks5/server";
  *
  * await using server = await serve({
  *   port: 0,
@@ -99,35 +128,27 @@ export interface Server extends AsyncDisposable {
  * ```
  */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
-  const settings = await settingsOf(options);
-  return await start(settings, options, localLimits(settings.limits));
-}
-
-/** As {@linkcode serve}, as one of several servers whose limits hold for all of them together. */
-export async function serveSharing(
-  options: ServeOptions,
-  books: SharedLimitsStore,
-  servers: number,
-): Promise<Server> {
-  const settings = await settingsOf(options);
-  const counts = sharedLimits(settings.limits, books, servers);
-  return await start(settings, options, counts);
-}
-
-async function settingsOf(options: ServeOptions): Promise<Settings> {
   const transport = options.transport ?? await detectTransport();
-  return await resolveSettings(options, transport);
-}
-
-async function start(
-  settings: Settings,
-  options: ServeOptions,
-  counts: ServerLimits,
-): Promise<Server> {
-  const server = new SocksServer(settings, options, counts);
-  await server.listen(options.signal);
+  const settings = await resolveSettings(options, transport);
+  const server = new SocksServer(settings, options, await limitsOf(settings));
+  await server.start(options.signal);
   return server;
 }
+
+async function limitsOf(settings: Settings): Promise<ServerLimits> {
+  const { limits, clock, sharedLimits: shared } = settings;
+  if (!shared) return localLimits(limits, clock);
+  // Loaded lazily: most servers are alone.
+  const { sharedLimits } = await import("./cluster/shared_limits.ts");
+  return sharedLimits(limits, clock, shared);
+}
+
+const NO_ADDRESS: Address = { hostname: "0.0.0.0", port: 0 };
+
+const SHUTTING_DOWN = "the server is shutting down";
+const OPEN_PROXY_TEXT =
+  "the client is not on loopback, and not everyone needs a login: " +
+  "set auth, or openProxy to true if that is what you want";
 
 class SocksServer implements Server, SessionOwner {
   readonly finished: Promise<void>;
@@ -136,12 +157,13 @@ class SocksServer implements Server, SessionOwner {
   readonly rateLimiters: RateLimiters;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
-  /** In no order; each knows its place, so that to come and to go costs the same however many there are. */
+  /** In no order; each session knows its index, so that adding and removing take constant time. */
   readonly #sessions: ServerSession[] = [];
-  readonly #admission: ConnectionLimiter;
+  readonly #connections: ConnectionLimiter;
+  readonly #accepting: PendingAccepts;
   #options: ServeOptions;
   #finish!: () => void;
-  #listener!: Listener;
+  #listener: Listener | undefined;
   #lastId = 0;
   #updated: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -149,34 +171,32 @@ class SocksServer implements Server, SessionOwner {
   constructor(
     settings: Settings,
     options: ServeOptions,
-    counts: ServerLimits,
+    limits: ServerLimits,
   ) {
     this.settings = settings;
     this.#options = options;
-    this.associations = counts.associations;
-    this.rateLimiters = counts.rateLimiters;
-    this.#admission = counts.connections;
-    this.ownAddresses = new OwnAddresses(settings.transport);
+    const { transport, clock } = settings;
+    this.associations = limits.associations;
+    this.rateLimiters = limits.rateLimiters;
+    this.#connections = limits.connections;
+    this.#accepting = new PendingAccepts(clock);
+    this.ownAddresses = new OwnAddresses(transport, clock);
     this.emit = options.onEvent;
     this.finished = new Promise((resolve) => this.#finish = resolve);
   }
 
   get addr(): Address {
-    return this.#listener.addr;
+    return this.#listener?.addr ?? NO_ADDRESS;
   }
 
   get sessions(): readonly Session[] {
     return this.#sessions.slice().sort((a, b) => a.id - b.id);
   }
 
-  async listen(signal?: AbortSignal): Promise<void> {
+  async start(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    this.#listener = await this.settings.transport.listen(
-      this.settings,
-      (conn) => this.handle(conn),
-      (error) => this.emit?.({ type: "accept-error", error }),
-    );
-    this.emit?.({ type: "listening", addr: this.addr });
+    const { listen } = this.settings;
+    if (listen) await this.#listen(listen);
     const onAbort = () => void this.shutdown({ grace: 0 });
     signal?.addEventListener("abort", onAbort);
     this.finished.then(() => signal?.removeEventListener("abort", onAbort));
@@ -185,34 +205,130 @@ class SocksServer implements Server, SessionOwner {
     throw signal.reason;
   }
 
-  handle(conn: Conn): void {
-    if (this.#closing) return this.#reject(conn, "the server is shutting down");
-    const answer = this.#admission.admit(conn);
-    if (answer instanceof Promise) void this.#enterLater(conn, answer);
-    else this.#enter(conn, answer);
+  async #listen(where: NonNullable<Settings["listen"]>): Promise<void> {
+    this.#listener = await this.settings.transport.listen(
+      where,
+      (conn) => this.#accepted(conn, undefined, this.settings.isExposed),
+      (error) => this.emit?.({ type: "accept-error", error }),
+    );
+    this.emit?.({ type: "listening", addr: this.addr });
   }
 
-  #enter(conn: Conn, answer: Admission | RejectionReason): void {
-    if (typeof answer === "string") {
-      return this.#reject(conn, REJECTION_TEXT[answer]);
-    }
-    const session = new ServerSession(++this.#lastId, conn, this, answer);
-    session.place = this.#sessions.push(session) - 1;
-    session.run();
+  handle(source: ConnSource, origin: Origin = {}): void {
+    const conn = toConn(source);
+    const { client } = origin;
+    const exposed = origin.exposed ??
+      (this.settings.isExposed ||
+        !isKnownLoopback(client ?? conn.remoteAddr));
+    this.#accepted(conn, client, exposed);
   }
 
-  async #enterLater(
+  #accepted(conn: Conn, client: Address | undefined, exposed: boolean): void {
+    if (this.settings.accept) void this.#runHook(conn, client, exposed);
+    else this.#admit(conn, client, exposed, 0);
+  }
+
+  /** Lets the `accept` hook have the connection first. Those that wait for it count as sessions. */
+  async #runHook(
     conn: Conn,
-    coming: Promise<Admission | RejectionReason>,
+    client: Address | undefined,
+    exposed: boolean,
   ): Promise<void> {
-    const answer = await coming;
-    if (!this.#closing) return this.#enter(conn, answer);
-    if (typeof answer !== "string") answer.release();
-    this.#reject(conn, "the server is shutting down");
+    const { accept, clock, limits, timeouts } = this.settings;
+    if (this.#closing) return this.#reject(conn, client, SHUTTING_DOWN);
+    if (this.#accepting.size + this.#sessions.length >= limits.sessions) {
+      return this.#reject(conn, client, REJECTION_TEXT.sessions);
+    }
+    const from = this.emit && (client ?? conn.remoteAddr); // a closed socket no longer reports it
+    const started = clock.now();
+    try {
+      const accepted = await this.#accepting.run(
+        accept!,
+        conn,
+        timeouts.handshake,
+      );
+      if (!accepted) return;
+      const origin = accepted.client ?? client;
+      const isRemote = !isKnownLoopback(origin ?? accepted.conn.remoteAddr);
+      this.#admit(
+        accepted.conn,
+        origin,
+        accepted.exposed ?? (exposed || isRemote),
+        clock.now() - started,
+      );
+    } catch (cause) {
+      const error = toNetError(cause);
+      const reason = "the accept hook failed";
+      const { remoteAddr } = conn;
+      this.emit?.({
+        type: "session-rejected",
+        client: from ?? remoteAddr,
+        reason,
+        error,
+      });
+    }
   }
 
-  #reject(conn: Conn, reason: string): void {
-    this.emit?.({ type: "session-rejected", client: conn.remoteAddr, reason });
+  #admit(
+    conn: Conn,
+    client: Address | undefined,
+    exposed: boolean,
+    waited: number,
+  ): void {
+    if (this.#closing) return this.#reject(conn, client, SHUTTING_DOWN);
+    if (exposed && !this.settings.servesExposed) {
+      return this.#reject(conn, client, OPEN_PROXY_TEXT);
+    }
+    const answer = this.#connections.admit(
+      client ? { remoteAddr: client } : conn,
+    );
+    if (answer instanceof Promise) {
+      void this.#openLater(conn, client, exposed, waited, answer);
+    } else this.#open(conn, client, exposed, waited, answer);
+  }
+
+  #open(
+    conn: Conn,
+    client: Address | undefined,
+    exposed: boolean,
+    waited: number,
+    admission: Admission | RejectionReason,
+  ): void {
+    if (typeof admission === "string") {
+      return this.#reject(conn, client, REJECTION_TEXT[admission]);
+    }
+    const session = new ServerSession(++this.#lastId, this, {
+      conn,
+      client,
+      exposed,
+      admission,
+    });
+    session.place = this.#sessions.push(session) - 1;
+    session.run(waited);
+  }
+
+  async #openLater(
+    conn: Conn,
+    client: Address | undefined,
+    exposed: boolean,
+    waited: number,
+    answer: Promise<Admission | RejectionReason>,
+  ): Promise<void> {
+    const admission = await answer;
+    if (!this.#closing) {
+      return this.#open(conn, client, exposed, waited, admission);
+    }
+    if (typeof admission !== "string") admission.release();
+    this.#reject(conn, client, SHUTTING_DOWN);
+  }
+
+  #reject(conn: Conn, client: Address | undefined, reason: string): void {
+    const { remoteAddr } = conn;
+    this.emit?.({
+      type: "session-rejected",
+      client: client ?? remoteAddr,
+      reason,
+    });
     conn.close();
   }
 
@@ -232,15 +348,16 @@ class SocksServer implements Server, SessionOwner {
   }
 
   async #update(options: ServerUpdate): Promise<void> {
-    const { hostname, port, transport } = this.settings;
-    const merged = { ...this.#options, ...options, hostname, port };
+    const { transport } = this.settings;
+    const { hostname, port, listen } = this.#options;
+    const merged = { ...this.#options, ...options, hostname, port, listen };
     const settings = await resolveSettings(merged, transport);
     const { limits } = settings;
     this.settings = settings;
     this.#options = merged;
     this.associations.limit = limits.associationsPerClient;
     this.rateLimiters.limits = limits;
-    this.#admission.limits = limits;
+    this.#connections.limits = limits;
   }
 
   shutdown({ grace = 10_000 }: ShutdownOptions = {}): Promise<void> {
@@ -249,7 +366,8 @@ class SocksServer implements Server, SessionOwner {
       this.emit?.({ type: "shutdown" });
     }
     if (grace === 0) this.#closeSessions();
-    const timeout = startTimeout(grace, () => this.#closeSessions());
+    const { clock } = this.settings;
+    const timeout = clock.startTimeout(grace, () => this.#closeSessions());
     return this.finished.finally(() => timeout.cancel());
   }
 
@@ -258,11 +376,12 @@ class SocksServer implements Server, SessionOwner {
   }
 
   async #stopListening(): Promise<void> {
-    await this.#listener.close();
+    this.#accepting.close();
+    await this.#listener?.close();
     if (this.#sessions.length === 0) this.#finish();
   }
 
-  /** Puts the last session into the place of this one. */
+  /** Moves the last session to the index of this one. */
   #remove({ place }: ServerSession): void {
     const last = this.#sessions.pop()!;
     if (last.place === place) return;

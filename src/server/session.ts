@@ -1,15 +1,15 @@
 /**
- * One client connection, from its first octet to its end.
+ * One client connection, from its first byte to its end.
  *
  * @module
  */
 
 import type { Endpoint } from "../protocol/address.ts";
+import { ProtocolError } from "../protocol/decode.ts";
 import { REPLY } from "../protocol/reply.ts";
 import { MessageReader } from "../transport/message_reader.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
-import { startTimeout } from "../transport/timeouts.ts";
 import type {
   Address,
   Conn,
@@ -30,13 +30,12 @@ import type {
 } from "./events.ts";
 import type { Settings } from "./settings.ts";
 import type { KeyedLimit } from "./limits/keyed_limit.ts";
+import { detectFrontend } from "./frontends/detect.ts";
 import {
   type ClientRequest,
-  type HandshakeNotes,
-  readRequest,
-  readVersion,
+  type HandshakeSession,
   Refusal,
-} from "./request.ts";
+} from "./frontends/frontend.ts";
 import type {
   RateLimiters,
   SessionRateLimiter,
@@ -44,10 +43,16 @@ import type {
 import type { OwnAddresses } from "./policy/own_addresses.ts";
 import { udpAssociate } from "./commands/udp_associate.ts";
 
-/** Milliseconds in which a client that gets an error reply must take it and hang up (RFC 1928 section 6 allows 10 s). */
-const FAREWELL_TIME = 2_000;
-/** Octets of such a client that are read, lest unread ones turn our FIN into a reset that outruns the reply. */
-const FAREWELL_OCTETS = 64 * 1024;
+/**
+ * How long a client may take to read an error reply and to close the connection,
+ * in milliseconds (RFC 1928 section 6 allows 10 s).
+ */
+const LINGER_TIME = 2_000;
+/**
+ * How many bytes of such a client are read and dropped. Unread ones would turn
+ * our FIN into a reset, which overtakes the reply.
+ */
+const LINGER_BYTES = 64 * 1024;
 
 /** The server that a session belongs to. */
 export interface SessionOwner {
@@ -56,8 +61,17 @@ export interface SessionOwner {
   readonly rateLimiters: RateLimiters;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
-  /** Called when all is closed. */
+  /** Called when the session and all its sockets are closed. */
   ended(session: ServerSession, ending: Ending): void;
+}
+
+/** A connection that was admitted, and its origin. */
+export interface AdmittedConn {
+  readonly conn: Conn;
+  /** Overrides the connection's own `remoteAddr`. */
+  readonly client: Address | undefined;
+  readonly exposed: boolean;
+  readonly admission: Admission;
 }
 
 const COMMANDS: Readonly<Record<CommandName, Command>> = {
@@ -68,9 +82,9 @@ const COMMANDS: Readonly<Record<CommandName, Command>> = {
 
 /** Runs one session. */
 export class ServerSession
-  implements CommandSession, HandshakeNotes, RelayOwner {
+  implements CommandSession, HandshakeSession, RelayOwner {
   readonly id: number;
-  /** Where the server keeps it. */
+  /** Its index in the server's list. */
   place = 0;
   readonly startedAt: number = Date.now();
   phase: SessionPhase = "handshake";
@@ -85,7 +99,7 @@ export class ServerSession
   boundAddr?: Address;
   reply?: number;
   datagrams?: DatagramCounts;
-  /** Counts more than what it leads to. */
+  readonly exposed: boolean;
   ending: Ending | undefined;
   #client: Address | undefined;
   readonly #conn: Conn;
@@ -95,12 +109,15 @@ export class ServerSession
   #stopping: AbortSwitch | undefined;
   #relay: Relay | undefined;
 
-  constructor(id: number, conn: Conn, owner: SessionOwner, visit: Admission) {
+  constructor(id: number, owner: SessionOwner, admitted: AdmittedConn) {
+    const { conn, client, exposed, admission } = admitted;
     this.id = id;
-    this.#admission = visit;
+    this.exposed = exposed;
+    this.#admission = admission;
     this.#conn = conn;
     this.#owner = owner;
-    if (owner.emit) this.#client = conn.remoteAddr; // a closed socket can't tell any more
+    // Read now if events will show it: a closed socket no longer reports it.
+    this.#client = client ?? (owner.emit ? conn.remoteAddr : undefined);
   }
 
   get client(): Address {
@@ -117,7 +134,7 @@ export class ServerSession
 
   isOwn(address: string): boolean {
     const { hostname } = this.#conn.localAddr;
-    // A client that has gone leaves no address behind: it gets nowhere then.
+    // A closed socket no longer reports its address: deny in that case.
     return hostname === "" || hostname === address ||
       this.#owner.ownAddresses.has(address);
   }
@@ -146,30 +163,32 @@ export class ServerSession
     this.#owner.emit?.({ type: "auth", session: this, ok });
   }
 
-  /** Serves the client until all is closed; never rejects. */
-  async run(): Promise<void> {
+  /** Serves the client until everything is closed, with this much of the handshake time used up; never rejects. */
+  async run(waited: number): Promise<void> {
     this.#owner.emit?.({ type: "session-start", session: this });
-    const timeout = startTimeout(
-      this.settings.timeouts.handshake,
+    const { clock, timeouts } = this.settings;
+    const timeout = clock.startTimeout(
+      timeLeft(timeouts.handshake, waited),
       () => this.#stop({ reason: "handshake-timeout" }),
     );
     let outcome: Relay | Ending;
     try {
       const reader = new MessageReader(this.#conn);
-      this.version = await readVersion(reader);
-      const request = await readRequest(
-        this.#conn,
+      const frontend = await detectFrontend(reader);
+      this.version = frontend.version;
+      const request = await frontend.read({
+        conn: this.#conn,
         reader,
-        this.settings, // by now, and not when a silent client came
-        this,
-      );
+        settings: this.settings, // those in force now, not when the client connected
+        session: this,
+      });
       timeout.cancel();
       outcome = await this.#serve(request);
     } catch (error) {
       timeout.cancel();
       outcome = await this.#failed(error);
     }
-    // Most sessions spend most of their time from here on: what they needed to get so far is free by now.
+    // Most sessions spend most of their time from here on; the garbage collector gets the rest.
     this.#stopping = undefined;
     if (!("done" in outcome)) return this.#end(outcome);
     this.#relay = outcome;
@@ -190,7 +209,7 @@ export class ServerSession
     this.#owner.ended(this, this.ending ?? ending);
   }
 
-  /** From the request to the relay, or to why there is none. */
+  /** From the request to the relay, or to the ending without one. */
   #serve(request: ClientRequest): Promise<Relay | Ending> {
     this.#admission.handshakeDone();
     this.command = request.command;
@@ -219,12 +238,11 @@ export class ServerSession
 
   relay(client: Conn, target: Conn): Relay {
     this.phase = "relay";
-    const { settings: { transport, timeouts } } = this.#owner;
+    const { transport, relay } = this.#owner.settings;
     const { rateLimiter } = this;
-    const { idle, halfClosed } = timeouts;
     return rateLimiter
-      ? relayByReading(client, target, { idle, halfClosed, rateLimiter })
-      : transport.relay(client, target, timeouts);
+      ? relayByReading(client, target, { ...relay, rateLimiter })
+      : transport.relay(client, target, relay);
   }
 
   answer(
@@ -243,7 +261,8 @@ export class ServerSession
   ): Promise<Ending> {
     const ending: Ending = { reason: "refused", error: error as Error };
     if (this.ending) return this.ending;
-    await this.#lingeringClose(request.conn, () => this.answer(request, reply));
+    const send = () => this.answer(request, reply);
+    await this.#lingeringClose(request.conn, send);
     return ending;
   }
 
@@ -266,20 +285,21 @@ export class ServerSession
     this.#owner.emit?.({ type: "reply", session: this });
   }
 
-  /** Sends last octets so that they arrive: FIN behind them, and nothing left unread. */
-  async #lingeringClose(conn: Conn, say: () => Promise<void>): Promise<void> {
-    const timeout = startTimeout(FAREWELL_TIME, () => this.#hangUp());
+  /** Sends the last bytes so that they arrive: with a FIN after them, and nothing left unread. */
+  async #lingeringClose(conn: Conn, send: () => Promise<void>): Promise<void> {
+    const { clock } = this.settings;
+    const timeout = clock.startTimeout(LINGER_TIME, () => this.#hangUp());
     try {
-      await say();
+      await send();
       await conn.closeWrite();
-      let left = FAREWELL_OCTETS;
+      let left = LINGER_BYTES;
       while (left > 0) {
         const chunk = await conn.read();
         if (chunk === null) break;
         left -= chunk.length;
       }
     } catch {
-      // The client has hung up, which is what it is here for.
+      // The client has closed the connection, which is all that was waited for.
     } finally {
       timeout.cancel();
     }
@@ -299,6 +319,11 @@ export class ServerSession
   }
 }
 
+/** The rest of a time limit: at least a millisecond, and never for one of 0. */
+function timeLeft(limit: number, waited: number): number {
+  return limit === 0 ? 0 : Math.max(limit - waited, 1);
+}
+
 function endingOf({ reason, side, error }: RelayEnd): Ending {
   switch (reason) {
     case "finished":
@@ -307,6 +332,12 @@ function endingOf({ reason, side, error }: RelayEnd): Ending {
     case "aborted":
       return { reason: "closed" };
     case "error":
-      return { reason: side === "a" ? "client-gone" : "target-gone", error };
+      if (side === "b") return { reason: "target-gone", error };
+      return {
+        reason: error?.cause instanceof ProtocolError
+          ? "protocol-error" // a message that the login protects is broken
+          : "client-gone",
+        error,
+      };
   }
 }

@@ -6,80 +6,137 @@
 
 import { isIp, isLoopback, isUnspecified } from "../protocol/address.ts";
 import { METHOD } from "../protocol/socks5.ts";
-import type { Transport } from "../transport/transport.ts";
-import { type AuthMethod, noAuth } from "./auth/auth.ts";
+import { type Clock, systemClock } from "../transport/clock.ts";
+import type { RelayOptions, Transport } from "../transport/transport.ts";
+import { type AuthMethod, noAuth } from "./auth/method.ts";
+import type { Accept } from "./accept.ts";
+import type { Dial, Dialer } from "./dialer.ts";
 import {
-  type Dial,
   type Limits,
   OptionError,
   type PortRange,
   type ServeOptions,
+  type SharedLimits,
   type Socks4Options,
   type Timeouts,
 } from "./options.ts";
 import type { Policy } from "./policy/policy.ts";
 
-/** Options with every gap filled. */
+/** The checked options of a server. */
 export interface Settings {
-  readonly hostname: string;
-  readonly port: number;
-  readonly reusePort: boolean;
+  /** `undefined` for a server that does not listen. */
+  readonly listen: ListenSettings | undefined;
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly socks4: Socks4Options | undefined;
-  readonly dial: Dial | undefined;
+  readonly accept: Accept | undefined;
+  readonly dial: Dialer | undefined;
   readonly policy: Policy | undefined;
-  /** Whether it listens beyond loopback. */
+  /** Whether connections of the server's own listener are exposed. */
   readonly isExposed: boolean;
+  /** Whether exposed sessions are served: everyone needs a login, or `openProxy` is set. */
+  readonly servesExposed: boolean;
   readonly advertise: readonly string[];
   readonly relayPorts: PortRange | undefined;
   readonly dropFragments: boolean;
   readonly timeouts: Required<Timeouts>;
+  /** The relay's share of the timeouts, and its clock. */
+  readonly relay: RelayOptions;
   /** Infinity means no limit. */
   readonly limits: Required<Limits>;
+  readonly sharedLimits: SharedLimits | undefined;
   readonly transport: Transport;
+  readonly clock: Clock;
+}
+
+/** Where a server listens. */
+export interface ListenSettings {
+  readonly hostname: string;
+  readonly port: number;
+  readonly reusePort: boolean;
 }
 
 const DEFAULT_MAX_SESSIONS = 10_000;
 /** Descriptors left to everything that is not a session. */
 const SPARE_DESCRIPTORS = 32;
 
-/** Checks options and fills their gaps. */
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @throws {OptionError} for an option that makes no sense, or that would make an open proxy.
+ */
 export async function resolveSettings(
   options: ServeOptions,
   transport: Transport,
 ): Promise<Settings> {
-  const { port = 1080, auth = [noAuth()], openProxy, policy } = options;
-  const hostname = listenAddress(options.hostname ?? "127.0.0.1");
-  const needsNoLogin = auth.some(({ number }) => number === METHOD.none);
+  const { auth = [noAuth()], openProxy, policy } = options;
+  const listen = resolveListen(options);
   if (auth.length === 0) throw new OptionError("auth", "auth needs a method");
-  const isExposed = !isLoopback(hostname);
-  const isOpen = needsNoLogin || auth.some(({ negotiate }) => !negotiate);
+  const servesNone = auth.some(({ number }) => number === METHOD.none);
+  const isOpen = servesNone || auth.some(({ negotiate }) => !negotiate);
   const claims = checksUserIds(options.socks4);
-  // Also who writes without types must mean it: "false" does not.
-  if (isExposed && (isOpen || claims) && openProxy !== true) {
-    throw openProxyError(hostname, isOpen);
+  const isExposed = listen !== undefined && !isLoopback(listen.hostname);
+  // Untyped callers have to mean it, too: the text "false" does not.
+  const servesExposed = !isOpen && !claims || openProxy === true;
+  if (isExposed && !servesExposed) {
+    throw openProxyError(listen.hostname, isOpen);
   }
   if (policy !== undefined && typeof policy !== "function") {
     throw new OptionError("policy", "policy must be a function, as of rules()");
   }
+  const timeouts = resolveTimeouts(options.timeouts);
+  const { idle, halfClosed } = timeouts;
+  const clock = transport.clock ?? systemClock;
   return {
-    hostname,
-    port: whole("port", port, { max: 65535 }),
-    reusePort: options.reusePort ?? false,
+    listen,
     auth,
-    servesSocks4: needsNoLogin || claims,
+    servesSocks4: servesNone || claims,
     socks4: claims ? options.socks4 : undefined,
-    dial: options.dial,
+    accept: resolveAccept(options.accept),
+    dial: resolveDial(options.dial),
     policy,
     isExposed,
+    servesExposed,
     advertise: resolveAdvertise(options.advertise),
     relayPorts: resolvePorts(options.relayPorts),
     dropFragments: options.dropFragments ?? false,
-    timeouts: resolveTimeouts(options.timeouts),
-    limits: await resolveLimits(options.limits, isExposed, transport),
+    timeouts,
+    relay: { idle, halfClosed, clock },
+    limits: await resolveLimits(
+      options.limits,
+      isExposed || listen === undefined,
+      transport,
+    ),
+    sharedLimits: options.sharedLimits,
     transport,
+    clock,
   };
+}
+
+function resolveListen(options: ServeOptions): ListenSettings | undefined {
+  const { hostname, port = 1080, reusePort = false, listen = true } = options;
+  const settings: ListenSettings = {
+    hostname: listenAddress(hostname ?? "127.0.0.1"),
+    port: whole("port", port, { max: 65535 }),
+    reusePort,
+  };
+  return listen ? settings : undefined;
+}
+
+function resolveAccept(accept: Accept | undefined): Accept | undefined {
+  if (accept === undefined || typeof accept === "function") return accept;
+  throw new OptionError("accept", "accept must be a function");
+}
+
+/** A function stands for a dialer that can connect only. */
+function resolveDial(dial: Dial | Dialer | undefined): Dialer | undefined {
+  if (dial === undefined) return undefined;
+  if (typeof dial === "function") return { connect: dial };
+  if (typeof dial?.connect === "function") return dial;
+  throw new OptionError(
+    "dial",
+    "dial must be a function, or an object with a method connect()",
+  );
 }
 
 function openProxyError(hostname: string, isOpen: boolean): OptionError {

@@ -13,13 +13,15 @@ import { startTimeout, type Timeout } from "./timeouts.ts";
 export interface Clock {
   /** The current time in milliseconds; never goes back. */
   now(): number;
-  /** Calls `onTimeout` once after `ms` milliseconds, unless it is cancelled first; 0 and `Infinity` mean never. */
-  startTimeout(ms: number, onTimeout: () => void): Timeout;
-  /** The same with an argument for `onTimeout`, which saves a closure for each timeout. */
-  startTimeout<T>(
+  /**
+   * Calls `onTimeout` once after `ms` milliseconds, unless it is cancelled first;
+   * 0 and `Infinity` mean never. An `argument` for it saves a closure for each
+   * timeout.
+   */
+  startTimeout<T = undefined>(
     ms: number,
     onTimeout: (argument: T) => void,
-    argument: T,
+    argument?: T,
   ): Timeout;
 }
 

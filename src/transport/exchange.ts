@@ -34,21 +34,17 @@ export class ConnExchange implements Exchange {
     this.#reader = reader;
   }
 
-  read<T>(decode: MessageDecoder<T>): Promise<T> {
-    return this.#taken
-      ? Promise.reject(closedError())
-      : this.#reader.read(decode);
-  }
+  // Fields, so that a method can take them out of its exchange.
 
-  write(octets: Uint8Array): Promise<void> {
-    return this.#taken
-      ? Promise.reject(closedError())
-      : this.#conn.write(octets);
-  }
+  readonly read = <T>(decode: MessageDecoder<T>): Promise<T> =>
+    this.#taken ? Promise.reject(closedError()) : this.#reader.read(decode);
 
-  take(): Conn {
+  readonly write = (octets: Uint8Array): Promise<void> =>
+    this.#taken ? Promise.reject(closedError()) : this.#conn.write(octets);
+
+  readonly take = (): Conn => {
     if (this.#taken) throw closedError();
     this.#taken = true;
     return this.#reader.release();
-  }
+  };
 }

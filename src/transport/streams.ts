@@ -53,6 +53,21 @@ export function toStreams(conn: Conn): DuplexStreams {
   return { readable, writable };
 }
 
+/** Whatever can be served or used as a connection. */
+export type ConnSource = Conn | DuplexStreams;
+
+/**
+ * The connection that is meant.
+ *
+ * @throws {TypeError} when it is none.
+ */
+export function toConn(source: ConnSource): Conn {
+  if (source && "readable" in source && !("closeWrite" in source)) {
+    return fromStreams(source);
+  }
+  return source as Conn;
+}
+
 const NOWHERE: Address = { hostname: "0.0.0.0", port: 0 };
 
 /**

@@ -81,22 +81,21 @@ const NEVER: Timeout = { cancel() {} };
  * timeout.cancel();
  * ```
  */
-export function startTimeout(ms: number, onTimeout: () => void): Timeout;
-export function startTimeout<T>(
+export function startTimeout<T = undefined>(
   ms: number,
   onTimeout: (argument: T) => void,
-  argument: T,
-): Timeout;
-export function startTimeout(
-  ms: number,
-  onTimeout: (argument: unknown) => void,
-  argument?: unknown,
+  argument?: T,
 ): Timeout {
   if (!(ms > 0) || ms === Infinity) return NEVER;
   let list = lists.get(ms);
   if (!list) lists.set(ms, list = new TimeoutList());
   const at = Math.ceil(performance.now() + ms); // V8 keeps fractions apart, 16 octets each
-  const entry = new Entry(list, at, onTimeout, argument);
+  const entry = new Entry(
+    list,
+    at,
+    onTimeout as (argument: unknown) => void,
+    argument,
+  );
   list.add(entry);
   waiting++;
   if (entry.at < firesAt) setTimer(entry.at, ms);

@@ -358,6 +358,9 @@ const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
   signal: true,
   onEvent: true,
   transport: true,
+  listen: true,
+  accept: true,
+  sharedLimits: true,
 };
 
 test("load() gives each setting to the option of the same name", async () => {

@@ -100,7 +100,7 @@ test("serve() gives up on a target that does not answer", async () => {
   let aborted: unknown;
   const server = await startServer({
     timeouts: { connect: 50 },
-    dial: ({ signal }) =>
+    dial: (_, { signal }) =>
       new Promise((_, reject) =>
         signal.addEventListener("abort", () => {
           aborted = signal.reason;
@@ -200,7 +200,7 @@ test("session.close() ends a session in its handshake and while it dials", async
   let dialled!: () => void;
   const dialling = new Promise<void>((resolve) => dialled = resolve);
   const server = await startServer({
-    dial: ({ signal }) =>
+    dial: (_, { signal }) =>
       new Promise((_, reject) => {
         signal.addEventListener("abort", () => reject(signal.reason));
         dialled();
@@ -258,7 +258,7 @@ test("session.close() as soon as something is told of it keeps the target from b
         onEvent: (event) => {
           if (event.type === type) server.server.sessions[0].close();
         },
-        dial: !dials ? undefined : ({ signal }) => {
+        dial: !dials ? undefined : (_, { signal }) => {
           if (!signal.aborted) dialled++;
           return Promise.reject(signal.reason);
         },
@@ -564,6 +564,7 @@ test("server.handle() serves a connection of another origin", async () => {
   const down = new TransformStream<Uint8Array>();
   server.server.handle(
     fromStreams({ readable: up.readable, writable: down.writable }),
+    { exposed: false },
   );
   const client = fromStreams({
     readable: down.readable,
@@ -605,7 +606,9 @@ test("serve() gives up on a client that does not take its reply", async () => {
       controller.enqueue(request(target.addr.port));
     },
   });
-  server.server.handle(fromStreams({ readable, writable }));
+  server.server.handle(fromStreams({ readable, writable }), {
+    exposed: false,
+  });
   const far = await target.accepted();
   assertEquals(await reasonOf(server), "client-gone");
   await far.read().catch(() => null);
@@ -621,7 +624,7 @@ test("serve() gives the dialer the session, and its error the general reply", as
         username === "bob" && password === "builder"
       ),
     ],
-    dial({ hostname, port, session }) {
+    dial({ hostname, port }, { session }) {
       seen.push([hostname, port, session.user]);
       throw new Error("no way");
     },

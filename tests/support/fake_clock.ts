@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../../src/server/limits/rate_limiter.ts";
+import type { Clock } from "../../src/transport/clock.ts";
 import type { Timeout } from "../../src/transport/timeouts.ts";
 
 /** Time that passes by {@linkcode FakeClock.advance} only. */
@@ -21,8 +21,13 @@ export class FakeClock implements Clock {
     return this.#now;
   }
 
-  startTimeout(ms: number, onTimeout: () => void): Timeout {
-    const entry = { at: this.#now + ms, onTimeout };
+  startTimeout<T = undefined>(
+    ms: number,
+    onTimeout: (argument: T) => void,
+    argument?: T,
+  ): Timeout {
+    const call = () => onTimeout(argument as T);
+    const entry = { at: this.#now + ms, onTimeout: call };
     this.#waiting.add(entry);
     return { cancel: () => void this.#waiting.delete(entry) };
   }

@@ -76,13 +76,14 @@ export class Supervisor implements Running {
     const { loaded, size } = options;
     const settings = await resolveSettings(loaded.options, transport);
     // Of the same user somebody else may share the port, and would take a part of the clients.
-    const probe = await transport.listen(settings, (conn) => conn.close());
+    const listen = settings.listen!; // the program always does
+    const probe = await transport.listen(listen, (conn) => conn.close());
     await probe.close();
     const ledger = new Coordinator(settings.limits, size);
     ledger.lockout = new Lockout(loaded.lockout);
     const crew = new Supervisor(options, ledger);
     try {
-      await crew.#startAll(settings.port);
+      await crew.#startAll(listen.port);
     } catch (error) {
       crew.#isClosing = true;
       await crew.#killAll();

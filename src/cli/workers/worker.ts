@@ -5,7 +5,7 @@
  */
 
 import type { MetricValues } from "../../server/metrics.ts";
-import { type Server, serveSharing } from "../../server/serve.ts";
+import { serve, type Server } from "../../server/serve.ts";
 import { NetError } from "../../transport/errors.ts";
 import { stopAccepting } from "../serve/stop_accepting.ts";
 import { thisHost } from "../host/host.ts";
@@ -84,9 +84,10 @@ class WorkerServer {
       hostname,
       port,
       reusePort: true,
+      sharedLimits: { store: books, servers: start.workers },
       onEvent,
     };
-    const server = await serveSharing(options, books, start.workers);
+    const server = await serve(options);
     link.post({ type: "listening", addr: server.addr });
     return new WorkerServer(
       server,

@@ -1,6 +1,5 @@
 /**
- * Authentication methods of the server: each is a value with a method number
- * and a negotiation. Make your own with the {@linkcode AuthMethod} interface.
+ * Method 02, user name and password (RFC 1929).
  *
  * @module
  */
@@ -12,13 +11,20 @@ import {
   type Login,
 } from "../../protocol/password.ts";
 import { withSignal } from "../../transport/dial.ts";
-import type { MessageDecoder } from "../../transport/message_reader.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import { readName } from "./name.ts";
-import type { Address, Conn } from "../../transport/transport.ts";
+import type { Address } from "../../transport/transport.ts";
 import type { AbortSignalLike } from "../../transport/signal.ts";
 import { Lockout, type LockoutOptions, type LoginGuard } from "./lockout.ts";
+import type { AuthExchange, AuthMethod, AuthResult } from "./method.ts";
 import { Users } from "./users.ts";
+
+export {
+  type AuthExchange,
+  type AuthMethod,
+  type AuthResult,
+  noAuth,
+} from "./method.ts";
 
 export type { LockoutOptions } from "./lockout.ts";
 export {
@@ -34,51 +40,6 @@ export {
   type UsersOptions,
   type UsersProblem,
 } from "./users.ts";
-
-/** How a method talks to the client. */
-export interface AuthExchange {
-  /** The client's address. */
-  readonly client: Address;
-  /**
-   * Fires when the session is stopped, by its handshake timeout for one; then
-   * the connection is closed already.
-   */
-  readonly signal: AbortSignalLike;
-  /** The client's next message. */
-  read<T>(decode: MessageDecoder<T>): Promise<T>;
-  /** Sends a message. */
-  write(octets: Uint8Array): Promise<void>;
-}
-
-/** What a negotiation found. */
-export interface AuthResult {
-  /** Whether the client may go on to its request. */
-  readonly ok: boolean;
-  /** Who the client is, or failing that claims to be. */
-  readonly user?: string;
-  /** Sent before the connection is closed when `ok` is false. */
-  readonly farewell?: Uint8Array;
-  /** Through which everything after the negotiation travels, for methods that wrap it. */
-  readonly conn?: Conn;
-}
-
-/** One way to learn who a client is (RFC 1928 section 3). */
-export interface AuthMethod {
-  /** The number on the wire: 0 to 254. */
-  readonly number: number;
-  /** How events call it. */
-  readonly name: string;
-  /**
-   * Called when the method was chosen; a rejection closes the connection. A
-   * method without it lets every client in.
-   */
-  negotiate?(exchange: AuthExchange): Promise<AuthResult>;
-}
-
-/** Method 00: every client is welcome. The only one under which SOCKS4 is served. */
-export function noAuth(): AuthMethod {
-  return { number: METHOD.none, name: "none" };
-}
 
 /** Decides about a login; both strings are never empty. */
 export type VerifyLogin = (

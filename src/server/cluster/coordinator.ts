@@ -12,12 +12,8 @@ import {
   type KeyedRateLimit,
   keyedRateLimit,
 } from "../limits/keyed_rate_limit.ts";
-import {
-  CLOCK,
-  type Clock,
-  RateLimiter,
-  type Waiter,
-} from "../limits/rate_limiter.ts";
+import { type Clock, systemClock } from "../../transport/clock.ts";
+import { RateLimiter, type Waiter } from "../limits/rate_limiter.ts";
 import { UserRateLimiters } from "../limits/rate_limiters.ts";
 
 /** The limits that hold for all servers together; `Infinity` means no limit. */
@@ -52,7 +48,7 @@ export class Coordinator {
   constructor(
     limits: CoordinatorLimits,
     servers: number,
-    clock: Clock = CLOCK,
+    clock: Clock = systemClock,
   ) {
     this.#servers = servers;
     this.#clock = clock;

@@ -5,7 +5,11 @@
  * @module
  */
 
+import type { Clock } from "../../transport/clock.ts";
 import type { Address } from "../../transport/transport.ts";
+import { RateLimiters } from "../limits/rate_limiters.ts";
+import type { ServerLimits } from "../limits/server_limits.ts";
+import type { Limits, SharedLimits } from "../options.ts";
 import {
   Admission,
   type ConnectionLimiter,
@@ -267,4 +271,27 @@ export class SharedRateLimiter implements UserRateLimiter {
     } while (this.#owed > this.slice / 2);
     this.#isPaying = false;
   }
+}
+
+/** The limiters of one of several servers. */
+export function sharedLimits(
+  limits: Required<Limits>,
+  clock: Clock,
+  { store, servers }: SharedLimits,
+): ServerLimits {
+  const { associationsPerClient: limit } = limits;
+  return {
+    connections: new SharedConnectionLimiter(limits, store, servers),
+    associations: new SharedKeyedLimit(
+      "associationsPerClient",
+      limit,
+      store,
+      servers,
+    ),
+    rateLimiters: new RateLimiters(
+      limits,
+      clock,
+      (user, rate) => new SharedRateLimiter(user, rate, store),
+    ),
+  };
 }

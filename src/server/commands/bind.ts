@@ -22,9 +22,9 @@ import type {
 import { NetError } from "../../transport/errors.ts";
 import type { CommandSession, Ending } from "./command.ts";
 import { replyToFailure } from "./failure.ts";
-import { authorize, resolve } from "../policy/policy.ts";
+import { authorize, resolve } from "../policy/authorize.ts";
 import { advertisedAddress, onFreePort } from "./relay_ports.ts";
-import type { ClientRequest } from "../request.ts";
+import type { ClientRequest } from "../frontends/frontend.ts";
 import { HangupWatch } from "./hangup_watch.ts";
 
 /** Listens for the peer that the request names and says where, and once more when the peer has come. */

@@ -1,5 +1,5 @@
 /**
- * What a session and the command it carries out have to do with each other.
+ * The interface between a session and the command that it runs.
  *
  * @module
  */
@@ -8,50 +8,46 @@ import type { AbortSwitch } from "../../transport/signal.ts";
 import type { Address, Conn, Relay } from "../../transport/transport.ts";
 import type {
   DatagramCounts,
-  ServerEvent,
   Session,
   SessionEndReason,
   SessionPhase,
 } from "../events.ts";
+import type { PolicySubject } from "../policy/authorize.ts";
 import type { Settings } from "../settings.ts";
 import type { KeyedLimit } from "../limits/keyed_limit.ts";
-import type { ClientRequest } from "../request.ts";
+import type { ClientRequest } from "../frontends/frontend.ts";
 import type { SessionRateLimiter } from "../limits/rate_limiters.ts";
 
-/** Why and how a session ends. */
+/** Why a session ends, and with which error. */
 export interface Ending {
   readonly reason: SessionEndReason;
   readonly error?: Error;
 }
 
-/** Carries a request out: up to the relay that it leads to, or to why there is none. */
+/** Runs a request; resolves with the relay that it leads to, or with the ending without one. */
 export type Command = (
   session: CommandSession,
   request: ClientRequest,
 ) => Promise<Relay | Ending>;
 
 /** A session as its command sees it. */
-export interface CommandSession extends Session {
+export interface CommandSession extends Session, PolicySubject {
   readonly settings: Settings;
-  /** UDP associations by client address. */
+  /** UDP associations, counted by client address. */
   readonly associations: KeyedLimit;
-  /** What holds its octets back, if anything does. */
+  /** Limits the session's rate, if anything does. */
   readonly rateLimiter: SessionRateLimiter | undefined;
-  /** Fires when the session is ended from outside, and when the command gives up waiting. */
+  /** Fires when the session is closed, and when the command gives up waiting. */
   readonly stopping: AbortSwitch;
-  /** How it was ended from outside, or else by its client. */
+  /** Set when the session was closed or its client has gone; takes precedence over the outcome of the command. */
   ending: Ending | undefined;
   phase: SessionPhase;
   targetAddr?: Address;
   boundAddr?: Address;
   datagrams?: DatagramCounts;
-  /** Whether an address is this machine's: the one at which the client reached it, or another one. */
-  isOwn(address: string): boolean;
-  /** Tells the server's owner what happens. */
-  emit(event: ServerEvent): void;
-  /** Answers with the reply that this SOCKS5 number means. */
+  /** Sends the reply for this SOCKS5 number. */
   answer(request: ClientRequest, reply: number, bound?: Address): Promise<void>;
-  /** Answers with an error, and lets the client take it; how the session ends then. */
+  /** Sends an error reply and waits until the client has taken it; returns how the session ends. */
   refuse(
     request: ClientRequest,
     reply: number,

@@ -7,14 +7,13 @@
 import { type Endpoint, isIp } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { dial, dialAddresses, withSignal } from "../../transport/dial.ts";
-import { toAbortSignal } from "../../transport/signal.ts";
 import { startTimeout } from "../../transport/timeouts.ts";
 import type { Conn, Relay } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { CommandSession, Ending } from "./command.ts";
 import { replyToFailure } from "./failure.ts";
-import { authorize, dialledAddress, resolve } from "../policy/policy.ts";
-import type { ClientRequest } from "../request.ts";
+import { authorize, dialledAddress, resolve } from "../policy/authorize.ts";
+import type { ClientRequest } from "../frontends/frontend.ts";
 
 /** Connects to the target and says so. */
 export async function connect(
@@ -68,8 +67,8 @@ async function dialAllowed(
     const { hostname, port } = target;
     const address = isIp(hostname) ? dialledAddress(hostname) : undefined;
     await authorize(session, target, { address, signal: stopping });
-    const signal = toAbortSignal(stopping);
-    const coming = dial({ hostname, port, session, signal });
+    const context = { session, signal: stopping.signal };
+    const coming = dial.connect({ hostname, port }, context);
     return await withSignal(coming, stopping, (late) => late.close());
   }
   const way = await resolve(session, target, stopping);

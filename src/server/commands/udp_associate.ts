@@ -14,7 +14,7 @@ import { clientKey } from "../client_key.ts";
 import type { CommandSession, Ending } from "./command.ts";
 import { replyToFailure } from "./failure.ts";
 import { advertisedAddress } from "./relay_ports.ts";
-import type { ClientRequest } from "../request.ts";
+import type { ClientRequest } from "../frontends/frontend.ts";
 
 /** Opens a relay for the client's datagrams and says where; it lasts as long as the client's connection. */
 export async function udpAssociate(

@@ -24,7 +24,7 @@ import type {
 import { toNetError } from "../../transport/errors.ts";
 import type { CommandSession } from "./command.ts";
 import { onFreePort } from "./relay_ports.ts";
-import type { ClientRequest } from "../request.ts";
+import type { ClientRequest } from "../frontends/frontend.ts";
 import { type UdpTarget, UdpTargets } from "./udp_targets.ts";
 
 /** Milliseconds that fragments may wait for their last one (RFC 1928 section 7: not less than 5 seconds). */

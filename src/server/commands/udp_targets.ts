@@ -13,7 +13,7 @@ import type { DatagramSocket, OnDatagram } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { CommandSession } from "./command.ts";
 import type { Settings } from "../settings.ts";
-import { dialledAddress, resolve } from "../policy/policy.ts";
+import { dialledAddress, resolve } from "../policy/authorize.ts";
 
 /** Milliseconds for which the address of a name, and a verdict of the policy, are good. */
 const FRESH_TIME = 30_000;

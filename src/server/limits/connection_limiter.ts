@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type Clock, systemClock } from "../../transport/clock.ts";
 import type { Address } from "../../transport/transport.ts";
 import { type CountedLimit, EVERYONE } from "../cluster/store.ts";
 import { clientKey } from "../client_key.ts";
@@ -57,7 +58,7 @@ export type SessionLimits<T extends KeyedLimit = KeyedLimit> = Readonly<
 
 /** Keeps count of a server's sessions. Clients and users without a session take no memory, except that of {@linkcode KeyedRateLimit}. */
 export class LocalConnectionLimiter implements ConnectionLimiter {
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #places: SessionLimits<LocalKeyedLimit> = {
     sessions: new LocalKeyedLimit(Infinity),
     sessionsPerClient: new LocalKeyedLimit(Infinity),
@@ -67,12 +68,8 @@ export class LocalConnectionLimiter implements ConnectionLimiter {
   #perClient = false;
   #rate: KeyedRateLimit | undefined;
 
-  /** `now` gives milliseconds that never go back. */
-  constructor(
-    limits: ConnectionLimits,
-    now: () => number = () => performance.now(),
-  ) {
-    this.#now = now;
+  constructor(limits: ConnectionLimits, clock: Clock = systemClock) {
+    this.#clock = clock;
     this.limits = limits;
   }
 
@@ -120,7 +117,7 @@ export class LocalConnectionLimiter implements ConnectionLimiter {
     const { sessionsPerClient, handshakesPerClient } = this.#places;
     if (!sessionsPerClient.hasRoom(client)) return "sessionsPerClient";
     if (!handshakesPerClient.hasRoom(client)) return "handshakesPerClient";
-    if (this.#rate?.take(client, this.#now()) === false) {
+    if (this.#rate?.take(client, this.#clock.now()) === false) {
       return "connectionsPerSecondPerClient";
     }
   }

@@ -5,7 +5,8 @@
  */
 
 import type { RelayRateLimiter } from "../../transport/relay.ts";
-import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
+import { type Clock, systemClock } from "../../transport/clock.ts";
+import type { Timeout } from "../../transport/timeouts.ts";
 
 /** Milliseconds of rest that can be made up for by going faster. */
 const BURST = 100;
@@ -15,17 +16,6 @@ const SLICE = 50;
 const TICK = 10;
 /** After this many milliseconds a wait is looked at again, for the rate may have changed. */
 const LONGEST_WAIT = 100;
-
-/** What a throttle knows of time. */
-export interface Clock {
-  /** Milliseconds; never goes back. */
-  now(): number;
-  /** Calls back once, after that many milliseconds. */
-  startTimeout(ms: number, onTimeout: () => void): Timeout;
-}
-
-/** The real one. */
-export const CLOCK: Clock = { now: () => performance.now(), startTimeout };
 
 /** Holds the octets of all sessions of a user back, as {@linkcode RateLimiter} does. */
 export interface UserRateLimiter {
@@ -90,7 +80,7 @@ export class RateLimiter implements RelayRateLimiter, UserRateLimiter {
   #last: Waiter | undefined;
   #timeout: Timeout | undefined;
 
-  constructor(rate: number, clock: Clock = CLOCK) {
+  constructor(rate: number, clock: Clock = systemClock) {
     this.#rate = rate;
     this.#clock = clock;
   }

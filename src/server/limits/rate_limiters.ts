@@ -5,10 +5,9 @@
  * @module
  */
 
+import { type Clock, systemClock } from "../../transport/clock.ts";
 import type { RelayRateLimiter } from "../../transport/relay.ts";
 import {
-  CLOCK,
-  type Clock,
   RateLimiter,
   type UserRateLimiter,
   type Waiter,
@@ -111,7 +110,7 @@ export class RateLimiters {
 
   constructor(
     limits: RateLimits,
-    clock: Clock = CLOCK,
+    clock: Clock = systemClock,
     throttleUser: MakeUserRateLimiter = (_, rate) =>
       new RateLimiter(rate, clock),
   ) {

@@ -1,61 +1,36 @@
 /**
- * All that a server counts, alone or together with others.
+ * Everything that a server counts and limits.
  *
  * @module
  */
 
+import { type Clock } from "../../transport/clock.ts";
 import type { Limits } from "../options.ts";
 import {
   type ConnectionLimiter,
   LocalConnectionLimiter,
 } from "./connection_limiter.ts";
-import type { SharedLimitsStore } from "../cluster/store.ts";
 import { type KeyedLimit, LocalKeyedLimit } from "./keyed_limit.ts";
-import {
-  SharedConnectionLimiter,
-  SharedKeyedLimit,
-  SharedRateLimiter,
-} from "../cluster/shared_limits.ts";
 import { RateLimiters } from "./rate_limiters.ts";
 
-/** Where a server counts what its clients take. */
+/** The limiters of one server. */
 export interface ServerLimits {
   /** Sessions. */
   readonly connections: ConnectionLimiter;
   /** UDP associations of each client address. */
   readonly associations: KeyedLimit;
-  /** Octets per second. */
+  /** Bytes per second. */
   readonly rateLimiters: RateLimiters;
 }
 
-/** The counts of a server that is alone. */
-export function localLimits(limits: Required<Limits>): ServerLimits {
-  return {
-    connections: new LocalConnectionLimiter(limits),
-    associations: new LocalKeyedLimit(limits.associationsPerClient),
-    rateLimiters: new RateLimiters(limits),
-  };
-}
-
-/** The counts of one of several servers. */
-export function sharedLimits(
+/** The limiters of a server that is alone. */
+export function localLimits(
   limits: Required<Limits>,
-  books: SharedLimitsStore,
-  servers: number,
+  clock: Clock,
 ): ServerLimits {
-  const { associationsPerClient } = limits;
   return {
-    connections: new SharedConnectionLimiter(limits, books, servers),
-    associations: new SharedKeyedLimit(
-      "associationsPerClient",
-      associationsPerClient,
-      books,
-      servers,
-    ),
-    rateLimiters: new RateLimiters(
-      limits,
-      undefined,
-      (user, rate) => new SharedRateLimiter(user, rate, books),
-    ),
+    connections: new LocalConnectionLimiter(limits, clock),
+    associations: new LocalKeyedLimit(limits.associationsPerClient),
+    rateLimiters: new RateLimiters(limits, clock),
   };
 }

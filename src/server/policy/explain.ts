@@ -7,7 +7,8 @@
 import { isIp, isUnspecified, unmapIp } from "../../protocol/address.ts";
 import { isPort } from "../../protocol/octets.ts";
 import type { CommandName } from "../events.ts";
-import { defaultDenial, dialledAddress, type Verdict } from "./policy.ts";
+import { dialledAddress } from "./authorize.ts";
+import { defaultDenial, type Verdict } from "./policy.ts";
 import { COMMANDS, normalText, quote } from "./rule.ts";
 import {
   explained,

@@ -5,6 +5,7 @@
  */
 
 import { unmapIp } from "../../protocol/address.ts";
+import { type Clock, systemClock } from "../../transport/clock.ts";
 import type { Transport } from "../../transport/transport.ts";
 
 /** Milliseconds after which the system is asked again, for addresses come and go. */
@@ -13,22 +14,21 @@ const FRESH_TIME = 10_000;
 /** Knows the addresses of this machine as far as the transport can tell them. */
 export class OwnAddresses {
   readonly #transport: Pick<Transport, "ownAddresses">;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   #known: ReadonlySet<string> = new Set();
   #until = -Infinity;
 
-  /** `now` gives milliseconds that never go back. */
   constructor(
     transport: Pick<Transport, "ownAddresses">,
-    now: () => number = () => performance.now(),
+    clock: Clock = systemClock,
   ) {
     this.#transport = transport;
-    this.#now = now;
+    this.#clock = clock;
   }
 
   /** Whether `address`, which is canonical, is one of them. */
   has(address: string): boolean {
-    const now = this.#now();
+    const now = this.#clock.now();
     if (now >= this.#until) {
       this.#known = new Set(this.#transport.ownAddresses?.().map(unmapIp));
       this.#until = now + FRESH_TIME;

@@ -37,6 +37,7 @@ import {
   settled,
   until,
 } from "../../transport/contract.ts";
+import { type Clock, systemClock } from "../../../src/transport/clock.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import {
   ask,
@@ -60,7 +61,8 @@ function admission(
   limits: Partial<ConnectionLimits>,
   now = () => 0,
 ): LocalConnectionLimiter {
-  return new LocalConnectionLimiter({ ...UNLIMITED, ...limits }, now);
+  const clock: Clock = { ...systemClock, now };
+  return new LocalConnectionLimiter({ ...UNLIMITED, ...limits }, clock);
 }
 
 function from(hostname: string) {

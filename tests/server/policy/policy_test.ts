@@ -3,13 +3,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   Denial,
-  type DialRequest,
+  type Endpoint,
   type PolicyRequest,
   rules,
   type ServeOptions,
   type ServerUpdate,
   userPass,
 } from "../../../src/server/mod.ts";
+import { systemClock } from "../../../src/transport/clock.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import { OwnAddresses } from "../../../src/server/policy/own_addresses.ts";
 import type { Conn, Transport } from "../../../src/transport/transport.ts";
@@ -200,7 +201,7 @@ test("policy is asked about a name before a dialer gets it, and about no address
 
 test("an address is judged as one also before a dialer gets it", async () => {
   const dialled: string[] = [];
-  const dial = ({ hostname }: DialRequest) => {
+  const dial = ({ hostname }: Endpoint) => {
     dialled.push(hostname);
     return Promise.reject(new NetError("refused"));
   };
@@ -334,7 +335,9 @@ test("a client that is gone before the policy is asked gets nowhere", async () =
     const server = await startServer({ transport, policy });
     const { near, far, close } = await connectedPair(await detectTransport());
     const value = { hostname: "", port: 0 }; // as runtimes tell it of a closed socket
-    server.server.handle(Object.defineProperty(far, "remoteAddr", { value }));
+    server.server.handle(Object.defineProperty(far, "remoteAddr", { value }), {
+      exposed: false,
+    });
     assertEquals(await replyTo(near, "05 01 00 01 08 08 04 03 00 50"), 2);
     near.close();
     const { error } = await server.ended();
@@ -348,7 +351,10 @@ test("a client that is gone before the policy is asked gets nowhere", async () =
 test("the server's own addresses are asked for again after a while", () => {
   let now = 0;
   let found = ["192.0.2.1", "::ffff:192.0.2.2"];
-  const own = new OwnAddresses({ ownAddresses: () => found }, () => now);
+  const own = new OwnAddresses({ ownAddresses: () => found }, {
+    ...systemClock,
+    now: () => now,
+  });
   const known = () => [1, 2, 3].map((it) => own.has(`192.0.2.${it}`));
   assertEquals(known(), [true, true, false]);
   found = ["192.0.2.3"];

@@ -1,0 +1,73 @@
+/**
+ * Authentication methods of the server: each is a value with a method number
+ * and a negotiation.
+ *
+ * @module
+ */
+
+import type { DatagramWrapper } from "../../protocol/datagram.ts";
+import { METHOD } from "../../protocol/socks5.ts";
+import type { Exchange } from "../../transport/exchange.ts";
+import type { Address, Conn } from "../../transport/transport.ts";
+
+/** How a method talks to the client. */
+export interface AuthExchange extends Exchange {
+  /** The client's address. */
+  readonly client: Address;
+  /** Aborted when the session ends, for example by its handshake timeout; the connection is closed by then. */
+  readonly signal: AbortSignal;
+}
+
+/** The outcome of a negotiation. */
+export interface AuthResult {
+  /** Whether the client may go on to its request. */
+  readonly ok: boolean;
+  /** The client's user name; without a successful login the name it claims. */
+  readonly user?: string;
+  /** Sent before the connection is closed when `ok` is false. */
+  readonly farewell?: Uint8Array;
+  /**
+   * The connection for everything after the negotiation, for methods that wrap
+   * the one of {@linkcode AuthExchange.take}. The session closes it.
+   */
+  readonly conn?: Conn;
+  /** Protects the datagrams of UDP ASSOCIATE in both directions, for methods that wrap. */
+  readonly datagrams?: DatagramWrapper;
+}
+
+/**
+ * One way to authenticate a client (RFC 1928 section 3).
+ *
+ * @example A private method: four bytes of a shared secret
+ * ```ts
+ * import { type AuthMethod, serve } from "@x/socks5/server";
+ *
+ * const token: AuthMethod = {
+ *   number: 0x80, // 0x80 to 0xFE are for private methods
+ *   name: "token",
+ *   async negotiate(exchange) {
+ *     const value = await exchange.read((octets) =>
+ *       octets.length < 4 ? undefined : { value: octets.slice(0, 4).join(), size: 4 }
+ *     );
+ *     return { ok: value === "1,2,3,4", user: "token" };
+ *   },
+ * };
+ * await using server = await serve({ port: 0, auth: [token] });
+ * ```
+ */
+export interface AuthMethod {
+  /** The number on the wire: 0 to 254. */
+  readonly number: number;
+  /** The name in events, logs and metrics. */
+  readonly name: string;
+  /**
+   * Runs after the method was chosen; a rejection closes the connection. A
+   * method without it lets every client in.
+   */
+  negotiate?(exchange: AuthExchange): Promise<AuthResult>;
+}
+
+/** Method 00: every client is let in. SOCKS4 is served only if this method is. */
+export function noAuth(): AuthMethod {
+  return { number: METHOD.none, name: "none" };
+}

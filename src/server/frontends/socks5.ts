@@ -1,0 +1,127 @@
+/**
+ * The front end for SOCKS5 (RFC 1928).
+ *
+ * @module
+ */
+
+import type { DatagramWrapper } from "../../protocol/datagram.ts";
+import {
+  decodeGreeting,
+  decodeRequest,
+  encodeMethodChoice,
+  encodeReply,
+  METHOD,
+} from "../../protocol/socks5.ts";
+import { withSignal } from "../../transport/dial.ts";
+import { NetError } from "../../transport/errors.ts";
+import { ConnExchange } from "../../transport/exchange.ts";
+import { MessageReader } from "../../transport/message_reader.ts";
+import type { Address } from "../../transport/transport.ts";
+import type { AuthExchange, AuthMethod } from "../auth/method.ts";
+import {
+  type ClientRequest,
+  commandName,
+  type Dialect,
+  type Frontend,
+  type FrontendContext,
+  type HandshakeSession,
+  Refusal,
+  refuseBadRequest,
+  replyHostname,
+} from "./frontend.ts";
+
+const DIALECT: Dialect = {
+  replyNumber: (reply) => reply,
+  encodeReply: (reply, bound) =>
+    encodeReply({ reply, hostname: replyHostname(bound), port: bound?.port }),
+};
+
+/** SOCKS5. */
+export const SOCKS5: Frontend = {
+  version: 5,
+  accepts: (firstOctet) => firstOctet === 5,
+  read,
+};
+
+async function read(context: FrontendContext): Promise<ClientRequest> {
+  const { conn, reader, settings, session } = context;
+  const { methods } = reader.take(decodeGreeting) ??
+    await reader.read(decodeGreeting);
+  const method = chooseMethod(methods, settings.auth);
+  await conn.write(encodeMethodChoice(method.number));
+  session.method = method.name;
+  let datagrams: DatagramWrapper | undefined;
+  if (method.negotiate) datagrams = await authenticate(method, context);
+  else session.onAuth(true);
+  const { wrapped } = session;
+  const inner = wrapped ? new MessageReader(wrapped) : reader;
+  try {
+    const { command, hostname, port } = await inner.read(decodeRequest);
+    return {
+      command: commandName(command),
+      target: { hostname, port },
+      conn: inner.release(),
+      datagrams,
+      dialect: DIALECT,
+    };
+  } catch (error) {
+    throw refuseBadRequest(error, DIALECT);
+  }
+}
+
+function chooseMethod(
+  offered: Uint8Array,
+  served: readonly AuthMethod[],
+): AuthMethod {
+  for (const method of served) {
+    if (offered.includes(method.number)) return method;
+  }
+  const farewell = encodeMethodChoice(METHOD.unacceptable);
+  const list = offered.length > 0 ? offered.join(", ") : "none";
+  const why = `no acceptable method among those offered: ${list}`;
+  throw new Refusal("no-method", why, farewell);
+}
+
+async function authenticate(
+  method: AuthMethod,
+  { conn, reader, session }: FrontendContext,
+): Promise<DatagramWrapper | undefined> {
+  const exchange = new ServerExchange(session, conn, reader);
+  const result = await withSignal(
+    method.negotiate!(exchange),
+    session.stopping,
+    (late) => late.conn?.close(),
+  ).catch((error) => loginFailed(error, session));
+  session.user = result.user;
+  session.onAuth(result.ok);
+  session.wrapped = result.conn;
+  if (result.ok) return result.datagrams;
+  throw new Refusal("login-failed", "the login failed", result.farewell);
+}
+
+class ServerExchange extends ConnExchange implements AuthExchange {
+  readonly #session: HandshakeSession;
+
+  constructor(
+    session: HandshakeSession,
+    ...connection: ConstructorParameters<typeof ConnExchange>
+  ) {
+    super(...connection);
+    this.#session = session;
+  }
+
+  get client(): Address {
+    return this.#session.client;
+  }
+
+  get signal(): AbortSignal {
+    return this.#session.stopping.signal;
+  }
+}
+
+/** A method may reject with anything; the error of a broken connection stays what it is. */
+function loginFailed(error: unknown, session: HandshakeSession): never {
+  if (error instanceof NetError) throw error;
+  session.onAuth(false);
+  throw new Refusal("login-failed", `the login failed: ${error}`);
+}

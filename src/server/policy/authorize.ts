@@ -1,0 +1,187 @@
+/**
+ * Asks the policy, and resolves targets to the addresses that it allows.
+ *
+ * @module
+ */
+
+import {
+  type Endpoint,
+  isIp,
+  isUnspecified,
+  unmapIp,
+} from "../../protocol/address.ts";
+import { withSignal } from "../../transport/dial.ts";
+import { type AbortSignalLike, signalContext } from "../../transport/signal.ts";
+import type { Transport } from "../../transport/transport.ts";
+import type { ServerEvent, Session } from "../events.ts";
+import {
+  defaultDenial,
+  Denial,
+  type Policy,
+  type PolicyAnswer,
+  type Verdict,
+} from "./policy.ts";
+
+/** The session that asks, as far as authorization needs to know it. */
+export interface PolicySubject extends Session {
+  /** The policy in force, and the network for look-ups. */
+  readonly settings: {
+    readonly policy: Policy | undefined;
+    readonly transport: Transport;
+  };
+  /** Whether special-purpose and own addresses are closed by default. */
+  readonly exposed: boolean;
+  /** Whether an address belongs to this machine. */
+  isOwn(address: string): boolean;
+  /** Reports an event. */
+  emit(event: ServerEvent): void;
+}
+
+/** The addresses of a target that may be used, and how. */
+export interface Route {
+  /** At least one, in the order in which they are tried. */
+  readonly addresses: string[];
+  /** The address of this machine to use for one of them, if a rule names one. */
+  readonly localAddressOf?: (address: string) => string | undefined;
+}
+
+/** What is about to be used for a target. */
+interface Use {
+  /** One of its addresses. */
+  readonly address?: string;
+  /** Ends the wait for the policy. */
+  readonly signal?: AbortSignalLike;
+}
+
+/**
+ * Asks whether the session may use a target, or one address of it. Rejects with
+ * a {@linkcode Denial}, and reports it as an event, if not.
+ */
+export async function authorize(
+  session: PolicySubject,
+  target: Endpoint,
+  use: Use = {},
+): Promise<Verdict> {
+  try {
+    const verdict = await judge(session, target, use);
+    if (verdict.verdict === "allow") return verdict;
+    throw new Denial(verdict.rule);
+  } catch (error) {
+    if (use.signal?.aborted) throw error;
+    const denial = error instanceof Denial ? error : failed(error);
+    const { hostname, port } = target;
+    session.emit({
+      type: "denied",
+      session,
+      hostname,
+      port,
+      address: use.address,
+      rule: denial.rule,
+    });
+    throw denial;
+  }
+}
+
+/** A policy that fails denies. */
+function failed(error: unknown): Denial {
+  return new Denial(
+    undefined,
+    error instanceof Error ? error : new Error(String(error)),
+  );
+}
+
+/** The verdict of the policy, with the default filled in. */
+async function judge(
+  session: PolicySubject,
+  { hostname, port }: Endpoint,
+  { address, signal }: Use,
+): Promise<Verdict> {
+  const { settings: { policy }, command, exposed } = session;
+  let verdict: Verdict = DEFAULT;
+  if (policy && command) {
+    if (session.client.hostname === "") throw clientGone();
+    const request = { session, command, hostname, port, address };
+    const answer = policy(request, signalContext(signal));
+    verdict = verdictOf(await withSignal(Promise.resolve(answer), signal));
+  }
+  if (verdict.verdict !== "default") return verdict;
+  const rule = exposed && address !== undefined
+    ? defaultDenial(address, (it) => session.isOwn(it))
+    : undefined;
+  return rule === undefined
+    ? { ...verdict, verdict: "allow" }
+    : { verdict: "deny", rule };
+}
+
+/** The address of a client that has closed its connection may be unknown, and with it what it may do. */
+function clientGone(): Denial {
+  return new Denial(undefined, new Error("the client has gone"));
+}
+
+const DEFAULT: Verdict = { verdict: "default" };
+
+/** Any answer that is not understood, such as the word "deny" from untyped code, means no. */
+function verdictOf(answer: PolicyAnswer): Verdict {
+  if (answer === undefined) return DEFAULT;
+  if (typeof answer === "object" && answer !== null) return answer;
+  return { verdict: answer === true ? "allow" : "deny" };
+}
+
+/** The address that a socket really connects to: loopback for `0.0.0.0` and `::`. */
+export function dialledAddress(text: string): string {
+  const address = unmapIp(text);
+  if (!isUnspecified(address)) return address;
+  return isIp(address) === 4 ? "127.0.0.1" : "::1";
+}
+
+/** Resolves a target to those of its addresses that the session may use. */
+export async function resolve(
+  session: PolicySubject,
+  target: Endpoint,
+  signal?: AbortSignalLike,
+): Promise<Route> {
+  if (isIp(target.hostname)) {
+    const address = dialledAddress(target.hostname);
+    const use = { address, signal };
+    const { localAddress } = await authorize(session, target, use);
+    if (!localAddress) return { addresses: [address] };
+    return { addresses: [address], localAddressOf: () => localAddress };
+  }
+  await authorize(session, target, { signal });
+  const { transport } = session.settings;
+  const lookup = transport.lookup(target.hostname, signal);
+  const found = await withSignal(lookup, signal);
+  return await allowedOf(session, target, found.map(dialledAddress), signal);
+}
+
+async function allowedOf(
+  session: PolicySubject,
+  target: Endpoint,
+  found: readonly string[],
+  signal?: AbortSignalLike,
+): Promise<Route> {
+  const addresses: string[] = [];
+  const local = new Map<string, string>();
+  let first: Verdict | undefined;
+  let denial: unknown;
+  for (const address of found) {
+    try {
+      const verdict = await authorize(session, target, { address, signal });
+      first ??= verdict;
+      addresses.push(address);
+      if (verdict.localAddress) local.set(address, verdict.localAddress);
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      denial ??= error;
+    }
+  }
+  if (!first) throw denial;
+  if (first.family) preferFamily(addresses, first.family);
+  if (local.size === 0) return { addresses };
+  return { addresses, localAddressOf: (address) => local.get(address) };
+}
+
+function preferFamily(addresses: string[], family: 4 | 6): void {
+  const rank = (address: string) => isIp(address) === family ? 0 : 1;
+  addresses.sort((a, b) => rank(a) - rank(b));
+}
