@@ -52,8 +52,8 @@ function dialTarget(
   target: Endpoint,
 ): Promise<Conn> {
   const { settings, stopping } = session;
-  const { dial: dialer, policy, isExposed } = settings;
-  if (dialer || policy || isExposed) return dialAllowed(session, target);
+  const { dial: dialer, policy } = settings;
+  if (dialer || policy || session.exposed) return dialAllowed(session, target);
   const { hostname, port } = target;
   return dial(settings.transport, { hostname, port, signal: stopping });
 }

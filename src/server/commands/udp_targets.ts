@@ -138,7 +138,7 @@ export class UdpTargets {
     const socket = this.#sockets.get(ANY[version]);
     entry.timeout?.cancel();
     entry.socket = undefined; // nothing goes there on what was known
-    if (!socket || settings.policy || settings.isExposed) {
+    if (!socket || settings.policy || this.#session.exposed) {
       const most = version ? MAX_JUDGING : MAX_RESOLVING;
       if (this.#resolving < most) return void this.#resolve(entry, settings);
       entry.judgedBy = undefined;
