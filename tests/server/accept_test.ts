@@ -112,11 +112,12 @@ test("accept says itself whether a session is exposed", async () => {
     const accept: Accept = (conn) => ({ conn, client: CLIENT, exposed });
     const server = await startServer({ accept });
     const client = await server.client();
-    await client.write(GREETING);
-    const answer = exposed
-      ? await readAll(client)
-      : await readExactly(client, 2);
-    assertEquals([...answer], exposed ? [] : [5, 0]);
+    if (exposed) {
+      assertEquals((await readAll(client)).length, 0);
+    } else {
+      await client.write(GREETING);
+      assertEquals(hex(await readExactly(client, 2)), "05 00");
+    }
     await server.close();
   }
 });
@@ -173,7 +174,7 @@ test("accept that fails resets its connection and nobody else's", async () => {
     throw new Error("at once");
   };
   const second = await startServer({ accept: throws });
-  await readAll(await second.client()).catch(() => {});
+  await second.client().then(readAll).catch(() => {}); // the reset may be seen while it connects
   await until(() => rejections(second).length === 1);
   assertEquals(rejections(second)[0].error?.message, "at once");
   await second.close();
