@@ -3,8 +3,8 @@
  * memory, on the runtimes that there are. Prints a table in Markdown and writes
  * a picture. The arguments, in any order:
  *
- * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`, and `node` for the
- *   newest of these; by default `deno bun node`
+ * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`, `node26`, and `node`
+ *   for the newest of these; by default `deno bun node`
  * - `--modes down,up,rr,conn,name,idle,udp,start`: only these
  * - `--only ours,heroku@bun,microsocks`: only these servers
  * - `--rounds 3`, `--secs 2` of each measurement, `--held 5000` connections
@@ -26,6 +26,7 @@ import { findServers } from "./bench/servers.ts";
 import {
   findRuntime,
   findRuntimes,
+  nodeNames,
   root,
   run,
   type Runtime,
@@ -43,8 +44,11 @@ async function chosenRuntimes({ runtimes }: Options): Promise<Runtime[]> {
 }
 
 async function newestNode(): Promise<Runtime | undefined> {
-  return await findRuntime("node24") ?? await findRuntime("node22") ??
-    await findRuntime("node20");
+  for (const name of nodeNames.toReversed()) {
+    const found = await findRuntime(name);
+    if (found) return found;
+  }
+  return undefined;
 }
 
 /** As many connections as both ends can hold in the process that puts the load on. */

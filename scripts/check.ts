@@ -42,7 +42,8 @@ async function shape(
   runtime: "Deno" | "Bun",
   reference: string,
 ): Promise<Output> {
-  const adapter = join(root, "src", "transport", `${runtime.toLowerCase()}.ts`);
+  const room = join(root, "src", "transport", runtime.toLowerCase());
+  const adapter = join(room, "transport.ts");
   const name = `${runtime}Net`;
   const folder = await Deno.makeTempDir();
   try {

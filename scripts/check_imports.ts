@@ -1,7 +1,11 @@
 /**
- * Checks who imports whom: every folder of `src/` is a room, and a room may
- * open only the doors the table below names. Checks the entries of the
- * project's root as well.
+ * Checks the structure of the source: which module may import which, that no
+ * modules import each other in a circle, and that nothing unexpected stands in
+ * the project's root.
+ *
+ * Every folder of `src/`, and some single files, is a room. A module may import
+ * the modules of its own room, and those that the table below lists. Type-only
+ * imports count as any other.
  *
  * @module
  */
@@ -9,33 +13,182 @@
 import { posix } from "node:path";
 
 interface Room {
-  /** What a module of the room may import besides the room itself. */
+  /** Which modules are in the room: `*` matches within a folder, `**` below it. */
+  modules: string;
+  /** The modules that the room may import besides its own; `!` excludes. */
   imports: string[];
-  /** Which packages it may import: a specifier, or a scheme such as `node:`. */
+  /** The modules that it may import as well, but only by `import()`. */
+  dynamic?: string[];
+  /** The packages that it may import: a name, or a scheme such as `node:`. */
   packages?: string[];
 }
 
-const rooms: Record<string, Room> = {
-  "src/protocol": { imports: [] },
-  "src/transport": { imports: [], packages: ["node:"] },
-  "src/server": { imports: ["src/transport", "src/protocol"] },
-  "src/client": { imports: ["src/transport", "src/protocol"] },
-  "src/adapters": { imports: ["src/client", "src/transport", "src/protocol"] },
-  "src/cli": { imports: ["src"], packages: ["node:", "@std/cli"] },
-};
+const node = ["node:"];
+const program = [...node, "@std/cli"];
+const protocol = "src/protocol/**";
+/** The public side of the transport, without the runtimes' folders. */
+const transport = "src/transport/*.ts";
+/** The same without the module that loads the runtimes' folders. */
+const transportCore = [transport, "!src/transport/detect.ts"];
+const network = [transport, protocol];
 
-/** The modules that know a runtime. Only `detect` may import them, lazily. */
-const runtimes = ["deno", "bun", "node"].map((it) => `src/transport/${it}.ts`);
-const detect = "src/transport/detect.ts";
+/** What each room of the command line may import from other parts of `src/`. */
+const library = [
+  protocol,
+  "src/transport/**",
+  "src/server/**",
+  "src/client/**",
+  "src/doors/**",
+];
+/** The rooms of the command line from the bottom up; each may import those before it. */
+const cliOrder = [
+  // What the others share: an error class and a constant.
+  "src/cli/usage_error.ts",
+  "src/cli/version.ts",
+  // The process: arguments, environment, streams, signals, on each runtime.
+  "src/cli/host/**",
+  // Everything that is printed: escapes, durations, the log's lines.
+  "src/cli/output/**",
+  // Flags, environment and file, parsed into the options of a server.
+  "src/cli/config/**",
+  // Error messages and exit codes, which name flags of the configuration.
+  "src/cli/failure.ts",
+  // One server in this process: start, reload, signals, shutdown.
+  "src/cli/serve/**",
+  // Several of them: each worker runs what `serve/` has.
+  "src/cli/workers/**",
+  // The HTTP server with metrics and health of whatever runs.
+  "src/cli/admin/**",
+  // The subcommands, which may start all of the above.
+  "src/cli/commands/**",
+];
 
-/** Deno has `node:net` as well, for what its own sockets lack. */
-const byNode = {
-  from: "src/transport/deno/transport.ts",
-  to: "src/transport/node/transport.ts",
-};
-
-/** The server's entry is also the program, so it may load the command line. */
-const program = { from: "src/server/mod.ts", to: "src/cli/main.ts" };
+/** The first room that matches a module is the module's room. */
+const rooms: Room[] = [
+  {
+    modules: "mod.ts",
+    imports: [protocol, transport, "src/server/**", "src/client/**"],
+  },
+  { modules: protocol, imports: [] },
+  {
+    modules: "src/transport/detect.ts",
+    imports: [transport],
+    dynamic: [
+      "src/transport/deno/transport.ts",
+      "src/transport/bun/transport.ts",
+      "src/transport/node/transport.ts",
+    ],
+  },
+  { modules: transport, imports: [] },
+  {
+    modules: "src/transport/common/**",
+    imports: transportCore,
+    packages: node,
+  },
+  {
+    modules: "src/transport/deno/**",
+    imports: [...transportCore, "src/transport/common/**"],
+    // Deno has `node:net` and `node:dgram` as well, for what its own sockets lack.
+    dynamic: ["src/transport/node/**"],
+    packages: node,
+  },
+  ...["src/transport/bun/**", "src/transport/node/**"].map((modules) => ({
+    modules,
+    imports: [...transportCore, "src/transport/common/**"],
+    packages: node,
+  })),
+  { modules: "src/client/**", imports: network },
+  {
+    modules: "src/server/policy/policy.ts",
+    imports: [
+      protocol,
+      "src/transport/errors.ts",
+      "src/transport/signal.ts",
+      "src/server/events.ts",
+    ],
+  },
+  {
+    modules: "src/server/policy/**",
+    imports: [...network, "src/server/events.ts"],
+  },
+  {
+    modules: "src/server/auth/**",
+    imports: [...network, "src/server/client_key.ts"],
+  },
+  {
+    modules: "src/server/limits/**",
+    imports: [
+      ...network,
+      "src/server/client_key.ts",
+      "src/server/options.ts", // the type `Limits`
+    ],
+  },
+  {
+    modules: "src/server/cluster/**",
+    imports: [
+      ...network,
+      "src/server/auth/**",
+      "src/server/limits/**",
+      "src/server/client_key.ts",
+      "src/server/events.ts",
+      "src/server/options.ts",
+      "src/server/serve.ts",
+      "src/server/settings.ts",
+    ],
+  },
+  {
+    modules: "src/server/frontends/**",
+    imports: [
+      ...network,
+      "src/server/auth/**",
+      "src/server/events.ts",
+      "src/server/settings.ts",
+    ],
+  },
+  {
+    modules: "src/server/commands/**",
+    imports: [
+      ...network,
+      "src/server/policy/**",
+      "src/server/limits/**",
+      "src/server/frontends/frontend.ts",
+      "src/server/client_key.ts",
+      "src/server/events.ts",
+      "src/server/settings.ts",
+    ],
+  },
+  ...["src/server/mod.ts", "src/server/*.ts"].map((modules) => ({
+    modules,
+    imports: [
+      ...network,
+      "src/server/*.ts",
+      "src/server/auth/**",
+      "src/server/commands/**",
+      "src/server/frontends/**",
+      "src/server/limits/**",
+      "src/server/policy/**",
+    ],
+    // The server's entry is also the program.
+    dynamic: modules === "src/server/mod.ts" ? ["src/cli/main.ts"] : [],
+  })),
+  {
+    modules: "src/doors/bridge**",
+    imports: [...network, "src/client/**", "src/server/**", "src/doors/**"],
+    packages: node,
+  },
+  {
+    modules: "src/doors/**",
+    imports: [...network, "src/client/**", "!src/doors/bridge**"],
+    packages: node,
+  },
+  ...cliOrder.map((modules, i) => ({
+    modules,
+    imports: [...library, ...cliOrder.slice(0, i)],
+    packages: program,
+  })),
+  { modules: "src/cli/*.ts", imports: ["src/**"], packages: program },
+  { modules: "src/tool/**", imports: ["src/**"], packages: program },
+];
 
 const rootEntries = [
   "LICENSE",
@@ -73,53 +226,102 @@ export function importsOf(text: string): Import[] {
   return found;
 }
 
-/** What a module may not import; `path` is relative to the project's root. */
+/** The path of the module that a relative import names, or `undefined`. */
+function targetOf(path: string, specifier = ""): string | undefined {
+  if (!/^\.{0,2}\//.test(specifier)) return undefined;
+  return posix.join(posix.dirname(path), specifier);
+}
+
+function matchesOne(path: string, pattern: string): boolean {
+  const source = pattern
+    .replaceAll(".", "\\.")
+    .replaceAll(/\*\*?/g, (it) => it === "*" ? "[^/]*" : ".*");
+  return new RegExp(`^${source}$`).test(path);
+}
+
+function matches(path: string, patterns: readonly string[]): boolean {
+  return patterns.some((it) => matchesOne(path, it)) &&
+    !patterns.some((it) => it[0] === "!" && matchesOne(path, it.slice(1)));
+}
+
+/** The imports that a module's room does not allow; `path` is relative to the project's root. */
 export function violationsOf(path: string, text: string): string[] {
+  const room = rooms.find((it) => matchesOne(path, it.modules));
+  if (room === undefined) return [`${path} is in no room`];
+  const { modules, imports, dynamic: dynamically = [], packages = [] } = room;
+  const allowed = [modules, ...imports];
   const found: string[] = [];
-  const folder = Object.keys(rooms).find((it) => path.startsWith(`${it}/`));
-  if (folder === undefined && path !== "mod.ts") {
-    return [`${path} is in no room`];
-  }
-  const room = folder === undefined ? { imports: ["src"] } : rooms[folder];
   for (const { specifier, dynamic } of importsOf(text)) {
     const refuse = (why: string) =>
-      found.push(`${path} imports ${specifier}: ${why}`);
+      found.push(`${path} imports ${specifier ?? "a computed name"}: ${why}`);
+    const target = targetOf(path, specifier);
     if (specifier === undefined) {
-      found.push(`${path} imports what is not a literal`);
-      continue;
-    }
-    if (!/^\.{0,2}\//.test(specifier)) {
-      const isAllowed = room.packages?.some((it) =>
+      refuse("write it as a literal");
+    } else if (target === undefined) {
+      const isAllowed = packages.some((it) =>
         it.endsWith(":")
           ? specifier.startsWith(it)
           : `${specifier}/`.startsWith(`${it}/`)
       );
-      if (!isAllowed) refuse("this room imports no such package");
-      continue;
-    }
-    const target = posix.join(posix.dirname(path), specifier);
-    if (path === program.from && target === program.to && dynamic) continue;
-    if (path === byNode.from && target === byNode.to && dynamic) continue;
-    if (runtimes.includes(target) && folder !== "src/cli") {
-      if (path !== detect) refuse(`only ${detect} imports a runtime's module`);
-      else if (!dynamic) refuse("import it dynamically");
-      continue;
-    }
-    if (target === detect && runtimes.includes(path)) {
-      refuse("it imports this one");
-    }
-    const allowed = [...room.imports, folder].filter((it) => it !== undefined);
-    if (!allowed.some((it) => target.startsWith(`${it}/`))) {
-      refuse(`this room imports ${allowed.join(", ")} only`);
+      if (!isAllowed) refuse("this room does not import such a package");
+    } else if (matches(target, dynamically)) {
+      if (!dynamic) refuse("import it dynamically");
+    } else if (!matches(target, allowed)) {
+      refuse(`this room imports only ${allowed.join(", ")}`);
     }
   }
   return found;
 }
 
-async function* modules(folder: string): AsyncGenerator<string> {
+/**
+ * The circles among modules, given as paths and texts. Each circle lists its
+ * modules in the order in which they import each other, and begins with the
+ * first in the order of their names. Of all circles through a module, only a
+ * shortest one is found.
+ */
+export function circlesOf(modules: ReadonlyMap<string, string>): string[][] {
+  const graph = new Map<string, string[]>();
+  for (const [path, text] of modules) {
+    const targets = importsOf(text).map((it) => targetOf(path, it.specifier));
+    graph.set(path, targets.filter((it) => it !== undefined).sort());
+  }
+  const found = new Map<string, string[]>();
+  for (const start of [...modules.keys()].sort()) {
+    const circle = shortestCircle(graph, start);
+    if (circle === undefined) continue;
+    const first = circle.indexOf([...circle].sort()[0]);
+    const ordered = [...circle.slice(first), ...circle.slice(0, first)];
+    found.set(ordered.join(" "), ordered);
+  }
+  return [...found.values()];
+}
+
+/** Breadth first from a module back to itself. */
+function shortestCircle(
+  graph: ReadonlyMap<string, string[]>,
+  start: string,
+): string[] | undefined {
+  const importers = new Map<string, string>();
+  const queue = [start];
+  for (const module of queue) {
+    for (const target of graph.get(module) ?? []) {
+      if (target === start) {
+        const circle = [module];
+        while (circle[0] !== start) circle.unshift(importers.get(circle[0])!);
+        return circle;
+      }
+      if (importers.has(target)) continue;
+      importers.set(target, module);
+      queue.push(target);
+    }
+  }
+  return undefined;
+}
+
+async function* modulesIn(folder: string): AsyncGenerator<string> {
   for await (const entry of Deno.readDir(folder)) {
     const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory) yield* modules(path);
+    if (entry.isDirectory) yield* modulesIn(path);
     else if (/\.[cm]?[jt]sx?$/.test(entry.name)) yield path;
   }
 }
@@ -130,11 +332,16 @@ export async function violations(): Promise<string[]> {
   for await (const { name } of Deno.readDir(".")) {
     if (name.startsWith(".") || ignoredEntries.includes(name)) continue;
     if (!rootEntries.includes(name)) {
-      found.push(`${name} does not belong into the root`);
+      found.push(`${name} does not belong in the root`);
     }
   }
-  for (const path of ["mod.ts", ...await Array.fromAsync(modules("src"))]) {
-    found.push(...violationsOf(path, await Deno.readTextFile(path)));
+  const modules = new Map<string, string>();
+  for (const path of ["mod.ts", ...await Array.fromAsync(modulesIn("src"))]) {
+    modules.set(path, await Deno.readTextFile(path));
+  }
+  for (const [path, text] of modules) found.push(...violationsOf(path, text));
+  for (const circle of circlesOf(modules)) {
+    found.push(`import circle: ${[...circle, circle[0]].join(" -> ")}`);
   }
   return found.sort();
 }

@@ -1,21 +1,18 @@
 /**
- * Finds the runtimes the tests run on, and installs into `.build/` those that
- * are missing. `$BUN`, `$NODE20`, `$NODE22` and `$NODE24` name executables to
- * use instead.
+ * Finds the runtimes that the tests run on, and installs the missing ones into
+ * `.build/`. `$BUN`, `$NODE20`, `$NODE22`, `$NODE24` and `$NODE26` name
+ * executables to use instead.
  *
  * @module
  */
 
 import { isAbsolute, join } from "node:path";
 
-/** The names by which a runtime is asked for. */
-export const runtimeNames = [
-  "deno",
-  "bun",
-  "node20",
-  "node22",
-  "node24",
-] as const;
+/** The versions of Node, the oldest first. */
+export const nodeNames = ["node20", "node22", "node24", "node26"] as const;
+
+/** The names of the runtimes, as arguments of the scripts. */
+export const runtimeNames = ["deno", "bun", ...nodeNames] as const;
 
 /** A runtime's name. */
 export type RuntimeName = typeof runtimeNames[number];

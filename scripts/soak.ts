@@ -3,7 +3,7 @@
  * after the other. What the server holds has to stay the same: descriptors in
  * every pause exactly, memory within some slack. The arguments:
  *
- * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`; by default
+ * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`, `node26`; by default
  *   `deno bun node24`
  * - `--secs 3600`: of load on each
  * - `--rate 1`: how much of it, for several runs at once on one machine

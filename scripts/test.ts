@@ -2,7 +2,8 @@
  * Runs the tests: on Deno from the sources, on Bun and Node from bundles of
  * them. The arguments choose, in any order and number:
  *
- * - runtimes: `deno`, `bun`, `node` (all three), `node20`, `node22`, `node24`
+ * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`, `node26`, and `node`
+ *   for these four
  * - test files or folders, instead of all but `tests/interop`, `tests/packaging`
  * - `--interop`: `tests/interop` as well
  * - `--filter TEXT` or `--filter /REGEXP/`: only the tests whose name matches
@@ -16,8 +17,16 @@
 
 import { delimiter, dirname, isAbsolute, join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { files, findRuntimes, root, run, type Runtime } from "./runtimes.ts";
-import { type RuntimeName, runtimeNames } from "./runtimes.ts";
+import {
+  files,
+  findRuntimes,
+  nodeNames,
+  root,
+  run,
+  type Runtime,
+  type RuntimeName,
+  runtimeNames,
+} from "./runtimes.ts";
 import { stdFlags } from "./std.ts";
 
 interface Choice {
@@ -62,7 +71,7 @@ function parse(args: string[]): Choice {
     const arg = rest.shift()!;
     const name = runtimeNames.find((it) => it === arg);
     if (name) choice.runtimes.push(name);
-    else if (arg === "node") choice.runtimes.push("node20", "node22", "node24");
+    else if (arg === "node") choice.runtimes.push(...nodeNames);
     else if (arg === "--interop") choice.interop = true;
     else if (arg === "--verbose") choice.verbose = true;
     else if (arg === "--filter" && rest.length > 0) {

@@ -1,6 +1,6 @@
 /**
- * Hosts and ports: the ATYP block that SOCKS5 requests, replies and datagrams
- * share, and the text form for people.
+ * Hosts and ports: the ATYP, ADDR and PORT fields that SOCKS5 requests, replies
+ * and datagrams share, and their text form.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export {
 } from "./ip.ts";
 export { isSpecialPurpose } from "./special.ts";
 
-/** One end of a connection, or where one should go. */
+/** A host and a port: one end of a connection, or a target. */
 export interface Endpoint {
   /**
    * A name, an IPv4 address (`192.0.2.1`) or an IPv6 address in the form of
@@ -44,33 +44,30 @@ const IPV6 = 4;
 // |  1   | Variable |  2   |   ADDR: ATYP 1 4 octets, ATYP 4 16 octets,
 // +------+----------+------+         ATYP 3 one length octet and the name
 
+const NOTHING: readonly number[] = [];
+
 /**
- * The ATYP, ADDR and PORT octets of an endpoint: ATYP 1 or 4 for an IP address,
- * 3 for a name.
+ * Encodes an endpoint as the fields ATYP, ADDR and PORT: ATYP 1 or 4 for an IP
+ * address, 3 for a name. The octets of `head` are put in front of them, by
+ * default none.
  *
- * @throws {TypeError} when the hostname is neither a name nor an IP address, or
+ * @throws {TypeError} if the hostname is neither a name nor an IP address, or
  * the port is out of range.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(
- *   encodeAddress({ hostname: "192.0.2.1", port: 80 }),
+ *   address.encodeAddress({ hostname: "192.0.2.1", port: 80 }),
  *   Uint8Array.of(1, 192, 0, 2, 1, 0, 80),
  * );
  * ```
  */
-export function encodeAddress(endpoint: Endpoint): Uint8Array {
-  return encodeBehind(NOTHING, endpoint);
-}
-
-const NOTHING: readonly number[] = [];
-
-/** The octets of `head` and behind them those of {@linkcode encodeAddress}. */
-export function encodeBehind(
-  head: ArrayLike<number>,
+export function encodeAddress(
   { hostname, port }: Endpoint,
+  head: ArrayLike<number> = NOTHING,
 ): Uint8Array {
   const ip = parseHost(hostname);
   const host = ip ?? toOctets(hostname);
@@ -85,21 +82,23 @@ export function encodeBehind(
 }
 
 /**
- * The endpoint whose ATYP octet stands at `offset`, or `undefined` while octets
- * are missing; `size` counts from `offset`. An ATYP 3 is what {@linkcode
- * canonicalHostname} makes of it: perhaps an IP address, else a name in lower
- * case without a trailing dot.
+ * Decodes the endpoint whose ATYP is at `offset`. Returns `undefined` if octets
+ * are missing; `size` counts from `offset`. A name (ATYP 3) is returned in the
+ * form of {@linkcode canonicalHostname}: as an IP address if it is one in
+ * disguise, otherwise in lower case without a trailing dot.
  *
- * A bad name is reported before the port has come.
+ * An invalid name is reported before the port has arrived.
  *
- * @throws {ProtocolError} `"address-type"` for an ATYP other than 1, 3 and 4,
- * `"hostname"` for an ATYP 3 that is no host.
+ * @throws {ProtocolError} `"address-type"` if ATYP is not 1, 3 or 4,
+ * `"hostname"` if a name is not a valid host.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(decodeAddress(Uint8Array.of(1, 192, 0, 2, 1, 0, 80), 0), {
+ * const octets = Uint8Array.of(1, 192, 0, 2, 1, 0, 80);
+ * assertEquals(address.decodeAddress(octets, 0), {
  *   value: { hostname: "192.0.2.1", port: 80 },
  *   size: 7,
  * });
@@ -131,10 +130,11 @@ function hostLength(type: number, next: number): number {
 }
 
 /**
- * An endpoint as text: `192.0.2.1:80`, `[2001:db8::1]:80`, `example.com:80`.
+ * Formats an endpoint: `192.0.2.1:80`, `[2001:db8::1]:80`, `example.com:80`.
  *
  * @example
  * ```ts
+ * import { formatEndpoint } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(formatEndpoint({ hostname: "::1", port: 1080 }), "[::1]:1080");
@@ -147,14 +147,15 @@ export function formatEndpoint({ hostname, port }: Endpoint): string {
 }
 
 /**
- * The reverse of {@linkcode formatEndpoint}; without `defaultPort` the text
- * must have a port. IP addresses become canonical; IPv6 needs its brackets, also
- * where the port is left out.
+ * Parses the text form of {@linkcode formatEndpoint}. The port may be omitted if
+ * `defaultPort` is given. IP addresses are returned in canonical form. An IPv6
+ * address needs brackets, even without a port.
  *
- * @throws {TypeError} that says what is wrong with the text.
+ * @throws {TypeError} if the text is invalid; the message says why.
  *
  * @example
  * ```ts
+ * import { parseEndpoint } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(parseEndpoint("[::0001]:80"), { hostname: "::1", port: 80 });

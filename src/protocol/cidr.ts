@@ -12,33 +12,35 @@ import {
   parseZoned,
 } from "./ip.ts";
 
-/** The addresses that begin with the same bits. */
+/** A block of addresses that have a common prefix. */
 export interface Cidr {
-  /** In canonical form: `10.0.0.0/8`, `2001:db8::/32`. */
+  /** The canonical form: `10.0.0.0/8`, `2001:db8::/32`. */
   readonly text: string;
-  /** The first address: 4 or 16 octets, zero behind the prefix. */
+  /** The first address of the block: 4 or 16 octets, zero after the prefix. */
   readonly network: Uint8Array;
-  /** How many bits they share: 0 to 32, or 0 to 128. */
+  /** The length of the prefix in bits: 0 to 32, or 0 to 128. */
   readonly prefix: number;
 }
 
 /**
- * The block that `text` means, or `undefined` when it means none; {@linkcode
- * cidrFault} says why.
+ * Parses a block of addresses. Returns `undefined` if `text` is invalid;
+ * {@linkcode cidrFault} returns the reason.
  *
- * It is an address as `parseIp` takes it, IPv6 also in brackets, and behind a
- * slash the length of the prefix. An address alone is a block of one. Bits
- * behind the prefix must be zero: `10.1.2.3/8` is more likely a mistake than
- * `10.0.0.0/8`. A block of IPv4-mapped addresses is that of the IPv4 addresses.
+ * The text is an address that `parseIp` accepts, or an IPv6 address in brackets,
+ * followed by a slash and the length of the prefix. Without a prefix it is a
+ * block of one address. Bits after the prefix must be zero, because
+ * `10.1.2.3/8` is more likely to be a mistake than to mean `10.0.0.0/8`. A block
+ * of IPv4-mapped addresses is returned as the block of IPv4 addresses.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(parseCidr("10.0.0.0/8")?.prefix, 8);
- * assertEquals(parseCidr("[2001:DB8::1]")?.text, "2001:db8::1/128");
- * assertEquals(parseCidr("::ffff:10.0.0.0/104")?.text, "10.0.0.0/8");
- * assertEquals(parseCidr("10.1.2.3/8"), undefined);
+ * assertEquals(address.parseCidr("10.0.0.0/8")?.prefix, 8);
+ * assertEquals(address.parseCidr("[2001:DB8::1]")?.text, "2001:db8::1/128");
+ * assertEquals(address.parseCidr("::ffff:10.0.0.0/104")?.text, "10.0.0.0/8");
+ * assertEquals(address.parseCidr("10.1.2.3/8"), undefined);
  * ```
  */
 export function parseCidr(text: string): Cidr | undefined {
@@ -47,18 +49,20 @@ export function parseCidr(text: string): Cidr | undefined {
 }
 
 /**
- * What is wrong with a text that {@linkcode parseCidr} does not take, for
- * people; `undefined` for one that it takes.
+ * Returns why {@linkcode parseCidr} rejects a text, as a message for users, or
+ * `undefined` if the text is valid.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(
- *   cidrFault("10.1.2.3/8"),
- *   '"10.1.2.3/8" has bits behind its prefix: 10.0.0.0/8 is the whole block, 10.1.2.3 the one address',
+ *   address.cidrFault("10.1.2.3/8"),
+ *   '"10.1.2.3/8" has bits set after its prefix: ' +
+ *     "10.0.0.0/8 is the whole block, 10.1.2.3 the one address",
  * );
- * assertEquals(cidrFault("10.0.0.0/8"), undefined);
+ * assertEquals(address.cidrFault("10.0.0.0/8"), undefined);
  * ```
  */
 export function cidrFault(text: string): string | undefined {
@@ -66,7 +70,7 @@ export function cidrFault(text: string): string | undefined {
   return typeof cidr === "string" ? cidr : undefined;
 }
 
-/** The block, or what is wrong with the text. */
+/** Returns the block, or the reason why the text is invalid. */
 function read(text: string): Cidr | string {
   const shown = JSON.stringify(text);
   const slash = text.indexOf("/");
@@ -83,7 +87,7 @@ function read(text: string): Cidr | string {
   }
   const cidr = blockOf(address, prefix);
   if (sharesBits(address, cidr.network, bits)) return plain(cidr);
-  return `${shown} has bits behind its prefix: ` +
+  return `${shown} has bits set after its prefix: ` +
     `${cidr.text} is the whole block, ${formatIp(address)} the one address`;
 }
 
@@ -91,7 +95,7 @@ function withoutBrackets(text: string): string {
   return /^\[(.*:.*)\]$/.exec(text)?.[1] ?? text;
 }
 
-/** `NaN` when it is no number. */
+/** Returns `NaN` if the text is not a number. */
 function readPrefix(digits: string): number {
   return /^(?:0|[1-9]\d{0,2})$/.test(digits) ? Number(digits) : NaN;
 }
@@ -104,7 +108,7 @@ function blockOf(address: Uint8Array, prefix: number): Cidr {
   return { text: `${formatIp(network)}/${prefix}`, network, prefix };
 }
 
-/** The block in IPv4 when its addresses are IPv4-mapped. */
+/** Converts a block of IPv4-mapped addresses to IPv4. */
 function plain(cidr: Cidr): Cidr {
   const { network, prefix } = cidr;
   if (prefix < 96 || !isMapped(network)) return cidr;
@@ -112,22 +116,24 @@ function plain(cidr: Cidr): Cidr {
 }
 
 /**
- * Whether the block holds the address: a text, whose zone (`fe80::1%eth0`) does
- * not count, or the octets of one. A name is in no block.
+ * Whether a block contains an address, given as text or as octets. A zone in the
+ * text (`fe80::1%eth0`) is ignored. No block contains a name.
  *
- * An IPv4 block also holds the IPv6 addresses that stand for its addresses
- * ({@linkcode embeddedIpv4} of `ip.ts`); an IPv6 block holds no IPv4 address,
- * IPv4-mapped or not.
+ * An IPv4 block also contains the IPv6 addresses that embed its addresses
+ * (`embeddedIpv4`). An IPv6 block contains no IPv4 address, IPv4-mapped or not.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * const cidr = parseCidr("10.0.0.0/8")!;
- * assertEquals(cidrContains(cidr, "10.1.2.3"), true);
- * assertEquals(cidrContains(cidr, "::ffff:10.1.2.3"), true);
- * assertEquals(cidrContains(cidr, "64:ff9b::10.1.2.3"), true);
- * assertEquals(cidrContains(parseCidr("::/0")!, "10.1.2.3"), false);
+ * const cidr = address.parseCidr("10.0.0.0/8")!;
+ * assertEquals(address.cidrContains(cidr, "10.1.2.3"), true);
+ * assertEquals(address.cidrContains(cidr, "::ffff:10.1.2.3"), true);
+ * assertEquals(address.cidrContains(cidr, "64:ff9b::10.1.2.3"), true);
+ *
+ * const ipv6 = address.parseCidr("::/0")!;
+ * assertEquals(address.cidrContains(ipv6, "10.1.2.3"), false);
  * ```
  */
 export function cidrContains(

@@ -4,22 +4,31 @@
  * @module
  */
 
-import { encodeBehind, type Endpoint, formatIp } from "./address.ts";
+import { encodeAddress, type Endpoint, formatIp } from "./address.ts";
 import { canonicalAscii, parseHost } from "./hostname.ts";
 import { decodePort, octet } from "./octets.ts";
 
-/** Octets that one UDP datagram over IPv4 can carry, header of RFC 1928 section 7 included. */
+/**
+ * The largest payload of a UDP datagram over IPv4, in octets. It includes the
+ * header of RFC 1928 section 7.
+ */
 export const MAX_DATAGRAM = 65_507;
 
-/** One datagram: towards the relay its target, from the relay its source, and what it carries. */
+/**
+ * A datagram. The endpoint is the target of one sent to the relay, and the
+ * source of one received from the relay.
+ */
 export interface Datagram extends Endpoint {
-  /** FRAG: 0 for a datagram of its own, else the position from 1 to 127, plus 0x80 in the last one. */
+  /**
+   * FRAG: 0 for a standalone datagram, otherwise the position of the fragment, 1
+   * to 127, plus 0x80 for the last one.
+   */
   readonly fragment: number;
-  /** 0 to 65,507 less the header's octets. Decoded, it shares memory with the input. */
+  /** 0 to {@linkcode maxPayload} octets. A decoded one shares memory with the input. */
   readonly payload: Uint8Array;
 }
 
-/** What {@linkcode encodeDatagram} takes. */
+/** The argument of {@linkcode encodeDatagram}. */
 export interface DatagramInit extends Endpoint {
   /** FRAG as in {@linkcode Datagram}. @default {0} */
   readonly fragment?: number;
@@ -31,7 +40,7 @@ const IPV4 = 1;
 const NAME = 3;
 const IPV6 = 4;
 
-/** In FRAG: no fragment follows. */
+/** The bit of FRAG that marks the last fragment. */
 const LAST = 0x80;
 
 // +----+------+------+----------+----------+----------+
@@ -41,19 +50,20 @@ const LAST = 0x80;
 // +----+------+------+----------+----------+----------+
 
 /**
- * A datagram's octets up to its payload: 10 for an IPv4 address, 22 for an IPv6
- * address, 7 and the octets of the name for a name.
+ * Encodes the header of a datagram: 10 octets for an IPv4 address, 22 for an
+ * IPv6 address, 7 plus the length of the name for a name.
  *
- * @throws {TypeError} when the hostname is neither a name nor an IP address, the
- * port is out of range, or the fragment is not 0 to 255 or is 0x80, the end of
- * a sequence without a position in it.
+ * @throws {TypeError} if the hostname is neither a name nor an IP address, the
+ * port is out of range, or the fragment is not 0 to 255 or is 0x80, a last
+ * fragment without a position.
  *
  * @example
  * ```ts
+ * import { datagram } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(
- *   encodeDatagramHeader({ hostname: "192.0.2.1", port: 53 }),
+ *   datagram.encodeDatagramHeader({ hostname: "192.0.2.1", port: 53 }),
  *   Uint8Array.of(0, 0, 0, 1, 192, 0, 2, 1, 0, 53),
  * );
  * ```
@@ -63,20 +73,21 @@ export function encodeDatagramHeader(
   fragment = 0,
 ): Uint8Array {
   if (fragment === LAST) throw new TypeError("fragment 0x80 has no position");
-  return encodeBehind([0, 0, octet(fragment, "fragment")], endpoint);
+  return encodeAddress(endpoint, [0, 0, octet(fragment, "fragment")]);
 }
 
 /**
- * A whole datagram; ATYP 1 or 4 for an IP address, 3 for a name.
+ * Encodes a datagram: ATYP 1 or 4 for an IP address, 3 for a name.
  *
- * @throws {TypeError} when it would be longer than {@linkcode MAX_DATAGRAM}, and
- * as {@linkcode encodeDatagramHeader} does.
+ * @throws {TypeError} if it would be longer than {@linkcode MAX_DATAGRAM}, or
+ * for the reasons of {@linkcode encodeDatagramHeader}.
  *
  * @example
  * ```ts
+ * import { datagram } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * const octets = encodeDatagram({
+ * const octets = datagram.encodeDatagram({
  *   hostname: "a.example",
  *   port: 53,
  *   payload: Uint8Array.of(0xff),
@@ -101,26 +112,28 @@ export function encodeDatagram(
 }
 
 /**
- * What a whole datagram says, or `undefined` when it is malformed: an
- * incomplete header, an unknown ATYP, a name that is no host, or FRAG 0x80.
- * Never throws: anyone can send a datagram.
+ * Decodes a datagram. Returns `undefined` if it is malformed: an incomplete
+ * header, an unknown ATYP, an invalid name, or FRAG 0x80. It never throws,
+ * because anyone can send a datagram.
  *
- * RSV is ignored; an ATYP 3 is what `canonicalHostname` of `address.ts` makes of
- * it: perhaps an IP address, else a name in lower case without a trailing dot.
- * The payload shares memory with `octets`.
+ * RSV is ignored. A name (ATYP 3) is returned in the form of
+ * `address.canonicalHostname`: as an IP address if it is one in disguise,
+ * otherwise in lower case without a trailing dot. The payload shares memory with
+ * `octets`.
  *
  * @example
  * ```ts
+ * import { datagram } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
  * const octets = Uint8Array.of(0, 0, 0, 1, 192, 0, 2, 1, 0, 53, 0xff);
- * assertEquals(decodeDatagram(octets), {
+ * assertEquals(datagram.decodeDatagram(octets), {
  *   hostname: "192.0.2.1",
  *   port: 53,
  *   fragment: 0,
  *   payload: Uint8Array.of(0xff),
  * });
- * assertEquals(decodeDatagram(octets.subarray(0, 9)), undefined);
+ * assertEquals(datagram.decodeDatagram(octets.subarray(0, 9)), undefined);
  * ```
  */
 export function decodeDatagram(octets: Uint8Array): Datagram | undefined {
@@ -133,39 +146,43 @@ export function decodeDatagram(octets: Uint8Array): Datagram | undefined {
   return { hostname, port, fragment, payload: octets.subarray(end + 2) };
 }
 
-/** Where the port begins, which may be behind the last octet. */
+/** The offset of the port, which may be past the end of the octets. */
 function hostEnd(octets: Uint8Array): number | undefined {
   switch (octets[3]) {
     case IPV4:
       return 8;
     case IPV6:
       return 20;
-    case NAME: // without a length octet, NaN
+    case NAME: // NaN if the length octet is missing
       return 5 + octets[4];
   }
 }
 
-/** Not `decodeAddress`: its errors, with their stack traces, would cost a flood's victim dearly. */
+/**
+ * Decodes the host without `decodeAddress`, which throws errors: their stack
+ * traces would be expensive under a flood of malformed datagrams.
+ */
 function hostIn(octets: Uint8Array, end: number): string | undefined {
   if (octets[3] !== NAME) return formatIp(octets.subarray(4, end));
   return canonicalAscii(String.fromCharCode(...octets.subarray(5, end)));
 }
 
 /**
- * The most octets that a datagram to or from this host can carry: {@linkcode
- * MAX_DATAGRAM} less the header, which has 10 octets for an IPv4 address, 22
- * for an IPv6 address (RFC 1928 section 7 says 20 by mistake), and for a name 7
- * and its octets, at most 262.
+ * Returns the largest payload of a datagram to or from a host, in octets:
+ * {@linkcode MAX_DATAGRAM} minus the header. The header has 10 octets for an
+ * IPv4 address, 22 for an IPv6 address (RFC 1928 section 7 says 20 by mistake),
+ * and 7 plus the length of the name for a name, at most 262.
  *
- * @throws {TypeError} when the hostname is neither a name nor an IP address.
+ * @throws {TypeError} if the hostname is neither a name nor an IP address.
  *
  * @example
  * ```ts
+ * import { datagram } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(maxPayload("192.0.2.1"), 65_497);
- * assertEquals(maxPayload("2001:db8::1"), 65_485);
- * assertEquals(maxPayload("a.example"), 65_491);
+ * assertEquals(datagram.maxPayload("192.0.2.1"), 65_497);
+ * assertEquals(datagram.maxPayload("2001:db8::1"), 65_485);
+ * assertEquals(datagram.maxPayload("a.example"), 65_491);
  * ```
  */
 export function maxPayload(hostname: string): number {
@@ -175,17 +192,18 @@ export function maxPayload(hostname: string): number {
 }
 
 /**
- * The reassembly queue of RFC 1928 section 7: puts the fragments of one
- * direction of an association together again.
+ * The reassembly queue of RFC 1928 section 7: reassembles the fragments of one
+ * direction of an association.
  *
- * It has no timer. The owner starts one of 5 seconds or more when a sequence
+ * It has no timer. The owner starts one of at least 5 seconds when a sequence
  * begins and calls {@linkcode Reassembler.reset} when it expires.
  *
  * @example
  * ```ts
+ * import { datagram } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * const queue = new Reassembler();
+ * const queue = new datagram.Reassembler();
  * const target = { hostname: "192.0.2.1", port: 53 };
  * const a = { ...target, fragment: 0x01, payload: Uint8Array.of(0xaa) };
  * const b = { ...target, fragment: 0x82, payload: Uint8Array.of(0xbb) };
@@ -205,21 +223,21 @@ export class Reassembler {
   #payloads: Uint8Array[] = [];
   #size = 0;
 
-  /** Whether a sequence has begun and not ended. */
+  /** Whether a sequence is incomplete. */
   get waiting(): boolean {
     return this.#payloads.length > 0;
   }
 
   /**
-   * Takes the next datagram; returns the one to deliver, if there is any.
+   * Adds a datagram and returns the datagram to deliver, if any.
    *
-   * FRAG 0 is delivered as it is and abandons what is in the queue. Fragments
-   * are delivered as one datagram with FRAG 0 when the last one has come, each
-   * having followed the one before: a position that is not the next one, or
-   * another endpoint, abandons the sequence, and only position 1 begins another.
-   * So does a payload of more than {@linkcode MAX_DATAGRAM} octets in total.
+   * A datagram with FRAG 0 is returned unchanged and discards the sequence in the
+   * queue. Fragments are returned as one datagram with FRAG 0 when the last one
+   * arrives in order. The sequence is discarded if a fragment has another
+   * endpoint or is not the next in order, or if the total payload exceeds
+   * {@linkcode MAX_DATAGRAM} octets; only position 1 begins a new one.
    *
-   * What is kept and what was put together shares no memory with the fragments.
+   * Fragments are copied: a reassembled payload shares no memory with them.
    */
   add(datagram: Datagram): Datagram | undefined {
     const { fragment, payload } = datagram;
@@ -235,7 +253,7 @@ export class Reassembler {
     return fragment === position ? undefined : this.#joined(datagram);
   }
 
-  /** Abandons the fragments that have come. */
+  /** Discards the queued fragments. */
   reset(): void {
     this.#endpoint = undefined;
     this.#payloads = [];
@@ -247,7 +265,7 @@ export class Reassembler {
     return datagram;
   }
 
-  /** Whether it is the next fragment of the sequence that has begun. */
+  /** Whether it is the next fragment of the current sequence. */
   #continues({ hostname, port }: Datagram, position: number): boolean {
     return position === this.#payloads.length + 1 &&
       hostname === this.#endpoint?.hostname && port === this.#endpoint.port;
@@ -255,7 +273,8 @@ export class Reassembler {
 
   #keep({ hostname, port, payload }: Datagram): void {
     this.#endpoint ??= { hostname, port };
-    this.#payloads.push(new Uint8Array(payload)); // slice() of a Buffer does not copy
+    // A copy, also of a Buffer, whose slice() does not copy.
+    this.#payloads.push(new Uint8Array(payload));
     this.#size += payload.length;
   }
 

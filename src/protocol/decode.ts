@@ -1,35 +1,36 @@
 /**
- * What every decoder of this folder has in common: how it says "here is the
- * message", "more octets, please" and "this will never be a message".
+ * The contract of all decoders: a complete message, too few octets, or an
+ * invalid message.
  *
  * @module
  */
 
-/** A message taken from the front of some octets. */
+/** A decoded message and its size. */
 export interface Decoded<T> {
-  /** What the message says. */
+  /** The decoded message. */
   readonly value: T;
-  /** How many octets of the input the message took; what follows is not its own. */
+  /** How many octets of the input the message has; the rest belongs to the next one. */
   readonly size: number;
 }
 
 /**
- * Takes one message from the front of what has arrived so far.
+ * Decodes one message at the start of the octets received so far. Returns
+ * `undefined` if more octets are needed.
  *
- * TCP has no message borders, so a decoder is called again with a longer input
- * until it answers. It keeps no state, does not change its input, ignores
- * octets behind the message, and the value it returns shares no memory with
- * the input. `undefined` means that more octets are needed.
+ * TCP has no message boundaries, so the caller calls a decoder again with a
+ * longer input until it returns a message. A decoder keeps no state, does not
+ * change its input, ignores the octets after the message, and returns a value
+ * that shares no memory with the input.
  *
  * @throws {ProtocolError} as soon as no further octet can make the input a
- * valid message within the message's bound.
+ * valid message within the message's maximum size.
  *
- * @example Read until a decoder is content
+ * @example Call a decoder until the message is complete
  * ```ts
+ * import { type Decode, socks5 } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
- * import { decodeGreeting } from "./socks5.ts";
  *
- * const decode: Decode<{ methods: Uint8Array }> = decodeGreeting;
+ * const decode: Decode<socks5.Greeting> = socks5.decodeGreeting;
  * assertEquals(decode(Uint8Array.of(5, 1)), undefined);
  * assertEquals(decode(Uint8Array.of(5, 1, 0, 0xee))?.size, 3);
  * ```
@@ -37,15 +38,16 @@ export interface Decoded<T> {
 export type Decode<T> = (octets: Uint8Array) => Decoded<T> | undefined;
 
 /**
- * Which part of a message is wrong:
+ * Which part of a message is invalid:
  *
- * - `"version"`: the version octet is another than the message requires
+ * - `"version"`: the version octet is not the one that the message requires
  * - `"address-type"`: ATYP is not 1, 3 or 4 (RFC 1928 section 5)
- * - `"hostname"`: a name is empty, too long, holds an octet no name may hold, or
- *   ends in a number and is no IPv4 address
- * - `"user-id"`: a SOCKS4 user id is longer than its bound
- * - `"reply"`: a SOCKS4 reply code is none of 5A to 5D
- * - `"message"`: a message of an authentication method, or one that it protects, is broken
+ * - `"hostname"`: a name is empty, too long, contains an octet that names must
+ *   not contain, or ends in a number without being an IPv4 address
+ * - `"user-id"`: a SOCKS4 user id is too long
+ * - `"reply"`: a SOCKS4 reply code is not 5A to 5D
+ * - `"message"`: a message of an authentication method, or a message that it
+ *   protects, is broken
  */
 export type ProtocolErrorCode =
   | "version"
@@ -56,25 +58,25 @@ export type ProtocolErrorCode =
   | "message";
 
 /**
- * The other side sent octets that cannot become a valid message.
+ * The octets cannot become a valid message.
  *
  * @example
  * ```ts
+ * import { ProtocolError, socks5 } from "@x/socks5/protocol";
  * import { assertEquals, assertThrows } from "@std/assert";
- * import { decodeGreeting } from "./socks5.ts";
  *
- * const hello = new TextEncoder().encode("GET / HTTP/1.1\r\n");
- * const error = assertThrows(() => decodeGreeting(hello), ProtocolError);
+ * const http = new TextEncoder().encode("GET / HTTP/1.1\r\n");
+ * const error = assertThrows(() => socks5.decodeGreeting(http), ProtocolError);
  * assertEquals(error.code, "version");
  * ```
  */
 export class ProtocolError extends Error {
   /** Always `"ProtocolError"`. */
   override readonly name: string = "ProtocolError";
-  /** Which part of the message is wrong. */
+  /** Which part of the message is invalid. */
   readonly code: ProtocolErrorCode;
 
-  /** Says which part is wrong, and for people how. */
+  /** The code names the invalid part; the message is for users. */
   constructor(code: ProtocolErrorCode, message: string) {
     super(message);
     this.code = code;

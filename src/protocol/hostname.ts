@@ -1,6 +1,6 @@
 /**
- * Names of hosts: which may be asked of a resolver, what they are when every
- * spelling of a host is one, and how they travel.
+ * Hostnames: which ones may be passed to a resolver, their canonical form, and
+ * their encoding.
  *
  * @module
  */
@@ -10,26 +10,28 @@ import { endsInNumber, inetAton } from "./inet_aton.ts";
 import { formatIp, parseIp } from "./ip.ts";
 import { hex } from "./octets.ts";
 
-/** The longest name in octets: what ATYP 3 can carry (RFC 1928 section 5). */
+/** The length of the longest name in octets, limited by ATYP 3 (RFC 1928 section 5). */
 export const MAX_HOSTNAME = 255;
 
 const LABELS = /^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?$/i;
 
 /**
- * Whether `text` is a name that a resolver may be asked.
+ * Whether `text` is a name that may be passed to a resolver.
  *
- * 1 to 255 octets; labels of 1 to 63 letters, digits, `-` and `_`, parted by
- * dots; one trailing dot is allowed. Anything else (NUL, space, brackets, a
- * colon, a zone's `%`, non-ASCII) is no name: it passes a policy as one host
- * and resolves as another, or never resolves. Numbers are not excluded:
- * `127.1` may be asked, and {@linkcode canonicalHostname} says for what.
+ * A name has 1 to 255 octets: labels of 1 to 63 letters, digits, `-` and `_`,
+ * separated by dots, with an optional trailing dot. Anything else (NUL, space,
+ * brackets, a colon, the `%` of a zone, non-ASCII) is not a name: it could pass
+ * a policy as one host and resolve as another, or never resolve. Numbers are
+ * not excluded: `127.1` is a name, and {@linkcode canonicalHostname} returns the
+ * address that it stands for.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(isHostname("example.com."), true);
- * assertEquals(isHostname("example.com\0.evil"), false);
+ * assertEquals(address.isHostname("example.com."), true);
+ * assertEquals(address.isHostname("example.com\0.evil"), false);
  * ```
  */
 export function isHostname(text: string): boolean {
@@ -37,23 +39,26 @@ export function isHostname(text: string): boolean {
 }
 
 /**
- * The one text for a host, however it is spelt, or `undefined` when `text` is no
- * host: so a policy that compares texts is not passed by another spelling.
+ * Returns the canonical form of a host, or `undefined` if `text` is not a host.
+ * A policy that compares canonical forms cannot be evaded by another spelling.
  *
- * - An IP address becomes canonical; an IPv4-mapped one stays one.
- * - So does an IPv4 address in disguise, which resolvers take for one: 1 to 4
- *   parts, each decimal, octal (`017`) or hexadecimal (`0x7f`). Another name
- *   whose last label is a number is no host (WHATWG URL, "ends in a number").
- * - A name becomes lower case and loses its trailing dot.
- * - A name that is not ASCII becomes what is asked of a resolver (UTS 46, as in
- *   a URL: `münchen.example` is `xn--mnchen-3ya.example`).
+ * - An IP address is returned in canonical form; an IPv4-mapped one remains one.
+ * - An IPv4 address in disguise, which resolvers accept, is returned as that
+ *   address: 1 to 4 parts, each decimal, octal (`017`) or hexadecimal (`0x7f`).
+ *   Any other name whose last label is a number is not a host (WHATWG URL, "ends
+ *   in a number").
+ * - A name is converted to lower case and loses its trailing dot.
+ * - A name that is not ASCII is converted to its ASCII form (UTS 46, as in a
+ *   URL: `münchen.example` is `xn--mnchen-3ya.example`).
  *
- * Without brackets, port, zone or wildcard.
+ * Brackets, ports, zones and wildcards are not accepted.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
+ * const { canonicalHostname } = address;
  * assertEquals(canonicalHostname("Example.COM."), "example.com");
  * assertEquals(canonicalHostname("Bücher.example"), "xn--bcher-kva.example");
  * assertEquals(canonicalHostname("0x7F.1"), "127.0.0.1");
@@ -70,10 +75,10 @@ export function canonicalHostname(text: string): string | undefined {
   }
 }
 
-/** Names but for ASCII's rules; nothing in them ends the host of a URL. */
+/** Names with non-ASCII characters; no character in them ends the host of a URL. */
 const NOT_ASCII = /^[\w.-]*[\u0080-\uffff][\w.\u0080-\uffff-]*$/;
 
-/** {@linkcode canonicalHostname} of what came as octets, where only ASCII is good. */
+/** {@linkcode canonicalHostname} for text that was decoded from octets: only ASCII is valid. */
 export function canonicalAscii(text: string): string | undefined {
   const ip = parseIp(text);
   if (ip !== undefined) return formatIp(ip);
@@ -83,9 +88,9 @@ export function canonicalAscii(text: string): string | undefined {
 }
 
 /**
- * The octets of a host that is an IP address, `undefined` for a name.
+ * Returns the octets of an IP address, or `undefined` for a name.
  *
- * @throws {TypeError} when `text` is neither.
+ * @throws {TypeError} if `text` is neither.
  *
  * @example
  * ```ts
@@ -105,14 +110,14 @@ export function parseHost(text: string): Uint8Array | undefined {
 }
 
 /**
- * The host in `octets` from `start` to `end`, or `undefined` while octets are
- * missing, in the form that {@linkcode canonicalHostname} gives.
+ * Decodes the host in `octets` from `start` to `end` and returns it in the form
+ * of {@linkcode canonicalHostname}. Returns `undefined` if octets are missing.
  *
- * `end` may lie behind what has arrived (or be `Infinity`, when it is not known
- * yet): what is there is checked at once.
+ * `end` may be past the end of the octets, or `Infinity` if it is not known yet:
+ * the octets that have arrived are checked immediately.
  *
- * @throws {ProtocolError} `"hostname"` when it is no host; other octets than
- * ASCII's are none.
+ * @throws {ProtocolError} `"hostname"` if it is not a host. Octets that are not
+ * ASCII are invalid.
  *
  * @example
  * ```ts

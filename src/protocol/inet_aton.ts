@@ -1,7 +1,7 @@
 /**
- * IPv4 addresses in disguise: what resolvers read as an address and
- * `parseIp` does not, as the WHATWG URL standard has it ("ends in a number",
- * "IPv4 parser"), which takes all that `inet_aton` takes.
+ * IPv4 addresses in disguise: the spellings that resolvers accept as an address
+ * and `parseIp` rejects. The rules are those of the WHATWG URL standard ("ends
+ * in a number", "IPv4 parser"), which accepts everything that `inet_aton` does.
  *
  * @module
  */
@@ -12,8 +12,8 @@ const NUMBER = /^(?:\d+|0x[0-9a-f]*)$/;
 const PART = /^(?:0x[0-9a-f]*|0[0-7]*|[1-9]\d*)$/;
 
 /**
- * Whether the last label of a name, in lower case and without a trailing dot,
- * is a number. Such a name is an IPv4 address or nothing.
+ * Whether the last label of a name is a number. Such a name is an IPv4 address
+ * or invalid. The name must be in lower case, without a trailing dot.
  *
  * @example
  * ```ts
@@ -35,9 +35,9 @@ export function endsInNumber(name: string): boolean {
 }
 
 /**
- * The IPv4 address that 1 to 4 decimal, octal (`0`) or hexadecimal (`0x`) parts
- * mean, of which the last one fills the octets that are left; `undefined` when
- * they mean none. In lower case.
+ * Parses 1 to 4 decimal, octal (`0`) or hexadecimal (`0x`) parts as an IPv4
+ * address; the last part fills the remaining octets. Returns `undefined` if they
+ * are not an address. The text must be in lower case.
  *
  * @example
  * ```ts
@@ -63,7 +63,7 @@ export function inetAton(text: string): string | undefined {
   return formatUint32(address * rest + last);
 }
 
-/** `NaN` when it is no number. */
+/** Returns `NaN` if the text is not a number. */
 function partValue(text: string): number {
   if (!PART.test(text)) return NaN;
   if (text.startsWith("0x")) return parseInt(text.slice(2) || "0", 16);

@@ -1,29 +1,31 @@
 /**
- * IP addresses between text and octets, strictly: one text has one meaning, so
- * that what a policy judged is what gets dialled.
+ * Strict conversion of IP addresses between text and octets: a text has only one
+ * meaning, so the address that a policy checked is the address that is dialled.
  *
  * @module
  */
 
 const IPV6_GROUP = /^[0-9a-f]{1,4}$/i;
-/** `0000:0000:0000:0000:0000:ffff:255.255.255.255` */
+/** The length of `0000:0000:0000:0000:0000:ffff:255.255.255.255`. */
 const MAX_TEXT = 45;
 
 /**
- * The 4 or 16 octets of an IP address, or `undefined` when `text` is none.
+ * Parses an IP address. Returns its 4 or 16 octets, or `undefined` if `text` is
+ * not an IP address.
  *
- * IPv4 is four decimal parts without leading zeros; `127.1`, `0x7f.0.0.1` and
- * `010.0.0.1`, which some resolvers read as addresses, are none here (but
- * `canonicalHostname` of `address.ts` knows them). IPv6 is every form of RFC
- * 4291 section 2.2, without brackets and without a zone.
+ * An IPv4 address has four decimal parts without leading zeros. `127.1`,
+ * `0x7f.0.0.1` and `010.0.0.1`, which some resolvers accept, are rejected
+ * (`canonicalHostname` recognizes them). An IPv6 address may have any form of
+ * RFC 4291 section 2.2, without brackets and without a zone.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(parseIp("127.0.0.1"), Uint8Array.of(127, 0, 0, 1));
- * assertEquals(parseIp("::1")?.length, 16);
- * assertEquals(parseIp("127.1"), undefined);
+ * assertEquals(address.parseIp("127.0.0.1"), Uint8Array.of(127, 0, 0, 1));
+ * assertEquals(address.parseIp("::1")?.length, 16);
+ * assertEquals(address.parseIp("127.1"), undefined);
  * ```
  */
 export function parseIp(text: string): Uint8Array | undefined {
@@ -31,7 +33,7 @@ export function parseIp(text: string): Uint8Array | undefined {
   return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
 }
 
-/** By hand and not by a regular expression, for it runs several times for every connection. */
+/** Written without a regular expression, because it runs several times for each connection. */
 function parseIpv4(text: string): Uint8Array | undefined {
   if (text.length < 7 || text.length > 15) return undefined;
   const octets = new Uint8Array(4);
@@ -56,8 +58,9 @@ function parseIpv4(text: string): Uint8Array | undefined {
 }
 
 /**
- * {@linkcode parseIp}, also for an IPv6 address with a zone, as runtimes write
- * link-local ones (RFC 4007 section 11); the zone is no part of the address.
+ * {@linkcode parseIp} that also accepts an IPv6 address with a zone, which
+ * runtimes append to link-local addresses (RFC 4007 section 11). The zone is not
+ * part of the result.
  */
 export function parseZoned(text: string): Uint8Array | undefined {
   const end = text.indexOf("%");
@@ -83,7 +86,7 @@ function parseIpv6(text: string): Uint8Array | undefined {
   return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
-/** Rewrites `::ffff:1.2.3.4` as `::ffff:102:304`; a quad may only come last. */
+/** Rewrites `::ffff:1.2.3.4` as `::ffff:102:304`; the quad must be at the end. */
 function withoutDottedQuad(text: string): string | undefined {
   if (!text.includes(".")) return text;
   const start = text.lastIndexOf(":") + 1;
@@ -102,21 +105,22 @@ function parseGroups(text: string): number[] | undefined {
 }
 
 /**
- * The canonical text of the 4 or 16 octets of an IP address, from `start` to
- * `end`; by default all.
+ * Formats the 4 or 16 octets of an IP address, from `start` to `end`, in
+ * canonical form. By default all octets are used.
  *
  * IPv6 follows RFC 5952: lower case, no leading zeros, `::` for the longest run
  * of two or more zero groups (the first of equals), and the mixed notation
  * `::ffff:1.2.3.4` for IPv4-mapped addresses.
  *
- * @throws {TypeError} when there are neither 4 nor 16 octets.
+ * @throws {TypeError} if there are neither 4 nor 16 octets.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(formatIp(Uint8Array.of(127, 0, 0, 1)), "127.0.0.1");
- * assertEquals(formatIp(new Uint8Array(16)), "::");
+ * assertEquals(address.formatIp(Uint8Array.of(127, 0, 0, 1)), "127.0.0.1");
+ * assertEquals(address.formatIp(new Uint8Array(16)), "::");
  * ```
  */
 export function formatIp(
@@ -160,18 +164,19 @@ function longestZeroRun(groups: number[]): { start: number; length: number } {
   return best;
 }
 
-/** `::ffff:0:0/96`, RFC 4291 section 2.5.5.2. */
+/** Whether an address is IPv4-mapped: `::ffff:0:0/96`, RFC 4291 section 2.5.5.2. */
 export function isMapped(octets: Uint8Array): boolean {
   return octets.length === 16 && octets[10] === 0xff && octets[11] === 0xff &&
     octets.subarray(0, 10).every((octet) => octet === 0);
 }
 
 /**
- * The version of the IP address that `text` is, or 0 when it is none. What is
- * an address is what {@linkcode parseIp} takes.
+ * Returns the IP version of an address, or 0 if {@linkcode parseIp} rejects the
+ * text.
  *
  * @example
  * ```ts
+ * import { isIp } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(["10.0.0.1", "::1", "[::1]"].map(isIp), [4, 6, 0]);
@@ -184,16 +189,17 @@ export function isIp(text: string): 0 | 4 | 6 {
 }
 
 /**
- * The IPv4 text of an IPv4-mapped IPv6 address, in whichever notation it is
- * written; any other text as it is.
+ * Converts an IPv4-mapped IPv6 address, in any notation, to IPv4. Returns any
+ * other text unchanged.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(unmapIp("::ffff:192.0.2.1"), "192.0.2.1");
- * assertEquals(unmapIp("::FFFF:c000:201"), "192.0.2.1");
- * assertEquals(unmapIp("2001:db8::1"), "2001:db8::1");
+ * assertEquals(address.unmapIp("::ffff:192.0.2.1"), "192.0.2.1");
+ * assertEquals(address.unmapIp("::FFFF:c000:201"), "192.0.2.1");
+ * assertEquals(address.unmapIp("2001:db8::1"), "2001:db8::1");
  * ```
  */
 export function unmapIp(text: string): string {
@@ -203,15 +209,17 @@ export function unmapIp(text: string): string {
 }
 
 /**
- * The IPv4 address that an IPv6 address stands for, because packets to the one
- * come to the other: IPv4-mapped `::ffff:0:0/96` (RFC 4291), translated
- * `64:ff9b::/96` (RFC 6052) and 6to4 `2002::/16` (RFC 3056); `undefined` for any
- * other text.
+ * Returns the IPv4 address embedded in an IPv6 address whose packets reach that
+ * IPv4 address: IPv4-mapped `::ffff:0:0/96` (RFC 4291), translated
+ * `64:ff9b::/96` (RFC 6052) and 6to4 `2002::/16` (RFC 3056). Returns `undefined`
+ * for any other text.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
+ * const { embeddedIpv4 } = address;
  * assertEquals(embeddedIpv4("::ffff:7f00:1"), "127.0.0.1");
  * assertEquals(embeddedIpv4("64:ff9b::127.0.0.1"), "127.0.0.1");
  * assertEquals(embeddedIpv4("2002:7f00:1::"), "127.0.0.1");
@@ -224,7 +232,7 @@ export function embeddedIpv4(text: string): string | undefined {
   return embedded && formatIp(embedded);
 }
 
-/** {@linkcode embeddedIpv4} of octets; they share memory. */
+/** {@linkcode embeddedIpv4} for octets; the result shares memory with them. */
 export function embeddedOctets(octets: Uint8Array): Uint8Array | undefined {
   if (octets.length !== 16) return undefined;
   if (octets[0] === 0x20 && octets[1] === 0x02) return octets.subarray(2, 6);
@@ -233,23 +241,24 @@ export function embeddedOctets(octets: Uint8Array): Uint8Array | undefined {
     : undefined;
 }
 
-/** `64:ff9b::/96`, RFC 6052 section 2.1. */
+/** Whether an address is IPv4-translated: `64:ff9b::/96`, RFC 6052 section 2.1. */
 function isTranslated(octets: Uint8Array): boolean {
   return octets[0] === 0 && octets[1] === 0x64 && octets[2] === 0xff &&
     octets[3] === 0x9b && octets.subarray(4, 12).every((octet) => octet === 0);
 }
 
 /**
- * Whether `text` is an address of this machine's loopback: `127.0.0.0/8`,
- * `::1`, or such an IPv4 address mapped into IPv6. A name (`localhost`) is not.
+ * Whether `text` is a loopback address: `127.0.0.0/8`, also IPv4-mapped, or
+ * `::1`. A name (`localhost`) is not.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(isLoopback("127.9.9.9"), true);
- * assertEquals(isLoopback("::ffff:127.0.0.1"), true);
- * assertEquals(isLoopback("0.0.0.0"), false);
+ * assertEquals(address.isLoopback("127.9.9.9"), true);
+ * assertEquals(address.isLoopback("::ffff:127.0.0.1"), true);
+ * assertEquals(address.isLoopback("0.0.0.0"), false);
  * ```
  */
 export function isLoopback(text: string): boolean {
@@ -259,19 +268,17 @@ export function isLoopback(text: string): boolean {
 }
 
 /**
- * Whether `text` is the address that stands for none or any: `0.0.0.0` or `::`,
- * however it is written.
+ * Whether `text` is the unspecified address: `0.0.0.0` or `::`, in any notation.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(["0.0.0.0", "::", "::1", "name"].map(isUnspecified), [
- *   true,
- *   true,
- *   false,
- *   false,
- * ]);
+ * assertEquals(address.isUnspecified("0.0.0.0"), true);
+ * assertEquals(address.isUnspecified("::"), true);
+ * assertEquals(address.isUnspecified("::1"), false);
+ * assertEquals(address.isUnspecified("example.com"), false);
  * ```
  */
 export function isUnspecified(text: string): boolean {

@@ -1,5 +1,5 @@
 /**
- * The few octet operations that all messages share.
+ * The octet operations that all codecs share.
  *
  * @module
  */
@@ -7,9 +7,9 @@
 import { ProtocolError } from "./decode.ts";
 
 /**
- * Checks the first octet, if it has arrived, against the version.
+ * Checks the version octet, if it has arrived.
  *
- * @throws {ProtocolError} `"version"` when it is another.
+ * @throws {ProtocolError} `"version"` if it differs from `version`.
  *
  * @example
  * ```ts
@@ -29,19 +29,19 @@ export function checkVersion(octets: Uint8Array, version: number): void {
 }
 
 /**
- * Returns `value` when it fits one octet; `what` names it in the error.
+ * Returns `value` if it fits in one octet; `name` is used in the error message.
  *
- * @throws {TypeError} when it is not an integer from 0 to 255.
+ * @throws {TypeError} if it is not an integer from 0 to 255.
  */
-export function octet(value: number, what: string): number {
+export function octet(value: number, name: string): number {
   if (Number.isInteger(value) && value >= 0 && value <= 255) return value;
-  throw new TypeError(`${what} must be an integer from 0 to 255, not ${value}`);
+  throw new TypeError(`${name} must be an integer from 0 to 255, not ${value}`);
 }
 
 /**
- * A port as two octets in network order.
+ * Encodes a port as two octets in network order.
  *
- * @throws {TypeError} when it is not an integer from 0 to 65535.
+ * @throws {TypeError} if it is not an integer from 0 to 65535.
  */
 export function encodePort(port: number): [number, number] {
   if (!isPort(port)) {
@@ -50,7 +50,7 @@ export function encodePort(port: number): [number, number] {
   return [port >> 8, port & 0xff];
 }
 
-/** The port in the two octets at `offset`, which must be there. */
+/** Decodes the port in the two octets at `offset`, which must have arrived. */
 export function decodePort(octets: Uint8Array, offset: number): number {
   return octets[offset] << 8 | octets[offset + 1];
 }
@@ -60,7 +60,10 @@ export function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 0 && port <= 0xffff;
 }
 
-/** A part of `octets`, which is short, in memory of its own, also of a `Buffer`, whose `slice()` does not copy. */
+/**
+ * Copies a short range of `octets`, also of a `Buffer`, whose `slice()` does not
+ * copy.
+ */
 export function copyOf(
   octets: Uint8Array,
   start: number,
@@ -71,12 +74,12 @@ export function copyOf(
   return copy;
 }
 
-/** A string as UTF-8; octets stay as they are. */
+/** Encodes a string as UTF-8; returns octets unchanged. */
 export function toOctets(value: string | Uint8Array): Uint8Array {
   return typeof value === "string" ? new TextEncoder().encode(value) : value;
 }
 
-/** One octet as two hex digits, for error messages. */
+/** Formats an octet as two hexadecimal digits, for error messages. */
 export function hex(octet: number): string {
   return octet.toString(16).toUpperCase().padStart(2, "0");
 }

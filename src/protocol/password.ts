@@ -1,5 +1,5 @@
 /**
- * The username and password sub-negotiation of SOCKS5, RFC 1929.
+ * The username/password sub-negotiation of SOCKS5 (RFC 1929).
  *
  * @module
  */
@@ -9,15 +9,15 @@ import { checkVersion, copyOf, octet, toOctets } from "./octets.ts";
 
 const VERSION = 1;
 
-/** Who a client says it is; opaque octets, compared as such. */
+/** The credentials of a client: opaque octets, compared without decoding. */
 export interface Login {
-  /** 0 to 255 octets as they came; the RFC allows 1 to 255. */
+  /** 0 to 255 octets as received; the RFC allows 1 to 255. */
   readonly username: Uint8Array;
-  /** 0 to 255 octets as they came; the RFC allows 1 to 255. */
+  /** 0 to 255 octets as received; the RFC allows 1 to 255. */
   readonly password: Uint8Array;
 }
 
-/** What {@linkcode encodeLogin} takes; strings are sent as UTF-8. */
+/** The argument of {@linkcode encodeLogin}; strings are encoded as UTF-8. */
 export interface LoginInit {
   /** 1 to 255 octets. */
   readonly username: string | Uint8Array;
@@ -32,17 +32,17 @@ export interface LoginInit {
 // +----+------+----------+------+----------+
 
 /**
- * A client's login.
+ * Encodes the login of a client.
  *
- * @throws {TypeError} unless both are 1 to 255 octets.
+ * @throws {TypeError} unless both fields have 1 to 255 octets.
  *
  * @example
  * ```ts
+ * import { password } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * const octets = encodeLogin({ username: "me", password: "pw" });
  * assertEquals(
- *   octets,
+ *   password.encodeLogin({ username: "me", password: "pw" }),
  *   Uint8Array.of(1, 2, 0x6d, 0x65, 2, 0x70, 0x77),
  * );
  * ```
@@ -55,21 +55,36 @@ export function encodeLogin({ username, password }: LoginInit): Uint8Array {
   );
 }
 
-function encodeField(value: string | Uint8Array, what: string): number[] {
+function encodeField(value: string | Uint8Array, name: string): number[] {
   const octets = toOctets(value);
   if (octets.length >= 1 && octets.length <= 255) {
     return [octets.length, ...octets];
   }
   throw new TypeError(
-    `${what} must have 1 to 255 octets, not ${octets.length}`,
+    `${name} must have 1 to 255 octets, not ${octets.length}`,
   );
 }
 
 /**
- * Takes a login of at most 513 octets. Empty fields are no error here: the
- * answer to them is that of any wrong login.
+ * Decodes a login of at most 513 octets. Empty fields are not an error, so that
+ * the server can answer them like any wrong login.
  *
- * @throws {ProtocolError} `"version"`, at the first octet: some clients send 5.
+ * @throws {ProtocolError} `"version"` at the first octet: some clients send 5.
+ *
+ * @example
+ * ```ts
+ * import { password } from "@x/socks5/protocol";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const octets = Uint8Array.of(1, 2, 0x6d, 0x65, 2, 0x70, 0x77);
+ * assertEquals(password.decodeLogin(octets), {
+ *   value: {
+ *     username: Uint8Array.of(0x6d, 0x65),
+ *     password: Uint8Array.of(0x70, 0x77),
+ *   },
+ *   size: 7,
+ * });
+ * ```
  */
 export function decodeLogin(octets: Uint8Array): Decoded<Login> | undefined {
   checkVersion(octets, VERSION);
@@ -90,16 +105,17 @@ export function decodeLogin(octets: Uint8Array): Decoded<Login> | undefined {
 // +----+--------+
 
 /**
- * A server's verdict: 0 for success, anything else for failure, after which the
- * server must close.
+ * Encodes the status that a server sends: 0 for success, any other value for
+ * failure, after which the server must close the connection.
  *
- * @throws {TypeError} when the status is not one octet.
+ * @throws {TypeError} if the status does not fit in one octet.
  *
  * @example
  * ```ts
+ * import { password } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(encodeLoginStatus(0), Uint8Array.of(1, 0));
+ * assertEquals(password.encodeLoginStatus(0), Uint8Array.of(1, 0));
  * ```
  */
 export function encodeLoginStatus(status: number): Uint8Array {
@@ -107,9 +123,18 @@ export function encodeLoginStatus(status: number): Uint8Array {
 }
 
 /**
- * Takes a verdict; 0 is success.
+ * Decodes the status that a server sends; 0 is success.
  *
- * @throws {ProtocolError} `"version"`, at the first octet: some servers send 5.
+ * @throws {ProtocolError} `"version"` at the first octet: some servers send 5.
+ *
+ * @example
+ * ```ts
+ * import { password } from "@x/socks5/protocol";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const octets = Uint8Array.of(1, 0);
+ * assertEquals(password.decodeLoginStatus(octets)?.value, 0);
+ * ```
  */
 export function decodeLoginStatus(
   octets: Uint8Array,

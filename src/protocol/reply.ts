@@ -1,38 +1,38 @@
 /**
- * The reply codes of both versions and what they mean.
+ * The reply codes of SOCKS4 and SOCKS5.
  *
  * @module
  */
 
 /** Reply codes of SOCKS5 (REP, RFC 1928 section 6). */
 export const REPLY = {
-  /** The command was done. */
+  /** The command succeeded. */
   succeeded: 0,
-  /** It failed for a reason that has no code. */
+  /** A failure that has no code of its own. */
   generalFailure: 1,
-  /** The server's rules do not allow it. */
+  /** Not allowed by the server's rules. */
   notAllowed: 2,
-  /** No route to the target's network. */
+  /** There is no route to the target's network. */
   networkUnreachable: 3,
-  /** The target's host is not reachable, or its name does not resolve. */
+  /** The target is not reachable, or its name cannot be resolved. */
   hostUnreachable: 4,
   /** The target refused the connection. */
   connectionRefused: 5,
-  /** The time to live ran out; some servers say so for a timeout. */
+  /** The time to live expired; some servers use it for a timeout. */
   ttlExpired: 6,
-  /** The server does not know the command. */
+  /** The server does not support the command. */
   commandNotSupported: 7,
-  /** The server does not know the address type. */
+  /** The server does not support the address type. */
   addressTypeNotSupported: 8,
 } as const;
 
 /** Reply codes of SOCKS4 (CD). */
 export const REPLY4 = {
-  /** The command was done. */
+  /** The command succeeded. */
   granted: 0x5a,
-  /** Rejected or failed, for whatever reason. */
+  /** Rejected or failed, for any reason. */
   rejected: 0x5b,
-  /** The server could not reach an identd on the client. */
+  /** The server cannot reach an identd on the client. */
   noIdentd: 0x5c,
   /** The client's identd reports another user id. */
   identMismatch: 0x5d,
@@ -58,12 +58,15 @@ const TEXT4: Readonly<Record<number, string>> = {
 };
 
 /**
- * A short phrase for a reply code of SOCKS `version`, also for unknown codes.
+ * Describes a reply code of SOCKS4 or SOCKS5 in a short phrase. Unknown codes
+ * are formatted in hexadecimal.
  *
  * @example
  * ```ts
+ * import { reply } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
+ * const { REPLY, REPLY4, replyText } = reply;
  * assertEquals(replyText(5, REPLY.connectionRefused), "connection refused");
  * assertEquals(replyText(4, REPLY4.rejected), "rejected or failed");
  * assertEquals(replyText(5, 0x99), "unknown reply 0x99");

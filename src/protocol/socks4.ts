@@ -1,5 +1,5 @@
 /**
- * The messages of SOCKS4 and its extension 4a.
+ * The messages of SOCKS4 and its extension SOCKS4a.
  *
  * There is no RFC; the texts are NEC's "SOCKS: A protocol for TCP proxy across
  * firewalls" and "SOCKS 4A: A Simple Extension to SOCKS 4 Protocol", linked
@@ -29,7 +29,7 @@ import {
 const VERSION = 4;
 const REPLY_VERSION = 0;
 
-/** The longest user id in octets; the protocol itself sets no bound. */
+/** The length of the longest user id in octets; the protocol itself sets no limit. */
 export const MAX_USER_ID = 512;
 
 /** Commands of a request; SOCKS4 has no UDP. */
@@ -40,31 +40,31 @@ export const COMMAND = {
   bind: 2,
 } as const;
 
-/** What a client wants. */
+/** The request of a client; the endpoint is the target. */
 export interface Request extends Endpoint {
-  /** A number of {@linkcode COMMAND}, or one that nobody knows. */
+  /** A number of {@linkcode COMMAND}, or an unknown one. */
   readonly command: number;
-  /** Who the client says it is: 0 to 512 octets without NUL. */
+  /** The user id that the client claims: 0 to 512 octets without NUL. */
   readonly userId: Uint8Array;
 }
 
-/** What {@linkcode encodeRequest} takes. */
+/** The argument of {@linkcode encodeRequest}. */
 export interface RequestInit extends Endpoint {
   /** A number of {@linkcode COMMAND}. */
   readonly command: number;
-  /** 0 to 512 octets without NUL; a string is sent as UTF-8. @default {""} */
+  /** 0 to 512 octets without NUL; a string is encoded as UTF-8. @default {""} */
   readonly userId?: string | Uint8Array;
 }
 
-/** What became of a request; the endpoint (IPv4) means something in BIND only. */
+/** The reply of a server; the endpoint (IPv4) has a meaning only for BIND. */
 export interface Reply extends Endpoint {
-  /** 5A granted, 5B to 5D not; `REPLY4` in `reply.ts` has the numbers. */
+  /** A number of `reply.REPLY4`: 5A if the request is granted, otherwise 5B to 5D. */
   readonly reply: number;
 }
 
-/** What {@linkcode encodeReply} takes. */
+/** The argument of {@linkcode encodeReply}. */
 export interface ReplyInit {
-  /** 5A granted, 5B to 5D not; `REPLY4` in `reply.ts` has the numbers. */
+  /** A number of `reply.REPLY4`: 5A if the request is granted, otherwise 5B to 5D. */
   readonly reply: number;
   /** An IP address. @default {"0.0.0.0"} */
   readonly hostname?: string;
@@ -77,7 +77,7 @@ export interface ReplyInit {
 // +----+----+----+----+----+----+----+----+----+----+....+----+   server
 //   1    1       2             4             variable      1
 //
-// 4a: DSTIP is 0.0.0.x with x other than 0, and behind NULL follows
+// SOCKS4a: DSTIP is 0.0.0.x with x other than 0, and after NULL follows
 //
 // +----+----+....+----+
 // | hostname     |NULL|
@@ -85,19 +85,20 @@ export interface ReplyInit {
 //    variable      1
 
 /**
- * A client's request: plain SOCKS4 for an IPv4 address, 4a for a name or an
- * IPv6 address (and for 0.0.0.1 to 0.0.0.255, which SOCKS4 cannot say).
+ * Encodes a request: plain SOCKS4 for an IPv4 address, SOCKS4a for a name or an
+ * IPv6 address, and for 0.0.0.1 to 0.0.0.255, which SOCKS4 cannot express.
  *
- * @throws {TypeError} when the command is not one octet, the hostname neither a
- * name nor an IP address, the port out of range, or the user id too long or
- * with a NUL in it.
+ * @throws {TypeError} if the command does not fit in one octet, the hostname is
+ * neither a name nor an IP address, the port is out of range, or the user id is
+ * too long or contains a NUL.
  *
  * @example
  * ```ts
+ * import { socks4 } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * const octets = encodeRequest({
- *   command: COMMAND.connect,
+ * const octets = socks4.encodeRequest({
+ *   command: socks4.COMMAND.connect,
  *   hostname: "192.0.2.1",
  *   port: 80,
  *   userId: "al",
@@ -133,24 +134,26 @@ function encodeUserId(userId: string | Uint8Array): number[] {
 }
 
 /**
- * Takes a request of SOCKS4 or 4a of at most 777 octets. A 4a name is what
- * `canonicalHostname` of `address.ts` makes of it: perhaps an IP address, else a
- * name in lower case without a trailing dot; 0.0.0.0 is a plain address. An
- * unknown command is no error here (the answer is 5B).
+ * Decodes a request of SOCKS4 or SOCKS4a of at most 777 octets. A SOCKS4a name
+ * is returned in the form of `address.canonicalHostname`: as an IP address if it
+ * is one in disguise, otherwise in lower case without a trailing dot. 0.0.0.0 is
+ * a plain address. An unknown command is not an error, so that the server can
+ * answer it with 5B.
  *
  * @throws {ProtocolError} `"version"` at the first octet; `"user-id"` at octet
- * 513 of the user id; `"hostname"` at the first octet of the name that tells.
+ * 513 of the user id; `"hostname"` at the first invalid octet of the name.
  *
  * @example
  * ```ts
+ * import { socks4 } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * const octets = encodeRequest({
- *   command: COMMAND.connect,
+ * const octets = socks4.encodeRequest({
+ *   command: socks4.COMMAND.connect,
  *   hostname: "example.com",
  *   port: 80,
  * });
- * assertEquals(decodeRequest(octets)?.value.hostname, "example.com");
+ * assertEquals(socks4.decodeRequest(octets)?.value.hostname, "example.com");
  * ```
  */
 export function decodeRequest(
@@ -174,7 +177,7 @@ export function decodeRequest(
   };
 }
 
-/** Whether the address at `offset` says that a name follows: 0.0.0.x, x not 0. */
+/** Whether the address at `offset` announces a name: 0.0.0.x, x not 0. */
 function is4a(octets: Uint8Array, offset: number): boolean {
   return octets[offset] === 0 && octets[offset + 1] === 0 &&
     octets[offset + 2] === 0 && octets[offset + 3] !== 0;
@@ -190,7 +193,7 @@ function decodeName(
   return { value, size: end + 1 - start };
 }
 
-/** Where a field of at most `max` octets ends, if its NUL has arrived. */
+/** Returns the end of a field of at most `max` octets if its NUL has arrived. */
 function indexOfNul(
   octets: Uint8Array,
   start: number,
@@ -211,17 +214,18 @@ function indexOfNul(
 //   1    1       2             4
 
 /**
- * A server's reply, 8 octets. An IPv4-mapped address is sent as IPv4; any other
- * IPv6 address does not fit and becomes 0.0.0.0.
+ * Encodes a reply of 8 octets. An IPv4-mapped address is sent as IPv4; any other
+ * IPv6 address does not fit and is replaced with 0.0.0.0.
  *
- * @throws {TypeError} when the reply is not one octet, the hostname not an IP
- * address or the port out of range.
+ * @throws {TypeError} if the reply does not fit in one octet, the hostname is not
+ * an IP address, or the port is out of range.
  *
  * @example
  * ```ts
+ * import { reply, socks4 } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * const granted = encodeReply({ reply: 0x5a });
+ * const granted = socks4.encodeReply({ reply: reply.REPLY4.granted });
  * assertEquals(granted, Uint8Array.of(0, 0x5a, 0, 0, 0, 0, 0, 0));
  * ```
  */
@@ -241,11 +245,19 @@ export function encodeReply(
 }
 
 /**
- * Takes a reply of 8 octets. VN must be 0; the code must
- * be one of the four.
+ * Decodes a reply of 8 octets. VN must be 0, and the code one of the four.
  *
  * @throws {ProtocolError} `"version"` at the first octet, `"reply"` at the
  * second.
+ *
+ * @example
+ * ```ts
+ * import { socks4 } from "@x/socks5/protocol";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const octets = Uint8Array.of(0, 0x5b, 0, 0, 0, 0, 0, 0);
+ * assertEquals(socks4.decodeReply(octets)?.value.reply, 0x5b);
+ * ```
  */
 export function decodeReply(octets: Uint8Array): Decoded<Reply> | undefined {
   checkVersion(octets, REPLY_VERSION);

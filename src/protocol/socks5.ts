@@ -1,10 +1,10 @@
 /**
- * The messages of SOCKS5, RFC 1928 sections 3 to 6.
+ * The messages of SOCKS5 (RFC 1928 sections 3 to 6).
  *
  * @module
  */
 
-import { decodeAddress, encodeBehind, type Endpoint } from "./address.ts";
+import { decodeAddress, encodeAddress, type Endpoint } from "./address.ts";
 import type { Decoded } from "./decode.ts";
 import { checkVersion, copyOf, octet } from "./octets.ts";
 
@@ -20,7 +20,7 @@ export const METHOD = {
   password: 0x02,
   /** CHAP, draft-ietf-aft-socks-chap. */
   chap: 0x03,
-  /** In a choice only: none of the offered methods will do. */
+  /** Only in a choice: none of the offered methods is acceptable. */
   unacceptable: 0xff,
 } as const;
 
@@ -34,27 +34,27 @@ export const COMMAND = {
   udpAssociate: 3,
 } as const;
 
-/** What a client says first. */
+/** The first message of a client. */
 export interface Greeting {
-  /** The offered methods as they came: 0 to 255, perhaps repeated or unknown. */
+  /** The offered methods as received: 0 to 255, possibly repeated or unknown. */
   readonly methods: Uint8Array;
 }
 
-/** What a client wants. */
+/** The request of a client; the endpoint is the target (DST). */
 export interface Request extends Endpoint {
-  /** A number of {@linkcode COMMAND}, or one that nobody knows. */
+  /** A number of {@linkcode COMMAND}, or an unknown one. */
   readonly command: number;
 }
 
-/** What became of a request; the endpoint is the bound address (BND). */
+/** The reply of a server; the endpoint is the bound address (BND). */
 export interface Reply extends Endpoint {
-  /** 0 for success; `REPLY` in `reply.ts` has the numbers. */
+  /** A number of `reply.REPLY`; 0 is success. */
   readonly reply: number;
 }
 
-/** What {@linkcode encodeReply} takes. */
+/** The argument of {@linkcode encodeReply}. */
 export interface ReplyInit {
-  /** 0 for success; `REPLY` in `reply.ts` has the numbers. */
+  /** A number of `reply.REPLY`; 0 is success. */
   readonly reply: number;
   /** The bound address. @default {"0.0.0.0"} */
   readonly hostname?: string;
@@ -69,14 +69,16 @@ export interface ReplyInit {
 // +----+----------+----------+
 
 /**
- * A client's greeting that offers `methods`.
+ * Encodes a greeting that offers `methods`.
  *
- * @throws {TypeError} unless there are 1 to 255 methods, each one octet.
+ * @throws {TypeError} unless there are 1 to 255 methods that fit in one octet.
  *
  * @example
  * ```ts
+ * import { socks5 } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
+ * const { METHOD, encodeGreeting } = socks5;
  * const octets = encodeGreeting([METHOD.none, METHOD.password]);
  * assertEquals(octets, Uint8Array.of(5, 2, 0, 2));
  * ```
@@ -92,10 +94,22 @@ export function encodeGreeting(methods: ArrayLike<number>): Uint8Array {
 }
 
 /**
- * Takes a greeting of at most 257 octets. An empty list is no error here: the
- * answer to it is the choice FF.
+ * Decodes a greeting of at most 257 octets. An empty list is not an error, so
+ * that the server can answer it with the choice FF.
  *
- * @throws {ProtocolError} `"version"`, at the first octet.
+ * @throws {ProtocolError} `"version"` at the first octet.
+ *
+ * @example
+ * ```ts
+ * import { socks5 } from "@x/socks5/protocol";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(socks5.decodeGreeting(Uint8Array.of(5, 2, 0)), undefined);
+ * assertEquals(socks5.decodeGreeting(Uint8Array.of(5, 2, 0, 2)), {
+ *   value: { methods: Uint8Array.of(0, 2) },
+ *   size: 4,
+ * });
+ * ```
  */
 export function decodeGreeting(
   octets: Uint8Array,
@@ -114,18 +128,40 @@ export function decodeGreeting(
 // +----+--------+
 
 /**
- * A server's choice of one method, or {@linkcode METHOD}`.unacceptable`.
+ * Encodes the method that a server chose, or {@linkcode METHOD}`.unacceptable`.
  *
- * @throws {TypeError} when the method is not one octet.
+ * @throws {TypeError} if the method does not fit in one octet.
+ *
+ * @example
+ * ```ts
+ * import { socks5 } from "@x/socks5/protocol";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const octets = socks5.encodeMethodChoice(socks5.METHOD.password);
+ * assertEquals(octets, Uint8Array.of(5, 2));
+ * ```
  */
 export function encodeMethodChoice(method: number): Uint8Array {
   return Uint8Array.of(VERSION, octet(method, "method"));
 }
 
 /**
- * Takes a choice. Whether the method was offered is for the caller to check.
+ * Decodes the method that a server chose. The caller checks whether it was
+ * offered.
  *
- * @throws {ProtocolError} `"version"`, at the first octet.
+ * @throws {ProtocolError} `"version"` at the first octet.
+ *
+ * @example
+ * ```ts
+ * import { socks5 } from "@x/socks5/protocol";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const octets = Uint8Array.of(5, 0xff);
+ * assertEquals(
+ *   socks5.decodeMethodChoice(octets)?.value,
+ *   socks5.METHOD.unacceptable,
+ * );
+ * ```
  */
 export function decodeMethodChoice(
   octets: Uint8Array,
@@ -142,36 +178,49 @@ export function decodeMethodChoice(
 // +----+-----+-------+------+----------+----------+
 
 /**
- * A client's request.
+ * Encodes a request.
  *
- * @throws {TypeError} when the command is not one octet or the endpoint none.
+ * @throws {TypeError} if the command does not fit in one octet, or the endpoint
+ * is invalid.
  *
  * @example
  * ```ts
+ * import { socks5 } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * const request = {
- *   command: COMMAND.connect,
- *   hostname: "example.com",
+ * const octets = socks5.encodeRequest({
+ *   command: socks5.COMMAND.connect,
+ *   hostname: "192.0.2.1",
  *   port: 443,
- * };
- * const octets = encodeRequest(request);
- * assertEquals(decodeRequest(octets), { value: request, size: octets.length });
+ * });
+ * assertEquals(octets, Uint8Array.of(5, 1, 0, 1, 192, 0, 2, 1, 1, 187));
  * ```
  */
 export function encodeRequest(request: Request): Uint8Array {
   const command = octet(request.command, "command");
-  return encodeBehind([VERSION, command, 0], request);
+  return encodeAddress(request, [VERSION, command, 0]);
 }
 
 /**
- * Takes a request of at most 262 octets, with its host in canonical form. An
- * unknown command is no error here (the answer is reply 7), nor are RSV other
- * than 0 and port 0.
+ * Decodes a request of at most 262 octets; the host is returned in canonical
+ * form. An unknown command is not an error, so that the server can answer it
+ * with reply 7. A port of 0 and any value of RSV are accepted as well.
  *
  * @throws {ProtocolError} `"version"` at the first octet; `"address-type"`
- * (reply 8) at ATYP; `"hostname"` (reply 4) at the first octet that tells, so
- * that the rest of the request may not have arrived.
+ * (reply 8) at ATYP; `"hostname"` (reply 4) at the first invalid octet, possibly
+ * before the rest of the request has arrived.
+ *
+ * @example
+ * ```ts
+ * import { socks5 } from "@x/socks5/protocol";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const octets = Uint8Array.of(5, 1, 0, 1, 192, 0, 2, 1, 1, 187);
+ * assertEquals(socks5.decodeRequest(octets), {
+ *   value: { command: 1, hostname: "192.0.2.1", port: 443 },
+ *   size: 10,
+ * });
+ * ```
  */
 export function decodeRequest(
   octets: Uint8Array,
@@ -191,32 +240,47 @@ export function decodeRequest(
 // +----+-----+-------+------+----------+----------+
 
 /**
- * A server's reply: 10 octets with an IPv4 bound address (and by default, the
- * least that clients read), 22 with IPv6.
+ * Encodes a reply: 10 octets with an IPv4 address, 22 with an IPv6 address. The
+ * default address has the former size, the minimum that clients read.
  *
- * @throws {TypeError} when the reply is not one octet or the endpoint none.
+ * @throws {TypeError} if the reply does not fit in one octet, or the endpoint is
+ * invalid.
  *
  * @example
  * ```ts
+ * import { reply, socks5 } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * const refused = encodeReply({ reply: 5 });
- * assertEquals(refused, Uint8Array.of(5, 5, 0, 1, 0, 0, 0, 0, 0, 0));
+ * const octets = socks5.encodeReply({ reply: reply.REPLY.connectionRefused });
+ * assertEquals(octets, Uint8Array.of(5, 5, 0, 1, 0, 0, 0, 0, 0, 0));
  * ```
  */
 export function encodeReply(
   { reply, hostname = "0.0.0.0", port = 0 }: ReplyInit,
 ): Uint8Array {
   const head = [VERSION, octet(reply, "reply"), 0];
-  return encodeBehind(head, { hostname, port });
+  return encodeAddress({ hostname, port }, head);
 }
 
 /**
- * Takes a reply of at most 262 octets, also one whose bound address is a name
- * (in canonical form).
+ * Decodes a reply of at most 262 octets. The bound address may be a name, which
+ * is returned in canonical form.
  *
- * @throws {ProtocolError} `"version"`, `"address-type"` or `"hostname"`, like
- * {@linkcode decodeRequest}.
+ * @throws {ProtocolError} `"version"`, `"address-type"` or `"hostname"`, as
+ * {@linkcode decodeRequest} does.
+ *
+ * @example
+ * ```ts
+ * import { socks5 } from "@x/socks5/protocol";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const octets = Uint8Array.of(5, 0, 0, 1, 192, 0, 2, 1, 4, 56);
+ * assertEquals(socks5.decodeReply(octets)?.value, {
+ *   reply: 0,
+ *   hostname: "192.0.2.1",
+ *   port: 1080,
+ * });
+ * ```
  */
 export function decodeReply(octets: Uint8Array): Decoded<Reply> | undefined {
   checkVersion(octets, VERSION);

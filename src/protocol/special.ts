@@ -1,5 +1,5 @@
 /**
- * Which addresses are not of the public Internet.
+ * The special-purpose IP addresses: those outside the public Internet.
  *
  * @module
  */
@@ -7,13 +7,13 @@
 import { type Cidr, cidrContains, parseCidr } from "./cidr.ts";
 import { embeddedOctets, parseZoned } from "./ip.ts";
 
-/** IANA IPv4 Special-Purpose Address Registry, and multicast. */
+/** The IANA IPv4 Special-Purpose Address Registry and multicast. */
 const IPV4 = [
   "0.0.0.0/8", // this network, RFC 791
   "10.0.0.0/8", // private, RFC 1918
   "100.64.0.0/10", // shared, RFC 6598
   "127.0.0.0/8", // loopback, RFC 1122
-  "169.254.0.0/16", // link-local and the clouds' metadata, RFC 3927
+  "169.254.0.0/16", // link-local, cloud metadata services, RFC 3927
   "172.16.0.0/12", // private
   "192.0.0.0/24", // protocol assignments, RFC 6890
   "192.0.2.0/24", // documentation, RFC 5737
@@ -26,7 +26,7 @@ const IPV4 = [
   "240.0.0.0/4", // reserved, RFC 1112, and broadcast
 ] as const;
 
-/** IANA IPv6 Special-Purpose Address Registry, multicast, and what is deprecated. */
+/** The IANA IPv6 Special-Purpose Address Registry, multicast and deprecated blocks. */
 const IPV6 = [
   "::/96", // unspecified, loopback, IPv4-compatible, RFC 4291
   "::ffff:0:0:0/96", // IPv4-translated, deprecated, RFC 2765
@@ -43,20 +43,22 @@ const IPV6 = [
 ] as const;
 
 /**
- * Whether `text` is an address that is not of the public Internet (loopback,
- * private, link-local with the metadata of clouds, multicast, reserved, …), and
- * so none that a public proxy should open to others.
+ * Whether `text` is an address outside the public Internet (loopback, private,
+ * link-local including cloud metadata services, multicast, reserved, …), which a
+ * public proxy should not open to its clients.
  *
- * These are the special-purpose registries of IANA, globally reachable
- * exceptions within their blocks included, multicast and deprecated blocks. An
- * IPv6 address that stands for an IPv4 address ({@linkcode embeddedIpv4} of
- * `ip.ts`) is judged as that. A zone (`fe80::1%eth0`) does not count; a name is
- * not special-purpose, so judge what the resolver answers.
+ * The addresses are those of IANA's special-purpose registries, including the
+ * globally reachable exceptions within their blocks, multicast and deprecated
+ * blocks. An IPv6 address that embeds an IPv4 address (`embeddedIpv4`) is checked
+ * as that IPv4 address. A zone (`fe80::1%eth0`) is ignored. The result for a name
+ * is false, so check the addresses that the resolver returns.
  *
  * @example
  * ```ts
+ * import { address } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
+ * const { isSpecialPurpose } = address;
  * assertEquals(isSpecialPurpose("169.254.169.254"), true);
  * assertEquals(isSpecialPurpose("64:ff9b::10.0.0.1"), true);
  * assertEquals(isSpecialPurpose("64:ff9b::8.8.8.8"), false);
@@ -73,7 +75,7 @@ export function isSpecialPurpose(text: string): boolean {
   return ranges.some((range) => cidrContains(range, judged));
 }
 
-// Read when they are asked for: a server on loopback starts sooner without them.
+// Parsed on first use, because a server on loopback starts faster without them.
 let ipv4: readonly Cidr[] | undefined;
 let ipv6: readonly Cidr[] | undefined;
 

@@ -32,7 +32,7 @@ const HOSTNAMES: readonly string[] = [
   LONGEST,
 ];
 
-test("isHostname() is true for names that a resolver may be asked", () => {
+test("isHostname() is true for names that may be passed to a resolver", () => {
   assertEquals(LONGEST.length, 255);
   for (const text of HOSTNAMES) assertEquals(isHostname(text), true, text);
 });
@@ -80,7 +80,7 @@ for (const text of NO_HOSTNAMES) {
   });
 }
 
-test("decodeAddress() reads from the offset and counts from there", () => {
+test("decodeAddress() decodes at the offset, and counts the size from there", () => {
   const input = octets("FF FF FF 01 C0 00 02 01 00 50 EE");
   assertEquals(decodeAddress(input, 3), {
     value: { hostname: "192.0.2.1", port: 80 },
@@ -91,7 +91,7 @@ test("decodeAddress() reads from the offset and counts from there", () => {
   assertEquals(decodeAddress(input, 99), undefined);
 });
 
-test("decodeAddress() takes what encodeAddress() gave for every kind of host", () => {
+test("decodeAddress() decodes what encodeAddress() returns for every kind of host", () => {
   const addresses = ["192.0.2.1", "::", "::ffff:1.2.3.4", "fd00:77::1"];
   for (const hostname of [...addresses, ...HOSTNAMES]) {
     for (const port of [0, 1, 255, 256, 65535]) {
@@ -107,7 +107,7 @@ test("decodeAddress() takes what encodeAddress() gave for every kind of host", (
   }
 });
 
-test("encodeAddress() throws when the endpoint is none", () => {
+test("encodeAddress() throws when the endpoint is invalid", () => {
   for (const hostname of ["[::1]", "::1%eth0", "a b", "", "a\0b", "ä"]) {
     const endpoint = { hostname, port: 80 };
     assertThrows(
@@ -122,7 +122,7 @@ test("encodeAddress() throws when the endpoint is none", () => {
   }
 });
 
-/** Text, endpoint, and how the endpoint is written where not the same. */
+/** Text, endpoint, and the canonical text if it differs. */
 const ENDPOINTS: readonly [string, Endpoint, string?][] = [
   ["1.2.3.4:80", { hostname: "1.2.3.4", port: 80 }],
   ["[::1]:80", { hostname: "::1", port: 80 }],
@@ -145,7 +145,7 @@ for (const [text, endpoint, canonical = text] of ENDPOINTS) {
   });
 }
 
-test("parseEndpoint() takes the default when the text has no port", () => {
+test("parseEndpoint() uses the default when the text has no port", () => {
   for (
     const [text, hostname] of [
       ["name", "name"],
@@ -159,7 +159,7 @@ test("parseEndpoint() takes the default when the text has no port", () => {
   }
 });
 
-/** Text, and what the message must say. */
+/** Text, and a part of the error message. */
 const NO_ENDPOINTS: readonly [string, string][] = [
   ["", "HOSTNAME:PORT"],
   [":", "HOSTNAME:PORT"],

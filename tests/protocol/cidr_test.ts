@@ -11,7 +11,7 @@ import {
 import { test } from "../support/harness.ts";
 import { random } from "../support/table.ts";
 
-/** Text, and the canonical form. */
+/** Text, and the canonical form if it differs. */
 const BLOCKS: readonly [string, string?][] = [
   ["0.0.0.0/0"],
   ["10.0.0.0/8"],
@@ -35,7 +35,7 @@ const BLOCKS: readonly [string, string?][] = [
 ];
 
 for (const [text, canonical = text] of BLOCKS) {
-  test(`parseCidr() takes ${text} for ${canonical}`, () => {
+  test(`parseCidr() parses ${text} as ${canonical}`, () => {
     const cidr = parseCidr(text)!;
     const [network, prefix] = canonical.split("/");
     assertEquals(cidr, {
@@ -50,7 +50,7 @@ for (const [text, canonical = text] of BLOCKS) {
 
 const NEITHER = "neither an IP address nor";
 
-/** Text, and what is said about it. */
+/** Text, and a part of the message. */
 const FAULTS: readonly [string, string][] = [
   ["", NEITHER],
   ["/", NEITHER],
@@ -93,14 +93,14 @@ const FAULTS: readonly [string, string][] = [
 ];
 
 for (const [text, message] of FAULTS) {
-  test(`cidrFault() says what is wrong with ${JSON.stringify(text)}`, () => {
+  test(`cidrFault() explains why ${JSON.stringify(text)} is invalid`, () => {
     assertEquals(parseCidr(text), undefined);
     assertStringIncludes(cidrFault(text)!, message);
     assertStringIncludes(cidrFault(text)!, JSON.stringify(text));
   });
 }
 
-/** Block, those it holds, those it does not. */
+/** A block, texts inside it, texts outside it. */
 const MEMBERS: readonly [string, string[], string[]][] = [
   [
     "10.0.0.0/8",
@@ -149,7 +149,7 @@ const MEMBERS: readonly [string, string[], string[]][] = [
 ];
 
 for (const [text, inside, outside] of MEMBERS) {
-  test(`cidrContains() knows the addresses of ${text}`, () => {
+  test(`cidrContains() is true for the addresses of ${text} only`, () => {
     const cidr = parseCidr(text)!;
     for (const it of inside) assertEquals(cidrContains(cidr, it), true, it);
     for (const it of outside) assertEquals(cidrContains(cidr, it), false, it);
@@ -163,7 +163,7 @@ test("cidrContains() compares bits", () => {
     const size = next(2) === 0 ? 4 : 16;
     const address = randomAddress(size, next);
     const cidr = randomCidr(address, next);
-    // Mostly one that has some of the bits, with one turned.
+    // Mostly the same address with one bit flipped.
     const other = next(8) === 0
       ? randomAddress(next(2) === 0 ? 4 : 16, next)
       : turned(address, next(size * 8 + 1));
@@ -187,7 +187,7 @@ function randomAddress(size: number, next: (n: number) => number): Uint8Array {
   return address;
 }
 
-/** The block of some length in which the address is. */
+/** The block of a random length that contains the address. */
 function randomCidr(address: Uint8Array, next: (n: number) => number): Cidr {
   const prefix = next(address.length * 8 + 1);
   const bits = bitsOf(address).slice(0, prefix).padEnd(address.length * 8, "0");

@@ -15,10 +15,10 @@ import { octets } from "../support/table.ts";
 const LABEL = "a".repeat(63);
 const LONGEST = `${`${LABEL}.`.repeat(3)}${LABEL}`;
 
-/** Name, octets, and what they say: hostname, port, FRAG, payload. */
+/** Name, octets, and the decoded hostname, port, FRAG and payload. */
 type Row = readonly [string, string, string, number, number, string];
 
-/** These encode to the very octets, too. */
+/** Datagrams that are encoded to the same octets. */
 const DATAGRAMS: readonly Row[] = [
   ["IPv4", '00 00 00 01 C0 00 02 01 00 35 "abc"', "192.0.2.1", 53, 0, '"abc"'],
   [
@@ -87,7 +87,7 @@ const DATAGRAMS: readonly Row[] = [
     "8192*42",
   ],
   [
-    "U17 the most that fits",
+    "U17 the longest payload",
     "00 00 00 01 01 02 03 04 00 35 65497*42",
     "1.2.3.4",
     53,
@@ -96,7 +96,7 @@ const DATAGRAMS: readonly Row[] = [
   ],
 ];
 
-/** These are only taken, not sent. */
+/** Datagrams that are decoded, but never encoded in this form. */
 const TAKEN: readonly Row[] = [
   ["U13 RSV FF FF", "FF FF 00 01 01 02 03 04 00 35 AA", "1.2.3.4", 53, 0, "AA"],
   ["a name in upper case", '00 00 00 03 02 "Ab" 00 35', "ab", 53, 0, ""],
@@ -136,7 +136,7 @@ const TAKEN: readonly Row[] = [
 ];
 
 for (const [name, text, hostname, port, fragment, payload] of DATAGRAMS) {
-  test(`encodeDatagram() gives the octets of ${name}`, () => {
+  test(`encodeDatagram() encodes ${name}`, () => {
     const datagram = { hostname, port, fragment, payload: octets(payload) };
     const expected = octets(text);
     assertEquals(encodeDatagram(datagram), expected);
@@ -155,7 +155,7 @@ for (
     ...TAKEN,
   ]
 ) {
-  test(`decodeDatagram() takes ${name}`, () => {
+  test(`decodeDatagram() decodes ${name}`, () => {
     const input = octets(text);
     const expected = { hostname, port, fragment, payload: octets(payload) };
     assertEquals(decodeDatagram(input), expected);
@@ -165,7 +165,7 @@ for (
       const cut = decodeDatagram(input.subarray(0, length));
       assertEquals(cut, undefined, `${length} octets`);
     }
-    // Inside other memory nothing is read beyond the datagram's own octets.
+    // The decoder reads nothing outside of the datagram when it is part of a larger buffer.
     const room = new Uint8Array(input.length + 300).fill(0x61);
     room.set(input, 7);
     const inside = room.subarray(7, 7 + input.length);
@@ -174,7 +174,7 @@ for (
   });
 }
 
-test("encodeDatagram() and encodeDatagramHeader() send FRAG 0 when none is given", () => {
+test("encodeDatagram() and encodeDatagramHeader() use FRAG 0 by default", () => {
   const endpoint = { hostname: "1.2.3.4", port: 53 };
   const header = octets("00 00 00 01 01 02 03 04 00 35");
   assertEquals(encodeDatagramHeader(endpoint), header);
@@ -182,7 +182,7 @@ test("encodeDatagram() and encodeDatagramHeader() send FRAG 0 when none is given
   assertEquals(encodeDatagram({ ...endpoint, payload }), header);
 });
 
-test("encodeDatagram() writes an address that is a name as ATYP 1 or 4", () => {
+test("encodeDatagram() uses ATYP 1 or 4 for an IP address", () => {
   const payload = octets("AA");
   assertEquals(
     encodeDatagram({ hostname: "::FFFF:1.2.3.4", port: 1, payload }),
@@ -190,7 +190,7 @@ test("encodeDatagram() writes an address that is a name as ATYP 1 or 4", () => {
   );
 });
 
-test("decodeDatagram() shares its payload's memory with the input", () => {
+test("decodeDatagram() returns a payload that shares memory with the input", () => {
   const input = octets("00 00 00 01 01 02 03 04 00 35 AA");
   const payload = decodeDatagram(input)?.payload;
   input[10] = 0xbb;
@@ -210,7 +210,7 @@ const MALFORMED: readonly [string, string][] = [
   ["U14b IPv6 and half a port", "00 00 00 04 16*00 00"],
   ["U14b a name without its length", "00 00 00 03"],
   ["U14b a name without its letters", "00 00 00 03 04"],
-  ["U14b a name that ends early", '00 00 00 03 04 "abc"'],
+  ["U14b a truncated name", '00 00 00 03 04 "abc"'],
   ["U14b a name without a port", '00 00 00 03 03 "abc"'],
   ["U14b a name and half a port", '00 00 00 03 03 "abc" 00'],
   ["a name of no octets", "00 00 00 03 00 00 35 AA"],
@@ -219,7 +219,7 @@ const MALFORMED: readonly [string, string][] = [
   ["a name in brackets", '00 00 00 03 05 "[::1]" 00 35 AA'],
   ["a name with a zone", '00 00 00 03 06 "::1%lo" 00 35 AA'],
   ["a name that is not ASCII", "00 00 00 03 02 C3 A4 00 35 AA"],
-  ["a number that is no address", '00 00 00 03 07 "1.256.3" 00 35 AA'],
+  ["a number that is not an address", '00 00 00 03 07 "1.256.3" 00 35 AA'],
   ["a name of dots", '00 00 00 03 02 ".." 00 35 AA'],
   ["a label that is too long", "00 00 00 03 40 64*61 00 35 AA"],
   ["FRAG 80, last of nothing", "00 00 80 01 01 02 03 04 00 35 AA"],
@@ -240,7 +240,7 @@ test("decodeDatagram() is undefined for every ATYP but 1, 3 and 4 (U14b)", () =>
   }
 });
 
-test("encodeDatagram() throws when the datagram is none", () => {
+test("encodeDatagram() throws when a value is invalid", () => {
   const good = { hostname: "a", port: 1, payload: new Uint8Array() };
   const bad: [Partial<Datagram>, string][] = [
     [{ hostname: "" }, "neither a hostname"],
@@ -267,7 +267,7 @@ test("encodeDatagram() throws when the datagram is none", () => {
 
 for (const hostname of ["1.2.3.4", "::1", "a", LONGEST]) {
   const shown = hostname.slice(0, 10);
-  test(`encodeDatagram() throws beyond maxPayload() octets to ${shown}`, () => {
+  test(`encodeDatagram() throws when the payload exceeds maxPayload() of ${shown}`, () => {
     const most = new Uint8Array(maxPayload(hostname));
     const datagram = encodeDatagram({ hostname, port: 1, payload: most });
     assertEquals(datagram.length, MAX_DATAGRAM);
@@ -280,8 +280,8 @@ for (const hostname of ["1.2.3.4", "::1", "a", LONGEST]) {
   });
 }
 
-test("maxPayload() leaves room for the header", () => {
-  assertEquals(MAX_DATAGRAM, 65_535 - 20 - 8); // less the headers of IP and UDP
+test("maxPayload() subtracts the header", () => {
+  assertEquals(MAX_DATAGRAM, 65_535 - 20 - 8); // minus the headers of IP and UDP
   assertEquals(maxPayload("1.2.3.4"), MAX_DATAGRAM - 10);
   assertEquals(maxPayload("::1"), MAX_DATAGRAM - 22);
   assertEquals(maxPayload("::ffff:1.2.3.4"), MAX_DATAGRAM - 22);
@@ -294,7 +294,10 @@ test("maxPayload() leaves room for the header", () => {
 
 const TARGET = { hostname: "192.0.2.1", port: 53 };
 
-/** FRAG as hex and a payload; `@` and a host or a port in front for another endpoint. */
+/**
+ * Parses a fragment: FRAG in hexadecimal and a payload, after `@` and a host or a
+ * port if the endpoint is another one.
+ */
 function fragment(text: string): Datagram {
   const [, other, frag, payload] = /^(?:@(\S+) )?(\S+) (\S*)$/.exec(text)!;
   const endpoint = other === undefined
@@ -316,22 +319,22 @@ function shown({ hostname, port, fragment, payload }: Datagram): string {
   return `${host}${number}${new TextDecoder().decode(payload)}`;
 }
 
-/** What comes, what is delivered, and whether a sequence is waiting afterwards. */
+/** Name, fragments, delivered datagrams, and whether a sequence is incomplete. */
 const SEQUENCES: readonly [
   name: string,
   sent: string[],
   delivered: string[],
   waiting?: boolean,
 ][] = [
-  ["one alone", ["00 S"], ["S"]],
+  ["a standalone one", ["00 S"], ["S"]],
   ["U9 two in order", ["01 A", "82 B"], ["AB"]],
   ["three in order", ["01 A", "02 B", "83 C"], ["ABC"]],
-  ["U10 a last one alone", ["81 A"], ["A"]],
+  ["U10 only a last one", ["81 A"], ["A"]],
   ["U11 a lower position", ["01 A", "02 B", "01 C", "82 D"], ["CD"]],
-  ["U12 one alone between", ["01 A", "00 S", "82 D"], ["S"]],
+  ["U12 a standalone one between", ["01 A", "00 S", "82 D"], ["S"]],
   ["one that is not the last", ["01 A"], [], true],
   ["two that are not the last", ["01 A", "02 B"], [], true],
-  ["one after the other", ["01 A", "82 B", "01 C", "82 D"], ["AB", "CD"]],
+  ["two sequences", ["01 A", "82 B", "01 C", "82 D"], ["AB", "CD"]],
   ["the same position 1 again", ["01 A", "01 B", "82 C"], ["BC"]],
   ["the same position 2 again", ["01 A", "02 B", "02 C", "83 D"], []],
   ["the last one again", ["01 A", "82 B", "82 B"], ["AB"]],
@@ -342,12 +345,12 @@ const SEQUENCES: readonly [
   ["a gap", ["01 A", "03 C", "84 D"], []],
   ["a gap before the last", ["01 A", "83 C"], []],
   ["a gap that is filled late", ["01 A", "03 C", "02 B"], []],
-  ["a good one after a gap", ["01 A", "83 C", "01 D", "82 E"], ["DE"]],
+  ["a complete one after a gap", ["01 A", "83 C", "01 D", "82 E"], ["DE"]],
   ["FRAG 80", ["01 A", "80 B", "82 C"], []],
   ["FRAG 7F first", ["7F A", "FF B"], []],
   ["empty fragments", ["01 ", "02 ", "83 "], [""]],
   ["empty fragments between", ["01 A", "02 ", "83 C"], ["AC"]],
-  ["empty one alone", ["01 A", "00 ", "82 B"], [""]],
+  ["an empty standalone one", ["01 A", "00 ", "82 B"], [""]],
   ["another port", ["01 A", "@54 82 B", "82 C"], []],
   ["another host", ["01 A", "@192.0.2.2 82 B", "82 C"], []],
   ["a name", ["@a.test 01 A", "@a.test 82 B"], ["@a.test AB"]],
@@ -357,17 +360,21 @@ const SEQUENCES: readonly [
     ["01 A", "@54 01 B", "@54 82 C", "82 D"],
     ["@54 BC"],
   ],
-  ["another host's last one alone", ["01 A", "@::1 81 B", "82 C"], ["@::1 B"]],
-  ["another host's one alone", ["01 A", "@::1 00 S", "82 B"], ["@::1 S"]],
+  ["only a last one of another host", ["01 A", "@::1 81 B", "82 C"], [
+    "@::1 B",
+  ]],
+  ["a standalone one of another host", ["01 A", "@::1 00 S", "82 B"], [
+    "@::1 S",
+  ]],
 ];
 
 for (const [name, sent, delivered, waiting = false] of SEQUENCES) {
-  test(`Reassembler delivers what is whole of ${name}`, () => {
+  test(`Reassembler returns complete sequences only when it gets ${name}`, () => {
     const queue = new Reassembler();
     assertEquals(queue.waiting, false);
     assertEquals(deliver(queue, sent.map(fragment)).map(shown), delivered);
     assertEquals(queue.waiting, waiting);
-    // Whatever was before, a sequence that begins with 1 is whole.
+    // After any history, a sequence that begins with 1 is complete.
     const next = ["01 X", "82 Y"].map(fragment);
     assertEquals(deliver(queue, next).map(shown), ["XY"]);
   });
@@ -377,12 +384,12 @@ function deliver(queue: Reassembler, sent: Datagram[]): Datagram[] {
   return sent.flatMap((it) => queue.add(it) ?? []);
 }
 
-test("Reassembler returns a datagram with FRAG 0 as it is", () => {
+test("Reassembler returns a datagram with FRAG 0 unchanged", () => {
   const alone = fragment("00 S");
   assertEquals(new Reassembler().add(alone) === alone, true);
 });
 
-test("Reassembler.reset() abandons what is waiting", () => {
+test("Reassembler.reset() discards an incomplete sequence", () => {
   const queue = new Reassembler();
   queue.reset();
   queue.add(fragment("01 A"));
@@ -393,7 +400,7 @@ test("Reassembler.reset() abandons what is waiting", () => {
   assertEquals(queue.waiting, false);
 });
 
-/** Fragments 1 to `count`, of which the last says so. */
+/** Fragments 1 to `count`; the last one is marked. */
 function split(count: number, size: number): Datagram[] {
   return Array.from({ length: count }, (_, i) => ({
     ...TARGET,
@@ -402,7 +409,7 @@ function split(count: number, size: number): Datagram[] {
   }));
 }
 
-test("Reassembler puts together 127 fragments", () => {
+test("Reassembler reassembles 127 fragments", () => {
   const fragments = split(127, 3);
   assertEquals(fragments[126].fragment, 0xff);
   const [whole, ...more] = deliver(new Reassembler(), fragments);
@@ -413,7 +420,7 @@ test("Reassembler puts together 127 fragments", () => {
   );
 });
 
-test("Reassembler begins anew when nothing can follow position 127", () => {
+test("Reassembler discards a sequence that continues after position 127", () => {
   const queue = new Reassembler();
   const endless = split(127, 1).map((it) => ({
     ...it,
@@ -425,7 +432,7 @@ test("Reassembler begins anew when nothing can follow position 127", () => {
   assertEquals(queue.waiting, false);
 });
 
-test("Reassembler holds at most MAX_DATAGRAM octets of payload", () => {
+test("Reassembler discards a sequence of more than MAX_DATAGRAM octets", () => {
   const queue = new Reassembler();
   const delivered = (...sent: Datagram[]) =>
     deliver(queue, sent).map((it) => it.payload.length);
@@ -442,11 +449,11 @@ test("Reassembler holds at most MAX_DATAGRAM octets of payload", () => {
   assertEquals(delivered(tooLong), []);
   assertEquals(queue.waiting, false);
 
-  // The octets of an abandoned sequence do not count for the next.
+  // The octets of a discarded sequence do not count towards the next one.
   assertEquals(delivered(most, most, last), [MAX_DATAGRAM]);
 });
 
-/** On Node and Bun datagrams are a Buffer, whose slice() shares memory. */
+/** On Node and Bun a datagram is a Buffer, whose slice() shares memory. */
 const MEMORY: Record<string, (octets: Uint8Array) => Uint8Array> = {
   "Uint8Array": (octets) => octets,
   "Buffer": (octets) => Buffer.from(octets),
@@ -468,7 +475,7 @@ for (const [name, memory] of Object.entries(MEMORY)) {
     const one = take(0x81, 0xcc);
     assertEquals(two, octets("AA AA BB BB"));
     assertEquals(one, octets("CC CC"));
-    // What was delivered owns no more memory than it needs.
+    // The returned payload owns no more memory than it needs.
     assertEquals([two, one].map((it) => it?.buffer.byteLength), [4, 2]);
   });
 }

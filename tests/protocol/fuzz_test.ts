@@ -16,7 +16,7 @@ import { octets, outcome, random } from "../support/table.ts";
 
 const INPUTS = 20_000;
 
-/** Name, decoder, the most octets it may ask for, messages to start from. */
+/** Name, decoder, the size of the longest message, seeds. */
 const DECODERS: readonly [string, Decode<unknown>, number, string[]][] = [
   ["a greeting", socks5.decodeGreeting, 257, [
     "05 01 00",
@@ -63,7 +63,7 @@ for (const [name, decode, bound, seeds] of DECODERS) {
   });
 }
 
-/** Changes, cuts out, doubles or adds a few octets; or makes them all up. */
+/** Changes, removes, duplicates or inserts a few octets; sometimes replaces them all. */
 function mutate(message: Uint8Array, next: (n: number) => number): Uint8Array {
   if (next(10) === 0) {
     return Uint8Array.from({ length: next(900) }, () => next(256));
@@ -81,9 +81,9 @@ function mutate(message: Uint8Array, next: (n: number) => number): Uint8Array {
 }
 
 /**
- * Passes when the decoder returns or throws a `ProtocolError`, decides within
- * its bound, leaves the input as it is, and never changes its mind about a
- * prefix once it has decided.
+ * Passes if the decoder returns or throws a `ProtocolError`, decides within its
+ * bound, does not change the input, and comes to the same result for a longer
+ * input once it has decided.
  */
 function assertSound(
   decode: Decode<unknown>,
@@ -108,7 +108,7 @@ function assertSound(
   assert(early === "more" || early === verdict, `${early} ${verdict} ${input}`);
 }
 
-test("requests that were decoded encode to requests that mean the same", () => {
+test("encodeRequest() preserves decoded requests", () => {
   const next = random(7);
   const [, , , five] = DECODERS[2];
   const [, , , four] = DECODERS[4];
@@ -155,7 +155,7 @@ test(`decodeDatagram() is sound on ${INPUTS} random inputs`, () => {
   }
 });
 
-/** What `decodeDatagram()` must say, by the decoder of requests and replies. */
+/** The expected result, computed with the decoder of requests and replies. */
 function byDecodeAddress(input: Uint8Array): Datagram | undefined {
   const decode: Decode<unknown> = (it) => decodeAddress(it, 3);
   const address = outcome(decode, input) === "message"
@@ -166,7 +166,7 @@ function byDecodeAddress(input: Uint8Array): Datagram | undefined {
   return { ...address.value, fragment: input[2], payload };
 }
 
-test(`decodeDatagram() takes ${INPUTS} random datagrams as they were sent`, () => {
+test(`decodeDatagram() decodes ${INPUTS} random datagrams`, () => {
   const next = random(4);
   for (let i = 0; i < INPUTS; i++) {
     const datagram = randomDatagram(next);
@@ -189,7 +189,7 @@ function randomDatagram(next: (n: number) => number): Datagram {
   return { hostname, port: next(0x10000), fragment, payload };
 }
 
-test("Reassembler delivers consecutive fragments of one sequence and nothing else", () => {
+test("Reassembler returns consecutive fragments of one sequence and nothing else", () => {
   const next = random(5);
   let delivered = 0;
   for (let run = 0; run < 300; run++) {
@@ -207,7 +207,7 @@ test("Reassembler delivers consecutive fragments of one sequence and nothing els
   assert(delivered > 1_000, `${delivered}`);
 });
 
-/** Mostly what follows `before`, so that sequences come to their end. */
+/** Mostly the fragment after `before`, so that sequences become complete. */
 function randomFragment(
   next: (n: number) => number,
   before: Datagram | undefined,
@@ -223,8 +223,8 @@ function randomFragment(
 }
 
 /**
- * What the last datagram completes: for one with position n the last n must be
- * those of positions 1 to n to the same endpoint.
+ * The datagram that the last fragment completes: for a fragment with position n
+ * the last n fragments must have positions 1 to n and the same endpoint.
  */
 function lastSequence(history: Datagram[]): Datagram | undefined {
   const last = history.at(-1)!;

@@ -24,7 +24,7 @@ const SPELLINGS: readonly [string, ...string[]][] = [
   ["xn--mnchen-3ya.example", "XN--MNCHEN-3YA.example."],
   [LONGEST, LONGEST.toUpperCase()],
   [LONGEST.slice(1), `${LONGEST.slice(1)}.`],
-  // Names, for their last labels only begin like numbers, or they are not last.
+  // Names: the number is not the last label, or the last label only begins like one.
   ["127.0.0.1a", "127.0.0.1A"],
   ["0x7g", "0X7G."],
   ["x", "X."],
@@ -63,14 +63,14 @@ const SPELLINGS: readonly [string, ...string[]][] = [
 
 for (const [canonical, ...others] of SPELLINGS) {
   for (const text of [canonical, ...others]) {
-    test(`the decoders take ${text.slice(0, 50)} for ${canonical.slice(0, 50)}`, () => {
+    test(`the decoders decode ${text.slice(0, 50)} as ${canonical.slice(0, 50)}`, () => {
       assertEquals(canonicalHostname(text), canonical);
       assertEquals(decodeAll(text), { hostname: canonical });
     });
   }
 }
 
-/** No hosts, but names by their letters. */
+/** Not hosts, although all their characters may occur in names. */
 const NUMBERS: readonly string[] = [
   "256.1.1.1",
   "1.256.1.1",
@@ -101,7 +101,7 @@ const NUMBERS: readonly string[] = [
   "1_0.1",
 ];
 
-/** No hosts at all. */
+/** Neither hosts nor names. */
 const NO_HOSTS: readonly string[] = [
   "",
   ".",
@@ -114,7 +114,7 @@ const NO_HOSTS: readonly string[] = [
   "127..1",
   `${LABEL}a`,
   `${LONGEST}.`,
-  // 64 octets of number: the WHATWG's parser has no such bound
+  // A number of 64 octets: the parser of the WHATWG URL standard has no such limit.
   `0x${"0".repeat(54)}7f000001`,
   "::1.",
   ":",
@@ -125,7 +125,7 @@ const NO_HOSTS: readonly string[] = [
 ];
 
 for (const text of [...NUMBERS, ...NO_HOSTS]) {
-  test(`the decoders refuse ${JSON.stringify(text.slice(0, 50))}`, () => {
+  test(`the decoders reject ${JSON.stringify(text.slice(0, 50))}`, () => {
     assertEquals(canonicalHostname(text), undefined);
     const expected = text.length > 255 || text === ""
       ? REFUSED
@@ -134,7 +134,7 @@ for (const text of [...NUMBERS, ...NO_HOSTS]) {
   });
 }
 
-test("a client may still ask for what the decoders refuse, as it is written", () => {
+test("encodeRequest() and parseEndpoint() leave a name unchanged that decoders reject", () => {
   for (const hostname of [...NUMBERS, "Example.COM.", "127.1", "0X7F.1."]) {
     const request = { command: 1, hostname, port: 80 };
     const sent = new TextDecoder().decode(socks5.encodeRequest(request));
@@ -143,7 +143,7 @@ test("a client may still ask for what the decoders refuse, as it is written", ()
   }
 });
 
-/** Text that is not only ASCII, or not a host's, and the host. */
+/** Text that is not ASCII or not a host, and its canonical form. */
 const INTERNATIONAL: readonly [string, string | undefined][] = [
   ["münchen.example", "xn--mnchen-3ya.example"],
   ["MÜNCHEN.Example.", "xn--mnchen-3ya.example"],
@@ -200,7 +200,7 @@ for (const [text, expected] of INTERNATIONAL) {
 
 const REFUSED = { hostname: undefined };
 
-/** What all decoders of names say, which must be the same. */
+/** The result of all decoders of names, which must be the same. */
 function decodeAll(text: string): { hostname: string | undefined } {
   return decodeOctets(Uint8Array.from(text, (it) => it.charCodeAt(0)));
 }
@@ -213,8 +213,8 @@ function decodeOctets(name: Uint8Array): { hostname: string | undefined } {
   const four = join(octets("04 01 00 50 00 00 00 01 00"), name, octets("00"));
   const hostname = decodeDatagram(datagram)?.hostname;
   assertEquals(hostIn(() => socks5.decodeRequest(five)), hostname);
-  const behind = name.indexOf(0); // where SOCKS4a's name ends
-  if (behind === -1) {
+  const end = name.indexOf(0); // a NUL ends the name in SOCKS4a
+  if (end === -1) {
     assertEquals(hostIn(() => socks4.decodeRequest(four)), hostname);
   }
   return { hostname };
@@ -231,7 +231,7 @@ function hostIn(
   }
 }
 
-test("every disguise of an IPv4 address is decoded as that address", () => {
+test("the decoders recognize every disguise of an IPv4 address", () => {
   for (const address of [[127, 0, 0, 1], [0, 0, 0, 0], [169, 254, 169, 254]]) {
     const hostname = address.join(".");
     for (const text of disguises(address)) {
@@ -242,7 +242,7 @@ test("every disguise of an IPv4 address is decoded as that address", () => {
   }
 });
 
-test("random disguises of random IPv4 addresses are decoded as those, as in a URL", () => {
+test("the decoders and URL recognize random disguises of random IPv4 addresses", () => {
   const next = random(11);
   for (let i = 0; i < 20_000; i++) {
     const size = [4, 16, 256][next(3)];
@@ -254,7 +254,7 @@ test("random disguises of random IPv4 addresses are decoded as those, as in a UR
   }
 });
 
-test("random numbers and letters are decoded as in a URL", () => {
+test("the decoders agree with URL on random numbers and letters", () => {
   const next = random(12);
   const parts = ["0x", "0", "1", "7", "8", "a", "f", "g", "x", "X", ".", "255"];
   let addresses = 0;
@@ -265,14 +265,14 @@ test("random numbers and letters are decoded as in a URL", () => {
     const inUrl = hostInUrl(text);
     const isAddress = hostname !== undefined && isIp(hostname) !== 0;
     if (isAddress) addresses++;
-    // Bun's URL also refuses names that only begin like a number: 0x1x.
+    // URL on Bun also rejects names that only begin like a number: 0x1x.
     if (runtime === "bun" && inUrl === undefined && !isAddress) continue;
     assertEquals(hostname, inUrl, text);
   }
   assert(addresses > 1_000, `${addresses}`);
 });
 
-/** The host as a URL has it, but for empty labels and trailing dots. */
+/** The host according to URL, except for empty labels and trailing dots. */
 function hostInUrl(text: string): string | undefined {
   if (/^\.|\.\./.test(text)) return undefined;
   try {
@@ -282,7 +282,7 @@ function hostInUrl(text: string): string | undefined {
   }
 }
 
-test("random octets are decoded as a canonical host or not at all", () => {
+test("the decoders return a canonical host or none for random octets", () => {
   const next = random(13);
   const likely = new TextEncoder().encode("aZ09xX..-_:fF1");
   let hosts = 0;

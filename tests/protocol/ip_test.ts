@@ -174,10 +174,10 @@ for (const text of NO_ADDRESSES) {
   });
 }
 
-test("parseIp() returns what formatIp() was given for any octets", () => {
+test("parseIp() reverses formatIp() for random octets", () => {
   const next = random(1);
   for (let i = 0; i < 5_000; i++) {
-    // Half of the groups are zero, for runs of every length and place.
+    // Half of the groups are zero, which gives runs of every length and position.
     const address = new Uint8Array(next(2) === 0 ? 4 : 16);
     for (let j = 0; j < address.length; j += 2) {
       if (next(2) === 0) address.set([next(256), next(256)], j);
@@ -186,7 +186,7 @@ test("parseIp() returns what formatIp() was given for any octets", () => {
   }
 });
 
-test("formatIp() gives what the URL parser gives for IPv6 but for mapped ones", () => {
+test("formatIp() formats IPv6 addresses as the URL parser does", () => {
   const next = random(2);
   for (let i = 0; i < 5_000; i++) {
     const groups = Array.from(
@@ -250,7 +250,7 @@ const LOOPBACK: readonly [string, boolean][] = [
   ["localhost", false],
 ];
 
-test("isLoopback() knows 127.0.0.0/8 and ::1, also mapped", () => {
+test("isLoopback() is true for 127.0.0.0/8, also mapped, and ::1", () => {
   for (const [text, expected] of LOOPBACK) {
     assertEquals(isLoopback(text), expected, text);
   }

@@ -18,7 +18,7 @@ function login(username: string, password: string): Login {
   return { username: octets(username), password: octets(password) };
 }
 
-// The rows' ids are those of docs/PROTOCOL.md.
+// Prefixes such as A4 number the cases of the conformance list.
 
 testDecoder(decodeLogin, [
   ["A1 a login", '01 02 "me" 02 "pw"', login('"me"', '"pw"')],
@@ -55,22 +55,22 @@ testDecoder(decodeLoginStatus, [
   ["version 05", "05", "version"],
 ]);
 
-test("decodeLogin() refuses every first octet but 01", () => {
+test("decodeLogin() rejects every version but 1", () => {
   assertVersion(decodeLogin, 1);
 });
 
-test("decodeLoginStatus() refuses every first octet but 01", () => {
+test("decodeLoginStatus() rejects every version but 1", () => {
   assertVersion(decodeLoginStatus, 1);
 });
 
-test("encodeLogin() sends strings as UTF-8 and octets as they are", () => {
+test("encodeLogin() encodes strings as UTF-8 and leaves octets unchanged", () => {
   assertEquals(
     encodeLogin({ username: "mé", password: Uint8Array.of(0, 255) }),
     octets("01 03 6D C3 A9 02 00 FF"),
   );
 });
 
-test("decodeLogin() takes what encodeLogin() gave for any octets", () => {
+test("decodeLogin() decodes what encodeLogin() returns for random octets", () => {
   const next = random(5);
   const field = () => {
     return Uint8Array.from({ length: 1 + next(255) }, () => next(256));
@@ -82,7 +82,7 @@ test("decodeLogin() takes what encodeLogin() gave for any octets", () => {
   }
 });
 
-test("decodeLoginStatus() takes what encodeLoginStatus() gave for any status", () => {
+test("decodeLoginStatus() decodes what encodeLoginStatus() returns for every status", () => {
   for (let status = 0; status <= 255; status++) {
     const sent = encodeLoginStatus(status);
     assertEquals(sent, Uint8Array.of(1, status));
@@ -90,7 +90,7 @@ test("decodeLoginStatus() takes what encodeLoginStatus() gave for any status", (
   }
 });
 
-test("encodeLogin() throws unless both have 1 to 255 octets", () => {
+test("encodeLogin() throws unless both fields have 1 to 255 octets", () => {
   const fields: (string | Uint8Array)[] = [
     "",
     new Uint8Array(0),
@@ -112,7 +112,7 @@ test("encodeLogin() throws unless both have 1 to 255 octets", () => {
   }
 });
 
-test("encodeLoginStatus() throws when the status is not one octet", () => {
+test("encodeLoginStatus() throws when the status does not fit in one octet", () => {
   for (const status of [-1, 256, 0.5, NaN]) {
     assertThrows(() => encodeLoginStatus(status), TypeError, "status");
   }

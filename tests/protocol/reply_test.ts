@@ -13,7 +13,7 @@ test("REPLY4 has the numbers of SOCKS4 in their order", () => {
   assertEquals(REPLY4.rejected, 0x5b);
 });
 
-test("replyText() has a phrase of its own for every known code", () => {
+test("replyText() has a distinct phrase for every known code", () => {
   const phrases = [
     ...Object.values(REPLY).map((code) => replyText(5, code)),
     ...Object.values(REPLY4).map((code) => replyText(4, code)),
@@ -22,7 +22,7 @@ test("replyText() has a phrase of its own for every known code", () => {
   for (const phrase of phrases) assert(!phrase.includes("unknown"), phrase);
 });
 
-test("replyText() names the number of an unknown code", () => {
+test("replyText() includes the number of an unknown code", () => {
   assertEquals(replyText(5, 9), "unknown reply 0x09");
   assertEquals(replyText(5, 0x5a), "unknown reply 0x5a");
   assertEquals(replyText(4, 0), "unknown reply 0x00");

@@ -30,42 +30,42 @@ function connect(hostname: string, userId = ""): Request {
   };
 }
 
-// The rows' ids are those of docs/PROTOCOL.md.
+// Prefixes such as S2 number the cases of the conformance list.
 
 testDecoder(decodeRequest, [
   ["S1 CONNECT", '04 01 00 50 C0 00 02 01 "al" 00', connect("192.0.2.1", "al")],
   [
-    "S2 a 4a name",
+    "S2 a SOCKS4a name",
     '04 01 00 50 00 00 00 01 "al" 00 "target.test" 00',
     connect("target.test", "al"),
   ],
   [
-    "S2 a 4a name behind 0.0.0.255",
+    "S2 a SOCKS4a name after 0.0.0.255",
     '04 01 00 50 00 00 00 FF 00 "target.test" 00',
     connect("target.test"),
   ],
   [
-    "S2 a 4a name of 255 octets",
+    "S2 a SOCKS4a name of 255 octets",
     `04 01 00 50 00 00 00 01 00 "${LONGEST}" 00`,
     connect(LONGEST),
   ],
   [
-    "S4 a 4a name that is an IPv6 literal",
+    "S4 a SOCKS4a name that is an IPv6 literal",
     '04 01 00 50 00 00 00 01 00 "FD00:77::0001" 00',
     connect("fd00:77::1"),
   ],
   [
-    "S4 a 4a name that is an IPv4 literal",
+    "S4 a SOCKS4a name that is an IPv4 literal",
     '04 01 00 50 00 00 00 01 00 "192.0.2.1" 00',
     connect("192.0.2.1"),
   ],
   [
-    "a 4a name in lower case, without its trailing dot",
+    "a SOCKS4a name in lower case, without its trailing dot",
     '04 01 00 50 00 00 00 01 00 "Target.TEST." 00',
     connect("target.test"),
   ],
   [
-    "a 4a name that is an IPv4 address in disguise",
+    "a SOCKS4a name that is an IPv4 address in disguise",
     '04 01 00 50 00 00 00 01 00 "0300.0x201" 00',
     connect("192.0.2.1"),
   ],
@@ -106,44 +106,44 @@ testDecoder(decodeRequest, [
 ], [
   ["version 5", "05", "version"],
   ["HTTP", '"G"', "version"],
-  ["S3 an empty 4a name", "04 01 00 50 00 00 00 01 00 00", "hostname"],
+  ["S3 an empty SOCKS4a name", "04 01 00 50 00 00 00 01 00 00", "hostname"],
   [
     "S11 a user id that never ends",
     "04 01 00 50 C0 00 02 01 513*75",
     "user-id",
   ],
   [
-    "S11 a user id that never ends in front of a 4a name",
+    "S11 a user id that never ends before a SOCKS4a name",
     "04 01 00 50 00 00 00 01 513*75",
     "user-id",
   ],
   [
-    "a 4a name that never ends",
+    "a SOCKS4a name that never ends",
     "04 01 00 50 00 00 00 01 00 256*61",
     "hostname",
   ],
   [
-    "a 4a name with a label of 64 octets",
+    "a SOCKS4a name with a label of 64 octets",
     "04 01 00 50 00 00 00 01 00 64*61 00",
     "hostname",
   ],
   [
-    "a 4a name that is a number and no address",
+    "a SOCKS4a name that is a number but not an address",
     '04 01 00 50 00 00 00 01 00 "1.256.3" 00',
     "hostname",
   ],
   [
-    "a 4a name with a space",
+    "a SOCKS4a name with a space",
     '04 01 00 50 00 00 00 01 00 "a "',
     "hostname",
   ],
   [
-    "a 4a name with brackets",
+    "a SOCKS4a name with brackets",
     '04 01 00 50 00 00 00 01 00 "["',
     "hostname",
   ],
   [
-    "a 4a name with a colon",
+    "a SOCKS4a name with a colon",
     '04 01 00 50 00 00 00 01 00 "a:1" 00',
     "hostname",
   ],
@@ -179,21 +179,21 @@ testDecoder(decodeReply, [
   ["code FF", "00 FF", "reply"],
 ]);
 
-test("SOCKS4 decodeRequest() refuses every first octet but 04", () => {
+test("SOCKS4 decodeRequest() rejects every version but 4", () => {
   assertVersion(decodeRequest, 4);
 });
 
-test("SOCKS4 decodeReply() refuses every first octet but 00", () => {
+test("SOCKS4 decodeReply() rejects every version but 0", () => {
   assertVersion(decodeReply, 0);
 });
 
-test("S11 decodeRequest() refuses 64 KiB of user id, also with a NUL behind", () => {
+test("S11 decodeRequest() rejects a user id of 64 KiB, and one that ends after octet 512", () => {
   const start = "04 01 00 50 C0 00 02 01";
   assertEquals(outcome(decodeRequest, octets(`${start} 65536*75`)), "user-id");
   assertEquals(outcome(decodeRequest, octets(`${start} 513*75 00`)), "user-id");
 });
 
-test("encodeRequest() gives the octets of SOCKS4 for an IPv4 address", () => {
+test("encodeRequest() uses SOCKS4 for an IPv4 address", () => {
   const request = { command: 1, hostname: "192.0.2.1", port: 80 };
   const start = "04 01 00 50 C0 00 02 01";
   assertEquals(encodeRequest(request), octets(`${start} 00`));
@@ -207,7 +207,7 @@ test("encodeRequest() gives the octets of SOCKS4 for an IPv4 address", () => {
   );
 });
 
-test("encodeRequest() gives the octets of 4a for a name or an IPv6 address", () => {
+test("encodeRequest() uses SOCKS4a for a name or an IPv6 address", () => {
   const request = { command: 1, port: 80, userId: "al" };
   const start = '04 01 00 50 00 00 00 01 "al" 00';
   assertEquals(
@@ -220,7 +220,7 @@ test("encodeRequest() gives the octets of 4a for a name or an IPv6 address", () 
   );
 });
 
-test("encodeRequest() keeps 0.0.0.7 apart from the mark of 4a", () => {
+test("encodeRequest() uses SOCKS4a for 0.0.0.7, which would announce a name in SOCKS4", () => {
   const request = { ...connect("0.0.0.7"), command: COMMAND.bind };
   const sent = encodeRequest(request);
   assertEquals(sent, octets('04 02 00 50 00 00 00 01 00 "0.0.0.7" 00'));
@@ -231,7 +231,7 @@ test("encodeRequest() keeps 0.0.0.7 apart from the mark of 4a", () => {
   );
 });
 
-test("decodeRequest() takes what encodeRequest() gave for any request", () => {
+test("decodeRequest() decodes what encodeRequest() returns for random requests", () => {
   const next = random(4);
   const hostnames = ["192.0.2.1", "0.0.0.0", "2001:db8::1", "example.com"];
   for (let i = 0; i < 500; i++) {
@@ -245,12 +245,12 @@ test("decodeRequest() takes what encodeRequest() gave for any request", () => {
       ),
     };
     const sent = encodeRequest(request);
-    const behind = join(sent, octets("01 02"));
-    assertEquals(decodeRequest(behind), { value: request, size: sent.length });
+    const longer = join(sent, octets("01 02"));
+    assertEquals(decodeRequest(longer), { value: request, size: sent.length });
   }
 });
 
-test("encodeReply() gives 8 octets, with zeros for what is not IPv4", () => {
+test("encodeReply() returns 8 octets, with zeros for an address that is not IPv4", () => {
   assertEquals(encodeReply({ reply: 0x5b }), octets("00 5B 00 00 4*00"));
   for (
     const [hostname, hex] of [

@@ -34,19 +34,19 @@ function connect(hostname: string, port: number): Request {
   return { command: COMMAND.connect, hostname, port };
 }
 
-// The rows' ids are those of docs/PROTOCOL.md.
+// Prefixes such as G1 number the cases of the conformance list.
 
 testDecoder(decodeGreeting, [
   ["G1 one method", "05 01 00", offers(0)],
   ["G2 two methods", "05 02 00 02", offers(0, 2)],
-  ["G3 two methods the other way round", "05 02 02 00", offers(2, 0)],
+  ["G3 two methods in reverse order", "05 02 02 00", offers(2, 0)],
   ["G4 no methods", "05 00", offers()],
   [
     "G5 255 methods",
     `05 FF ${ALL.map((n) => n.toString(16).padStart(2, "0")).join(" ")}`,
     offers(...ALL),
   ],
-  ["G6 a method nobody knows", "05 01 7F", offers(0x7f)],
+  ["G6 an unknown method", "05 01 7F", offers(0x7f)],
   ["A14 GSSAPI among others", "05 03 00 01 02", offers(0, 1, 2)],
   ["a method twice", "05 02 00 00", offers(0, 0)],
   ["FF as a method", "05 01 FF", offers(255)],
@@ -85,17 +85,17 @@ testDecoder(decodeRequest, [
     connect("a_b", 80),
   ],
   [
-    "C5 ATYP 3 holding an IPv4 literal",
+    "C5 ATYP 3 with an IPv4 literal",
     '05 01 00 03 09 "192.0.2.1" 00 50',
     connect("192.0.2.1", 80),
   ],
   [
-    "C6 ATYP 3 holding an IPv6 literal",
+    "C6 ATYP 3 with an IPv6 literal",
     '05 01 00 03 0A "fd00:77::1" 00 50',
     connect("fd00:77::1", 80),
   ],
   [
-    "C6 ATYP 3 holding an IPv6 literal in another form",
+    "C6 ATYP 3 with an IPv6 literal in another form",
     '05 01 00 03 15 "FD00:0077:0:0:0:0:0:1" 00 50',
     connect("fd00:77::1", 80),
   ],
@@ -110,7 +110,7 @@ testDecoder(decodeRequest, [
     connect("127.0.0.1", 80),
   ],
   [
-    "C10 a name of 255 octets in good labels",
+    "C10 a name of 255 octets in valid labels",
     `05 01 00 03 FF "${LONGEST}" 00 50`,
     connect(LONGEST, 80),
   ],
@@ -150,16 +150,16 @@ testDecoder(decodeRequest, [
   ],
   ["C11 a NUL in the name", '05 01 00 03 11 "target.test" 00', "hostname"],
   ["a space in the name", '05 01 00 03 03 "a "', "hostname"],
-  ["a control in the name", '05 01 00 03 03 "a" 0A', "hostname"],
+  ["a control character in the name", '05 01 00 03 03 "a" 0A', "hostname"],
   ["UTF-8 in the name", '05 01 00 03 08 "m" C3', "hostname"],
   ["a colon in a name", '05 01 00 03 06 "name:1"', "hostname"],
   ["the name of the root", '05 01 00 03 01 "."', "hostname"],
   ["an empty label", '05 01 00 03 04 "a..b"', "hostname"],
-  ["a number that is no address", '05 01 00 03 07 "1.256.3"', "hostname"],
+  ["a number that is not an address", '05 01 00 03 07 "1.256.3"', "hostname"],
   ["a label of 64 octets", "05 01 00 03 40 64*61", "hostname"],
   ["C13 ATYP 02", "05 01 00 02", "address-type"],
   ["C13 ATYP 00", "05 01 00 00", "address-type"],
-  ["C13 ATYP FF behind an unknown command", "05 09 00 FF", "address-type"],
+  ["C13 ATYP FF after an unknown command", "05 09 00 FF", "address-type"],
   ["C16 VER 04", "04", "version"],
   ["A11 a login", "01", "version"],
 ]);
@@ -185,7 +185,7 @@ testDecoder(decodeReply, [
     hostname: "0.0.0.0",
     port: 0,
   }],
-  ["a reply nobody knows", "05 FE 00 01 4*00 00 00", {
+  ["an unknown reply", "05 FE 00 01 4*00 00 00", {
     reply: 0xfe,
     hostname: "0.0.0.0",
     port: 0,
@@ -211,12 +211,12 @@ const DECODERS = [
 ];
 
 for (const decode of DECODERS) {
-  test(`SOCKS5 ${decode.name}() refuses every first octet but 05`, () => {
+  test(`SOCKS5 ${decode.name}() rejects every version but 5`, () => {
     assertVersion<unknown>(decode, 5);
   });
 }
 
-test("decodeRequest() refuses every ATYP but 1, 3 and 4", () => {
+test("decodeRequest() rejects every ATYP but 1, 3 and 4", () => {
   for (let type = 0; type <= 255; type++) {
     const expected = [1, 3, 4].includes(type) ? "more" : "address-type";
     const input = Uint8Array.of(5, 1, 0, type);
@@ -224,7 +224,7 @@ test("decodeRequest() refuses every ATYP but 1, 3 and 4", () => {
   }
 });
 
-test("decodeRequest() lets every command and every RSV through", () => {
+test("decodeRequest() accepts every command and every RSV", () => {
   for (let octet = 0; octet <= 255; octet++) {
     const input = octets("05 01 00 01 C0 00 02 01 00 50");
     input[1] = octet;
@@ -233,7 +233,7 @@ test("decodeRequest() lets every command and every RSV through", () => {
   }
 });
 
-test("decodeRequest() knows which octets a name may hold", () => {
+test("decodeRequest() rejects a name at the first octet that names must not contain", () => {
   for (let octet = 0; octet <= 255; octet++) {
     const input = join(octets("05 01 00 03 03 61"), Uint8Array.of(octet));
     const allowed = /^[a-z0-9._:-]$/i.test(String.fromCharCode(octet));
@@ -241,7 +241,7 @@ test("decodeRequest() knows which octets a name may hold", () => {
   }
 });
 
-test("P2 P3 greeting, request and payload in one segment are taken in order", () => {
+test("P2 P3 decoders find greeting, request and payload when one segment holds them all", () => {
   let input = octets(
     '05 01 00 05 01 00 03 0B "target.test" 00 50 "GET / HTTP/1.1"',
   );
@@ -254,7 +254,7 @@ test("P2 P3 greeting, request and payload in one segment are taken in order", ()
   assertEquals(new TextDecoder().decode(input), "GET / HTTP/1.1");
 });
 
-test("encodeGreeting() gives the octets of RFC 1928 section 3", () => {
+test("encodeGreeting() encodes as RFC 1928 section 3 says", () => {
   assertEquals(encodeGreeting([METHOD.none]), octets("05 01 00"));
   assertEquals(encodeGreeting([0, 3, 2]), octets("05 03 00 03 02"));
   assertEquals(encodeGreeting(Uint8Array.of(2)), octets("05 01 02"));
@@ -264,12 +264,12 @@ test("encodeGreeting() gives the octets of RFC 1928 section 3", () => {
   );
 });
 
-test("encodeMethodChoice() gives the octets of RFC 1928 section 3", () => {
+test("encodeMethodChoice() encodes as RFC 1928 section 3 says", () => {
   assertEquals(encodeMethodChoice(METHOD.none), octets("05 00"));
   assertEquals(encodeMethodChoice(METHOD.unacceptable), octets("05 FF"));
 });
 
-test("encodeReply() gives 10 octets by default and 22 with IPv6", () => {
+test("encodeReply() returns 10 octets by default and 22 with an IPv6 address", () => {
   assertEquals(encodeReply({ reply: 7 }), octets("05 07 00 01 4*00 00 00"));
   assertEquals(
     encodeReply({ reply: 0, hostname: "::1", port: 1080 }),
@@ -277,7 +277,7 @@ test("encodeReply() gives 10 octets by default and 22 with IPv6", () => {
   );
 });
 
-test("decodeGreeting() takes what encodeGreeting() gave for any methods", () => {
+test("decodeGreeting() decodes what encodeGreeting() returns for random methods", () => {
   const next = random(3);
   for (let i = 0; i < 500; i++) {
     const methods = Uint8Array.from({ length: 1 + next(255) }, () => next(256));
@@ -287,7 +287,7 @@ test("decodeGreeting() takes what encodeGreeting() gave for any methods", () => 
   }
 });
 
-test("decodeRequest() and decodeReply() take what was encoded for any number", () => {
+test("decoders decode what the SOCKS5 encoders return for every number", () => {
   for (let number = 0; number <= 255; number++) {
     for (const hostname of ["192.0.2.1", "2001:db8::1", "example.com"]) {
       const request = { command: number, hostname, port: number * 257 };

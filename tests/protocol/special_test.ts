@@ -8,7 +8,10 @@ import {
 import { test } from "../support/harness.ts";
 import { random } from "../support/table.ts";
 
-/** First and last address of a range, and whether those beside it are special-purpose, too. */
+/**
+ * The first and the last address of a range, and whether the address before and
+ * the address after it are special-purpose as well.
+ */
 type Range = readonly [string, string, before?: boolean, after?: boolean];
 
 const RANGES: readonly Range[] = [
@@ -41,7 +44,7 @@ const RANGES: readonly Range[] = [
   ["ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true],
 ];
 
-/** The address that is `step` further. */
+/** The next or the previous address. */
 function beside(text: string, step: 1 | -1): string | undefined {
   const address = parseIp(text)!;
   const full = step === 1 ? 255 : 0;
@@ -99,7 +102,7 @@ const PUBLIC: readonly string[] = [
   "2001:4860:4860::8888",
   "2a00:1450::7f00:1",
   "2620:4f:8000::1",
-  // No addresses
+  // Not IP addresses
   "",
   "localhost",
   "127.1",
@@ -111,7 +114,7 @@ const PUBLIC: readonly string[] = [
   "name%::1",
 ];
 
-test("isSpecialPurpose() is true for what is not of the public Internet", () => {
+test("isSpecialPurpose() is true for addresses outside the public Internet", () => {
   for (const text of SPECIAL) assertEquals(isSpecialPurpose(text), true, text);
 });
 
@@ -119,7 +122,7 @@ test("isSpecialPurpose() is false for public addresses and for names", () => {
   for (const text of PUBLIC) assertEquals(isSpecialPurpose(text), false, text);
 });
 
-test("isSpecialPurpose() judges an IPv6 address as the IPv4 address that it stands for", () => {
+test("isSpecialPurpose() checks the IPv4 address that an IPv6 address embeds", () => {
   const next = random(21);
   for (let i = 0; i < 10_000; i++) {
     const [a, b, c, d] = Array.from({ length: 4 }, () => next(256));
@@ -163,7 +166,7 @@ const EMBEDDED: readonly [string, string | undefined][] = [
   ["::ffff:1.2.3.4:80", undefined],
 ];
 
-test("embeddedIpv4() knows mapped, translated and 6to4 addresses", () => {
+test("embeddedIpv4() returns the address of mapped, translated and 6to4 addresses", () => {
   for (const [text, expected] of EMBEDDED) {
     assertEquals(embeddedIpv4(text), expected, text);
   }

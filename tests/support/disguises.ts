@@ -1,17 +1,17 @@
 /**
- * IPv4 addresses as nobody should write them, and resolvers read them.
+ * IPv4 addresses in disguise: unusual spellings that resolvers accept.
  *
  * @module
  */
 
-/** How a part is written; all of it may be in upper case. */
+/** The ways to write a part; it may also be in upper case. */
 const BASES: readonly ((value: number, zeros: number) => string)[] = [
   (value) => `${value}`,
   (value, zeros) => `0${"0".repeat(zeros)}${value.toString(8)}`,
   (value, zeros) => `0x${"0".repeat(zeros)}${value.toString(16)}`,
 ];
 
-/** The values of the first octets, and that of all octets behind them as one. */
+/** The values of the first octets, and the rest of the octets as one value. */
 function parts(octets: readonly number[], count: number): number[] {
   const rest = octets.slice(count - 1);
   return [
@@ -20,7 +20,10 @@ function parts(octets: readonly number[], count: number): number[] {
   ];
 }
 
-/** Each number of parts with each base for each part, without and with a trailing dot: 240 of them. */
+/**
+ * All 240 spellings: each number of parts with each base for each part, without
+ * and with a trailing dot.
+ */
 export function disguises(octets: readonly number[]): string[] {
   return [1, 2, 3, 4].flatMap((count) => {
     const heads = parts(octets, count).reduce(
@@ -32,7 +35,7 @@ export function disguises(octets: readonly number[]): string[] {
   });
 }
 
-/** One of {@linkcode disguises}, perhaps with more zeros and in upper case. */
+/** A random one of {@linkcode disguises}, possibly with more zeros or in upper case. */
 export function disguise(
   octets: readonly number[],
   next: (limit: number) => number,

@@ -1,5 +1,5 @@
 /**
- * A clock that goes when it is told to.
+ * A clock that tests control.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import type { Clock } from "../../src/transport/clock.ts";
 import type { Timeout } from "../../src/transport/timeouts.ts";
 
-/** Time that passes by {@linkcode FakeClock.advance} only. */
+/** A clock that advances only by {@linkcode FakeClock.advance}. */
 export class FakeClock implements Clock {
   #now = 1_000;
   readonly #waiting = new Set<{ at: number; onTimeout: () => void }>();
 
-  /** How many timeouts wait. */
+  /** The number of pending timeouts. */
   get timers(): number {
     return this.#waiting.size;
   }
@@ -32,7 +32,7 @@ export class FakeClock implements Clock {
     return { cancel: () => void this.#waiting.delete(entry) };
   }
 
-  /** Lets time pass and calls back those whose time it is. */
+  /** Advances the time and calls the timeouts that expire. */
   advance(ms: number): void {
     this.#now += ms;
     for (const entry of [...this.#waiting]) {
@@ -42,7 +42,7 @@ export class FakeClock implements Clock {
     }
   }
 
-  /** Lets time pass in steps; promises settle, and `each` is called, in between. */
+  /** Advances the time in steps; after each one, promises settle and `each` is called. */
   async run(ms: number, step: number, each = () => {}): Promise<void> {
     for (let passed = 0; passed < ms; passed += step) {
       this.advance(step);

@@ -1,5 +1,5 @@
 /**
- * Requests that make long lines in a log.
+ * Requests that produce long lines in the log.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { detectTransport } from "../../src/transport/detect.ts";
 import { LOOPBACK } from "../cli/echo.ts";
 
 /**
- * A SOCKS4 request that nothing listens for, from a user id that makes a line
- * of more than 1,500 characters; gives when it is answered.
+ * Sends a SOCKS4 request for a port where nothing listens, with a user id that
+ * produces a line of more than 1,500 characters. Resolves after the reply.
  */
 export async function refuse(port: number): Promise<void> {
   const transport = await detectTransport();
@@ -23,10 +23,10 @@ export async function refuse(port: number): Promise<void> {
   }
 }
 
-/** As many lines fill the pipe and the program's own buffer more than once. */
+/** Enough lines to fill the pipe and the buffer of the program more than once. */
 export const FLOOD = 1_600;
 
-/** So many of them. */
+/** Sends {@linkcode FLOOD} requests. */
 export async function flood(port: number): Promise<void> {
   for (let i = 0; i < FLOOD; i += 20) {
     await Promise.all(Array.from({ length: 20 }, () => refuse(port)));

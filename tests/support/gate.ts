@@ -1,10 +1,10 @@
-/** A promise that others open, for tests that hold things back. */
+/** A promise that a test resolves, to delay an operation. */
 export interface Gate {
   readonly opened: Promise<void>;
   open(): void;
 }
 
-/** A gate that is shut. */
+/** Creates a closed gate. */
 export function shutGate(): Gate {
   let open = () => {};
   const opened = new Promise<void>((resolve) => open = resolve);

@@ -1,7 +1,7 @@
 /**
- * Registers tests, the same way on every runtime: with `Deno.test` on Deno and
- * with `node:test` on Bun and Node. A test fails when it takes too long or when
- * it leaves a socket (on Node also a timer) behind.
+ * Registers tests in the same way on every runtime: with `Deno.test` on Deno and
+ * with `node:test` on Bun and Node. A test fails if it takes too long, or if it
+ * leaks a socket (on Node also a timer).
  *
  * @module
  */
@@ -9,10 +9,10 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
 
-/** The runtime the tests run on. */
+/** The name of a runtime. */
 export type Runtime = "deno" | "bun" | "node";
 
-/** The runtime these tests run on. */
+/** The runtime that runs the tests. */
 export const runtime: Runtime = "Deno" in globalThis
   ? "deno"
   : "Bun" in globalThis
@@ -21,10 +21,10 @@ export const runtime: Runtime = "Deno" in globalThis
 
 /** Options of {@linkcode test}. */
 export interface TestOptions {
-  /** Why the test cannot run here: it is then reported as skipped. */
+  /** Why the test cannot run here. If set, the test is reported as skipped. */
   skip?: string;
   /**
-   * How long the test may take, in milliseconds.
+   * The time limit of the test, in milliseconds.
    *
    * @default {60_000}
    */
@@ -35,7 +35,10 @@ interface DenoTest {
   test(test: { name: string; ignore: boolean; fn: () => Promise<void> }): void;
 }
 
-/** How long a socket may take to be gone after a test, in milliseconds, and how often it is looked for meanwhile. */
+/**
+ * How long sockets may stay open after a test, in milliseconds, and the number of
+ * checks during that time.
+ */
 const LEAK_GRACE = 2_000;
 const LEAK_CHECKS = 400;
 
@@ -51,7 +54,7 @@ export function test(
   register(title, skip !== undefined, () => run(fn, timeout), timeout);
 }
 
-/** Whether `$TEST_FILTER`, a text or a `/regexp/`, lets the test run. */
+/** Whether the name matches `$TEST_FILTER`, a text or a `/regexp/`. */
 function matchesFilter(name: string): boolean {
   const filter = environment("TEST_FILTER") ?? "";
   const regexp = /^\/(.*)\/$/.exec(filter)?.[1];
@@ -60,7 +63,7 @@ function matchesFilter(name: string): boolean {
     : new RegExp(regexp).test(name);
 }
 
-/** An environment variable, or `undefined` where it is not set or may not be read. */
+/** Returns an environment variable, or `undefined` if it is not set or not readable. */
 function environment(name: string): string | undefined {
   try {
     return process.env[name];
@@ -86,15 +89,15 @@ async function registrar(): Promise<Register> {
   const { after, test } = await import("node:test");
   if (runtime === "node") after(() => exitSoon());
   return (name, skip, fn, timeout) => {
-    // The runtime's own limit is only there for what blocks the event loop.
+    // The limit of the runtime is only needed for tests that block the event loop.
     test(name, { skip, timeout: timeout + 2 * LEAK_GRACE }, fn);
   };
 }
 
 /**
- * Ends the process when what a test left open keeps it from ending by itself.
- * (`node --test --test-force-exit` would do so too, but Node 22 then loses
- * results of tests now and then.)
+ * Exits the process if a leak of a test keeps it alive.
+ * (`node --test --test-force-exit` does so as well, but Node 22 then sometimes
+ * loses the results of tests.)
  */
 function exitSoon(checks = 2 * LEAK_CHECKS): void {
   const timer = setTimeout(() => {
@@ -130,9 +133,9 @@ function openHandles(): Handles {
 }
 
 /**
- * Waits until no more handles are open than before, and rejects when that takes
- * too long: in turns of the event loop, so that a machine that stood still for a
- * while does not count.
+ * Waits until no more handles are open than before, and rejects if that takes
+ * too long. It counts turns of the event loop, so that a machine that was
+ * suspended for a while does not fail the test.
  */
 async function noLeaks(before: Handles): Promise<void> {
   for (let checks = 0;; checks++) {
@@ -151,14 +154,17 @@ async function noLeaks(before: Handles): Promise<void> {
   }
 }
 
-/** Timers that keep the process alive, where the runtime tells: on Node only. */
+/** The number of timers that keep the process alive; only Node reports them. */
 function openTimers(): number {
   if (runtime !== "node") return 0;
   return process.getActiveResourcesInfo().filter((it) => it === "Timeout")
     .length;
 }
 
-/** The targets of this process's open file descriptors, or `undefined` where that cannot be known. */
+/**
+ * The targets of the open file descriptors of this process, or `undefined` if
+ * the system does not list them.
+ */
 export function openDescriptors(): string[] | undefined {
   let names: string[];
   try {
@@ -170,12 +176,15 @@ export function openDescriptors(): string[] | undefined {
     try {
       return [readlinkSync(`/proc/self/fd/${name}`)];
     } catch {
-      return []; // the descriptor that was used to list them
+      return []; // the descriptor of the listing itself
     }
   });
 }
 
-/** How many sockets this process has open, or `undefined` where that cannot be known. */
+/**
+ * The number of open sockets of this process, or `undefined` if the system does
+ * not list them.
+ */
 export function openSockets(): number | undefined {
   return openDescriptors()?.filter((it) => it.startsWith("socket:")).length;
 }

@@ -1,6 +1,6 @@
 /**
- * A client made of octets: requests and what is answered to them, and UDP
- * sockets whose datagrams can be awaited.
+ * A client that sends raw octets: requests and their replies, and UDP sockets
+ * whose datagrams tests can await.
  *
  * @module
  */
@@ -19,39 +19,42 @@ import { join, octets } from "./table.ts";
 import { readExactly } from "../transport/contract.ts";
 import type { TestServer } from "./server.ts";
 
-/** Octets as lower-case hex pairs. */
+/** Formats octets as lower-case hexadecimal pairs. */
 export function hex(bytes: Uint8Array): string {
   return [...bytes].map((it) => it.toString(16).padStart(2, "0")).join(" ");
 }
 
-/** A port as two octets in hex. */
+/** Formats a port as two octets in hexadecimal. */
 export function port(number: number): string {
   return hex(Uint8Array.of(number >> 8, number & 255));
 }
 
-/** Such as `01 7f 00 00 01 04 38`. */
+/** Formats ATYP, ADDR and PORT in hexadecimal, such as `01 7f 00 00 01 04 38`. */
 export function block(addr: Address): string {
   return hex(encodeAddress(addr));
 }
 
-/** A reply's octets before its address block. */
+/** The octets of a successful reply before ATYP. */
 export const OK = "05 00 00";
-/** Replies without an address. */
+/** A reply with a code and no address. */
 export const ERROR = (rep: string) => `05 ${rep} 00 01 00 00 00 00 00 00`;
-/** SOCKS4's only error. */
+/** The only error reply that the server sends to SOCKS4 clients. */
 export const REFUSED4 = "00 5b 00 00 00 00 00 00";
 
-/** A client of SOCKS5 without a login, which has asked for something. */
+/** A SOCKS5 client without a login that has sent a request. */
 export interface RawClient {
   readonly conn: Conn;
-  /** The reply's octets. */
+  /** The octets of the reply. */
   readonly reply: string;
-  /** What the reply says. */
+  /** The code of the reply. */
   readonly rep: number;
   readonly bound: Address;
 }
 
-/** Sends a request, all that stands behind `05`, and takes the reply. `hostname` is the server's address to use. */
+/**
+ * Sends a request, given without its first octet `05`, and reads the reply.
+ * `hostname` is the address of the server to connect to.
+ */
 export async function ask(
   server: TestServer,
   request: string,
@@ -63,7 +66,7 @@ export async function ask(
   return { conn, ...await readReply(conn) };
 }
 
-/** The same from an address of its own choice; only the reply's number. */
+/** {@linkcode ask} from a local address; returns only the code of the reply. */
 export async function askFrom(
   localAddress: string,
   server: TestServer,
@@ -80,7 +83,7 @@ export async function askFrom(
   return { socket, rep: got[3] };
 }
 
-/** The next reply on a connection. */
+/** Reads the next reply. */
 export async function readReply(
   conn: Conn,
 ): Promise<Pick<RawClient, "reply" | "rep" | "bound">> {
@@ -97,7 +100,7 @@ export async function readReply(
   };
 }
 
-/** `::1` and `::` are the only ones in use here. */
+/** Formats an IPv6 address; only `::1` and `::` occur in the tests. */
 function inIPv6(host: Uint8Array): string {
   const head = host.subarray(0, 15).every((it) => it === 0);
   return head && host[15] < 2 ? `::${host[15] || ""}` : hex(host);
@@ -108,18 +111,18 @@ export async function connect(addr: Address): Promise<Conn> {
   return await (await detectTransport()).connect(addr);
 }
 
-/** A TCP connection that comes from an address of its own choice. */
+/** Connects without a proxy, from a local address. */
 export async function connectFrom(
   localAddress: string,
   { hostname, port }: Address,
 ): Promise<net.Socket> {
   const socket = net.connect({ host: hostname, port, localAddress });
-  socket.on("error", () => {}); // a reset, where one is expected
+  socket.on("error", () => {}); // some tests expect a reset
   await once(socket, "connect");
   return socket;
 }
 
-/** Resolves when the other side has ended the connection, in whichever way. */
+/** Resolves when the peer has closed the connection, by FIN or reset. */
 export async function hungUp(socket: net.Socket): Promise<void> {
   socket.resume();
   if (!socket.destroyed && !socket.readableEnded) {
@@ -131,7 +134,10 @@ export async function hungUp(socket: net.Socket): Promise<void> {
   socket.destroy();
 }
 
-/** Passes when somebody listens who hangs up on a client from this address, be it before that knows of its connection. */
+/**
+ * Passes if the server closes a connection from this address, possibly before
+ * the client knows that it is connected.
+ */
 export async function assertTurnedAway(
   localAddress: string,
   addr: Address,
@@ -143,25 +149,25 @@ export async function assertTurnedAway(
   }
 }
 
-/** A datagram as it came. */
+/** A received datagram. */
 export interface Arrival {
   readonly payload: Uint8Array;
   readonly from: Address;
 }
 
-/** A UDP socket and what it gets. */
+/** A UDP socket that records the datagrams it receives. */
 export interface Udp {
   readonly addr: Address;
-  /** All that has come. */
+  /** All received datagrams. */
   readonly arrivals: readonly Arrival[];
-  /** The next that was not asked for yet. */
+  /** Resolves with the next datagram that no earlier call has returned. */
   next(): Promise<Arrival>;
-  /** A text is in the notation of {@linkcode octets}. */
+  /** Sends a payload, given as octets or in the notation of {@linkcode octets}. */
   send(payload: string | Uint8Array, to: Address): void;
   close(): void;
 }
 
-/** Binds a UDP socket; `onArrival` is told of each datagram. */
+/** Binds a UDP socket; `onArrival` is called for each datagram. */
 export async function udp(
   hostname = "127.0.0.1",
   onArrival: (arrival: Arrival, socket: Udp) => void = () => {},
@@ -202,7 +208,7 @@ export async function udp(
   return self;
 }
 
-/** A UDP target that sends everything back. */
+/** A UDP target that echoes all datagrams. */
 export function udpEcho(hostname?: string): Promise<Udp> {
   return udp(hostname, ({ payload, from }, self) => self.send(payload, from));
 }

@@ -1,5 +1,5 @@
 /**
- * Proxies that follow a script, and what else the client's tests share.
+ * Proxies that follow a script, and other helpers for tests of the client.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { octets } from "./table.ts";
 import { startTarget } from "./server.ts";
 import { readAll, readExactly } from "../transport/contract.ts";
 
-/** Rejects with a {@linkcode SocksError} of this code and phase. */
+/** Passes if the promise rejects with a {@linkcode SocksError} of this code and phase. */
 export async function assertSocksError(
   promise: Promise<unknown>,
   code: SocksErrorCode,
@@ -29,10 +29,13 @@ export async function assertSocksError(
   return error;
 }
 
-/** What a scripted proxy does, step by step: expects octets, then sends some. */
+/** The steps of a scripted proxy: each expects octets, then sends octets. */
 export type Script = readonly (readonly [expects: string, sends: string])[];
 
-/** A proxy that follows a script: `played` resolves when it is at its end, `rest` with what comes after it. */
+/**
+ * Starts a proxy that follows a script. `played` resolves at the end of the
+ * script, `rest` with the octets received after it.
+ */
 export async function startProxy(script: Script, split = false) {
   let onPlayed!: () => void;
   const played = new Promise<void>((resolve) => onPlayed = resolve);
@@ -62,7 +65,10 @@ export async function startProxy(script: Script, split = false) {
   return { ...target, played, rest };
 }
 
-/** Passes when a scripted proxy's client hangs up without another word, be it before it has read all that it was sent. */
+/**
+ * Passes if the client of a scripted proxy closes the connection without sending
+ * more, possibly before it has read everything.
+ */
 export async function assertHangsUp(rest: Promise<Uint8Array>): Promise<void> {
   const said = await rest.catch(({ kind, message }) => {
     assertEquals(kind, "reset", message);
@@ -77,7 +83,7 @@ const NAMES: Readonly<Record<string, string[]>> = {
   "only-zoned": ["fe80::1%2"],
 };
 
-/** A transport that knows some names, of which `v6first` has an address of each family. */
+/** A transport that resolves some names; `v6first` has an address of each family. */
 export async function withNames(): Promise<ClientOptions> {
   return {
     transport: {
@@ -90,7 +96,7 @@ export async function withNames(): Promise<ClientOptions> {
   };
 }
 
-/** A connection with other members in place of some of its own. */
+/** A connection with some members replaced. */
 export function overridden(conn: Conn, override: Partial<Conn>): Conn {
   return new globalThis.Proxy(conn, {
     get(target, key: keyof Conn) {
@@ -100,7 +106,7 @@ export function overridden(conn: Conn, override: Partial<Conn>): Conn {
   });
 }
 
-/** A transport that does so with every connection it makes. */
+/** A transport whose connections have some members replaced. */
 export async function withConns(
   override: Partial<Conn>,
 ): Promise<Required<Pick<ClientOptions, "transport">>> {
@@ -114,10 +120,10 @@ export async function withConns(
   };
 }
 
-/** A command with arguments that make no sense, over a connection that exists. */
+/** Runs a command with invalid arguments over an existing connection. */
 export type Senseless = (conn: Conn) => Promise<unknown>;
 
-/** Passes when each rejects with a TypeError and the connection is closed then. */
+/** Passes if each rejects with a TypeError and closes the connection. */
 export async function assertClosesWhatItGot(
   senseless: Senseless[],
 ): Promise<void> {
@@ -131,10 +137,13 @@ export async function assertClosesWhatItGot(
   await target.close();
 }
 
-/** Times that are none. */
+/** Invalid durations. */
 export const noTimes: number[] = [-1, NaN, -Infinity, "1" as never];
 
-/** How many listeners a signal has more than when this was called; does it in the signal's own methods. */
+/**
+ * Counts the listeners that are added to a signal after this call, by replacing
+ * the methods of the signal.
+ */
 export function countListeners(signal?: AbortSignal): () => number {
   let count = 0;
   if (!signal) return () => count;
@@ -150,21 +159,21 @@ export function countListeners(signal?: AbortSignal): () => number {
   return () => count;
 }
 
-/** A way to give a wait up: what it ends with, the options, and what does it, unless time does. */
+/** A way to abort a wait: the expected code, the options, and the trigger. */
 export interface GivingUp {
   readonly code: SocksErrorCode;
   readonly options: ClientOptions;
   giveUp(): void;
 }
 
-/** All of them, begun when called. */
+/** All ways to abort a wait; each begins when it is called. */
 export const waysToGiveUp: ((ms: number) => GivingUp)[] = [
   (timeout) => ({ code: "timeout", options: { timeout }, giveUp() {} }),
   () => bySignal("timeout", new DOMException("too late", "TimeoutError")),
   () => bySignal("aborted"),
 ];
 
-/** As `AbortSignal.timeout()` and `AbortController` do it. */
+/** Aborts as `AbortSignal.timeout()` and `AbortController` do. */
 function bySignal(code: SocksErrorCode, reason?: DOMException): GivingUp {
   const controller = new AbortController();
   return {
@@ -175,8 +184,8 @@ function bySignal(code: SocksErrorCode, reason?: DOMException): GivingUp {
 }
 
 /**
- * Gives an attempt up in all ways; it has to reject in this phase. What ends
- * with a time limit gets more time when the machine was too slow to come as far.
+ * Aborts an attempt in all ways and passes if it rejects in this phase. A time
+ * limit is extended if the machine was too slow to reach the phase.
  */
 export async function assertGivesUp(
   phase: SocksPhase,

@@ -1,6 +1,6 @@
 /**
- * What tests of the server and the client need around them: a target, a raw
- * client, and a server whose events are at hand.
+ * Fixtures for tests of the server and the client: a target, a raw client, and a
+ * server that records its events.
  *
  * @module
  */
@@ -16,18 +16,18 @@ import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn, Listener } from "../../src/transport/transport.ts";
 import { settled } from "../transport/contract.ts";
 
-/** A server, the events it told, and its end. */
+/** A server and its recorded events. */
 export interface TestServer {
   readonly server: Server;
   readonly events: ServerEvent[];
-  /** Resolves with the next `session-end` that was not asked for yet. */
+  /** Resolves with the next `session-end` event that no earlier call has returned. */
   ended(): Promise<SessionEnd>;
-  /** A connection to the server that has said nothing yet. */
+  /** Connects to the server without sending anything. */
   client(): Promise<Conn>;
   close(): Promise<void>;
 }
 
-/** The event at a session's end. */
+/** The event at the end of a session. */
 export type SessionEnd = Extract<ServerEvent, { type: "session-end" }>;
 
 /** Starts a server on a free port of 127.0.0.1. */
@@ -63,16 +63,16 @@ export async function startServer(
   };
 }
 
-/** A listening target and the connections it got. */
+/** A listening target and the connections it has accepted. */
 export interface Target {
   readonly addr: Listener["addr"];
   readonly conns: Conn[];
-  /** The next connection. */
+  /** Resolves with the next connection. */
   accepted(): Promise<Conn>;
   close(): Promise<void>;
 }
 
-/** A target that does with each connection what it is told to. */
+/** Starts a target that calls `onConn` for each connection. */
 export async function startTarget(
   onConn: (conn: Conn) => unknown = () => {},
   hostname = "127.0.0.1",
@@ -97,7 +97,7 @@ export async function startTarget(
   };
 }
 
-/** Sends everything back until FIN, then FIN. */
+/** Echoes everything until FIN, then sends FIN. */
 export async function echo(conn: Conn): Promise<void> {
   try {
     for (let c = await conn.read(); c; c = await conn.read()) {
@@ -109,14 +109,14 @@ export async function echo(conn: Conn): Promise<void> {
   }
 }
 
-/** A port of 127.0.0.1 where nobody listens. */
+/** A port of 127.0.0.1 where nothing listens. */
 export async function closedPort(): Promise<number> {
   const target = await startTarget();
   await target.close();
   return target.addr.port;
 }
 
-/** What was ended for which reason, as a promise that a test can await. */
+/** Resolves with the reason of the next `session-end` event. */
 export async function reasonOf(
   server: TestServer,
 ): Promise<SessionEndReason> {

@@ -1,10 +1,10 @@
 /**
- * Long timeouts that tests need not wait for.
+ * Skips long timeouts, so that tests need not wait for them.
  *
  * @module
  */
 
-/** Timeouts shorter than this, in milliseconds, are none of ours and go on as ever. */
+/** Timeouts shorter than this, in milliseconds, are not affected. */
 const LONG = 1_000;
 
 interface Waiting {
@@ -12,7 +12,7 @@ interface Waiting {
   readonly call: () => void;
 }
 
-/** Stands in for the runtime's time. */
+/** Replaces the timers and the clock of the runtime. */
 class SkippingTime {
   readonly #setTimeout = globalThis.setTimeout;
   readonly #clearTimeout = globalThis.clearTimeout;
@@ -20,7 +20,10 @@ class SkippingTime {
   readonly #now = performance.now.bind(performance);
   readonly #waiting = new Map<unknown, Waiting>();
   #skipped = 0;
-  /** Whether time is passing: what begins then ends in it, however short it is. */
+  /**
+   * Whether time is being skipped. A timeout that begins then is affected,
+   * however short it is.
+   */
   #passing = false;
 
   readonly now = (): number => this.#now() + this.#skipped;
@@ -71,7 +74,7 @@ class SkippingTime {
     this.#goTo(until);
   };
 
-  /** The next timeout that ends up to then. */
+  /** The next timeout that expires until then. */
   #next(until: number): [handle: unknown, Waiting] | undefined {
     const [first] = [...this.#waiting].sort(([, a], [, b]) => a.at - b.at);
     return first && first[1].at <= until ? first : undefined;
@@ -83,9 +86,9 @@ class SkippingTime {
 }
 
 /**
- * Calls with a way to let time pass at once: timeouts of a second or more that
- * begin meanwhile end by it only, in their order, and must be over or taken back
- * when the call is over; `performance.now()` goes with them.
+ * Calls `use` with a function that skips time. Timeouts of a second or more that
+ * begin during the call expire only by that function, in order, and must have
+ * expired or been cancelled at its end. `performance.now()` follows.
  */
 export async function withSkips(
   use: (skip: (ms: number) => void) => Promise<void>,
@@ -98,7 +101,7 @@ export async function withSkips(
     try {
       time.end();
     } catch {
-      // of no interest any more
+      // The first error is the one to report.
     }
     throw error;
   }

@@ -1,5 +1,5 @@
 /**
- * Starts the real program on the runtime of the tests.
+ * Starts the program as a process, on the runtime of the tests.
  *
  * @module
  */
@@ -20,11 +20,11 @@ export interface Ended {
 
 /** A running program. */
 export interface Program {
-  /** Its first line on the standard output that matches, once it is there. */
+  /** Resolves with the first matching line of the standard output. */
   line(pattern: RegExp): Promise<string>;
-  /** So many of them. */
+  /** Resolves with the first `count` matching lines. */
   lines(pattern: RegExp, count: number): Promise<string[]>;
-  /** The port that it says it listens on. */
+  /** Resolves with the port that it reports to listen on. */
   port(): Promise<number>;
   /** Sends it a signal. */
   kill(signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGKILL"): void;
@@ -32,29 +32,29 @@ export interface Program {
   closeOutput(): void;
   /** Leaves its standard output open and unread, as a stopped `less` does. */
   pauseOutput(): void;
-  /** Reads on. */
+  /** Resumes reading. */
   resumeOutput(): void;
-  /** Its exit code, also when its output is not read to the end. */
+  /** Resolves with its exit code, even if its output is not read to the end. */
   readonly exited: Promise<number | null>;
-  /** Settles when it has ended and all it said is here. */
+  /** Settles when it has exited and all of its output has been read. */
   readonly ended: Promise<Ended>;
 }
 
 /** Options of {@linkcode withProgram}. */
 export interface ProgramOptions {
-  /** The value of `SOCKS5_USERS`, with the permission to read it on Deno. */
+  /** The value of `SOCKS5_USERS`; on Deno with the permission to read it. */
   users?: string;
-  /** The same without the permission. */
+  /** The value of `SOCKS5_USERS`; on Deno without the permission to read it. */
   unreadableUsers?: string;
-  /** Whether it has the permission to read files on Deno. */
+  /** Whether it has the permission to read files, on Deno. */
   mayRead?: boolean;
-  /** Whether several workers may share its port on Deno, by its flags and permissions. */
+  /** Whether it has the flags and permissions for several workers, on Deno. */
   mayShare?: boolean;
-  /** Its standard input; none by default. */
+  /** The content of its standard input; none by default. */
   input?: string | Uint8Array;
 }
 
-/** Starts the program, calls `use`, and ends the program whatever comes. */
+/** Starts the program, calls `use`, and kills the program afterwards. */
 export async function withProgram(
   args: string[],
   use: (program: Program) => Promise<void>,
@@ -64,7 +64,7 @@ export async function withProgram(
     env: environment(options),
     stdio: ["pipe", "pipe", "pipe"],
   });
-  // It may have ended before it read all of it.
+  // The program may exit before it has read all of its input.
   child.stdin.on("error", () => {}).end(options.input);
   let [stdout, stderr] = ["", ""];
   let onOutput = () => {};
@@ -125,7 +125,7 @@ export async function withProgram(
   }
 }
 
-/** Runs the program to its end. */
+/** Runs the program until it exits. */
 export async function runProgram(
   args: string[],
   options: ProgramOptions = {},
@@ -139,7 +139,7 @@ export async function runProgram(
   return result!;
 }
 
-/** The program and its arguments, for the runtime's own executable. */
+/** The arguments for the executable of the runtime that start the program. */
 export function programArgs(
   { users, mayRead, mayShare }: ProgramOptions,
 ): string[] {
@@ -148,7 +148,7 @@ export function programArgs(
     if (existsSync(program)) return [program];
     throw new Error(`${program} is missing: bundle tests/cli/program.ts, too`);
   }
-  // The flag that the tests were started with, where JSR is not at hand.
+  // The flag that the tests were started with if JSR is not reachable.
   const parser = import.meta.resolve("@std/cli/parse-args");
   return [
     "run",

@@ -1,6 +1,6 @@
 /**
- * What the tables of this folder share: octets as hex text, the checks that
- * every decoder must pass, and random octets that are the same in every run.
+ * Helpers for table-driven tests of codecs: octets as hexadecimal text, the
+ * checks that every decoder must pass, and reproducible random numbers.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { type Decode, ProtocolError } from "../../src/protocol/decode.ts";
 import { test } from "./harness.ts";
 
 /**
- * Octets from hex pairs, `"text"` and `count*pair`:
+ * Parses octets from hexadecimal pairs, `"text"` and `count*pair`:
  * `octets('05 01 "abc" 3*FF')` is 05 01 61 62 63 FF FF FF.
  */
 export function octets(text: string): Uint8Array {
@@ -27,12 +27,12 @@ function part(text: string): number[] {
   return new Array<number>(Number(count)).fill(parseInt(pair, 16));
 }
 
-/** A message that a decoder takes: name, octets, value. */
+/** A message that a decoder accepts: name, octets, value. */
 export type Taken<T> = readonly [name: string, octets: string, value: T];
 
 /**
- * What a decoder refuses: name, octets, the error's code. It must throw at the
- * last of the octets, not before, and whatever follows.
+ * An input that a decoder rejects: name, octets, code of the error. The decoder
+ * must throw at the last octet, not before, regardless of the octets after it.
  */
 export type Refused = readonly [name: string, octets: string, code: string];
 
@@ -43,18 +43,18 @@ export function testDecoder<T>(
   refused: readonly Refused[],
 ): void {
   for (const [name, text, value] of taken) {
-    test(`${decode.name}() takes ${name}`, () => {
+    test(`${decode.name}() accepts ${name}`, () => {
       assertTakes(decode, octets(text), value);
     });
   }
   for (const [name, text, code] of refused) {
-    test(`${decode.name}() refuses ${name}`, () => {
+    test(`${decode.name}() rejects ${name}`, () => {
       assertRefuses(decode, octets(text), code);
     });
   }
 }
 
-/** Passes when the message is taken whole, however it arrives. */
+/** Passes if the message is decoded once it is complete, whatever follows it. */
 export function assertTakes<T>(
   decode: Decode<T>,
   message: Uint8Array,
@@ -66,14 +66,14 @@ export function assertTakes<T>(
   for (const behind of ["00", "FF", '05 01 00 "data"', "1000*00"]) {
     assertEquals(decode(join(message, octets(behind))), expected, behind);
   }
-  // The value must survive that the input's memory is used again.
+  // The value must not change when the memory of the input is reused.
   const input = message.slice();
   const decoded = decode(input);
   input.fill(0xaa);
   assertEquals(decoded, expected);
 }
 
-/** Passes when the decoder throws at the last octet and stays with it. */
+/** Passes if the decoder throws at the last octet, and for every longer input. */
 export function assertRefuses<T>(
   decode: Decode<T>,
   message: Uint8Array,
@@ -85,7 +85,7 @@ export function assertRefuses<T>(
   }
 }
 
-/** Passes when every proper prefix needs more octets. */
+/** Passes if the decoder asks for more octets for every proper prefix. */
 function assertWaits<T>(decode: Decode<T>, message: Uint8Array): void {
   for (let length = 0; length < message.length; length++) {
     const prefix = message.subarray(0, length);
@@ -94,8 +94,8 @@ function assertWaits<T>(decode: Decode<T>, message: Uint8Array): void {
 }
 
 /**
- * `"more"`, `"message"`, or the code of a `ProtocolError`; any other error is
- * passed on.
+ * Returns `"more"`, `"message"`, or the code of a `ProtocolError`; rethrows any
+ * other error.
  */
 export function outcome<T>(decode: Decode<T>, input: Uint8Array): string {
   try {
@@ -106,7 +106,7 @@ export function outcome<T>(decode: Decode<T>, input: Uint8Array): string {
   }
 }
 
-/** Passes when exactly the first octet `version` is let through. */
+/** Passes if the decoder accepts `version` as the first octet, and no other. */
 export function assertVersion<T>(decode: Decode<T>, version: number): void {
   for (let first = 0; first <= 255; first++) {
     const expected = first === version ? "more" : "version";
@@ -114,12 +114,12 @@ export function assertVersion<T>(decode: Decode<T>, version: number): void {
   }
 }
 
-/** One after the other. */
+/** Concatenates chunks. */
 export function join(...chunks: Uint8Array[]): Uint8Array {
   return Uint8Array.from(chunks.flatMap((chunk) => [...chunk]));
 }
 
-/** Integers from 0 to below `limit`, the same for the same seed (mulberry32). */
+/** Random integers from 0 to `limit` - 1; a seed determines them (mulberry32). */
 export function random(seed: number): (limit: number) => number {
   return (limit) => {
     seed = seed + 0x6d2b79f5 | 0;

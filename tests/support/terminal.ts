@@ -1,5 +1,5 @@
 /**
- * Runs the program on a terminal.
+ * Runs the program in a terminal.
  *
  * @module
  */
@@ -8,22 +8,22 @@ import { spawn, spawnSync } from "node:child_process";
 import process from "node:process";
 import { programArgs } from "./spawn.ts";
 
-/** Of util-linux, which also others call so. */
+/** script(1) of util-linux; other programs have the same name. */
 const script = spawnSync("script", ["--version"], { encoding: "utf8" });
 
-/** Why there can be no terminal, if there cannot. */
+/** Why a terminal is not available, or `undefined` if it is. */
 export const noTerminal: string | undefined =
   script.stdout?.includes("util-linux")
     ? undefined
     : "needs script(1) of util-linux for a terminal";
 
-/** A terminal on which a command runs. */
+/** A terminal that runs a command. */
 export interface Terminal {
-  /** All that it has shown. */
+  /** Everything shown so far. */
   readonly shown: string;
-  /** The first line on it that matches, once it is there. */
+  /** Resolves with the first matching line. */
   line(pattern: RegExp): Promise<string>;
-  /** Presses keys. */
+  /** Types keys. */
   type(keys: string): void;
   /** The exit code of the command. */
   readonly ended: Promise<number | null>;
@@ -31,20 +31,20 @@ export interface Terminal {
 
 /** Options of {@linkcode openTerminal}. */
 export interface TerminalOptions {
-  /** Called when it has shown more. */
+  /** Called after new output. */
   onShown?: () => void;
-  /** Variables of the environment; `undefined` takes one away. */
+  /** Environment variables; `undefined` removes one. */
   env?: Record<string, string | undefined>;
 }
 
-/** Runs a shell command, which is told how to start the program, on a terminal. */
+/** Runs a shell command in a terminal; `command` gets the text that starts the program. */
 export function openTerminal(
   command: (program: string) => string,
   { onShown = () => {}, env = {} }: TerminalOptions = {},
 ): Terminal {
   const program = [process.execPath, ...programArgs({})]
     .map((it) => `'${it}'`).join(" ");
-  // By default the terminal of a script without one would echo nothing anyway.
+  // Echo is always on: by default script(1) turns it off if it has no terminal itself.
   const args = ["-q", "-e", "-E", "always", "-c", command(program)];
   const child = spawn("script", [...args, "/dev/null"], {
     stdio: ["pipe", "pipe", "inherit"],

@@ -1,5 +1,5 @@
 /**
- * A server with a UDP association, and who is around it.
+ * A server with a UDP association, its client and a target.
  *
  * @module
  */
@@ -22,19 +22,19 @@ import {
   udpEcho,
 } from "./raw.ts";
 
-/** DST of a request that does not say where datagrams will come from. */
+/** DST of a request that does not announce the source of datagrams. */
 export const ZEROS = "01 00 00 00 00 00 00";
 
-/** A server and a client that has an association there, and a target. */
+/** A server, a client with an association, and a target. */
 export interface World {
   readonly server: TestServer;
   readonly client: RawClient;
   readonly control: Conn;
-  /** Where the client sends its datagrams. */
+  /** The address to which the client sends its datagrams. */
   readonly relay: Address;
-  /** The client's datagrams. */
+  /** The socket of the client. */
   readonly own: Udp;
-  /** Sends everything back. */
+  /** A target that echoes all datagrams. */
   readonly target: Udp;
   counts(): { sent: number; received: number; dropped: number };
   /** Sends through the relay and waits for the answer. */
@@ -42,7 +42,7 @@ export interface World {
   close(): Promise<void>;
 }
 
-/** Starts one. */
+/** Starts a {@linkcode World}. */
 export async function start(
   options: ServeOptions = {},
   destination = ZEROS,
@@ -75,7 +75,7 @@ export async function start(
   };
 }
 
-/** A datagram of the client's for a target. */
+/** A datagram from the client to a target. */
 export function to(
   target: Address,
   payload: string,
@@ -84,12 +84,12 @@ export function to(
   return hex(octets(`${head} ${block(target)} ${payload}`));
 }
 
-/** The next payload that comes, in hex. */
+/** Resolves with the next payload in hexadecimal. */
 export async function got(socket: Udp): Promise<string> {
   return hex((await socket.next()).payload);
 }
 
-/** All payloads that have come, in hex. */
+/** All received payloads in hexadecimal. */
 export function texts(socket: Udp): string[] {
   return socket.arrivals.map((it) => hex(it.payload));
 }
@@ -97,7 +97,7 @@ export function texts(socket: Udp): string[] {
 /** ATYP and ADDR of a name. */
 export const FROM_NAME = '03 0B "target.test"';
 
-/** A transport on which these names are known. */
+/** A transport that resolves these names. */
 export async function withNames(
   names: Record<string, string[] | Promise<string[]>>,
 ): Promise<ServeOptions> {
@@ -119,7 +119,7 @@ export function deferred<T>(): {
   return { promise, resolve };
 }
 
-/** Passes when the association is over and its ports are free. */
+/** Passes if the association has ended and its ports are free. */
 export async function assertOver(
   world: World,
   ...reasons: string[]
@@ -133,7 +133,10 @@ export async function assertOver(
   (await rebound({ hostname: "0.0.0.0", port })).close();
 }
 
-/** A socket there, as soon as it can be bound; Deno frees one only when its last receive is over. */
+/**
+ * Binds a socket as soon as the port is free: Deno closes a socket only after
+ * its last receive has returned.
+ */
 export async function rebound({ hostname, port }: Address): Promise<Udp> {
   for (;;) {
     try {
