@@ -167,7 +167,10 @@ export interface ServeOptions {
   readonly sharedLimits?: SharedLimits;
   /** Ends the server and all sessions at once when it fires. */
   readonly signal?: AbortSignal;
-  /** Told of all that happens, as it happens. Must be quick and not throw. */
+  /**
+   * Called with each event, as it happens; it has to return quickly. Its errors
+   * affect no session: the first one is printed by `console.error()`.
+   */
   readonly onEvent?: (event: ServerEvent) => void;
   /** The network to use. By default that of the runtime. */
   readonly transport?: Transport;

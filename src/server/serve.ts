@@ -143,6 +143,26 @@ async function limitsOf(settings: Settings): Promise<ServerLimits> {
   return sharedLimits(limits, clock, shared);
 }
 
+/** Calls an `onEvent` whose errors harm nobody: the first one is reported, with its stack. */
+function guarded(
+  onEvent: (event: ServerEvent) => unknown,
+): (event: ServerEvent) => void {
+  let isReported = false;
+  const report = (error: unknown) => {
+    if (isReported) return;
+    isReported = true;
+    console.error("socks5: onEvent failed; later errors are dropped:", error);
+  };
+  return (event) => {
+    try {
+      const result = onEvent(event);
+      if (result instanceof Promise) result.catch(report);
+    } catch (error) {
+      report(error);
+    }
+  };
+}
+
 const NO_ADDRESS: Address = { hostname: "0.0.0.0", port: 0 };
 
 const SHUTTING_DOWN = "the server is shutting down";
@@ -181,7 +201,7 @@ class SocksServer implements Server, SessionOwner {
     this.#connections = limits.connections;
     this.#accepting = new PendingAccepts(clock);
     this.ownAddresses = new OwnAddresses(transport, clock);
-    this.emit = options.onEvent;
+    this.emit = options.onEvent && guarded(options.onEvent);
     this.finished = new Promise((resolve) => this.#finish = resolve);
   }
 

@@ -69,7 +69,7 @@ export async function resolveSettings(
   options: ServeOptions,
   transport: Transport,
 ): Promise<Settings> {
-  const { auth = [noAuth()], openProxy, policy } = options;
+  const { auth = [noAuth()], openProxy, policy, onEvent } = options;
   const listen = resolveListen(options);
   if (auth.length === 0) throw new OptionError("auth", "auth needs a method");
   const servesNone = auth.some(({ number }) => number === METHOD.none);
@@ -83,6 +83,9 @@ export async function resolveSettings(
   }
   if (policy !== undefined && typeof policy !== "function") {
     throw new OptionError("policy", "policy must be a function, as of rules()");
+  }
+  if (onEvent !== undefined && typeof onEvent !== "function") {
+    throw new OptionError("onEvent", "onEvent must be a function");
   }
   const timeouts = resolveTimeouts(options.timeouts);
   const { idle, halfClosed } = timeouts;

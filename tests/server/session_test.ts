@@ -719,6 +719,8 @@ test("serve() refuses options that make no sense", async () => {
     { advertise: ["::"] },
     { advertise: ["192.0.2.1", "192.0.2.2"] },
     { policy: ["deny *"] as unknown as Policy },
+    { onEvent: 5 as never },
+    { dial: {} as never },
     { relayPorts: { first: 0, last: 9 } },
     { relayPorts: { first: 9, last: 8 } },
     { relayPorts: { first: 1, last: 65536 } },
@@ -784,4 +786,38 @@ test("serve() rejects with the transport's error when it cannot listen", async (
   const { port } = server.server.addr;
   await assertKind(serve({ port }), "addr-in-use");
   await server.close();
+});
+
+test("serve() goes on when onEvent fails, and reports its first error", async () => {
+  const target = await startTarget(echo);
+  const printed: unknown[][] = [];
+  const { error } = console;
+  console.error = (...args: unknown[]) => void printed.push(args);
+  try {
+    for (
+      const onEvent of [
+        () => {
+          throw new Error("broken observer");
+        },
+        () => Promise.reject(new Error("broken observer")),
+      ]
+    ) {
+      const server = await serve({ port: 0, onEvent: onEvent as () => void });
+      const transport = await detectTransport();
+      for (let i = 0; i < 2; i++) {
+        const client = await transport.connect(server.addr);
+        await client.write(GREETING);
+        await client.write(request(target.addr.port));
+        assertEquals((await readExactly(client, 12))[3], 0);
+        client.close();
+      }
+      await until(() => server.sessions.length === 0);
+      await server.shutdown();
+      assertEquals(printed.length, 1);
+      assertEquals((printed.pop()![1] as Error).message, "broken observer");
+    }
+  } finally {
+    console.error = error;
+  }
+  await target.close();
 });
