@@ -1,5 +1,5 @@
 /**
- * What `serve()` can be told, and what it does when it is not.
+ * The options of `serve()` and their defaults.
  *
  * @module
  */
@@ -12,19 +12,19 @@ import type { Dial, Dialer } from "./dialer.ts";
 import type { ServerEvent } from "./events.ts";
 import type { Policy } from "./policy/policy.ts";
 
-/** Milliseconds that each wait may take; 0 means for ever. */
+/** How long each wait may take, in milliseconds; 0 means no limit. */
 export interface Timeouts {
-  /** From accepting a client to its complete request. @default {10_000} */
+  /** From accepting a connection to its complete request. @default {10_000} */
   readonly handshake?: number;
-  /** To resolve and connect to a target, all addresses together. @default {15_000} */
+  /** To resolve a target and to connect to it, for all of its addresses together. @default {15_000} */
   readonly connect?: number;
-  /** Without an octet in either direction of a relay. @default {300_000} */
+  /** Without a byte in either direction of a relay. @default {300_000} */
   readonly idle?: number;
   /** The same, once one direction has ended. @default {60_000} */
   readonly halfClosed?: number;
-  /** For the peer that a BIND waits for. @default {60_000} */
+  /** For the peer of a BIND to connect. @default {60_000} */
   readonly bind?: number;
-  /** Without a datagram either way of a UDP association (RFC 4787 section 4.3 asks for two minutes). @default {120_000} */
+  /** Without a datagram in either direction of a UDP association (RFC 4787 section 4.3 requires two minutes at least). @default {120_000} */
   readonly association?: number;
 }
 
@@ -63,13 +63,13 @@ export interface PortRange {
   readonly last: number;
 }
 
-/** What the user id of a SOCKS4 client must hold against. */
+/** How the user ids of SOCKS4 clients are checked. */
 export interface Socks4Options {
-  /** The user ids that are let in; claims, not secrets. By default all. */
+  /** The user ids that are accepted; they are claims, not secrets. By default all. */
   readonly userIds?: readonly string[];
   /**
-   * Whether the identd of the client's machine (RFC 1413) has to name the same
-   * user; at which port (113) and in how many milliseconds (5,000).
+   * Whether the ident server of the client's machine (RFC 1413) has to confirm the
+   * user id; its port (113) and the time it has, in milliseconds (5,000).
    *
    * @default {false}
    */
@@ -87,7 +87,7 @@ export interface SharedLimits {
   readonly servers: number;
 }
 
-/** Options of `serve()`; all have safe defaults. */
+/** Options of `serve()`, all with safe defaults. */
 export interface ServeOptions {
   /** IP address to listen on, or `localhost`. @default {"127.0.0.1"} */
   readonly hostname?: string;
@@ -101,10 +101,10 @@ export interface ServeOptions {
    */
   readonly listen?: boolean;
   /**
-   * Whether several servers that all say so, of one or of several processes of
-   * one user, may have this port; the kernel spreads the clients over them.
-   * Limits hold for each server. Rejected with kind `invalid` on Deno without
-   * `--unstable-net` and on Node.js before 22.12.
+   * Whether other servers of the same user that set it, too, may share the port,
+   * in this process or in others; the kernel distributes the clients. Each server
+   * has its own limits unless `sharedLimits` is set. Rejected with kind `invalid`
+   * on Deno without `--unstable-net` and on Node.js before 22.12.
    *
    * @default {false}
    */
@@ -112,15 +112,16 @@ export interface ServeOptions {
   /** Authentication methods in the server's order of preference. @default {[noAuth()]} */
   readonly auth?: readonly AuthMethod[];
   /**
-   * Checks of SOCKS4's user ids, which then count as users. With one, SOCKS4 is
-   * served although `auth` asks for a login; otherwise only when `auth` has
-   * method 00. A user id is a claim, and identd says what its owner likes: beyond
-   * loopback this needs {@linkcode ServeOptions.openProxy}, too.
+   * Checks of SOCKS4 user ids, which then count as users. With a check, SOCKS4 is
+   * served although `auth` requires a login; otherwise only if `auth` has method
+   * 00. A user id is a claim, and an ident server answers what its owner likes:
+   * exposed sessions need {@linkcode ServeOptions.openProxy} as well.
    */
   readonly socks4?: Socks4Options;
   /**
-   * Whether anyone who can reach a listener beyond loopback may use it without
-   * a login. Without this, `serve()` refuses to start such a server.
+   * Whether exposed sessions are served without a login: anyone who can reach the
+   * server can then use it. Without it `serve()` refuses to listen beyond loopback
+   * if not everyone needs a login.
    *
    * @default {false}
    */
@@ -138,34 +139,33 @@ export interface ServeOptions {
    */
   readonly dial?: Dial | Dialer;
   /**
-   * Who may do what, such as {@linkcode rules}. Without it, and where it has no
-   * opinion, a server on loopback allows everything; others do not let clients
+   * Decides who may do what, for example {@linkcode rules}. Without a policy, and
+   * if it answers `default`, sessions may reach everything; exposed sessions cannot
    * reach special-purpose addresses (loopback, private and link-local networks,
-   * multicast and so on) and this machine: the address at which the client
-   * reached it, and all others that the runtime can tell (Deno with
-   * `--allow-sys=networkInterfaces`).
+   * multicast, …) and this machine: the address at which the client reached it, and
+   * all others that the runtime lists (Deno with `--allow-sys=networkInterfaces`).
    */
   readonly policy?: Policy;
   /**
-   * IP addresses, at most one of each version, that clients are told to use for
-   * BIND and UDP ASSOCIATE in place of this machine's own: for a server behind
-   * NAT or in a container. By default its own.
+   * IP addresses, at most one of each version, that the replies to BIND and UDP
+   * ASSOCIATE announce in place of this machine's own: for a server behind NAT or
+   * in a container. By default its own.
    */
   readonly advertise?: readonly string[];
-  /** Ports for BIND and UDP ASSOCIATE to listen on, such as those that a firewall lets in. By default any free one. */
+  /** Ports for BIND and UDP ASSOCIATE to listen on, for example those open in a firewall. By default any free one. */
   readonly relayPorts?: PortRange;
-  /** Whether UDP fragments are dropped, which RFC 1928 section 7 allows, rather than put together. @default {false} */
+  /** Whether UDP fragments are dropped instead of reassembled, which RFC 1928 section 7 allows. @default {false} */
   readonly dropFragments?: boolean;
-  /** Milliseconds that each wait may take. */
+  /** How long each wait may take. */
   readonly timeouts?: Timeouts;
-  /** Bounds on what clients can take. */
+  /** Limits of sessions, connections, bytes and associations. */
   readonly limits?: Limits;
   /**
    * Makes the limits hold for several servers together: their number and the
    * store that counts for all of them. By default the limits are of this server.
    */
   readonly sharedLimits?: SharedLimits;
-  /** Ends the server and all sessions at once when it fires. */
+  /** Ends the server and all sessions at once when it is aborted. */
   readonly signal?: AbortSignal;
   /**
    * Called with each event, as it happens; it has to return quickly. Its errors
@@ -176,13 +176,13 @@ export interface ServeOptions {
   readonly transport?: Transport;
 }
 
-/** An option that makes no sense, or that would make an open proxy. */
+/** The error for an option that makes no sense, or that would make an open proxy. */
 export class OptionError extends TypeError {
   /** Always `"OptionError"`. */
   override readonly name = "OptionError";
-  /** Which one, such as `limits.sessions`. */
+  /** The option's name, such as `limits.sessions`. */
   readonly option: string;
-  /** `open-proxy`: neither a login for everyone nor {@linkcode ServeOptions.openProxy}. */
+  /** `open-proxy` if neither everyone needs a login nor {@linkcode ServeOptions.openProxy} is set. */
   readonly code: "invalid" | "open-proxy";
 
   /** Takes a message that begins with the name of the option. */
