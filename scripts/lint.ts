@@ -1,24 +1,24 @@
 /// <reference lib="deno.unstable" />
 
 /**
- * This project's own lint rule.
+ * The lint rule of this project.
  *
  * @module
  */
 
-/** Where functions are made for each session. */
+/** The folders whose code creates functions for each session. */
 const ROOMS = /\/src\/(client|protocol|server|transport)\//;
 
 const isFunction = ({ type }: Deno.lint.Node): boolean =>
   type === "ArrowFunctionExpression" || type === "FunctionExpression";
 
 /**
- * V8 takes a function literal that is assigned to a property (`it.x = () => y`)
- * for a method, and puts it into the old generation. One that is made for a
- * session keeps all of it, long after its end, until the next full garbage
- * collection, and each one before copies what it keeps. A function that has a
- * name first, or is a value of an object literal, or of a field, is as young
- * as other objects.
+ * V8 treats a function literal that is assigned to a property (`it.x = () => y`)
+ * as a method and allocates it in the old generation. Such a function of a
+ * session keeps the whole session alive after its end, until the next full
+ * garbage collection, and each minor collection before copies the session. A
+ * function that is assigned to a variable first, or that is a value of an object
+ * literal or of a field, is allocated in the young generation as other objects.
  */
 const plugin: Deno.lint.Plugin = {
   name: "house",
@@ -32,8 +32,9 @@ const plugin: Deno.lint.Plugin = {
             if (!isFunction(node.right)) return;
             context.report({
               node,
-              message: "V8 never lets go of such a function early",
-              hint: "Put the function into a constant, and assign that",
+              message: "V8 allocates such a function in the old generation",
+              hint:
+                "Assign the function to a constant, and the constant to the property",
             });
           },
         };
