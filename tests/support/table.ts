@@ -63,8 +63,8 @@ export function assertTakes<T>(
   assertWaits(decode, message);
   const expected = { value, size: message.length };
   assertEquals(decode(message), expected);
-  for (const behind of ["00", "FF", '05 01 00 "data"', "1000*00"]) {
-    assertEquals(decode(join(message, octets(behind))), expected, behind);
+  for (const suffix of ["00", "FF", '05 01 00 "data"', "1000*00"]) {
+    assertEquals(decode(join(message, octets(suffix))), expected, suffix);
   }
   // The value must not change when the memory of the input is reused.
   const input = message.slice();
@@ -80,8 +80,8 @@ export function assertRefuses<T>(
   code: string,
 ): void {
   assertWaits(decode, message);
-  for (const behind of ["", "00", "FF", "1000*61"]) {
-    assertEquals(outcome(decode, join(message, octets(behind))), code, behind);
+  for (const suffix of ["", "00", "FF", "1000*61"]) {
+    assertEquals(outcome(decode, join(message, octets(suffix))), code, suffix);
   }
 }
 
