@@ -142,7 +142,7 @@ function printError(line: string): void {
   console.error(`socks5-server: ${line}`);
 }
 
-/** Prints to the standard output. Ignores errors: a full or closed output must not stop a server. */
+/** Prints to the standard output. Ignores errors: a closed output must not stop a server. */
 function print(text: string): number {
   try {
     console.log(text);

@@ -6,7 +6,7 @@ import { test } from "../support/harness.ts";
 
 type Name = Parameters<Host["onSignal"]>[0];
 
-/** A row: a name, signals and their times in milliseconds, the exit codes of those that end the program. */
+/** A row: a name, signals with their times in milliseconds, the exit codes of later signals. */
 const rows: readonly (readonly [string, [Name, number][], number[]])[] = [
   ["one signal", [["SIGINT", 0]], []],
   ["a second signal", [["SIGINT", 0], ["SIGINT", 100]], [130]],

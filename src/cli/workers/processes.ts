@@ -15,7 +15,10 @@ import type { FromWorker, ToWorker } from "./messages.ts";
 const STDIO = ["ignore", "inherit", "inherit", "ipc"] as const;
 const ENV = { [WORKER_VARIABLE]: "1" };
 
-/** Opens the launcher of processes. A Node.js without SO_REUSEPORT shares the port by its cluster. */
+/**
+ * Opens the launcher of processes. A Node.js version without SO_REUSEPORT shares the
+ * port by `node:cluster`.
+ */
 export async function openProcesses(): Promise<Launcher> {
   if (await canReusePort()) {
     return {
@@ -62,7 +65,7 @@ function openChannel(
     pid: child.pid,
     post(message: ToWorker) {
       if (!child.connected) return;
-      child.send(message, () => {}); // after an error follows "exit"
+      child.send(message, () => {}); // an error is followed by "exit"
     },
     kill: () => void child.kill("SIGKILL"),
   };

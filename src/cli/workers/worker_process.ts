@@ -23,7 +23,8 @@ export function runWorkerProcess(): void {
 const channel: SupervisorChannel = {
   onMessage: (listener) =>
     void process.on("message", (message) => listener(message as ToWorker)),
+  // An error needs no handler: it is followed by "disconnect".
   post: (message) =>
-    void process.send!(message, undefined, undefined, () => {}), // after an error follows "disconnect"
+    void process.send!(message, undefined, undefined, () => {}),
   exit: () => process.exit(),
 };
