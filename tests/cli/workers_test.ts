@@ -344,7 +344,7 @@ test("Backoff.next() grows while workers fail early, and starts over after a sta
 });
 
 test(
-  "openThreads() reports the error of a thread that fails, and the process goes on",
+  "openThreads() reports the error of a thread that fails, and the process continues",
   async () => {
     const { openThreads } = await import("../../src/cli/workers/threads.ts");
     const hash = await hashPassword("one", { iterations: 1 });
