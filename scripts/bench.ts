@@ -1,15 +1,17 @@
 /**
- * Compares the server with others: what each costs in processor time and
- * memory, on the runtimes that there are. Prints a table in Markdown and writes
- * a picture. The arguments, in any order:
+ * Compares the processor time and the memory that this server and others need,
+ * on the available runtimes. Prints a table in Markdown and writes a chart. The
+ * arguments, in any order:
  *
  * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`, `node26`, and `node`
  *   for the newest of these; by default `deno bun node`
- * - `--modes down,up,rr,conn,name,idle,udp,start`: only these
- * - `--only ours,heroku@bun,microsocks`: only these servers
- * - `--rounds 3`, `--secs 2` of each measurement, `--held 5000` connections
- * - `--out FILE.svg`: where the picture goes
- * - `--readme`: writes table and picture into the README
+ * - `--modes down,up,rr,conn,name,idle,udp,start`: measures only these modes
+ * - `--only ours,heroku@bun,microsocks`: measures only these servers
+ * - `--rounds 3`: the number of rounds
+ * - `--secs 2`: the duration of each measurement
+ * - `--held 5000`: the number of idle connections
+ * - `--out FILE.svg`: the file for the chart
+ * - `--readme`: writes the table and the chart into the README
  *
  * @module
  */
@@ -51,10 +53,10 @@ async function newestNode(): Promise<Runtime | undefined> {
   return undefined;
 }
 
-/** As many connections as both ends can hold in the process that puts the load on. */
+/** Returns the limit of open descriptors of the process that generates the load. */
 async function descriptorLimit(): Promise<number> {
   const { stdout } = await run("sh", ["-c", "ulimit -n"]);
-  return Number(stdout) || Infinity; // Windows has neither, "unlimited" is no number
+  return Number(stdout) || Infinity; // "unlimited" is not a number, and Windows has neither
 }
 
 async function writeReadme(content: string): Promise<void> {

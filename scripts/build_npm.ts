@@ -1,7 +1,7 @@
 /**
- * Builds the npm package in `npm/`: no dependencies, types, and the command
- * `socks5-server`. With dnt, or where JSR cannot be reached with `deno pack`,
- * which gives the same layout from the stand-ins.
+ * Builds the npm package in `npm/`: modules with types, without dependencies,
+ * and the command `socks5-server`. Uses dnt or, if JSR is not reachable,
+ * `deno pack` with the stand-ins, which produces the same layout.
  *
  * @module
  */
@@ -14,17 +14,17 @@ import { type Config, readConfig, stage } from "./stage.ts";
 
 const out = join(root, "npm");
 const bin = { name: "socks5-server", path: "./src/cli/bin.ts" };
-/** The modules of the command that others import. */
+/** The modules of the command that other files refer to. */
 const command = ["./src/cli/main.ts", bin.path];
 
-/** `./src/server/mod.ts` as it is named in the package. */
+/** Returns the path of a module such as `./src/server/mod.ts` in the package. */
 function emitted(path: string, extension: ".js" | ".d.ts"): string {
   return path.replace("./", "./esm/").replace(/\.ts$/, extension);
 }
 
-/** The package.json, but for what dnt adds to it. */
+/** Returns package.json without the fields that dnt adds. */
 function packageJson(config: Config) {
-  // Without conditions, so that `require()` finds the modules where Node can do that.
+  // Without conditions, so that `require()` finds the modules if Node supports that.
   const exports = Object.entries(config.exports).map(([name, path]) => [
     name,
     { types: emitted(path, ".d.ts"), default: emitted(path, ".js") },
@@ -46,7 +46,7 @@ function packageJson(config: Config) {
   };
 }
 
-/** Side by side, as the links of the README are made to say. */
+/** Copies the documents into one folder and adapts the links of the README. */
 async function copyDocuments(): Promise<void> {
   const picture = "scripts/bench/speed.svg";
   for (
@@ -115,7 +115,7 @@ async function withPack(config: Config): Promise<void> {
   const unpacked = await run("tar", [...flags, `--file=${tarball}`]);
   if (!unpacked.success) throw new Error(`tar failed:\n${unpacked.stderr}`);
   for await (const path of files(esm)) {
-    // Of the modules, all that is published is what was compiled.
+    // Only the compiled modules and their types are published.
     if (!/\.js$|\.d\.ts$/.test(path)) await Deno.remove(path);
   }
   await Deno.writeTextFile(join(esm, "package.json"), `{"type":"module"}\n`);
@@ -129,7 +129,7 @@ async function withPack(config: Config): Promise<void> {
   );
 }
 
-/** Copies the stand-ins beside the modules and makes the imports of them relative. */
+/** Copies the stand-ins next to the modules and makes their imports relative. */
 async function inlineStandins(folder: string): Promise<void> {
   const standins = join(root, "scripts", "standins");
   const map = JSON.parse(
@@ -152,7 +152,7 @@ if (import.meta.main) {
   const config = await readConfig();
   await Deno.remove(out, { recursive: true }).catch(() => {});
   if (import.meta.resolve("@deno/dnt").startsWith("file:")) {
-    console.error("dnt cannot be reached: building with `deno pack`");
+    console.error("dnt is not reachable: building with `deno pack`");
     await withPack(config);
   } else {
     await withDnt(config);

@@ -1,7 +1,7 @@
 /**
- * Puts the modules of the command line, and what it uses of the library, into
- * a few files: to load them one by one takes as long as all else until the
- * server listens. The library's own modules are left as they are.
+ * Bundles the modules of the command line, and those of the library that it
+ * uses, into a few files: loading them one by one would take half of the time
+ * until the server listens. The modules of the library itself are not bundled.
  *
  * @module
  */
@@ -12,8 +12,8 @@ import { files, run } from "./runtimes.ts";
 
 /**
  * Replaces the folder of `entries`, modules of the package in the folder `out`,
- * by the files that they need: one for what is always needed, and some for what
- * is loaded later, if at all.
+ * with bundles: one of the modules that are always needed, and some of those
+ * that are loaded lazily.
  */
 export async function bundle(
   out: string,
@@ -41,9 +41,10 @@ export async function bundle(
 }
 
 /**
- * Has every module that is loaded later import the one at `always`, which is
- * there by then. The bundler makes a file of the modules that the same ones of
- * them need: now all need the same, but for what is their own.
+ * Makes every lazily loaded module import the module at `always`, which is
+ * already loaded by then. The bundler puts modules that are needed by the same
+ * entries into one file; with this import, all entries need the same modules
+ * besides their own.
  */
 async function tie(folder: string, always: string): Promise<void> {
   const later = new Set<string>();

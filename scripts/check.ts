@@ -1,7 +1,7 @@
 /**
- * Checks everything but the tests: format, lint, who imports whom, types,
- * documentation and its examples, the runtimes' types, publishing. Names of
- * checks may follow to run only those.
+ * Checks everything except the tests: format, lint, import rules, types,
+ * documentation and its examples, the types of the runtimes, publishing. The
+ * arguments are names of checks; by default all run.
  *
  * @module
  */
@@ -21,7 +21,10 @@ async function entries(): Promise<string[]> {
   return Object.values((await readConfig()).exports);
 }
 
-/** All modules but the npm package's consumers, which check_package.ts checks. */
+/**
+ * Returns all modules except the consumers of the npm package, which
+ * check_package.ts checks.
+ */
 async function modules(): Promise<string[]> {
   const found = ["mod.ts"];
   for (const folder of ["src", "scripts", "tests"]) {
@@ -35,8 +38,8 @@ async function modules(): Promise<string[]> {
 }
 
 /**
- * Proves that a runtime really has the members that its adapter declares. Alone
- * with `--no-config`: Bun's types replace those of Deno.
+ * Checks that a runtime has the members that its adapter declares. Runs with
+ * `--no-config`, because the types of Bun replace those of Deno.
  */
 async function shape(
   runtime: "Deno" | "Bun",
@@ -58,7 +61,7 @@ async function shape(
   }
 }
 
-/** What JSR would say; without JSR its packages are linked from the stand-ins. */
+/** Checks the package as JSR does; without JSR the stand-ins replace its packages. */
 async function publish(): Promise<Output> {
   const linked = await stdSource() === "standins";
   await using staged = await stage((config) => {

@@ -1,7 +1,8 @@
 /**
- * Checks the npm package in `npm/` as its users meet it: packs it, installs the
- * tarball, uses server and client on every runtime, runs the command, and
- * type-checks a program that uses it. `deno task build:npm` comes first.
+ * Checks the npm package in `npm/` from the point of view of its users: packs
+ * it, installs the tarball, uses server and client on every runtime, runs the
+ * command, and type-checks a program that uses it. Run `deno task build:npm`
+ * first.
  *
  * @module
  */
@@ -20,7 +21,7 @@ import {
 
 const typescript = "typescript@5.9.3";
 
-/** How long one program may run, in milliseconds. */
+/** The time limit of a program, in milliseconds. */
 const patience = 60_000;
 
 const failures: string[] = [];
@@ -32,7 +33,7 @@ function report(name: string, problem: string | undefined): void {
   console.log(problem.trimEnd());
 }
 
-/** Runs a program in the folder; it has to succeed and to print the text. */
+/** Runs a program in the folder; it must succeed and print the text. */
 async function expect(
   name: string,
   folder: string,
@@ -49,12 +50,12 @@ async function expect(
   });
   const ok = output.success && output.stdout.includes(text);
   const shown = `${output.stdout}${output.stderr}${
-    signal.aborted ? "took too long\n" : ""
+    signal.aborted ? "it exceeded the time limit\n" : ""
   }`;
   report(name, ok ? undefined : `exit code ${output.code}\n${shown}`);
 }
 
-/** Packs `npm/` and gives the path of the tarball. */
+/** Packs `npm/` and returns the path of the tarball. */
 async function pack(folder: string): Promise<string> {
   const args = [
     "pack",
@@ -68,7 +69,7 @@ async function pack(folder: string): Promise<string> {
   return join(folder, filename);
 }
 
-/** What is wrong with the files of the package. */
+/** Returns the problems of the files of the package. */
 async function contents(folder: string): Promise<string | undefined> {
   const wrong: string[] = [];
   const json = JSON.parse(
@@ -87,13 +88,13 @@ async function contents(folder: string): Promise<string | undefined> {
     if (/(?<!\.d)\.ts$/.test(name)) wrong.push(`${name} is not compiled`);
     const text = await Deno.readTextFile(path);
     if (/\bfile:\/\/\/|\bfrom "(jsr|npm|https):/.test(text)) {
-      wrong.push(`${name} points outside`);
+      wrong.push(`${name} refers to a file outside the package`);
     }
   }
   return wrong.length > 0 ? wrong.join("\n") : undefined;
 }
 
-/** Installs the tarball into a project of its own. */
+/** Installs the tarball into a new project. */
 async function install(folder: string, tarball: string): Promise<void> {
   await Deno.writeTextFile(
     join(folder, "package.json"),
@@ -122,12 +123,14 @@ async function install(folder: string, tarball: string): Promise<void> {
   );
 }
 
-/** Type-checks the consumer both ways and compiles it to consumer.js. */
+/** Type-checks the consumer with both module resolutions; compiles it to consumer.js. */
 async function compile(folder: string): Promise<void> {
   const compiler = await npmInstall(typescript);
   if (compiler === undefined) {
-    if (strict) throw new Error(`${typescript} cannot be had`);
-    return console.error(`${typescript} cannot be had: the types are left out`);
+    if (strict) throw new Error(`${typescript} is not available`);
+    return console.error(
+      `${typescript} is not available: the types are not checked`,
+    );
   }
   const variants = [
     { module: "nodenext", moduleResolution: "nodenext", noEmit: false },
@@ -161,7 +164,7 @@ const denoFlags = [
   "--node-modules-dir=manual",
 ];
 
-/** Runs the command in the way that the runtime has for commands of packages. */
+/** Runs the command with the tool that the runtime has for commands of packages. */
 async function runCommand(
   { name, path }: Runtime,
   folder: string,
@@ -173,7 +176,7 @@ async function runCommand(
     node: ["npx", "--no-install", command],
   };
   const [program, ...args] = ways[name.replace(/\d+$/, "")];
-  // npx takes the first node there is.
+  // npx uses the first node on the PATH.
   const folders = isAbsolute(path) ? [dirname(path)] : [];
   const searchPath = [...folders, Deno.env.get("PATH")].join(delimiter);
   await expect(
@@ -186,7 +189,7 @@ async function runCommand(
   );
 }
 
-/** Starts the installed command, has a word with it, and lets it end by SIGTERM. */
+/** Starts the installed command, sends it a greeting, and ends it with SIGTERM. */
 async function serveByCommand(
   { name, path }: Runtime,
   folder: string,

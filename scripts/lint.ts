@@ -1,24 +1,52 @@
 /// <reference lib="deno.unstable" />
 
 /**
- * This project's own lint rule.
+ * The lint rules of this project.
  *
  * @module
  */
 
-/** Where functions are made for each session. */
+/** The folders whose code creates functions for each session. */
 const ROOMS = /\/src\/(client|protocol|server|transport)\//;
 
 const isFunction = ({ type }: Deno.lint.Node): boolean =>
   type === "ArrowFunctionExpression" || type === "FunctionExpression";
 
+/** The last column at which a line of a comment may end. */
+const COMMENT_WIDTH = 100;
+
+const URL_PATTERN = /https?:\/\/\S+/g;
+
+/** Whether a line is too long, without its URLs, which cannot be wrapped. */
+const isTooLong = (line: string): boolean =>
+  line.length > COMMENT_WIDTH &&
+  [...line.replaceAll(URL_PATTERN, "")].length > COMMENT_WIDTH;
+
+/** The lines of a text from one offset to another, with the offsets of each. */
+function* linesIn(
+  text: string,
+  from: number,
+  to: number,
+): Generator<[start: number, end: number]> {
+  let start = text.lastIndexOf("\n", from - 1) + 1;
+  while (start < to) {
+    const newline = text.indexOf("\n", start);
+    const end = newline === -1 ? text.length : newline;
+    yield [start, end];
+    start = end + 1;
+  }
+}
+
 /**
- * V8 takes a function literal that is assigned to a property (`it.x = () => y`)
- * for a method, and puts it into the old generation. One that is made for a
- * session keeps all of it, long after its end, until the next full garbage
- * collection, and each one before copies what it keeps. A function that has a
- * name first, or is a value of an object literal, or of a field, is as young
- * as other objects.
+ * `no-old-functions`: V8 treats a function literal that is assigned to a
+ * property (`it.x = () => y`) as a method and allocates it in the old
+ * generation. Such a function of a session keeps the whole session alive after
+ * its end, until the next full garbage collection, and each minor collection
+ * before copies the session. A function that is assigned to a variable first, or
+ * that is a value of an object literal or of a field, is allocated in the young
+ * generation as other objects.
+ *
+ * `comment-width`: `deno fmt` wraps code, but not comments.
  */
 const plugin: Deno.lint.Plugin = {
   name: "house",
@@ -32,9 +60,29 @@ const plugin: Deno.lint.Plugin = {
             if (!isFunction(node.right)) return;
             context.report({
               node,
-              message: "V8 never lets go of such a function early",
-              hint: "Put the function into a constant, and assign that",
+              message: "V8 allocates such a function in the old generation",
+              hint:
+                "Assign the function to a constant, and the constant to the property",
             });
+          },
+        };
+      },
+    },
+    "comment-width": {
+      create(context) {
+        return {
+          Program() {
+            const { text } = context.sourceCode;
+            for (const { range } of context.sourceCode.getAllComments()) {
+              for (const [start, end] of linesIn(text, ...range)) {
+                if (!isTooLong(text.slice(start, end))) continue;
+                context.report({
+                  range: [Math.max(start, range[0]), Math.min(end, range[1])],
+                  message: `The comment ends after column ${COMMENT_WIDTH}`,
+                  hint: "Wrap it",
+                });
+              }
+            }
           },
         };
       },

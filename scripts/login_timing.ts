@@ -1,13 +1,14 @@
 /**
- * Measures whether the time of a failed login tells which users there are: 1,000
- * pairs of a login of a known and one of an unknown user, in random order,
- * against servers on loopback. The last one is a control: it hashes for known
- * users only, which has to show. The iterations of the hashes may follow: few
- * show a difference best.
+ * Measures whether the duration of a failed login reveals which users exist. It
+ * times 1,000 pairs of a login of a known user and one of an unknown user, in
+ * random order, against servers on loopback. The last server is a control: it
+ * hashes for known users only, so it must show a difference. The argument is the
+ * number of iterations of the hashes; a small one shows a difference best.
  *
- * Run with `deno run -A`, or as a bundle with Bun or Node.js 24. Told are the quantiles of both, the median difference
- * within the pairs with its 95 % confidence interval, and z of Wilcoxon's
- * signed-rank test for pairs: below 3 of |z| nothing is seen.
+ * Run it with `deno run -A`, or as a bundle with Bun or Node.js 24. It prints the
+ * quantiles of both, the median difference within the pairs with its 95 %
+ * confidence interval, and z of Wilcoxon's signed-rank test: if |z| is below 3,
+ * there is no significant difference.
  *
  * @module
  */
@@ -33,7 +34,7 @@ async function answer(conn: Conn, message: Uint8Array): Promise<void> {
   await conn.read();
 }
 
-/** Milliseconds until the answer to a login. */
+/** Returns the milliseconds until the answer to a login. */
 async function time(address: Address, username: string): Promise<number> {
   const conn = await (await detectTransport()).connect(address);
   await answer(conn, Uint8Array.of(5, 1, 2));
@@ -51,7 +52,7 @@ function quantiles(times: number[]): string {
     .map((it) => sorted[Math.floor(it * sorted.length)].toFixed(3)).join("  ");
 }
 
-/** The median, and between which two values it is with 95 % confidence (by the binomial distribution). */
+/** Returns the median and its 95 % confidence interval (by the binomial distribution). */
 function median(values: number[]): [median: number, low: number, high: number] {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
@@ -60,7 +61,10 @@ function median(values: number[]): [median: number, low: number, high: number] {
   return [at(middle), at(middle - margin), at(middle + margin)];
 }
 
-/** How far the ranks of the positive values among all, by size, are from chance, in standard deviations. */
+/**
+ * Returns z of Wilcoxon's signed-rank test: how far the rank sum of the positive
+ * differences is from its expected value, in standard deviations.
+ */
 export function wilcoxon(differences: number[]): number {
   const sorted = differences.filter((it) => it !== 0)
     .sort((a, b) => Math.abs(a) - Math.abs(b));
@@ -68,7 +72,7 @@ export function wilcoxon(differences: number[]): number {
   let positive = 0;
   for (let i = 0, end = 0; i < count; i = end) {
     while (end < count && Math.abs(sorted[end]) === Math.abs(sorted[i])) end++;
-    const rank = (i + 1 + end) / 2; // the mean of those that are equal
+    const rank = (i + 1 + end) / 2; // equal values share their mean rank
     positive += rank * sorted.slice(i, end).filter((it) => it > 0).length;
   }
   const variance = count * (count + 1) * (2 * count + 1) / 24;
@@ -99,7 +103,10 @@ async function measure(name: string, method: AuthMethod): Promise<void> {
   );
 }
 
-/** Users of whom Alice has a login that is remembered, which must not show either. */
+/**
+ * Users of which Alice has a cached login, which must not make a difference
+ * either.
+ */
 async function users(hash: string): Promise<Users> {
   const users = new Users([["alice", hash], ["bob", hash]]);
   const octets = (text: string) => new TextEncoder().encode(text);

@@ -24,7 +24,7 @@ export interface Runtime {
   version: string;
 }
 
-/** The root of the project. */
+/** The root folder of the project. */
 export const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
 const bunVersion = "1.4.4";
@@ -37,7 +37,7 @@ export interface Output {
   stderr: string;
 }
 
-/** Runs a program and captures what it prints. */
+/** Runs a program and captures its output. */
 export async function run(
   command: string,
   args: string[],
@@ -73,10 +73,10 @@ export async function run(
   }
 }
 
-/** Makes failures of what this machine lacks fatal: in CI nothing is left out. */
+/** Whether a missing program is an error: in CI nothing may be skipped. */
 export const strict = !["", "0", "false"].includes(Deno.env.get("CI") ?? "");
 
-/** The runtime, or `undefined` where it cannot be had. */
+/** Finds or installs a runtime; returns `undefined` if it is not available. */
 export async function findRuntime(
   name: RuntimeName,
 ): Promise<Runtime | undefined> {
@@ -103,8 +103,8 @@ export async function findRuntime(
 }
 
 /**
- * The executable's own path: the tests run with others first on their `PATH`,
- * where a bare `node` would be another one.
+ * Returns the absolute path of an executable. The tests put other runtimes first
+ * on their `PATH`, where a bare `node` would be a different version.
  */
 async function absolute(path: string): Promise<string> {
   if (isAbsolute(path)) return path;
@@ -112,7 +112,7 @@ async function absolute(path: string): Promise<string> {
   return stdout.trim();
 }
 
-/** All the named runtimes; says which cannot be had, and rejects in CI. */
+/** Finds the named runtimes. Reports missing ones; rejects in CI if one is missing. */
 export async function findRuntimes(
   names: readonly RuntimeName[],
 ): Promise<Runtime[]> {
@@ -123,16 +123,16 @@ export async function findRuntimes(
       found.push(runtime);
       continue;
     }
-    const note = `${name} cannot be had on this machine`;
+    const note = `${name} is not available on this machine`;
     if (strict) throw new Error(note);
-    console.error(`${note}: left out`);
+    console.error(`${note}: skipped`);
   }
   return found;
 }
 
 /**
- * Installs the runtime from the npm registry and gives the executable's path.
- * The packages' install scripts are not needed, so they do not run.
+ * Installs a runtime from the npm registry and returns the path of its
+ * executable. The install scripts of the packages are not needed and do not run.
  */
 async function install(
   name: Exclude<RuntimeName, "deno">,
@@ -150,21 +150,21 @@ async function install(
   for await (const path of files(join(folder, "node_modules"))) {
     if (executable.test(path)) found.push(path);
   }
-  // Bun brings one for each kind of processor and libc; the first that starts is it.
+  // Bun ships one executable for each kind of processor and libc: use the first that starts.
   for (const path of found.sort((a, b) => a.length - b.length)) {
     if ((await run(path, ["--version"])).success) return path;
   }
   return undefined;
 }
 
-/** Installs npm packages once into a folder of `.build/`, and gives the folder. */
+/** Installs npm packages into a folder of `.build/`, once, and returns the folder. */
 export async function npmInstall(
   ...packages: string[]
 ): Promise<string | undefined> {
   const folder = join(root, ".build", packages.join("+").replaceAll("/", "-"));
   if (await exists(folder)) return folder;
   await Deno.mkdir(join(root, ".build"), { recursive: true });
-  // Install beside it and rename: two runs at the same time do no harm.
+  // Install elsewhere and rename, so that concurrent runs do not conflict.
   const temporary = await Deno.makeTempDir({
     dir: join(root, ".build"),
     prefix: "install-",
@@ -200,7 +200,7 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);
 }
 
-/** The paths of all files below a folder, sorted. */
+/** Yields the paths of all files below a folder, sorted. */
 export async function* files(folder: string): AsyncGenerator<string> {
   const entries = await Array.fromAsync(Deno.readDir(folder));
   entries.sort((a, b) => a.name < b.name ? -1 : 1);

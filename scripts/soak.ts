@@ -1,14 +1,15 @@
 /**
- * The long run: mixed load at a constant rate on the server, on one runtime
- * after the other. What the server holds has to stay the same: descriptors in
- * every pause exactly, memory within some slack. The arguments:
+ * The soak test: mixed load at a constant rate on the server, on one runtime
+ * after the other. The resources of the server must not grow: the number of
+ * descriptors must be the same in every pause, memory may grow by a small
+ * tolerance. The arguments:
  *
  * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`, `node26`; by default
  *   `deno bun node24`
- * - `--secs 3600`: of load on each
- * - `--rate 1`: how much of it, for several runs at once on one machine
+ * - `--secs 3600`: the duration of the load on each runtime
+ * - `--rate 1`: the fraction of the usual load, for concurrent runs on one machine
  *
- * Exits with 1 when anything is wrong.
+ * Exits with 1 if the server fails the test.
  *
  * @module
  */
@@ -32,11 +33,11 @@ import {
   type Slack,
 } from "./soak/verdict.ts";
 
-/** Short enough that a pause is, and long enough that a busy machine trips none. */
+/** Short, so that pauses are short, but long enough for a busy machine. */
 const timeouts = ["handshake", "idle", "half-closed", "association", "bind"]
   .map((it) => `--${it}-timeout=6s`);
 
-/** From how many seconds on memory tells more than that a program has just started. */
+/** The duration in seconds after which memory no longer grows because of the start. */
 const LONG = 300;
 
 const SLACK = {
@@ -72,8 +73,12 @@ function parse(args: readonly string[]): Choice {
     else if (arg === "--rate") choice.rate = Number(rest.shift());
     else throw new TypeError(`unknown argument ${arg}`);
   }
-  if (!(choice.seconds > 0)) throw new TypeError("--secs wants a number");
-  if (!(choice.rate > 0)) throw new TypeError("--rate wants a number");
+  if (!(choice.seconds > 0)) {
+    throw new TypeError("--secs must be a number above 0");
+  }
+  if (!(choice.rate > 0)) {
+    throw new TypeError("--rate must be a number above 0");
+  }
   if (choice.runtimes.length === 0) {
     choice.runtimes = ["deno", "bun", "node24"];
   }
@@ -91,12 +96,12 @@ async function soak(
   const log = (line: string) => console.error(`${runtime.name}  ${line}`);
   const seen = await longRun(running, targets, schedule(choice), log);
   const failures = [...seen.failures];
-  if (running.hasEnded) failures.push("the server has ended");
+  if (running.hasEnded) failures.push("the server has exited");
   return { ...seen, failures };
 }
 
-/** Tells what was seen, and whether it is as it should be. */
-function tell(runtime: Runtime, seen: Observations, slack: Slack): boolean {
+/** Prints the observations and returns whether the server passes. */
+function report(runtime: Runtime, seen: Observations, slack: Slack): boolean {
   const { memory, descriptors, done } = seen;
   const { second, last } = quarters(memory);
   const found = complaints(seen, slack);
@@ -124,7 +129,7 @@ async function main(args: readonly string[]): Promise<number> {
   let isFlat = true;
   for (const runtime of await findRuntimes(runtimes)) {
     const seen = await soak(runtime, targets, choice);
-    if (!tell(runtime, seen, slack)) isFlat = false;
+    if (!report(runtime, seen, slack)) isFlat = false;
   }
   return isFlat ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 /**
- * Copies what is published into a new folder outside the project, where it can
- * be changed and packed as if JSR were at hand.
+ * Copies the published files into a new folder outside the project, where they
+ * can be changed and packed without JSR.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import { dirname, join, relative } from "node:path";
 import { files, root } from "./runtimes.ts";
 
-/** The project's deno.json, as far as the scripts read and change it. */
+/** The parts of deno.json that the scripts read and change. */
 export interface Config {
   name: string;
   version: string;
@@ -19,20 +19,20 @@ export interface Config {
   [key: string]: unknown;
 }
 
-/** Reads the project's deno.json. */
+/** Reads deno.json. */
 export async function readConfig(): Promise<Config> {
   return JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
 }
 
-/** A folder of its own that is removed when it is disposed of. */
+/** A temporary folder that is removed on disposal. */
 export interface Stage extends AsyncDisposable {
-  /** What is published is in here. */
+  /** The folder with the published files. */
   folder: string;
-  /** A folder beside it. */
+  /** Returns the path of a sibling of the folder. */
   beside(name: string): string;
 }
 
-/** Copies what is published; `change` gets deno.json before it is written. */
+/** Copies the published files; `change` may modify deno.json before it is written. */
 export async function stage(change: (config: Config) => void): Promise<Stage> {
   const temporary = await Deno.makeTempDir();
   const folder = join(temporary, "package");

@@ -1,8 +1,8 @@
 /**
- * Decides where `@std/…` and `@deno/dnt` come from: JSR when it is cached or
- * reachable, else the stand-ins beside this file. Prints the flag that the
- * tasks pass on to deno, which is nothing for JSR. `STD=jsr` or `STD=standins`
- * skips the question.
+ * Selects the source of `@std/…` and `@deno/dnt`: JSR if it is cached or
+ * reachable, otherwise the stand-ins in `standins/`. Prints the flag that the
+ * tasks pass to deno, which is empty for JSR. `STD=jsr` or `STD=standins`
+ * overrides the selection.
  *
  * @module
  */
@@ -40,7 +40,7 @@ async function hasJsr(): Promise<boolean> {
 
 let decision: Promise<"jsr" | "standins"> | undefined;
 
-/** Where the packages come from. */
+/** Returns the source of the packages. */
 export function stdSource(): Promise<"jsr" | "standins"> {
   return decision ??= decide();
 }
@@ -49,16 +49,16 @@ async function decide(): Promise<"jsr" | "standins"> {
   const wanted = Deno.env.get("STD");
   if (wanted === "jsr" || wanted === "standins") return wanted;
   if (wanted) {
-    throw new TypeError(`STD is "jsr" or "standins", not "${wanted}"`);
+    throw new TypeError(`STD must be "jsr" or "standins", not "${wanted}"`);
   }
   if (await hasJsr()) return "jsr";
   console.error(
-    "JSR cannot be reached: using scripts/standins (STD=jsr|standins decides it)",
+    "JSR is not reachable: using scripts/standins (STD=jsr|standins overrides)",
   );
   return "standins";
 }
 
-/** The flags for `deno run`, `deno test`, `deno check`, `deno doc`, `deno bundle`. */
+/** Returns the flags for `deno run`, `test`, `check`, `doc` and `bundle`. */
 export async function stdFlags(): Promise<string[]> {
   const source = await stdSource();
   return source === "jsr"

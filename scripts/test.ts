@@ -1,16 +1,17 @@
 /**
- * Runs the tests: on Deno from the sources, on Bun and Node from bundles of
- * them. The arguments choose, in any order and number:
+ * Runs the tests: on Deno from the sources, on Bun and Node from bundles. The
+ * arguments, in any order and number:
  *
  * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`, `node26`, and `node`
  *   for these four
- * - test files or folders, instead of all but `tests/interop`, `tests/packaging`
- * - `--interop`: `tests/interop` as well
- * - `--filter TEXT` or `--filter /REGEXP/`: only the tests whose name matches
- * - `--verbose`: what the runtimes print also when everything passes
+ * - test files or folders; by default all except `tests/interop` and
+ *   `tests/packaging`
+ * - `--interop`: includes `tests/interop`
+ * - `--filter TEXT` or `--filter /REGEXP/`: runs only the tests whose name matches
+ * - `--verbose`: prints the output of the runtimes even if all tests pass
  *
- * Fails when a test fails, when no test ran, when a skipped test has no reason
- * or when the runtimes did not run the same number of tests.
+ * Fails if a test fails, if no test runs, if a skipped test has no reason, or if
+ * the runtimes do not run the same number of tests.
  *
  * @module
  */
@@ -49,10 +50,13 @@ interface Result extends Counts {
   ok: boolean;
 }
 
-/** How long one runtime may take for everything, in milliseconds. */
+/** The time limit for all tests on one runtime, in milliseconds. */
 const patience = 10 * 60_000;
 
-/** Runtimes that are tested at the same time: most tests wait most of the time. Other people's servers are met one by one. */
+/**
+ * The number of runtimes tested at the same time: most tests wait most of the
+ * time. The tests against other software run on one runtime at a time.
+ */
 const AT_ONCE = Math.min(2, navigator.hardwareConcurrency);
 
 const permissions = ["net", "read", "write", "env", "run", "sys"].map((it) =>
@@ -105,7 +109,7 @@ async function testFiles({ paths, interop }: Choice): Promise<string[]> {
   return found;
 }
 
-/** The programs that the tests start: `program.ts` beside them. */
+/** Returns the programs that the tests start: `program.ts` in their folders. */
 async function programs(tests: string[]): Promise<string[]> {
   const paths = new Set(tests.map((it) => join(dirname(it), "program.ts")));
   const found = await Promise.all([...paths].map(async (path) => {
@@ -115,7 +119,7 @@ async function programs(tests: string[]): Promise<string[]> {
   return found.flat();
 }
 
-/** Bundles the tests into a new folder of `.build/` and gives it. */
+/** Bundles the tests into a new folder of `.build/` and returns it. */
 async function bundle(tests: string[], flags: string[]): Promise<string> {
   await Deno.mkdir(join(root, ".build"), { recursive: true });
   const outdir = await Deno.makeTempDir({
@@ -143,7 +147,7 @@ async function bundle(tests: string[], flags: string[]): Promise<string> {
     );
     if (using === null) continue;
     throw new Error(
-      `Node 20 and 22 lack "using", and nothing compiles it: ${
+      `Node 20 and 22 do not support "using", and nothing compiles it: ${
         using[0].trim()
       }\n` +
         "Call [Symbol.asyncDispose]() in a finally block instead.",
@@ -178,7 +182,7 @@ const commands: Record<
   ],
 };
 
-/** Reads the numbers from the last lines of what the runtime printed. */
+/** Patterns of the summary at the end of the output. */
 const summaries: Record<"deno" | "bun" | "node", Record<keyof Counts, RegExp>> =
   {
     deno: {
@@ -198,10 +202,13 @@ const summaries: Record<"deno" | "bun" | "node", Record<keyof Counts, RegExp>> =
     },
   };
 
-/** The test's name and the reason, as tests/harness.ts writes them and any runtime prints them. */
+/**
+ * Matches the name of a skipped test and the reason, in the format of
+ * tests/support/harness.ts, in the output of any runtime.
+ */
 const skipLine = /^(?:\(skip\) |\W )?(.+? \[skip: .*\]).*$/gm;
 
-/** The `PATH` of the tests, which has the other runtimes first: some tests start them. */
+/** The `PATH` of the tests, with the other runtimes first: some tests start them. */
 function searchPathWith(runtimes: Runtime[]): string {
   const executables = [Deno.execPath(), ...runtimes.map(({ path }) => path)];
   const folders = executables.filter(isAbsolute).map((it) => dirname(it));
@@ -233,7 +240,7 @@ async function runTests(
     const matches = [...text.matchAll(summaries[kind][key])].map((it) =>
       Number(it[1])
     );
-    // Node prints two numbers for what failed: `fail` and `cancelled`.
+    // Node prints two numbers for failed tests: `fail` and `cancelled`.
     const last = matches.slice(kind === "node" && key === "failed" ? -2 : -1);
     counts[key] = last.reduce((a, b) => a + b, 0);
   }
@@ -254,7 +261,7 @@ async function runTests(
   return { runtime, ...counts, skips, ok };
 }
 
-/** Does it for each, so many at a time. */
+/** Runs a function for each item, at most `count` at the same time. */
 async function inParallel<T, U>(
   count: number,
   items: readonly T[],
@@ -269,7 +276,7 @@ async function inParallel<T, U>(
   return results;
 }
 
-/** What is wrong with the results, beyond failed tests. */
+/** Returns the problems of the results besides failed tests. */
 function complaints(results: Result[]): string[] {
   const wrong: string[] = [];
   const total = (it: Counts) => it.passed + it.failed + it.skipped;
@@ -327,7 +334,7 @@ async function main(args: string[]): Promise<number> {
       );
     }
     const names = runtimes.map(({ name }) => name).join(", ");
-    console.log(`\n${names}: ${tests.length} files of tests …`);
+    console.log(`\n${names}: ${tests.length} test files …`);
     const meetsOthers = tests.some((it) => it.startsWith("tests/interop/"));
     results.push(
       ...await inParallel(meetsOthers ? 1 : AT_ONCE, runtimes, (runtime) => {

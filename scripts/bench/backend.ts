@@ -1,5 +1,5 @@
 /**
- * The targets behind the servers: they echo, swallow or send as fast as they can.
+ * The targets of the load: they echo, discard or send data as fast as possible.
  *
  * @module
  */
@@ -7,24 +7,24 @@
 import { listenDatagrams } from "./datagrams.ts";
 import { writeFully } from "./socks.ts";
 
-/** How many ports echo: enough that addresses and ports in TIME_WAIT do not run out. */
+/** The number of echo ports: enough that TIME_WAIT does not exhaust the client's ports. */
 const ECHOES = 8;
 
 const BULK = 2 ** 20;
 
-/** Where the targets listen, always on both addresses of `localhost`. */
+/** The ports of the targets, on both addresses of `localhost`. */
 export interface Ports {
   echo: number[];
   sink: number;
   source: number;
-  /** Datagrams; IPv4 only. */
+  /** UDP, on IPv4 only. */
   echoDatagrams: number[];
 }
 
 /** The targets of one process. */
 export class Backend {
   readonly ports: Ports;
-  /** Octets that the sink has swallowed. */
+  /** The number of octets that the sink has read. */
   swallowed = 0;
 
   constructor() {
@@ -64,7 +64,7 @@ async function send(conn: Deno.Conn): Promise<void> {
   for (;;) await conn.write(chunk);
 }
 
-/** Listens on a free port of `127.0.0.1` and, where there is IPv6, of `::1`. */
+/** Listens on a free port of `127.0.0.1` and, if IPv6 is available, of `::1`. */
 export function listen(
   serve: (conn: Deno.TcpConn) => Promise<void>,
 ): number {
@@ -79,7 +79,7 @@ export function listen(
     const other = Deno.listen({ hostname: "::1", port, tcpBacklog: 4096 });
     accept(other, serve);
   } catch (error) {
-    // Taken by someone else there, or there is no IPv6.
+    // The port is in use on ::1, or IPv6 is not available.
     if (error instanceof Deno.errors.AddrInUse) return listen(serve);
   }
   return port;
@@ -90,7 +90,7 @@ async function accept(
   serve: (conn: Deno.TcpConn) => Promise<void>,
 ): Promise<void> {
   for (;;) {
-    // A connection that was reset before it was accepted makes this reject.
+    // accept() rejects if the connection was reset before.
     const conn = await listener.accept().catch(() => undefined);
     if (conn === undefined) continue;
     serve(conn).catch(() => {}).finally(() => conn.close());

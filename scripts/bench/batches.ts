@@ -1,7 +1,7 @@
 /**
- * Datagrams many at a time, by functions of the C library for which Deno has no
- * API: one at a time they cost a client more than they cost the server, which
- * then never has two of them to do. On Linux only.
+ * Sends and receives datagrams in batches, by functions of the C library for
+ * which Deno has no API. Single datagrams cost the client more than the server,
+ * so that the server would never have two of them to process. Linux only.
  *
  * @module
  */
@@ -25,7 +25,7 @@ const symbols = {
   close: { parameters: ["i32"], result: "i32" },
 } as const;
 
-/** The library, or `undefined` where there is none with these functions. */
+/** Loads the library; returns `undefined` if it is missing or lacks a function. */
 function library() {
   if (Deno.build.os !== "linux") return undefined;
   try {
@@ -37,7 +37,7 @@ function library() {
 
 const libc = library();
 
-/** Whether {@linkcode BatchSocket} can be used here. */
+/** Whether {@linkcode BatchSocket} works on this system. */
 export const hasBatches = libc !== undefined;
 
 const AF_INET = 2;
@@ -47,7 +47,7 @@ const [SO_SNDBUF, SO_RCVBUF] = [7, 8];
 const KERNEL_BUFFER = Uint32Array.of(4 * 2 ** 20);
 const MSG_DONTWAIT = 0x40;
 
-/** Octets of a sockaddr_in, an iovec, and a mmsghdr on 64 bits. */
+/** The sizes of a sockaddr_in, an iovec and a mmsghdr on 64-bit systems, in octets. */
 const SIZE = { name: 16, vector: 16, header: 64 };
 
 function socketAddress({ hostname, port }: Endpoint): Uint8Array<ArrayBuffer> {
@@ -62,7 +62,7 @@ function pointerTo(octets: Uint8Array<ArrayBuffer>): bigint {
   return Deno.UnsafePointer.value(Deno.UnsafePointer.of(octets));
 }
 
-/** Room for as many datagrams, laid out as the kernel wants it. */
+/** Buffers for `count` datagrams, in the layout of the kernel. */
 class Batch {
   readonly headers: Uint8Array<ArrayBuffer>;
   readonly #headers: DataView;
@@ -86,7 +86,7 @@ class Batch {
       const name = pointerTo(names) + at * BigInt(SIZE.name);
       this.#vectors.setBigUint64(vector, octets, true);
       this.#vectors.setBigUint64(vector + 8, BigInt(size), true);
-      // With content they go to where the socket is connected.
+      // Datagrams with content are sent to the connected address.
       if (!content) this.#headers.setBigUint64(header, name, true);
       if (!content) this.#headers.setUint32(header + 8, SIZE.name, true);
       const place = pointerTo(vectors) + BigInt(vector);
@@ -95,23 +95,23 @@ class Batch {
     }
   }
 
-  /** Octets of a datagram that was received. */
+  /** The length of a received datagram in octets. */
   length(index: number): number {
     return this.#headers.getUint32(index * SIZE.header + 56, true);
   }
 
-  /** Sets how much of a datagram is sent, or is received at most. */
+  /** Sets the length of a datagram to send, or its maximum length to receive. */
   setLength(index: number, length: number): void {
     this.#vectors.setUint32(index * SIZE.vector + 8, length, true);
   }
 
-  /** The memory that only the kernel reads lives as long as this. */
+  /** The size of the buffers; this use keeps memory alive that only the kernel reads. */
   get octets(): number {
     return this.#keep.reduce((sum, it) => sum + it.length, 0);
   }
 }
 
-/** A socket on a free port of `127.0.0.1`. */
+/** A UDP socket on a free port of `127.0.0.1`. */
 export class BatchSocket {
   readonly #descriptor: number;
   readonly #most: number;
@@ -119,7 +119,7 @@ export class BatchSocket {
   readonly #incoming: Batch;
   #outgoing: Batch | undefined;
 
-  /** Takes at most as many datagrams at a time, of at most as many octets. */
+  /** A batch holds at most `most` datagrams of at most `size` octets. */
   constructor(most: number, size: number) {
     this.#most = most;
     this.#size = size;
@@ -142,19 +142,19 @@ export class BatchSocket {
     return new DataView(address.buffer).getUint16(2);
   }
 
-  /** From now on it sends this, to there. */
+  /** Sets the datagram to send and its destination. */
   aim(to: Endpoint, datagram: Uint8Array): void {
     libc!.connect(this.#descriptor, socketAddress(to), SIZE.name);
     this.#outgoing = new Batch(this.#most, datagram.length, datagram);
   }
 
-  /** Sends as many datagrams. */
+  /** Sends `count` datagrams. */
   send(count: number): void {
     const { headers } = this.#outgoing!;
     libc!.sendmmsg(this.#descriptor, headers, count, MSG_DONTWAIT);
   }
 
-  /** Receives what is there, and gives the number of datagrams. */
+  /** Receives the pending datagrams and returns their number. */
   receive(): number {
     const { headers } = this.#incoming;
     const count = libc!.recvmmsg(
@@ -167,12 +167,12 @@ export class BatchSocket {
     return Math.max(count, 0);
   }
 
-  /** Octets of a datagram of the last {@linkcode receive}. */
+  /** The length of a datagram of the last {@linkcode receive}, in octets. */
   length(index: number): number {
     return this.#incoming.length(index);
   }
 
-  /** Sends back what is there. */
+  /** Echoes the pending datagrams. */
   echo(): void {
     const count = this.receive();
     if (count === 0) return;

@@ -1,6 +1,6 @@
 /**
- * The figures as a picture: SVG with a small bar chart for each mode, legible
- * on light and dark pages.
+ * Draws the figures as an SVG with a small bar chart for each mode, legible on
+ * light and dark pages.
  *
  * @module
  */
@@ -41,7 +41,7 @@ interface Bar {
   isBest: boolean;
 }
 
-/** Ours on each runtime, and of each peer the runtime on which it does best. */
+/** Returns the bars: ours on each runtime, and each peer on its best runtime. */
 export function bars(
   figures: Figures,
   subjects: readonly Subject[],
@@ -70,15 +70,15 @@ function labelOf({ id, name, runtime, isOurs }: Subject): string {
 }
 
 /**
- * The value at which the axis ends: a bar that is far longer than all others
- * would leave nothing of them to see, so it is cut.
+ * Returns the value at the end of the axis. A bar that is far longer than all
+ * others would make them invisible, so it is cut.
  */
 export function axisEnd(values: readonly number[]): number {
   const [longest, second = longest] = values.toSorted((a, b) => b - a);
   return Math.min(longest, 1.5 * second);
 }
 
-/** The picture; `foot` is the line below the charts. */
+/** Draws the charts; `foot` is the line below them. */
 export function chart(
   figures: Figures,
   subjects: readonly Subject[],

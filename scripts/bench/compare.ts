@@ -1,5 +1,5 @@
 /**
- * The comparison: rounds in which each mode is measured on each server in turn.
+ * Runs the comparison: rounds that measure each mode on each server in turn.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { isLoadMode, type LoadMode, type Mode, modes } from "./modes.ts";
 import { freePort, type Running, startServer } from "./running.ts";
 import type { Server } from "./servers.ts";
 
-/** What is needed to compare. */
+/** The setup of the comparison. */
 export interface Setup {
   servers: readonly Server[];
   modes: readonly Mode[];
@@ -19,21 +19,21 @@ export interface Setup {
   seconds: number;
   held: number;
   load: LoadProcess;
-  /** What stands before a server's command, to pin it to a processor. */
+  /** A command prefix that pins a server to a processor. */
   prefix: readonly string[];
-  /** For files of the servers. */
+  /** A folder for files of the servers. */
   folder: string;
-  /** Is told what goes on. */
+  /** Called with progress messages. */
   log(line: string): void;
 }
 
-/** Connections that have a server's code compiled. */
+/** The number of connections after which the code of a server is compiled. */
 const COMPILE = 10_000;
 
-/** What goes before each measurement. */
+/** The warm-up of each measurement. */
 const WARM_UP = { ms: 500, count: 1 };
 
-/** Measures everything, and gives every single measurement. */
+/** Measures everything and returns all measurements. */
 export async function compare(setup: Setup): Promise<Measurement[]> {
   const loads = setup.modes.filter(isLoadMode);
   const found: Measurement[] = [];
@@ -45,7 +45,7 @@ export async function compare(setup: Setup): Promise<Measurement[]> {
   return found;
 }
 
-/** A B C, C B A, ...: so what changes with time meets all alike. */
+/** The order A B C, C B A, …: changes over time affect all servers alike. */
 function turns<T>(all: readonly T[], round: number): readonly T[] {
   return round % 2 === 0 ? all : all.toReversed();
 }
@@ -61,7 +61,7 @@ function note(
   log(`round ${round + 1}/${rounds}  ${mode}  ${id}  ${figure}${rest}`);
 }
 
-/** All servers run at the same time, and each measurement has one of them do something. */
+/** Runs all servers at the same time; each measurement puts load on one of them. */
 async function compareLoads(
   setup: Setup,
   loads: readonly LoadMode[],
@@ -80,18 +80,18 @@ async function compareLoads(
   return found;
 }
 
-/** The servers that run. */
+/** The running servers. */
 class Field {
   readonly #setup: Setup;
   readonly #running = new Map<Server, Running>();
-  /** What a server cannot do is tried once. */
+  /** The modes that a server does not support; each is tried once. */
   readonly #unfit = new Set<string>();
 
   constructor(setup: Setup) {
     this.#setup = setup;
   }
 
-  /** Starts all that work, and has their code compiled. */
+  /** Starts all servers that work, and warms them up. */
   async open(): Promise<void> {
     for (const server of this.#setup.servers) {
       if (await this.#start(server)) continue;
@@ -99,7 +99,7 @@ class Field {
     }
   }
 
-  /** The server's cost in the unit of the mode, or `undefined` where it does not work. */
+  /** Measures the cost in the unit of the mode; `undefined` if the server fails. */
   async measure(
     server: Server,
     mode: LoadMode,
@@ -115,7 +115,7 @@ class Field {
     const { count, cost, failed, ms } = await load.do(job);
     if (count === 0) {
       this.#unfit.add(`${server.id} ${mode}`);
-      log(`${server.id} does not do ${mode}`);
+      log(`${server.id} does not support ${mode}`);
       return undefined;
     }
     const value = cost / count * modes[mode].per;
@@ -125,7 +125,7 @@ class Field {
     return value;
   }
 
-  /** A server that has crashed is started again. */
+  /** Returns the running server; restarts it if it has crashed. */
   async #lookAfter(server: Server): Promise<Running | undefined> {
     const running = this.#running.get(server);
     if (!running?.hasEnded) return running;
@@ -161,7 +161,7 @@ async function launch(
   return await startServer(command, port, root).catch(() => undefined);
 }
 
-/** Measures a mode that wants a fresh server each time. */
+/** Measures a mode that needs a new server for each measurement. */
 async function inRounds(
   setup: Setup,
   mode: Mode,
@@ -195,7 +195,10 @@ function startUp(_: Setup, { startMs }: Running): Promise<number> {
   return Promise.resolve(startMs);
 }
 
-/** Milliseconds that each server's runtime takes for a program that does nothing, by the server's id. */
+/**
+ * Measures how long the runtime of each server takes for an empty program, in
+ * milliseconds, by the id of the server.
+ */
 export async function emptyStarts(
   { servers, prefix, rounds }: Setup,
 ): Promise<Map<string, number>> {
@@ -209,7 +212,7 @@ export async function emptyStarts(
       const begin = performance.now();
       await new Deno.Command(program, { args }).output();
       const ms = performance.now() - begin;
-      // The first time it is compiled.
+      // The first run compiles the program.
       if (round > 0) times.set(key, [...times.get(key) ?? [], ms]);
     }
   }

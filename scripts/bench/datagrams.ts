@@ -1,10 +1,10 @@
 /**
- * A datagram socket of Deno's own, which needs `--unstable-net`.
+ * Datagram sockets of Deno, which need `--unstable-net`.
  *
  * @module
  */
 
-/** What is used of `Deno.DatagramConn`. */
+/** The used members of `Deno.DatagramConn`. */
 export interface DatagramSocket {
   readonly addr: Deno.Addr;
   receive(buffer: Uint8Array): Promise<[Uint8Array, Deno.Addr]>;
@@ -18,7 +18,7 @@ interface UnstableNet {
   ): DatagramSocket;
 }
 
-/** A socket on a free port of `127.0.0.1`. */
+/** Binds a socket to a free port of `127.0.0.1`. */
 export function listenDatagrams(): DatagramSocket {
   const { listenDatagram } = Deno as unknown as UnstableNet;
   return listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });

@@ -1,5 +1,5 @@
 /**
- * From single measurements to the figures that are shown.
+ * Summarizes measurements as figures and formats them.
  *
  * @module
  */
@@ -8,11 +8,11 @@ import type { Mode } from "./modes.ts";
 
 /** A server that is compared. */
 export interface Subject {
-  /** As it is named on the command line: `ours@bun`, `microsocks`. */
+  /** The name on the command line: `ours@bun`, `microsocks`. */
   id: string;
-  /** `@heroku/socksv5 0.0.9` */
+  /** The name and version, such as `@heroku/socksv5 0.0.9`. */
   name: string;
-  /** `Bun 1.4.4`; none for a program. */
+  /** Such as `Bun 1.4.4`; `undefined` for a native program. */
   runtime?: string;
   isOurs: boolean;
 }
@@ -24,10 +24,10 @@ export interface Measurement {
   value: number;
 }
 
-/** Medians by mode and by the server's id. */
+/** Medians by mode and by the id of the server. */
 export type Figures = ReadonlyMap<Mode, ReadonlyMap<string, number>>;
 
-/** The middle one, or the mean of the two in the middle; NaN of nothing. */
+/** Returns the median; NaN if there are no values. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
@@ -36,7 +36,7 @@ export function median(values: readonly number[]): number {
     : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** The medians of all measurements. */
+/** Returns the medians of all measurements. */
 export function summarize(measurements: readonly Measurement[]): Figures {
   const values = new Map<Mode, Map<string, number[]>>();
   for (const { id, mode, value } of measurements) {
@@ -51,7 +51,7 @@ export function summarize(measurements: readonly Measurement[]): Figures {
   );
 }
 
-/** The ids that cost least: one, unless several are even. */
+/** Returns the ids with the lowest cost: one, unless several are equal. */
 export function winners(
   figures: Figures,
   mode: Mode,
@@ -64,7 +64,7 @@ export function winners(
   return among.filter((_, i) => costs[i] === least).map(({ id }) => id);
 }
 
-/** The peer that ratios are to: microsocks where it has a figure, else the best peer. */
+/** Returns the base of ratios: microsocks if it has a figure, otherwise the best peer. */
 export function baseline(
   figures: Figures,
   mode: Mode,
@@ -74,7 +74,7 @@ export function baseline(
   return winners(figures, mode, subjects.filter((it) => !it.isOurs))[0];
 }
 
-/** Three digits, as a reader wants them: `0.412`, `12.8`, `1,350`. */
+/** Formats a value with at least three digits: `0.412`, `12.8`, `1,350`. */
 export function format(value: number): string {
   if (!Number.isFinite(value)) return "–";
   if (value >= 100) return Math.round(value).toLocaleString("en-US");
@@ -82,7 +82,7 @@ export function format(value: number): string {
   return value.toFixed(digits);
 }
 
-/** A ratio: `0.56×`. */
+/** Formats a ratio: `0.56×`. */
 export function formatRatio(ratio: number): string {
   return `${ratio.toFixed(ratio < 10 ? 2 : 0)}×`;
 }

@@ -1,4 +1,4 @@
-/** The lines of a stream of text. */
+/** Yields the lines of a text stream. */
 export async function* lines(
   stream: ReadableStream<Uint8Array>,
 ): AsyncGenerator<string> {

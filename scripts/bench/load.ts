@@ -1,7 +1,6 @@
 /**
- * A process that puts load on servers, and that has the targets behind them. It
- * reads jobs from its standard input, one a line as JSON, and prints what each
- * of them came to.
+ * A process that generates the load and runs the targets. It reads jobs from its
+ * standard input, one per line as JSON, and prints the outcome of each.
  *
  * @module
  */
@@ -12,46 +11,46 @@ import { hold, startLoad } from "./loads.ts";
 import type { LoadMode } from "./modes.ts";
 import { cpuOf, memoryOf } from "./process.ts";
 
-/** The server that a job is about. */
+/** The server of a job. */
 interface Proxy {
   port: number;
   pid: number;
 }
 
-/** Puts load on it, and measures after a warm-up. */
+/** Generates load, and measures after a warm-up. */
 export interface LoadJob extends Proxy {
   mode: LoadMode;
-  /** Ends the warm-up: milliseconds that have passed, and how much is done. */
+  /** The minimum of the warm-up: the time in milliseconds, and the count. */
   warmUp: { ms: number; count: number };
   ms: number;
 }
 
-/** Holds connections that do nothing. */
+/** Holds idle connections. */
 export interface HoldJob extends Proxy {
   mode: "idle";
   connections: number;
 }
 
-/** Something to do for the process. */
+/** A job of the process. */
 export type Job = LoadJob | HoldJob;
 
-/** What a job came to. */
+/** The outcome of a job. */
 export interface Outcome {
-  /** Octets, round trips, connections or datagrams. */
+  /** The number of octets, round trips, connections or datagrams. */
   count: number;
-  /** The same of the warm-up. */
+  /** The same for the warm-up. */
   warmedUp: number;
-  /** Seconds of processor time that the server used, or octets of memory. */
+  /** The processor time of the server in seconds, or its memory in octets. */
   cost: number;
   failed: number;
-  /** Milliseconds. */
+  /** The duration in milliseconds. */
   ms: number;
 }
 
-/** Milliseconds that a warm-up takes at most, and those in which something must be done. */
+/** The time limits of a warm-up, and of its first result, in milliseconds. */
 const PATIENCE = { end: 20_000, begin: 2_000 };
 
-/** Milliseconds after which a server's memory is what it stays at. */
+/** How long the memory of a server takes to become stable, in milliseconds. */
 const SETTLE = 700;
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -86,7 +85,7 @@ async function measure(job: LoadJob, backend: Backend): Promise<Outcome> {
 
 async function measureIdle(job: HoldJob, backend: Backend): Promise<Outcome> {
   const { port, pid, connections } = job;
-  await (await hold(300, port, backend)).stop(); // what is there once is not counted
+  await (await hold(300, port, backend)).stop(); // allocates memory that is needed only once
   await sleep(SETTLE);
   const before = memoryOf(pid);
   const begin = performance.now();
@@ -108,5 +107,5 @@ if (import.meta.main) {
       : await measure(job, backend);
     console.log(JSON.stringify(outcome));
   }
-  Deno.exit(0); // the targets would go on
+  Deno.exit(0); // the targets would keep the process alive
 }

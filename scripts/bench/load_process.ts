@@ -1,5 +1,5 @@
 /**
- * The process that puts load on the servers, seen from the one that drives it.
+ * Controls the process that generates the load.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import { root } from "../runtimes.ts";
 import { lines } from "./lines.ts";
 import type { Job, Outcome } from "./load.ts";
 
-/** Takes one job at a time. */
+/** The process that generates the load; it runs one job at a time. */
 export class LoadProcess {
   readonly #child: Deno.ChildProcess;
   readonly #answers: AsyncGenerator<string>;
   readonly #jobs: WritableStreamDefaultWriter<Uint8Array>;
 
-  /** Starts it, by means of a command that may pin it to a processor. */
+  /** Starts the process; `prefix` is a command that pins it to processors. */
   constructor(prefix: readonly string[]) {
     const entry = join(root, "scripts", "bench", "load.ts");
     const [program, ...args] = [
@@ -31,12 +31,12 @@ export class LoadProcess {
     this.#jobs = this.#child.stdin.getWriter();
   }
 
-  /** Does a job. */
+  /** Runs a job. */
   async do(job: Job): Promise<Outcome> {
     const line = new TextEncoder().encode(`${JSON.stringify(job)}\n`);
     await this.#jobs.write(line);
     const { value, done } = await this.#answers.next();
-    if (done) throw new Error("the load has ended");
+    if (done) throw new Error("the load process has exited");
     return JSON.parse(value);
   }
 

@@ -1,5 +1,5 @@
 /**
- * The kinds of load. Each runs until it is stopped and counts what it has done.
+ * The kinds of load. Each runs until it is stopped and counts its operations.
  *
  * @module
  */
@@ -25,16 +25,16 @@ const CONNECTORS = 32;
 const FLOWS = 8;
 const WINDOW = 16;
 const DATAGRAM = 512;
-/** Milliseconds after which a datagram is lost, and connecting failed for good. */
+/** When a datagram counts as lost, and the pause after a failed connection, in milliseconds. */
 const PATIENCE = 200;
 
-/** Milliseconds in which all that are to be held have to be there. */
+/** The time limit for opening all idle connections, in milliseconds. */
 const HOLD_PATIENCE = 30_000;
 
-/** Milliseconds between looks at what else there is to do. */
+/** The interval between two turns of the event loop, in milliseconds. */
 const TURN = 10;
 
-/** How many connect at the same time when many are to be held. */
+/** The number of concurrent attempts while idle connections are opened. */
 const OPENERS = 64;
 
 function connectRequest(
@@ -44,11 +44,11 @@ function connectRequest(
   return encodeRequest(1, { hostname, port });
 }
 
-/** Load on one server, that goes on until it is stopped. */
+/** Load on one server until it is stopped. */
 export class Load {
-  /** Octets, round trips, connections or datagrams so far. */
+  /** The number of octets, round trips, connections or datagrams so far. */
   count = 0;
-  /** What went wrong so far. */
+  /** The number of failures so far. */
   failed = 0;
   stopped = false;
   readonly #conns = new Set<{ close(): void }>();
@@ -56,7 +56,7 @@ export class Load {
 
   constructor(readonly port: number, readonly backend: Backend) {}
 
-  /** Starts as many at the same time of something that goes on until it is stopped. */
+  /** Starts `times` concurrent tasks that run until the load is stopped. */
   start(times: number, task: (index: number) => Promise<void>): this {
     for (let i = 0; i < times; i++) {
       this.#tasks.push(
@@ -68,19 +68,19 @@ export class Load {
     return this;
   }
 
-  /** Has it closed when the load stops. */
+  /** Registers a connection to close when the load stops. */
   own<T extends { close(): void }>(conn: T): T {
     if (this.stopped) conn.close();
     else this.#conns.add(conn);
     return conn;
   }
 
-  /** Closes it now. */
+  /** Closes a registered connection. */
   release(conn: { close(): void }): void {
     if (this.#conns.delete(conn)) conn.close();
   }
 
-  /** Connects to the server and has it do what the request says. */
+  /** Connects to the server and sends a request. */
   async open(
     request: Uint8Array,
   ): Promise<{ conn: Deno.TcpConn; bound: Endpoint }> {
@@ -93,7 +93,7 @@ export class Load {
     }
   }
 
-  /** A connection to a port of this machine, through the server. */
+  /** Connects to a port of this machine through the server. */
   async connect(port: number): Promise<Deno.TcpConn> {
     return (await this.open(connectRequest(port))).conn;
   }
@@ -118,7 +118,7 @@ function down(load: Load): Load {
     const buffer = new Uint8Array(BULK);
     for (;;) {
       const count = await conn.read(buffer);
-      if (count === null) throw new Error("it hung up");
+      if (count === null) throw new Error("the server closed the connection");
       load.count += count;
     }
   });
@@ -126,7 +126,7 @@ function down(load: Load): Load {
 
 function up(load: Load): Load {
   const before = load.backend.swallowed;
-  // What counts is what has arrived.
+  // Only received octets count.
   Object.defineProperty(load, "count", {
     get: () => load.backend.swallowed - before,
   });
@@ -172,13 +172,13 @@ function connections(load: Load, hostname: string): Load {
   });
 }
 
-/** Has the server associate, and gives where datagrams are to go. */
+/** Requests an association and returns the address of the relay. */
 async function associate(load: Load): Promise<Endpoint> {
   const any = encodeRequest(3, { hostname: "0.0.0.0", port: 0 });
   return (await load.open(any)).bound;
 }
 
-/** A datagram with its header. */
+/** Returns a datagram with its header. */
 function datagramTo(port: number): Uint8Array<ArrayBuffer> {
   const header = connectRequest(port).with(0, 0).with(1, 0);
   const datagram = new Uint8Array(header.length + DATAGRAM);
@@ -223,7 +223,7 @@ function datagrams(load: Load): Load {
   });
 }
 
-/** The same with less work for this process, and with targets of its own. */
+/** {@linkcode datagrams} with less work for this process, and with its own targets. */
 function batches(load: Load): Load {
   return load.start(1, async () => {
     const flows = await Promise.all(
@@ -264,7 +264,7 @@ class Flow {
     return flow;
   }
 
-  /** Does what there is to do at both ends. */
+  /** Processes the pending datagrams at both ends. */
   turn(): void {
     this.#target.echo();
     const count = this.#client.receive();
@@ -281,7 +281,7 @@ class Flow {
   }
 }
 
-/** Opens connections that have echoed an octet, and leaves them open. */
+/** Opens connections, echoes an octet on each, and leaves them open. */
 export async function hold(
   connections: number,
   port: number,
@@ -306,7 +306,7 @@ export async function hold(
   return load;
 }
 
-/** Starts load on the server at a port of `127.0.0.1`. */
+/** Starts load on the server that listens on a port of `127.0.0.1`. */
 export function startLoad(
   mode: LoadMode,
   port: number,

@@ -1,5 +1,5 @@
 /**
- * The machine: what it is, and which processors the programs run on.
+ * Describes the machine, and assigns processors to the programs.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { cpus } from "node:os";
 import { run } from "../runtimes.ts";
 import { parseCpus } from "./process.ts";
 
-/** Its processor, how many there are, and the system. */
+/** Returns the processor model, the number of cores, and the system. */
 export async function describeMachine(): Promise<string> {
   const all = cpus();
   const model = all[0]?.model.trim().replaceAll(/\s+/g, " ") || Deno.build.arch;
@@ -25,13 +25,13 @@ async function system(): Promise<string> {
   return name ? `${name}, ${kernel}` : kernel;
 }
 
-/** How to start programs so that servers and load do not take each other's time. */
+/** Command prefixes that run servers and load on different processors. */
 export interface Pinning {
   server: string[];
   load: string[];
 }
 
-/** The servers get a processor of their own, where `taskset` can do that. */
+/** Assigns one processor to the servers if `taskset` is available. */
 export async function pinning(): Promise<Pinning> {
   const none = { server: [], load: [] };
   if (Deno.build.os !== "linux") return none;

@@ -1,20 +1,20 @@
 /**
- * What is compared, and in which unit: always a cost, so less is better.
+ * The modes of the comparison and their units: always a cost, so less is better.
  *
  * @module
  */
 
-/** A mode's name on the command line. */
+/** The name of a mode on the command line. */
 export type Mode = LoadMode | "idle" | "start";
 
-/** The modes in which a server's processor time is measured under load. */
+/** The modes that measure processor time under load. */
 export type LoadMode = "down" | "up" | "rr" | "conn" | "name" | "udp";
 
-/** A mode, as tables and charts show it. */
+/** The presentation of a mode in tables and charts. */
 export interface ModeInfo {
   title: string;
   unit: string;
-  /** What is counted, times this, gives the unit. */
+  /** The factor that converts the cost of one operation to the unit. */
   per: number;
 }
 
@@ -43,7 +43,7 @@ export const modes: Readonly<Record<Mode, ModeInfo>> = {
 /** All modes, in the order of the columns. */
 export const modeNames = Object.keys(modes) as Mode[];
 
-/** Whether it is measured while a load runs. */
+/** Whether the mode is measured under load. */
 export function isLoadMode(mode: Mode): mode is LoadMode {
   return mode !== "idle" && mode !== "start";
 }

@@ -7,22 +7,22 @@
 import { type RuntimeName, runtimeNames } from "../runtimes.ts";
 import { type Mode, modeNames } from "./modes.ts";
 
-/** What is to be compared, and how. */
+/** The options of the comparison. */
 export interface Options {
-  /** `node` is the newest of those that there are. */
+  /** `node` is the newest available version. */
   runtimes: (RuntimeName | "node")[];
   modes: Mode[];
-  /** Ids of servers, or what stands before the `@`; all of them when there are none. */
+  /** Ids of servers, or their part before the `@`; all servers if empty. */
   only: string[];
   rounds: number;
   seconds: number;
-  /** How many connections are held to see what an idle one takes. */
+  /** The number of connections that are held to measure an idle one. */
   held: number;
   out?: string;
   readme: boolean;
 }
 
-/** Reads the arguments; throws a TypeError that says what is wrong. */
+/** Parses the arguments; throws a TypeError if they are invalid. */
 export function parseOptions(args: readonly string[]): Options {
   const options: Options = {
     runtimes: [],
@@ -52,7 +52,7 @@ function splitFlag(arg: string): string[] {
 }
 
 function setFlag(options: Options, flag: string, value?: string): void {
-  if (value === undefined) throw new TypeError(`${flag} lacks its value`);
+  if (value === undefined) throw new TypeError(`${flag} needs a value`);
   switch (flag) {
     case "--modes":
       options.modes = value.split(",").map(mode);
@@ -86,12 +86,12 @@ function mode(name: string): Mode {
   const found = modeNames.find((it) => it === name);
   if (found !== undefined) return found;
   throw new TypeError(
-    `unknown mode ${name}; there are ${modeNames.join(", ")}`,
+    `unknown mode ${name}; the modes are ${modeNames.join(", ")}`,
   );
 }
 
 function positive(flag: string, value: string): number {
   const number = Number(value);
   if (number > 0) return number;
-  throw new TypeError(`${flag} wants a number above 0, not "${value}"`);
+  throw new TypeError(`${flag} must be a number above 0, not "${value}"`);
 }

@@ -1,7 +1,7 @@
 /**
- * Starts another SOCKS server from npm, without a login. The arguments are the
- * folder it is installed in, its package's name and the port. Plain JavaScript,
- * since it runs on every runtime.
+ * Starts another SOCKS server from npm, without a login. The arguments are its
+ * folder, the name of its package and the port. It is JavaScript, because it runs
+ * on every runtime.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { pathToFileURL } from "node:url";
 
 const [folder, name, port] = process.argv.slice(2);
 const require = createRequire(`${folder}/package.json`);
-/** Some are CommonJS, which not every runtime imports, and some are not. */
+/** Loads a CommonJS package, which not every runtime can import, or an ES module. */
 async function load() {
   try {
     return require(name);

@@ -1,24 +1,24 @@
 /**
- * What a program and all that it has started cost: processor time, memory,
- * descriptors. From `/proc` on Linux, from `ps` elsewhere.
+ * The resources that a program and its descendants use: processor time, memory,
+ * descriptors. Read from `/proc` on Linux, and from `ps` on other systems.
  *
  * @module
  */
 
-/** A line of the table of processes. */
+/** An entry of the process table. */
 export interface Process {
   pid: number;
   parent: number;
-  /** Seconds of processor time, also of children that have ended. */
+  /** Processor time in seconds, including children that have exited. */
   cpu: number;
 }
 
-/** Clock ticks per second in `/proc`: the same on all architectures that Deno runs on. */
+/** Clock ticks per second in `/proc`: the same on all architectures that Deno supports. */
 const TICKS = 100;
 
 const decoder = new TextDecoder();
 
-/** Reads `/proc/PID/stat`; a name in it may hold spaces and parentheses. */
+/** Parses `/proc/PID/stat`; the name in it may contain spaces and parentheses. */
 export function parseStat(text: string): Process {
   const rest = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const ticks = [11, 12, 13, 14].reduce((sum, i) => sum + Number(rest[i]), 0);
@@ -29,7 +29,7 @@ export function parseStat(text: string): Process {
   };
 }
 
-/** Reads a line of `ps -o pid=,ppid=,time=`, where the time is `[[D-]H:]M:S[.CC]`. */
+/** Parses a line of `ps -o pid=,ppid=,time=`; the time is `[[D-]H:]M:S[.CC]`. */
 export function parsePs(line: string): Process {
   const [pid, parent, time] = line.trim().split(/\s+/);
   const [days, clock] = time.includes("-") ? time.split("-") : ["0", time];
@@ -44,7 +44,7 @@ export function parsePs(line: string): Process {
   };
 }
 
-/** Reads a list of processors: `0-2,5` is 0, 1, 2 and 5. */
+/** Parses a list of processors: `0-2,5` is 0, 1, 2 and 5. */
 export function parseCpus(list: string): number[] {
   return list.split(",").flatMap((range) => {
     const [first, last = first] = range.split("-").map(Number);
@@ -66,7 +66,7 @@ function processes(): Process[] {
   return found;
 }
 
-/** A process and all that descend from it. */
+/** Returns a process and its descendants. */
 export function familyOf(pid: number, all: readonly Process[]): Process[] {
   const family = all.filter((it) => it.pid === pid);
   for (const { pid } of family) {
@@ -75,17 +75,17 @@ export function familyOf(pid: number, all: readonly Process[]): Process[] {
   return family;
 }
 
-/** The pids of a program and of all that it has started. */
+/** Returns the ids of a process and its descendants. */
 export function pidsOf(pid: number): number[] {
   return familyOf(pid, processes()).map((it) => it.pid);
 }
 
-/** Seconds of processor time that a program and all that it has started have used. */
+/** Returns the processor time of a process and its descendants, in seconds. */
 export function cpuOf(pid: number): number {
   return familyOf(pid, processes()).reduce((sum, it) => sum + it.cpu, 0);
 }
 
-/** Octets of memory that are resident; what processes share counts for each. */
+/** Returns the resident memory in octets; shared memory counts for each process. */
 export function memoryOf(pid: number): number {
   const pids = pidsOf(pid);
   if (Deno.build.os !== "linux") {
@@ -98,14 +98,14 @@ export function memoryOf(pid: number): number {
   }, 0);
 }
 
-/** How many descriptors are open, or `undefined` where that cannot be known. */
+/** Returns the number of open descriptors; `undefined` if the system does not report it. */
 export function descriptorsOf(pid: number): number | undefined {
   if (Deno.build.os !== "linux") return undefined;
   return pidsOf(pid).reduce((sum, it) => {
     try {
       return sum + Array.from(Deno.readDirSync(`/proc/${it}/fd`)).length;
     } catch {
-      return sum; // it has ended
+      return sum; // it has exited
     }
   }, 0);
 }

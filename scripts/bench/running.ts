@@ -1,15 +1,15 @@
 /**
- * Starting servers, and ending them with all that they have started.
+ * Starts servers, and stops them with their descendants.
  *
  * @module
  */
 
 import { pidsOf } from "./process.ts";
 
-/** Milliseconds that a server has to listen. */
+/** The time limit until a server listens, in milliseconds. */
 const START_PATIENCE = 20_000;
 
-/** Milliseconds that a server has to end. */
+/** The time limit until a server exits, in milliseconds. */
 const END_PATIENCE = 2_000;
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -18,19 +18,19 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 export interface Running extends AsyncDisposable {
   readonly port: number;
   readonly pid: number;
-  /** Milliseconds from its start until it listened. */
+  /** The time from its start until it listened, in milliseconds. */
   readonly startMs: number;
-  /** Whether it has ended by itself. */
+  /** Whether it has exited by itself. */
   readonly hasEnded: boolean;
 }
 
-/** A port that nobody uses right now. */
+/** Returns a port that is free at the moment. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
 
-/** Starts a server and waits until it listens; rejects when it does not. */
+/** Starts a server and waits until it listens; rejects if it does not. */
 export async function startServer(
   [program, ...args]: string[],
   port: number,
@@ -61,7 +61,7 @@ export async function startServer(
   while (!await isListening(port)) {
     if (hasEnded || performance.now() - begin > START_PATIENCE) {
       await running[Symbol.asyncDispose]();
-      throw new Error("it does not listen");
+      throw new Error("the server does not listen");
     }
     await sleep(1);
   }
@@ -90,6 +90,6 @@ function kill(pid: number, signal: Deno.Signal): void {
   try {
     Deno.kill(pid, signal);
   } catch {
-    // It has ended.
+    // It has exited.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The servers that are compared: ours on each runtime, and those of others that
- * are to be had here.
+ * The servers that are compared: ours on each runtime, and the available servers
+ * of others.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import type { Subject } from "./figures.ts";
 
 /** A server that can be started. */
 export interface Server extends Subject {
-  /** The command, and its arguments. The folder is for files of its own. */
+  /** Returns the command and its arguments. The folder is for its files. */
   command(port: number, folder: string): Promise<string[]> | string[];
-  /** A program on the same runtime that does nothing. */
+  /** The command of an empty program on the same runtime. */
   empty?: string[];
 }
 
-/** The npm packages, the versions that are compared. */
+/** The npm packages and their versions. */
 const packages = {
   "@heroku/socksv5": "0.0.9",
   "@pondwader/socks5-server": "1.0.10",
@@ -26,27 +26,27 @@ const packages = {
   "simple-socks": "3.6.0",
 };
 
-/** A runtime and its version: `Node 24.21.0`. */
+/** Formats a runtime and its version: `Node 24.21.0`. */
 export function runtimeTitle({ name, version }: Runtime): string {
   const plain = name.replace(/\d+$/, "");
   return `${plain[0].toUpperCase()}${plain.slice(1)} ${version}`;
 }
 
-/** How a runtime starts a program: with all rights and npm packages where it asks. */
+/** Returns the command that starts a program; on Deno with all permissions. */
 function start(runtime: Runtime): string[] {
   return runtime.name === "deno"
     ? [runtime.path, "run", "-A", "--quiet", "--node-modules-dir=manual"]
     : [runtime.path];
 }
 
-/** A program that does nothing, in the folder. */
+/** Writes an empty program into the folder. */
 async function emptyProgram(folder: string): Promise<string> {
   const path = join(folder, "empty.mjs");
   await Deno.writeTextFile(path, "");
   return path;
 }
 
-/** What Deno is told by `task serve`. */
+/** The flags of `deno task serve`. */
 const SERVE = [
   "--v8-flags=--max-semi-space-size=4",
   "--allow-net",
@@ -54,7 +54,7 @@ const SERVE = [
   "--unstable-net",
 ];
 
-/** Our server as its users have it: the sources on Deno, the built package elsewhere. */
+/** Returns the command of our server: the sources on Deno, the npm package elsewhere. */
 export async function ours(runtime: Runtime): Promise<string[]> {
   const flags = ["--hostname", "127.0.0.1", "--log", "off"];
   if (runtime.name !== "deno") {
@@ -67,7 +67,7 @@ export async function ours(runtime: Runtime): Promise<string[]> {
   return [runtime.path, "run", "--quiet", ...SERVE, ...std, entry, ...flags];
 }
 
-/** Builds the npm package, which Bun and Node run. */
+/** Builds the npm package for Bun and Node. */
 export async function buildPackage(): Promise<void> {
   const args = ["run", "-A", ...await stdFlags(), "scripts/build_npm.ts"];
   const { success, stderr } = await run(Deno.execPath(), args);
@@ -92,7 +92,7 @@ async function ourServers(
   }));
 }
 
-/** Other servers from npm, on each of the runtimes: whether they work there is seen later. */
+/** Other servers from npm on each runtime; a measurement shows whether they work. */
 async function npmPeers(
   runtimes: readonly Runtime[],
   isWanted: (id: string) => boolean,
@@ -143,7 +143,7 @@ const programs: Record<string, Server["command"]> = {
   },
 };
 
-/** Servers that Debian has, where they are installed. */
+/** The installed servers of Debian. */
 async function programPeers(
   isWanted: (id: string) => boolean,
 ): Promise<Server[]> {
@@ -164,7 +164,7 @@ async function programPeers(
   return found;
 }
 
-/** All servers that are wanted and can be had; the folder is for what they need. */
+/** Returns the wanted servers that are available; the folder is for their files. */
 export async function findServers(
   runtimes: readonly Runtime[],
   isWanted: (id: string) => boolean,

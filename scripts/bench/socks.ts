@@ -1,10 +1,10 @@
 /**
- * The least client that gets through a SOCKS5 proxy without a login.
+ * A minimal client for a SOCKS5 proxy without a login.
  *
  * @module
  */
 
-/** Where something listens. */
+/** The address of a listener. */
 export interface Endpoint {
   hostname: string;
   port: number;
@@ -12,7 +12,7 @@ export interface Endpoint {
 
 const GREETING = Uint8Array.of(5, 1, 0);
 
-/** A request, `command` being 1 for CONNECT, 2 for BIND, 3 for UDP ASSOCIATE. */
+/** Encodes a request; `command` is 1 for CONNECT, 2 for BIND, 3 for UDP ASSOCIATE. */
 export function encodeRequest(
   command: 1 | 2 | 3,
   { hostname, port }: Endpoint,
@@ -24,7 +24,7 @@ export function encodeRequest(
   return Uint8Array.of(5, command, 0, ...host, port >> 8, port & 255);
 }
 
-/** Reads until `length` octets are in the buffer, `have` of them already. */
+/** Reads until the buffer contains `length` octets; it already contains `have`. */
 export async function readFully(
   conn: Deno.Conn,
   buffer: Uint8Array,
@@ -33,7 +33,9 @@ export async function readFully(
 ): Promise<void> {
   while (have < length) {
     const count = await conn.read(buffer.subarray(have));
-    if (count === null) throw new Deno.errors.UnexpectedEof("it hung up");
+    if (count === null) {
+      throw new Deno.errors.UnexpectedEof("the peer closed early");
+    }
     have += count;
   }
 }
@@ -48,7 +50,7 @@ export async function writeFully(
   }
 }
 
-/** Connects to a proxy on this machine, makes the request, and gives the bound address of the reply. */
+/** Connects to a proxy on this machine, sends a request, and returns the bound address. */
 export async function openThrough(
   proxyPort: number,
   request: Uint8Array,
@@ -67,7 +69,7 @@ export async function connectTo(port: number): Promise<Deno.TcpConn> {
   return await Deno.connect({ hostname: "127.0.0.1", port });
 }
 
-/** Makes a request to the proxy that the connection is to, and gives the bound address of the reply. */
+/** Sends a request over a connection to a proxy, and returns the bound address. */
 export async function handshake(
   conn: Deno.Conn,
   request: Uint8Array,
@@ -86,7 +88,7 @@ async function readReply(
   conn: Deno.Conn,
   reply: Uint8Array,
 ): Promise<Endpoint> {
-  // Most replies have an IPv4 address, so most come with one read.
+  // Most replies have an IPv4 address, so one read is enough for most.
   await readFully(conn, reply.subarray(0, 10), 10);
   if (reply[0] !== 5 || reply[1] !== 0) throw new Error(`reply ${reply[1]}`);
   const length = reply[3] === 1 ? 10 : reply[3] === 4 ? 22 : 7 + reply[4];

@@ -1,5 +1,5 @@
 /**
- * The figures as a table in Markdown.
+ * Formats the figures as a table in Markdown.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import {
 } from "./figures.ts";
 import { type Mode, modeNames, modes } from "./modes.ts";
 
-/** Milliseconds that an empty program takes, by the server's id. */
+/** The duration of an empty program in milliseconds, by the id of the server. */
 export type EmptyStarts = ReadonlyMap<string, number>;
 
-/** The modes that have figures, in the order of the columns. */
+/** Returns the modes that have figures, in the order of the columns. */
 export function measuredModes(figures: Figures): Mode[] {
   return modeNames.filter((it) => figures.has(it));
 }
 
-/** A row for each server, a column for each mode; what costs least is bold. */
+/** Formats a row for each server and a column for each mode; the best value is bold. */
 export function table(
   figures: Figures,
   subjects: readonly Subject[],
@@ -44,7 +44,7 @@ export function table(
   ].join("\n");
 }
 
-/** What the ratios are to: `microsocks`, with the modes where it is another. */
+/** Names the base of the ratios: `microsocks`, and others with their modes. */
 export function baselines(
   figures: Figures,
   subjects: readonly Subject[],

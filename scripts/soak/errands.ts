@@ -1,6 +1,6 @@
 /**
- * What the clients of the long run do: each errand opens a connection to the
- * server, does one thing, checks what comes of it, and is done.
+ * The tasks of the clients in the soak test: each errand opens a connection to
+ * the server, performs one operation and checks its result.
  *
  * @module
  */
@@ -23,19 +23,19 @@ import {
   writePattern,
 } from "./targets.ts";
 
-/** What an errand is run with. */
+/** The environment of an errand. */
 export interface Place {
-  /** Where the server listens. */
+  /** The port of the server. */
   readonly proxy: number;
   readonly targets: Targets;
 }
 
-/** Something that a client does. */
+/** A task of a client. */
 export interface Errand {
   name: string;
-  /** Milliseconds from one to the next. */
+  /** The interval between two runs, in milliseconds. */
   every: number;
-  /** Throws when anything is not as it should be. */
+  /** Rejects if the result is not as expected. */
   run(place: Place): Promise<void>;
 }
 
@@ -43,14 +43,14 @@ const PING = 64;
 const PINGS = 100;
 const PING_PAUSE = 20;
 const DATAGRAMS = 20;
-/** Octets after which a transfer is given up. */
+/** The number of octets after which a transfer is aborted. */
 const SOME = 2 ** 18;
-/** Milliseconds after which a datagram counts as lost. */
+/** The time after which a datagram counts as lost, in milliseconds. */
 const LOST = 2_000;
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Connects to a port of this machine, and closes the connection in the end. */
+/** Connects to a port of this machine through the server, and closes the connection. */
 async function withTunnel(
   { proxy }: Place,
   port: number,
@@ -66,13 +66,13 @@ async function withTunnel(
   }
 }
 
-/** Waits until the other side ends the connection, in whatever way. */
+/** Waits until the peer closes the connection, by FIN or reset. */
 async function untilEnd(conn: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(SOME);
   try {
     while (await conn.read(buffer) !== null);
   } catch {
-    // A reset is an end, too.
+    // A reset ends the connection as well.
   }
 }
 
@@ -104,18 +104,20 @@ async function pingPong(place: Place): Promise<void> {
 async function download(place: Place): Promise<void> {
   await withTunnel(place, place.targets.sender, async (conn) => {
     const length = await readPattern(conn);
-    if (length !== TRANSFER) throw new Error(`${length} octets came`);
+    if (length !== TRANSFER) throw new Error(`received ${length} octets`);
   });
 }
 
-/** The server has to pass on the FIN, and then the answer. */
+/** The server must forward the FIN, and then the answer. */
 async function upload(place: Place): Promise<void> {
   await withTunnel(place, place.targets.checker, async (conn) => {
     await writePattern(conn, TRANSFER);
     await conn.closeWrite();
     const answer = new Uint8Array(1);
     await readFully(conn, answer, 1);
-    if (answer[0] !== INTACT) throw new Error("it did not arrive intact");
+    if (answer[0] !== INTACT) {
+      throw new Error("the upload did not arrive intact");
+    }
   });
 }
 
@@ -174,7 +176,7 @@ async function leaveHalfClosed(place: Place): Promise<void> {
   });
 }
 
-/** Calls with the address that the server has for an association or a BIND. */
+/** Calls `use` with the bound address of an association or a BIND. */
 async function withReply(
   { proxy }: Place,
   command: 2 | 3,
@@ -212,7 +214,7 @@ async function datagrams(place: Place): Promise<void> {
   });
 }
 
-/** Sends a datagram, again when it is lost, until one of the same length comes back. */
+/** Sends a datagram, repeatedly if it is lost, until one of the same length returns. */
 async function exchange(
   socket: DatagramSocket,
   datagram: Uint8Array,
@@ -224,7 +226,7 @@ async function exchange(
     await send();
     for (;;) {
       const [answer] = await socket.receive(new Uint8Array(2_000));
-      // A shorter one is the second answer to what was sent twice.
+      // A shorter one is the second answer to a datagram that was sent twice.
       if (answer.length >= datagram.length) return answer;
     }
   } finally {
@@ -232,7 +234,7 @@ async function exchange(
   }
 }
 
-/** Leaves an association alone, until the server ends it. */
+/** Leaves an association idle until the server ends it. */
 async function leaveAssociation(place: Place): Promise<void> {
   await withReply(place, 3, (_, conn) => untilEnd(conn));
 }
@@ -245,7 +247,9 @@ async function acceptOne(place: Place): Promise<void> {
       await writeFully(peer, patternAt(0, PING));
       const answer = new Uint8Array(PING);
       await readFully(conn, answer, PING);
-      if (!isPattern(answer, 0)) throw new Error("what the peer sent differs");
+      if (!isPattern(answer, 0)) {
+        throw new Error("the data from the peer differs");
+      }
     } finally {
       peer.close();
     }
@@ -258,7 +262,7 @@ async function giveUpBind(place: Place): Promise<void> {
 
 const utf8 = new TextEncoder();
 
-/** All of them, at their rates. */
+/** All errands with their intervals. */
 export const errands: readonly Errand[] = [
   { name: "visits", every: 25, run: (place) => visit(place, "127.0.0.1") },
   { name: "by name", every: 50, run: (place) => visit(place, "localhost") },

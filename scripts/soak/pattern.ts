@@ -1,23 +1,23 @@
 /**
- * Octets that tell where in a stream they are, so that whatever is lost, added
- * or out of order shows.
+ * A stream of octets that depend on their position, so that lost, added and
+ * reordered octets are detected.
  *
  * @module
  */
 
 import { Buffer } from "node:buffer";
 
-/** Not a power of two: no buffer size repeats in step with it. */
+/** Not a multiple of any common buffer size. */
 const PERIOD = 257 * 1021;
 
-/** Two periods, so that one can be read from any place. */
+/** Two periods, so that a whole period can be read from any offset. */
 const octets = new Uint8Array(2 * PERIOD);
 for (let i = 0, x = 1; i < PERIOD; i++) {
   x = (x * 48_271) % 0x7fffffff;
   octets[i] = octets[i + PERIOD] = x >> 8;
 }
 
-/** The octets from this place of the stream on, at most a period. */
+/** Returns the octets of the stream from an offset, at most one period. */
 export function patternAt(
   offset: number,
   length: number,
@@ -26,7 +26,7 @@ export function patternAt(
   return octets.subarray(start, start + Math.min(length, PERIOD));
 }
 
-/** Whether the octets are those of this place of the stream. */
+/** Whether the octets are those of the stream at an offset. */
 export function isPattern(chunk: Uint8Array, offset: number): boolean {
   for (let i = 0; i < chunk.length; i += PERIOD) {
     const part = chunk.subarray(i, i + PERIOD);

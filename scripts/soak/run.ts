@@ -1,6 +1,6 @@
 /**
- * The long run of one server: load at a constant rate, with pauses in which it
- * has to let go of everything.
+ * The soak test of one server: load at a constant rate, with pauses in which the
+ * server must release all resources.
  *
  * @module
  */
@@ -10,35 +10,35 @@ import type { Running } from "../bench/running.ts";
 import { type Errand, errands, type Place } from "./errands.ts";
 import type { Observations } from "./verdict.ts";
 
-/** How much, and for how long, in milliseconds. */
+/** The rate of the load, and durations in milliseconds. */
 export interface Schedule {
-  /** How much of the usual load; 1 is all of it. */
+  /** The fraction of the usual load. */
   rate: number;
-  /** Load before anything is observed. */
+  /** The load before the first observation. */
   warmUp: number;
-  /** Load in all, after that. */
+  /** The total load after the warm-up. */
   load: number;
-  /** Load from one pause to the next. */
+  /** The load between two pauses. */
   stretch: number;
-  /** From one look at the memory to the next. */
+  /** The interval between two samples of the memory. */
   sample: number;
 }
 
-/** Milliseconds in which a server has to let go of everything, and an errand to end. */
+/** The time limit for an errand, and for releasing all resources, in milliseconds. */
 const PATIENCE = 60_000;
 
-/** Milliseconds in which the number of descriptors has to stay the same. */
+/** How long the number of descriptors must be stable, in milliseconds. */
 const QUIET = 1_500;
 
-/** How many errands of a kind may run at the same time: a slow machine does less. */
+/** The limit of concurrent errands of a kind, which reduces the load on a slow machine. */
 const AT_ONCE = 100;
 
-/** How many failures are told. */
+/** The number of failures that are reported. */
 const TOLD = 10;
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Runs a server through the schedule; `log` is told what is seen. */
+/** Runs the schedule on a server; `log` is called with the observations. */
 export async function longRun(
   { pid, port }: Running,
   targets: Place["targets"],
@@ -73,7 +73,7 @@ export async function longRun(
   return { memory, descriptors, done: crowd.done, failures: crowd.failures };
 }
 
-/** The number of descriptors once it is as expected, or else once it stays the same. */
+/** Returns the number of descriptors when it is as expected, or stable after a timeout. */
 async function settledDescriptors(
   pid: number,
   expected: number | undefined,
@@ -92,7 +92,7 @@ async function settledDescriptors(
   }
 }
 
-/** The clients. */
+/** The clients of the soak test. */
 class Crowd {
   done = 0;
   readonly failures: string[] = [];
@@ -106,7 +106,7 @@ class Crowd {
     for (const errand of errands) this.#running.set(errand, new Set());
   }
 
-  /** Starts errands at their rates, for as many milliseconds. */
+  /** Starts errands at their rates, for `ms` milliseconds. */
   async work(ms: number): Promise<void> {
     const timers = errands.map((it) =>
       setInterval(() => this.#send(it), it.every / this.#rate)
@@ -115,7 +115,7 @@ class Crowd {
     timers.forEach(clearInterval);
   }
 
-  /** Waits until nobody is under way any more. */
+  /** Waits until all errands have ended. */
   async settle(): Promise<void> {
     const all = [...this.#running.values()].flatMap((it) => [...it]);
     await Promise.all(all);
@@ -137,11 +137,11 @@ class Crowd {
   }
 }
 
-/** Rejects when it takes too long. */
+/** Rejects if the task exceeds the time limit. */
 async function inTime(task: Promise<void>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    const error = new Error(`not done after ${PATIENCE} ms`);
+    const error = new Error(`not finished after ${PATIENCE} ms`);
     timer = setTimeout(() => reject(error), PATIENCE);
   });
   await Promise.race([task, late]).finally(() => clearTimeout(timer));

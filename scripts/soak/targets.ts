@@ -1,5 +1,5 @@
 /**
- * The targets of the long run, well-behaved ones and others.
+ * The targets of the soak test, well-behaved ones and others.
  *
  * @module
  */
@@ -9,28 +9,31 @@ import { freePort } from "../bench/running.ts";
 import { writeFully } from "../bench/socks.ts";
 import { isPattern, patternAt } from "./pattern.ts";
 
-/** Octets of a transfer. */
+/** The size of a transfer in octets. */
 export const TRANSFER = 4 * 2 ** 20;
 
-/** What a target that checks an upload answers. */
+/** The answer of a target that has received an intact upload. */
 export const INTACT = 1;
 
-/** Milliseconds after a FIN in which the deaf target does nothing: longer than a server may wait. */
+/**
+ * How long the deaf target does nothing after a FIN, in milliseconds: longer than
+ * the server may wait.
+ */
 const DEAFNESS = 10_000;
 
 const CHUNK = 2 ** 17;
 
-/** The ports of `127.0.0.1` that clients want to reach. */
+/** The ports of `127.0.0.1` that clients connect to. */
 export class Targets extends Backend {
-  /** Sends {@linkcode TRANSFER} octets and its FIN. */
+  /** Sends {@linkcode TRANSFER} octets and a FIN. */
   readonly sender: number = listen(sendPattern);
-  /** Reads until FIN, and answers whether it got {@linkcode TRANSFER} octets as they were sent. */
+  /** Reads until FIN, and answers whether it received {@linkcode TRANSFER} intact octets. */
   readonly checker: number = listen(checkPattern);
-  /** Closes with octets unread, which resets the connection. */
+  /** Closes with unread octets, which resets the connection. */
   readonly resetter: number = listen(reset);
-  /** Takes a FIN for no reason to end. */
+  /** Keeps the connection open after a FIN. */
   readonly deaf: number = listen(listenOnly);
-  /** Nobody is there. */
+  /** Nothing listens there. */
   readonly refuser: number = freePort();
 }
 
@@ -40,7 +43,7 @@ async function sendPattern(conn: Deno.TcpConn): Promise<void> {
   await drain(conn);
 }
 
-/** Sends octets of the pattern, from its begin on. */
+/** Sends octets of the pattern from its start. */
 export async function writePattern(
   conn: Deno.Conn,
   length: number,
@@ -50,7 +53,7 @@ export async function writePattern(
   }
 }
 
-/** Reads until FIN, or as much as `enough`; throws when it is not the pattern. */
+/** Reads until FIN or `enough` octets; throws if they are not the pattern. */
 export async function readPattern(
   conn: Deno.Conn,
   enough = Infinity,

@@ -1,29 +1,29 @@
 /**
- * Whether what a server holds stays the same.
+ * Decides whether the resources of a server stay constant.
  *
  * @module
  */
 
 import { median } from "../bench/figures.ts";
 
-/** What was seen of one server in the long run. */
+/** The observations of one server in the soak test. */
 export interface Observations {
-  /** Octets of memory, at even distances while the load was on. */
+  /** Memory in octets, sampled at regular intervals under load. */
   memory: readonly number[];
-  /** Descriptors in each pause; where that cannot be known, none. */
+  /** The number of descriptors in each pause; empty if the system does not report it. */
   descriptors: readonly number[];
   done: number;
-  /** What clients saw that should not be. */
+  /** The failures that clients reported. */
   failures: readonly string[];
 }
 
-/** By how much memory may grow. */
+/** The tolerance for the growth of memory. */
 export interface Slack {
   factor: number;
   octets: number;
 }
 
-/** The median memory of the second and of the last quarter. */
+/** Returns the median memory of the second and of the last quarter. */
 export function quarters(
   memory: readonly number[],
 ): { second: number; last: number } {
@@ -38,16 +38,16 @@ export function quarters(
 }
 
 /**
- * What is wrong. Descriptors have to be as many in each pause as in the first;
- * memory may not grow from the second quarter to the last by more than the
- * slack; and all clients have to have got what they came for.
+ * Returns the problems. The number of descriptors must be the same in each pause;
+ * memory must not grow from the second quarter to the last by more than the
+ * slack; and no client may have failed.
  */
 export function complaints(
   { memory, descriptors, done, failures }: Observations,
   slack: Slack,
 ): string[] {
   const found = [...failures];
-  if (done === 0) found.push("nothing was done");
+  if (done === 0) found.push("no errand succeeded");
   const [first] = descriptors;
   for (const [i, count] of descriptors.entries()) {
     if (count !== first) {
@@ -61,7 +61,7 @@ export function complaints(
   return found;
 }
 
-/** In MiB, without a fraction. */
+/** Formats octets as MiB, without a fraction. */
 export function mebi(octets: number): string {
   return (octets / 2 ** 20).toFixed(0);
 }

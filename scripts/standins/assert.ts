@@ -1,7 +1,7 @@
 /**
- * Stands in for `@std/assert` where JSR cannot be reached: the assertions the
- * tests use, with the same verdicts. Values that the real `assertEquals` cannot
- * compare on every runtime (Sets, instances of classes) throw a `TypeError` here.
+ * Replaces `@std/assert` if JSR is not reachable: the assertions that the tests
+ * use, with the same results. Values that the real `assertEquals` cannot compare
+ * on every runtime (Sets, instances of classes) throw a `TypeError` here.
  *
  * @module
  */
@@ -14,9 +14,9 @@ type Class<T> = abstract new (...args: any[]) => T;
 // deno-lint-ignore no-explicit-any
 type ErrorClass<T> = new (...args: any[]) => T;
 
-/** What a failed assertion throws. */
+/** Thrown by a failed assertion. */
 export class AssertionError extends Error {
-  /** Constructs it with the message shown to the reader. */
+  /** The message is shown to the reader. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = "AssertionError";
@@ -27,7 +27,7 @@ function check(ok: boolean, what: string, msg?: string): asserts ok {
   if (!ok) throw new AssertionError(`${what}${msg ? `: ${msg}` : "."}`);
 }
 
-/** Passes when the expression is truthy. */
+/** Passes if the expression is truthy. */
 export function assert(expr: unknown, msg = ""): asserts expr {
   if (!expr) throw new AssertionError(msg);
 }
@@ -81,7 +81,7 @@ function equal(a: unknown, b: unknown): boolean {
   return compare(a, b);
 }
 
-/** Passes when the two are deeply equal. */
+/** Passes if the values are deeply equal. */
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   if (equal(actual, expected)) return;
   try {
@@ -96,7 +96,7 @@ export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   );
 }
 
-/** Passes when the two are not deeply equal. */
+/** Passes if the values are not deeply equal. */
 export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
   const both = inspect(actual);
   check(
@@ -106,7 +106,7 @@ export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
   );
 }
 
-/** Passes when the two are the same value (`Object.is`). */
+/** Passes if the values are the same (`Object.is`). */
 export function assertStrictEquals<T>(
   actual: unknown,
   expected: T,
@@ -120,7 +120,7 @@ export function assertStrictEquals<T>(
   );
 }
 
-/** Passes when the text contains the other. */
+/** Passes if the text contains the other. */
 export function assertStringIncludes(
   actual: string,
   expected: string,
@@ -130,7 +130,7 @@ export function assertStringIncludes(
   check(actual.includes(expected), what, msg);
 }
 
-/** Passes when the text matches. */
+/** Passes if the text matches. */
 export function assertMatch(
   actual: string,
   expected: RegExp,
@@ -143,7 +143,7 @@ export function assertMatch(
   );
 }
 
-/** Passes when the value is an instance of the class. */
+/** Passes if the value is an instance of the class. */
 export function assertInstanceOf<T>(
   actual: unknown,
   expected: Class<T>,
@@ -156,7 +156,7 @@ export function assertInstanceOf<T>(
   check(actual instanceof expected, what, msg);
 }
 
-/** Passes when the value is an error of that class and message. */
+/** Passes if the value is an error of that class and message. */
 export function assertIsError<E extends Error = Error>(
   error: unknown,
   expected?: Class<E>,
@@ -195,9 +195,9 @@ function assertThrown(
   return thrown.error;
 }
 
-/** Passes when the function throws; returns what it threw. */
+/** Passes if the function throws; returns the thrown value. */
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
-/** Passes when the function throws an error of that class and message. */
+/** Passes if the function throws an error of that class and message. */
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
   expected: ErrorClass<E>,
@@ -219,12 +219,12 @@ export function assertThrows(
   return assertThrown(thrown, ["throw", "thrown"], expected, includes, msg);
 }
 
-/** Passes when the promise the function returns rejects; gives what with. */
+/** Passes if the promise of the function rejects; resolves with the reason. */
 export function assertRejects(
   fn: () => PromiseLike<unknown>,
   msg?: string,
 ): Promise<unknown>;
-/** Passes when the promise rejects with an error of that class and message. */
+/** Passes if the promise rejects with an error of that class and message. */
 export function assertRejects<E extends Error = Error>(
   fn: () => PromiseLike<unknown>,
   expected: ErrorClass<E>,

@@ -1,6 +1,6 @@
 /**
- * Stands in for `@deno/dnt` where JSR cannot be reached, so that the build
- * script can be type-checked. It cannot build: dnt's compiler is on JSR only.
+ * Replaces `@deno/dnt` if JSR is not reachable, so that the build script can be
+ * type-checked. It cannot build, because the compiler of dnt is on JSR only.
  *
  * @module
  */
@@ -30,11 +30,11 @@ export interface BuildOptions {
 /** Always rejects: building needs the real dnt. */
 export function build(_options: BuildOptions): Promise<void> {
   return Promise.reject(
-    new Error("@deno/dnt comes from JSR, which cannot be reached from here"),
+    new Error("@deno/dnt comes from JSR, which is not reachable"),
   );
 }
 
-/** Empties a directory, creating it when it does not exist. */
+/** Empties a directory, or creates it if it does not exist. */
 export async function emptyDir(dir: string): Promise<void> {
   await Deno.remove(dir, { recursive: true }).catch(() => {});
   await Deno.mkdir(dir, { recursive: true });

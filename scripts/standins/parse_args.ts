@@ -1,7 +1,7 @@
 /**
- * Stands in for `@std/cli/parse-args` where JSR cannot be reached: the options
- * the command line uses, with the same results. Dotted names, which the real
- * one nests, are refused here in the options and stay flat in the arguments.
+ * Replaces `@std/cli/parse-args` if JSR is not reachable: the options that the
+ * command line uses, with the same results. Dotted names, which the real parser
+ * nests, are rejected in the options and stay flat in the arguments.
  *
  * @module
  */
@@ -17,23 +17,23 @@ export interface ParseOptions<
   D extends Record<string, unknown> = Record<string, unknown>,
   DD extends boolean = boolean,
 > {
-  /** Put what follows `--` into the result's `--` instead of `_`. */
+  /** Puts the arguments after `--` into `--` of the result instead of `_`. */
   "--"?: DD;
-  /** Other names of a flag. */
+  /** Aliases of a flag. */
   alias?: Record<string, Names<string>>;
   /** Flags without a value. */
   boolean?: Names<B>;
-  /** Flags whose values are never turned into numbers. */
+  /** Flags whose values are never converted to numbers. */
   string?: Names<S>;
-  /** Flags whose values are gathered in an array. */
+  /** Flags whose values are collected in an array. */
   collect?: Names<C>;
   /** Flags that `--no-NAME` sets to `false`. */
   negatable?: Names<N>;
-  /** Values of flags that are not given. */
+  /** Default values of flags. */
   default?: D;
-  /** Stop at the first argument that is no flag. */
+  /** Stops at the first argument that is not a flag. */
   stopEarly?: boolean;
-  /** Called for what no option names; `false` leaves it out. */
+  /** Called for unknown arguments; `false` omits the argument. */
   unknown?: (arg: string, key?: string, value?: unknown) => unknown;
 }
 
@@ -137,7 +137,7 @@ export function parseArgs<
   const rest = end < 0 ? [] : args.slice(end + 1);
   const words = end < 0 ? [...args] : args.slice(0, end);
 
-  /** The flag takes the next argument when it is a value, else it stands alone. */
+  /** Uses the next argument as the value of the flag if it is not a flag itself. */
   function setWithNext(
     key: string,
     arg: string,
@@ -151,7 +151,7 @@ export function parseArgs<
     } else set(key, strings.has(key) ? "" : true, arg);
   }
 
-  /** `-abc`, `-n5`, `-o=value`: all but the last letter stand alone. */
+  /** `-abc`, `-n5`, `-o=value`: all letters except the last one have no value. */
   function setLetters(arg: string) {
     for (let i = 1; i < arg.length - 1; i++) {
       const [letter, next] = [arg[i], arg.slice(i + 1)];
@@ -212,7 +212,7 @@ export function parseArgs<
   return result as Args<B, S, C, N, D, DD>;
 }
 
-/** Any value but `false` switches a boolean flag on, as the real parser does. */
+/** Any value except `false` turns a boolean flag on, as in the real parser. */
 function asBoolean(value: string): boolean {
   return value !== "false";
 }

@@ -291,14 +291,14 @@ export class Reassembler {
 }
 
 /**
- * Turns datagrams into protected ones and back: what an authentication method
- * that wraps the connection does to UDP (RFC 1928 section 7, RFC 1961 section 5).
+ * Protects the datagrams of an association, for an authentication method that
+ * wraps the connection (RFC 1928 section 7, RFC 1961 section 5).
  */
 export interface DatagramWrapper {
-  /** By how many octets a wrapped datagram can be longer than the plain one. */
+  /** The maximum number of octets that wrapping adds to a datagram. */
   readonly overhead: number;
-  /** The wrapped form of a whole SOCKS datagram, header included. Must not throw. */
+  /** Wraps a SOCKS datagram including its header. Must not throw. */
   wrap(datagram: Uint8Array): Uint8Array;
-  /** The SOCKS datagram inside; `undefined` when it is not the peer's, or came before. */
+  /** Unwraps a datagram. Returns `undefined` if it is not from the peer, or is a replay. */
   unwrap(datagram: Uint8Array): Uint8Array | undefined;
 }

@@ -47,7 +47,7 @@ export type Decode<T> = (octets: Uint8Array) => Decoded<T> | undefined;
  * - `"user-id"`: a SOCKS4 user id is too long
  * - `"reply"`: a SOCKS4 reply code is not 5A to 5D
  * - `"message"`: a message of an authentication method, or a message that it
- *   protects, is broken
+ *   protects, is malformed
  */
 export type ProtocolErrorCode =
   | "version"

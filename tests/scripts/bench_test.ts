@@ -1,4 +1,4 @@
-/** The comparison with other servers: everything but the measuring. */
+/** The comparison with other servers, except for the measurements. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { axisEnd, bars, chart } from "../../scripts/bench/chart.ts";
@@ -67,13 +67,13 @@ for (
   });
 }
 
-test("summarize() gives the medians by mode and server", () => {
+test("summarize() returns the medians by mode and server", () => {
   assertEquals(figures.get("down")?.get("ours@bun"), 0.6);
   assertEquals([...figures.keys()], ["down", "udp", "start"]);
   assertEquals(figures.get("udp")?.size, 3);
 });
 
-test("winners() are those that cost least, several when they are even", () => {
+test("winners() returns the ids with the lowest cost, several when they are equal", () => {
   assertEquals(winners(figures, "down", subjects), ["a@bun"]);
   assertEquals(winners(figures, "udp", subjects), ["ours@bun"]);
   assertEquals(winners(figures, "rr", subjects), []);
@@ -84,7 +84,7 @@ test("winners() are those that cost least, several when they are even", () => {
   assertEquals(winners(even, "rr", subjects), ["ours@bun", "a@bun"]);
 });
 
-test("baseline() is microsocks, or else the best peer", () => {
+test("baseline() returns the best peer when microsocks has no figure", () => {
   assertEquals(baseline(figures, "down", subjects), "microsocks");
   assertEquals(baseline(figures, "udp", subjects), "a@deno");
   assertEquals(baseline(figures, "rr", subjects), undefined);
@@ -128,7 +128,7 @@ test("table() has a row for each server, ratios, and the best in bold", () => {
   ]);
 });
 
-test("report() tells date, machine and command", () => {
+test("report() contains date, machine and command", () => {
   const context = {
     date: "2026-11-25",
     machine: "a machine",
@@ -157,7 +157,7 @@ for (
   });
 }
 
-test("replaceBetweenMarks() leaves the rest, and can do it again", () => {
+test("replaceBetweenMarks() keeps the rest, also when it is called again", () => {
   const mark =
     "<!-- bench: from here to its end written by `task bench --readme` -->";
   const before = `a\n${mark}\nold\n<!-- bench: end -->\nz\n`;
@@ -167,7 +167,7 @@ test("replaceBetweenMarks() leaves the rest, and can do it again", () => {
   assertThrows(() => replaceBetweenMarks("a\nz\n", "new"), Error, "marks");
 });
 
-test("bars() are ours on each runtime and each peer's best, sorted", () => {
+test("bars() returns ours on each runtime and the best of each peer, sorted", () => {
   const labels = bars(figures, subjects, "down").map((it) => it.label);
   assertEquals(labels, [
     "a, Bun 1",
@@ -177,13 +177,13 @@ test("bars() are ours on each runtime and each peer's best, sorted", () => {
   ]);
 });
 
-test("axisEnd() cuts a bar that is far longer than all others", () => {
+test("axisEnd() cuts the axis when a bar is far longer than all others", () => {
   assertEquals(axisEnd([1, 2, 400]), 3);
   assertEquals(axisEnd([1, 2, 2.5]), 2.5);
   assertEquals(axisEnd([7]), 7);
 });
 
-test("chart() is well-formed, names every bar, and loads nothing", () => {
+test("chart() returns well-formed SVG that labels every bar and loads nothing", () => {
   const odd = { ...subjects[2], id: "<&>@bun" };
   const all = [...measurements, { id: odd.id, mode: "rr", value: 1 } as const];
   const svg = chart(summarize(all), [...subjects, odd], "R&D <1>");
@@ -196,7 +196,7 @@ test("chart() is well-formed, names every bar, and loads nothing", () => {
   assert(svg.includes("prefers-color-scheme: dark"));
 });
 
-test("parseStat() reads times and copes with names of any kind", () => {
+test("parseStat() parses times when the name contains spaces or parentheses", () => {
   const rest = "S 10 42 42 0 -1 4194304 1 2 3 4 150 50 7 3 20 0 11 0 1 2 3";
   assertEquals(parseStat(`42 (a) b (c) ${rest}`), {
     pid: 42,
@@ -212,25 +212,25 @@ for (
     ["2-00:00:01", 172_801],
   ] as const
 ) {
-  test(`parsePs() reads the time ${time}`, () => {
+  test(`parsePs() parses the time ${time}`, () => {
     const process = { pid: 42, parent: 1, cpu: seconds };
     assertEquals(parsePs(`   42     1 ${time}`), process);
   });
 }
 
-test("familyOf() is the process and all that descend from it", () => {
+test("familyOf() returns the process and its descendants", () => {
   const all = [[1, 0], [2, 1], [3, 2], [4, 1], [5, 3], [6, 9]]
     .map(([pid, parent]) => ({ pid, parent, cpu: 0 }));
   assertEquals(familyOf(2, all).map((it) => it.pid), [2, 3, 5]);
   assertEquals(familyOf(7, all), []);
 });
 
-test("parseCpus() reads ranges", () => {
+test("parseCpus() parses ranges", () => {
   assertEquals(parseCpus("0-2,5"), [0, 1, 2, 5]);
   assertEquals(parseCpus("3"), [3]);
 });
 
-test("lines() puts together what was torn apart", async () => {
+test("lines() joins lines that are split between chunks", async () => {
   const octets = new TextEncoder().encode("one\ntwö\n\nrest");
   const chunks = [...octets].map((it) => Uint8Array.of(it));
   const all: string[] = [];
@@ -238,7 +238,7 @@ test("lines() puts together what was torn apart", async () => {
   assertEquals(all, ["one", "twö", ""]);
 });
 
-test("encodeRequest() makes addresses and names of hosts", () => {
+test("encodeRequest() encodes addresses and names", () => {
   assertEquals(
     encodeRequest(3, { hostname: "127.0.0.1", port: 258 }),
     Uint8Array.of(5, 3, 0, 1, 127, 0, 0, 1, 1, 2),

@@ -3,23 +3,23 @@ import { wilcoxon } from "../../scripts/login_timing.ts";
 import { test } from "../support/harness.ts";
 
 const rows: [differences: number[], z: number][] = [
-  // By hand: ranks 1 to 10, of which the mean sum is 27.5 and the variance 96.25.
+  // Calculated by hand: ranks 1 to 10; the expected sum is 27.5, the variance 96.25.
   [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 2.803],
   [[-1, -2, -3, -4, -5, -6, -7, -8, -9, -10], -2.803],
   [[1, -2, 3, -4, 5, -6, 7, -8, 9, -10], -0.255],
-  // Those that are equal share their ranks; 0 says nothing.
+  // Equal values share their mean rank; 0 is ignored.
   [[5, 5, -5, -5, 0, 0], 0],
   [[3, 1, -1, 3, 3, 0], 1.618],
 ];
 
 for (const [differences, z] of rows) {
-  test(`wilcoxon() of ${differences.join()} is ${z}`, () => {
+  test(`wilcoxon() returns ${z} when it gets ${differences.join()}`, () => {
     assertEquals(Math.round(wilcoxon(differences) * 1_000) / 1_000, z);
   });
 }
 
-test("wilcoxon() sees a small shift of pairs that vary together, and none without", () => {
-  // Noise that is the same in every run.
+test("wilcoxon() detects a small shift of pairs that vary together", () => {
+  // Reproducible noise.
   let seed = 1;
   const noise = () => (seed = seed * 16_807 % 2_147_483_647) / 2_147_483_647;
   const differences = Array.from({ length: 1_000 }, () => noise() - noise());

@@ -1,4 +1,4 @@
-/** The long run: when a server counts as flat, and what shows that octets went astray. */
+/** The soak test: the verdict on a server, and the detection of lost octets. */
 
 import { assert, assertEquals } from "@std/assert";
 import { isPattern, patternAt } from "../../scripts/soak/pattern.ts";
@@ -40,20 +40,20 @@ const rows: [name: string, seen: Partial<Observations>, says: string[]][] = [
     "memory grew from NaN to NaN MiB",
   ]],
   ["a failure", { failures: ["visits: reply 1"] }, ["visits: reply 1"]],
-  ["a server that does nothing", { done: 0 }, ["nothing was done"]],
+  ["a server that does nothing", { done: 0 }, ["no errand succeeded"]],
 ];
 
 for (const [name, seen, says] of rows) {
-  test(`complaints() about ${name}: ${says.length}`, () => {
+  test(`complaints() returns ${says.length} when it gets ${name}`, () => {
     assertEquals(complaints({ ...flat, ...seen }, slack), says);
   });
 }
 
-test("quarters() are medians", () => {
+test("quarters() returns medians", () => {
   assertEquals(quarters([9, 9, 1, 2, 3, 3, 7, 5]), { second: 1.5, last: 6 });
 });
 
-test("isPattern() knows the place in the stream, across periods", () => {
+test("isPattern() is true only at the right offset, across periods", () => {
   for (const offset of [0, 1, 262_396, 262_397, 5_000_000]) {
     const octets = patternAt(offset, 4_096).slice();
     assert(isPattern(octets, offset), `${offset}`);

@@ -1,5 +1,5 @@
 /**
- * A clock whose long timeouts end when the test says so.
+ * A clock whose long timeouts expire under the control of the test.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { type Clock, systemClock } from "../../src/transport/clock.ts";
 import type { Timeout } from "../../src/transport/timeouts.ts";
 
-/** Timeouts shorter than this, in milliseconds, run on the system's clock. */
+/** Timeouts shorter than this, in milliseconds, use the system clock. */
 const LONG = 1_000;
 
 interface Waiting {
@@ -16,16 +16,19 @@ interface Waiting {
 }
 
 /**
- * The system's clock, except that timeouts of a second or more end only by
- * {@linkcode SkippingClock.skip}; `now()` moves with it.
+ * The system clock, except that timeouts of a second or more expire only by
+ * {@linkcode SkippingClock.skip}, which also advances `now()`.
  */
 export class SkippingClock implements Clock {
   readonly #waiting = new Set<Waiting>();
   #skipped = 0;
-  /** Whether time is being skipped: every timeout that starts meanwhile ends by it, however short it is. */
+  /**
+   * Whether time is being skipped. A timeout that starts then is affected,
+   * however short it is.
+   */
   #skipping = false;
 
-  /** How many long timeouts are waiting. */
+  /** The number of pending long timeouts. */
   get waiting(): number {
     return this.#waiting.size;
   }
@@ -49,7 +52,7 @@ export class SkippingClock implements Clock {
     return { cancel: () => void this.#waiting.delete(entry) };
   }
 
-  /** Lets so many milliseconds pass at once; the timeouts of that time end in their order. */
+  /** Advances the time by `ms` milliseconds; the timeouts within it expire in order. */
   readonly skip = (ms: number): void => {
     const until = this.now() + ms;
     this.#skipping = true;
@@ -62,7 +65,7 @@ export class SkippingClock implements Clock {
     this.#goTo(until);
   };
 
-  /** The next timeout that ends up to then. */
+  /** The next timeout that expires until then. */
   #next(until: number): Waiting | undefined {
     const [first] = [...this.#waiting].sort((a, b) => a.at - b.at);
     return first && first.at <= until ? first : undefined;
@@ -73,7 +76,10 @@ export class SkippingClock implements Clock {
   }
 }
 
-/** Calls with a {@linkcode SkippingClock}; every long timeout has to have ended or been cancelled by the end. */
+/**
+ * Calls `use` with a {@linkcode SkippingClock}. All long timeouts must have
+ * expired or been cancelled at its end.
+ */
 export async function withClock(
   use: (clock: SkippingClock) => Promise<void>,
 ): Promise<void> {

@@ -14,16 +14,16 @@ import type { Address, Conn } from "../../src/transport/transport.ts";
 
 /** The number of {@linkcode wrappingMethod}. */
 export const WRAPPING = 0x80;
-/** The client's only message in the negotiation; any other one is refused. */
+/** The only message of the client in the negotiation; any other one is rejected. */
 export const TOKEN = 0x2a;
-/** The server's answers: the first wrapped frame follows after {@linkcode ACCEPTED}. */
+/** The answers of the server; wrapped frames follow {@linkcode ACCEPTED}. */
 export const ACCEPTED = 0;
 export const REFUSED = 1;
 
 const KEY = 0x5a;
 const MAX_FRAME = 0xffff;
 
-/** Octets with the protection put on, or taken off again. */
+/** Adds the protection to octets, or removes it. */
 export function hide(octets: Uint8Array): Uint8Array {
   return octets.map((it) => it ^ KEY);
 }
@@ -34,7 +34,7 @@ export function hide(octets: Uint8Array): Uint8Array {
 // |  2  | Variable |
 // +-----+----------+
 
-/** One frame with 1 to 65,535 octets of data. */
+/** Encodes a frame with 1 to 65,535 octets of data. */
 export function frame(octets: Uint8Array): Uint8Array {
   const { length } = octets;
   return joined(Uint8Array.of(length >> 8, length & 0xff), hide(octets));
@@ -47,16 +47,16 @@ function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   return both;
 }
 
-/** A frame that is broken: it has no data. */
+/** A malformed frame: it has no data. */
 export const BROKEN_FRAME: Uint8Array = Uint8Array.of(0, 0);
 
 /** A connection whose bytes travel in frames; the same for both sides. */
 export class WrappedConn implements Conn {
   readonly #conn: Conn & Pick<Closable, "unsent">;
   readonly #unread: Uint8Array[] = [];
-  /** What has arrived of frames that were not read yet. */
+  /** The received octets of frames that have not been read yet. */
   #arrived: Uint8Array = new Uint8Array(0);
-  /** What a peek has read, or will have. */
+  /** The frame that a peek has read, or is reading. */
   #ahead: Promise<Uint8Array | null> | undefined;
   #closed = false;
 
@@ -72,7 +72,7 @@ export class WrappedConn implements Conn {
     return this.#conn.remoteAddr;
   }
 
-  /** For relays: a side whose bytes are stuck is reset when it is idle, not closed. */
+  /** For relays: an idle side with unsent bytes is reset, not closed. */
   get unsent(): number | undefined {
     return this.#conn.unsent;
   }
@@ -96,11 +96,11 @@ export class WrappedConn implements Conn {
     const answer = (this.#ahead ??= this.#readFrame()).then((it) =>
       it !== null
     );
-    answer.catch(() => {}); // a read may have begun meanwhile, which reports it
+    answer.catch(() => {}); // reported by the next read
     return answer;
   }
 
-  /** Reads at most one frame ahead; what arrives after it waits in the kernel. */
+  /** Reads at most one frame ahead; later data stays in the kernel. */
   async #readFrame(): Promise<Uint8Array | null> {
     while (true) {
       const data = this.#takeFrame();
@@ -147,7 +147,7 @@ export class WrappedConn implements Conn {
   }
 }
 
-/** Datagrams with the protection on, and with a check octet at their end: the sum of all others. */
+/** Hides datagrams, and appends a check octet: the sum of all others. */
 export const xorDatagrams: DatagramWrapper = {
   overhead: 1,
   wrap: (datagram) => joined(hide(datagram), Uint8Array.of(sum(datagram))),
@@ -161,7 +161,7 @@ function sum(octets: Uint8Array): number {
   return octets.reduce((total, it) => total + it & 0xff, 0);
 }
 
-/** The server's side: takes {@linkcode TOKEN}, answers, and wraps all that follows. */
+/** The server side: reads {@linkcode TOKEN}, answers, and wraps all later data. */
 export function wrappingMethod(): AuthMethod {
   return {
     number: WRAPPING,
