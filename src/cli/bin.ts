@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The `socks5-server` command of the npm package. It always starts the command
- * line: behind the link that npm makes, `import.meta.main` cannot be trusted.
+ * The `socks5-server` command of the npm package. It always runs the command
+ * line: `import.meta.main` is not reliable when npm's link starts the module.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Why the program could not start, for the person who started it.
+ * Exit codes, and error messages for a program that cannot start.
  *
  * @module
  */
@@ -12,41 +12,50 @@ import { escapeText } from "./output/escape.ts";
 import { USERS_VARIABLE } from "./config/flags.ts";
 import { UsageError } from "./usage_error.ts";
 
-/** The exit codes and what they mean. */
+/** The exit codes of the program. */
 export const EXIT = {
-  /** All sessions ended, nothing was to be served, or `--explain` says that it is allowed. */
+  /**
+   * The server has shut down after its sessions, another command has succeeded, or
+   * `--explain` answers "allowed".
+   */
   ok: 0,
-  /** It cannot listen, something unforeseen happened, or `--explain` does not say that it is allowed. */
+  /** The server cannot listen, an unexpected error occurred, or `--explain` answers "denied". */
   failed: 1,
-  /** The flags, the environment or the configuration are wrong. */
+  /** The flags, the environment or the configuration are invalid. */
   usage: 2,
   /** The port is in use. */
   portInUse: 3,
 } as const;
 
-/** What is said of a failure, and the exit code. */
+/** An error message and an exit code. */
 export interface Failure {
-  /** What happened and what to do about it, on one line; of a configuration a line for all that is wrong with it. */
+  /**
+   * What happened and how to correct it, on one line. An invalid configuration has
+   * a line for each problem.
+   */
   readonly message: string;
   /** One of {@linkcode EXIT}. */
   readonly code: number;
 }
 
-/** Why something that the program was told to do at its start cannot be done, in words for the person who told it. */
+/** An error at the start of the program that is not a mistake in the configuration. */
 export class StartError extends Error {
   /** Always `"StartError"`. */
   override readonly name = "StartError";
   /** One of {@linkcode EXIT}. */
   readonly code: number;
 
-  /** The message is one line and says what to do. */
+  /** Takes a message of one line that says how to correct the error. */
   constructor(message: string, code: number) {
     super(message);
     this.code = code;
   }
 }
 
-/** Explains an error of `parseFlags()`, `load()` or `serve()`; `undefined` is a mistake of ours. */
+/**
+ * Describes an error of `parseFlags()`, `load()` or `serve()`. Returns `undefined`
+ * for an unexpected error, which is a bug.
+ */
 export function describeFailure(
   error: unknown,
   options: ServeOptions = {},
@@ -70,10 +79,10 @@ export function describeFailure(
 }
 
 function claimedText({ hostname }: ServeOptions): string {
-  return `a server on ${hostname} that takes a claimed user id of SOCKS4 for ` +
-    "a login would be an open proxy: leave out --socks4-user-id and --socks4-ident " +
-    '("socks4" in the --config file), or give --open-proxy if that is what ' +
-    "you want";
+  return `a server on ${hostname} that accepts the unverified user id of SOCKS4 ` +
+    "as a login would be an open proxy: leave out --socks4-user-id and " +
+    '--socks4-ident ("socks4" in the --config file), or add --open-proxy if that ' +
+    "is what you want";
 }
 
 function openProxyText(
@@ -82,10 +91,10 @@ function openProxyText(
 ): string {
   const unread = mayReadEnv
     ? ""
-    : `; ${USERS_VARIABLE} was not read, for --allow-env=${USERS_VARIABLE} is missing`;
+    : `; ${USERS_VARIABLE} was not read, because --allow-env=${USERS_VARIABLE} is missing`;
   return `a server on ${hostname} without a login would be an open proxy: ` +
-    `give logins with --user, ${USERS_VARIABLE}, --users-file or "users" in ` +
-    `the --config file, or --open-proxy if that is what you want${unread}`;
+    `add logins with --user, ${USERS_VARIABLE}, --users-file or "users" in ` +
+    `the --config file, or add --open-proxy if that is what you want${unread}`;
 }
 
 function explainNetError(
@@ -96,13 +105,14 @@ function explainNetError(
   switch (kind) {
     case "addr-in-use":
       return {
-        message: `${where} is in use: stop what listens there, ` +
+        message: `${where} is in use: stop the program that listens there, ` +
           "or choose another --port (0 for any free one)",
         code: EXIT.portInUse,
       };
     case "addr-not-available":
       return {
-        message: `cannot listen on ${where}: ${hostname} is no address of ` +
+        message:
+          `cannot listen on ${where}: ${hostname} is not an address of ` +
           "this machine, choose another --hostname",
         code: EXIT.failed,
       };
@@ -110,8 +120,8 @@ function explainNetError(
       return {
         message: `may not listen on ${where} (${escapeText(message)}): ` +
           (port > 0 && port < 1024
-            ? "ports below 1024 need a privilege, choose a higher --port"
-            : "the system or the runtime's permissions forbid it"),
+            ? "ports below 1024 require a privilege, choose a higher --port"
+            : "the system or the permissions of the runtime forbid it"),
         code: EXIT.failed,
       };
     default:

@@ -1,5 +1,5 @@
 /**
- * The command line (`--help` tells its flags).
+ * The command line of the server (`--help` lists its flags).
  *
  * @module
  */
@@ -10,39 +10,38 @@ import { describeFailure, EXIT } from "./failure.ts";
 import { FileReader } from "./config/files.ts";
 import { type Given, parseFlags, USERS_VARIABLE } from "./config/flags.ts";
 import { HELP } from "./config/help.ts";
-import { type Host, thisHost } from "./host/host.ts";
+import { detectHost } from "./host/detect.ts";
+import type { Host } from "./host/host.ts";
 import { load, type Loaded } from "./config/load.ts";
 import { openLog } from "./output/log.ts";
 import { Reloader } from "./serve/reload.ts";
-import { start } from "./serve/running.ts";
 import { Signals } from "./serve/signals.ts";
+import { startServer } from "./start.ts";
 import { VERSION } from "./version.ts";
 
 /**
- * The whole program until its end; gives its exit code. Only a second signal
- * ends the process from in here.
+ * Runs the program to its end, and returns its exit code. Only a second signal
+ * ends the process from within.
  *
- * @param args The arguments behind the program's name; by default those of the process.
+ * @param args The arguments after the name of the program; by default those of the process.
  */
 export function main(args?: readonly string[]): Promise<number> {
-  const host = thisHost();
-  return begin(host, args ?? host.args);
+  const host = detectHost();
+  return runCommand(host, args ?? host.args);
 }
 
-/** Runs the program with the process's arguments, and ends the process with its exit code. */
+/** Runs the program with the arguments of the process, and ends the process with the exit code. */
 export async function run(): Promise<void> {
-  const host = thisHost();
-  if (host.isWorker) return await workForParent();
-  host.end(await begin(host, host.args));
+  const host = detectHost();
+  if (!host.isWorker) return host.end(await runCommand(host, host.args));
+  const { runWorkerProcess } = await import("./workers/worker_process.ts");
+  runWorkerProcess();
 }
 
-async function workForParent(): Promise<void> {
-  const { parentProcess } = await import("./workers/processes.ts");
-  const { work } = await import("./workers/worker.ts");
-  work(parentProcess());
-}
-
-async function begin(host: Host, args: readonly string[]): Promise<number> {
+async function runCommand(
+  host: Host,
+  args: readonly string[],
+): Promise<number> {
   let loaded: Loaded | undefined;
   try {
     if (args[0] === "hash-password") {
@@ -96,18 +95,20 @@ async function serveUntilSignal(
   const log = await openLog(host, loaded.log);
   const { output, tell } = log;
   const metrics = await openMetrics(loaded);
-  const server = await start({ given, loaded, files, log });
+  const server = await startServer({ given, loaded, files, log });
   metrics?.start(server);
   const signals = new Signals(host, (code) => {
-    Promise.all([output.finish(), server.end()]).then(() => host.exit(code));
+    Promise.all([output.finish(), server.terminate()])
+      .then(() => host.exit(code));
   });
   const { read } = files;
-  const reloader = new Reloader({ given, read, loaded, server, note: tell });
-  // Without a file it means what it means to any program: the terminal is gone.
-  const forgetReload = loaded.hasFiles
+  const reloader = new Reloader({ given, read, loaded, server, log: tell });
+  // Without files, SIGHUP keeps its usual meaning: the terminal was closed.
+  const ignoreReload = loaded.hasFiles
     ? host.onSignal("SIGHUP", () => void reloader.reload())
     : undefined;
-  // Only now: who reads this line may send a signal.
+  // Logged after the listeners for signals are set: a reader of this line may
+  // send a signal immediately.
   const { addr, workers, pids } = server;
   tell({
     type: "listening",
@@ -120,20 +121,20 @@ async function serveUntilSignal(
   const signal = await signals.first;
   metrics?.drain();
   const { grace } = reloader.current;
-  const sessions = await server.closeDoor();
+  const sessions = await server.stopAccepting();
   tell({ type: "shutdown", signal, sessions, grace });
   await server.shutdown({ grace });
   metrics?.close();
   await output.finish();
-  signals.forget();
-  forgetReload?.();
+  signals.stop();
+  ignoreReload?.();
   return EXIT.ok;
 }
 
 async function openMetrics({ metrics }: Loaded) {
   if (!metrics) return undefined;
-  // Only now: it loads the runtime's whole HTTP server.
-  const { MetricsServer } = await import("./serve/metrics_server.ts");
+  // Loaded lazily: it needs the whole HTTP server of the runtime.
+  const { MetricsServer } = await import("./admin/metrics_server.ts");
   return await MetricsServer.open(metrics);
 }
 
@@ -141,12 +142,12 @@ function printError(line: string): void {
   console.error(`socks5-server: ${line}`);
 }
 
-/** Prints to the standard output; that it is full or closed must not stop a server. */
+/** Prints to the standard output. Ignores errors: a closed output must not stop a server. */
 function print(text: string): number {
   try {
     console.log(text);
   } catch {
-    // Such as "no space left on device", which Deno throws.
+    // For example "no space left on device", which Deno throws.
   }
   return EXIT.ok;
 }

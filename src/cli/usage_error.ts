@@ -1,10 +1,10 @@
 /**
- * What the person at the command line got wrong.
+ * The error for wrong arguments and configurations.
  *
  * @module
  */
 
-/** A mistake in the arguments; its message is one line and says what to do. */
+/** A mistake in the arguments. Its message is one line and says how to correct it. */
 export class UsageError extends Error {
   /** Always `"UsageError"`. */
   override readonly name = "UsageError";

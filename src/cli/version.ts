@@ -1,8 +1,11 @@
 /**
- * The version that `--version` tells.
+ * The version that `--version` prints.
  *
  * @module
  */
 
-/** The same as in deno.json, which a test makes sure of: a module is read the same way from source, bundles and npm. */
+/**
+ * The version in deno.json; a test compares them. A module, unlike a file, is read
+ * in the same way from source, from bundles and from npm.
+ */
 export const VERSION = "0.1.0";

@@ -576,7 +576,7 @@ async function withReloader(
         updates.push(options);
       },
     },
-    note: (record) => records.push(record),
+    log: (record) => records.push(record),
   });
   const refuse = (error: Error) => void (refusal = error);
   const reload = () => reloader.reload();

@@ -1,5 +1,5 @@
 /**
- * A target that sends back what it gets, and visits to it through a proxy.
+ * A target that echoes, and sessions with it through a proxy.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Conn } from "../../src/transport/transport.ts";
 
 export const LOOPBACK = "127.0.0.1";
 
-/** Calls `use` with the port of a server that sends back what it gets. */
+/** Calls `use` with the port of a server that echoes. */
 export async function withEcho(
   use: (port: number) => Promise<void>,
 ): Promise<void> {
@@ -20,7 +20,7 @@ export async function withEcho(
     try {
       for (let chunk; (chunk = await conn.read());) await conn.write(chunk);
     } catch {
-      // The other side is gone.
+      // The client has closed the connection.
     }
     conn.close();
   };
@@ -35,7 +35,7 @@ export async function withEcho(
   }
 }
 
-/** Writes a text and gets it back. */
+/** Writes a text, and asserts that it is echoed. */
 export async function assertEchoes(conn: Conn, text: string): Promise<void> {
   await conn.write(new TextEncoder().encode(text));
   let echoed = "";
@@ -47,7 +47,7 @@ export async function assertEchoes(conn: Conn, text: string): Promise<void> {
   assertEquals(echoed, text);
 }
 
-/** One whole session: CONNECT, an octet there and back, the end. */
+/** Runs a whole session: CONNECT, one byte in each direction, the end. */
 export async function visit(proxy: string, targetPort: number): Promise<void> {
   const target = { hostname: LOOPBACK, port: targetPort };
   const { conn } = await connect(proxy, target);

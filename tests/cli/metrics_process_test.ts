@@ -8,8 +8,8 @@ import { type Program, runProgram, withProgram } from "../support/spawn.ts";
 
 const ARGS = ["--port", "0", "--metrics", "0"];
 
-/** What the program answers to an HTTP request. */
-async function ask(
+/** Sends an HTTP request and returns the response. */
+async function request(
   url: string,
   path: string,
   method = "GET",
@@ -17,14 +17,16 @@ async function ask(
   const { hostname, port } = new URL(url);
   const transport = await detectTransport();
   const conn = await transport.connect({ hostname, port: Number(port) });
-  const request = `${method} ${path} HTTP/1.1\r\nHost: x\r\n` +
+  const text = `${method} ${path} HTTP/1.1\r\nHost: x\r\n` +
     "Connection: close\r\n\r\n";
-  await conn.write(new TextEncoder().encode(request));
+  await conn.write(new TextEncoder().encode(text));
   const decoder = new TextDecoder();
-  let answer = "";
-  for (let chunk; (chunk = await conn.read());) answer += decoder.decode(chunk);
+  let response = "";
+  for (let chunk; (chunk = await conn.read());) {
+    response += decoder.decode(chunk);
+  }
   conn.close();
-  const [head, body] = answer.split("\r\n\r\n");
+  const [head, body] = response.split("\r\n\r\n");
   return { status: Number(head.split(" ")[1]), head, body };
 }
 
@@ -35,52 +37,52 @@ async function listening(
   return { ...line, proxy: line.url };
 }
 
-/** The value of a series that the program tells. */
+/** Reads the value of a series. */
 async function value(metrics: string, series: string): Promise<number> {
-  const { body } = await ask(metrics, "/metrics");
+  const { body } = await request(metrics, "/metrics");
   const line = body.split("\n").find((it) => it.startsWith(`${series} `));
   assert(line, `${series} is not in:\n${body}`);
   return Number(line.slice(series.length));
 }
 
-test("--metrics tells what the server has done, and health", async () => {
+test("--metrics serves metrics and health", async () => {
   await withEcho((target) =>
     withProgram([...ARGS, "--log", "off"], async (program) => {
-      const said = await program.line(/listens on/);
-      const [, proxy] = /\((socks5:\S+)\)/.exec(said)!;
-      const [, metrics] = /, metrics are on (\S+)$/.exec(said)!;
+      const line = await program.line(/listens on/);
+      const [, proxy] = /\((socks5:\S+)\)/.exec(line)!;
+      const [, metrics] = /, metrics are on (\S+)$/.exec(line)!;
       assertMatch(metrics, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
       await visit(proxy, target);
-      let answer = await ask(metrics, "/metrics?x=y");
-      // The client knows of the end before the server does.
-      while (!/_ended_total\{reason="finished"\} 1$/m.test(answer.body)) {
-        answer = await ask(metrics, "/metrics?x=y");
+      let response = await request(metrics, "/metrics?x=y");
+      // The client notices the end of the session before the server does.
+      while (!/_ended_total\{reason="finished"\} 1$/m.test(response.body)) {
+        response = await request(metrics, "/metrics?x=y");
       }
-      const { status, head, body } = answer;
+      const { status, head, body } = response;
       assertEquals(status, 200);
       assertMatch(head, /^content-type: text\/plain; version=0\.0\.4/im);
-      assertMatch(body, /^socks5_info\{version="\d.*"\} 1$/m);
+      assertMatch(body, /^socks5_build_info\{version="\d.*"\} 1$/m);
       assertMatch(body, /^socks5_relayed_bytes_total\{direction="sent"\} 1$/m);
       assert(!body.includes(LOOPBACK) && !body.includes(String(target)));
-      assertEquals((await ask(metrics, "/health")).status, 200);
+      assertEquals((await request(metrics, "/health")).status, 200);
     })
   );
 });
 
-test("--metrics answers nothing else", async () => {
+test("--metrics responds with 404 to other paths, and with 405 to other methods", async () => {
   await withProgram(ARGS, async (program) => {
     const { metrics } = await listening(program);
-    assertEquals((await ask(metrics, "/")).status, 404);
-    assertEquals((await ask(metrics, "/metrics/")).status, 404);
-    const { status, head } = await ask(metrics, "/metrics", "POST");
+    assertEquals((await request(metrics, "/")).status, 404);
+    assertEquals((await request(metrics, "/metrics/")).status, 404);
+    const { status, head } = await request(metrics, "/metrics", "POST");
     assertEquals(status, 405);
     assertMatch(head, /^allow: GET, HEAD$/im);
-    const length = (await ask(metrics, "/health", "HEAD")).head;
+    const length = (await request(metrics, "/health", "HEAD")).head;
     assertMatch(length, /^content-length: 8$/im);
   });
 });
 
-test("--metrics says while sessions end that the server does not serve", async () => {
+test("--metrics reports during the shutdown that the server does not accept connections", async () => {
   await withEcho((target) =>
     withProgram(ARGS, async (program) => {
       const { proxy, metrics } = await listening(program);
@@ -90,7 +92,7 @@ test("--metrics says while sessions end that the server does not serve", async (
       });
       program.kill("SIGTERM");
       await program.line(/"shutdown"/);
-      assertEquals((await ask(metrics, "/health")).status, 503);
+      assertEquals((await request(metrics, "/health")).status, 503);
       const open = 'socks5_open_sessions{phase="relay"}';
       assertEquals(await value(metrics, open), 1);
       conn.close();
@@ -100,7 +102,7 @@ test("--metrics says while sessions end that the server does not serve", async (
   );
 });
 
-test("--metrics ends the program with 3 when its port is in use", async () => {
+test("--metrics ends the program with 3 when the port is in use", async () => {
   await withEcho(async (port) => {
     const args = ["--port", "0", "--metrics", String(port)];
     const { code, stdout, stderr } = await runProgram(args);
@@ -123,10 +125,10 @@ test("--metrics ends the program with 1 when the address is not its own", async 
   );
 });
 
-/** As many sessions: that all come to one worker by chance is next to impossible. */
+/** Enough sessions that they practically never all reach the same worker. */
 const MANY = 40;
 
-test("--metrics tells of all workers together, and forgets none that ended", async () => {
+test("--metrics adds up the metrics of all workers, including those that have ended", async () => {
   await withEcho((target) =>
     withProgram([...ARGS, "--workers", "2"], async (program) => {
       const { proxy, metrics, pids } = await listening(program);
@@ -141,11 +143,11 @@ test("--metrics tells of all workers together, and forgets none that ended", asy
       const finished = 'socks5_ended_total{reason="finished"}';
       assertEquals(await value(metrics, finished), MANY);
       assertEquals(await value(metrics, "socks5_workers"), 2);
-      if (runtime === "deno") return; // nothing can kill a thread alone
+      if (runtime === "deno") return; // a thread cannot be killed from outside
       process.kill(pids![0], "SIGKILL");
       await program.line(/"worker-started"/);
       assertEquals(await total(), MANY);
-      assertEquals(await value(metrics, "socks5_worker_ends_total"), 1);
+      assertEquals(await value(metrics, "socks5_worker_exits_total"), 1);
       await visit(proxy, target);
       assertEquals(await total(), MANY + 1);
     }, { mayShare: true })

@@ -15,23 +15,23 @@ import {
 
 const onlyDeno = runtime === "deno" ? undefined : "only Deno has permissions";
 
-/** On a pipe the log is JSON unless it is asked to be text. */
+/** On a pipe the log is JSON by default. */
 const TEXT = ["--port", "0", "--log", "text"];
 
-/** One line that says why, and nothing else. */
+/** Asserts that the program has printed one line of error, and nothing else. */
 function assertFails(ended: Ended, code: number, message: RegExp): void {
   assertMatch(ended.stderr, /^socks5-server: .+\n$/);
   assertMatch(ended.stderr, message);
   assertEquals([ended.code, ended.stdout], [code, ""]);
 }
 
-test("socks5-server says where it listens and serves SOCKS5 CONNECT", async () => {
+test("socks5-server prints where it listens, and serves SOCKS5 CONNECT", async () => {
   await withEcho(async (target) => {
     await withProgram(TEXT, async (program) => {
-      const said = await program.line(/./);
+      const line = await program.line(/./);
       const port = await program.port();
       const url = `socks5://127.0.0.1:${port}`;
-      assertEquals(said, `socks5-server listens on 127.0.0.1:${port} (${url})`);
+      assertEquals(line, `socks5-server listens on 127.0.0.1:${port} (${url})`);
       await visit(url, target);
       await program.line(
         new RegExp(` connect +127.0.0.1:${target} .* finished`),
@@ -62,24 +62,24 @@ for (
     [["--user", "alice"], /--user must be NAME:PASSWORD/],
   ] as [string[], RegExp][]
 ) {
-  test(`socks5-server ${args.join(" ")} ends with 2 and one line`, async () => {
+  test(`socks5-server ${args.join(" ")} ends with 2 and one line of error`, async () => {
     assertFails(await runProgram(args), 2, message);
   });
 }
 
-test("socks5-server ends with 3 and one line when the port is in use", async () => {
+test("socks5-server ends with 3 and one line of error when the port is in use", async () => {
   await withEcho(async (port) => {
     const ended = await runProgram(["--port", String(port)]);
     assertFails(ended, 3, new RegExp(`127.0.0.1:${port} is in use: .*--port`));
   });
 });
 
-test("socks5-server ends with 1 and one line when the address is not its own", async () => {
+test("socks5-server ends with 1 and one line of error when the address is not of this machine", async () => {
   const args = ["--hostname", "192.0.2.1", "--port", "0", "--open-proxy"];
   assertFails(await runProgram(args), 1, /192\.0\.2\.1.*--hostname/);
 });
 
-test("socks5-server --help and --version go to the standard output", async () => {
+test("socks5-server prints --help and --version to the standard output", async () => {
   const help = await runProgram(["--help"]);
   assertMatch(help.stdout, /^Usage: socks5-server/m);
   const version = await runProgram(["-V"]);
@@ -90,7 +90,7 @@ test("socks5-server --help and --version go to the standard output", async () =>
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`socks5-server drains on ${signal} and ends with 0`, async () => {
+  test(`socks5-server waits for its sessions on ${signal} and ends with 0`, async () => {
     await withEcho(async (target) => {
       await withProgram(TEXT, async (program) => {
         const port = await program.port();
@@ -114,7 +114,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-test("socks5-server takes no new client while it drains", async () => {
+test("socks5-server does not accept connections while it waits for its sessions", async () => {
   const transport = await detectTransport();
   await withEcho(async (target) => {
     await withProgram(TEXT, async (program) => {
@@ -126,7 +126,7 @@ test("socks5-server takes no new client while it drains", async () => {
       try {
         program.kill("SIGTERM");
         await program.line(/SIGTERM: /);
-        await assertEchoes(conn, "still there");
+        await assertEchoes(conn, "still open");
         await assertRejects(
           () => transport.connect({ hostname: LOOPBACK, port }),
           NetError,
@@ -143,7 +143,7 @@ function tryToKill(program: Program, signal: "SIGINT" | "SIGTERM"): void {
   try {
     program.kill(signal);
   } catch {
-    // It has ended.
+    // The program has ended.
   }
 }
 
@@ -155,7 +155,7 @@ for (
     ["SIGTERM", "SIGTERM", 143],
   ] as const
 ) {
-  test(`socks5-server ends with ${code} at once on ${second} after ${first}`, async () => {
+  test(`socks5-server ends immediately with ${code} on ${second} after ${first}`, async () => {
     await withEcho(async (target) => {
       const args = [...TEXT, "--grace", "1h"];
       await withProgram(args, async (program) => {
@@ -164,7 +164,7 @@ for (
         try {
           program.kill(first);
           await program.line(new RegExp(`${first}: `));
-          // The same one at once would be taken for an echo of the first.
+          // Repeated, because the same signal right after the first is taken for an echo.
           const again = setInterval(() => tryToKill(program, second), 20);
           const { code: actual, stderr } = await program.ended;
           clearInterval(again);
@@ -178,7 +178,7 @@ for (
 }
 
 for (const grace of ["50ms", "0"]) {
-  test(`socks5-server --grace ${grace} ends the sessions that stay`, async () => {
+  test(`socks5-server --grace ${grace} ends the remaining sessions`, async () => {
     await withEcho(async (target) => {
       const args = [...TEXT, "--grace", grace];
       await withProgram(args, async (program) => {
@@ -197,7 +197,7 @@ for (const grace of ["50ms", "0"]) {
   });
 }
 
-test("socks5-server takes logins from --user and SOCKS5_USERS", async () => {
+test("socks5-server accepts logins from --user and SOCKS5_USERS", async () => {
   await withEcho(async (target) => {
     await withProgram(
       [...TEXT, "--user", "carol:three:parts"],
@@ -221,7 +221,7 @@ test("socks5-server takes logins from --user and SOCKS5_USERS", async () => {
   });
 });
 
-test("socks5-server refuses a wrong SOCKS5_USERS without showing it", async () => {
+test("socks5-server rejects an invalid SOCKS5_USERS without printing its value", async () => {
   const ended = await runProgram(["--port", "0"], {
     users: "alice:one\nhunter2",
   });
@@ -230,7 +230,7 @@ test("socks5-server refuses a wrong SOCKS5_USERS without showing it", async () =
 });
 
 test(
-  "socks5-server does not touch SOCKS5_USERS without the permission",
+  "socks5-server does not read SOCKS5_USERS without the permission",
   async () => {
     const options = { unreadableUsers: "alice:one" };
     await withProgram(TEXT, async (program) => {
@@ -242,7 +242,7 @@ test(
   { skip: onlyDeno },
 );
 
-test("socks5-server --log json prints an object a line, without passwords", async () => {
+test("socks5-server --log json prints one object per line, without passwords", async () => {
   await withEcho(async (target) => {
     const args = ["--port", "0", "--log", "json", "--user", "alice:hunter2"];
     await withProgram(args, async (program) => {
@@ -273,7 +273,7 @@ test("socks5-server --log json prints an object a line, without passwords", asyn
   });
 });
 
-test("socks5-server --log off prints only where it listens and why it ends", async () => {
+test("socks5-server --log off prints only the address of the listener and the reason for the end", async () => {
   await withEcho(async (target) => {
     await withProgram(["--port", "0", "--log", "off"], async (program) => {
       const port = await program.port();
@@ -287,7 +287,7 @@ test("socks5-server --log off prints only where it listens and why it ends", asy
   });
 });
 
-test("socks5-server goes on when nobody reads its output any more", async () => {
+test("socks5-server continues when the reader closes its output", async () => {
   await withEcho(async (target) => {
     await withProgram(TEXT, async (program) => {
       const proxy = `socks5://127.0.0.1:${await program.port()}`;
@@ -300,7 +300,7 @@ test("socks5-server goes on when nobody reads its output any more", async () => 
   });
 });
 
-test("socks5-server serves on when the reader of its log stops, and says how many lines are missing", async () => {
+test("socks5-server continues when the reader of its log pauses, and logs the number of dropped lines", async () => {
   await withEcho(async (target) => {
     await withProgram(["--port", "0"], async (program) => {
       const port = await program.port();
@@ -321,7 +321,7 @@ test("socks5-server serves on when the reader of its log stops, and says how man
   });
 });
 
-test("socks5-server ends on a signal also when nobody reads its log", async () => {
+test("socks5-server ends on a signal although its log is not read", async () => {
   await withProgram(["--port", "0"], async (program) => {
     const port = await program.port();
     program.pauseOutput();
@@ -331,7 +331,7 @@ test("socks5-server ends on a signal also when nobody reads its log", async () =
   });
 });
 
-test("socks5-server writes all of its log before it ends", async () => {
+test("socks5-server writes its whole log before it ends", async () => {
   await withProgram(["--port", "0"], async (program) => {
     const port = await program.port();
     await Promise.all(Array.from({ length: 20 }, () => refuse(port)));

@@ -1,6 +1,6 @@
 /**
- * The command line as a program. `scripts/test.ts` bundles it beside the tests,
- * which start it on Bun and Node; on Deno they start `src/server/mod.ts`.
+ * The command line as a program. `scripts/test.ts` bundles it with the tests,
+ * which start it on Bun and Node. On Deno they start `src/server/mod.ts`.
  *
  * @module
  */

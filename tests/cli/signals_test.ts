@@ -1,27 +1,29 @@
 import { assertEquals } from "@std/assert";
 import type { Host } from "../../src/cli/host/host.ts";
 import { Signals } from "../../src/cli/serve/signals.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { test } from "../support/harness.ts";
 
 type Name = Parameters<Host["onSignal"]>[0];
 
-/** A row: what it is, signals and when they come, the exit codes of those that end the program at once. */
+/** A row: a name, signals with their times in milliseconds, the exit codes of later signals. */
 const rows: readonly (readonly [string, [Name, number][], number[]])[] = [
   ["one signal", [["SIGINT", 0]], []],
-  ["a second one", [["SIGINT", 0], ["SIGINT", 100]], [130]],
-  ["another one at once", [["SIGINT", 0], ["SIGTERM", 0]], [143]],
-  ["the echo of the first", [["SIGTERM", 5], ["SIGTERM", 104]], []],
+  ["a second signal", [["SIGINT", 0], ["SIGINT", 100]], [130]],
+  ["another signal at the same time", [["SIGINT", 0], ["SIGTERM", 0]], [143]],
+  ["an echo of the first signal", [["SIGTERM", 5], ["SIGTERM", 104]], []],
   [
-    "a second one behind the echo",
+    "a second signal after the echo",
     [["SIGINT", 0], ["SIGINT", 1], ["SIGINT", 150]],
     [130],
   ],
 ];
 
 for (const [name, sent, expected] of rows) {
-  test(`Signals tells of ${name}`, async () => {
+  test(`Signals reports ${name}`, async () => {
     const listeners = new Map<Name, () => void>();
-    let now = 0;
+    const clock = new FakeClock();
+    const start = clock.now();
     const codes: number[] = [];
     const signals = new Signals(
       {
@@ -31,15 +33,15 @@ for (const [name, sent, expected] of rows) {
         },
       },
       (code) => codes.push(code),
-      () => now,
+      clock,
     );
     for (const [signal, at] of sent) {
-      now = at;
+      clock.advance(start + at - clock.now());
       listeners.get(signal)!();
     }
     assertEquals(await signals.first, sent[0][0]);
     assertEquals(codes, expected);
-    signals.forget();
+    signals.stop();
     assertEquals(listeners.size, 0);
   });
 }

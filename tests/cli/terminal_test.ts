@@ -1,4 +1,4 @@
-/** The log on a terminal. */
+/** The log in a terminal. */
 
 import { assert, assertEquals } from "@std/assert";
 import { stripVTControlCharacters } from "node:util";
@@ -13,7 +13,7 @@ import {
 
 const KEY = { interrupt: "\x03", stop: "\x13", start: "\x11" } as const;
 
-/** Runs the server on a terminal and ends it as a person does. */
+/** Runs the server in a terminal, and ends it by Ctrl-C. */
 async function withServer(
   env: Record<string, string | undefined>,
   use: (terminal: Terminal, port: number) => Promise<void>,
@@ -30,7 +30,7 @@ async function withServer(
   }
 }
 
-/** The line of a visit to a target that is there, and one to a port where nobody listens. */
+/** Returns the lines of a visit to a target, and of one to a port where nothing listens. */
 async function linesOfVisits(
   env: Record<string, string | undefined>,
 ): Promise<string[]> {
@@ -48,7 +48,7 @@ async function linesOfVisits(
 }
 
 test(
-  "socks5-server prints aligned and coloured text on a terminal",
+  "socks5-server prints aligned and coloured text in a terminal",
   async () => {
     const lines = await linesOfVisits({ NO_COLOR: undefined, TERM: "xterm" });
     for (const [i, end] of ["\x1b[32mfinished\x1b[0m", "\x1b[0m"].entries()) {
@@ -66,7 +66,7 @@ test(
 );
 
 test(
-  "socks5-server honours NO_COLOR on a terminal",
+  "socks5-server prints no colours in a terminal when NO_COLOR is set",
   async () => {
     for (const line of await linesOfVisits({ NO_COLOR: "1", TERM: "xterm" })) {
       assertEquals(line, stripVTControlCharacters(line));
@@ -76,7 +76,7 @@ test(
 );
 
 test(
-  "socks5-server serves on while its terminal is stopped, and says how many lines are missing",
+  "socks5-server continues while its terminal is stopped, and logs the number of dropped lines",
   async () => {
     await withEcho((target) =>
       withServer({ NO_COLOR: "1" }, async (terminal, port) => {

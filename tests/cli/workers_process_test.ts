@@ -14,13 +14,13 @@ import { type Program, runProgram, withProgram } from "../support/spawn.ts";
 const isDeno = runtime === "deno";
 const onlyDeno = isDeno ? undefined : "only Deno has flags and permissions";
 const noThreads = isDeno
-  ? "Deno's workers are threads, which nothing can kill alone"
+  ? "Deno's workers are threads, which cannot be killed from outside"
   : undefined;
 
 const mayShare = { mayShare: true };
 const TWO = ["--workers", "2", "--port", "0"];
 
-/** Calls `use` with a server that has two workers, its URL and a target. */
+/** Calls `use` with a server of two workers, its URL and the port of a target. */
 async function withTwo(
   args: string[],
   use: (program: Program, proxy: string, target: number) => Promise<void>,
@@ -37,7 +37,7 @@ async function open(proxy: string, target: number): Promise<Conn> {
   return (await connect(proxy, `${LOOPBACK}:${target}`)).conn;
 }
 
-/** As many sessions: that all come to one worker by chance is next to impossible. */
+/** Enough sessions that they practically never all reach the same worker. */
 const MANY = 40;
 
 function openMany(
@@ -56,8 +56,8 @@ async function pidsOf(program: Program): Promise<number[]> {
   return JSON.parse(await program.line(/"listening"/)).pids;
 }
 
-/** Whether there is such a process. */
-function lives(pid: number): boolean {
+/** Whether the process exists. */
+function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch {
@@ -65,16 +65,16 @@ function lives(pid: number): boolean {
   }
 }
 
-/** How many of the connections still echo. */
-async function countLiving(conns: readonly Conn[]): Promise<number> {
+/** Returns the number of connections that still echo. */
+async function countOpen(conns: readonly Conn[]): Promise<number> {
   const echoes = conns.map((conn) =>
     assertEchoes(conn, "?").then(() => 1, () => 0)
   );
   return (await Promise.all(echoes)).reduce((sum, it) => sum + it, 0);
 }
 
-/** Opens sessions until one is refused, and gives those that were not. */
-async function fill(proxy: string, target: number): Promise<Conn[]> {
+/** Opens sessions until one is refused, and returns their connections. */
+async function openAll(proxy: string, target: number): Promise<Conn[]> {
   const conns: Conn[] = [];
   for (;;) {
     const conn = await open(proxy, target).catch((error) => {
@@ -85,7 +85,7 @@ async function fill(proxy: string, target: number): Promise<Conn[]> {
   }
 }
 
-test("--workers 2 spreads the sessions, and its lines tell over whom", async () => {
+test("--workers 2 spreads the sessions, and each line names the worker", async () => {
   await withTwo([], async (program, proxy, target) => {
     const { workers } = JSON.parse(await program.line(/"listening"/));
     assertEquals(workers, 2);
@@ -101,7 +101,7 @@ test("--workers 2 spreads the sessions, and its lines tell over whom", async () 
   });
 });
 
-test("--workers 2 says once where it listens, also as text", async () => {
+test("--workers 2 prints the address of the listener once", async () => {
   await withTwo(["--log", "text"], async (program, proxy) => {
     assertMatch(await program.line(/./), / listens on \S+ \(.*, 2 workers\)$/);
     program.kill("SIGTERM");
@@ -111,17 +111,20 @@ test("--workers 2 says once where it listens, also as text", async () => {
   });
 });
 
-test("--workers auto has a worker for each core, and none for one core", async () => {
+test("--workers auto starts a worker for each core, and none on a single core", async () => {
   await withProgram(["--workers", "auto", "--port", "0"], async (program) => {
     const { port, workers } = JSON.parse(await program.line(/"listening"/));
     assert(port > 0 && (workers === undefined || workers > 1));
-    const said = await runProgram(["--workers=auto", "--check"], mayShare);
-    const count = /, workers (\d+)\n/.exec(said.stdout)?.[1];
+    const { stdout } = await runProgram(
+      ["--workers=auto", "--check"],
+      mayShare,
+    );
+    const count = /, workers (\d+)\n/.exec(stdout)?.[1];
     assertEquals(String(workers), String(count));
   }, mayShare);
 });
 
-test("--workers 2 ends with 3 and one line when the port is in use", async () => {
+test("--workers 2 ends with 3 and one line of error when the port is in use", async () => {
   await withEcho(async (port) => {
     const args = ["--workers", "2", "--port", String(port)];
     const { code, stdout, stderr } = await runProgram(args, mayShare);
@@ -138,7 +141,7 @@ test("--workers 2 does not share the port with another server", async () => {
   });
 });
 
-test("--workers 2 ends with 1 and one line when the address is not its own", async () => {
+test("--workers 2 ends with 1 and one line of error when the address is not of this machine", async () => {
   const args = [...TWO, "--hostname", "192.0.2.1", "--open-proxy"];
   const { code, stdout, stderr } = await runProgram(args, mayShare);
   assertEquals([code, stdout], [1, ""]);
@@ -146,7 +149,7 @@ test("--workers 2 ends with 1 and one line when the address is not its own", asy
 });
 
 test(
-  "--workers 2 says which flag and which permission Deno needs",
+  "--workers 2 names the flag that Deno needs",
   async () => {
     const { code, stdout, stderr } = await runProgram(TWO, { mayRead: true });
     assertEquals([code, stdout], [2, ""]);
@@ -161,25 +164,25 @@ for (
     ["--max-sessions-per-client", "too many sessions from this address"],
   ]
 ) {
-  test(`${flag} holds for all workers together`, async () => {
+  test(`${flag} limits all workers together`, async () => {
     await withTwo([flag, "10"], async (program, proxy, target) => {
-      const conns = await fill(proxy, target);
+      const conns = await openAll(proxy, target);
       assertEquals(conns.length, 10);
       const line = await program.line(/"session-rejected"/);
       assertEquals(JSON.parse(line).reason, reason);
-      // Each place that is left is free again, whoever had it.
+      // A slot becomes free when its session ends, in whichever worker.
       for (let i = 0; i < 5; i++) {
         conns.shift()!.close();
         await program.lines(/"session-end"/, i + 1);
         conns.push(await openSoon(proxy, target));
       }
-      assertEquals((await fill(proxy, target)).length, 0);
+      assertEquals((await openAll(proxy, target)).length, 0);
       closeAll(conns);
     });
   });
 }
 
-/** A place that a worker gives back is free for the others a moment later. */
+/** Opens a session as soon as a slot is free: the other workers learn of it with a delay. */
 async function openSoon(proxy: string, target: number): Promise<Conn> {
   for (;;) {
     const conn = await open(proxy, target).catch(() => undefined);
@@ -187,10 +190,10 @@ async function openSoon(proxy: string, target: number): Promise<Conn> {
   }
 }
 
-test("--max-sessions-per-user holds for all workers together", async () => {
+test("--max-sessions-per-user limits all workers together", async () => {
   const args = ["--max-sessions-per-user", "10", "--user", "alice:one"];
   await withTwo(args, async (_, proxy, target) => {
-    const conns = await fill(proxy.replace("//", "//alice:one@"), target);
+    const conns = await openAll(proxy.replace("//", "//alice:one@"), target);
     assertEquals(conns.length, 10);
     closeAll(conns);
   });
@@ -211,7 +214,7 @@ test("--failed-logins counts the failures of all workers together", async () => 
   });
 });
 
-test("BIND has a port of its own for each session of any worker", async () => {
+test("BIND gets a different port for each session, in all workers", async () => {
   await withTwo([], async (_, proxy) => {
     const listeners = await Promise.all(
       Array.from({ length: 10 }, () => bind(proxy)),
@@ -222,7 +225,7 @@ test("BIND has a port of its own for each session of any worker", async () => {
   });
 });
 
-/** Calls `use` with a function that writes the configuration file. */
+/** Calls `use` with the path of a configuration file, and a function that writes it. */
 async function withConfig(
   use: (
     file: string,
@@ -238,7 +241,7 @@ async function withConfig(
   }
 }
 
-test("SIGHUP reaches all workers, and no session ends", async () => {
+test("SIGHUP updates all workers, and no session ends", async () => {
   await withConfig(async (file, write) => {
     await write({});
     await withTwo(["--config", file], async (program, proxy, target) => {
@@ -255,29 +258,29 @@ test("SIGHUP reaches all workers, and no session ends", async () => {
       for (let i = 0; i < 20; i++) {
         await assertRejects(() => visit(proxy, target), SocksError);
       }
-      assertEquals(await countLiving(conns), MANY);
+      assertEquals(await countOpen(conns), MANY);
       await write({ limits: { sessions: 30 } });
       program.kill("SIGHUP");
       await program.lines(/"reloaded"/, 2);
-      assertEquals((await fill(proxy, target)).length, 0);
+      assertEquals((await openAll(proxy, target)).length, 0);
       closeAll(conns);
       await program.lines(/"session-end"/, MANY + 40);
       const again = [await openSoon(proxy, target)];
-      again.push(...await fill(proxy, target));
+      again.push(...await openAll(proxy, target));
       assertEquals(again.length, 30);
       closeAll(again);
     });
   });
 });
 
-test("SIGTERM drains all workers, and tells of their sessions together", async () => {
+test("SIGTERM shuts down all workers, and logs the number of all sessions", async () => {
   await withTwo([], async (program, proxy, target) => {
     const conns = await openMany(proxy, target);
     program.kill("SIGTERM");
     const { sessions } = JSON.parse(await program.line(/"shutdown"/));
     assertEquals(sessions, MANY);
     await assertRejects(() => visit(proxy, target), SocksError);
-    assertEquals(await countLiving(conns), MANY);
+    assertEquals(await countOpen(conns), MANY);
     closeAll(conns);
     const { code, stdout, stderr } = await program.ended;
     assertEquals([code, stderr], [0, ""]);
@@ -285,7 +288,7 @@ test("SIGTERM drains all workers, and tells of their sessions together", async (
   });
 });
 
-test("--grace ends the sessions of all workers that stay", async () => {
+test("--grace ends the remaining sessions of all workers", async () => {
   await withTwo(["--grace", "50ms"], async (program, proxy, target) => {
     const conns = await openMany(proxy, target);
     program.kill("SIGTERM");
@@ -296,20 +299,20 @@ test("--grace ends the sessions of all workers that stay", async () => {
   });
 });
 
-test("a second signal ends all workers at once", async () => {
+test("a second signal ends all workers immediately", async () => {
   await withTwo(["--grace", "1h"], async (program, proxy, target) => {
     const conns = await openMany(proxy, target);
     program.kill("SIGINT");
     await program.line(/"shutdown"/);
-    program.kill("SIGTERM"); // the same one at once would be taken for an echo
+    program.kill("SIGTERM"); // right after SIGINT, another SIGINT is taken for an echo
     assertEquals((await program.ended).code, 143);
-    assertEquals(await countLiving(conns), 0);
+    assertEquals(await countOpen(conns), 0);
     closeAll(conns);
   });
 });
 
 test(
-  "workers leave the signals of a terminal to the first process",
+  "workers ignore the signals of a terminal",
   async () => {
     await withTwo([], async (program, proxy, target) => {
       const conns = await openMany(proxy, target);
@@ -318,7 +321,7 @@ test(
           process.kill(pid, signal);
         }
       }
-      assertEquals(await countLiving(conns), MANY);
+      assertEquals(await countOpen(conns), MANY);
       closeAll(conns);
     });
   },
@@ -326,7 +329,7 @@ test(
 );
 
 test(
-  "one worker's death costs only its sessions, and it starts again",
+  "a worker that is killed loses only its own sessions, and is restarted",
   async () => {
     const args = ["--max-sessions", String(MANY)];
     await withTwo(args, async (program, proxy, target) => {
@@ -335,14 +338,17 @@ test(
       process.kill(pid, "SIGKILL");
       const ended = JSON.parse(await program.line(/"worker-ended"/));
       assertEquals([ended.worker, ended.signal], [1, "SIGKILL"]);
-      const living = await countLiving(conns);
-      assert(living > 0 && living < MANY, `${living} of ${MANY} sessions live`);
+      const remaining = await countOpen(conns);
+      assert(
+        remaining > 0 && remaining < MANY,
+        `${remaining} of ${MANY} sessions are open`,
+      );
       const started = JSON.parse(await program.line(/"worker-started"/));
       assertEquals(started.worker, 1);
       assert(started.pid > 0 && started.pid !== pid);
-      // What it had is free again, and no more.
-      const more = await fill(proxy, target);
-      assertEquals(more.length, MANY - living);
+      // Exactly the slots of the killed worker are free.
+      const more = await openAll(proxy, target);
+      assertEquals(more.length, MANY - remaining);
       program.kill("SIGTERM");
       const { sessions } = JSON.parse(await program.line(/"shutdown"/));
       assertEquals(sessions, MANY);
@@ -353,25 +359,25 @@ test(
   { skip: noThreads },
 );
 
-test("no worker outlives the first process", async () => {
+test("workers end with the supervisor", async () => {
   await withTwo([], async (program, proxy, target) => {
     const conns = await openMany(proxy, target);
     const pids = await pidsOf(program) ?? [];
     program.kill("SIGKILL");
-    // Each worker has the standard output open for as long as it lives.
+    // The output is open until all workers have ended, too.
     await program.ended;
-    await until(() => !pids.some(lives));
-    assertEquals(await countLiving(conns), 0);
+    await until(() => !pids.some(isAlive));
+    assertEquals(await countOpen(conns), 0);
     closeAll(conns);
   });
 });
 
-test("lines of several workers are whole", async () => {
+test("lines of several workers do not mix", async () => {
   await withTwo([], async (program, proxy) => {
     const port = Number(new URL(proxy).port);
     const transport = await detectTransport();
     const COUNT = 400;
-    // Its line is long, and many of them are written at a time.
+    // Its line is long, and many lines are written at the same time.
     const refuse = async () => {
       const conn = await transport.connect({ hostname: LOOPBACK, port });
       const userId = new Array(255).fill(1);

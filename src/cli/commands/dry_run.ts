@@ -19,7 +19,7 @@ import { NetError } from "../../transport/errors.ts";
 import type { Transport } from "../../transport/transport.ts";
 import { escapeText, quote } from "../output/escape.ts";
 import type { Loaded } from "../config/load.ts";
-import { countWorkers, openLauncher } from "../workers/channel.ts";
+import { countWorkers, openLauncher } from "../workers/launcher.ts";
 
 /**
  * One line that says that all is well.

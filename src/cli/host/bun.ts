@@ -1,7 +1,7 @@
 /**
- * {@linkcode Host} on Bun: that of Node.js, but for the standard output. To
- * look at `process.stdout` loads the streams of Node.js, which takes a quarter
- * of the time until the server listens.
+ * {@linkcode Host} on Bun. It differs from that of Node.js in the standard output:
+ * reading `process.stdout` loads the streams of Node.js, which takes a quarter of
+ * the time until the server listens.
  *
  * @module
  */
@@ -22,17 +22,17 @@ interface BunFile {
 
 interface BunWriter {
   write(text: string): unknown;
-  /** Settles when it is written. Blocks the process at a stopped terminal. */
+  /** Settles when the text is written. Blocks the process if a terminal is stopped. */
   flush(): unknown;
 }
 
-/** Bun's process. */
+/** Creates the host on Bun. */
 export function bunHost(process: NodeProcess, bun: BunOutput): Host {
   const { stdout } = bun;
   const node = nodeHost(process);
   let isTerminal: Promise<boolean> | undefined;
   let writer: BunWriter | undefined;
-  const hasTerminal = () => isTerminal ??= askForTerminal(bun);
+  const hasTerminal = () => isTerminal ??= detectTerminal(bun);
   const write = async (text: string) => {
     if (await hasTerminal()) return await writeDescriptor(text);
     try {
@@ -40,7 +40,7 @@ export function bunHost(process: NodeProcess, bun: BunOutput): Host {
       writer.write(text);
       await writer.flush();
     } catch {
-      // Nobody reads it any more, or the disk is full.
+      // The pipe has no reader any more, or the disk is full.
     }
   };
   return {
@@ -51,15 +51,19 @@ export function bunHost(process: NodeProcess, bun: BunOutput): Host {
   };
 }
 
-/** What is no device is none, nor is the one of a service whose output nobody wants: that spares loading `node:tty`. */
-async function askForTerminal({ stdout, file }: BunOutput): Promise<boolean> {
+/**
+ * Only a character device can be a terminal. `/dev/null`, the usual output of a
+ * service that needs none, is one too, but no terminal. Both checks avoid loading
+ * `node:tty`.
+ */
+async function detectTerminal({ stdout, file }: BunOutput): Promise<boolean> {
   try {
     const output = await stdout.stat();
     if (!output.isCharacterDevice()) return false;
-    const nothing = await file("/dev/null").stat();
-    if (output.rdev === nothing.rdev) return false;
+    const nullDevice = await file("/dev/null").stat();
+    if (output.rdev === nullDevice.rdev) return false;
   } catch {
-    return false; // it is closed
+    return false; // the output is closed
   }
   const { isatty } = await import("node:tty");
   return isatty(1);
@@ -69,11 +73,11 @@ async function writeDescriptor(text: string): Promise<void> {
   const { write } = await import("node:fs");
   await writeAll(
     encoder.encode(text),
-    (octets) =>
+    (bytes) =>
       new Promise((resolve, reject) =>
         write(
           1,
-          octets,
+          bytes,
           (error, length) => error ? reject(error) : resolve(length),
         )
       ),

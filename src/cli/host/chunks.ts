@@ -1,39 +1,39 @@
 /**
- * Text in pieces that a pipe takes.
+ * Splits output into chunks that a pipe takes at once.
  *
  * @module
  */
 
-/** To UTF-8. */
+/** Encodes text as UTF-8. */
 export const encoder = new TextEncoder();
 
-/** What a pipe takes as a whole or not at all, in octets: PIPE_BUF. */
-const PIECE = 4096;
+/** PIPE_BUF, in bytes: a pipe takes a write of up to this size as a whole or not at all. */
+const PIPE_BUF = 4096;
 
 /**
- * Whole lines, as many as a pipe takes at once. Of more than that Deno says
- * "would block" also when it has written a part, if the pipe is non-blocking,
- * as `npx` makes it.
+ * Splits bytes into chunks of whole lines, as many as a pipe takes at once. After
+ * a larger write to a non-blocking pipe, which `npx` creates, Deno reports "would
+ * block" even if it has written a part of the bytes.
  */
-export function* chunks(octets: Uint8Array): Iterable<Uint8Array> {
+export function* chunks(bytes: Uint8Array): Iterable<Uint8Array> {
   const lineFeed = 0x0a;
-  for (let end; octets.length > 0; octets = octets.subarray(end)) {
-    end = octets.length;
-    if (end > PIECE) end = octets.lastIndexOf(lineFeed, PIECE - 1) + 1;
-    // A single line is longer than that.
-    if (end === 0) end = octets.indexOf(lineFeed) + 1 || octets.length;
-    yield octets.subarray(0, end);
+  for (let end; bytes.length > 0; bytes = bytes.subarray(end)) {
+    end = bytes.length;
+    if (end > PIPE_BUF) end = bytes.lastIndexOf(lineFeed, PIPE_BUF - 1) + 1;
+    // The first line alone is larger than a chunk.
+    if (end === 0) end = bytes.indexOf(lineFeed) + 1 || bytes.length;
+    yield bytes.subarray(0, end);
   }
 }
 
-/** Writes in as many steps as it takes; a failure, such as a full disk, ends it. */
+/** Calls `write` until all bytes are written, or until an error such as a full disk. */
 export async function writeAll(
-  octets: Uint8Array,
-  write: (octets: Uint8Array) => Promise<number>,
+  bytes: Uint8Array,
+  write: (bytes: Uint8Array) => Promise<number>,
 ): Promise<void> {
-  while (octets.length > 0) {
+  while (bytes.length > 0) {
     try {
-      octets = octets.subarray(await write(octets));
+      bytes = bytes.subarray(await write(bytes));
     } catch (error) {
       if (!isBusy(error)) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -41,7 +41,7 @@ export async function writeAll(
   }
 }
 
-/** A pipe that another process made non-blocking is full. */
+/** Whether a pipe is full that another process has made non-blocking. */
 function isBusy(error: unknown): boolean {
   const { name, code } = error as { name?: string; code?: string };
   return name === "WouldBlock" || code === "EAGAIN";

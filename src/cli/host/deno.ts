@@ -17,13 +17,13 @@ export interface DenoProcess {
   };
   readonly stdout: {
     isTerminal(): boolean;
-    write(octets: Uint8Array): Promise<number>;
+    write(bytes: Uint8Array): Promise<number>;
   };
-  readonly stderr: { writeSync(octets: Uint8Array): number };
+  readonly stderr: { writeSync(bytes: Uint8Array): number };
   readonly args: readonly string[];
   readonly env: { get(name: string): string | undefined };
   readonly permissions: {
-    querySync(wanted: { name: "env"; variable: string }): { state: string };
+    querySync(permission: { name: "env"; variable: string }): { state: string };
   };
   addSignalListener(
     signal: ProcessSignal | "SIGHUP",
@@ -36,7 +36,7 @@ export interface DenoProcess {
   exit(code: number): never;
 }
 
-/** Deno's process. */
+/** Creates the host on Deno. */
 export function denoHost(deno: DenoProcess): Host {
   const mayReadEnv = (variable: string) =>
     deno.permissions.querySync({ name: "env", variable }).state === "granted";
@@ -58,7 +58,7 @@ export function denoHost(deno: DenoProcess): Host {
     },
     async write(text) {
       for (const lines of chunks(encoder.encode(text))) {
-        await writeAll(lines, (octets) => deno.stdout.write(octets));
+        await writeAll(lines, (bytes) => deno.stdout.write(bytes));
       }
     },
     writeError: (text) => void deno.stderr.writeSync(encoder.encode(text)),
@@ -68,13 +68,13 @@ export function denoHost(deno: DenoProcess): Host {
       },
       setRaw: (on) => deno.stdin.setRaw(on),
       async read() {
-        const octets = new Uint8Array(1024);
-        const length = await deno.stdin.read(octets);
-        return length === null ? null : octets.subarray(0, length);
+        const buffer = new Uint8Array(1024);
+        const length = await deno.stdin.read(buffer);
+        return length === null ? null : buffer.subarray(0, length);
       },
     },
     end: (code) => deno.exit(code),
     exit: (code) => deno.exit(code),
-    isWorker: false, // which is a thread there
+    isWorker: false, // workers are threads
   };
 }

@@ -1,76 +1,66 @@
 /**
- * The process that the program runs in.
- *
- * On each runtime by what is there anyway, looked up structurally: to load
- * `node:process` on Deno, or to look at `process.stdout` on Bun, would be a good
- * part of the time until the server listens.
+ * The process that runs the program: arguments, environment, streams, signals.
  *
  * @module
  */
 
-import { bunHost, type BunOutput } from "./bun.ts";
-import { denoHost, type DenoProcess } from "./deno.ts";
-import { nodeHost, type NodeProcess } from "./node.ts";
-
 /** The signals that end the program, and their numbers. */
 export const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
-/** The name of such a signal. */
+/** The name of a signal that ends the program. */
 export type ProcessSignal = keyof typeof SIGNALS;
 
-/** What the program needs of its process. */
+/** The parts of a process that the program uses. Each runtime has an adapter. */
 export interface Host {
-  /** The arguments behind the program's name. */
+  /** The arguments after the name of the program. */
   readonly args: readonly string[];
   /**
-   * An environment variable. `undefined` also where Deno would have to ask for
-   * the permission: a server must not wait for an answer.
+   * Returns an environment variable. On Deno, returns `undefined` if reading the
+   * variable would prompt for the permission: a server must not wait for an answer.
    */
   env(name: string): string | undefined;
-  /** Whether {@linkcode Host.env} may be asked for it. */
+  /** Whether the program has the permission to read the environment variable. */
   mayReadEnv(name: string): boolean;
-  /** Calls `listener` for a signal instead of ending the process. Gives what undoes it. */
+  /**
+   * Calls `listener` for a signal, which then no longer ends the process.
+   * Returns a function that removes the listener.
+   */
   onSignal(signal: ProcessSignal | "SIGHUP", listener: () => void): () => void;
   /** Whether the standard output is a terminal. */
   hasTerminal(): Promise<boolean>;
-  /** Whether a terminal is to be coloured (https://no-color.org). */
+  /** Whether output to a terminal should be coloured (https://no-color.org). */
   readonly wantsColors: boolean;
   /**
-   * Writes to the standard output without ever blocking the process, which
-   * `console.log()` does while the reader of a pipe or a terminal has stopped.
-   * Settles when it is written or cannot be; call it for one text at a time.
+   * Writes to the standard output and never blocks the process, unlike
+   * `console.log()`, which blocks while the reader of a pipe or a terminal is
+   * paused. Resolves when the text is written or cannot be written. Calls must not
+   * overlap.
    */
   write(text: string): Promise<void>;
   /** Writes to the standard error. */
   writeError(text: string): void;
   /** The standard input. */
   readonly input: Input;
-  /** Ends the process when its output is written, or after a second without a reader. */
+  /**
+   * Ends the process after its output is written, or after a second if the output
+   * is not read.
+   */
   end(code: number): void;
-  /** Ends the process now. */
+  /** Ends the process immediately. */
   exit(code: number): never;
-  /** Whether it is a process that another one has started to serve for it. */
+  /** Whether another process of the program started this one as a worker. */
   readonly isWorker: boolean;
 }
 
 /** The standard input. */
 export interface Input {
-  /** Whether a person types it. */
+  /** Whether the input is a terminal. */
   readonly isTerminal: boolean;
-  /** Whether a terminal gives each key at once, does not show it and obeys none. */
+  /**
+   * Sets the raw mode of the terminal: it passes on each key immediately, does not
+   * echo it, and does not interpret it.
+   */
   setRaw(on: boolean): void;
-  /** What comes next; `null` at the end. */
+  /** Reads the next chunk; `null` at the end of the input. */
   read(): Promise<Uint8Array | null>;
-}
-
-/** The process of the runtime that runs this. */
-export function thisHost(): Host {
-  const runtime = globalThis as unknown as {
-    Deno?: DenoProcess;
-    Bun?: BunOutput;
-    process: NodeProcess;
-  };
-  const { Deno: deno, Bun: bun } = runtime;
-  if (deno) return denoHost(deno); // where to look at `process` loads it
-  return bun ? bunHost(runtime.process, bun) : nodeHost(runtime.process);
 }

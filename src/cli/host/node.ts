@@ -7,7 +7,7 @@
 import type { Host, ProcessSignal } from "./host.ts";
 import { chunks, encoder } from "./chunks.ts";
 
-/** Says to a process that it is a worker of one that runs the same program. */
+/** The environment variable that marks a process as a worker of the one that started it. */
 export const WORKER_VARIABLE = "SOCKS5_SERVER_WORKER";
 
 /** The members of `process` that are used here. */
@@ -17,7 +17,7 @@ export interface NodeProcess {
   readonly stdin: NodeInput;
   readonly stdout: NodeOutput;
   readonly stderr: NodeOutput;
-  /** Whether the process that started this one can talk to it. */
+  /** Whether the IPC channel to the parent process is open. */
   readonly connected?: boolean;
   on(signal: ProcessSignal | "SIGHUP", listener: () => void): void;
   off(signal: ProcessSignal | "SIGHUP", listener: () => void): void;
@@ -36,10 +36,13 @@ interface NodeInput extends AsyncIterable<Uint8Array> {
   setRawMode(on: boolean): void;
 }
 
-/** How long a process that ends waits for its output to be read, in milliseconds. */
-const PATIENCE = 1_000;
+/** How long `end()` waits until the output is read, in milliseconds. */
+const END_TIMEOUT = 1_000;
 
-/** The process of Node.js. Only what is used looks at the standard streams, for that opens them. */
+/**
+ * Creates the host on Node.js. It reads the properties of the standard streams
+ * only on their first use, because reading them opens the streams.
+ */
 export function nodeHost(process: NodeProcess): Host {
   const isWorker = process.connected === true && WORKER_VARIABLE in process.env;
   let input: AsyncIterator<Uint8Array> | undefined;
@@ -73,7 +76,7 @@ export function nodeHost(process: NodeProcess): Host {
       },
     },
     end(code) {
-      setTimeout(() => process.exit(code), PATIENCE);
+      setTimeout(() => process.exit(code), END_TIMEOUT);
       stdout().write("", () => stderr().write("", () => process.exit(code)));
     },
     exit: (code) => process.exit(code),
@@ -81,19 +84,25 @@ export function nodeHost(process: NodeProcess): Host {
   };
 }
 
-/** A standard stream; that nobody reads it any more is an error of nobody. */
+/** Opens a standard stream on first use. Ignores its errors, such as a closed reader. */
 function onFirstUse(open: () => NodeOutput): () => NodeOutput {
   let output: NodeOutput | undefined;
   return () => output ??= open().on("error", () => {});
 }
 
-/** Streams write to pipes without blocking, to files at once, and to terminals only so without blocking. */
+/**
+ * Writes to a stream. Streams never block on pipes and write to files immediately;
+ * on terminals they block unless the handle is set to non-blocking.
+ */
 function nodeWrite(stdout: NodeOutput, text: string): Promise<void> {
   if (stdout.isTTY) stdout._handle?.setBlocking?.(false);
   return new Promise((resolve) => stdout.write(text, () => resolve()));
 }
 
-/** Lest lines get into those of other processes with the same output. */
+/**
+ * Wraps `write` so that it writes chunks of whole lines. Otherwise the lines of
+ * several processes with the same output would be mixed.
+ */
 export function inChunks(
   write: (text: string) => Promise<void>,
 ): (text: string) => Promise<void> {

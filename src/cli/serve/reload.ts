@@ -1,71 +1,68 @@
 /**
- * A new configuration for a server that runs.
+ * Reloads the configuration of a running server.
  *
  * @module
  */
 
-import type { ServerUpdate } from "../../server/serve.ts";
-import { describeFailure } from "../failure.ts";
 import type { ReadFile } from "../config/files.ts";
 import type { Given } from "../config/flags.ts";
 import { load, type Loaded } from "../config/load.ts";
+import { describeFailure } from "../failure.ts";
 import type { LogRecord } from "../output/format.ts";
+import type { RunningServer } from "./running_server.ts";
 
-/** What {@linkcode Reloader} works with. */
+/** Options of {@linkcode Reloader}. */
 export interface ReloaderOptions {
-  /** What it was started with; flags stay. */
+  /** The flags and the environment, which stay as they are. */
   readonly given: Given;
   /** Reads the files. */
   readonly read: ReadFile;
-  /** What was loaded at the start. */
+  /** The configuration at the start. */
   readonly loaded: Loaded;
-  /** What runs. */
-  readonly server: {
-    update(options: ServerUpdate, loaded: Loaded): Promise<void>;
-  };
-  /** Told how it went. */
-  readonly note: (record: LogRecord) => void;
+  readonly server: Pick<RunningServer, "update">;
+  /** Logs the result of each reload. */
+  readonly log: (record: LogRecord) => void;
 }
 
-/** Reads the files again, and gives the server what they say if all of it is right. */
+/** Reads the files again, and updates the server if the whole configuration is valid. */
 export class Reloader {
   readonly #options: ReloaderOptions;
   #current: Loaded;
   #last: Promise<void> = Promise.resolve();
 
-  /** Begins with what was loaded at the start. */
+  /** Takes the configuration at the start as the current one. */
   constructor(options: ReloaderOptions) {
     this.#options = options;
     this.#current = options.loaded;
   }
 
-  /** What holds now. */
+  /** The current configuration. */
   get current(): Loaded {
     return this.#current;
   }
 
-  /** One reload after the other; never rejects. */
+  /** Reloads after any earlier reload has finished. Never rejects. */
   reload(): Promise<void> {
     return this.#last = this.#last.then(() => this.#reload());
   }
 
   async #reload(): Promise<void> {
-    const { given, read, server, note } = this.#options;
+    const { given, read, server, log } = this.#options;
     try {
       const loaded = await load(given, read, { before: this.#current });
       const { hostname: _, port: __, ...options } = loaded.options;
       await server.update(options, loaded);
       this.#current = loaded;
     } catch (error) {
-      note({ type: "reload-failed", problems: this.#problemsOf(error) });
+      log({ type: "reload-failed", problems: this.#problemsOf(error) });
       return;
     }
     const { users, rules } = this.#current;
     const ignored = this.#ignored();
-    note({ type: "reloaded", logins: users.size, rules, ignored });
+    log({ type: "reloaded", logins: users.size, rules, ignored });
   }
 
-  /** What cannot be changed of a server that runs. */
+  /** The changed settings that a running server cannot adopt. */
   #ignored(): string[] {
     const [before, now] = [this.#options.loaded, this.#current];
     const changed = {

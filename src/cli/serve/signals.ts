@@ -4,41 +4,44 @@
  * @module
  */
 
+import { type Clock, systemClock } from "../../transport/clock.ts";
 import { type Host, type ProcessSignal, SIGNALS } from "../host/host.ts";
 
 /**
- * Milliseconds in which the same signal once more is the same one: Ctrl-C
- * reaches all processes of a terminal, and `deno task` passes its own on.
+ * How long a repetition of the first signal is taken for the same one, in
+ * milliseconds: Ctrl-C reaches all processes of a terminal, and `deno task`
+ * passes on its own.
  */
-const ECHO = 100;
+const ECHO_TIME = 100;
 
-/** Waits for a first signal; a second one calls `onSecond` with the exit code. */
+/** Waits for a first signal. A second one calls `onSecond` with the exit code. */
 export class Signals {
-  /** The first one. */
+  /** Resolves with the first signal. */
   readonly first: Promise<ProcessSignal>;
-  /** Leaves signals to the runtime again. */
-  readonly forget: () => void;
+  /** Removes the listeners. */
+  readonly stop: () => void;
 
-  /** `now` gives milliseconds that never go back. */
+  /** Starts to listen for signals. */
   constructor(
     host: Pick<Host, "onSignal">,
     onSecond: (code: number) => void,
-    now: () => number = () => performance.now(),
+    clock: Clock = systemClock,
   ) {
     let onFirst!: (signal: ProcessSignal) => void;
     this.first = new Promise((resolve) => onFirst = resolve);
     let first: { name: ProcessSignal; at: number } | undefined;
     const names = Object.keys(SIGNALS) as ProcessSignal[];
-    const undo = names.map((name) =>
+    const removals = names.map((name) =>
       host.onSignal(name, () => {
         if (!first) {
-          first = { name, at: now() };
+          first = { name, at: clock.now() };
           return onFirst(name);
         }
-        const isEcho = name === first.name && now() - first.at < ECHO;
+        const isEcho = name === first.name &&
+          clock.now() - first.at < ECHO_TIME;
         if (!isEcho) onSecond(128 + SIGNALS[name]);
       })
     );
-    this.forget = () => undo.forEach((it) => it());
+    this.stop = () => removals.forEach((remove) => remove());
   }
 }

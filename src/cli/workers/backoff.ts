@@ -1,24 +1,30 @@
 /**
- * How long to wait before a worker is started again.
+ * The delay before a worker is restarted.
  *
  * @module
  */
 
-/** Milliseconds after which a worker that ends is no sign that the next one will. */
-const STEADY = 10_000;
+/** A worker that ran at least this long is restarted immediately, in milliseconds. */
+const STABLE = 10_000;
 const FIRST = 1_000;
-const LONGEST = 30_000;
+const MAX = 30_000;
 
-/** Rests that grow as long as what follows them does not last. */
+/** An exponential backoff: the delay doubles until a worker has been stable. */
 export class Backoff {
   #next = FIRST;
 
-  /** Milliseconds to wait after one that lasted so many; none after a long time. */
-  after(lasted: number): number {
-    if (lasted >= STEADY) this.#next = FIRST;
-    if (lasted >= STEADY) return 0;
-    const rest = this.#next;
-    this.#next = Math.min(2 * rest, LONGEST);
-    return rest;
+  /**
+   * Returns the delay before the next start, in milliseconds.
+   *
+   * @param lasted How long the last worker ran, in milliseconds.
+   */
+  next(lasted: number): number {
+    if (lasted >= STABLE) {
+      this.#next = FIRST;
+      return 0;
+    }
+    const delay = this.#next;
+    this.#next = Math.min(2 * delay, MAX);
+    return delay;
   }
 }

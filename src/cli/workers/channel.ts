@@ -1,71 +1,53 @@
 /**
- * The way between a worker and the process that started it, whatever a worker
- * is on the runtime: a process or a thread.
+ * The channel between the supervisor and a worker. A worker is a process or a
+ * thread, depending on the runtime.
  *
  * @module
  */
 
-import type { WorkerCount } from "../config/config.ts";
-import { UsageError } from "../usage_error.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 
-/** How a worker ended; of a thread that failed there is neither code nor signal. */
-export interface Exit {
+/** How a worker ended. A thread that failed has neither code nor signal. */
+export interface WorkerExit {
   readonly code?: number;
   readonly signal?: string;
   readonly error?: string;
 }
 
-/** What a worker's starter is called back for. */
+/** The callbacks of a worker's launcher. */
 export interface WorkerHandlers {
   onMessage(message: FromWorker): void;
-  /** It is gone, and nothing comes from it any more. Called once. */
-  onExit(exit: Exit): void;
+  /** The worker has ended. Called once, after the last message. */
+  onExit(exit: WorkerExit): void;
 }
 
-/** A worker, as who started it sees it. */
+/** The supervisor's end of the channel. */
 export interface WorkerChannel {
-  /** Of its process; a thread has none of its own. */
+  /** The id of the worker's process; `undefined` for a thread. */
   readonly pid: number | undefined;
-  /** Does nothing when the worker is gone. */
+  /** Sends a message. Does nothing after the worker has ended. */
   post(message: ToWorker): void;
-  /** Ends it whatever it does. */
+  /** Ends the worker forcibly. */
   kill(): void;
 }
 
 /** Starts workers. */
 export interface Launcher {
-  /** Whether all workers have to ask for the same port, and get what the first one got. */
-  readonly portsAreShared: boolean;
+  /**
+   * Whether the workers share one listening socket of the supervisor, as those of
+   * `node:cluster` do. Each of them then has to request the configured port, even
+   * if that is 0; all get the port of the first one.
+   */
+  readonly sharesListener: boolean;
+  /** Starts a worker. */
   start(handlers: WorkerHandlers): WorkerChannel;
 }
 
-/** Who started a worker, as the worker sees it. */
-export interface PrimaryChannel {
+/** The worker's end of the channel. */
+export interface SupervisorChannel {
+  /** Sets the listener for messages. */
   onMessage(listener: (message: ToWorker) => void): void;
   post(message: FromWorker): void;
-  /** Ends the worker, for it has done what it was to do. */
-  end(): void;
-}
-
-/**
- * What starts workers on the runtime that runs this.
- *
- * @throws {UsageError} when it may not.
- */
-export async function openLauncher(): Promise<Launcher> {
-  if (!("Deno" in globalThis)) {
-    return await (await import("./processes.ts")).processes();
-  }
-  const { threads, whyNoThreads } = await import("./threads.ts");
-  const why = whyNoThreads();
-  if (why !== undefined) throw new UsageError(why);
-  return threads;
-}
-
-/** How many workers are meant. */
-export async function countWorkers(wanted: WorkerCount): Promise<number> {
-  if (wanted !== "auto") return wanted;
-  if ("Deno" in globalThis) return navigator.hardwareConcurrency;
-  return (await import("node:os")).availableParallelism();
+  /** Ends the worker with success. */
+  exit(): void;
 }

@@ -1,6 +1,6 @@
 /**
- * What a worker and the process that started it tell each other; all of it can
- * be written as JSON.
+ * The messages between the supervisor and its workers. All of them can be
+ * serialized as JSON.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Config } from "../config/config.ts";
 import type { Given } from "../config/flags.ts";
 import type { LogFormat } from "../output/format.ts";
 
-/** The text of files by their paths, as they were read for one configuration. */
+/** The contents of the files of a configuration, by path. */
 export type FileTexts = readonly (readonly [path: string, text: string])[];
 
 /** {@linkcode Given} without a map. */
@@ -22,68 +22,75 @@ export interface GivenData {
   readonly file?: string;
 }
 
-/** What a worker is told. */
+/** The messages to a worker. */
 export type ToWorker =
-  /** Begin; answered by `listening` or `failed`. */
+  /** Start the server; answered by `listening` or `failed`. */
   | {
     readonly type: "start";
-    /** Which one it is, from 1. */
+    /** The number of this worker, from 1. */
     readonly worker: number;
-    /** How many there are. */
+    /** The number of all workers. */
     readonly workers: number;
     readonly given: GivenData;
     readonly files: FileTexts;
-    /** In place of what the files say by now, as are the next two. */
+    /**
+     * Takes precedence over the files, like the following settings: those of a
+     * running server cannot change, but the files may have.
+     */
     readonly hostname: string | undefined;
     readonly port: number;
     readonly log: LogFormat;
-    /** Whether it will be asked for them, whatever the files say by now. */
+    /** Whether to count metrics. */
     readonly metrics: boolean;
   }
-  /** Serve by what these files say; answered by `updated`. */
+  /** Adopt the configuration in these files; answered by `updated`. */
   | { readonly type: "update"; readonly files: FileTexts }
-  /** What it asked the books. */
-  | { readonly type: "answers"; readonly answers: readonly Answer[] }
-  /** Take no more clients; answered by `closed`. */
-  | { readonly type: "close" }
-  /** Tell what there is to tell; answered by `metrics`. */
-  | { readonly type: "metrics" }
-  /** Let the sessions end, and then end. */
+  /** Results of earlier `calls`. */
+  | { readonly type: "results"; readonly results: readonly CallResult[] }
+  /** Stop accepting connections; answered by `stopped-accepting`. */
+  | { readonly type: "stop-accepting" }
+  /** Read the metrics; answered by `metrics`. */
+  | { readonly type: "read-metrics" }
+  /** Wait for the sessions to end, and exit. */
   | { readonly type: "shutdown"; readonly grace: number }
-  /** End now. */
-  | { readonly type: "end" };
+  /** Exit immediately. */
+  | { readonly type: "exit" };
 
-/** What a worker tells. */
+/** The messages of a worker. */
 export type FromWorker =
+  /** The worker receives messages; the first message. */
   | { readonly type: "ready" }
   | { readonly type: "listening"; readonly addr: Address }
+  /** The server could not start. */
   | {
     readonly type: "failed";
-    /** Of what the network said. */
+    /** The kind of a `NetError`. */
     readonly kind?: NetErrorKind;
     readonly message: string;
   }
   | { readonly type: "updated" }
+  /** Calls of the limits that the supervisor coordinates. */
   | { readonly type: "calls"; readonly calls: readonly Call[] }
-  | { readonly type: "closed"; readonly sessions: number }
+  /** The number of open sessions. */
+  | { readonly type: "stopped-accepting"; readonly sessions: number }
   | { readonly type: "metrics"; readonly values: MetricValues };
 
-/** A call of a method of the books; of one with a number the answer is awaited. */
+/** A call of a method of the shared limits. `id` is `null` if no result is expected. */
 export type Call = readonly [
-  number: number | null,
+  id: number | null,
   method: string,
   args: readonly unknown[],
 ];
 
-/** What a call gave. */
-export type Answer = readonly [number: number, value: unknown];
+/** The result of a call. */
+export type CallResult = readonly [id: number, value: unknown];
 
-/** For a message. */
+/** Converts flags and environment for a message. */
 export function toData({ config, logins, file }: Given): GivenData {
   return { config, logins: [...logins], file };
 }
 
-/** From a message. */
+/** Restores flags and environment from a message. */
 export function fromData({ config, logins, file }: GivenData): Given {
   return { config, logins: new Map(logins), file };
 }

@@ -1,5 +1,5 @@
 /**
- * Workers that are processes: the program again, with a channel to talk to it.
+ * Launches workers as processes of the same program, with an IPC channel.
  *
  * @module
  */
@@ -7,20 +7,24 @@
 import { type ChildProcess, fork } from "node:child_process";
 import process from "node:process";
 import { WORKER_VARIABLE } from "../host/node.ts";
-import type { Launcher, PrimaryChannel, WorkerHandlers } from "./channel.ts";
+import { detectRuntime } from "../host/runtime.ts";
+import type { Launcher, WorkerChannel, WorkerHandlers } from "./channel.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 
-/** Its channel, beside the standard output and error of the program. */
+/** Workers share the standard output and error of the program, and have a channel. */
 const STDIO = ["ignore", "inherit", "inherit", "ipc"] as const;
 const ENV = { [WORKER_VARIABLE]: "1" };
 
-/** Starts processes. Node.js that does not know SO_REUSEPORT shares a port by its cluster. */
-export async function processes(): Promise<Launcher> {
+/**
+ * Opens the launcher of processes. A Node.js version without SO_REUSEPORT shares the
+ * port by `node:cluster`.
+ */
+export async function openProcesses(): Promise<Launcher> {
   if (await canReusePort()) {
     return {
-      portsAreShared: false,
+      sharesListener: false,
       start: (handlers) =>
-        linkTo(
+        openChannel(
           fork(process.argv[1], [], {
             stdio: [...STDIO],
             env: { ...process.env, ...ENV },
@@ -32,21 +36,24 @@ export async function processes(): Promise<Launcher> {
   const { default: cluster } = await import("node:cluster");
   cluster.setupPrimary({ exec: process.argv[1], args: [], stdio: [...STDIO] });
   return {
-    portsAreShared: true,
-    start: (handlers) => linkTo(cluster.fork(ENV).process, handlers),
+    sharesListener: true,
+    start: (handlers) => openChannel(cluster.fork(ENV).process, handlers),
   };
 }
 
 async function canReusePort(): Promise<boolean> {
-  return "Bun" in globalThis ||
+  return detectRuntime() === "bun" ||
     (await import("../../transport/node/transport.ts")).canReusePort;
 }
 
-function linkTo(child: ChildProcess, handlers: WorkerHandlers) {
-  let isOver = false;
+function openChannel(
+  child: ChildProcess,
+  handlers: WorkerHandlers,
+): WorkerChannel {
+  let hasEnded = false;
   const onExit: WorkerHandlers["onExit"] = (exit) => {
-    if (isOver) return;
-    isOver = true;
+    if (hasEnded) return;
+    hasEnded = true;
     handlers.onExit(exit);
   };
   child.on("message", (message) => handlers.onMessage(message as FromWorker));
@@ -57,24 +64,9 @@ function linkTo(child: ChildProcess, handlers: WorkerHandlers) {
   return {
     pid: child.pid,
     post(message: ToWorker) {
-      if (child.connected) child.send(message, () => {}); // that it failed the exit tells
+      if (!child.connected) return;
+      child.send(message, () => {}); // an error is followed by "exit"
     },
     kill: () => void child.kill("SIGKILL"),
-  };
-}
-
-/** The process that started this one; without it this one ends, too. */
-export function parentProcess(): PrimaryChannel {
-  process.on("disconnect", () => process.exit());
-  // A terminal sends them to all of its processes; what they mean is told by message.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {});
-  }
-  return {
-    onMessage: (listener) =>
-      void process.on("message", (it) => listener(it as ToWorker)),
-    post: (message) =>
-      void process.send!(message, undefined, undefined, () => {}), // that it failed `disconnect` tells
-    end: () => process.exit(),
   };
 }

@@ -1,5 +1,6 @@
 /**
- * The books that are kept where the workers were started.
+ * The shared limits of a worker: calls of the store become messages to the
+ * supervisor, which coordinates the limits.
  *
  * @module
  */
@@ -9,75 +10,79 @@ import type {
   SharedLimitsStore,
 } from "../../server/cluster/store.ts";
 import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
-import type { Answer, Call } from "./messages.ts";
+import type { Call, CallResult } from "./messages.ts";
 
-/** Asks for what is in the books; all questions of one turn of the event loop go together. */
+/** A store in the supervisor. The calls of one turn of the event loop share a message. */
 export class RemoteLimitsStore implements SharedLimitsStore {
   readonly #post: (calls: readonly Call[]) => void;
-  readonly #waiting = new Map<number, (value: unknown) => void>();
+  readonly #pending = new Map<number, (value: unknown) => void>();
   #calls: Call[] = [];
-  #lastNumber = 0;
+  #lastId = 0;
 
+  /** Sends calls with `post`. */
   constructor(post: (calls: readonly Call[]) => void) {
     this.#post = post;
   }
 
-  /** To be called with what comes back. */
-  onAnswers(answers: readonly Answer[]): void {
-    for (const [number, value] of answers) {
-      this.#waiting.get(number)?.(value);
-      this.#waiting.delete(number);
+  /** Takes the results of earlier calls. */
+  onResults(results: readonly CallResult[]): void {
+    for (const [id, value] of results) {
+      this.#pending.get(id)?.(value);
+      this.#pending.delete(id);
     }
   }
 
-  acquire(wants: readonly LimitRequest[]): Promise<LimitRequest[0] | null> {
-    return this.#ask("acquire", wants);
+  acquire(requests: readonly LimitRequest[]): Promise<LimitRequest[0] | null> {
+    return this.#call("acquire", requests);
   }
 
-  release(wants: readonly LimitRequest[]): void {
-    this.#tell("release", wants);
+  release(requests: readonly LimitRequest[]): void {
+    this.#notify("release", requests);
   }
 
-  forceAcquire(want: LimitRequest, count: number): void {
-    this.#tell("forceAcquire", want, count);
+  forceAcquire(request: LimitRequest, count: number): void {
+    this.#notify("forceAcquire", request, count);
   }
 
-  async pass(ticket: number, user: string, octets: number): Promise<void> {
-    await this.#ask("pass", ticket, user, octets);
+  async pass(ticket: number, user: string, bytes: number): Promise<void> {
+    await this.#call("pass", ticket, user, bytes);
   }
 
   cancel(ticket: number): void {
-    this.#tell("cancel", ticket);
+    this.#notify("cancel", ticket);
   }
 
   releaseUser(user: string): void {
-    this.#tell("releaseUser", user);
+    this.#notify("releaseUser", user);
   }
 
   isLocked(client: string): Promise<boolean> {
-    return this.#ask("isLocked", client);
+    return this.#call("isLocked", client);
   }
 
   failed(client: string): Promise<number> {
-    return this.#ask("failed", client);
+    return this.#call("failed", client);
   }
 
   succeeded(client: string): Promise<boolean> {
-    return this.#ask("succeeded", client);
+    return this.#call("succeeded", client);
   }
 
-  #ask<K extends Asked>(
+  #call<K extends Calls>(
     method: K,
     ...args: Parameters<WorkerLimits[K]>
   ): Promise<Awaited<ReturnType<WorkerLimits[K]>>> {
-    const number = ++this.#lastNumber;
-    this.#send([number, method, args]);
+    const id = ++this.#lastId;
+    this.#send([id, method, args]);
     return new Promise((resolve) => {
-      this.#waiting.set(number, resolve as (value: unknown) => void);
+      this.#pending.set(id, resolve as (value: unknown) => void);
     });
   }
 
-  #tell<K extends Told>(method: K, ...args: Parameters<WorkerLimits[K]>): void {
+  #notify<K extends Notifications>(
+    method: K,
+    ...args: Parameters<WorkerLimits[K]>
+  ): void {
     this.#send([null, method, args]);
   }
 
@@ -90,24 +95,29 @@ export class RemoteLimitsStore implements SharedLimitsStore {
   }
 }
 
-type Asked = "acquire" | "pass" | "isLocked" | "failed" | "succeeded";
-type Told = "release" | "forceAcquire" | "cancel" | "releaseUser";
+/** The methods with a result. */
+type Calls = "acquire" | "pass" | "isLocked" | "failed" | "succeeded";
+/** The methods without a result. */
+type Notifications = "release" | "forceAcquire" | "cancel" | "releaseUser";
 
-/** Does what a worker calls; `reply` gets the answers, at once and later ones. */
-export function answer(
-  account: WorkerLimits,
+/**
+ * Executes the calls of a worker. `reply` gets the results: those of synchronous
+ * methods together, and those of asynchronous ones as they come.
+ */
+export function executeCalls(
+  limits: WorkerLimits,
   calls: readonly Call[],
-  reply: (answers: readonly Answer[]) => void,
+  reply: (results: readonly CallResult[]) => void,
 ): void {
-  const answers: Answer[] = [];
-  for (const [number, method, args] of calls) {
-    const call = account[method as Asked | Told] as (
+  const results: CallResult[] = [];
+  for (const [id, method, args] of calls) {
+    const call = limits[method as Calls | Notifications] as (
       ...args: unknown[]
     ) => unknown;
-    const value = call.apply(account, [...args]);
-    if (number === null) continue;
-    if (value instanceof Promise) value.then((it) => reply([[number, it]]));
-    else answers.push([number, value]);
+    const value = call.apply(limits, [...args]);
+    if (id === null) continue;
+    if (value instanceof Promise) value.then((it) => reply([[id, it]]));
+    else results.push([id, value]);
   }
-  if (answers.length > 0) reply(answers);
+  if (results.length > 0) reply(results);
 }

@@ -11,123 +11,134 @@ import {
   type MetricValues,
   sumMetrics,
 } from "../../server/metrics.ts";
+import type { ServerUpdate, ShutdownOptions } from "../../server/serve.ts";
 import { resolveSettings } from "../../server/settings.ts";
-import type { ServerUpdate } from "../../server/serve.ts";
+import { type Clock, systemClock } from "../../transport/clock.ts";
 import { detectTransport } from "../../transport/detect.ts";
-import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
+import type { Timeout } from "../../transport/timeouts.ts";
 import type { Address } from "../../transport/transport.ts";
 import type { Given } from "../config/flags.ts";
 import type { Loaded } from "../config/load.ts";
 import type { LogRecord } from "../output/format.ts";
-import type { Running } from "../serve/running.ts";
-import type { Launcher } from "./channel.ts";
-import { WorkerHandle } from "./worker_handle.ts";
-import { type FileTexts, toData } from "./messages.ts";
+import type { RunningServer } from "../serve/running_server.ts";
 import { Backoff } from "./backoff.ts";
+import type { Launcher } from "./channel.ts";
+import { type FileTexts, toData } from "./messages.ts";
+import { WorkerHandle } from "./worker_handle.ts";
 
-/** What a {@linkcode Supervisor} is made of. */
-export interface CrewOptions {
-  /** How many workers. */
-  readonly size: number;
-  readonly workshop: Launcher;
+/** Options of {@linkcode Supervisor.start}. */
+export interface SupervisorOptions {
+  /** The number of workers. */
+  readonly workers: number;
+  readonly launcher: Launcher;
   readonly given: Given;
   readonly loaded: Loaded;
-  /** The texts of all files, as they were read last. */
+  /** Returns the current contents of all files. */
   files(): FileTexts;
-  /** Told of workers that end and start again. */
-  note(record: LogRecord): void;
+  /** Logs the end and the restart of workers. */
+  log(record: LogRecord): void;
+  /** @default {systemClock} */
+  readonly clock?: Clock;
 }
 
-/** Milliseconds that a worker may take to end when its time is over, and when there is no time at all. */
-const PATIENCE = 10_000;
-const HURRY = 1_000;
+/** How long workers may take to exit after the grace time, in milliseconds. */
+const SHUTDOWN_TIMEOUT = 10_000;
+/** How long workers may take to exit immediately, in milliseconds. */
+const EXIT_TIMEOUT = 1_000;
 
-/** Keeps its workers running, and the books that they share. */
-export class Supervisor implements Running {
-  readonly #options: CrewOptions;
+/** Starts the workers, restarts those that end, and coordinates their shared limits. */
+export class Supervisor implements RunningServer {
+  readonly #options: SupervisorOptions;
   readonly #coordinator: Coordinator;
-  readonly #members = new Map<number, WorkerHandle>();
-  readonly #rests = new Map<number, Backoff>();
+  readonly #clock: Clock;
+  readonly #handles = new Map<number, WorkerHandle>();
+  readonly #backoffs = new Map<number, Backoff>();
   readonly #restarts = new Map<number, Timeout>();
   #files: FileTexts;
   #auth: Loaded["options"]["auth"];
   #addr: Address | undefined;
-  /** What those have counted that are gone. */
+  /** The counters of workers that have ended. */
   #retired: MetricValues = {};
-  #ends = 0;
-  /** Whether all of them have listened. */
-  #listens = false;
+  #exits = 0;
+  /** Whether all workers have listened. */
+  #hasStarted = false;
   #isClosing = false;
 
-  private constructor(options: CrewOptions, ledger: Coordinator) {
+  private constructor(
+    options: SupervisorOptions,
+    coordinator: Coordinator,
+    clock: Clock,
+  ) {
     this.#options = options;
-    this.#coordinator = ledger;
+    this.#coordinator = coordinator;
+    this.#clock = clock;
     this.#files = options.files();
     this.#auth = options.loaded.options.auth;
   }
 
   /**
-   * Starts all workers; settles when all listen.
+   * Starts all workers. Resolves when all of them are listening.
    *
-   * @throws as `serve()` does; then there is no worker left.
+   * @throws as `serve()` does. No worker is left then.
    */
-  static async start(options: CrewOptions): Promise<Supervisor> {
+  static async start(options: SupervisorOptions): Promise<Supervisor> {
     const transport = await detectTransport();
-    const { loaded, size } = options;
+    const { loaded, workers, clock = systemClock } = options;
     const settings = await resolveSettings(loaded.options, transport);
-    // Of the same user somebody else may share the port, and would take a part of the clients.
-    const listen = settings.listen!; // the program always does
+    // SO_REUSEPORT would share the port with another server of the same user,
+    // which would then get a part of the clients. Without it, listening fails.
+    const listen = settings.listen!; // the program always listens
     const probe = await transport.listen(listen, (conn) => conn.close());
     await probe.close();
-    const ledger = new Coordinator(settings.limits, size);
-    ledger.lockout = new Lockout(loaded.lockout);
-    const crew = new Supervisor(options, ledger);
+    const coordinator = new Coordinator(settings.limits, workers, clock);
+    coordinator.lockout = new Lockout(loaded.lockout);
+    const supervisor = new Supervisor(options, coordinator, clock);
     try {
-      await crew.#startAll(listen.port);
+      await supervisor.#startAll(listen.port);
     } catch (error) {
-      crew.#isClosing = true;
-      await crew.#killAll();
+      supervisor.#isClosing = true;
+      await supervisor.#killAll();
       throw error;
     }
-    return crew;
+    return supervisor;
   }
 
-  /** Where all of them listen. */
+  /** The address that all workers share. */
   get addr(): Address {
     return this.#addr!;
   }
 
-  /** How many there are. */
+  /** The number of workers. */
   get workers(): number {
-    return this.#options.size;
+    return this.#options.workers;
   }
 
-  /** The ids of their processes; `undefined` of threads. */
+  /** The ids of the worker processes; `undefined` for threads. */
   get pids(): readonly number[] | undefined {
-    const pids = Array.from(this.#members.values(), ({ pid }) => pid ?? 0);
+    const pids = Array.from(this.#handles.values(), ({ pid }) => pid ?? 0);
     return pids.every((pid) => pid > 0) ? pids : undefined;
   }
 
-  /** Whether anybody can come in. */
+  /** Whether at least one worker is listening. */
   get isListening(): boolean {
-    return Array.from(this.#members.values()).some((it) => it.isListening);
+    return Array.from(this.#handles.values()).some((it) => it.isListening);
   }
 
-  /** What all of them tell together. */
+  /** Reads the metrics of all workers and adds them up. */
   async metrics(): Promise<MetricValues> {
     await Promise.all(
-      Array.from(this.#members.values(), (it) => it.readMetrics()),
+      Array.from(this.#handles.values(), (it) => it.readMetrics()),
     );
-    // Only now: one that was asked may have ended meanwhile.
-    const members = [...this.#members.values()];
+    // Not before the replies: a worker may have ended in the meantime.
+    const handles = [...this.#handles.values()];
     return {
-      ...sumMetrics([this.#retired, ...members.map((it) => it.lastMetrics)]),
-      socks5_workers: members.filter((it) => it.isListening).length,
-      socks5_worker_ends_total: this.#ends,
+      ...sumMetrics([this.#retired, ...handles.map((it) => it.lastMetrics)]),
+      socks5_workers: handles.filter((it) => it.isListening).length,
+      socks5_worker_exits_total: this.#exits,
     };
   }
 
-  /** Lets all of them serve by what was loaded last; when it rejects, all stays as it was. */
+  /** Lets all workers adopt the new configuration. When it rejects, nothing has changed. */
   async update(options: ServerUpdate, { lockout }: Loaded): Promise<void> {
     const { hostname, port } = this.#options.loaded.options;
     const { limits } = await resolveSettings(
@@ -141,90 +152,91 @@ export class Supervisor implements Running {
       this.#coordinator.lockout = new Lockout(lockout);
     }
     await Promise.all(
-      Array.from(this.#members.values(), (it) => it.update(this.#files)),
+      Array.from(this.#handles.values(), (it) => it.update(this.#files)),
     );
   }
 
-  /** Lets no more clients in; gives how many sessions are open. */
-  async closeDoor(): Promise<number> {
-    this.#startNoMore();
+  /** Lets all workers stop accepting connections. Returns the number of their sessions. */
+  async stopAccepting(): Promise<number> {
+    this.#stopRestarting();
     const sessions = await Promise.all(
-      Array.from(this.#members.values(), (it) => it.close()),
+      Array.from(this.#handles.values(), (it) => it.stopAccepting()),
     );
     return sessions.reduce((sum, it) => sum + it, 0);
   }
 
-  /** Lets the sessions end, and the workers with them. */
-  async shutdown(
-    { grace }: { readonly grace: number },
-  ): Promise<void> {
-    for (const it of this.#members.values()) it.shutdown(grace);
-    await this.#allEnded(grace + PATIENCE);
+  /** Lets the workers exit when their sessions have ended. */
+  async shutdown({ grace }: Required<ShutdownOptions>): Promise<void> {
+    for (const it of this.#handles.values()) it.shutdown(grace);
+    await this.#allEnded(grace + SHUTDOWN_TIMEOUT);
   }
 
-  /** Ends the workers now. */
-  async end(): Promise<void> {
-    this.#startNoMore();
-    for (const it of this.#members.values()) it.end();
-    await this.#allEnded(HURRY);
+  /** Ends the workers without waiting for their sessions. */
+  async terminate(): Promise<void> {
+    this.#stopRestarting();
+    for (const it of this.#handles.values()) it.exit();
+    await this.#allEnded(EXIT_TIMEOUT);
   }
 
-  #startNoMore(): void {
+  #stopRestarting(): void {
     this.#isClosing = true;
     for (const restart of this.#restarts.values()) restart.cancel();
   }
 
   async #startAll(port: number): Promise<void> {
-    const { size } = this.#options;
     const first = this.#start(1, port).listening;
-    // All others get the port that the first one was given.
+    // The others need the port that the system has chosen for the first one.
     if (port === 0) this.#addr = await first;
     const others: Promise<Address>[] = [];
-    for (let number = 2; number <= size; number++) {
+    for (let number = 2; number <= this.workers; number++) {
       others.push(this.#start(number, this.#addr?.port ?? port).listening);
     }
     this.#addr = await first;
     await Promise.all(others);
-    this.#listens = true;
+    this.#hasStarted = true;
   }
 
   #start(number: number, port: number): WorkerHandle {
-    const { size, workshop, given, loaded } = this.#options;
+    const { workers, launcher, given, loaded } = this.#options;
     const start = {
       type: "start",
       worker: number,
-      workers: size,
+      workers,
       given: toData(given),
       files: this.#files,
       hostname: loaded.options.hostname,
-      port: workshop.portsAreShared ? loaded.options.port ?? port : port,
+      port: launcher.sharesListener ? loaded.options.port ?? port : port,
       log: loaded.log,
       metrics: loaded.metrics !== undefined,
     } as const;
-    const member = new WorkerHandle(workshop, start, this.#coordinator.open());
-    this.#members.set(number, member);
-    void this.#watch(member);
-    return member;
+    const limits = this.#coordinator.open();
+    const clock = this.#clock;
+    const handle = new WorkerHandle({ launcher, start, limits, clock });
+    this.#handles.set(number, handle);
+    void this.#supervise(handle);
+    return handle;
   }
 
-  /** Puts another one in its place when it ends. */
-  async #watch(member: WorkerHandle): Promise<void> {
-    const { number } = member;
-    const startedAt = performance.now();
-    const failure = await member.listening.then(() => undefined, (it) => it);
-    if (failure === undefined && this.#listens) {
-      const { pid } = member;
-      this.#options.note({ type: "worker-started", worker: number, pid });
+  /** Waits until the worker ends, and starts its successor. */
+  async #supervise(handle: WorkerHandle): Promise<void> {
+    const { number } = handle;
+    const { log } = this.#options;
+    const startedAt = this.#clock.now();
+    const failure = await handle.listening.then(() => undefined, (it) => it);
+    if (failure === undefined && this.#hasStarted) {
+      log({ type: "worker-started", worker: number, pid: handle.pid });
     }
-    const exit = await member.ended;
-    this.#members.delete(number);
-    this.#retired = sumMetrics([this.#retired, countersOf(member.lastMetrics)]);
-    // One that cannot even begin ends the program, and a later one does not.
-    if (this.#isClosing || failure && !this.#listens) return;
-    const delay = this.#rest(number).after(performance.now() - startedAt);
-    this.#ends++;
+    const exit = await handle.ended;
+    this.#handles.delete(number);
+    this.#retired = sumMetrics([this.#retired, countersOf(handle.lastMetrics)]);
+    // A worker that fails during the start of the program ends the program. Later
+    // ones are restarted.
+    if (this.#isClosing || failure && !this.#hasStarted) return;
+    const lasted = this.#clock.now() - startedAt;
+    const delay = this.#backoffOf(number).next(lasted);
+    this.#exits++;
     const error = failure?.message;
-    this.#options.note({
+    log({
       type: "worker-ended",
       worker: number,
       ...exit,
@@ -232,25 +244,27 @@ export class Supervisor implements Running {
       delay,
     });
     const restart = () => void this.#start(number, this.addr.port);
-    if (delay > 0) this.#restarts.set(number, startTimeout(delay, restart));
-    else restart();
+    if (delay > 0) {
+      this.#restarts.set(number, this.#clock.startTimeout(delay, restart));
+    } else restart();
   }
 
-  #rest(number: number): Backoff {
-    let rest = this.#rests.get(number);
-    if (!rest) this.#rests.set(number, rest = new Backoff());
-    return rest;
+  #backoffOf(number: number): Backoff {
+    let backoff = this.#backoffs.get(number);
+    if (!backoff) this.#backoffs.set(number, backoff = new Backoff());
+    return backoff;
   }
 
   async #killAll(): Promise<void> {
-    for (const it of this.#members.values()) it.kill();
+    for (const it of this.#handles.values()) it.kill();
     await this.#allEnded();
   }
 
-  /** Settles when there is no worker any more; those that last longer are killed. */
-  async #allEnded(ms = Infinity): Promise<void> {
-    const late = startTimeout(ms, () => void this.#killAll());
-    await Promise.all(Array.from(this.#members.values(), (it) => it.ended));
+  /** Waits until all workers have ended, and kills those that are left after the timeout. */
+  async #allEnded(timeout = Infinity): Promise<void> {
+    const kill = () => void this.#killAll();
+    const late = this.#clock.startTimeout(timeout, kill);
+    await Promise.all(Array.from(this.#handles.values(), (it) => it.ended));
     late.cancel();
   }
 }

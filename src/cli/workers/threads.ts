@@ -1,90 +1,68 @@
 /**
- * Workers that are threads, on Deno: to start a process would need a permission
- * that allows everything. This module is the thread's first one, too.
+ * Launches workers as threads, on Deno: starting a process would need the
+ * permission to run programs, which allows everything.
  *
  * @module
  */
 
-import type { Launcher, PrimaryChannel } from "./channel.ts";
-import type { FromWorker, ToWorker } from "./messages.ts";
-
-/** The name by which a thread knows that it is one of these. */
-const NAME = "socks5-server worker";
+import { UsageError } from "../usage_error.ts";
+import type { Launcher, WorkerHandlers } from "./channel.ts";
+import { type FromThread, THREAD_NAME, THREAD_URL } from "./worker_thread.ts";
 
 /** The members of `Deno` that are used here. */
 interface DenoPermissions {
   readonly permissions: {
-    querySync(wanted: { name: "read"; path: URL }): { state: string };
+    querySync(permission: { name: "read"; path: URL }): { state: string };
   };
 }
 
-/** What a thread tells who started it. */
-type FromThread = FromWorker | { readonly type: "end" };
-
-/** The members of a thread's global object that are used here. */
-interface Thread {
-  readonly name?: string;
-  onmessage: ((event: { data: ToWorker }) => void) | null;
-  postMessage(message: FromThread): void;
-}
-
-/** Starts threads. */
-export const threads: Launcher = {
-  portsAreShared: false,
-  start(handlers) {
-    const thread = new Worker(import.meta.url, { type: "module", name: NAME });
-    let isOver = false;
-    const end: typeof handlers.onExit = (exit) => {
-      if (isOver) return;
-      isOver = true;
-      thread.terminate();
-      handlers.onExit(exit);
-    };
-    thread.onmessage = ({ data }: { data: FromThread }) => {
-      if (isOver) return;
-      if (data.type === "end") end({ code: 0 });
-      else handlers.onMessage(data);
-    };
-    thread.onerror = (event) => {
-      event.preventDefault(); // it ends the thread only
-      end({ error: event.message });
-    };
-    return {
-      pid: undefined,
-      post: (message) => isOver || thread.postMessage(message),
-      kill: () => end({ signal: "SIGKILL" }),
-    };
-  },
-};
-
-/** What is missing to have threads that share a port. */
-export function whyNoThreads(): string | undefined {
+/**
+ * Opens the launcher of threads.
+ *
+ * @throws {UsageError} if a flag or a permission of Deno is missing.
+ */
+export function openThreads(): Launcher {
   const { Deno: deno } = globalThis as unknown as { Deno: DenoPermissions };
   if (!("listenDatagram" in deno)) {
-    return "more than one worker needs Deno's flag --unstable-net: " +
-      "without it workers cannot share the port";
+    throw new UsageError(
+      "more than one worker needs Deno's flag --unstable-net: " +
+        "without it workers cannot share the port",
+    );
   }
   const folder = new URL("../../", import.meta.url);
-  const wanted = { name: "read", path: folder } as const;
+  const permission = { name: "read", path: folder } as const;
   if (
     folder.protocol === "file:" &&
-    deno.permissions.querySync(wanted).state !== "granted"
+    deno.permissions.querySync(permission).state !== "granted"
   ) {
-    return "more than one worker needs --allow-read: " +
-      "each loads the program's own modules";
+    throw new UsageError(
+      "more than one worker needs --allow-read: " +
+        "each loads the program's own modules",
+    );
   }
+  return { sharesListener: false, start };
 }
 
-const thread = globalThis as unknown as Thread;
-
-const link: PrimaryChannel = {
-  onMessage(listener) {
-    thread.onmessage = ({ data }) => listener(data);
-  },
-  post: (message) => thread.postMessage(message),
-  end: () => thread.postMessage({ type: "end" }),
-};
-
-if (thread.name === NAME) {
-  import("./worker.ts").then(({ work }) => work(link));
+function start(handlers: WorkerHandlers) {
+  const thread = new Worker(THREAD_URL, { type: "module", name: THREAD_NAME });
+  let hasEnded = false;
+  const end: WorkerHandlers["onExit"] = (exit) => {
+    if (hasEnded) return;
+    hasEnded = true;
+    thread.terminate();
+    handlers.onExit(exit);
+  };
+  thread.onmessage = ({ data }: { data: FromThread }) => {
+    if (hasEnded) return;
+    if (data.type === "exit") end({ code: 0 });
+    else handlers.onMessage(data);
+  };
+  thread.onerror = (event) => {
+    event.preventDefault(); // the error ends only the thread, not the process
+    end({ error: event.message });
+  };
+  const post: ReturnType<Launcher["start"]>["post"] = (message) => {
+    if (!hasEnded) thread.postMessage(message);
+  };
+  return { pid: undefined, post, kill: () => end({ signal: "SIGKILL" }) };
 }

@@ -1,148 +1,139 @@
 /**
- * A worker: one of several servers on one port.
+ * A worker: one of several servers on one port, controlled by messages.
  *
  * @module
  */
 
-import type { MetricValues } from "../../server/metrics.ts";
-import { serve, type Server } from "../../server/serve.ts";
 import { NetError } from "../../transport/errors.ts";
-import { stopAccepting } from "../serve/stop_accepting.ts";
-import { thisHost } from "../host/host.ts";
 import { load, type Loaded } from "../config/load.ts";
+import { detectHost } from "../host/detect.ts";
 import { type Log, openLog } from "../output/log.ts";
+import type { RunningServer } from "../serve/running_server.ts";
+import { startSingleServer } from "../serve/single_server.ts";
 import { UsageError } from "../usage_error.ts";
-import { watch } from "../serve/watch.ts";
-import type { PrimaryChannel } from "./channel.ts";
+import type { SupervisorChannel } from "./channel.ts";
 import { type FileTexts, fromData, type ToWorker } from "./messages.ts";
 import { RemoteLimitsStore } from "./remote_store.ts";
 
 type Start = Extract<ToWorker, { type: "start" }>;
 
-/** Does what it is told, until it is told to end. */
-export function work(link: PrimaryChannel): void {
-  const books = new RemoteLimitsStore((calls) =>
-    link.post({ type: "calls", calls })
+/** Runs a worker until the supervisor ends it. */
+export function runWorker(channel: SupervisorChannel): void {
+  const store = new RemoteLimitsStore((calls) =>
+    channel.post({ type: "calls", calls })
   );
   let worker: Promise<WorkerServer> | undefined;
-  link.onMessage((message) => {
-    if (message.type === "answers") return books.onAnswers(message.answers);
+  channel.onMessage((message) => {
+    if (message.type === "results") return store.onResults(message.results);
     if (message.type === "start") {
-      worker = WorkerServer.start(message, books, link);
-      worker.catch((error) => link.post({ type: "failed", ...factsOf(error) }));
-    } else worker?.then((it) => it.obey(message));
+      worker = WorkerServer.start({ channel, start: message, store });
+      worker.catch((error) => channel.post(failureOf(error)));
+    } else worker?.then((it) => it.receive(message));
   });
-  link.post({ type: "ready" });
+  channel.post({ type: "ready" });
 }
 
-function factsOf(error: unknown) {
+function failureOf(error: unknown) {
   const { message } = error as Error;
   return error instanceof NetError
-    ? { kind: error.kind, message }
-    : { message };
+    ? { type: "failed", kind: error.kind, message } as const
+    : { type: "failed", message } as const;
+}
+
+interface WorkerServerOptions {
+  readonly channel: SupervisorChannel;
+  readonly start: Start;
+  readonly store: RemoteLimitsStore;
 }
 
 class WorkerServer {
-  readonly #server: Server;
-  readonly #start: Start;
-  readonly #store: RemoteLimitsStore;
-  readonly #link: PrimaryChannel;
+  readonly #options: WorkerServerOptions;
+  readonly #server: RunningServer;
   readonly #log: Log;
-  readonly #readMetrics: () => MetricValues;
   #loaded: Loaded;
 
   constructor(
-    server: Server,
-    loaded: Loaded,
+    options: WorkerServerOptions,
+    server: RunningServer,
     log: Log,
-    readMetrics: () => MetricValues,
-    start: Start,
-    books: RemoteLimitsStore,
-    link: PrimaryChannel,
+    loaded: Loaded,
   ) {
+    this.#options = options;
     this.#server = server;
-    this.#loaded = loaded;
     this.#log = log;
-    this.#readMetrics = readMetrics;
-    this.#start = start;
-    this.#store = books;
-    this.#link = link;
+    this.#loaded = loaded;
   }
 
-  static async start(
-    start: Start,
-    books: RemoteLimitsStore,
-    link: PrimaryChannel,
-  ): Promise<WorkerServer> {
-    const given = fromData(start.given);
-    const loaded = await load(given, reading(start.files), { guard: books });
-    const log = await openLog(thisHost(), start.log, start.worker);
-    const { onEvent, readMetrics } = watch(start.metrics, log);
-    const { hostname, port } = start;
-    const options = {
-      ...loaded.options,
-      hostname,
-      port,
-      reusePort: true,
-      sharedLimits: { store: books, servers: start.workers },
-      onEvent,
-    };
-    const server = await serve(options);
-    link.post({ type: "listening", addr: server.addr });
-    return new WorkerServer(
-      server,
-      loaded,
+  static async start(options: WorkerServerOptions): Promise<WorkerServer> {
+    const { channel, start, store } = options;
+    const { given, files, worker, workers, hostname, port } = start;
+    const loaded = await load(fromData(given), readFrom(files), {
+      guard: store,
+    });
+    const log = await openLog(detectHost(), start.log, worker);
+    const server = await startSingleServer({
+      options: {
+        ...loaded.options,
+        hostname,
+        port,
+        reusePort: true,
+        sharedLimits: { store, servers: workers },
+      },
       log,
-      readMetrics,
-      start,
-      books,
-      link,
-    );
+      countsMetrics: start.metrics,
+    });
+    channel.post({ type: "listening", addr: server.addr });
+    return new WorkerServer(options, server, log, loaded);
   }
 
-  obey(message: Exclude<ToWorker, { type: "start" | "answers" }>): void {
+  async receive(
+    message: Exclude<ToWorker, { type: "start" | "results" }>,
+  ): Promise<void> {
+    const { channel } = this.#options;
     switch (message.type) {
-      case "update":
-        return void this.#update(message.files);
-      case "close":
-        return this.#link.post({
-          type: "closed",
-          sessions: stopAccepting(this.#server),
-        });
-      case "metrics":
-        return this.#link.post({
-          type: "metrics",
-          values: this.#readMetrics(),
-        });
+      case "update": {
+        await this.#update(message.files);
+        return channel.post({ type: "updated" });
+      }
+      case "stop-accepting": {
+        const sessions = await this.#server.stopAccepting();
+        return channel.post({ type: "stopped-accepting", sessions });
+      }
+      case "read-metrics": {
+        const values = await this.#server.metrics();
+        return channel.post({ type: "metrics", values });
+      }
       case "shutdown":
-        this.#server.shutdown(message).then(() => this.#end());
-        return;
-      case "end":
-        return void this.#end();
+        await this.#server.shutdown({ grace: message.grace });
+        return await this.#exit();
+      case "exit":
+        return await this.#exit();
     }
   }
 
-  /** The files were found to be right: a failure ends this worker, and the next one begins with them. */
+  /**
+   * Adopts the configuration in the files. The supervisor has found it valid: an
+   * error ends this worker, and its successor starts with these files.
+   */
   async #update(files: FileTexts): Promise<void> {
-    const given = fromData(this.#start.given);
-    const loaded = await load(given, reading(files), {
-      guard: this.#store,
+    const { start, store } = this.#options;
+    const loaded = await load(fromData(start.given), readFrom(files), {
+      guard: store,
       before: this.#loaded,
     });
     const { hostname: _, port: __, ...options } = loaded.options;
-    await this.#server.update(options);
+    await this.#server.update(options, loaded);
     this.#loaded = loaded;
-    this.#link.post({ type: "updated" });
   }
 
-  async #end(): Promise<void> {
+  async #exit(): Promise<void> {
     await this.#log.output.finish();
-    this.#link.end();
+    this.#options.channel.exit();
   }
 }
 
-/** Reads what another one has read from the files. */
-function reading(files: FileTexts): (path: string) => Promise<string> {
+/** Reads files from the contents that the supervisor has sent. */
+function readFrom(files: FileTexts): (path: string) => Promise<string> {
   const texts = new Map(files);
   return (path) => {
     const text = texts.get(path);

@@ -1,175 +1,196 @@
 /**
- * One worker, from its start to its end.
+ * The supervisor's handle of one worker, from its start to its end.
  *
  * @module
  */
 
 import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
 import type { MetricValues } from "../../server/metrics.ts";
-import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
-import type { Address } from "../../transport/transport.ts";
+import type { Clock } from "../../transport/clock.ts";
 import { NetError, type NetErrorKind } from "../../transport/errors.ts";
-import type { Exit, Launcher, WorkerChannel } from "./channel.ts";
+import type { Timeout } from "../../transport/timeouts.ts";
+import type { Address } from "../../transport/transport.ts";
+import type { Launcher, WorkerChannel, WorkerExit } from "./channel.ts";
 import type { FileTexts, FromWorker, ToWorker } from "./messages.ts";
-import { answer } from "./remote_store.ts";
+import { executeCalls } from "./remote_store.ts";
 
 type Start = Extract<ToWorker, { type: "start" }>;
-type Answered = Exclude<FromWorker["type"], "ready" | "failed" | "calls">;
-type Reply<T extends Answered> = Extract<FromWorker, { type: T }>;
+type ReplyType = Exclude<FromWorker["type"], "ready" | "failed" | "calls">;
+type Reply<T extends ReplyType> = Extract<FromWorker, { type: T }>;
 
-/** Milliseconds in which a worker should tell its metrics, or how many sessions it has. */
-const PATIENCE = 1_000;
-/** Milliseconds in which it should serve by other files. */
-const UPDATE_PATIENCE = 60_000;
+/** How long a worker may take to reply, in milliseconds. */
+const REPLY_TIMEOUT = 1_000;
+/** How long a worker may take to adopt a new configuration, in milliseconds. */
+const UPDATE_TIMEOUT = 60_000;
 
-/** A worker that runs. */
+/** Options of {@linkcode WorkerHandle}. */
+export interface WorkerHandleOptions {
+  readonly launcher: Launcher;
+  /** The first message to the worker. */
+  readonly start: Start;
+  /** Holds what the worker acquires of the limits, and is closed when the worker ends. */
+  readonly limits: WorkerLimits;
+  readonly clock: Clock;
+}
+
+/** A worker. */
 export class WorkerHandle {
-  /** Which one it is, from 1. */
+  /** The number of the worker, from 1. */
   readonly number: number;
-  /** Where it listens. Rejects when it cannot, or ends before. */
+  /** The address of its listener. Rejects if the worker cannot listen, or ends before it does. */
   readonly listening: Promise<Address>;
-  /** How it ended. */
-  readonly ended: Promise<Exit>;
-  readonly #link: WorkerChannel;
-  readonly #account: WorkerLimits;
-  readonly #waiting = new Map<Answered, (reply: FromWorker | Error) => void>();
+  /** Resolves when the worker has ended. */
+  readonly ended: Promise<WorkerExit>;
+  readonly #channel: WorkerChannel;
+  readonly #limits: WorkerLimits;
+  readonly #clock: Clock;
+  readonly #pending = new Map<
+    ReplyType,
+    (reply: FromWorker | Error) => void
+  >();
   #failure: Error | undefined;
   #isListening = false;
   #lastMetrics: MetricValues = {};
 
-  /** Starts it; what it takes of the limits goes into the account, which is closed when it ends. */
-  constructor(workshop: Launcher, start: Start, account: WorkerLimits) {
+  /** Starts the worker. */
+  constructor({ launcher, start, limits, clock }: WorkerHandleOptions) {
     this.number = start.worker;
-    this.#account = account;
+    this.#limits = limits;
+    this.#clock = clock;
     this.listening = this.#next("listening").then(({ addr }) => addr);
-    // Who waits for it is told of a failure.
+    // A rejection is handled where `listening` is awaited.
     this.listening.then(() => this.#isListening = true, () => {});
-    let onEnd!: (exit: Exit) => void;
+    let onEnd!: (exit: WorkerExit) => void;
     this.ended = new Promise((resolve) => onEnd = resolve);
-    this.#link = workshop.start({
+    this.#channel = launcher.start({
       onMessage: (message) => {
-        if (message.type === "ready") this.#link.post(start);
+        if (message.type === "ready") this.#channel.post(start);
         else this.#receive(message);
       },
       onExit: (exit) => {
-        account.close();
-        this.#fail("other", `worker ${this.number} ended: ${textOf(exit)}`);
+        limits.close();
+        this.#fail("other", `worker ${this.number} ended: ${exitText(exit)}`);
         onEnd(exit);
       },
     });
   }
 
-  /** The id of its process, if it is one. */
+  /** The id of its process, if the worker is a process. */
   get pid(): number | undefined {
-    return this.#link.pid;
+    return this.#channel.pid;
   }
 
-  /** Whether it serves, or did until it ended. */
+  /** Whether the worker is listening, or was until it ended. */
   get isListening(): boolean {
     return this.#isListening;
   }
 
-  /** What it has told when it was asked last. */
+  /** The metrics that the worker has sent last. */
   get lastMetrics(): MetricValues {
     return this.#lastMetrics;
   }
 
-  /** Asks it for its metrics; gives up when it does not tell them in time. */
+  /** Updates {@linkcode WorkerHandle.lastMetrics}, unless the worker does not reply in time. */
   async readMetrics(): Promise<void> {
     if (!this.#isListening) return;
-    const told = this.#answer("metrics", PATIENCE);
-    this.#link.post({ type: "metrics" });
-    await told;
+    const metrics = this.#reply("metrics", REPLY_TIMEOUT);
+    this.#channel.post({ type: "read-metrics" });
+    await metrics;
   }
 
-  /** Lets it serve by other files; settles when it does, or has ended: the next one begins with them. */
+  /**
+   * Lets the worker adopt the configuration in the files. Resolves when it has, or
+   * when it is killed because it did not: its successor starts with these files.
+   */
   async update(files: FileTexts): Promise<void> {
-    const updated = this.#answer("updated", UPDATE_PATIENCE);
-    this.#tell({ type: "update", files });
+    const updated = this.#reply("updated", UPDATE_TIMEOUT);
+    this.#post({ type: "update", files });
     if (!await updated) this.kill();
   }
 
-  /** Lets no more clients in; gives how many sessions it has, 0 when it does not tell in time. */
-  async close(): Promise<number> {
-    const closed = this.#answer("closed", PATIENCE);
-    this.#tell({ type: "close" });
-    return (await closed)?.sessions ?? 0;
+  /**
+   * Lets the worker stop accepting connections. Returns the number of its sessions,
+   * or 0 if it does not reply in time.
+   */
+  async stopAccepting(): Promise<number> {
+    const stopped = this.#reply("stopped-accepting", REPLY_TIMEOUT);
+    this.#post({ type: "stop-accepting" });
+    return (await stopped)?.sessions ?? 0;
   }
 
-  /** Lets the sessions end, and then itself. */
+  /** Lets the worker exit when its sessions have ended. */
   shutdown(grace: number): void {
-    this.#tell({ type: "shutdown", grace });
+    this.#post({ type: "shutdown", grace });
   }
 
-  /** Lets it end now. */
-  end(): void {
-    this.#tell({ type: "end" });
+  /** Lets the worker exit immediately. */
+  exit(): void {
+    this.#post({ type: "exit" });
   }
 
-  /** Ends it whatever it does. */
+  /** Ends the worker forcibly. */
   kill(): void {
-    this.#link.kill();
+    this.#channel.kill();
   }
 
-  /** Only when it listens it can do what it is told. */
-  #tell(message: ToWorker): void {
-    this.listening.then(() => this.#link.post(message), () => {});
+  /** Sends a message as soon as the worker is listening: before, it has no server. */
+  #post(message: ToWorker): void {
+    this.listening.then(() => this.#channel.post(message), () => {});
   }
 
   #receive(message: Exclude<FromWorker, { type: "ready" }>): void {
     switch (message.type) {
       case "calls":
-        return answer(this.#account, message.calls, (answers) => {
-          this.#link.post({ type: "answers", answers });
+        return executeCalls(this.#limits, message.calls, (results) => {
+          this.#channel.post({ type: "results", results });
         });
       case "failed": {
         this.#fail(message.kind ?? "other", message.message);
         return this.kill();
       }
-      case "metrics": // also when it comes late
+      case "metrics": // also if they are late
         this.#lastMetrics = message.values;
         // falls through
       default:
-        this.#waiting.get(message.type)?.(message);
+        this.#pending.get(message.type)?.(message);
     }
   }
 
-  /** What it says, if it does so in time and before it ends. */
-  async #answer<T extends Answered>(
+  /** Resolves with the next reply, or with `undefined` if it is late or the worker ends. */
+  async #reply<T extends ReplyType>(
     type: T,
-    patience: number,
+    timeout: number,
   ): Promise<Reply<T> | undefined> {
     let late: Timeout | undefined;
-    const enough = new Promise<undefined>((resolve) =>
-      late = startTimeout(patience, () => resolve(undefined))
+    const isLate = new Promise<undefined>((resolve) =>
+      late = this.#clock.startTimeout(timeout, () => resolve(undefined))
     );
-    const told = this.#next(type).catch(() => undefined);
+    const reply = this.#next(type).catch(() => undefined);
     try {
-      return await Promise.race([told, enough]);
+      return await Promise.race([reply, isLate]);
     } finally {
       late?.cancel();
     }
   }
 
-  #next<T extends Answered>(type: T): Promise<Reply<T>> {
+  #next<T extends ReplyType>(type: T): Promise<Reply<T>> {
     return new Promise((resolve, reject) => {
       if (this.#failure) return reject(this.#failure);
-      this.#waiting.set(type, (reply) => {
-        this.#waiting.delete(type);
+      this.#pending.set(type, (reply) => {
+        this.#pending.delete(type);
         if (reply instanceof Error) reject(reply);
         else resolve(reply as Reply<T>);
       });
     });
   }
 
-  /** Whatever it was told, there is no answer any more. */
+  /** Rejects everything that waits for a reply: none will come. */
   #fail(kind: NetErrorKind, message: string): void {
     const error = this.#failure = new NetError(kind, message);
-    for (const settle of this.#waiting.values()) settle(error);
+    for (const settle of this.#pending.values()) settle(error);
   }
 }
 
-/** How a worker ended, in words. */
-export function textOf({ code, signal, error }: Exit): string {
+function exitText({ code, signal, error }: WorkerExit): string {
   return error ?? signal ?? `exit code ${code}`;
 }

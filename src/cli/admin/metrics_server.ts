@@ -1,5 +1,5 @@
 /**
- * Where a monitoring system asks the program how it is, by HTTP.
+ * An HTTP server for monitoring systems.
  *
  * @module
  */
@@ -14,34 +14,42 @@ import {
 } from "../../server/metrics.ts";
 import { toNetError } from "../../transport/errors.ts";
 import { EXIT, StartError } from "../failure.ts";
-import type { Running } from "./running.ts";
+import type { RunningServer } from "../serve/running_server.ts";
 import { VERSION } from "../version.ts";
 
-/** What the program tells of itself, beside what its servers tell. */
-const OF_PROGRAM: readonly MetricFamily[] = [
-  { name: "socks5_info", type: "gauge", help: "Always 1; which version it is" },
-  { name: "socks5_workers", type: "gauge", help: "Workers that listen" },
+/** The metrics of the program, in addition to those of its servers. */
+const PROGRAM_METRICS: readonly MetricFamily[] = [
   {
-    name: "socks5_worker_ends_total",
+    name: "socks5_build_info",
+    type: "gauge",
+    help: "Always 1; the label is the version of the program",
+  },
+  {
+    name: "socks5_workers",
+    type: "gauge",
+    help: "Workers that are listening",
+  },
+  {
+    name: "socks5_worker_exits_total",
     type: "counter",
-    help: "Workers that ended and were started again",
+    help: "Workers that ended unexpectedly and were restarted",
   },
 ];
 
-const FAMILIES = [...OF_PROGRAM, ...METRICS];
+const FAMILIES = [...PROGRAM_METRICS, ...METRICS];
 
-/** What serves, as it is asked how it is. */
-export type Watched = Pick<Running, "isListening" | "metrics">;
+/** The server whose state and metrics are reported. */
+export type MonitoredServer = Pick<RunningServer, "isListening" | "metrics">;
 
 /**
- * Answers `GET /metrics` in the text format of Prometheus, and `GET /health`
- * with 200 while the program serves, and 503 before and after and while no
- * worker listens.
+ * Answers `GET /metrics` in the text format of Prometheus, and `GET /health`:
+ * with 200 while the server accepts connections, and with 503 before it does,
+ * during the shutdown, and while no worker is listening.
  */
 export class MetricsServer {
   readonly #server: Server;
-  #watched: Watched | undefined;
-  /** What is being read: whoever asks meanwhile gets the same. */
+  #monitored: MonitoredServer | undefined;
+  /** The metrics being read; concurrent requests share them. */
   #reading: Promise<string> | undefined;
   #isServing = false;
 
@@ -53,16 +61,18 @@ export class MetricsServer {
   }
 
   /**
-   * Begins to listen.
+   * Starts to listen.
    *
-   * @throws {StartError} when it cannot.
+   * @throws {StartError} if it cannot listen.
    */
   static async open({ hostname, port }: Endpoint): Promise<MetricsServer> {
     const { createServer } = await import("node:http");
     const server = createServer();
     try {
       await new Promise<void>((resolve, reject) => {
-        server.on("error", reject); // and later ones, of clients that could not be accepted, end nothing
+        // Also handles later errors, of connections that cannot be accepted: without
+        // a listener they would end the process.
+        server.on("error", reject);
         server.listen(port, hostname, resolve);
       });
     } catch (error) {
@@ -71,7 +81,7 @@ export class MetricsServer {
     return new MetricsServer(server);
   }
 
-  /** Where the values are. */
+  /** The URL of the metrics. */
   get url(): string {
     const { address, port } = this.#server.address() as {
       address: string;
@@ -80,18 +90,18 @@ export class MetricsServer {
     return `http://${formatEndpoint({ hostname: address, port })}/metrics`;
   }
 
-  /** The program serves from now on. */
-  start(watched: Watched): void {
-    this.#watched = watched;
+  /** Reports the state and the metrics of the server from now on. */
+  start(server: MonitoredServer): void {
+    this.#monitored = server;
     this.#isServing = true;
   }
 
-  /** The program takes no new clients any more. */
+  /** Reports from now on that the server does not accept connections. */
   drain(): void {
     this.#isServing = false;
   }
 
-  /** Answers no more. */
+  /** Stops listening and closes all connections. */
   close(): void {
     this.#server.close();
     this.#server.closeAllConnections();
@@ -102,23 +112,23 @@ export class MetricsServer {
     response: ServerResponse,
   ): Promise<void> {
     const isRead = method === "GET" || method === "HEAD";
-    if (!isRead) return send(response, 405, "only GET is answered\n");
+    if (!isRead) return send(response, 405, "only GET and HEAD are allowed\n");
     switch (url?.replace(/\?.*$/, "")) {
       case "/metrics":
         return send(response, 200, await (this.#reading ??= this.#text()));
       case "/health":
-        return this.#isServing && this.#watched?.isListening
+        return this.#isServing && this.#monitored?.isListening
           ? send(response, 200, "serving\n")
           : send(response, 503, "not serving\n");
       default:
-        return send(response, 404, "there are /metrics and /health\n");
+        return send(response, 404, "not found: try /metrics or /health\n");
     }
   }
 
   async #text(): Promise<string> {
     try {
-      const info = { [series("socks5_info", { version: VERSION })]: 1 };
-      const values = await this.#watched?.metrics();
+      const info = { [series("socks5_build_info", { version: VERSION })]: 1 };
+      const values = await this.#monitored?.metrics();
       return formatMetrics({ ...info, ...values }, FAMILIES);
     } finally {
       this.#reading = undefined;

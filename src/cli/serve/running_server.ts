@@ -1,0 +1,32 @@
+/**
+ * The interface of what the program runs: a single server, or several workers.
+ *
+ * @module
+ */
+
+import type { MetricValues } from "../../server/metrics.ts";
+import type { ServerUpdate, ShutdownOptions } from "../../server/serve.ts";
+import type { Address } from "../../transport/transport.ts";
+import type { Loaded } from "../config/load.ts";
+
+/** A server in this process, or several workers that act as one server. */
+export interface RunningServer {
+  /** The address and port of the listener. */
+  readonly addr: Address;
+  /** The number of workers, if there are several. */
+  readonly workers?: number;
+  /** The ids of the worker processes, if the workers are processes. */
+  readonly pids?: readonly number[];
+  /** Whether clients can connect. With workers, whether at least one of them is listening. */
+  readonly isListening: boolean;
+  /** Reads the metrics. Without the setting `metrics` none are counted. */
+  metrics(): Promise<MetricValues>;
+  /** Replaces the options. When it rejects, nothing has changed. */
+  update(options: ServerUpdate, loaded: Loaded): Promise<void>;
+  /** Stops accepting connections. Returns the number of open sessions. */
+  stopAccepting(): number | Promise<number>;
+  /** Stops accepting connections, and resolves when the sessions have ended. */
+  shutdown(options: Required<ShutdownOptions>): Promise<void>;
+  /** Ends everything that would outlive this process, without waiting for sessions. */
+  terminate(): Promise<void>;
+}

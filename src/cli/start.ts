@@ -1,0 +1,60 @@
+/**
+ * Starts what the configuration asks for: a single server, or several workers.
+ *
+ * @module
+ */
+
+import type { FileReader } from "./config/files.ts";
+import type { Given } from "./config/flags.ts";
+import type { Loaded } from "./config/load.ts";
+import type { Log } from "./output/log.ts";
+import type { RunningServer } from "./serve/running_server.ts";
+import { startSingleServer } from "./serve/single_server.ts";
+import { countWorkers, openLauncher } from "./workers/launcher.ts";
+
+/** Options of {@linkcode startServer}. */
+export interface StartOptions {
+  /** The flags and the environment. */
+  readonly given: Given;
+  /** The configuration made of them and the files. */
+  readonly loaded: Loaded;
+  /** The files that were read for it. */
+  readonly files: FileReader;
+  readonly log: Log;
+}
+
+/**
+ * Starts the server in this process, or several workers.
+ *
+ * @throws as `serve()` does.
+ * @throws {UsageError} if the runtime cannot start several workers.
+ */
+export async function startServer(
+  options: StartOptions,
+): Promise<RunningServer> {
+  const { loaded, log } = options;
+  const workers = await countWorkers(loaded.workers);
+  if (workers > 1) return await startWorkers(options, workers);
+  const countsMetrics = loaded.metrics !== undefined;
+  return await startSingleServer({
+    options: loaded.options,
+    log,
+    countsMetrics,
+  });
+}
+
+async function startWorkers(
+  { given, loaded, files, log }: StartOptions,
+  workers: number,
+): Promise<RunningServer> {
+  // Loaded lazily: most servers have no workers.
+  const { Supervisor } = await import("./workers/supervisor.ts");
+  return await Supervisor.start({
+    workers,
+    launcher: await openLauncher(),
+    given,
+    loaded,
+    files: () => files.texts,
+    log: log.tell,
+  });
+}
