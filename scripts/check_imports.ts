@@ -167,9 +167,13 @@ const rooms: Room[] = [
       "src/server/frontends/**",
       "src/server/limits/**",
       "src/server/policy/**",
+      "src/server/cluster/store.ts", // the interface of an option
     ],
-    // The server's entry is also the program.
-    dynamic: modules === "src/server/mod.ts" ? ["src/cli/main.ts"] : [],
+    dynamic: [
+      "src/server/cluster/shared_limits.ts", // loaded only with that option
+      // The server's entry is also the program.
+      ...(modules === "src/server/mod.ts" ? ["src/cli/main.ts"] : []),
+    ],
   })),
   {
     modules: "src/doors/bridge**",
