@@ -5,14 +5,16 @@
  */
 
 import { configSchema } from "./config/config.ts";
-import { checkText, explainText } from "./commands/dry_run.ts";
 import { describeFailure, EXIT } from "./failure.ts";
 import { FileReader } from "./config/files.ts";
-import { type Given, parseFlags, USERS_VARIABLE } from "./config/flags.ts";
-import { HELP } from "./config/help.ts";
+import {
+  type CommandLine,
+  parseFlags,
+  USERS_VARIABLE,
+} from "./config/flags.ts";
 import { detectHost } from "./host/detect.ts";
 import type { Host } from "./host/host.ts";
-import { load, type Loaded } from "./config/load.ts";
+import { load, type LoadedConfig } from "./config/load.ts";
 import { openLog } from "./output/log.ts";
 import { Reloader } from "./serve/reload.ts";
 import { Signals } from "./serve/signals.ts";
@@ -42,7 +44,7 @@ async function runCommand(
   host: Host,
   args: readonly string[],
 ): Promise<number> {
-  let loaded: Loaded | undefined;
+  let loaded: LoadedConfig | undefined;
   try {
     if (args[0] === "hash-password") {
       const { hashPasswordCommand } = await import(
@@ -50,24 +52,28 @@ async function runCommand(
       );
       return await hashPasswordCommand(host, args.slice(1));
     }
-    const command = parseFlags(args, host.env);
-    switch (command.type) {
+    const invocation = parseFlags(args, host.env);
+    // Modules that a server does not need are loaded lazily: its start takes less time.
+    switch (invocation.type) {
       case "help":
-        return print(HELP);
+        return print((await import("./config/help.ts")).helpText());
       case "version":
         return print(`socks5-server ${VERSION}`);
       case "schema":
         return print(JSON.stringify(configSchema(), null, 2));
     }
     const files = new FileReader();
-    loaded = await load(command.given, files.read);
-    switch (command.type) {
-      case "check":
+    const { commandLine } = invocation;
+    loaded = await load(commandLine, files.read);
+    switch (invocation.type) {
+      case "check": {
+        const { checkText } = await import("./commands/dry_run.ts");
         return print(await checkText(loaded));
+      }
       case "explain":
-        return await answer(loaded, command.question);
+        return await answer(loaded, invocation.question);
       case "serve":
-        return await serveUntilSignal(host, command.given, loaded, files);
+        return await serveUntilSignal(host, commandLine, loaded, files);
     }
   } catch (error) {
     const mayReadEnv = host.mayReadEnv(USERS_VARIABLE);
@@ -78,7 +84,8 @@ async function runCommand(
   }
 }
 
-async function answer(loaded: Loaded, question: string): Promise<number> {
+async function answer(loaded: LoadedConfig, question: string): Promise<number> {
+  const { explainText } = await import("./commands/dry_run.ts");
   const { text, notes, isAllowed } = await explainText(loaded, question);
   for (const note of notes) printError(note);
   print(text);
@@ -87,22 +94,28 @@ async function answer(loaded: Loaded, question: string): Promise<number> {
 
 async function serveUntilSignal(
   host: Host,
-  given: Given,
-  loaded: Loaded,
+  commandLine: CommandLine,
+  loaded: LoadedConfig,
   files: FileReader,
 ): Promise<number> {
   const { users } = loaded;
   const log = await openLog(host, loaded.log);
-  const { output, tell } = log;
+  const { output, printNow } = log;
   const metrics = await openMetrics(loaded);
-  const server = await startServer({ given, loaded, files, log });
+  const server = await startServer({ commandLine, loaded, files, log });
   metrics?.start(server);
   const signals = new Signals(host, (code) => {
     Promise.all([output.finish(), server.terminate()])
       .then(() => host.exit(code));
   });
   const { read } = files;
-  const reloader = new Reloader({ given, read, loaded, server, log: tell });
+  const reloader = new Reloader({
+    commandLine,
+    read,
+    loaded,
+    server,
+    log: printNow,
+  });
   // Without files, SIGHUP keeps its usual meaning: the terminal was closed.
   const ignoreReload = loaded.hasFiles
     ? host.onSignal("SIGHUP", () => void reloader.reload())
@@ -110,7 +123,7 @@ async function serveUntilSignal(
   // Logged after the listeners for signals are set: a reader of this line may
   // send a signal immediately.
   const { addr, workers, pids } = server;
-  tell({
+  printNow({
     type: "listening",
     addr,
     logins: users.size,
@@ -122,7 +135,7 @@ async function serveUntilSignal(
   metrics?.drain();
   const { grace } = reloader.current;
   const sessions = await server.stopAccepting();
-  tell({ type: "shutdown", signal, sessions, grace });
+  printNow({ type: "shutdown", signal, sessions, grace });
   await server.shutdown({ grace });
   metrics?.close();
   await output.finish();
@@ -131,7 +144,7 @@ async function serveUntilSignal(
   return EXIT.ok;
 }
 
-async function openMetrics({ metrics }: Loaded) {
+async function openMetrics({ metrics }: LoadedConfig) {
   if (!metrics) return undefined;
   // Loaded lazily: it needs the whole HTTP server of the runtime.
   const { MetricsServer } = await import("./admin/metrics_server.ts");

@@ -5,8 +5,8 @@
  */
 
 import type { FileReader } from "./config/files.ts";
-import type { Given } from "./config/flags.ts";
-import type { Loaded } from "./config/load.ts";
+import type { CommandLine } from "./config/flags.ts";
+import type { LoadedConfig } from "./config/load.ts";
 import type { Log } from "./output/log.ts";
 import type { RunningServer } from "./serve/running_server.ts";
 import { startSingleServer } from "./serve/single_server.ts";
@@ -15,9 +15,9 @@ import { countWorkers, openLauncher } from "./workers/launcher.ts";
 /** Options of {@linkcode startServer}. */
 export interface StartOptions {
   /** The flags and the environment. */
-  readonly given: Given;
+  readonly commandLine: CommandLine;
   /** The configuration made of them and the files. */
-  readonly loaded: Loaded;
+  readonly loaded: LoadedConfig;
   /** The files that were read for it. */
   readonly files: FileReader;
   readonly log: Log;
@@ -44,7 +44,7 @@ export async function startServer(
 }
 
 async function startWorkers(
-  { given, loaded, files, log }: StartOptions,
+  { commandLine, loaded, files, log }: StartOptions,
   workers: number,
 ): Promise<RunningServer> {
   // Loaded lazily: most servers have no workers.
@@ -52,9 +52,9 @@ async function startWorkers(
   return await Supervisor.start({
     workers,
     launcher: await openLauncher(),
-    given,
+    commandLine,
     loaded,
     files: () => files.texts,
-    log: log.tell,
+    log: log.printNow,
   });
 }

@@ -12,7 +12,7 @@ import { runProgram, withProgram } from "../support/spawn.ts";
 const onlyDeno = runtime === "deno" ? undefined : "only Deno has permissions";
 const mayRead = { mayRead: true };
 
-/** Calls `use` with a function that writes files into a folder, and gives their paths. */
+/** Calls `use` with a function that writes a file into a new folder and returns its path. */
 async function withFiles(
   use: (
     write: (name: string, text: string) => Promise<string>,
@@ -30,7 +30,7 @@ async function withFiles(
   }
 }
 
-/** A hash that costs tests nothing. */
+/** A login with a hash that is fast to compute. */
 function loginOf(name: string, password: string): Promise<string> {
   return hashPassword(password, { iterations: 1 }).then((it) =>
     `${name}:${it}`
@@ -43,7 +43,7 @@ test("socks5-server --schema prints the JSON Schema", async () => {
   assertEquals(JSON.parse(stdout), JSON.parse(JSON.stringify(configSchema())));
 });
 
-test("socks5-server --check says that a configuration is good, and does not listen", async () => {
+test("socks5-server --check reports a valid configuration, and does not listen", async () => {
   await withFiles(async (write) => {
     await write("users.txt", `${await loginOf("alice", "one")}\n`);
     const file = await write(
@@ -56,12 +56,12 @@ test("socks5-server --check says that a configuration is good, and does not list
     assertEquals([code, stderr], [0, ""]);
     assertEquals(
       stdout,
-      "the configuration is good: 0.0.0.0:1080, logins 1, rules 2\n",
+      "the configuration is valid: 0.0.0.0:1080, logins 1, rules 2\n",
     );
   });
 });
 
-test("socks5-server --check tells all that is wrong, each on a line, and ends with 2", async () => {
+test("socks5-server --check prints each problem on a line, and exits with 2", async () => {
   await withFiles(async (write) => {
     const users = await write("users.txt", "hunter2\n");
     const file = await write(
@@ -91,7 +91,7 @@ test("socks5-server --check tells all that is wrong, each on a line, and ends wi
   });
 });
 
-test("socks5-server --check tells that it would be an open proxy", async () => {
+test("socks5-server --check reports an open proxy", async () => {
   await withFiles(async (write) => {
     const file = await write("config.jsonc", '{"hostname": "::"}');
     const args = ["--config", file, "--check"];
@@ -102,14 +102,14 @@ test("socks5-server --check tells that it would be an open proxy", async () => {
 });
 
 test(
-  "socks5-server says which permission it needs to read its configuration",
+  "socks5-server names the permission that it needs to read its configuration",
   async () => {
     await withFiles(async (write) => {
       const file = await write("config.jsonc", "{}");
       const { code, stderr } = await runProgram(["--config", file]);
       assertEquals([code, stderr], [
         2,
-        `socks5-server: ${file}: may not be read: --allow-read is missing\n`,
+        `socks5-server: ${file}: cannot be read: --allow-read is missing\n`,
       ]);
     });
   },
@@ -128,7 +128,7 @@ for (
     ["user bob", 2, /^$/],
   ] as [string, number, RegExp][]
 ) {
-  test(`socks5-server --explain "${question}" ends with ${code}`, async () => {
+  test(`socks5-server --explain "${question}" exits with ${code}`, async () => {
     await withFiles(async (write) => {
       const users = [
         await loginOf("alice", "one"),
@@ -145,7 +145,7 @@ for (
   });
 }
 
-test("socks5-server --explain says when a login is missing or unknown", async () => {
+test("socks5-server --explain notes that a login is missing or unknown", async () => {
   const explain = (question: string) =>
     runProgram(["--user", "alice:one", "--explain", question]);
   const [none, unknown, known] = [
@@ -158,7 +158,7 @@ test("socks5-server --explain says when a login is missing or unknown", async ()
   assertEquals([known.stderr, known.code], ["", 0]);
 });
 
-test("socks5-server --explain says from which address it would connect", async () => {
+test("socks5-server --explain prints the local address of the route", async () => {
   const { code, stdout, stderr } = await runProgram([
     "--allow=127.0.0.1 via 127.0.0.2",
     "--explain",
@@ -168,7 +168,7 @@ test("socks5-server --explain says from which address it would connect", async (
   assertEquals([code, stdout, stderr], [0, rule, ""]);
 });
 
-test("socks5-server mixes users of files with --user", async () => {
+test("socks5-server accepts users of files and of --user", async () => {
   await withFiles(async (write) => {
     const users = await write("users.txt", await loginOf("alice", "one"));
     const args = ["--port=0", "--users-file", users, "--user", "bob:two"];
@@ -187,7 +187,7 @@ test("socks5-server mixes users of files with --user", async () => {
   });
 });
 
-test("socks5-server takes new users and rules on SIGHUP, and no session ends", async () => {
+test("socks5-server reloads users and rules on SIGHUP without ending a session", async () => {
   await withFiles((write) =>
     withEcho(async (target) => {
       await write("users.txt", await loginOf("alice", "one"));
@@ -226,7 +226,7 @@ test("socks5-server takes new users and rules on SIGHUP, and no session ends", a
   );
 });
 
-test("socks5-server keeps what it has when the new configuration is wrong, and says why", async () => {
+test("socks5-server keeps its configuration when the new one is invalid, and logs why", async () => {
   await withFiles((write) =>
     withEcho(async (target) => {
       const file = await write("config.json", "{}");
@@ -235,12 +235,14 @@ test("socks5-server keeps what it has when the new configuration is wrong, and s
         const proxy = `socks5://${LOOPBACK}:${await program.port()}`;
         await write("config.json", '{"rules": ["deny *", "x"], "log": 1}');
         program.kill("SIGHUP");
-        const said = await program.line(/the old configuration stays/);
+        const said = await program.line(/the old configuration stays in use/);
         assertMatch(said, /: rules\[1\]: .*: log: /);
         await visit(proxy, target);
         await write("config.json", '{"rules": ["deny *"], "hostname": "::1"}');
         program.kill("SIGHUP");
-        const { length } = await program.line(/ reloaded: .* hostname will /);
+        const { length } = await program.line(
+          / reloaded: .* restart is needed to change hostname/,
+        );
         assert(length > 0);
         await assertRejects(() => visit(proxy, target), SocksError);
       }, mayRead);
@@ -248,7 +250,7 @@ test("socks5-server keeps what it has when the new configuration is wrong, and s
   );
 });
 
-test("socks5-server without files ends on SIGHUP, as any program does", async () => {
+test("socks5-server without files ends on SIGHUP", async () => {
   await withProgram(["--port", "0"], async (program) => {
     await program.port();
     program.kill("SIGHUP");

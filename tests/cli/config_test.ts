@@ -13,7 +13,11 @@ import {
 import { besideFile } from "../../src/cli/config/files.ts";
 import { parseFlags } from "../../src/cli/config/flags.ts";
 import { JsoncError, parseJsonc } from "../../src/cli/config/jsonc.ts";
-import { ConfigError, load, type Loaded } from "../../src/cli/config/load.ts";
+import {
+  ConfigError,
+  load,
+  type LoadedConfig,
+} from "../../src/cli/config/load.ts";
 import { Reloader } from "../../src/cli/serve/reload.ts";
 import type { LogRecord } from "../../src/cli/output/format.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
@@ -51,44 +55,44 @@ for (const [text, value] of parsed) {
   });
 }
 
-test("parseJsonc() makes __proto__ a key like any other", () => {
+test("parseJsonc() reads __proto__ as an ordinary key", () => {
   const value = parseJsonc('{"__proto__": {"port": 1}}') as { port?: number };
   assertEquals([Object.keys(value), value.port], [["__proto__"], undefined]);
 });
 
 const unreadable: [text: string, at: [number, number], reason: RegExp][] = [
-  ["", [1, 1], /a value is expected here, not the end$/],
-  ["\n\n  ", [3, 3], /a value is expected/],
-  ["[1,,2]", [1, 4], /a value is expected here, not ","$/],
-  ["[,]", [1, 2], /a value is expected here, not ","$/],
-  ["[1 2]", [1, 4], /"," or "\]" is expected here$/],
-  ['{"a" 1}', [1, 6], /":" is expected here$/],
-  ["{a: 1}", [1, 2], /a key in double quotes/],
-  ["{", [1, 2], /a key in double quotes or "}"/],
-  ['{"a": 1', [1, 8], /"," or "}" is expected/],
-  ["{} {}", [1, 4], /the end is expected/],
-  ['{\r\n "a": 1,\r\n "a": 2}', [3, 2], /the key "a" is here for the second/],
-  ["'a'", [1, 1], /a value is expected here, not "'"/],
-  ["01", [1, 1], /"01" is no value/],
-  ["1.", [1, 1], /is no value/],
-  ["+1", [1, 1], /is no value/],
-  ["0x10", [1, 1], /is no value/],
-  ["NaN", [1, 1], /"NaN" is no value/],
-  ["constructor", [1, 1], /is no value/],
-  ["True", [1, 1], /is no value/],
-  ['"a', [1, 1], /a string without an end/],
-  ['"a\n"', [1, 1], /a string without an end/],
-  ['["\0"]', [1, 2], /a string with a control character/],
-  ['"\t"', [1, 1], /a string with a control character/],
-  ['"\\x41"', [1, 1], /a wrong escape/],
-  ['"\\U0041"', [1, 1], /a wrong escape/],
-  ["\0", [1, 1], /a value is expected here, not "\\x00"/],
+  ["", [1, 1], /expected a value, not the end of the file$/],
+  ["\n\n  ", [3, 3], /expected a value/],
+  ["[1,,2]", [1, 4], /expected a value, not ","$/],
+  ["[,]", [1, 2], /expected a value, not ","$/],
+  ["[1 2]", [1, 4], /expected "," or "\]"$/],
+  ['{"a" 1}', [1, 6], /expected ":"$/],
+  ["{a: 1}", [1, 2], /expected a key in double quotes/],
+  ["{", [1, 2], /expected a key in double quotes or "}"/],
+  ['{"a": 1', [1, 8], /expected "," or "}"/],
+  ["{} {}", [1, 4], /expected the end of the file/],
+  ['{\r\n "a": 1,\r\n "a": 2}', [3, 2], /duplicate key "a"/],
+  ["'a'", [1, 1], /expected a value, not "'"/],
+  ["01", [1, 1], /"01" is not a value/],
+  ["1.", [1, 1], /is not a value/],
+  ["+1", [1, 1], /is not a value/],
+  ["0x10", [1, 1], /is not a value/],
+  ["NaN", [1, 1], /"NaN" is not a value/],
+  ["constructor", [1, 1], /is not a value/],
+  ["True", [1, 1], /is not a value/],
+  ['"a', [1, 1], /unterminated string/],
+  ['"a\n"', [1, 1], /unterminated string/],
+  ['["\0"]', [1, 2], /control character or invalid escape/],
+  ['"\t"', [1, 1], /control character or invalid escape/],
+  ['"\\x41"', [1, 1], /invalid escape in a string/],
+  ['"\\U0041"', [1, 1], /invalid escape in a string/],
+  ["\0", [1, 1], /expected a value, not "\\x00"/],
   ["\x1b[31m", [1, 1], /not "\\x1b"/],
-  ["1 /* *", [1, 3], /a comment without an end/],
-  ["/*/ 1", [1, 1], /a comment without an end/],
+  ["1 /* *", [1, 3], /unterminated comment/],
+  ["/*/ 1", [1, 1], /unterminated comment/],
   ["[".repeat(65), [1, 65], /nested deeper than 64 levels/],
   ['{"a":'.repeat(100_000), [1, 321], /nested deeper than 64 levels/],
-  ["x".repeat(1_000_000), [1, 1], /^.{0,99}is no value/],
+  ["x".repeat(1_000_000), [1, 1], /^.{0,99}is not a value/],
 ];
 
 for (const [text, at, reason] of unreadable) {
@@ -105,7 +109,7 @@ function read(text: string): { config: Config; problems: string[] } {
   return { config: readConfig(text, "f", problems), problems };
 }
 
-/** Files that the schema and the validator like, and what they mean. */
+/** Files that are valid by the schema and the validator, and their configurations. */
 const good: [file: unknown, config: Config][] = [
   [{}, {}],
   [{ $schema: "./x.json" }, { $schema: "./x.json" }],
@@ -164,7 +168,7 @@ const good: [file: unknown, config: Config][] = [
   [{ metrics: "[::1]:9180" }, { metrics: { hostname: "::1", port: 9180 } }],
 ];
 
-/** Files that neither likes, and the problem that the validator has. */
+/** Files that are invalid by both, and the problem that the validator reports. */
 const bad: [file: unknown, problem: RegExp][] = [
   [[], /^f: must be an object, not a list$/],
   [null, /^f: must be an object, not null$/],
@@ -206,11 +210,11 @@ const bad: [file: unknown, problem: RegExp][] = [
   [{ timeouts: { idle: true } }, /^f: timeouts\.idle: must be a duration/],
   [
     { limits: { bytesPerSecondPerSession: "10m" } },
-    /bytesPerSecondPerSession: must be octets/,
+    /bytesPerSecondPerSession: must be bytes/,
   ],
   [
     { limits: { bytesPerSecondPerSession: -1 } },
-    /bytesPerSecondPerSession: must be octets/,
+    /bytesPerSecondPerSession: must be bytes/,
   ],
   [
     { limits: { targetsPerAssociation: "9" } },
@@ -233,7 +237,7 @@ const bad: [file: unknown, problem: RegExp][] = [
   [{ metrics: "::1" }, /^f: metrics: must be PORT or .* not "::1"$/],
 ];
 
-/** Files with mistakes that a schema does not see. */
+/** Files with mistakes that a schema cannot detect. */
 const subtle: [file: unknown, problem: RegExp][] = [
   [{ hostname: "a.example" }, /^f: hostname: must be an IP address/],
   [{ rules: ["allow a:b"] }, /^f: rules\[0\]: rule "allow a:b": /],
@@ -243,9 +247,9 @@ const subtle: [file: unknown, problem: RegExp][] = [
   [{ users: [`a:${hash}\nb:${hash}`] }, /^f: users\[0\]: must be NAME:HASH/],
   [{ users: ["# hunter2"] }, /^f: users\[0\]: must be NAME:HASH/],
   [{ timeouts: { idle: "597h" } }, /^f: timeouts\.idle: 597h is too long/],
-  [{ limits: { bytesPerSecondPerSession: "3G" } }, /must be octets per second/],
+  [{ limits: { bytesPerSecondPerSession: "3G" } }, /must be bytes per second/],
   [{ advertise: ["0.0.0.0"] }, /^f: advertise\[0\]: must be an IP address/],
-  [{ advertise: ["::1", "::2"] }, /^f: advertise: may name one address/],
+  [{ advertise: ["::1", "::2"] }, /^f: advertise: may have one address/],
   [{ relayPorts: "2-1" }, /^f: relayPorts: must be FIRST-LAST/],
   [{ relayPorts: { first: 2, last: 1 } }, /^f: relayPorts: must be FIRST/],
   [{ metrics: "65536" }, /^f: metrics: must be PORT or ADDRESS:PORT/],
@@ -269,7 +273,7 @@ interface Schema {
 const KEYWORDS =
   /^(\$schema|title|description|default|type|enum|anyOf|properties|additionalProperties|required|items|maxItems|minLength|pattern|minimum|maximum)$/;
 
-/** A validator for as much of JSON Schema as the schema uses. */
+/** A validator of JSON Schema, for the keywords that the schema has. */
 function accepts(schema: Schema, value: unknown): boolean {
   for (const keyword of Object.keys(schema)) assertMatch(keyword, KEYWORDS);
   const { type, minimum = -Infinity, maximum = Infinity } = schema;
@@ -336,7 +340,10 @@ for (const [file, problem] of subtle) {
     assertEquals(problems.length, 1);
     assertMatch(problems[0], problem);
     assert(!problems[0].includes("hunter2"), "shows a password");
-    assert(accepts(schema, file), "move it to the others");
+    assert(
+      accepts(schema, file),
+      "move it to the files that the schema rejects",
+    );
   });
 }
 
@@ -346,7 +353,7 @@ test("configuration refuses __proto__", () => {
   ]);
 });
 
-/** The defaults that the schema tells, as a file. */
+/** The defaults in the schema, as a file. */
 function defaultsOf({ properties = {} }: Schema): Record<string, unknown> {
   const entries = Object.entries(
     properties as Record<string, Schema & { default?: unknown }>,
@@ -360,21 +367,21 @@ function defaultsOf({ properties = {} }: Schema): Record<string, unknown> {
 async function loadFiles(
   files: Record<string, string>,
   args: string[] = ["--config", "etc/f"],
-): Promise<Loaded> {
+): Promise<LoadedConfig> {
   const command = parseFlags(args);
   assert(command.type === "serve");
-  return await load(command.given, reader(files));
+  return await load(command.commandLine, reader(files));
 }
 
-/** Reads from a table instead of a disk. */
+/** Reads files from a table. */
 function reader(files: Record<string, string>) {
   return (path: string) =>
     Object.hasOwn(files, path)
       ? Promise.resolve(files[path])
-      : Promise.reject(new UsageError("there is no such file"));
+      : Promise.reject(new UsageError("no such file"));
 }
 
-test("configSchema() tells the defaults that apply", async () => {
+test("configSchema() has the defaults that apply", async () => {
   const defaults = defaultsOf(schema);
   assertEquals(Object.keys(defaults).length, 12);
   const settings = async (file: unknown) => {
@@ -390,7 +397,7 @@ test("configSchema() tells the defaults that apply", async () => {
   assertEquals(await settings(others), await settings({}));
 });
 
-/** What flags say is put over what the file says. */
+/** Flags, a file, and the options that follow from both. */
 const merged: [args: string[], file: unknown, options: ServeOptions][] = [
   [["--port", "1"], { port: 2, hostname: "::1" }, {
     port: 1,
@@ -427,7 +434,7 @@ for (const [args, file, expected] of merged) {
   });
 }
 
-test("load() refuses metrics where the server is, however that is written", async () => {
+test("load() refuses metrics on the address of the server in any notation", async () => {
   for (
     const [metrics, ...rest] of [
       ["1080"],
@@ -440,7 +447,7 @@ test("load() refuses metrics where the server is, however that is written", asyn
     await assertRejects(
       () => loadFiles({}, args),
       UsageError,
-      "where the server is",
+      "where the server listens",
     );
   }
   await loadFiles({}, ["--metrics", "0", "--port", "0"]);
@@ -481,7 +488,7 @@ test("load() adds up the logins of flags, file and users files", async () => {
   assertEquals(options.auth?.map(({ name }) => name), ["password"]);
 });
 
-test("load() tells all that is wrong in all files", async () => {
+test("load() reports all problems of all files", async () => {
   const file = {
     prot: 1,
     rules: ["allow a:b"],
@@ -502,9 +509,9 @@ test("load() tells all that is wrong in all files", async () => {
     /^etc\/f: log: must be one of/,
     /^etc\/u: line 2: /,
     /^etc\/u: line 4: /,
-    /^etc\/nix: there is no such file$/,
-    /^etc\/v: user "a" is given twice$/,
-    /^etc\/v: user "c" is given twice$/,
+    /^etc\/nix: no such file$/,
+    /^etc\/v: user "a" is defined twice$/,
+    /^etc\/v: user "c" is defined twice$/,
   ];
   assertEquals(error.problems.length, wanted.length, error.message);
   for (const [index, it] of wanted.entries()) {
@@ -513,20 +520,20 @@ test("load() tells all that is wrong in all files", async () => {
   assert(!error.message.includes("hunter2"));
 });
 
-test("load() tells where a file is no JSON", async () => {
+test("load() reports the position of a syntax error", async () => {
   const error = await assertRejects(
     () => loadFiles({ "etc/f": '{\n  "port": 1\n  "log": "off"}' }),
     ConfigError,
   );
   assertEquals(error.problems, [
-    'etc/f: line 3, column 3: "," or "}" is expected here',
+    'etc/f: line 3, column 3: expected "," or "}"',
   ]);
 });
 
-test("load() tells that there is no such file, without what a terminal obeys", async () => {
+test("load() escapes the path of a file that does not exist", async () => {
   const args = ["--config", "\x1b[31m"];
   const error = await assertRejects(() => loadFiles({}, args), ConfigError);
-  assertEquals(error.problems, ["\\x1b[31m: there is no such file"]);
+  assertEquals(error.problems, ["\\x1b[31m: no such file"]);
 });
 
 for (
@@ -547,7 +554,7 @@ for (
   });
 }
 
-/** A reloader of one file, and what it did. */
+/** Calls `use` with a reloader of one file, the updates of its server, and its log. */
 async function withReloader(
   use: (it: {
     files: Record<string, string>;
@@ -561,12 +568,12 @@ async function withReloader(
   const files = { "f": JSON.stringify(file) };
   const command = parseFlags(["--config", "f", "--port", "0"]);
   assert(command.type === "serve");
-  const loaded = await load(command.given, reader(files));
+  const loaded = await load(command.commandLine, reader(files));
   const updates: ServeOptions[] = [];
   const records: LogRecord[] = [];
   let refusal: Error | undefined;
   const reloader = new Reloader({
-    given: command.given,
+    commandLine: command.commandLine,
     read: reader(files),
     loaded,
     server: {
@@ -583,7 +590,7 @@ async function withReloader(
   await use({ files, updates, records, refuse, reload });
 }
 
-test("Reloader gives the server all that the files say now", async () => {
+test("Reloader updates the server with all options of the new files", async () => {
   await withReloader(async ({ files, reload, updates, records }) => {
     files.f = '{"limits": {"sessions": 7}, "rules": ["deny a"]}';
     await reload();
@@ -598,7 +605,7 @@ test("Reloader gives the server all that the files say now", async () => {
   }, { timeouts: { idle: 5 }, users: [`a:${hash}`] });
 });
 
-test("Reloader keeps who is locked out unless the logins change", async () => {
+test("Reloader keeps clients locked out unless the logins change", async () => {
   const users = [`a:${hash}`];
   await withReloader(async ({ files, reload, updates }) => {
     await reload();
@@ -611,18 +618,28 @@ test("Reloader keeps who is locked out unless the logins change", async () => {
   }, { users });
 });
 
-test("Reloader tells what needs a restart", async () => {
+test("Reloader reports changes that need a restart", async () => {
   await withReloader(async ({ files, reload, records }) => {
     files.f = `{"hostname": "::1", "log": "off", "port": 5, "workers": 2,
       "metrics": 9180}`;
     await reload();
-    // The flag --port holds.
-    const ignored = ["hostname", "log", "workers", "metrics"];
+    // The port does not change: the flag takes precedence over the file.
+    const ignored = ["hostname", "workers", "log", "metrics"];
     assertEquals(records, [{ type: "reloaded", logins: 0, rules: 0, ignored }]);
   }, {});
 });
 
-test("Reloader keeps the old configuration when the new one is wrong", async () => {
+test("Reloader does not report an option that is set to its default", async () => {
+  await withReloader(async ({ files, reload, records }) => {
+    files.f = '{"hostname": "127.0.0.1", "log": "auto", "workers": 1}';
+    await reload();
+    assertEquals(records, [
+      { type: "reloaded", logins: 0, rules: 0, ignored: [] },
+    ]);
+  }, {});
+});
+
+test("Reloader keeps the old configuration when the new one is invalid", async () => {
   await withReloader(async ({ files, reload, updates, records }) => {
     files.f = '{"log": 1, "rules": ["x"]}';
     await reload();
@@ -631,7 +648,7 @@ test("Reloader keeps the old configuration when the new one is wrong", async () 
     assertEquals(updates, []);
     const problems = records.map((it) => "problems" in it && it.problems);
     assertEquals(problems.map((it) => it && it.length), [2, 1]);
-    assertEquals(problems[1], ["f: there is no such file"]);
+    assertEquals(problems[1], ["f: no such file"]);
   }, {});
 });
 
@@ -649,7 +666,7 @@ test("Reloader keeps the old configuration when the server refuses the new one",
   }, { hostname: "0.0.0.0", users: [`a:${hash}`] });
 });
 
-test("Reloader does one reload after the other", async () => {
+test("Reloader runs one reload after another", async () => {
   await withReloader(async ({ files, reload, updates }) => {
     files.f = '{"limits": {"sessions": 1}}';
     const first = reload();
@@ -661,7 +678,7 @@ test("Reloader does one reload after the other", async () => {
   }, {});
 });
 
-// deno task serve --schema > src/cli/config.schema.json
+// deno task serve --schema > src/cli/config/config.schema.json
 test("config.schema.json is what --schema prints", () => {
   assertEquals(
     published as unknown,

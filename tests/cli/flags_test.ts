@@ -11,7 +11,7 @@ import {
   parseFlags,
 } from "../../src/cli/config/flags.ts";
 import { describeFailure } from "../../src/cli/failure.ts";
-import { HELP } from "../../src/cli/config/help.ts";
+import { helpText } from "../../src/cli/config/help.ts";
 import { load } from "../../src/cli/config/load.ts";
 import { CONFIG, type Config } from "../../src/cli/config/config.ts";
 import type { Kind } from "../../src/cli/config/kinds.ts";
@@ -22,8 +22,8 @@ import type { Transport } from "../../src/transport/transport.ts";
 import config from "../../deno.json" with { type: "json" };
 import { test } from "../support/harness.ts";
 
-/** What was asked for, without what was not. */
-function asked(command: Invocation): unknown {
+/** An invocation without undefined members, and without passwords. */
+function plain(command: Invocation): unknown {
   return JSON.parse(JSON.stringify(
     command,
     (_, value) => value instanceof Map ? [...value.keys()] : value,
@@ -35,7 +35,7 @@ function given(config: unknown, logins: string[] = [], file?: string) {
 }
 
 function serve(config: unknown, logins?: string[], file?: string): unknown {
-  return { type: "serve", given: given(config, logins, file) };
+  return { type: "serve", commandLine: given(config, logins, file) };
 }
 
 const accepted: [args: string[], expected: unknown, users?: string][] = [
@@ -96,10 +96,10 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--log=off"], serve({ log: "off" })],
   [["--schema"], { type: "schema" }],
   [["--config", "a", "--config", "b"], serve({}, [], "b")],
-  [["--check"], { type: "check", given: given({}) }],
+  [["--check"], { type: "check", commandLine: given({}) }],
   [
     ["--explain", "a:1", "--check", "--port=1"],
-    { type: "explain", question: "a:1", given: given({ port: 1 }) },
+    { type: "explain", question: "a:1", commandLine: given({ port: 1 }) },
   ],
   [
     ["--allow", "a:1", "--deny=user b", "--deny", "c:1", "--allow=d:1"],
@@ -152,8 +152,8 @@ for (const [args, expected, users] of accepted) {
   const env = users === undefined
     ? ""
     : `SOCKS5_USERS=${JSON.stringify(users)}`;
-  test(`parseFlags() understands ${args.join(" ")} ${env}`, () => {
-    assertEquals(asked(parseFlags(args, () => users)), expected);
+  test(`parseFlags() accepts ${args.join(" ")} ${env}`, () => {
+    assertEquals(plain(parseFlags(args, () => users)), expected);
   });
 }
 
@@ -163,7 +163,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["-p", "1"], /^unknown flag -p \(/],
   [["--constructor", "1"], /^unknown flag --constructor \(/],
   [["--\x1b[31m"], /^unknown flag, or a value that begins with "-"/],
-  [["--port", "-1"], /^unknown flag, or .* written --FLAG=VALUE \(/],
+  [["--port", "-1"], /^unknown flag, or .* written as --FLAG=VALUE \(/],
   [["--user", "-bob:hunter2"], /^unknown flag, or [^2]*$/],
   [["-secret2"], /^unknown flag, or [^2]*$/],
   [["--no-open-proxy"], /^unknown flag --no-open-proxy \(/],
@@ -174,7 +174,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--", "1080"], /^unexpected argument "1080" \(/],
   [
     ["--user", "alice:my", "hunter2"],
-    /^unexpected argument beside --user NAME:PASSWORD \(/,
+    /^unexpected argument in addition to --user NAME:PASSWORD \(/,
   ],
   [["--open-proxy=no"], /^--open-proxy takes no value$/],
   [["--help=yes"], /^--help takes no value$/],
@@ -205,7 +205,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--advertise="], /^--advertise needs a value$/],
   [
     ["--advertise", "192.0.2.1", "--advertise", "192.0.2.2"],
-    /^--advertise may name one address of each IP version$/,
+    /^--advertise may have one address of each IP version$/,
   ],
   [["--relay-ports", "40000"], /^--relay-ports must be FIRST-LAST, /],
   [["--relay-ports", "0-9"], /^--relay-ports must be FIRST-LAST, /],
@@ -220,7 +220,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--hostname", "a.example"], /^--hostname must be an IP address to /],
   [
     ["--max-bytes-per-second-per-session", "10m"],
-    /^--max-bytes-per-second-per-session must be octets per second such as 500k/,
+    /^--max-bytes-per-second-per-session must be bytes per second such as 500k/,
   ],
   [
     ["--max-bytes-per-second-per-session", "3G"],
@@ -247,15 +247,18 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--socks4-ident=yes"], /^--socks4-ident takes no value$/],
   [["--failed-logins", "x"], /^--failed-logins must be a whole number/],
   [["--lockout", "5"], /^--lockout 5 has no unit/],
-  [["--user", "hunter2"], /^--user must be NAME:PASSWORD, both not empty$/],
+  [
+    ["--user", "hunter2"],
+    /^--user must be NAME:PASSWORD, neither of them empty$/,
+  ],
   [["--user", "alice:"], /^--user must be NAME:PASSWORD/],
   [["--user", ":hunter2"], /^--user must be NAME:PASSWORD/],
   [["--user"], /^--user must be NAME:PASSWORD/],
   [
     ["--user", "alice:hunter2", "--user=alice:b"],
-    /^user "alice" is given twice$/,
+    /^user "alice" is defined twice$/,
   ],
-  [["--user", "alice:hunter2"], /^user "alice" is given twice$/, "alice:b"],
+  [["--user", "alice:hunter2"], /^user "alice" is defined twice$/, "alice:b"],
   [[], /^line 2 of SOCKS5_USERS must be NAME:PASSWORD/, "a:b\nhunter2"],
 ];
 
@@ -271,17 +274,19 @@ for (const [args, message, users] of refused) {
   });
 }
 
-test("HELP fits into 80 columns", () => {
-  assertEquals(HELP.split("\n").filter((it) => it.length > 80), []);
+const help = helpText();
+
+test("helpText() fits into 80 columns", () => {
+  assertEquals(help.split("\n").filter((it) => it.length > 80), []);
 });
 
-test("HELP tells all flags that there are, and no others", () => {
-  const told = HELP.matchAll(/^ +(?:-[hV], )?--([a-z\d-]+)(?= |$)/gm);
-  const names = new Set([...told].map(([, name]) => name));
+test("helpText() lists all flags, and no others", () => {
+  const listed = help.matchAll(/^ +(?:-[hV], )?--([a-z\d-]+)(?= |$)/gm);
+  const names = new Set([...listed].map(([, name]) => name));
   assertEquals([...names].sort(), [...FLAG_NAMES].sort());
 });
 
-/** Paths of all settings of a file. */
+/** The paths of all options of a file. */
 function pathsOf(kind: Kind<unknown>, path = ""): string[] {
   if (!kind.keys) return [path];
   return Object.entries(kind.keys).flatMap(([key, inner]) =>
@@ -295,10 +300,10 @@ function kindOf(path: string): Kind<unknown> {
   return kind;
 }
 
-/** Those that flags give in another way: in clear, and as --allow and --deny. */
-const OTHERWISE = ["$schema", "users", "rules"];
+/** Options with flags of another form: a password (--user), a part of a rule (--allow, --deny). */
+const OTHER_FORMS = ["$schema", "users", "rules"];
 
-/** What is not a number or a switch. */
+/** Values of options that are neither numbers nor switches. */
 const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   hostname: ["::1", "::1"],
   usersFile: ["a", ["a"]],
@@ -310,7 +315,7 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   metrics: ["[::1]:9", { hostname: "::1", port: 9 }],
 };
 
-/** The flag for a setting, without the dashes. */
+/** The flag of an option, without the dashes. */
 function flagOf(path: string): string {
   const [group, key] = path.replace(/Ids$/, "Id").split(".");
   const dashed = (text: string) =>
@@ -321,9 +326,9 @@ function flagOf(path: string): string {
 }
 
 for (const path of pathsOf(CONFIG)) {
-  if (OTHERWISE.includes(path)) continue;
+  if (OTHER_FORMS.includes(path)) continue;
   const flag = flagOf(path);
-  test(`parseFlags() takes --${flag} for the setting ${path}`, () => {
+  test(`parseFlags() reads --${flag} as the option ${path}`, () => {
     const isSwitch = kindOf(path).schema.type === "boolean";
     const [text, value] = SAMPLES[path] ?? ["0", isSwitch || 0];
     const args = isSwitch ? [`--${flag}`] : [`--${flag}`, text];
@@ -331,25 +336,25 @@ for (const path of pathsOf(CONFIG)) {
       (inner, key) => ({ [key]: inner }),
       value,
     );
-    assertEquals(asked(parseFlags(args)), serve(config));
+    assertEquals(plain(parseFlags(args)), serve(config));
   });
 }
 
-test("parseFlags() takes --max-connections for --max-sessions", () => {
-  const meant = asked(parseFlags(["--max-connections=7"]));
+test("parseFlags() reads --max-connections as --max-sessions", () => {
+  const meant = plain(parseFlags(["--max-connections=7"]));
   assertEquals(meant, serve({ limits: { sessions: 7 } }));
 });
 
-test("parseFlags() has no flag that is neither a setting nor one of a few others", () => {
-  const settings = pathsOf(CONFIG).map(flagOf);
-  const others = FLAG_NAMES.filter((it) => !settings.includes(it));
+test("parseFlags() has no flags but those of options and a few others", () => {
+  const options = pathsOf(CONFIG).map(flagOf);
+  const others = FLAG_NAMES.filter((it) => !options.includes(it));
   assertEquals(
     others.sort(),
     "allow check config deny explain help schema user version".split(" "),
   );
 });
 
-/** The options of `serve()` that cannot be written down: a new one is either here or a setting. */
+/** The options of `serve()` that no configuration has. A new one belongs here or in the table. */
 const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
   auth: true,
   policy: true,
@@ -363,9 +368,9 @@ const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
   sharedLimits: true,
 };
 
-test("load() gives each setting to the option of the same name", async () => {
-  const settings = pathsOf(CONFIG).filter((it) => !OTHERWISE.includes(it));
-  const args = settings.filter((it) => it !== "usersFile").map((path) => {
+test("load() passes each option to serve() by the same name", async () => {
+  const paths = pathsOf(CONFIG).filter((it) => !OTHER_FORMS.includes(it));
+  const args = paths.filter((it) => it !== "usersFile").map((path) => {
     const kind = kindOf(path);
     const text = SAMPLES[path]?.[0] ?? "0";
     return `--${flagOf(path)}${
@@ -374,8 +379,8 @@ test("load() gives each setting to the option of the same name", async () => {
   });
   const command = parseFlags(args);
   assert(command.type === "serve");
-  const { options } = await load(command.given, noFiles);
-  const { config } = command.given;
+  const { options } = await load(command.commandLine, noFiles);
+  const { config } = command.commandLine;
   for (const [key, value] of Object.entries(options)) {
     if (Object.hasOwn(ONLY_IN_CODE, key)) continue;
     assertEquals(value as unknown, config[key as keyof Config] as unknown, key);
@@ -385,19 +390,19 @@ test("load() gives each setting to the option of the same name", async () => {
 
 const noFiles = () => Promise.reject(new Error("there are no files"));
 
-/** What the arguments mean in the end. */
+/** The settings that follow from arguments. */
 async function settingsOf(args: string[]) {
   const command = parseFlags(args);
   assert(command.type === "serve");
-  const { options, grace, log } = await load(command.given, noFiles);
+  const { options, grace, log } = await load(command.commandLine, noFiles);
   const transport = {} as Transport;
   const { auth: _, ...rest } = await resolveSettings(options, transport);
   return { ...rest, grace, log };
 }
 
-test("HELP tells the defaults that apply", async () => {
+test("helpText() has the defaults that apply", async () => {
   const flags = [
-    ...HELP.matchAll(/^ +(--[a-z-]+) [^-]*?\(default\s+([^\s,)]+)/gm),
+    ...help.matchAll(/^ +(--[a-z-]+) [^-]*?\(default\s+([^\s,)]+)/gm),
   ];
   assertEquals(flags.length, 20);
   const args = flags.flatMap(([, flag, value]) => [flag, value]);
@@ -413,7 +418,7 @@ for (
   test(`load() refuses --user ${login.slice(0, 9)}…: ${message}`, async () => {
     const command = parseFlags(["--user", login]);
     assert(command.type === "serve");
-    const error = await assertRejects(() => load(command.given, noFiles));
+    const error = await assertRejects(() => load(command.commandLine, noFiles));
     const failure = describeFailure(error);
     assertEquals(failure?.code, 2);
     assertMatch(failure!.message, message);
@@ -421,6 +426,6 @@ for (
   });
 }
 
-test("VERSION is that of deno.json", () => {
+test("VERSION is the version of deno.json", () => {
   assertEquals(VERSION, config.version);
 });

@@ -4,7 +4,7 @@ import { test } from "../support/harness.ts";
 import { runProgram } from "../support/spawn.ts";
 import { noTerminal, openTerminal } from "../support/terminal.ts";
 
-const octets = (text: string) => new TextEncoder().encode(text);
+const encode = (text: string) => new TextEncoder().encode(text);
 
 for (
   const [name, input, password] of [
@@ -12,9 +12,9 @@ for (
     ["text without a line break", "secret", "secret"],
     ["the first line of many", "one\ntwo\n", "one"],
     ["a line that ends in CR LF", " pass word \r\n", " pass word "],
-    ["octets that are no UTF-8", Uint8Array.of(0xff, 0x80, 0x0a), null],
+    ["bytes that are not UTF-8", Uint8Array.of(0xff, 0x80, 0x0a), null],
     ["UTF-8", "pässwörd🔑\n", "pässwörd🔑"],
-    ["255 octets", "x".repeat(255) + "\n", "x".repeat(255)],
+    ["255 bytes", "x".repeat(255) + "\n", "x".repeat(255)],
   ] as [string, string | Uint8Array, string | null][]
 ) {
   test(`socks5-server hash-password hashes ${name} from a pipe`, async () => {
@@ -39,19 +39,19 @@ for (
   const [args, input, code, message] of [
     [[], "", 1, /no password was given/],
     [[], "\n", 1, /no password was given/],
-    [[], "x".repeat(256), 1, /at most 255 octets/],
+    [[], "x".repeat(256), 1, /at most 255 bytes/],
     [["hunter2"], "x", 2, /hash-password takes only --user NAME/],
     [["--password=hunter2"], "x", 2, /not "--password"/],
-    [["--user"], "x", 2, /--user must be 1 to 255 octets/],
+    [["--user"], "x", 2, /--user must be 1 to 255 bytes/],
     [["--user", "a:hunter2"], "x", 2, /--user must be .* without ":"/],
     [["-secret2"], "x", 2, /not another argument/],
-    [["--user", "#a"], "x", 2, /without "#" in front/],
-    [["--user", "a "], "x", 2, /and white space around it/],
+    [["--user", "#a"], "x", 2, /without a leading "#"/],
+    [["--user", "a "], "x", 2, /and without surrounding white space/],
     [["--user", "a\nb"], "x", 2, /--user must be .* control characters/],
     [["--user", "a", "--user", "b"], "x", 2, /--user is given twice/],
   ] as [string[], string, number, RegExp][]
 ) {
-  test(`socks5-server hash-password ${JSON.stringify(args)} of ${input.length} octets ends with ${code}`, async () => {
+  test(`socks5-server hash-password ${JSON.stringify(args)} with ${input.length} bytes of input exits with ${code}`, async () => {
     const ended = await runProgram(["hash-password", ...args], { input });
     assertMatch(ended.stderr, /^socks5-server: .+\n$/);
     assertMatch(ended.stderr, message);
@@ -68,13 +68,13 @@ test("socks5-server hash-password --help prints its usage", async () => {
 
 interface Typed {
   code: number | null;
-  /** All that the terminal showed. */
+  /** The complete output of the terminal. */
   shown: string;
 }
 
 /**
- * Runs `hash-password` on a terminal, which `stty` describes afterwards, and
- * types each text when the prompt before it is there.
+ * Runs `hash-password` on a terminal, and `stty` after it. Types each text after
+ * its prompt.
  */
 async function type(keys: [prompt: string, keys: string][]): Promise<Typed> {
   const rest = [...keys];
@@ -104,7 +104,7 @@ for (
   ]
 ) {
   test(
-    `socks5-server hash-password takes ${name} from a terminal without showing it`,
+    `socks5-server hash-password reads ${name} from a terminal without showing it`,
     async () => {
       const typed = await type([["Password: ", first], ["Again: ", again]]);
       assertEquals(typed.code, 0);
@@ -115,7 +115,7 @@ for (
         shown.replaceAll("\x07", "").replaceAll("\r", ""),
         "Password: \nAgain: \n",
       );
-      assert(await verifyPassword(octets(password), hash));
+      assert(await verifyPassword(encode(password), hash));
       assertRestored(typed);
     },
     { skip: noTerminal },
@@ -123,7 +123,7 @@ for (
 }
 
 test(
-  "socks5-server hash-password takes both lines of what is pasted",
+  "socks5-server hash-password reads both lines of pasted text",
   async () => {
     const typed = await type([["Password: ", "hunter2\r\nhunter2\r\n"]]);
     assertEquals(typed.code, 0);
@@ -153,7 +153,7 @@ for (
   ] as [string, [string, string][], number, string][]
 ) {
   test(
-    `socks5-server hash-password ends with ${code} after ${name} on a terminal`,
+    `socks5-server hash-password exits with ${code} after ${name} on a terminal`,
     async () => {
       const typed = await type(keys);
       assertEquals(typed.code, code);

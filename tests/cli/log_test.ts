@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { stripVTControlCharacters } from "node:util";
-import { formatDuration } from "../../src/cli/config/duration.ts";
 import type { Host } from "../../src/cli/host/host.ts";
 import { formatRecord, type LogRecord } from "../../src/cli/output/format.ts";
+import { formatDuration } from "../../src/cli/output/format_duration.ts";
 import { openLog } from "../../src/cli/output/log.ts";
 import type { Session, SessionEndReason } from "../../src/server/events.ts";
 import { Denial } from "../../src/server/policy/policy.ts";
@@ -60,7 +60,7 @@ const denied: LogRecord = {
 
 const texts: [name: string, record: LogRecord, line: string | undefined][] = [
   [
-    "where it listens",
+    "the address of the listener",
     {
       type: "listening",
       addr: { hostname: "127.0.0.1", port: 1080 },
@@ -69,12 +69,12 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080)",
   ],
   [
-    "that it needs a login, and a URL that works for every interface",
+    "that a login is required, and a URL that works for all interfaces",
     { type: "listening", addr: { hostname: "0.0.0.0", port: 1080 }, logins: 2 },
-    "socks5-server listens on 0.0.0.0:1080 (socks5://127.0.0.1:1080, login needed)",
+    "socks5-server listens on 0.0.0.0:1080 (socks5://127.0.0.1:1080, login required)",
   ],
   [
-    "how many workers it has",
+    "the number of workers",
     {
       type: "listening",
       addr: { hostname: "127.0.0.1", port: 1080 },
@@ -82,32 +82,32 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       workers: 2,
       pids: [5, 6],
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login needed, 2 workers)",
+    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, 2 workers)",
   ],
   [
-    "where metrics are",
+    "the URL of the metrics",
     {
       type: "listening",
       addr: { hostname: "127.0.0.1", port: 1080 },
       logins: 0,
       metrics: "http://127.0.0.1:9180/metrics",
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080), metrics are on http://127.0.0.1:9180/metrics",
+    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080), metrics on http://127.0.0.1:9180/metrics",
   ],
   [
     "that a worker was killed",
     { type: "worker-ended", worker: 2, signal: "SIGKILL", delay: 2_000 },
-    `${time}  worker 2 ended (SIGKILL), and starts again in 2s`,
+    `${time}  worker 2 ended (SIGKILL), restarting in 2s`,
   ],
   [
     "that a worker failed",
     { type: "worker-ended", worker: 2, error: "\x1bno", delay: 0 },
-    `${time}  worker 2 ended (\\x1bno), and starts again`,
+    `${time}  worker 2 ended (\\x1bno), restarting`,
   ],
   [
-    "that a worker is there again",
+    "that a worker has restarted",
     { type: "worker-started", worker: 2, pid: 7 },
-    `${time}  worker 2 listens again`,
+    `${time}  worker 2 restarted`,
   ],
   [
     "IPv6 in brackets",
@@ -130,7 +130,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     `${time}  192.0.2.7:50123        -         -        -                         up         0  down          0    1.2s  client-gone (the client hung up)`,
   ],
   [
-    "what the client was replied",
+    "the reply to the client",
     {
       type: "session-end",
       reason: "refused",
@@ -139,7 +139,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     `${time}  192.0.2.7:50123        -         bind     example.com:443           up         0  down          0    1.2s  refused: command not supported`,
   ],
   [
-    "what a UDP association relayed",
+    "the datagrams of a UDP association",
     {
       type: "session-end",
       reason: "finished",
@@ -156,7 +156,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     `${time}  192.0.2.7:50123        -         udp      0.0.0.0:0                 up        40  down       1200    1.2s  finished, datagrams: 2 up, 3 down, 1 dropped`,
   ],
   [
-    "a claimed user id, and nothing that a terminal obeys",
+    "a claimed user id, and escapes what a terminal would interpret",
     {
       type: "session-end",
       reason: "refused",
@@ -186,32 +186,32 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     `${time}  192.0.2.7:50123        -         connect  [::1]:80                  up         0  down          0    1.2s  idle`,
   ],
   [
-    "a client that was turned away",
+    "a rejected client",
     rejected,
     `${time}  192.0.2.7:50123        rejected: too many connections`,
   ],
   [
-    "that accepting failed",
+    "that accepting a connection failed",
     { type: "accept-error", error: new NetError("descriptors", "EMFILE\nx") },
     `${time}  accepting a connection failed: EMFILE\\x0ax`,
   ],
   [
-    "for how many sessions it waits",
+    "the number of sessions that it waits for",
     { type: "shutdown", signal: "SIGTERM", sessions: 3, grace: 10_000 },
-    `${time}  SIGTERM: no new clients, 10s for 3 sessions to end (a second signal ends at once)`,
+    `${time}  SIGTERM: no new clients, 10s for 3 sessions to end (a second signal exits immediately)`,
   ],
   [
-    "that it waits for none",
+    "that no sessions are open",
     { type: "shutdown", signal: "SIGINT", sessions: 0, grace: 10_000 },
-    `${time}  SIGINT: no session is open, the end`,
+    `${time}  SIGINT: no open sessions, exiting`,
   ],
   [
     "that it does not wait",
     { type: "shutdown", signal: "SIGINT", sessions: 1, grace: 0 },
-    `${time}  SIGINT: ending 1 session`,
+    `${time}  SIGINT: closing 1 session`,
   ],
   [
-    "which rule denied a datagram",
+    "the rule that denied a datagram",
     denied,
     `${time}  192.0.2.7:50123        alice     udp      db.internal:53            datagram denied as 10.0.0.1 (denied by: deny to 10.0.0.0/8)`,
   ],
@@ -221,28 +221,28 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     `${time}  192.0.2.7:50123        alice     udp      10.0.0.1:53               datagram denied`,
   ],
   [
-    "nothing of a denied CONNECT, whose session tells it",
+    "nothing about a denied CONNECT, which the line of its session has",
     { ...denied, session: session({ command: "connect" }) },
     undefined,
   ],
   [
-    "that a line is missing",
+    "that a line was dropped",
     { type: "lines-dropped", lines: 1 },
-    `${time}  1 line is missing here: the log was not read fast enough`,
+    `${time}  1 line dropped here: the reader of the log was too slow`,
   ],
   [
-    "that lines are missing",
+    "that lines were dropped",
     { type: "lines-dropped", lines: 7 },
-    `${time}  7 lines are missing here: the log was not read fast enough`,
+    `${time}  7 lines dropped here: the reader of the log was too slow`,
   ],
-  ["nothing of a session's start", {
+  ["nothing at the start of a session", {
     type: "session-start",
     session: session(),
   }, undefined],
 ];
 
 for (const [name, record, line] of texts) {
-  test(`formatRecord() tells as text ${name}`, () => {
+  test(`formatRecord() formats as text ${name}`, () => {
     assertEquals(formatRecord({ format: "text" }, record, now), line);
   });
 }
@@ -276,7 +276,7 @@ for (
   });
 }
 
-test("formatRecord() colours neither where it listens nor JSON", () => {
+test("formatRecord() colours neither the listening line nor JSON", () => {
   const listening: LogRecord = { type: "listening", addr: client, logins: 0 };
   for (
     const [format, record] of [
@@ -304,7 +304,7 @@ const objects: [record: LogRecord, facts: unknown][] = [
     user: "alice",
     command: "connect",
     target,
-    targetAddress: { hostname: "2001:db8::1", port: 443 },
+    targetAddr: { hostname: "2001:db8::1", port: 443 },
     verdict: "allow",
     reply: 0,
     reason: "finished",
@@ -327,6 +327,35 @@ const objects: [record: LogRecord, facts: unknown][] = [
       error: "no SOCKS",
       sent: 0,
       received: 0,
+      duration: 1234,
+    },
+  ],
+  [
+    {
+      type: "session-end",
+      reason: "finished",
+      session: session({
+        version: 5,
+        command: "udp-associate",
+        target: { hostname: "0.0.0.0", port: 0 },
+        boundAddr: { hostname: "192.0.2.1", port: 40_000 },
+        reply: 0,
+        datagrams: { sent: 2, received: 3, dropped: 1 },
+      }),
+    },
+    {
+      id: 7,
+      client,
+      version: 5,
+      command: "udp-associate",
+      target: { hostname: "0.0.0.0", port: 0 },
+      boundAddr: { hostname: "192.0.2.1", port: 40_000 },
+      verdict: "allow",
+      reply: 0,
+      reason: "finished",
+      sent: 0,
+      received: 0,
+      datagrams: { sent: 2, received: 3, dropped: 1 },
       duration: 1234,
     },
   ],
@@ -423,7 +452,7 @@ const objects: [record: LogRecord, facts: unknown][] = [
 ];
 
 for (const [record, facts] of objects) {
-  test(`formatRecord() tells ${record.type} as JSON: ${JSON.stringify(facts).slice(0, 40)}`, () => {
+  test(`formatRecord() formats ${record.type} as JSON: ${JSON.stringify(facts).slice(0, 40)}`, () => {
     assertEquals(JSON.parse(formatRecord({ format: "json" }, record, now)!), {
       time,
       type: record.type,
@@ -445,13 +474,13 @@ test("formatRecord() writes JSON without characters that break lines or terminal
   assertEquals(JSON.parse(line).error, error.message);
 });
 
-test("formatRecord() tells in JSON whose line of several workers it is", () => {
+test("formatRecord() adds the number of the worker to JSON", () => {
   const options = { format: "json", worker: 2 } as const;
   const line = formatRecord(options, rejected, now)!;
   assertEquals(JSON.parse(line).worker, 2);
 });
 
-test("formatRecord() tells only of the program when the log is off", () => {
+test("formatRecord() formats only records of the program when the log is off", () => {
   const off = { format: "off" } as const;
   const shutdown = {
     type: "shutdown",
@@ -485,12 +514,12 @@ for (
     [360_000_000, "100h00m"],
   ] as const
 ) {
-  test(`formatDuration() writes ${milliseconds} as ${text}`, () => {
+  test(`formatDuration() formats ${milliseconds} as ${text}`, () => {
     assertEquals(formatDuration(milliseconds), text);
   });
 }
 
-test("the log tells few of the many denials that one session can have", async () => {
+test("Log prints at most ten denials of a session per second", async () => {
   let lines = 0;
   const host = {
     hasTerminal: () => Promise.resolve(false),

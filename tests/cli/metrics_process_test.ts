@@ -50,7 +50,7 @@ test("--metrics serves metrics and health", async () => {
     withProgram([...ARGS, "--log", "off"], async (program) => {
       const line = await program.line(/listens on/);
       const [, proxy] = /\((socks5:\S+)\)/.exec(line)!;
-      const [, metrics] = /, metrics are on (\S+)$/.exec(line)!;
+      const [, metrics] = /, metrics on (\S+)$/.exec(line)!;
       assertMatch(metrics, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
       await visit(proxy, target);
       let response = await request(metrics, "/metrics?x=y");

@@ -1,23 +1,23 @@
 import { assert, assertEquals } from "@std/assert";
 import {
-  Output,
-  type OutputOptions,
+  LineWriter,
+  type LineWriterOptions,
 } from "../../src/cli/output/line_writer.ts";
 import { test } from "../support/harness.ts";
 
-/** An output that keeps what it is given; `release()` ends the write that goes on. */
-function recorder(options: Partial<OutputOptions> = {}) {
+/** A writer that records its texts; `release()` ends the write in progress. */
+function recorder(options: Partial<LineWriterOptions> = {}) {
   const texts: string[] = [];
   let release = () => {};
   let onWrite = () => {};
-  const output = new Output({
+  const writer = new LineWriter({
     write(text) {
       texts.push(text);
       onWrite();
       return new Promise((resolve) => release = resolve);
     },
-    tellDropped: (lines) => `${lines} dropped`,
-    gather: 0,
+    formatDropped: (lines) => `${lines} dropped`,
+    delay: 0,
     ...options,
   });
   const written = (count: number) =>
@@ -25,30 +25,30 @@ function recorder(options: Partial<OutputOptions> = {}) {
       onWrite = () => texts.length >= count && resolve();
       onWrite();
     });
-  return { output, texts, written, release: () => release() };
+  return { writer, texts, written, release: () => release() };
 }
 
-test("Output writes the lines of one moment at once, by itself", async () => {
-  const { output, texts, written, release } = recorder();
-  for (const line of ["a", "b", "c"]) output.print(line);
+test("LineWriter writes lines of the same moment with one write, after a delay", async () => {
+  const { writer, texts, written, release } = recorder();
+  for (const line of ["a", "b", "c"]) writer.print(line);
   assertEquals(texts, []);
   await written(1);
   assertEquals(texts, ["a\nb\nc\n"]);
   release();
-  await output.flush();
-  output.print("d");
+  await writer.flush();
+  writer.print("d");
   await written(2);
   assertEquals(texts[1], "d\n");
   release();
 });
 
-test("Output writes one text at a time, and what came meanwhile next", async () => {
-  const { output, texts, written, release } = recorder({ gather: 1e6 });
-  output.print("a");
-  const flushed = output.flush();
-  output.print("b");
-  output.print("c");
-  void output.flush();
+test("LineWriter writes lines that arrive during a write with the next write", async () => {
+  const { writer, texts, written, release } = recorder({ delay: 1e6 });
+  writer.print("a");
+  const flushed = writer.flush();
+  writer.print("b");
+  writer.print("c");
+  void writer.flush();
   assertEquals(texts, ["a\n"]);
   release();
   await written(2);
@@ -57,65 +57,65 @@ test("Output writes one text at a time, and what came meanwhile next", async () 
   await flushed;
 });
 
-test("Output writes a line at once that someone waits for, behind those before it", async () => {
-  const { output, texts, release } = recorder({ gather: 1e6 });
-  output.print("a");
-  output.printNow("b");
+test("LineWriter.printNow() writes a line immediately, after those before it", async () => {
+  const { writer, texts, release } = recorder({ delay: 1e6 });
+  writer.print("a");
+  writer.printNow("b");
   assertEquals(texts, ["a\nb\n"]);
   release();
-  await output.flush();
+  await writer.flush();
 });
 
-test("Output does not gather more than it takes to fill a pipe", async () => {
-  const { output, texts, release } = recorder({ gather: 1e6 });
-  output.print("x".repeat(65_535));
+test("LineWriter writes immediately when the lines would fill a pipe", async () => {
+  const { writer, texts, release } = recorder({ delay: 1e6 });
+  writer.print("x".repeat(65_535));
   assertEquals(texts.length, 1);
   release();
-  await output.flush();
+  await writer.flush();
 });
 
-test("Output drops lines when too much waits, and says so where they are missing", async () => {
-  const { output, texts, written, release } = recorder({ limit: 8 });
-  output.print("aa");
+test("LineWriter drops lines over its limit, and reports them where they are missing", async () => {
+  const { writer, texts, written, release } = recorder({ limit: 8 });
+  writer.print("aa");
   await written(1);
-  output.print("bb");
-  output.print("too long");
-  output.print("c"); // would fit, but not behind one that is missing
+  writer.print("bb");
+  writer.print("too long");
+  writer.print("c"); // fits, but must not come before the report
   release();
   await written(2);
   assertEquals(texts, ["aa\n", "bb\n2 dropped\n"]);
   release();
-  await output.flush();
-  output.print("d");
+  await writer.flush();
+  writer.print("d");
   await written(3);
   assertEquals(texts[2], "d\n");
   release();
 });
 
-test("Output tells of a line that is longer than all that may wait", async () => {
-  const { output, texts, written, release } = recorder({ limit: 4 });
-  output.print("longer");
+test("LineWriter reports a line that is longer than its limit as dropped", async () => {
+  const { writer, texts, written, release } = recorder({ limit: 4 });
+  writer.print("longer");
   await written(1);
   assertEquals(texts, ["1 dropped\n"]);
   release();
-  await output.flush();
+  await writer.flush();
 });
 
-test("Output.finish() gives up on a reader that has stopped", async () => {
-  const { output, texts, release } = recorder({ gather: 1e6 });
-  output.print("a");
-  await output.finish(1);
+test("LineWriter.finish() does not wait longer than the timeout", async () => {
+  const { writer, texts, release } = recorder({ delay: 1e6 });
+  writer.print("a");
+  await writer.finish(1);
   assertEquals(texts, ["a\n"]);
   release();
-  await output.flush();
+  await writer.flush();
 });
 
-test("Output.finish() waits for no more than the last line", async () => {
-  const { output, texts } = recorder({
+test("LineWriter.finish() resolves when the last line is written", async () => {
+  const { writer, texts } = recorder({
     write: (text) => Promise.resolve(void texts.push(text)),
-    gather: 1e6,
+    delay: 1e6,
   });
-  output.print("a");
-  await output.finish(2 ** 31 - 1);
+  writer.print("a");
+  await writer.finish(2 ** 31 - 1);
   assert(texts.length === 1);
 });

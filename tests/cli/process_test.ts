@@ -203,7 +203,7 @@ test("socks5-server accepts logins from --user and SOCKS5_USERS", async () => {
       [...TEXT, "--user", "carol:three:parts"],
       async (program) => {
         const port = await program.port();
-        await program.line(/\(socks5:\/\/127\.0\.0\.1:\d+, login needed\)$/);
+        await program.line(/\(socks5:\/\/127\.0\.0\.1:\d+, login required\)$/);
         for (const login of ["alice:one", "bob:two", "carol:three%3Aparts"]) {
           await visit(`socks5://${login}@127.0.0.1:${port}`, target);
           await program.line(new RegExp(`  ${login.split(":")[0]} .*finished`));

@@ -84,7 +84,7 @@ test(
         await flood(port);
         await visit(`socks5://${LOOPBACK}:${port}`, target);
         terminal.type(KEY.start);
-        await terminal.line(/ lines are missing here/);
+        await terminal.line(/ lines dropped here/);
       })
     );
   },

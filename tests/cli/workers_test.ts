@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { FileReader } from "../../src/cli/config/files.ts";
 import { parseFlags } from "../../src/cli/config/flags.ts";
-import { load, type Loaded } from "../../src/cli/config/load.ts";
+import { load, type LoadedConfig } from "../../src/cli/config/load.ts";
 import type { LogRecord } from "../../src/cli/output/format.ts";
 import { Backoff } from "../../src/cli/workers/backoff.ts";
 import type {
@@ -90,12 +90,12 @@ async function supervise(
   const records: LogRecord[] = [];
   const command = parseFlags(["--port", "0", ...args]);
   assert(command.type === "serve");
-  const { given } = command;
+  const { commandLine } = command;
   const files = new FileReader();
-  const loaded = await load(given, files.read);
+  const loaded = await load(commandLine, files.read);
   const supervisor = await Supervisor.start({
     workers: 2,
-    given,
+    commandLine,
     loaded,
     files: () => files.texts,
     log: (record) => records.push(record),
@@ -128,10 +128,10 @@ async function supervise(
 }
 
 /** Loads a configuration without flags. */
-async function loadDefaults(): Promise<Loaded> {
+async function loadDefaults(): Promise<LoadedConfig> {
   const command = parseFlags([]);
   assert(command.type === "serve");
-  return await load(command.given, new FileReader().read);
+  return await load(command.commandLine, new FileReader().read);
 }
 
 test("Supervisor.start() passes the port of the first worker to the others", async () => {
@@ -356,11 +356,11 @@ test(
           if (message.type === "listening") onListening();
           if (message.type === "failed") onExit({ error: message.message });
           if (message.type !== "ready") return;
-          const given = { config: { usersFile: ["users"] }, logins: [] };
+          const commandLine = { config: { usersFile: ["users"] }, logins: [] };
           const files = [["users", `alice:${hash}`]] as const;
           const which = { worker: 1, workers: 2, hostname: undefined, port: 0 };
           const log = { log: "off", metrics: false } as const;
-          thread.post({ type: "start", ...which, ...log, given, files });
+          thread.post({ type: "start", ...which, ...log, commandLine, files });
         },
         onExit,
       });

@@ -1,5 +1,5 @@
 /**
- * What the program says of a configuration without serving it.
+ * `--check` and `--explain`: questions about a configuration, without serving it.
  *
  * @module
  */
@@ -17,18 +17,18 @@ import { rules } from "../../server/policy/rules.ts";
 import { detectTransport } from "../../transport/detect.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Transport } from "../../transport/transport.ts";
+import type { LoadedConfig } from "../config/load.ts";
 import { escapeText, quote } from "../output/escape.ts";
-import type { Loaded } from "../config/load.ts";
 import { countWorkers, openLauncher } from "../workers/launcher.ts";
 
 /**
- * One line that says that all is well.
+ * Checks a configuration, and returns a line that summarizes it.
  *
- * @throws {TypeError} when the server would refuse the options.
- * @throws {UsageError} when there cannot be so many workers.
+ * @throws {TypeError} if the server would reject the options.
+ * @throws {UsageError} if there cannot be several workers.
  */
 export async function checkText(
-  { options, users, rules, workers }: Loaded,
+  { options, users, rules, workers }: LoadedConfig,
 ): Promise<string> {
   await resolveSettings(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
@@ -38,42 +38,42 @@ export async function checkText(
   });
   const count = await countWorkers(workers);
   if (count > 1) await openLauncher();
-  return `the configuration is good: ${where}, ` +
+  return `the configuration is valid: ${where}, ` +
     `logins ${users.size}, rules ${rules}` +
     (count > 1 ? `, workers ${count}` : "");
 }
 
-/** What {@linkcode explainText} found. */
+/** The answer to a question of `--explain`. */
 export interface Answer {
-  /** A line for each address that decides, or one in all. */
+  /** A line for each address with a decision of its own, or a single line. */
   readonly text: string;
-  /** What the answer leaves open. */
+  /** Restrictions of the answer. */
   readonly notes: readonly string[];
-  /** Whether one of the addresses may be used. */
+  /** Whether the client may use the target, by at least one of its addresses. */
   readonly isAllowed: boolean;
 }
 
 /**
- * Who may do what, as `--explain` says it.
+ * Answers a question about the rules.
  *
- * @throws {TypeError} when the question makes no sense.
+ * @throws {TypeError} if the question is invalid.
  */
 export async function explainText(
-  { options, users }: Loaded,
+  { options, users }: LoadedConfig,
   text: string,
 ): Promise<Answer> {
   const question = parseQuestion(text);
   const transport = await detectTransport();
-  // Whether it would start is another question.
-  const closed = { ...options, openProxy: true };
-  const { isExposed: exposed } = await resolveSettings(closed, transport);
+  // The question is about the rules, also of a server that would be refused as an open proxy.
+  const allowed = { ...options, openProxy: true };
+  const { isExposed: exposed } = await resolveSettings(allowed, transport);
   const own = new OwnAddresses(transport);
   const policy = options.policy ?? rules([]);
   const notes = notesOn(question, users);
   const lookup = (hostname: string) => addressesOf(transport, hostname, notes);
-  const how = { exposed, isOwn: (address: string) => own.has(address) };
-  let found = await explain(policy, question, { ...how, lookup });
-  if (found.length === 0) found = await explain(policy, question, how);
+  const context = { exposed, isOwn: (address: string) => own.has(address) };
+  let found = await explain(policy, question, { ...context, lookup });
+  if (found.length === 0) found = await explain(policy, question, context);
   return {
     text: found.map((it) => explanationText(it, question)).join("\n"),
     notes,
@@ -81,7 +81,7 @@ export async function explainText(
   };
 }
 
-/** None where it cannot be looked up. */
+/** Resolves a name. Returns no address, and adds a note, if it cannot be resolved. */
 async function addressesOf(
   transport: Transport,
   hostname: string,
@@ -91,7 +91,7 @@ async function addressesOf(
     return await transport.lookup(hostname);
   } catch (error) {
     if (!(error instanceof NetError)) throw error;
-    notes.push(`no address is known: ${escapeText(error.message)}`);
+    notes.push(`the name cannot be resolved: ${escapeText(error.message)}`);
     return [];
   }
 }
@@ -100,7 +100,7 @@ function notesOn({ user }: Question, users: ReadonlySet<string>): string[] {
   if (users.size === 0 || user !== undefined && users.has(user)) return [];
   return [
     user === undefined
-      ? "clients need a login, and the question names no user"
+      ? "clients need a login, but the question names no user"
       : `there is no user ${quote(user)}`,
   ];
 }
@@ -109,8 +109,8 @@ function explanationText(
   { verdict, address, rule, localAddress, family }: Explanation,
   { hostname }: Question,
 ): string {
-  const which = address && !isIp(hostname) ? ` ${address}` : "";
+  const resolved = address && !isIp(hostname) ? ` ${address}` : "";
   const via = localAddress ? `, via ${localAddress}` : "";
   const prefer = family ? `, IPv${family} first` : "";
-  return `${verdict}${which}: ${escapeText(rule)}${via}${prefer}`;
+  return `${verdict}${resolved}: ${escapeText(rule)}${via}${prefer}`;
 }

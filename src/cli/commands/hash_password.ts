@@ -1,37 +1,37 @@
 /**
- * `socks5-server hash-password`: makes a line for a users file.
+ * `socks5-server hash-password`: prints the hash of a password, for a users file.
  *
  * @module
  */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { hashPassword } from "../../server/auth/password_hash.ts";
-import { flagName, quote } from "../output/escape.ts";
 import { EXIT } from "../failure.ts";
 import { type Host, SIGNALS } from "../host/host.ts";
-import { type Line, readLine, readSecrets } from "./secret_input.ts";
+import { flagName, quote } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
+import { type Line, readLine, readSecrets } from "./secret_input.ts";
 
-/** What `hash-password --help` prints. */
+/** The text of `hash-password --help`. */
 export const HASH_PASSWORD_HELP = `\
 Usage: socks5-server hash-password [--user NAME]
 
-Asks for a password, twice and without showing it, and prints its hash. When the
-standard input is no terminal, its first line is the password.
+Asks for a password, twice and without showing it, and prints its hash. If the
+standard input is not a terminal, its first line is the password.
 
-  --user NAME  Print NAME:HASH, which is a line of a users file
-  -h, --help   This text
+  --user NAME  Print NAME:HASH, a line of a users file
+  -h, --help   Print this help, and exit
 
 Example:
   socks5-server hash-password --user alice >> users.txt`;
 
-/** As much as a client can send (RFC 1929). */
-const LONGEST = 255;
+/** The maximum length of a name and of a password, in bytes (RFC 1929 section 2). */
+const MAX_LENGTH = 255;
 
 /**
- * Runs the command with the arguments behind its name; gives the exit code.
+ * Runs the command with the arguments after its name, and returns the exit code.
  *
- * @throws {UsageError} when an argument is wrong.
+ * @throws {UsageError} if an argument is invalid.
  */
 export async function hashPasswordCommand(
   host: Host,
@@ -55,7 +55,7 @@ export async function hashPasswordCommand(
 
 function parseArguments(args: readonly string[]) {
   const refuse = (arg: string): never => {
-    // It may be a password, and is not ours to repeat.
+    // The argument may be a password, which must not be shown.
     const name = flagName(arg);
     throw new UsageError(
       `hash-password takes only --user NAME, not ${
@@ -79,38 +79,38 @@ function parseArguments(args: readonly string[]) {
 function checkName(name: string): void {
   const { length } = new TextEncoder().encode(name);
   const isLine = name === name.trim() && !/^#|[:\p{Cc}]/u.test(name);
-  if (length >= 1 && length <= LONGEST && isLine) return;
+  if (length >= 1 && length <= MAX_LENGTH && isLine) return;
   throw new UsageError(
-    `--user must be 1 to ${LONGEST} octets without ":" and control characters, ` +
-      `without "#" in front and white space around it`,
+    `--user must be 1 to ${MAX_LENGTH} bytes without ":" and control characters, ` +
+      `without a leading "#" and without surrounding white space`,
   );
 }
 
-/** The password, what is wrong with it, or nothing after Ctrl-C. */
+/** Returns the password, the problem with it as text, or `undefined` after Ctrl-C. */
 async function readPassword(
   host: Host,
 ): Promise<Uint8Array | string | undefined> {
   if (!host.input.isTerminal) return checkLength(await readLine(host));
   const lines = await readSecrets(host, ["Password: ", "Again: "]);
   if (lines.some((it) => it.type === "interrupted")) return undefined;
-  const [first, again] = lines.map(octetsOf);
+  const [first, again] = lines.map(bytesOf);
   if (first.length > 0 && !isEqual(first, again)) {
     return "the two passwords differ";
   }
   return checkLength(first);
 }
 
-function octetsOf(line: Line): Uint8Array {
-  return line.type === "octets" ? line.octets : new Uint8Array();
+function bytesOf(line: Line): Uint8Array {
+  return line.type === "line" ? line.bytes : new Uint8Array();
 }
 
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i]);
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 function checkLength(password: Uint8Array): Uint8Array | string {
   if (password.length === 0) return "no password was given";
-  if (password.length <= LONGEST) return password;
-  return `a password has at most ${LONGEST} octets (RFC 1929), ` +
+  if (password.length <= MAX_LENGTH) return password;
+  return `a password has at most ${MAX_LENGTH} bytes (RFC 1929), ` +
     `this one has ${password.length}`;
 }

@@ -1,5 +1,5 @@
 /**
- * Secrets that a person types.
+ * Input of secrets.
  *
  * @module
  */
@@ -17,38 +17,38 @@ const KEY = {
   delete: 0x7f,
 } as const;
 
-/** What has become of a line. */
+/** The outcome of a prompt. */
 export type Line =
-  | { readonly type: "octets"; readonly octets: Uint8Array }
-  /** The person pressed Ctrl-C. */
+  | { readonly type: "line"; readonly bytes: Uint8Array }
+  /** Ctrl-C was pressed. */
   | { readonly type: "interrupted" }
-  /** The person pressed Ctrl-D, or the terminal is gone. */
+  /** Ctrl-D was pressed, or the terminal was closed. */
   | { readonly type: "ended" };
 
 /**
- * Makes lines of the octets of keys. The octets stay what they are, in whatever
- * encoding the terminal has; only backspace knows how UTF-8 looks.
+ * Makes lines of the bytes of keys. The bytes are not decoded, so they may be in
+ * any encoding; only backspace assumes UTF-8.
  */
 export class LineEditor {
   #typed: number[] = [];
-  /** What of an escape sequence, such as that of an arrow key, has come. */
+  /** The beginning of an incomplete escape sequence, such as that of an arrow key. */
   #escape = "";
   #last = 0;
   readonly #onIgnored: () => void;
 
-  /** `onIgnored` is called for each key that types nothing. */
+  /** Calls `onIgnored` for each key that has no effect. */
   constructor(onIgnored: () => void = () => {}) {
     this.#onIgnored = onIgnored;
   }
 
-  /** Takes one octet; gives the line that it ends. */
-  key(octet: number): Line | undefined {
+  /** Processes a byte. Returns the line if the byte ends it. */
+  key(byte: number): Line | undefined {
     const last = this.#last;
-    this.#last = octet;
-    if (this.#escape !== "") return this.#continueEscape(octet);
-    switch (octet) {
+    this.#last = byte;
+    if (this.#escape !== "") return this.#continueEscape(byte);
+    switch (byte) {
       case KEY.lineFeed:
-        // Of CR LF, the LF is not another line.
+        // The LF of CR LF does not end another line.
         return last === KEY.enter ? undefined : this.#enter();
       case KEY.enter:
         return this.#enter();
@@ -66,35 +66,35 @@ export class LineEditor {
         this.#escape = "\x1b";
         return undefined;
     }
-    if (octet < 0x20) return this.#ignore();
-    this.#typed.push(octet);
+    if (byte < 0x20) return this.#ignore();
+    this.#typed.push(byte);
   }
 
   #enter(): Line {
-    const octets = Uint8Array.from(this.#typed);
+    const bytes = Uint8Array.from(this.#typed);
     this.#typed = [];
-    return { type: "octets", octets };
+    return { type: "line", bytes };
   }
 
   #deleteCharacter(): undefined {
-    let octet;
-    do octet = this.#typed.pop(); while (octet && (octet & 0xc0) === 0x80);
+    let byte;
+    do byte = this.#typed.pop(); while (byte && (byte & 0xc0) === 0x80);
   }
 
-  /** `ESC [ … letter` or `ESC O letter`; any other key ends it, too. */
-  #continueEscape(octet: number): Line | undefined {
+  /** An escape sequence is `ESC [ … letter` or `ESC O letter`. Any other key ends it, too. */
+  #continueEscape(byte: number): Line | undefined {
     const isFirst = this.#escape === "\x1b";
-    const isOver = octet >= 0x40 && octet !== KEY.delete;
-    if (isFirst && (octet === 0x5b || octet === 0x4f)) {
-      this.#escape += String.fromCharCode(octet);
+    const isFinal = byte >= 0x40 && byte !== KEY.delete;
+    if (isFirst && (byte === 0x5b || byte === 0x4f)) {
+      this.#escape += String.fromCharCode(byte);
       return undefined;
     }
-    const isInside = !isFirst && octet >= 0x20 && octet < 0x40;
+    const isInside = !isFirst && byte >= 0x20 && byte < 0x40;
     if (isInside) return undefined;
     this.#escape = "";
     this.#ignore();
-    // A lone Escape swallows no key.
-    return isFirst || !isOver ? this.key(octet) : undefined;
+    // A key after a lone Escape has its usual effect.
+    return isFirst || !isFinal ? this.key(byte) : undefined;
   }
 
   #ignore(): undefined {
@@ -103,9 +103,8 @@ export class LineEditor {
 }
 
 /**
- * Asks for lines on the terminal without showing what is typed: the one behind
- * each prompt. An empty line is asked for nothing more. The terminal is as it
- * was afterwards, whatever happens.
+ * Asks for a line per prompt on the terminal, without showing the input. No
+ * prompt follows an empty line. The terminal is restored in any case.
  */
 export async function readSecrets(
   host: Host,
@@ -136,13 +135,12 @@ async function readLines(
   const editor = new LineEditor(() => host.writeError("\x07"));
   host.writeError(prompts[0]);
   for (let chunk; (chunk = await host.input.read());) {
-    for (const octet of chunk) {
-      const line = editor.key(octet);
+    for (const byte of chunk) {
+      const line = editor.key(byte);
       if (!line) continue;
       host.writeError("\r\n");
       lines.push(line);
-      const isEmpty = line.type === "octets" && line.octets.length === 0;
-      const isLast = line.type !== "octets" || isEmpty;
+      const isLast = line.type !== "line" || line.bytes.length === 0;
       if (isLast || lines.length === prompts.length) return lines;
       host.writeError(prompts[lines.length]);
     }
@@ -150,17 +148,17 @@ async function readLines(
   return [...lines, { type: "ended" }];
 }
 
-/** The first line of an input that is no terminal, without its line break. */
+/** Reads the first line of an input that is not a terminal, without its line break. */
 export async function readLine(host: Host): Promise<Uint8Array> {
-  const octets: number[] = [];
+  const bytes: number[] = [];
   for (let chunk; (chunk = await host.input.read());) {
     const end = chunk.indexOf(KEY.lineFeed);
-    octets.push(...(end < 0 ? chunk : chunk.subarray(0, end)));
-    if (end >= 0 || octets.length > LONGEST) break;
+    bytes.push(...(end < 0 ? chunk : chunk.subarray(0, end)));
+    if (end >= 0 || bytes.length > MAX_LENGTH) break;
   }
-  if (octets.at(-1) === KEY.enter) octets.pop();
-  return Uint8Array.from(octets);
+  if (bytes.at(-1) === KEY.enter) bytes.pop();
+  return Uint8Array.from(bytes);
 }
 
-/** More than any password has; an input without end must end somewhere. */
-const LONGEST = 65_536;
+/** Longer than any password: an endless line must not fill the memory. */
+const MAX_LENGTH = 65_536;

@@ -1,5 +1,5 @@
 /**
- * The files that a configuration consists of.
+ * The files of a configuration.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { UsageError } from "../usage_error.ts";
 /** Reads a file as text. */
 export type ReadFile = (path: string) => Promise<string>;
 
-/** Reads files, and keeps the text that each had last. */
+/** Reads files, and keeps the latest text of each. */
 export class FileReader {
   readonly #texts = new Map<string, string>();
 
@@ -21,13 +21,13 @@ export class FileReader {
     return text;
   };
 
-  /** The texts by path. */
+  /** The texts and their paths. */
   get texts(): [path: string, text: string][] {
     return [...this.#texts];
   }
 }
 
-/** The members of `Deno` that are used here. */
+/** The members of `Deno` that this module uses. */
 interface DenoPermissions {
   readonly permissions: {
     querySync(wanted: { name: "read"; path: string }): { state: string };
@@ -35,29 +35,28 @@ interface DenoPermissions {
 }
 
 /**
- * The text of a file in UTF-8, without a byte order mark.
+ * Reads a text file in UTF-8, and removes a byte order mark.
  *
- * @throws {UsageError} that says why it cannot be read; its message does not
- * name the file.
+ * @throws {UsageError} with the reason why it cannot be read, without the path.
  */
 export async function readFile(path: string): Promise<string> {
   const { Deno: deno } = globalThis as unknown as { Deno?: DenoPermissions };
-  // Reading without the permission would ask for it, and a server must not wait for an answer.
+  // Without the permission, Deno would prompt for it, and a server must not wait for an answer.
   if (deno && !mayRead(deno, path)) {
-    throw new UsageError("may not be read: --allow-read is missing");
+    throw new UsageError("cannot be read: --allow-read is missing");
   }
-  let octets: Uint8Array;
+  let bytes: Uint8Array;
   try {
-    // Only now: most servers are started without a file.
+    // Loaded lazily: most servers start without a file.
     const { readFile } = await import("node:fs/promises");
-    octets = await readFile(path);
+    bytes = await readFile(path);
   } catch (error) {
     throw new UsageError(reasonOf(error as Error & { code?: string }));
   }
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(octets);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new UsageError("is not text in UTF-8");
+    throw new UsageError("is not valid UTF-8");
   }
 }
 
@@ -66,16 +65,16 @@ function mayRead({ permissions }: DenoPermissions, path: string): boolean {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EACCES: "may not be read by this user",
-  EISDIR: "is a folder, not a file",
+  ENOENT: "no such file",
+  EACCES: "permission denied",
+  EISDIR: "is a directory, not a file",
 };
 
 function reasonOf({ code = "", message }: Error & { code?: string }): string {
   return REASONS[code] ?? `cannot be read: ${escapeText(message)}`;
 }
 
-/** The path of what a file calls `path`: relative to the file's folder. */
+/** Resolves a path that a file has, relative to the folder of the file. */
 export function besideFile(file: string, path: string): string {
   if (/^([\\/]|[A-Za-z]:)/.test(path)) return path;
   const folder = /^.*[\\/]/s.exec(file)?.[0] ?? "";

@@ -1,21 +1,28 @@
 /**
- * From arguments and environment to what the program is to do.
+ * The arguments and the environment of the program.
  *
  * @module
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { checkAddresses, CONFIG, type Config } from "./config.ts";
 import { flagName, quote } from "../output/escape.ts";
-import { hint, type Kind } from "./kinds.ts";
 import { UsageError } from "../usage_error.ts";
+import {
+  type Config,
+  OPTION_ENTRIES,
+  type OptionEntry,
+  setValue,
+} from "./config.ts";
+import { hint } from "./hint.ts";
+import type { Flag } from "./option.ts";
+import { COMMAND_FLAGS, OPTIONS } from "./options.ts";
 
 /** The environment variable with logins. */
 export const USERS_VARIABLE = "SOCKS5_USERS";
 
-/** What flags and environment say of the configuration. */
-export interface Given {
-  /** Only what was asked for: the rest is for the file and the defaults of `serve()`. */
+/** The configuration by flags and environment. */
+export interface CommandLine {
+  /** Only the options that are given; the others are up to the file and the defaults. */
   readonly config: Config;
   /** Passwords by user name. */
   readonly logins: ReadonlyMap<string, string>;
@@ -23,94 +30,63 @@ export interface Given {
   readonly file: string | undefined;
 }
 
-/** What the program is to do. */
+/** The action that the arguments ask for. */
 export type Invocation =
   | { readonly type: "help" | "version" | "schema" }
-  | { readonly type: "serve" | "check"; readonly given: Given }
+  | { readonly type: "serve" | "check"; readonly commandLine: CommandLine }
   | {
     readonly type: "explain";
-    readonly given: Given;
+    readonly commandLine: CommandLine;
     /** Such as `user alice connect db.example:5432`. */
     readonly question: string;
   };
 
-/** Flags that take no value. */
-const SWITCHES = [
-  "help",
-  "version",
-  "schema",
-  "check",
-  "open-proxy",
-  "drop-fragments",
-  "socks4-ident",
-] as const;
+/** A flag, or a variable of the environment, as `--help` lists it. */
+export interface FlagEntry extends Flag {
+  /** Without dashes. */
+  readonly name: string;
+  readonly isVariable: boolean;
+  /** The placeholder of the value, such as `PORT`; a switch has none. */
+  readonly placeholder?: string;
+  /** The option whose value it has, if it is in the form of the option's kind. */
+  readonly entry?: OptionEntry;
+}
 
-/**
- * Flags that are settings, and which: by the same name, `--KEY-timeout` for
- * `timeouts.KEY`, `--max-KEY` for `limits.KEY`. Of lists they give one element.
- */
-const SETTINGS: Readonly<Record<string, string>> = {
-  "hostname": "hostname",
-  "port": "port",
-  "open-proxy": "openProxy",
-  "users-file": "usersFile",
-  "failed-logins": "failedLogins",
-  "lockout": "lockout",
-  "socks4-user-id": "socks4.userIds",
-  "socks4-ident": "socks4.ident",
-  "advertise": "advertise",
-  "relay-ports": "relayPorts",
-  "drop-fragments": "dropFragments",
-  "handshake-timeout": "timeouts.handshake",
-  "connect-timeout": "timeouts.connect",
-  "idle-timeout": "timeouts.idle",
-  "half-closed-timeout": "timeouts.halfClosed",
-  "bind-timeout": "timeouts.bind",
-  "association-timeout": "timeouts.association",
-  "max-sessions": "limits.sessions",
-  "max-sessions-per-client": "limits.sessionsPerClient",
-  "max-sessions-per-user": "limits.sessionsPerUser",
-  "max-handshakes-per-client": "limits.handshakesPerClient",
-  "max-connections-per-second-per-client":
-    "limits.connectionsPerSecondPerClient",
-  "max-bytes-per-second-per-session": "limits.bytesPerSecondPerSession",
-  "max-bytes-per-second-per-user": "limits.bytesPerSecondPerUser",
-  "max-associations-per-client": "limits.associationsPerClient",
-  "max-targets-per-association": "limits.targetsPerAssociation",
-  "grace": "grace",
-  "workers": "workers",
-  "log": "log",
-  "metrics": "metrics",
-};
-
-/** Other names of flags. */
-const ALIASES = { help: "h", version: "V", "max-sessions": "max-connections" };
-
-/** Flags that may be given several times. */
-const REPEATABLE = [
-  "user",
-  "users-file",
-  "allow",
-  "deny",
-  "socks4-user-id",
-  "advertise",
+/** The flags and variables of both tables, in the order of `--help` within each section. */
+export const FLAG_ENTRIES: readonly FlagEntry[] = [
+  ...OPTION_ENTRIES.flatMap((entry): FlagEntry[] => {
+    const { kind, section, flag, alias, givenBy = [], help } = entry.option;
+    if (section === undefined) return []; // only files have it
+    const others = givenBy.map((it) => toEntry({ ...it, section }));
+    if (flag === undefined) return others;
+    const description = help ?? entry.option.description;
+    const isRepeatable = kind.isList;
+    const own = toEntry({ flag, alias, section, description, isRepeatable });
+    return [{ ...own, entry }, ...others];
+  }),
+  ...COMMAND_FLAGS.map(toEntry),
 ];
 
-/** Flags that take a value and are no settings. */
-const OTHERS = ["user", "allow", "deny", "config", "explain"];
+function toEntry(flag: Flag): FlagEntry {
+  const parts = /^(-*)(\S+)(?: (.+))?$/.exec(flag.flag)!;
+  const [, dashes, name, placeholder] = parts;
+  return { ...flag, name, isVariable: dashes === "", placeholder };
+}
 
-/** Flags that take a value. */
-const VALUES = [...Object.keys(SETTINGS), ...OTHERS]
-  .filter((name) => !isSwitch(name));
+const FLAGS = FLAG_ENTRIES.filter(({ isVariable }) => !isVariable);
 
-/** The names of all flags. */
-export const FLAG_NAMES: readonly string[] = [...SWITCHES, ...VALUES];
+/** The names of all flags, without dashes and aliases. */
+export const FLAG_NAMES: readonly string[] = FLAGS.map(({ name }) => name);
+
+const SWITCHES = FLAGS
+  .filter(({ placeholder }) => placeholder === undefined)
+  .map(({ name }) => name);
 
 /**
- * Reads the arguments; `env` gives the value of an environment variable.
+ * Reads the arguments; `env` returns the value of an environment variable.
  *
- * @throws {UsageError} that says what is wrong, in one line and without any
- * password.
+ * @throws {UsageError} if they are invalid. The message is one line, and contains
+ * no password.
  */
 export function parseFlags(
   args: readonly string[],
@@ -118,13 +94,16 @@ export function parseFlags(
 ): Invocation {
   refuseOddForms(args);
   const extra: string[] = [];
+  const aliases = FLAGS.flatMap(({ name, alias }) =>
+    alias ? [[name, alias]] : []
+  );
   const flags: Record<string, unknown> & { _: (string | number)[] } = parseArgs(
     [...args],
     {
       boolean: SWITCHES,
-      string: VALUES,
-      collect: REPEATABLE,
-      alias: ALIASES,
+      string: FLAG_NAMES.filter((it) => !SWITCHES.includes(it)),
+      collect: FLAGS.filter((it) => it.isRepeatable).map(({ name }) => name),
+      alias: Object.fromEntries(aliases),
       unknown: (arg, key) => key ? refuse(arg) : !extra.push(arg),
     },
   );
@@ -134,103 +113,82 @@ export function parseFlags(
   const valuesOf = (name: string): string[] => {
     const given = flags[name] ?? [];
     const values = (Array.isArray(given) ? given : [given]) as string[];
-    // That of --user may be a password: its error does not show it.
+    // The value of --user may be a password: its own error does not show it.
     if (name === "user" || !values.includes("")) return values;
     throw new UsageError(`--${name} needs a value`);
   };
-  const given: Given = {
+  const commandLine: CommandLine = {
     config: {
-      ...readSettings(flags, valuesOf),
+      ...readOptions(flags, valuesOf),
       rules: readRules(args, valuesOf),
     },
     logins: parseLogins(valuesOf("user"), env(USERS_VARIABLE)),
     file: valuesOf("config").at(-1),
   };
   const question = valuesOf("explain").at(-1);
-  // Last: to the parser the "" in `--hostname ""` is no value but an argument.
+  // Checked last: to the parser, the "" of `--hostname ""` is an argument and no value.
   const mayShow = valuesOf("user").length === 0;
   for (const arg of [...extra, ...flags._]) refuse(String(arg), mayShow);
-  if (question !== undefined) return { type: "explain", given, question };
-  return { type: flags.check ? "check" : "serve", given };
-}
-
-function isSwitch(name: string): boolean {
-  return SWITCHES.some((it) => it === name);
+  if (question !== undefined) return { type: "explain", commandLine, question };
+  return { type: flags.check ? "check" : "serve", commandLine };
 }
 
 /**
- * `--no-NAME` is no flag of ours, and a value behind a switch would switch it
- * on whatever it says: `--open-proxy=no` must not open anything.
+ * Refuses `--no-NAME`, which the parser would accept, and any value of a switch,
+ * because the parser would set the switch: `--open-proxy=no` must not open anything.
  */
 function refuseOddForms(args: readonly string[]): void {
   for (const arg of args) {
     if (arg === "--") return;
     if (arg.startsWith("--no-")) refuse(arg);
     const name = /^--(.+?)=/.exec(arg)?.[1];
-    if (name !== undefined && isSwitch(name)) {
+    if (name !== undefined && SWITCHES.includes(name)) {
       throw new UsageError(`--${name} takes no value`);
     }
   }
 }
 
 function refuse(arg: string, mayShow = true): never {
+  const see = "(--help lists all flags)";
   const name = flagName(arg);
   if (name === undefined && /^-./.test(arg)) {
     throw new UsageError(
-      'unknown flag, or a value that begins with "-" and is to be written --FLAG=VALUE (--help tells what there is)',
+      'unknown flag, or a value that begins with "-" and must be written as ' +
+        `--FLAG=VALUE ${see}`,
     );
   }
   if (name === undefined) {
-    // Nor is the rest of a password with a space.
-    const shown = mayShow ? quote(arg) : "beside --user NAME:PASSWORD";
-    throw new UsageError(
-      `unexpected argument ${shown} (--help tells what there is)`,
-    );
+    // It may be the rest of a password that has a space.
+    const shown = mayShow ? quote(arg) : "in addition to --user NAME:PASSWORD";
+    throw new UsageError(`unexpected argument ${shown} ${see}`);
   }
-  const meant = /^--(?!no-)/.test(name)
+  const suggestion = /^--(?!no-)/.test(name)
     ? hint(name, FLAG_NAMES.map((it) => `--${it}`))
     : "";
-  throw new UsageError(
-    `unknown flag ${name}${meant} (--help tells what there is)`,
-  );
+  throw new UsageError(`unknown flag ${name}${suggestion} ${see}`);
 }
 
-/** The settings that flags give, as a file would. */
-function readSettings(
+/** The options that have flags of their own. */
+function readOptions(
   flags: Readonly<Record<string, unknown>>,
   valuesOf: (name: string) => string[],
 ): Config {
-  const config: Record<string, unknown> = {};
-  for (const [name, path] of Object.entries(SETTINGS)) {
-    const texts = isSwitch(name) ? (flags[name] ? [""] : []) : valuesOf(name);
+  const config: Config = {};
+  for (const { name, placeholder, entry } of FLAGS) {
+    if (!entry) continue;
+    const isSwitch = placeholder === undefined;
+    const texts = isSwitch ? (flags[name] ? [""] : []) : valuesOf(name);
     if (texts.length === 0) continue;
-    const kind = kindOf(path);
+    const { kind } = entry.option;
     const values = texts.map((text) => kind.parse(text, `--${name}`));
-    put(
-      config,
-      path,
-      REPEATABLE.includes(name) ? values.flat() : values.at(-1),
-    );
+    const value = kind.isList ? values.flat() : values.at(-1);
+    kind.check?.(value, `--${name}`);
+    setValue(config, entry.path, value);
   }
-  const { advertise } = config as Config;
-  if (advertise) checkAddresses(advertise, "--advertise");
   return config;
 }
 
-function kindOf(path: string): Kind<unknown> {
-  let kind: Kind<unknown> = CONFIG;
-  for (const key of path.split(".")) kind = kind.keys![key];
-  return kind;
-}
-
-function put(config: Record<string, unknown>, path: string, value: unknown) {
-  const [key, inner] = path.split(".");
-  config[key] = inner === undefined
-    ? value
-    : { ...config[key] as object, [inner]: value };
-}
-
-/** The rules in the order in which they stand, which the parser does not tell. */
+/** The rules in the order of the arguments, which the parser does not keep. */
 function readRules(
   args: readonly string[],
   valuesOf: (name: string) => string[],
@@ -243,7 +201,7 @@ function readRules(
     if (name === undefined) continue;
     const action = name as keyof typeof rest;
     const rule = `${action} ${rest[action].shift()}`;
-    rules.push(...kindOf("rules").parse(rule, `--${action}`) as string[]);
+    rules.push(...OPTIONS.rules.kind.parse(rule, `--${action}`));
   }
   return rules.length > 0 ? rules : undefined;
 }
@@ -262,7 +220,7 @@ function parseLogins(
   return logins;
 }
 
-/** Its errors do not show the text: it may be all password. */
+/** Error messages do not show the text: all of it may be a password. */
 function addLogin(
   logins: Map<string, string>,
   text: string,
@@ -271,10 +229,12 @@ function addLogin(
   const colon = text.indexOf(":");
   const [name, password] = [text.slice(0, colon), text.slice(colon + 1)];
   if (colon < 1 || password === "") {
-    throw new UsageError(`${source} must be NAME:PASSWORD, both not empty`);
+    throw new UsageError(
+      `${source} must be NAME:PASSWORD, neither of them empty`,
+    );
   }
   if (logins.has(name)) {
-    throw new UsageError(`user ${quote(name)} is given twice`);
+    throw new UsageError(`user ${quote(name)} is defined twice`);
   }
   logins.set(name, password);
 }

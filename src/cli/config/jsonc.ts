@@ -1,24 +1,24 @@
 /**
- * JSON with comments and trailing commas, as editors know it under the name JSONC.
+ * JSON with comments and trailing commas, which editors call JSONC.
  *
  * @module
  */
 
 import { quote } from "../output/escape.ts";
 
-/** How deep lists and objects may be nested. */
+/** The maximum depth of nested lists and objects. */
 const MAX_DEPTH = 64;
 
-/** What is wrong with a text, and where. */
+/** A syntax error, and its position. */
 export class JsoncError extends Error {
   /** Always `"JsoncError"`. */
   override readonly name = "JsoncError";
-  /** Counted from 1. */
+  /** The line, counted from 1. */
   readonly line: number;
-  /** In UTF-16 code units, counted from 1. */
+  /** The column in UTF-16 code units, counted from 1. */
   readonly column: number;
 
-  /** The place is that of `text` at `offset`. */
+  /** The position is the offset in the text. */
   constructor(reason: string, text: string, offset: number) {
     const lines = text.slice(0, offset).split(/\r\n|[\r\n]/);
     const [line, column] = [lines.length, lines.at(-1)!.length + 1];
@@ -28,11 +28,10 @@ export class JsoncError extends Error {
 }
 
 /**
- * The value of a text: JSON (RFC 8259) in which comments and commas behind the
- * last element may stand. A key that an object has twice is refused, for one of
- * the two values would silently not count.
+ * Parses JSON (RFC 8259) with comments and trailing commas. A duplicate key of an
+ * object is an error, because one of the values would be silently ignored.
  *
- * @throws {JsoncError} at the first octet that makes no sense.
+ * @throws {JsoncError} at the first syntax error.
  */
 export function parseJsonc(text: string): unknown {
   return new Parser(text).document();
@@ -62,7 +61,9 @@ class Parser {
   document(): unknown {
     const value = this.#value();
     this.#skip();
-    if (this.#at < this.#text.length) this.#fail("the end is expected here");
+    if (this.#at < this.#text.length) {
+      this.#fail("expected the end of the file");
+    }
     return value;
   }
 
@@ -85,17 +86,17 @@ class Parser {
     this.#elements("}", () => {
       const start = this.#at;
       if (this.#text[start] !== '"') {
-        this.#fail('a key in double quotes or "}" is expected here');
+        this.#fail('expected a key in double quotes or "}"');
       }
       const key = this.#string();
       if (entries.has(key)) {
-        this.#fail(`the key ${quote(key)} is here for the second time`, start);
+        this.#fail(`duplicate key ${quote(key)}`, start);
       }
       this.#skip();
-      if (!this.#take(":")) this.#fail('":" is expected here');
+      if (!this.#take(":")) this.#fail('expected ":"');
       entries.set(key, this.#value());
     });
-    // Unlike an assignment, this makes even "__proto__" a key like any other.
+    // Unlike an assignment, this makes "__proto__" an ordinary key.
     return Object.fromEntries(entries);
   }
 
@@ -105,7 +106,7 @@ class Parser {
     return values;
   }
 
-  /** What stands between the brackets, the first of which is next. */
+  /** Parses elements in brackets; the opening one is next. */
   #elements(close: "}" | "]", element: () => void): void {
     if (++this.#depth > MAX_DEPTH) {
       this.#fail(`nested deeper than ${MAX_DEPTH} levels`);
@@ -115,7 +116,7 @@ class Parser {
       element();
       this.#skip();
       if (!this.#take(",") && this.#text[this.#at] !== close) {
-        this.#fail(`"," or "${close}" is expected here`);
+        this.#fail(`expected "," or "${close}"`);
       }
     }
     this.#depth--;
@@ -128,8 +129,8 @@ class Parser {
     const end = /["\r\n]|$/.exec(this.#text.slice(start + 1))!.index;
     this.#fail(
       this.#text[start + 1 + end] === '"'
-        ? "a string with a control character or a wrong escape"
-        : "a string without an end",
+        ? "control character or invalid escape in a string"
+        : "unterminated string",
     );
   }
 
@@ -140,13 +141,13 @@ class Parser {
     const word = this.#match(WORD);
     if (word !== undefined && Object.hasOwn(WORDS, word)) return WORDS[word];
     if (word === undefined && start < this.#text.length) {
-      this.#fail(`a value is expected here, not ${quote(this.#text[start])}`);
+      this.#fail(`expected a value, not ${quote(this.#text[start])}`);
     }
     this.#fail(
       word === undefined
-        ? "a value is expected here, not the end"
-        : `${quote(word.slice(0, 40))} is no value ` +
-          "(strings stand in double quotes)",
+        ? "expected a value, not the end of the file"
+        : `${quote(word.slice(0, 40))} is not a value ` +
+          "(strings need double quotes)",
       start,
     );
   }
@@ -154,7 +155,7 @@ class Parser {
   #skip(): void {
     this.#match(SPACE);
     if (this.#text.startsWith("/*", this.#at)) {
-      this.#fail("a comment without an end");
+      this.#fail("unterminated comment");
     }
   }
 

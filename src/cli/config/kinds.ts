@@ -1,62 +1,71 @@
 /**
- * Kinds of settings: each reads its values from a flag and from the
- * configuration file, and knows the JSON Schema of the latter. One table of them
- * (`config.ts`) is all that there is to say what a configuration may hold.
+ * Kinds of values: each reads its values from the text of a flag and from a
+ * configuration file, and has the JSON Schema of the latter.
  *
  * @module
  */
 
-import { type Endpoint, isIp, parseEndpoint } from "../../protocol/address.ts";
-import type { PortRange } from "../../server/options.ts";
-import { parseDuration } from "./duration.ts";
 import { escapeText, quote } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
+import { hint } from "./hint.ts";
+import { parseDuration } from "./parse_duration.ts";
 
 /** A JSON Schema (draft 2020-12), or a part of one. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** Where a value of a file stands, and what is wrong with the file so far. */
-export interface Place {
-  /** Such as `limits.sessions` or `rules[1]`; empty for the whole. */
+/** The position in a file, and the problems found in the file so far. */
+export interface ReadContext {
+  /** Such as `limits.sessions` or `rules[1]`; empty for the whole file. */
   readonly path: string;
-  /** All that is wrong, each on one line: `PATH: reason`. */
+  /** Problems, each on one line: `PATH: reason`. */
   readonly problems: string[];
 }
 
-/** What a setting may be. */
+/** A kind of values. */
 export interface Kind<T> {
-  /** What a validator needs to know of its values in a file. */
+  /** The schema of its values in a file. */
   readonly schema: JsonSchema;
-  /** The kinds of what it consists of, by key. */
+  /** The kinds of an object's members, by key. */
   readonly keys?: Readonly<Record<string, Kind<unknown>>>;
+  /** Whether its values are lists. A flag gives a list of one element, and may be repeated. */
+  readonly isList?: boolean;
   /**
-   * From a flag's text; `subject` is what errors call it.
+   * Reads the text of a flag; `subject` is the flag in error messages.
    *
-   * @throws {UsageError} when it makes no sense.
+   * @throws {UsageError} if the text is invalid.
    */
   parse(text: string, subject: string): T;
-  /** From a file's value. What makes no sense becomes a problem of the place, and `undefined`. */
-  read(value: unknown, place: Place): T | undefined;
+  /** Reads a value of a file. Returns `undefined`, and adds a problem, if it is invalid. */
+  read(value: unknown, context: ReadContext): T | undefined;
+  /**
+   * Checks a list as a whole, after its elements.
+   *
+   * @throws {UsageError} if the elements exclude each other.
+   */
+  check?(list: T, subject: string): void;
 }
 
-/** The longest wait and the greatest number that the server takes. */
+/** The longest delay and the greatest number that the server accepts. */
 const MAX = 2 ** 31 - 1;
 
-interface Scalar<T> {
+/** The parts of a {@linkcode scalar}. */
+export interface Scalar<T> {
   readonly schema: JsonSchema;
-  /** What errors say, such as `must be a number`. */
-  readonly wanted: string;
-  /** From text; may throw a {@linkcode UsageError} of its own. */
+  /** The requirement in error messages, such as `must be a number`. */
+  readonly requirement: string;
+  /** Reads text; may throw a {@linkcode UsageError} of its own. */
   text(text: string, subject: string): T | undefined;
-  /** From a file's value, by default the same for a string. */
+  /** Reads a value of a file that is not text. */
   json?(value: unknown): T | undefined;
 }
 
-/** A kind without parts. */
-function scalar<T>({ schema, wanted, text, json }: Scalar<T>): Kind<T> {
+/** A kind of values without parts. */
+export function scalar<T>(
+  { schema, requirement, text, json }: Scalar<T>,
+): Kind<T> {
   const refusal = (subject: string, shown: string) =>
-    new UsageError(`${subject} ${wanted}, not ${shown}`);
-  // Where a file has a number or a switch, the flag's text is no way to write it.
+    new UsageError(`${subject} ${requirement}, not ${shown}`);
+  // A number or a boolean of a file must not be written as the text of a flag.
   const isText = schema.type === "string" || schema.type === undefined;
   const fromValue = (value: unknown, subject: string) =>
     isText && typeof value === "string" ? text(value, subject) : json?.(value);
@@ -67,20 +76,31 @@ function scalar<T>({ schema, wanted, text, json }: Scalar<T>): Kind<T> {
       if (value !== undefined) return value;
       throw refusal(subject, quote(given));
     },
-    read(given, { path, problems }) {
-      try {
-        const value = fromValue(given, `${path}:`);
+    read(given, context) {
+      const subject = `${context.path}:`;
+      return attempt(context, () => {
+        const value = fromValue(given, subject);
         if (value !== undefined) return value;
-        throw refusal(`${path}:`, show(given));
-      } catch (error) {
-        if (!(error instanceof UsageError)) throw error;
-        problems.push(error.message);
-      }
+        throw refusal(subject, show(given));
+      });
     },
   };
 }
 
-/** A value of a file as errors show it. */
+/** The result of `read`, or `undefined` after a usage error, which becomes a problem. */
+export function attempt<T>(
+  { problems }: ReadContext,
+  read: () => T,
+): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    problems.push(error.message);
+  }
+}
+
+/** A value of a file in error messages. */
 function show(value: unknown): string {
   if (typeof value === "string") return quote(value);
   if (Array.isArray(value)) return "a list";
@@ -88,32 +108,32 @@ function show(value: unknown): string {
   return escapeText(String(value));
 }
 
-/** Text that `accepts` likes; `wanted` is what errors say. */
+/** Text that `accepts` returns `true` for, by default any but an empty one. */
 export function text(
-  wanted: string = "must be a string",
+  requirement: string = "must be a string",
   accepts: (text: string) => boolean = (it) => it !== "",
 ): Kind<string> {
   return scalar({
     schema: { type: "string", minLength: 1 },
-    wanted,
+    requirement,
     text: (given) => accepts(given) ? given : undefined,
   });
 }
 
-/** One of some words. */
+/** One of several words. */
 export function choice<const T extends string>(words: readonly T[]): Kind<T> {
   return scalar({
     schema: { enum: words },
-    wanted: `must be one of ${words.join(", ")}`,
+    requirement: `must be one of ${words.join(", ")}`,
     text: (given) => words.find((it) => it === given),
   });
 }
 
-/** `true` or `false`; as a flag it stands for `true`. */
+/** `true` or `false`; a flag without a value means `true`. */
 export function toggle(): Kind<boolean> {
   return scalar({
     schema: { type: "boolean" },
-    wanted: "must be true or false",
+    requirement: "must be true or false",
     text: () => true,
     json: (value) => typeof value === "boolean" ? value : undefined,
   });
@@ -124,7 +144,7 @@ export function whole(max: number = MAX): Kind<number> {
   const accept = (value: unknown) => isWhole(value, max) ? value : undefined;
   return scalar({
     schema: { type: "integer", minimum: 0, maximum: max },
-    wanted: `must be a whole number from 0 to ${max}`,
+    requirement: `must be a whole number from 0 to ${max}`,
     text: (given) =>
       /^\d{1,10}$/.test(given) ? accept(Number(given)) : undefined,
     json: accept,
@@ -138,7 +158,7 @@ export function countOrAuto(max: number): Kind<number | "auto"> {
     value !== 0 && isWhole(value, max) ? value : undefined;
   return scalar({
     schema: { anyOf: [number, { const: "auto" }] },
-    wanted: `must be a whole number from 1 to ${max}, or auto`,
+    requirement: `must be a whole number from 1 to ${max}, or auto`,
     text: (given) => {
       if (given === "auto") return given;
       return /^\d{1,10}$/.test(given) ? accept(Number(given)) : undefined;
@@ -147,140 +167,103 @@ export function countOrAuto(max: number): Kind<number | "auto"> {
   });
 }
 
-function isWhole(value: unknown, max: number = MAX): value is number {
+/** Whether a value is a whole number from 0 to `max`. */
+export function isWhole(value: unknown, max: number = MAX): value is number {
   return Number.isInteger(value) && value as number >= 0 &&
     value as number <= max;
 }
 
-/** Milliseconds: `10s`, or in a file also a number of them. */
+/** Milliseconds: `10s`; in a file also a number. */
 export function duration(): Kind<number> {
   return numberOr("^(0+|\\d+(ms|s|m|h))$", {
-    wanted: "must be a duration such as 10s, or a number of milliseconds",
+    requirement: "must be a duration such as 10s, or a number of milliseconds",
     text: (given, subject) => parseDuration(subject, given),
   });
 }
 
-const UNITS: Readonly<Record<string, number>> = { k: 1e3, M: 1e6, G: 1e9 };
+const PREFIXES: Readonly<Record<string, number>> = { k: 1e3, M: 1e6, G: 1e9 };
 
-/** Octets per second: `500k`, `1.5M`, or in a file also a number of them. */
+/** Bytes per second: `500k`, `1.5M`; in a file also a number. */
 export function rate(): Kind<number> {
   return numberOr("^\\d+(\\.\\d+)?[kMG]?$", {
-    wanted: "must be octets per second such as 500k or 10M (at most 2G), or 0",
+    requirement:
+      "must be bytes per second such as 500k or 10M (at most 2G), or 0",
     text(given) {
-      const [, digits, unit] = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(given) ?? [];
-      const octets = Math.round(Number(digits) * (UNITS[unit] ?? 1));
-      return isWhole(octets) ? octets : undefined;
+      const [, digits, prefix] = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(given) ?? [];
+      const bytes = Math.round(Number(digits) * (PREFIXES[prefix] ?? 1));
+      return isWhole(bytes) ? bytes : undefined;
     },
   });
 }
 
 function numberOr(
   pattern: string,
-  { wanted, text }: Pick<Scalar<number>, "wanted" | "text">,
+  { requirement, text }: Pick<Scalar<number>, "requirement" | "text">,
 ): Kind<number> {
   const number = { type: "integer", minimum: 0, maximum: MAX };
   return scalar({
     schema: { anyOf: [number, { type: "string", pattern }] },
-    wanted,
+    requirement,
     text,
     json: (value) => isWhole(value) ? value : undefined,
   });
 }
 
-/** A range of ports: `FIRST-LAST`, or in a file also an object of both. */
-export function ports(): Kind<PortRange> {
-  const accept = (first: unknown, last: unknown) =>
-    isWhole(first, 65535) && isWhole(last, 65535) && first >= 1 && first <= last
-      ? { first, last }
-      : undefined;
-  const port = { type: "integer", minimum: 1, maximum: 65535 };
-  const both = {
-    type: "object",
-    properties: { first: port, last: port },
-    required: ["first", "last"],
-    additionalProperties: false,
-  };
-  return scalar({
-    schema: {
-      anyOf: [{ type: "string", pattern: "^\\d{1,5}-\\d{1,5}$" }, both],
-    },
-    wanted: "must be FIRST-LAST, ports from 1 to 65535",
-    text(given) {
-      const parts = /^(\d{1,5})-(\d{1,5})$/.exec(given)?.slice(1).map(Number);
-      return parts && accept(parts[0], parts[1]);
-    },
-    json(value) {
-      if (typeof value !== "object" || value === null) return undefined;
-      const { first, last, ...rest } = value as Partial<PortRange>;
-      return Object.keys(rest).length === 0 ? accept(first, last) : undefined;
-    },
-  });
+/** Options of {@linkcode list}. */
+export interface ListOptions<T> {
+  /** Whether error messages must not show a value in place of the list. */
+  readonly isSecret?: boolean;
+  /** See {@linkcode Kind.check}. */
+  readonly check?: (list: readonly T[], subject: string) => void;
 }
 
-const LISTEN_ENDPOINT = "^([\\d.]+:|\\[[\\da-fA-F:.]+\\]:)?\\d{1,5}$";
-
-/** Where to listen: `PORT` on loopback, or `ADDRESS:PORT`. In a file a port may be a number. */
-export function listenEndpoint(): Kind<Endpoint> {
-  const port = { type: "integer", minimum: 0, maximum: 65535 };
-  const onLoopback = (port: unknown) =>
-    isWhole(port, 65535) ? { hostname: "127.0.0.1", port } : undefined;
-  return scalar({
-    schema: { anyOf: [port, { type: "string", pattern: LISTEN_ENDPOINT }] },
-    wanted: "must be PORT or ADDRESS:PORT, such as 9180 or [::1]:9180",
-    text: (given) =>
-      /^\d{1,5}$/.test(given) ? onLoopback(Number(given)) : ipEndpoint(given),
-    json: onLoopback,
-  });
-}
-
-function ipEndpoint(text: string): Endpoint | undefined {
-  try {
-    const endpoint = parseEndpoint(text);
-    return isIp(endpoint.hostname) ? endpoint : undefined;
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-  }
-}
-
-/** Any number of values. A flag gives one of them. What stands in their place is shown unless it is `secret`. */
+/** Any number of values. */
 export function list<T>(
   kind: Kind<T>,
-  { secret = false }: { secret?: boolean } = {},
+  { isSecret = false, check }: ListOptions<T> = {},
 ): Kind<readonly T[]> {
   return {
     schema: { type: "array", items: kind.schema },
+    isList: true,
+    check,
     parse: (given, subject) => [kind.parse(given, subject)],
-    read(value, { path, problems }) {
-      if (Array.isArray(value)) {
-        const read = value.map((it, index) =>
-          kind.read(it, { path: `${path}[${index}]`, problems })
-        );
-        return read.filter((it) => it !== undefined);
+    read(value, context) {
+      const { path, problems } = context;
+      if (!Array.isArray(value)) {
+        const isHidden = isSecret && typeof value !== "object";
+        const shown = isHidden ? "a single value" : show(value);
+        problems.push(`${path}: must be a list, not ${shown}`);
+        return undefined;
       }
-      const isHidden = secret && typeof value !== "object";
-      const shown = isHidden ? "a single value" : show(value);
-      problems.push(`${path}: must be a list, not ${shown}`);
+      const elements = value
+        .map((it, i) => kind.read(it, { path: `${path}[${i}]`, problems }))
+        .filter((it) => it !== undefined);
+      return attempt(context, () => {
+        check?.(elements, `${path}:`);
+        return elements;
+      });
     },
   };
 }
 
-/** As {@linkcode list}, where a file may also give one value alone. */
+/** As {@linkcode list}, but a file may also have a single value in place of the list. */
 export function oneOrMore<T>(kind: Kind<T>): Kind<readonly T[]> {
   const many = list(kind);
   return {
     ...many,
     schema: { anyOf: [kind.schema, many.schema] },
-    read: (value, place) =>
-      many.read(Array.isArray(value) ? value : [value], place),
+    read: (value, context) =>
+      many.read(Array.isArray(value) ? value : [value], context),
   };
 }
 
-/** An object with some of these keys, and no others. */
+/** An object that may have some of these keys, and no others. */
 export function group<T extends object>(
-  keys: { readonly [K in keyof T]-?: Kind<NonNullable<T[K]>> },
+  keys: Readonly<Record<string, Kind<unknown>>>,
 ): Kind<T> {
-  const kinds = Object.entries<Kind<unknown>>(keys);
-  const schemas = kinds.map(([key, { schema }]) => [key, schema]);
+  const schemas = Object.entries(keys).map((
+    [key, { schema }],
+  ) => [key, schema]);
   return {
     keys,
     schema: {
@@ -289,67 +272,41 @@ export function group<T extends object>(
       additionalProperties: false,
     },
     parse: (_, subject) => {
-      throw new UsageError(`${subject} cannot be given as one text`);
+      throw new UsageError(`${subject} cannot be given as text`);
     },
-    read: (value, place) => readGroup(value, place, keys) as T | undefined,
+    read: (value, context) => readGroup(value, context, keys) as T | undefined,
   };
 }
 
 function readGroup(
   value: unknown,
-  { path, problems }: Place,
+  { path, problems }: ReadContext,
   keys: Readonly<Record<string, Kind<unknown>>>,
 ): Record<string, unknown> | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    const what = `must be an object, not ${show(value)}`;
-    problems.push(path ? `${path}: ${what}` : what);
+    const problem = `must be an object, not ${show(value)}`;
+    problems.push(path ? `${path}: ${problem}` : problem);
     return undefined;
   }
   const read: Record<string, unknown> = {};
   for (const [key, element] of Object.entries(value)) {
-    const known = Object.hasOwn(keys, key);
-    const name = known ? key : escapeText(key);
+    const isKnown = Object.hasOwn(keys, key);
+    const name = isKnown ? key : escapeText(key);
     const inner = path ? `${path}.${name}` : name;
-    if (known) read[key] = keys[key].read(element, { path: inner, problems });
+    if (isKnown) read[key] = keys[key].read(element, { path: inner, problems });
     else problems.push(`${inner}: unknown key${hint(key, Object.keys(keys))}`);
   }
   return read;
 }
 
-/** The same with words for the schema: what it means, and its default. */
-export function told<T>(
+/** The same kind with a description and a default in its schema. */
+export function described<T>(
   kind: Kind<T>,
   description: string,
   standard?: unknown,
 ): Kind<T> {
-  const known = standard === undefined ? {} : { default: standard };
-  return { ...kind, schema: { description, ...known, ...kind.schema } };
-}
-
-/** What an unknown word may have been meant to be: `, did you mean "port"?`, or nothing. */
-export function hint(word: string, known: readonly string[]): string {
-  const plain = (text: string) =>
-    text.toLowerCase().replaceAll(/[^a-z\d]/g, "");
-  const near = known.map((it) => ({
-    it,
-    // A long word costs time for nothing: it is near to none.
-    far: word.length > 40 ? Infinity : distance(plain(word), plain(it)),
-  })).sort((a, b) => a.far - b.far)[0];
-  return near && near.far <= Math.min(2, near.it.length / 2)
-    ? `, did you mean ${quote(near.it)}?`
-    : "";
-}
-
-/** How many letters have to be put in, left out or changed (Levenshtein). */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 0; i < a.length; i++) {
-    const next = [i + 1];
-    for (let j = 0; j < b.length; j++) {
-      const change = row[j] + (a[i] === b[j] ? 0 : 1);
-      next.push(Math.min(change, row[j + 1] + 1, next[j] + 1));
-    }
-    row = next;
-  }
-  return row[b.length];
+  const annotations = standard === undefined
+    ? { description }
+    : { description, default: standard };
+  return { ...kind, schema: { ...annotations, ...kind.schema } };
 }

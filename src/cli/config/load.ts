@@ -1,15 +1,10 @@
 /**
- * From flags and files to what `serve()` is told.
+ * Loads the configuration of the program from flags and files.
  *
  * @module
  */
 
-import {
-  type Endpoint,
-  formatEndpoint,
-  isIp,
-  isUnspecified,
-} from "../../protocol/address.ts";
+import { formatEndpoint, isIp, isUnspecified } from "../../protocol/address.ts";
 import { plainHostname } from "../../transport/common/checks.ts";
 import { type AuthMethod, guardedUserPass } from "../../server/auth/auth.ts";
 import {
@@ -21,64 +16,59 @@ import type { ServeOptions } from "../../server/options.ts";
 import { hashPassword } from "../../server/auth/password_hash.ts";
 import { type RulePolicy, rules } from "../../server/policy/rules.ts";
 import { parseUsers, Users, UsersError } from "../../server/auth/users.ts";
+import { escapeText, quote } from "../output/escape.ts";
+import { UsageError } from "../usage_error.ts";
 import {
   type Config,
+  mergeConfigs,
+  type ProgramConfig,
+  programConfig,
   readConfig,
-  type Socks4Config,
-  type WorkerCount,
+  serveConfig,
 } from "./config.ts";
-import { escapeText, quote } from "../output/escape.ts";
 import { besideFile, type ReadFile } from "./files.ts";
-import type { Given } from "./flags.ts";
-import type { LogFormat } from "../output/format.ts";
-import { UsageError } from "../usage_error.ts";
+import type { CommandLine } from "./flags.ts";
 
-/** All that the program needs to run. */
-export interface Loaded {
-  /** A member for each that the program sets, `undefined` for its default. */
+/** The configuration of the program, merged and checked. */
+export interface LoadedConfig extends ProgramConfig {
+  /** All options of flags and files, before defaults. */
+  readonly config: Config;
+  /** The options of `serve()`, see {@linkcode serveConfig}. */
   readonly options: Omit<ServeOptions, "policy"> & {
     readonly policy?: RulePolicy;
   };
-  /** The names of the users; without any no login is needed. */
+  /** The names of the users. If there are none, clients need no login. */
   readonly users: ReadonlySet<string>;
-  /** How many rules. */
+  /** The number of rules. */
   readonly rules: number;
-  /** Whether there is something to read again. */
+  /** Whether there are files to reload. */
   readonly hasFiles: boolean;
-  /** Milliseconds that a signal leaves the sessions. */
-  readonly grace: number;
-  /** What is printed of what happens. */
-  readonly log: LogFormat;
-  /** How many workers; `auto` is one for each core. */
-  readonly workers: WorkerCount;
-  /** Where metrics are told, if anywhere. */
-  readonly metrics: Endpoint | undefined;
-  /** What happens to those whose logins fail. */
+  /** The options of the lockout after failed logins. */
   readonly lockout: LockoutOptions;
-  /** Tells whether `options.auth` would be another one. Secret. */
+  /** Differs if `options.auth` would differ. Secret, because it has the passwords. */
   readonly authKey: string;
 }
 
 /** Options of {@linkcode load}. */
 export interface LoadOptions {
-  /** What was loaded before: who is locked out stays it unless the logins have changed. */
-  readonly before?: Loaded;
-  /** Counts failed logins. By default that is done here. */
+  /** The previous configuration. Clients stay locked out unless the logins have changed. */
+  readonly before?: LoadedConfig;
+  /** Counts failed logins. By default a {@linkcode Lockout} of this process. */
   readonly guard?: LoginGuard;
 }
 
-/** What `options.auth` is made from. */
+/** The values that `options.auth` depends on. */
 interface Login extends LockoutOptions {
   readonly hashes: readonly [name: string, hash: string][];
   readonly passwords: readonly [name: string, password: string][];
 }
 
-/** All that is wrong with the files of a configuration. */
+/** The problems of the files of a configuration. */
 export class ConfigError extends UsageError {
-  /** A line for each: `FILE: PATH: reason`. */
+  /** Each on one line: `FILE: PATH: reason`. */
   readonly problems: readonly string[];
 
-  /** At least one problem. */
+  /** Takes at least one problem. */
   constructor(problems: readonly string[]) {
     super(problems.join("\n"));
     this.problems = problems;
@@ -86,51 +76,52 @@ export class ConfigError extends UsageError {
 }
 
 /**
- * Reads the files, checks everything, and puts flags over file: single values
- * of flags win, elements of lists add up, rules of flags in front.
+ * Reads the files, checks everything, and merges flags and file, see
+ * {@linkcode mergeConfigs}.
  *
- * @throws {ConfigError} with all that is wrong in the files.
- * @throws {TypeError} when logins of flags make no sense.
+ * @throws {ConfigError} with all problems of the files.
+ * @throws {TypeError} if logins of flags are invalid.
  */
 export async function load(
-  given: Given,
+  commandLine: CommandLine,
   read: ReadFile,
   { before, guard }: LoadOptions = {},
-): Promise<Loaded> {
+): Promise<LoadedConfig> {
   const problems: string[] = [];
-  const file = given.file === undefined
-    ? {}
-    : await loadConfig(given.file, read, problems);
-  const config = merge(given.config, file);
-  const users = await loadUsers(config, given, read, problems);
+  const { file } = commandLine;
+  const config = mergeConfigs(
+    commandLine.config,
+    file === undefined ? {} : await loadFile(file, read, problems),
+  );
+  const users = await loadUsers(config, commandLine, read, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   checkMetrics(config);
-  const { failedLogins } = config;
-  const lockout = { failedLogins, lockout: config.lockout };
-  const logins = { hashes: [...users], passwords: [...given.logins] };
-  const login: Login = { ...logins, ...lockout };
+  const lockout = {
+    failedLogins: config.failedLogins,
+    lockout: config.lockout,
+  };
+  const { logins } = commandLine;
+  const login = { hashes: [...users], passwords: [...logins], ...lockout };
   const authKey = JSON.stringify(login);
+  // The same methods keep the clients that are locked out.
+  const auth = authKey === before?.authKey
+    ? before.options.auth
+    : await authOf(login, guard);
+  const { rules: list = [], usersFile = [] } = config;
+  const policy = list.length > 0 ? rules(list) : undefined;
   return {
-    options: optionsOf(
-      config,
-      // A new one would forget who is locked out.
-      authKey === before?.authKey
-        ? before.options.auth
-        : await authOf(login, guard),
-    ),
+    ...programConfig(config),
+    config,
+    options: { ...serveConfig(config), auth, policy },
     lockout,
     authKey,
-    users: new Set([...users.keys(), ...given.logins.keys()]),
-    rules: config.rules?.length ?? 0,
-    hasFiles: given.file !== undefined || config.usersFile!.length > 0,
-    grace: config.grace ?? 10_000,
-    log: config.log ?? "auto",
-    workers: config.workers ?? 1,
-    metrics: config.metrics,
+    users: new Set([...users.keys(), ...logins.keys()]),
+    rules: list.length,
+    hasFiles: file !== undefined || usersFile.length > 0,
   };
 }
 
-/** Else the program would say of its own port that it is in use. */
+/** Refuses a port that the server itself would report as in use. */
 function checkMetrics(
   { metrics, hostname = "127.0.0.1", port = 1080 }: Config,
 ): void {
@@ -139,14 +130,16 @@ function checkMetrics(
   const differ = hosts[0] !== hosts[1] && hosts.every(isOneAddress);
   if (differ) return;
   const where = formatEndpoint(metrics);
-  throw new UsageError(`metrics cannot be on ${where}, where the server is`);
+  throw new UsageError(
+    `metrics cannot be on ${where}, where the server listens`,
+  );
 }
 
 function isOneAddress(hostname: string): boolean {
   return isIp(hostname) > 0 && !isUnspecified(hostname);
 }
 
-async function loadConfig(
+async function loadFile(
   path: string,
   read: ReadFile,
   problems: string[],
@@ -172,32 +165,10 @@ async function attempt<T>(
   }
 }
 
-function merge(flags: Config, file: Config): Config {
-  return {
-    ...file,
-    ...flags,
-    rules: [...flags.rules ?? [], ...file.rules ?? []],
-    usersFile: [...flags.usersFile ?? [], ...file.usersFile ?? []],
-    timeouts: { ...file.timeouts, ...flags.timeouts },
-    limits: { ...file.limits, ...flags.limits },
-    socks4: mergeSocks4(flags.socks4, file.socks4),
-  };
-}
-
-function mergeSocks4(
-  flags: Socks4Config = {},
-  file: Socks4Config = {},
-): Socks4Config | undefined {
-  const merged = { ...file, ...flags };
-  if (Object.keys(merged).length === 0) return undefined;
-  if (!flags.userIds || !file.userIds) return merged;
-  return { ...merged, userIds: [...flags.userIds, ...file.userIds] };
-}
-
-/** The hash of each user, of the configuration and of users files. */
+/** Returns the hash of each user of the configuration and of users files. */
 async function loadUsers(
   { users = [], usersFile = [] }: Config,
-  { file, logins }: Given,
+  { file, logins }: CommandLine,
   read: ReadFile,
   problems: string[],
 ): Promise<Map<string, string>> {
@@ -205,7 +176,7 @@ async function loadUsers(
   const add = (lines: string, source: string, pathOf: PathOf) => {
     for (const [name, hash] of readUsers(lines, source, pathOf, problems)) {
       if (!hashes.has(name) && !logins.has(name)) hashes.set(name, hash);
-      else problems.push(`${source}: user ${quote(name)} is given twice`);
+      else problems.push(`${source}: user ${quote(name)} is defined twice`);
     }
   };
   for (const line of users) add(line, `${escapeText(file!)}: users`, () => "");
@@ -219,7 +190,7 @@ async function loadUsers(
   return hashes;
 }
 
-/** How errors call a line. */
+/** The position of a line in error messages. */
 type PathOf = (line: number | undefined) => string;
 
 function readUsers(
@@ -239,7 +210,7 @@ function readUsers(
   }
 }
 
-/** `undefined` where no login is needed. */
+/** Returns `undefined` if clients need no login. */
 async function authOf(
   { hashes, passwords, ...lockout }: Login,
   guard: LoginGuard = new Lockout(lockout),
@@ -253,29 +224,9 @@ async function authOf(
     : undefined;
 }
 
-/** A password beside hashes has to cost a client as much as they do. */
+/** Hashes a password that is used along with hashes, so that logins of both take the same time. */
 async function hashed(
   [name, password]: readonly [string, string],
 ): Promise<[string, string]> {
   return [name, await hashPassword(password)];
-}
-
-function optionsOf(
-  config: Config,
-  auth: ServeOptions["auth"],
-): Loaded["options"] {
-  const { rules: list = [] } = config;
-  return {
-    hostname: config.hostname,
-    port: config.port,
-    auth,
-    openProxy: config.openProxy,
-    policy: list.length > 0 ? rules(list) : undefined,
-    timeouts: config.timeouts,
-    limits: config.limits,
-    advertise: config.advertise,
-    relayPorts: config.relayPorts,
-    dropFragments: config.dropFragments,
-    socks4: config.socks4,
-  };
 }

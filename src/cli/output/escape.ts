@@ -1,29 +1,31 @@
 /**
- * Makes text that others wrote safe to show.
+ * Makes text of unknown origin safe to print.
  *
  * @module
  */
 
 /**
- * `text` on one line, without characters that a terminal obeys or does not
- * show (control and format characters, bidirectional overrides, …): they and
- * the backslash are written as escapes.
+ * Escapes backslashes and all characters that a terminal interprets or does not
+ * show: line breaks, control and format characters, bidirectional overrides.
  */
 export function escapeText(text: string): string {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}\\]/gu, escapeCharacter);
 }
 
-/** As {@linkcode escapeText}, and without white space: one field of a line. */
+/** As {@linkcode escapeText}, and escapes white space, too: for a field of a line. */
 export function escapeField(text: string): string {
   return text.replace(/[\p{C}\p{Z}\\]/gu, escapeCharacter);
 }
 
-/** `text` in quotes, as {@linkcode escapeText} shows it. */
+/** Puts the text in double quotes, escaped as by {@linkcode escapeText}. */
 export function quote(text: string): string {
   return `"${escapeText(text).replaceAll('"', '\\"')}"`;
 }
 
-/** The name in an argument that has the form of a flag. What has not, or follows it, may be a password and is not ours to repeat. */
+/**
+ * Returns the name in an argument that has the form of a flag. An error message
+ * must show nothing else of the argument, because it may be a password.
+ */
 export function flagName(arg: string): string | undefined {
   return /^(--[a-z][\w-]*|-[a-z])(?==|$)/i.exec(arg)?.[1];
 }

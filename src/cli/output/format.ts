@@ -1,5 +1,5 @@
 /**
- * What the program prints of what happens, as lines.
+ * The lines of the log.
  *
  * @module
  */
@@ -10,42 +10,42 @@ import type { ServerEvent, Session } from "../../server/events.ts";
 import { Denial } from "../../server/policy/policy.ts";
 import type { Address } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
-import { formatDuration } from "../config/duration.ts";
 import { escapeField, escapeText } from "./escape.ts";
+import { formatDuration } from "./format_duration.ts";
 
 /** The values of `--log`; `auto` is `text` on a terminal and `json` elsewhere. */
 export const LOG_FORMATS = ["auto", "text", "json", "off"] as const;
 
-/** How much is printed, and in which form. */
+/** The format of the log; `off` leaves only the lines about the program itself. */
 export type LogFormat = typeof LOG_FORMATS[number];
 
 /** Options of {@linkcode formatRecord}. */
 export interface LineOptions {
-  /** `auto` has been decided before. */
+  /** Without `auto`, which depends on the standard output. */
   readonly format: Exclude<LogFormat, "auto">;
   /**
-   * Whether text has colours, for a terminal.
+   * Whether text is coloured, for a terminal.
    *
    * @default {false}
    */
   readonly colors?: boolean;
-  /** Of several workers, whose log it is; only JSON tells it. */
+  /** The number of the worker, if there are several. Only JSON has it. */
   readonly worker?: number;
 }
 
-/** What may be printed: some of the server's events, and what the program itself does. */
+/** An entry of the log: an event of the server, or of the program itself. */
 export type LogRecord =
   | Exclude<ServerEvent, { type: "listening" | "shutdown" }>
   | {
     readonly type: "listening";
     readonly addr: Address;
-    /** How many logins there are; 0 means that none is needed. */
+    /** The number of logins; if it is 0, clients need none. */
     readonly logins: number;
-    /** How many workers, if there are several. */
+    /** The number of workers, if there are several. */
     readonly workers?: number;
-    /** The ids of their processes. */
+    /** The process ids of the workers. */
     readonly pids?: readonly number[];
-    /** The URL of the metrics, if they are told. */
+    /** The URL of the metrics, if they are served. */
     readonly metrics?: string;
   }
   | {
@@ -54,38 +54,39 @@ export type LogRecord =
     readonly code?: number;
     readonly signal?: string;
     readonly error?: string;
-    /** Milliseconds until another one is started. */
+    /** The delay until it is restarted, in milliseconds. */
     readonly delay: number;
   }
   | {
     readonly type: "worker-started";
     readonly worker: number;
-    /** The id of its process, if it is one. */
+    /** Its process id; a thread has none. */
     readonly pid?: number;
   }
   | {
     readonly type: "shutdown";
     readonly signal: string;
-    /** How many sessions are open. */
+    /** The number of open sessions. */
     readonly sessions: number;
+    /** How long they may take to end, in milliseconds. */
     readonly grace: number;
   }
   | {
     readonly type: "reloaded";
-    /** How many logins and rules there are now. */
+    /** The new numbers of logins and rules. */
     readonly logins: number;
     readonly rules: number;
-    /** What has changed in the configuration and counts only after a new start. */
+    /** The options that have changed, but take effect only after a restart. */
     readonly ignored: readonly string[];
   }
   | {
     readonly type: "reload-failed";
-    /** All that is wrong with the configuration, which is not used. */
+    /** The problems of the new configuration, which is not used. */
     readonly problems: readonly string[];
   }
   | {
     readonly type: "lines-dropped";
-    /** How many lines the reader of the log was too slow for. */
+    /** The number of lines that are missing, because the reader of the log was too slow. */
     readonly lines: number;
   };
 
@@ -94,19 +95,19 @@ type Denied = Extract<LogRecord, { type: "denied" }>;
 type Listening = Extract<LogRecord, { type: "listening" }>;
 type WorkerEnded = Extract<LogRecord, { type: "worker-ended" }>;
 
-/** The line for a record, or `undefined` when it has none. */
+/** Formats a record as a line. Returns `undefined` for a record that is not printed. */
 export function formatRecord(
   { format, colors = false, worker }: LineOptions,
   record: LogRecord,
   now: Date,
 ): string | undefined {
   if (format === "json") return formatJson(record, now, worker);
-  if (format === "off" && !OF_PROGRAM.includes(record.type)) return undefined;
+  if (format === "off" && !ALWAYS.includes(record.type)) return undefined;
   return formatText(record, now, colors ? paint : (_, text) => text);
 }
 
-/** What is printed in any case. */
-const OF_PROGRAM: readonly LogRecord["type"][] = [
+/** The records that are printed even if the log is off. */
+const ALWAYS: readonly LogRecord["type"][] = [
   "listening",
   "worker-ended",
   "worker-started",
@@ -115,7 +116,7 @@ const OF_PROGRAM: readonly LogRecord["type"][] = [
   "shutdown",
 ];
 
-/** The escape sequences of the few colours there are. */
+/** The parameters of the escape sequences of colours. */
 const COLORS = { dim: 2, red: 31, green: 32, yellow: 33 } as const;
 
 type Color = keyof typeof COLORS;
@@ -144,7 +145,7 @@ function eventText(
     case "session-end":
       return sessionText(record, now, paint);
     case "denied":
-      // Of the other commands the session's own line tells it.
+      // Of the other commands, the line of the session's end has it.
       return record.session.command === "udp-associate"
         ? deniedText(record, paint)
         : undefined;
@@ -161,13 +162,15 @@ function eventText(
     case "worker-ended":
       return paint("red", workerEndedText(record));
     case "worker-started":
-      return `worker ${record.worker} listens again`;
+      return `worker ${record.worker} restarted`;
     case "reloaded":
       return reloadedText(record);
     case "reload-failed":
       return paint(
         "red",
-        `the old configuration stays: ${record.problems.join("; ")}`,
+        `not reloaded, the old configuration stays in use: ${
+          record.problems.join("; ")
+        }`,
       );
     case "lines-dropped":
       return paint("yellow", droppedText(record.lines));
@@ -178,55 +181,56 @@ function reloadedText(
   { logins, rules, ignored }: Extract<LogRecord, { type: "reloaded" }>,
 ): string {
   const restart = ignored.length > 0
-    ? `; ${ignored.join(" and ")} will change only with a restart`
+    ? `; a restart is needed to change ${ignored.join(", ")}`
     : "";
   return `reloaded: logins ${logins}, rules ${rules}${restart}`;
 }
 
 function droppedText(lines: number): string {
-  const number = lines === 1 ? "1 line is" : `${lines} lines are`;
-  return `${number} missing here: the log was not read fast enough`;
+  const number = lines === 1 ? "1 line" : `${lines} lines`;
+  return `${number} dropped here: the reader of the log was too slow`;
 }
 
 function workerEndedText(
   { worker, code, signal, error, delay }: WorkerEnded,
 ): string {
-  const why = escapeText(error ?? signal ?? `exit code ${code}`);
+  const cause = escapeText(error ?? signal ?? `exit code ${code}`);
   const when = delay > 0 ? ` in ${formatDuration(delay)}` : "";
-  return `worker ${worker} ended (${why}), and starts again${when}`;
+  return `worker ${worker} ended (${cause}), restarting${when}`;
 }
 
 function listeningText(
   { addr, logins, workers, metrics }: Listening,
 ): string {
-  const login = logins > 0 ? ", login needed" : "";
-  const several = workers ? `, ${workers} workers` : "";
+  const login = logins > 0 ? ", login required" : "";
+  const count = workers ? `, ${workers} workers` : "";
   return `socks5-server listens on ${formatEndpoint(addr)} ` +
-    `(${proxyUrl(addr)}${login}${several})` +
-    (metrics ? `, metrics are on ${metrics}` : "");
+    `(${proxyUrl(addr)}${login}${count})` +
+    (metrics ? `, metrics on ${metrics}` : "");
 }
 
-/** The URL that clients on this machine use. */
+/** The URL for clients on this machine. */
 function proxyUrl({ hostname, port }: Address): string {
-  const here = { "0.0.0.0": "127.0.0.1", "::": "::1" }[hostname] ?? hostname;
-  return `socks5://${formatEndpoint({ hostname: here, port })}`;
+  const loopback = { "0.0.0.0": "127.0.0.1", "::": "::1" }[hostname] ??
+    hostname;
+  return `socks5://${formatEndpoint({ hostname: loopback, port })}`;
 }
 
 function shutdownText(
   { signal, sessions, grace }: Extract<LogRecord, { type: "shutdown" }>,
 ): string {
-  if (sessions === 0) return `${signal}: no session is open, the end`;
+  if (sessions === 0) return `${signal}: no open sessions, exiting`;
   const number = sessions === 1 ? "1 session" : `${sessions} sessions`;
   return grace === 0
-    ? `${signal}: ending ${number}`
+    ? `${signal}: closing ${number}`
     : `${signal}: no new clients, ${formatDuration(grace)} for ${number} ` +
-      "to end (a second signal ends at once)";
+      "to end (a second signal exits immediately)";
 }
 
 function sessionText(end: SessionEnd, now: Date, paint: Paint): string {
   const { session } = end;
   return [
-    ...whoText(session),
+    ...sessionColumns(session),
     targetText(session.target).padEnd(24),
     `up ${String(session.sent).padStart(9)}`,
     `down ${String(session.received).padStart(10)}`,
@@ -240,16 +244,16 @@ function deniedText(
   paint: Paint,
 ): string {
   const where = address && address !== hostname ? ` as ${address}` : "";
-  const why = rule ? ` (denied by: ${rule})` : "";
+  const cause = rule ? ` (denied by: ${rule})` : "";
   return [
-    ...whoText(session),
+    ...sessionColumns(session),
     targetText({ hostname, port }).padEnd(24),
-    paint("red", escapeText(`datagram denied${where}${why}`)),
+    paint("red", escapeText(`datagram denied${where}${cause}`)),
   ].join("  ");
 }
 
 /** The client, the user and the command, as columns. */
-function whoText(session: Session): string[] {
+function sessionColumns(session: Session): string[] {
   const { client, command = "-" } = session;
   return [
     formatEndpoint(client).padEnd(21),
@@ -258,7 +262,7 @@ function whoText(session: Session): string[] {
   ];
 }
 
-/** The user id of SOCKS4 is only claimed: it stands in parentheses. */
+/** The user. A user id of SOCKS4 is in parentheses, because it is only a claim. */
 function userText({ user, userId }: Session): string {
   if (user) return escapeField(user);
   return userId ? `(${escapeField(userId)})` : "-";
@@ -286,7 +290,7 @@ function outcomeColor(end: SessionEnd): Color {
   }
 }
 
-/** Whether the policy forbade what the client asked for. */
+/** Whether the policy denied the request. */
 function isDenied({ reason, error }: SessionEnd): boolean {
   return reason === "refused" && error instanceof Denial;
 }
@@ -311,22 +315,22 @@ function formatJson(
   now: Date,
   worker: number | undefined,
 ): string | undefined {
-  const facts = factsOf(record, now);
-  if (!facts) return undefined;
+  const fields = fieldsOf(record, now);
+  if (!fields) return undefined;
   const line = JSON.stringify({
     time: now.toISOString(),
     type: record.type,
     worker,
-    ...facts,
+    ...fields,
   });
-  // What JSON leaves as it is and a terminal or a reader of lines may not.
+  // JSON allows these characters; a terminal or a reader of lines may interpret them.
   return line.replace(
     /[\u007f-\u009f\u2028\u2029]/g,
     (it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
 
-function factsOf(
+function fieldsOf(
   record: LogRecord,
   now: Date,
 ): Record<string, unknown> | undefined {
@@ -342,11 +346,11 @@ function factsOf(
     case "worker-started":
       return { worker: record.worker, pid: record.pid };
     case "session-end":
-      return sessionFacts(record, now);
+      return sessionFields(record, now);
     case "session-rejected":
       return { client: endpoint(record.client), reason: record.reason };
     case "denied":
-      return deniedFacts(record);
+      return deniedFields(record);
     case "accept-error":
       return { kind: record.error.kind, error: record.error.message };
     case "shutdown": {
@@ -364,7 +368,7 @@ function factsOf(
   }
 }
 
-function deniedFacts({ session, hostname, port, address, rule }: Denied) {
+function deniedFields({ session, hostname, port, address, rule }: Denied) {
   return {
     id: session.id,
     client: endpoint(session.client),
@@ -377,7 +381,7 @@ function deniedFacts({ session, hostname, port, address, rule }: Denied) {
   };
 }
 
-function sessionFacts(end: SessionEnd, now: Date) {
+function sessionFields(end: SessionEnd, now: Date) {
   const { session, reason, error } = end;
   return {
     id: session.id,
@@ -388,8 +392,8 @@ function sessionFacts(end: SessionEnd, now: Date) {
     userId: session.userId,
     command: session.command,
     target: session.target && endpoint(session.target),
-    targetAddress: session.targetAddr && endpoint(session.targetAddr),
-    bound: session.boundAddr && endpoint(session.boundAddr),
+    targetAddr: session.targetAddr && endpoint(session.targetAddr),
+    boundAddr: session.boundAddr && endpoint(session.boundAddr),
     verdict: verdictOf(end),
     rule: error instanceof Denial ? error.rule : undefined,
     reply: session.reply,
@@ -402,21 +406,21 @@ function sessionFacts(end: SessionEnd, now: Date) {
   };
 }
 
-/** What the policy said; nothing when it was not asked. */
+/** The decision of the policy, or `undefined` if there was none. */
 function verdictOf(end: SessionEnd): "allow" | "deny" | undefined {
   const { command, reply } = end.session;
   if (isDenied(end)) return "deny";
-  const wasAsked = command && reply !== undefined && !isRefusedUnasked(end);
-  return wasAsked ? "allow" : undefined;
+  const isDecided = command && reply !== undefined && !isRefusedBefore(end);
+  return isDecided ? "allow" : undefined;
 }
 
-/** Whether it was a limit that forbade it, or there is no such service. */
-function isRefusedUnasked({ reason, error }: SessionEnd): boolean {
+/** Whether a limit refused the request, or the server does not have the command. */
+function isRefusedBefore({ reason, error }: SessionEnd): boolean {
   if (reason !== "refused") return false;
   return !error || error instanceof NetError && error.kind === "denied";
 }
 
-/** Nothing but these two, whatever else an address may carry. */
+/** Only these two fields: an address may have others. */
 function endpoint({ hostname, port }: Address): Address {
   return { hostname, port };
 }

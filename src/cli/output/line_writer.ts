@@ -1,92 +1,93 @@
 /**
- * Lines on their way to the standard output.
+ * Lines for the standard output.
  *
  * @module
  */
 
-/** Options of {@linkcode Output}. */
-export interface OutputOptions {
-  /** Settles when the text is written, or never will be. */
+/** Options of {@linkcode LineWriter}. */
+export interface LineWriterOptions {
+  /** Writes text. The promise resolves when the text is written or cannot be written. */
   write(text: string): Promise<void>;
-  /** The line that tells how many lines were dropped. */
-  tellDropped(lines: number): string;
+  /** Formats the line that reports the number of dropped lines. */
+  formatDropped(lines: number): string;
   /**
-   * How many characters may wait to be written, those being written included.
+   * The maximum number of characters that wait, including those being written.
    *
    * @default {1_048_576}
    */
   limit?: number;
   /**
-   * For how long lines are gathered, in milliseconds.
+   * How long lines are collected before a write, in milliseconds.
    *
    * @default {100}
    */
-  gather?: number;
+  delay?: number;
 }
 
-/** That many characters are not gathered any longer. */
-const ENOUGH = 65_536;
+/** With this number of characters, a write does not wait any longer. */
+const CHUNK_SIZE = 65_536;
 
 /**
- * Gathers lines and writes them one write at a time: a write for each line
- * would cost the program a good part of what a session costs. A reader that is
- * too slow loses lines instead of holding up the program.
+ * Collects lines, and writes them with one write at a time: a write per line
+ * would add a considerable part to the cost of a session. If the reader is slow,
+ * lines are dropped; the program never waits for it.
  */
-export class Output {
-  readonly #options: OutputOptions;
+export class LineWriter {
+  readonly #options: LineWriterOptions;
   readonly #limit: number;
   #lines: string[] = [];
-  /** The characters of `#lines` and of what is being written. */
+  /** The number of characters of `#lines` and of the write in progress. */
   #waiting = 0;
   #dropped = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #writing: Promise<void> | undefined;
 
-  /** Writes with `options.write`, of which only one runs at a time. */
-  constructor(options: OutputOptions) {
+  /** Calls `options.write`, never twice at the same time. */
+  constructor(options: LineWriterOptions) {
     this.#options = options;
     this.#limit = options.limit ?? 2 ** 20;
   }
 
-  /** Takes a line, without its line break, to be written soon. */
+  /** Queues a line, without its line break, to be written soon. */
   print(line: string): void {
-    this.#take(line);
+    this.#push(line);
     if (this.#writing) return;
-    if (this.#waiting >= ENOUGH) void this.flush();
+    if (this.#waiting >= CHUNK_SIZE) void this.flush();
     else {
       this.#timer ??= setTimeout(
         () => void this.flush(),
-        this.#options.gather ?? 100,
+        this.#options.delay ?? 100,
       );
     }
   }
 
-  /** Takes a line that someone waits for, and writes it at once. */
+  /** Writes a line immediately, after those that wait. */
   printNow(line: string): void {
-    this.#take(line);
+    this.#push(line);
     void this.flush();
   }
 
-  /** Writes at once; settles when all lines are written, or never will be. */
+  /** Writes immediately. Resolves when all lines are written or cannot be written. */
   flush(): Promise<void> {
-    // The first use of timers takes Deno a tenth of the time until a server listens.
+    // On Deno, the first use of timers takes a tenth of the time until a server listens.
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#timer = undefined;
     return this.#writing ??= this.#writeAll();
   }
 
-  /** As {@linkcode flush}, and gives up after so many milliseconds. */
-  async finish(patience = 1_000): Promise<void> {
+  /** As {@linkcode flush}, but waits no longer than `timeout` milliseconds. */
+  async finish(timeout = 1_000): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) =>
-      timer = setTimeout(resolve, patience)
+      timer = setTimeout(resolve, timeout)
     );
     await Promise.race([this.flush(), late]);
     clearTimeout(timer);
   }
 
-  #take(line: string): void {
-    // Not even a short one after that: the order shows where lines are missing.
+  #push(line: string): void {
+    // After a dropped line, a shorter one is dropped as well, so that the report
+    // of dropped lines is where they are missing.
     if (this.#dropped > 0 || this.#waiting + line.length >= this.#limit) {
       this.#dropped++;
     } else this.#add(line);
@@ -100,7 +101,7 @@ export class Output {
   async #writeAll(): Promise<void> {
     for (;;) {
       if (this.#dropped > 0) {
-        this.#add(this.#options.tellDropped(this.#dropped));
+        this.#add(this.#options.formatDropped(this.#dropped));
         this.#dropped = 0;
       }
       if (this.#lines.length === 0) break;

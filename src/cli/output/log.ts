@@ -7,21 +7,24 @@
 import type { ServerEvent, Session } from "../../server/events.ts";
 import type { Host } from "../host/host.ts";
 import { formatRecord, type LogFormat, type LogRecord } from "./format.ts";
-import { Output } from "./line_writer.ts";
+import { LineWriter } from "./line_writer.ts";
 
-/** Prints what happens. */
+/** Prints records on the standard output. */
 export interface Log {
-  /** Prints the line of a record, if it has one, a moment later. */
-  note(record: LogRecord): void;
-  /** Prints the line of a record that someone waits for, at once. */
-  tell(record: LogRecord): void;
-  /** The same for what happens in a server, but for its beginning and end; `undefined` when nothing of it is printed. */
+  /** Prints the line of a record, if it has one, with a short delay. */
+  print(record: LogRecord): void;
+  /** Prints the line of a record immediately, if it has one. */
+  printNow(record: LogRecord): void;
+  /**
+   * Prints the events of a server, except for its start and shutdown. `undefined`
+   * if the log has no line for any of them.
+   */
   readonly onEvent: ((event: ServerEvent) => void) | undefined;
-  /** Where the lines go: to be finished at the end. */
-  readonly output: Output;
+  /** Has lines that are not written yet: call `finish()` before the program ends. */
+  readonly output: LineWriter;
 }
 
-/** A log on the standard output, in the form that `--log` asks for; of a worker it tells which one. */
+/** Opens the log on the standard output; `worker` is the number of a worker. */
 export async function openLog(
   host: Host,
   log: LogFormat,
@@ -33,43 +36,48 @@ export async function openLog(
   const options = { format, colors, worker } as const;
   const lineOf = (record: LogRecord) =>
     formatRecord(options, record, new Date());
-  const output = new Output({
+  const output = new LineWriter({
     write: (text) => host.write(text),
-    tellDropped: (lines) => lineOf({ type: "lines-dropped", lines }) ?? "",
+    formatDropped: (lines) => lineOf({ type: "lines-dropped", lines }) ?? "",
   });
-  const note = (record: LogRecord) => {
+  const print = (record: LogRecord) => {
     const line = lineOf(record);
     if (line !== undefined) output.print(line);
   };
-  const denials = new Denials();
+  const denials = new DenialLimiter();
   return {
     output,
-    note,
-    tell(record) {
+    print,
+    printNow(record) {
       const line = lineOf(record);
       if (line !== undefined) output.printNow(line);
     },
     onEvent: format === "off" ? undefined : (event) => {
-      // The program tells these two, with what the server does not know.
+      // The program has records of its own for these, with more information.
       if (event.type === "listening" || event.type === "shutdown") return;
-      if (event.type !== "denied" || denials.isFew(event.session)) note(event);
+      if (event.type !== "denied" || denials.mayPrint(event.session)) {
+        print(event);
+      }
     },
   };
 }
 
-/** How many denials of one session are printed in a second: an association can have thousands, and `dropped` tells of them at its end. */
-const FEW = 10;
+/**
+ * The maximum number of denials that are printed per second and session. A UDP
+ * association can have thousands; `dropped` counts them in the line of its end.
+ */
+const DENIALS_PER_SECOND = 10;
 
-class Denials {
-  readonly #told = new WeakMap<Session, { count: number; until: number }>();
+class DenialLimiter {
+  readonly #printed = new WeakMap<Session, { count: number; until: number }>();
 
-  /** Whether one more may be printed. */
-  isFew(session: Session): boolean {
+  /** Counts a denial. Returns whether to print it. */
+  mayPrint(session: Session): boolean {
     const now = performance.now();
-    let told = this.#told.get(session);
-    if (!told || now >= told.until) {
-      this.#told.set(session, told = { count: 0, until: now + 1_000 });
+    let printed = this.#printed.get(session);
+    if (!printed || now >= printed.until) {
+      this.#printed.set(session, printed = { count: 0, until: now + 1_000 });
     }
-    return ++told.count <= FEW;
+    return ++printed.count <= DENIALS_PER_SECOND;
   }
 }

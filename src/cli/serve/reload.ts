@@ -4,9 +4,10 @@
  * @module
  */
 
+import { restartPaths } from "../config/config.ts";
 import type { ReadFile } from "../config/files.ts";
-import type { Given } from "../config/flags.ts";
-import { load, type Loaded } from "../config/load.ts";
+import type { CommandLine } from "../config/flags.ts";
+import { load, type LoadedConfig } from "../config/load.ts";
 import { describeFailure } from "../failure.ts";
 import type { LogRecord } from "../output/format.ts";
 import type { RunningServer } from "./running_server.ts";
@@ -14,11 +15,11 @@ import type { RunningServer } from "./running_server.ts";
 /** Options of {@linkcode Reloader}. */
 export interface ReloaderOptions {
   /** The flags and the environment, which stay as they are. */
-  readonly given: Given;
+  readonly commandLine: CommandLine;
   /** Reads the files. */
   readonly read: ReadFile;
   /** The configuration at the start. */
-  readonly loaded: Loaded;
+  readonly loaded: LoadedConfig;
   readonly server: Pick<RunningServer, "update">;
   /** Logs the result of each reload. */
   readonly log: (record: LogRecord) => void;
@@ -27,7 +28,7 @@ export interface ReloaderOptions {
 /** Reads the files again, and updates the server if the whole configuration is valid. */
 export class Reloader {
   readonly #options: ReloaderOptions;
-  #current: Loaded;
+  #current: LoadedConfig;
   #last: Promise<void> = Promise.resolve();
 
   /** Takes the configuration at the start as the current one. */
@@ -37,7 +38,7 @@ export class Reloader {
   }
 
   /** The current configuration. */
-  get current(): Loaded {
+  get current(): LoadedConfig {
     return this.#current;
   }
 
@@ -47,9 +48,9 @@ export class Reloader {
   }
 
   async #reload(): Promise<void> {
-    const { given, read, server, log } = this.#options;
+    const { commandLine, read, server, log } = this.#options;
     try {
-      const loaded = await load(given, read, { before: this.#current });
+      const loaded = await load(commandLine, read, { before: this.#current });
       const { hostname: _, port: __, ...options } = loaded.options;
       await server.update(options, loaded);
       this.#current = loaded;
@@ -58,21 +59,9 @@ export class Reloader {
       return;
     }
     const { users, rules } = this.#current;
-    const ignored = this.#ignored();
+    const { config } = this.#options.loaded;
+    const ignored = restartPaths(config, this.#current.config);
     log({ type: "reloaded", logins: users.size, rules, ignored });
-  }
-
-  /** The changed settings that a running server cannot adopt. */
-  #ignored(): string[] {
-    const [before, now] = [this.#options.loaded, this.#current];
-    const changed = {
-      hostname: before.options.hostname !== now.options.hostname,
-      port: before.options.port !== now.options.port,
-      log: before.log !== now.log,
-      workers: before.workers !== now.workers,
-      metrics: JSON.stringify(before.metrics) !== JSON.stringify(now.metrics),
-    };
-    return Object.entries(changed).flatMap(([name, is]) => is ? [name] : []);
   }
 
   #problemsOf(error: unknown): readonly string[] {

@@ -7,7 +7,7 @@
 import type { MetricValues } from "../../server/metrics.ts";
 import type { ServerUpdate, ShutdownOptions } from "../../server/serve.ts";
 import type { Address } from "../../transport/transport.ts";
-import type { Loaded } from "../config/load.ts";
+import type { LoadedConfig } from "../config/load.ts";
 
 /** A server in this process, or several workers that act as one server. */
 export interface RunningServer {
@@ -22,7 +22,7 @@ export interface RunningServer {
   /** Reads the metrics. Without the setting `metrics` none are counted. */
   metrics(): Promise<MetricValues>;
   /** Replaces the options. When it rejects, nothing has changed. */
-  update(options: ServerUpdate, loaded: Loaded): Promise<void>;
+  update(options: ServerUpdate, loaded: LoadedConfig): Promise<void>;
   /** Stops accepting connections. Returns the number of open sessions. */
   stopAccepting(): number | Promise<number>;
   /** Stops accepting connections, and resolves when the sessions have ended. */

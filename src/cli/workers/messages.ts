@@ -9,14 +9,14 @@ import type { Address } from "../../transport/transport.ts";
 import type { NetErrorKind } from "../../transport/errors.ts";
 import type { MetricValues } from "../../server/metrics.ts";
 import type { Config } from "../config/config.ts";
-import type { Given } from "../config/flags.ts";
+import type { CommandLine } from "../config/flags.ts";
 import type { LogFormat } from "../output/format.ts";
 
 /** The contents of the files of a configuration, by path. */
 export type FileTexts = readonly (readonly [path: string, text: string])[];
 
-/** {@linkcode Given} without a map. */
-export interface GivenData {
+/** {@linkcode CommandLine} without a map. */
+export interface CommandLineData {
   readonly config: Config;
   readonly logins: readonly (readonly [name: string, password: string])[];
   readonly file?: string;
@@ -31,7 +31,7 @@ export type ToWorker =
     readonly worker: number;
     /** The number of all workers. */
     readonly workers: number;
-    readonly given: GivenData;
+    readonly commandLine: CommandLineData;
     readonly files: FileTexts;
     /**
      * Takes precedence over the files, like the following settings: those of a
@@ -86,11 +86,13 @@ export type Call = readonly [
 export type CallResult = readonly [id: number, value: unknown];
 
 /** Converts flags and environment for a message. */
-export function toData({ config, logins, file }: Given): GivenData {
+export function toData({ config, logins, file }: CommandLine): CommandLineData {
   return { config, logins: [...logins], file };
 }
 
 /** Restores flags and environment from a message. */
-export function fromData({ config, logins, file }: GivenData): Given {
+export function fromData(
+  { config, logins, file }: CommandLineData,
+): CommandLine {
   return { config, logins: new Map(logins), file };
 }

@@ -17,8 +17,8 @@ import { type Clock, systemClock } from "../../transport/clock.ts";
 import { detectTransport } from "../../transport/detect.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
 import type { Address } from "../../transport/transport.ts";
-import type { Given } from "../config/flags.ts";
-import type { Loaded } from "../config/load.ts";
+import type { CommandLine } from "../config/flags.ts";
+import type { LoadedConfig } from "../config/load.ts";
 import type { LogRecord } from "../output/format.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import { Backoff } from "./backoff.ts";
@@ -31,8 +31,8 @@ export interface SupervisorOptions {
   /** The number of workers. */
   readonly workers: number;
   readonly launcher: Launcher;
-  readonly given: Given;
-  readonly loaded: Loaded;
+  readonly commandLine: CommandLine;
+  readonly loaded: LoadedConfig;
   /** Returns the current contents of all files. */
   files(): FileTexts;
   /** Logs the end and the restart of workers. */
@@ -55,7 +55,7 @@ export class Supervisor implements RunningServer {
   readonly #backoffs = new Map<number, Backoff>();
   readonly #restarts = new Map<number, Timeout>();
   #files: FileTexts;
-  #auth: Loaded["options"]["auth"];
+  #auth: LoadedConfig["options"]["auth"];
   #addr: Address | undefined;
   /** The counters of workers that have ended. */
   #retired: MetricValues = {};
@@ -139,7 +139,10 @@ export class Supervisor implements RunningServer {
   }
 
   /** Lets all workers adopt the new configuration. When it rejects, nothing has changed. */
-  async update(options: ServerUpdate, { lockout }: Loaded): Promise<void> {
+  async update(
+    options: ServerUpdate,
+    { lockout }: LoadedConfig,
+  ): Promise<void> {
     const { hostname, port } = this.#options.loaded.options;
     const { limits } = await resolveSettings(
       { ...options, hostname, port },
@@ -197,12 +200,12 @@ export class Supervisor implements RunningServer {
   }
 
   #start(number: number, port: number): WorkerHandle {
-    const { workers, launcher, given, loaded } = this.#options;
+    const { workers, launcher, commandLine, loaded } = this.#options;
     const start = {
       type: "start",
       worker: number,
       workers,
-      given: toData(given),
+      commandLine: toData(commandLine),
       files: this.#files,
       hostname: loaded.options.hostname,
       port: launcher.sharesListener ? loaded.options.port ?? port : port,

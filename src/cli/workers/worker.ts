@@ -5,7 +5,7 @@
  */
 
 import { NetError } from "../../transport/errors.ts";
-import { load, type Loaded } from "../config/load.ts";
+import { load, type LoadedConfig } from "../config/load.ts";
 import { detectHost } from "../host/detect.ts";
 import { type Log, openLog } from "../output/log.ts";
 import type { RunningServer } from "../serve/running_server.ts";
@@ -50,13 +50,13 @@ class WorkerServer {
   readonly #options: WorkerServerOptions;
   readonly #server: RunningServer;
   readonly #log: Log;
-  #loaded: Loaded;
+  #loaded: LoadedConfig;
 
   constructor(
     options: WorkerServerOptions,
     server: RunningServer,
     log: Log,
-    loaded: Loaded,
+    loaded: LoadedConfig,
   ) {
     this.#options = options;
     this.#server = server;
@@ -66,8 +66,8 @@ class WorkerServer {
 
   static async start(options: WorkerServerOptions): Promise<WorkerServer> {
     const { channel, start, store } = options;
-    const { given, files, worker, workers, hostname, port } = start;
-    const loaded = await load(fromData(given), readFrom(files), {
+    const { commandLine, files, worker, workers, hostname, port } = start;
+    const loaded = await load(fromData(commandLine), readFrom(files), {
       guard: store,
     });
     const log = await openLog(detectHost(), start.log, worker);
@@ -117,7 +117,7 @@ class WorkerServer {
    */
   async #update(files: FileTexts): Promise<void> {
     const { start, store } = this.#options;
-    const loaded = await load(fromData(start.given), readFrom(files), {
+    const loaded = await load(fromData(start.commandLine), readFrom(files), {
       guard: store,
       before: this.#loaded,
     });

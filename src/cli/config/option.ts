@@ -1,0 +1,92 @@
+/**
+ * The columns of the table of options (`options.ts`).
+ *
+ * @module
+ */
+
+import type { Kind } from "./kinds.ts";
+
+/** The sections of `--help`, in order. */
+export const SECTIONS = {
+  listen: "Listening",
+  login: "Authentication",
+  rules:
+    "Access rules (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS])",
+  relay: "BIND and UDP ASSOCIATE",
+  timeouts: "Timeouts (DURATION: 500ms, 10s, 5m, 1h, or 0 for no timeout)",
+  limits: "Limits (0 for no limit; a client is an IPv4 address or an IPv6 /64)",
+  config: "Configuration",
+  output: "Log and metrics",
+} as const;
+
+/** The key of a section. */
+export type Section = keyof typeof SECTIONS;
+
+/** A flag of the command line, or an environment variable. */
+export interface Flag {
+  /** `--NAME VALUE`, `--NAME` for a switch, or `NAME` for a variable. */
+  readonly flag: string;
+  /** Another name, without dashes. A single letter is written with a single dash. */
+  readonly alias?: string;
+  /** Whether all values count if it is repeated, not only the last one. */
+  readonly isRepeatable?: boolean;
+  /** The section of `--help` that lists it. */
+  readonly section: Section;
+  /** The text of `--help`. It ends with a period only if it has several sentences. */
+  readonly description: string;
+}
+
+/** The columns of an option, except for its kind. */
+export interface OptionSpec {
+  /** See {@linkcode Flag.flag}. The flag of a list has a single element, and may be repeated. */
+  readonly flag?: string;
+  /** See {@linkcode Flag.alias}. */
+  readonly alias?: string;
+  /** Flags and variables that have the values in another form, which `parseFlags()` reads. */
+  readonly givenBy?: readonly Omit<Flag, "section">[];
+  /** See {@linkcode Flag.section}. By default that of the group. */
+  readonly section?: Section;
+  /** The text of the JSON Schema, and of `--help` unless there is `help`. */
+  readonly description: string;
+  /** The text of `--help`, if it differs. */
+  readonly help?: string;
+  /** The default value as a file would have it. */
+  readonly default?: unknown;
+  /** Whether the list of flags comes before that of the file, in place of replacing it. */
+  readonly isMerged?: true;
+  /** Whether a reload does not change it. */
+  readonly needsRestart?: true;
+  /**
+   * The consumer of the value: `load()`, or the program, for which it is a member of
+   * `LoadedConfig`. By default it is an option of `serve()` with the same path.
+   */
+  readonly usedBy?: "program" | "load";
+}
+
+/** An option with values of type `T`. */
+export interface Option<T = unknown> extends OptionSpec {
+  /** How its values are read. */
+  readonly kind: Kind<T>;
+}
+
+/** The options of an object of the file. */
+export interface OptionGroup<Rows = Readonly<Record<string, Option>>> {
+  /** The text of the JSON Schema. */
+  readonly description: string;
+  /** See {@linkcode Flag.section}. */
+  readonly section: Section;
+  readonly options: Rows;
+}
+
+/** An option for each member of `T`. */
+export type OptionsOf<T> = {
+  readonly [K in keyof T]-?: Option<NonNullable<T[K]>>;
+};
+
+/** A row of the table. Its type keeps the columns, from which other types follow. */
+export function option<T, const S extends OptionSpec>(
+  kind: Kind<T>,
+  spec: S,
+): Option<T> & S {
+  return { kind, ...spec };
+}

@@ -1,0 +1,367 @@
+/**
+ * The options of the program. To add one, add a row: the flag, `--help`, the
+ * configuration file and its JSON Schema, the type `Config`, the merging of flags
+ * and file, and the report of a reload follow from it.
+ *
+ * @module
+ */
+
+import type { Limits, Timeouts } from "../../server/options.ts";
+import { LOG_FORMATS } from "../output/format.ts";
+import {
+  choice,
+  countOrAuto,
+  duration,
+  list,
+  oneOrMore,
+  rate,
+  text,
+  toggle,
+  whole,
+} from "./kinds.ts";
+import {
+  type Flag,
+  type Option,
+  option,
+  type OptionGroup,
+  type OptionsOf,
+} from "./option.ts";
+import {
+  filePath,
+  listenAddress,
+  listenEndpoint,
+  login,
+  portRange,
+  reachableAddresses,
+  rule,
+} from "./server_kinds.ts";
+
+/** More workers are considered a mistake. */
+const MAX_WORKERS = 256;
+
+/**
+ * The options, by their keys in a configuration file. Within each section,
+ * `--help` lists them in this order.
+ */
+export const OPTIONS = {
+  $schema: option(text(), {
+    usedBy: "load",
+    description: "Location of the JSON Schema, for editors",
+  }),
+  hostname: option(listenAddress(), {
+    flag: "--hostname ADDRESS",
+    section: "listen",
+    default: "127.0.0.1",
+    needsRestart: true,
+    description: "IP address to listen on; 0.0.0.0 or :: for all interfaces",
+  }),
+  port: option(whole(65535), {
+    flag: "--port PORT",
+    section: "listen",
+    default: 1080,
+    needsRestart: true,
+    description: "Port to listen on; 0 for any free port",
+  }),
+  workers: option(countOrAuto(MAX_WORKERS), {
+    flag: "--workers N|auto",
+    section: "listen",
+    default: 1,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Number of processes (threads on Deno) that share the port and the limits; " +
+      "auto: one per CPU core. A worker that fails is restarted. For several, " +
+      "Deno needs its flags --unstable-net and --allow-read.",
+  }),
+  usersFile: option(oneOrMore(filePath()), {
+    flag: "--users-file FILE",
+    section: "login",
+    isMerged: true,
+    usedBy: "load",
+    description:
+      "Files of logins, one NAME:HASH per line, as printed by hash-password. " +
+      "A relative path is relative to the folder of this file.",
+    help:
+      "File of logins, one NAME:HASH per line, as printed by hash-password; may " +
+      "be repeated. If there is any login, clients without one are rejected, " +
+      "SOCKS4 clients included.",
+  }),
+  users: option(list(login(), { isSecret: true }), {
+    section: "login",
+    usedBy: "load",
+    description: "Logins, each NAME:HASH, as printed by hash-password",
+    givenBy: [
+      {
+        flag: "SOCKS5_USERS",
+        description:
+          "Environment variable with logins, one NAME:PASSWORD per line",
+      },
+      {
+        flag: "--user NAME:PASSWORD",
+        isRepeatable: true,
+        description:
+          "A login; may be repeated. Every user of this machine can read flags " +
+          "in the process list: prefer a file or the variable.",
+      },
+    ],
+  }),
+  failedLogins: option(whole(), {
+    flag: "--failed-logins N",
+    section: "login",
+    default: 10,
+    usedBy: "load",
+    description:
+      "Consecutive failed logins that lock out a client's address; 0 for no lockout",
+  }),
+  lockout: option(duration(), {
+    flag: "--lockout DURATION",
+    section: "login",
+    default: "5m",
+    usedBy: "load",
+    description: "Duration of a lockout",
+  }),
+  socks4: {
+    section: "login",
+    description: "Checks of the user ids of SOCKS4 clients.",
+    options: {
+      userIds: option(list(text()), {
+        flag: "--socks4-user-id NAME",
+        isMerged: true,
+        description:
+          "User ids accepted from SOCKS4 clients. A user id is only a claim: a " +
+          "server that listens beyond this machine also needs openProxy.",
+        help:
+          "User id accepted from SOCKS4 clients; may be repeated. A user id is " +
+          "only a claim: a server that listens beyond this machine also needs " +
+          "--open-proxy.",
+      }),
+      ident: option(toggle(), {
+        flag: "--socks4-ident",
+        default: false,
+        description:
+          "Require the client's ident server (RFC 1413) to confirm the user id. " +
+          "That server is under the client's control, so this is not a login " +
+          "either.",
+      }),
+    },
+  },
+  openProxy: option(toggle(), {
+    flag: "--open-proxy",
+    section: "login",
+    default: false,
+    description:
+      "Allow listening beyond this machine without a login. Anyone who can reach " +
+      "the port can then use the internet in your name, and any other target " +
+      "that the rules allow.",
+  }),
+  rules: option(list(rule()), {
+    section: "rules",
+    isMerged: true,
+    usedBy: "load",
+    description:
+      "Access rules. The first rule that matches decides, for example: " +
+      "allow user alice connect *.example.com:443",
+    givenBy: [
+      {
+        flag: "--allow RULE",
+        isRepeatable: true,
+        description:
+          "Allow matching requests; may be repeated. If there is any, requests " +
+          "that match no rule are denied.",
+      },
+      {
+        flag: "--deny RULE",
+        isRepeatable: true,
+        description:
+          "Deny matching requests; may be repeated. The first rule that matches " +
+          "decides, in the order of the command line.",
+      },
+    ],
+  }),
+  advertise: option(reachableAddresses(), {
+    flag: "--advertise ADDRESS",
+    section: "relay",
+    description:
+      "IP addresses sent to clients for BIND and UDP ASSOCIATE, at most one of " +
+      "each IP version",
+    help:
+      "IP address sent to clients, for a server behind NAT or in a container; " +
+      "may be repeated, once for each IP version",
+  }),
+  relayPorts: option(portRange(), {
+    flag: "--relay-ports FIRST-LAST",
+    section: "relay",
+    description:
+      "Ports to listen on for BIND and UDP ASSOCIATE, such as those that a " +
+      "firewall lets in; by default any free port",
+  }),
+  dropFragments: option(toggle(), {
+    flag: "--drop-fragments",
+    section: "relay",
+    default: false,
+    description: "Drop UDP fragments instead of reassembling them",
+  }),
+  timeouts: {
+    section: "timeouts",
+    description:
+      'Timeouts: durations such as "500ms", "10s", "5m" and "1h", or 0 for no limit.',
+    options: {
+      handshake: option(duration(), {
+        flag: "--handshake-timeout DURATION",
+        default: "10s",
+        description: "For a client to complete its request",
+      }),
+      connect: option(duration(), {
+        flag: "--connect-timeout DURATION",
+        default: "15s",
+        description: "To connect to a target",
+      }),
+      idle: option(duration(), {
+        flag: "--idle-timeout DURATION",
+        default: "5m",
+        description: "Without traffic in either direction",
+      }),
+      halfClosed: option(duration(), {
+        flag: "--half-closed-timeout DURATION",
+        default: "1m",
+        description: "Without traffic after one side has finished sending",
+      }),
+      bind: option(duration(), {
+        flag: "--bind-timeout DURATION",
+        default: "1m",
+        description: "For the peer of a BIND to connect",
+      }),
+      association: option(duration(), {
+        flag: "--association-timeout DURATION",
+        default: "2m",
+        description: "Without a datagram in a UDP association",
+      }),
+    } satisfies OptionsOf<Timeouts>,
+  },
+  grace: option(duration(), {
+    flag: "--grace DURATION",
+    section: "timeouts",
+    default: "10s",
+    usedBy: "program",
+    description:
+      "For sessions to end after a signal; 0 to close them immediately",
+  }),
+  limits: {
+    section: "limits",
+    description:
+      "Limits; 0 for no limit. A client is an IPv4 address or an IPv6 /64.",
+    options: {
+      sessions: option(whole(), {
+        flag: "--max-sessions N",
+        alias: "max-connections",
+        description:
+          "Concurrent sessions; further clients are rejected (default 10000, or " +
+          "fewer if the system allows fewer open files).",
+      }),
+      sessionsPerClient: option(whole(), {
+        flag: "--max-sessions-per-client N",
+        default: 0,
+        description: "Concurrent sessions of a client",
+      }),
+      sessionsPerUser: option(whole(), {
+        flag: "--max-sessions-per-user N",
+        default: 0,
+        description: "Concurrent sessions of a user",
+      }),
+      handshakesPerClient: option(whole(), {
+        flag: "--max-handshakes-per-client N",
+        description:
+          "Connections of a client that have not completed their request (1000 " +
+          "by default, and no limit for a server on loopback)",
+      }),
+      connectionsPerSecondPerClient: option(whole(), {
+        flag: "--max-connections-per-second-per-client N",
+        default: 0,
+        description:
+          "New connections of a client; a burst may have twice as many, or 10 if " +
+          "that is more",
+      }),
+      bytesPerSecondPerSession: option(rate(), {
+        flag: "--max-bytes-per-second-per-session RATE",
+        default: 0,
+        description: "Both directions of a session together: 500k, 1.5M",
+      }),
+      bytesPerSecondPerUser: option(rate(), {
+        flag: "--max-bytes-per-second-per-user RATE",
+        default: 0,
+        description: "All sessions of a user together",
+      }),
+      associationsPerClient: option(whole(), {
+        flag: "--max-associations-per-client N",
+        default: 1000,
+        description: "Concurrent UDP associations of a client",
+      }),
+      targetsPerAssociation: option(whole(), {
+        flag: "--max-targets-per-association N",
+        default: 256,
+        description:
+          "Targets that a UDP association remembers, and accepts datagrams from",
+      }),
+    } satisfies OptionsOf<Limits>,
+  },
+  log: option(choice(LOG_FORMATS), {
+    flag: `--log ${LOG_FORMATS.join("|")}`,
+    section: "output",
+    default: "auto",
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Format of the log, which has a line for each session and each rejected " +
+      "client. auto: text on a terminal, JSON elsewhere; off: only lines about " +
+      "the program itself.",
+  }),
+  metrics: option(listenEndpoint(), {
+    flag: "--metrics [ADDRESS:]PORT",
+    section: "output",
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Serve GET /metrics (for Prometheus; no names, no addresses) and GET " +
+      "/health over HTTP; without an ADDRESS on 127.0.0.1",
+  }),
+} satisfies Readonly<Record<string, Option | OptionGroup>>;
+
+/** The flags that are not options. `--help` lists them after the options of their section. */
+export const COMMAND_FLAGS: readonly Flag[] = [
+  {
+    flag: "--explain QUESTION",
+    section: "rules",
+    description: "Print the decision of the rules, and exit: " +
+      "[COMMAND] [user USER] HOST:PORT [from ADDRESS]",
+  },
+  {
+    flag: "--config FILE",
+    section: "config",
+    description:
+      "JSON file, in which comments are allowed; --schema prints its schema. " +
+      "Flags take precedence over it; logins and rules are merged, the rules of " +
+      "flags first.",
+  },
+  {
+    flag: "--check",
+    section: "config",
+    description: "Check flags and files, and exit",
+  },
+  {
+    flag: "--schema",
+    section: "config",
+    description: "Print the JSON Schema of a configuration file, and exit",
+  },
+  {
+    flag: "--help",
+    alias: "h",
+    section: "output",
+    description: "Print this help, and exit",
+  },
+  {
+    flag: "--version",
+    alias: "V",
+    section: "output",
+    description: "Print the version, and exit",
+  },
+];

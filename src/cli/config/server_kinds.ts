@@ -1,0 +1,155 @@
+/**
+ * Kinds of values that only this server has: addresses, ports, logins and rules.
+ *
+ * @module
+ */
+
+import {
+  type Endpoint,
+  isIp,
+  isUnspecified,
+  parseEndpoint,
+} from "../../protocol/address.ts";
+import { parseUsers, UsersError } from "../../server/auth/users.ts";
+import type { PortRange } from "../../server/options.ts";
+import { parseRule } from "../../server/policy/rule_text.ts";
+import { UsageError } from "../usage_error.ts";
+import {
+  attempt,
+  isWhole,
+  type Kind,
+  list,
+  type ReadContext,
+  scalar,
+  text,
+} from "./kinds.ts";
+
+/** The path of a file. */
+export function filePath(): Kind<string> {
+  return text("must be the path of a file");
+}
+
+/** An IP address to listen on, in brackets or not, or `localhost`. */
+export function listenAddress(): Kind<string> {
+  return text(
+    "must be an IP address to listen on",
+    (it) => it === "localhost" || isIp(it.replace(/^\[(.*)\]$/, "$1")) !== 0,
+  );
+}
+
+const LISTEN_ENDPOINT = "^([\\d.]+:|\\[[\\da-fA-F:.]+\\]:)?\\d{1,5}$";
+
+/** Where to listen: `PORT` on loopback, or `ADDRESS:PORT`. In a file, a port may be a number. */
+export function listenEndpoint(): Kind<Endpoint> {
+  const port = { type: "integer", minimum: 0, maximum: 65535 };
+  const onLoopback = (port: unknown) =>
+    isWhole(port, 65535) ? { hostname: "127.0.0.1", port } : undefined;
+  return scalar({
+    schema: { anyOf: [port, { type: "string", pattern: LISTEN_ENDPOINT }] },
+    requirement: "must be PORT or ADDRESS:PORT, such as 9180 or [::1]:9180",
+    text: (given) =>
+      /^\d{1,5}$/.test(given) ? onLoopback(Number(given)) : ipEndpoint(given),
+    json: onLoopback,
+  });
+}
+
+function ipEndpoint(text: string): Endpoint | undefined {
+  try {
+    const endpoint = parseEndpoint(text);
+    return isIp(endpoint.hostname) ? endpoint : undefined;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
+
+/** A range of ports: `FIRST-LAST`; in a file also an object of both. */
+export function portRange(): Kind<PortRange> {
+  const accept = (first: unknown, last: unknown) =>
+    isWhole(first, 65535) && isWhole(last, 65535) && first >= 1 && first <= last
+      ? { first, last }
+      : undefined;
+  const port = { type: "integer", minimum: 1, maximum: 65535 };
+  const both = {
+    type: "object",
+    properties: { first: port, last: port },
+    required: ["first", "last"],
+    additionalProperties: false,
+  };
+  return scalar({
+    schema: {
+      anyOf: [{ type: "string", pattern: "^\\d{1,5}-\\d{1,5}$" }, both],
+    },
+    requirement: "must be FIRST-LAST, ports from 1 to 65535",
+    text(given) {
+      const parts = /^(\d{1,5})-(\d{1,5})$/.exec(given)?.slice(1).map(Number);
+      return parts && accept(parts[0], parts[1]);
+    },
+    json(value) {
+      if (typeof value !== "object" || value === null) return undefined;
+      const { first, last, ...rest } = value as Partial<PortRange>;
+      return Object.keys(rest).length === 0 ? accept(first, last) : undefined;
+    },
+  });
+}
+
+/** Addresses of this machine as clients reach them, at most one of each IP version. */
+export function reachableAddresses(): Kind<readonly string[]> {
+  const address = text(
+    "must be an IP address that clients can reach",
+    (it) => isIp(it) !== 0 && !isUnspecified(it),
+  );
+  const all = list(address, { check: checkVersions });
+  return { ...all, schema: { ...all.schema, maxItems: 2 } };
+}
+
+function checkVersions(addresses: readonly string[], subject: string): void {
+  if (new Set(addresses.map(isIp)).size === addresses.length) return;
+  throw new UsageError(`${subject} may have one address of each IP version`);
+}
+
+/** A line of a users file. Error messages never show it: it may be a password. */
+export function login(): Kind<string> {
+  return {
+    ...text(),
+    read(value, { path, problems }) {
+      const problem = problemOfLogin(value);
+      if (problem === undefined) return value as string;
+      problems.push(`${path}: ${problem}`);
+    },
+  };
+}
+
+function problemOfLogin(line: unknown): string | undefined {
+  // A users file may have comments and several lines; a login is a single line.
+  if (typeof line !== "string" || /^\s*(#|$)|\n/.test(line)) {
+    return "must be NAME:HASH, as printed by hash-password";
+  }
+  try {
+    parseUsers(line);
+  } catch (error) {
+    if (!(error instanceof UsersError)) throw error;
+    return error.problems[0].reason;
+  }
+}
+
+/** A rule of the policy. */
+export function rule(): Kind<string> {
+  const parse = (given: string, subject: string) => {
+    try {
+      parseRule(given);
+      return given;
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      throw new UsageError(`${subject} ${error.message}`);
+    }
+  };
+  return {
+    ...text(),
+    parse,
+    read(given, context: ReadContext) {
+      const read = text().read(given, context);
+      if (read === undefined) return undefined;
+      return attempt(context, () => parse(read, `${context.path}:`));
+    },
+  };
+}
