@@ -110,7 +110,10 @@ async function measure(name: string, method: AuthMethod): Promise<void> {
 async function users(hash: string): Promise<Users> {
   const users = new Users([["alice", hash], ["bob", hash]]);
   const octets = (text: string) => new TextEncoder().encode(text);
-  await users.verify(octets("alice"), octets("secret"));
+  await users.verify({
+    username: octets("alice"),
+    password: octets("secret"),
+  });
   return users;
 }
 

@@ -5,7 +5,9 @@
  */
 
 import type { Transport } from "../transport/transport.ts";
+import type { LoginGuard } from "./auth/lockout.ts";
 import type { AuthMethod } from "./auth/method.ts";
+import type { Verifier, VerifyLogin } from "./auth/verifier.ts";
 import type { Accept } from "./accept.ts";
 import type { SharedLimitsStore } from "./cluster/store.ts";
 import type { Dial, Dialer } from "./dialer.ts";
@@ -63,10 +65,31 @@ export interface PortRange {
   readonly last: number;
 }
 
-/** How the user ids of SOCKS4 clients are checked. */
+/**
+ * The checks that the user id of a SOCKS4 client must pass, in this order.
+ *
+ * @example User ids that only your database knows
+ * ```ts
+ * import { serve } from "@x/socks5/server";
+ *
+ * const tokens = new Set(["5f0c2a7d", "b81e44c0"]);
+ * await using server = await serve({
+ *   port: 0,
+ *   socks4: { verifier: (userId) => tokens.has(userId) },
+ * });
+ * ```
+ */
 export interface Socks4Options {
   /** The user ids that are accepted; they are claims, not secrets. By default all. */
   readonly userIds?: readonly string[];
+  /**
+   * Verifies the user id. It gets the user id as the user name, and an empty
+   * password. Wrong ones are delayed and lock the client out as those of
+   * {@linkcode userPass} do. By default every user id is right.
+   */
+  readonly verifier?: Verifier | VerifyLogin;
+  /** Counts the user ids that `verifier` refuses. By default a {@linkcode Lockout} of its own. */
+  readonly guard?: LoginGuard;
   /**
    * Whether the ident server of the client's machine (RFC 1413) has to confirm the
    * user id; its port (113) and the time it has, in milliseconds (5,000).

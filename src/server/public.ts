@@ -4,24 +4,37 @@
  * @module
  */
 
+export type { GuardOptions } from "./auth/guarded_verifier.ts";
+export {
+  Lockout,
+  type LockoutOptions,
+  type LoginGuard,
+} from "./auth/lockout.ts";
 export {
   type AuthExchange,
   type AuthMethod,
   type AuthResult,
+  noAuth,
+} from "./auth/method.ts";
+export {
   type HashOptions,
   hashPassword,
-  type LockoutOptions,
-  type LoginAttempt,
-  noAuth,
-  parseUsers,
-  userPass,
-  Users,
-  UsersError,
-  type UsersOptions,
-  type UsersProblem,
-  type VerifyLogin,
   verifyPassword,
-} from "./auth/auth.ts";
+} from "./auth/password_hash.ts";
+export { userPass } from "./auth/user_pass.ts";
+export { Users, type UsersOptions } from "./auth/users.ts";
+export {
+  parseUsers,
+  UsersError,
+  type UsersProblem,
+} from "./auth/users_file.ts";
+export type {
+  Credentials,
+  Logins,
+  Verifier,
+  VerifyContext,
+  VerifyLogin,
+} from "./auth/verifier.ts";
 export * from "./events.ts";
 export {
   formatMetrics,

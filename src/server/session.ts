@@ -31,11 +31,8 @@ import type {
 import type { Settings } from "./settings.ts";
 import type { KeyedLimit } from "./limits/keyed_limit.ts";
 import { detectFrontend } from "./frontends/detect.ts";
-import {
-  type ClientRequest,
-  type HandshakeSession,
-  Refusal,
-} from "./frontends/frontend.ts";
+import type { ClientRequest, HandshakeSession } from "./frontends/frontend.ts";
+import { Refusal } from "./frontends/refusal.ts";
 import type {
   RateLimiters,
   SessionRateLimiter,

@@ -8,6 +8,9 @@ import { isIp, isLoopback, isUnspecified } from "../protocol/address.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import { type Clock, systemClock } from "../transport/clock.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
+import { GuardedVerifier } from "./auth/guarded_verifier.ts";
+import type { IdentOptions } from "./auth/ident.ts";
+import { toVerifier } from "./auth/logins.ts";
 import { type AuthMethod, noAuth } from "./auth/method.ts";
 import type { Accept } from "./accept.ts";
 import type { Dial, Dialer } from "./dialer.ts";
@@ -20,6 +23,7 @@ import {
   type Socks4Options,
   type Timeouts,
 } from "./options.ts";
+import type { Verifier, VerifyLogin } from "./auth/verifier.ts";
 import type { Policy } from "./policy/policy.ts";
 
 /** The checked options of a server. */
@@ -28,7 +32,7 @@ export interface Settings {
   readonly listen: ListenSettings | undefined;
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
-  readonly socks4: Socks4Options | undefined;
+  readonly socks4: Socks4Settings | undefined;
   readonly accept: Accept | undefined;
   readonly dial: Dialer | undefined;
   readonly policy: Policy | undefined;
@@ -56,6 +60,13 @@ export interface ListenSettings {
   readonly reusePort: boolean;
 }
 
+/** The checks of SOCKS4 user ids. */
+export interface Socks4Settings {
+  readonly userIds: readonly string[] | undefined;
+  readonly verifier: GuardedVerifier | undefined;
+  readonly ident: IdentOptions | undefined;
+}
+
 const DEFAULT_MAX_SESSIONS = 10_000;
 /** Descriptors left to everything that is not a session. */
 const SPARE_DESCRIPTORS = 32;
@@ -74,10 +85,10 @@ export async function resolveSettings(
   if (auth.length === 0) throw new OptionError("auth", "auth needs a method");
   const servesNone = auth.some(({ number }) => number === METHOD.none);
   const isOpen = servesNone || auth.some(({ negotiate }) => !negotiate);
-  const claims = checksUserIds(options.socks4);
+  const socks4 = resolveSocks4(options.socks4);
   const isExposed = listen !== undefined && !isLoopback(listen.hostname);
   // Untyped callers have to mean it, too: the text "false" does not.
-  const servesExposed = !isOpen && !claims || openProxy === true;
+  const servesExposed = !isOpen && !socks4 || openProxy === true;
   if (isExposed && !servesExposed) {
     throw openProxyError(listen.hostname, isOpen);
   }
@@ -93,8 +104,8 @@ export async function resolveSettings(
   return {
     listen,
     auth,
-    servesSocks4: servesNone || claims,
-    socks4: claims ? options.socks4 : undefined,
+    servesSocks4: servesNone || socks4 !== undefined,
+    socks4,
     accept: resolveAccept(options.accept),
     dial: resolveDial(options.dial),
     policy,
@@ -158,8 +169,38 @@ function openProxyError(hostname: string, isOpen: boolean): OptionError {
   );
 }
 
-function checksUserIds(socks4: Socks4Options = {}): boolean {
-  return socks4.userIds !== undefined || Boolean(socks4.ident);
+function resolveSocks4(
+  options: Socks4Options = {},
+): Socks4Settings | undefined {
+  const { userIds, verifier, ident } = options;
+  if (!userIds && verifier === undefined && !ident) return undefined;
+  return {
+    userIds,
+    verifier: verifier && guarded(options, verifier),
+    ident: ident === true ? {} : ident || undefined,
+  };
+}
+
+/** Kept for each object of options, so that an update of other ones does not forget lock-outs. */
+const guardedVerifiers = new WeakMap<Socks4Options, GuardedVerifier>();
+
+function guarded(
+  options: Socks4Options,
+  verifier: Verifier | VerifyLogin,
+): GuardedVerifier {
+  const known = guardedVerifiers.get(options);
+  if (known) return known;
+  const isFunction = typeof verifier === "function";
+  if (!isFunction && typeof verifier.verify !== "function") {
+    throw new OptionError(
+      "socks4.verifier",
+      "socks4.verifier must be a function, or an object with a method verify()",
+    );
+  }
+  const { guard } = options;
+  const made = new GuardedVerifier(toVerifier(verifier), { guard });
+  guardedVerifiers.set(options, made);
+  return made;
 }
 
 function listenAddress(hostname: string): string {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, SocksError } from "../../src/client/mod.ts";
 import { configSchema } from "../../src/cli/config/config.ts";
-import { hashPassword } from "../../src/server/auth/auth.ts";
+import { hashPassword } from "../../src/server/auth/password_hash.ts";
 import { runtime, test } from "../support/harness.ts";
 import { assertEchoes, LOOPBACK, visit, withEcho } from "./echo.ts";
 import { runProgram, withProgram } from "../support/spawn.ts";

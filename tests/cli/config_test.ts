@@ -21,7 +21,7 @@ import {
 import { Reloader } from "../../src/cli/serve/reload.ts";
 import type { LogRecord } from "../../src/cli/output/format.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
-import { hashPassword } from "../../src/server/auth/auth.ts";
+import { hashPassword } from "../../src/server/auth/password_hash.ts";
 import { OptionError, type ServeOptions } from "../../src/server/options.ts";
 import { resolveSettings } from "../../src/server/settings.ts";
 import type { Transport } from "../../src/transport/transport.ts";

@@ -10,7 +10,7 @@ import type {
 } from "../../src/cli/workers/channel.ts";
 import type { FromWorker, ToWorker } from "../../src/cli/workers/messages.ts";
 import { Supervisor } from "../../src/cli/workers/supervisor.ts";
-import { hashPassword } from "../../src/server/auth/auth.ts";
+import { hashPassword } from "../../src/server/auth/password_hash.ts";
 import { type Clock, systemClock } from "../../src/transport/clock.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import { runtime, test } from "../support/harness.ts";

@@ -96,7 +96,7 @@ const allowed: [path: string, text: string][] = [
     `import { x } from "../limits/keyed_limit.ts"`,
   ],
   ["src/server/cluster/mod.ts", `import type { x } from "../serve.ts"`],
-  ["src/server/frontends/socks5.ts", `import { x } from "../auth/auth.ts"`],
+  ["src/server/frontends/socks5.ts", `import { x } from "../auth/method.ts"`],
   ["src/server/frontends/socks5.ts", `import type { x } from "../settings.ts"`],
   ["src/server/frontends/socks5.ts", `import { x } from "./frontend.ts"`],
   [
@@ -258,7 +258,7 @@ const refused: [path: string, text: string][] = [
     `import { x } from "../commands/connect.ts"`,
   ],
   ["src/server/frontends/socks5.ts", `import { x } from "../session.ts"`],
-  ["src/server/commands/connect.ts", `import { x } from "../auth/auth.ts"`],
+  ["src/server/commands/connect.ts", `import { x } from "../auth/method.ts"`],
   ["src/server/commands/connect.ts", `import { x } from "../cluster/store.ts"`],
   [
     "src/server/commands/connect.ts",

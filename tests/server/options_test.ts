@@ -7,7 +7,7 @@ import type {
   Timeouts,
 } from "../../src/server/options.ts";
 import { resolveSettings } from "../../src/server/settings.ts";
-import { userPass } from "../../src/server/auth/auth.ts";
+import { userPass } from "../../src/server/auth/user_pass.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";

@@ -6,16 +6,14 @@
 
 import { formatEndpoint, isIp, isUnspecified } from "../../protocol/address.ts";
 import { plainHostname } from "../../transport/common/checks.ts";
-import { type AuthMethod, guardedUserPass } from "../../server/auth/auth.ts";
-import {
-  Lockout,
-  type LockoutOptions,
-  type LoginGuard,
-} from "../../server/auth/lockout.ts";
+import type { LockoutOptions, LoginGuard } from "../../server/auth/lockout.ts";
+import type { AuthMethod } from "../../server/auth/method.ts";
 import type { ServeOptions } from "../../server/options.ts";
 import { hashPassword } from "../../server/auth/password_hash.ts";
 import { type RulePolicy, rules } from "../../server/policy/rules.ts";
-import { parseUsers, Users, UsersError } from "../../server/auth/users.ts";
+import { userPass } from "../../server/auth/user_pass.ts";
+import { Users } from "../../server/auth/users.ts";
+import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
 import { escapeText, quote } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
@@ -213,14 +211,15 @@ function readUsers(
 /** Returns `undefined` if clients need no login. */
 async function authOf(
   { hashes, passwords, ...lockout }: Login,
-  guard: LoginGuard = new Lockout(lockout),
+  guard: LoginGuard | undefined,
 ): Promise<readonly AuthMethod[] | undefined> {
+  const options = { ...lockout, guard };
   if (hashes.length > 0) {
     const all = [...hashes, ...await Promise.all(passwords.map(hashed))];
-    return [guardedUserPass(new Users(all), guard)];
+    return [userPass(new Users(all), options)];
   }
   return passwords.length > 0
-    ? [guardedUserPass(Object.fromEntries(passwords), guard)]
+    ? [userPass(Object.fromEntries(passwords), options)]
     : undefined;
 }
 

@@ -10,7 +10,7 @@ import {
   isUnspecified,
   parseEndpoint,
 } from "../../protocol/address.ts";
-import { parseUsers, UsersError } from "../../server/auth/users.ts";
+import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
 import type { PortRange } from "../../server/options.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
 import { UsageError } from "../usage_error.ts";

@@ -4,46 +4,47 @@
  * @module
  */
 
+import { type Clock, systemClock } from "../../transport/clock.ts";
 import { clientKey } from "../client_key.ts";
 
-/** Failures in a row from which on an answer is delayed. */
-const SLOWED = 3;
+/** The failure in a row from which on answers are delayed. */
+const FIRST_DELAYED = 3;
 const FIRST_DELAY = 250;
 const MAX_DELAY = 4_000;
-/** How many addresses are remembered as failing, and as many as locked out. */
+/** How many addresses are remembered as failing, and how many more as locked out. */
 const MAX_ADDRESSES = 10_000;
 
-/** How {@linkcode Lockout} works. */
+/** Options of {@linkcode Lockout}. */
 export interface LockoutOptions {
   /**
-   * After how many failed logins in a row an address is locked out: its logins
-   * fail at once. 0 = never, failures only slow it down.
+   * The number of failed logins in a row after which an address is locked out:
+   * its logins fail at once. 0 = never; failures only slow it down.
    *
    * @default {10}
    */
   readonly failedLogins?: number;
   /**
-   * Milliseconds for which it is, and after which without a failure its
-   * failures are forgotten. 0 = failures are not counted at all.
+   * How long an address is locked out, and after how much time without a failure
+   * its failures are forgotten, in milliseconds. 0 = failures are not counted.
    *
    * @default {300_000}
    */
   readonly lockout?: number;
-  /**
-   * The clock, in milliseconds; it must not run backwards.
-   *
-   * @default {performance.now}
-   */
-  readonly now?: () => number;
+  /** The clock for the lock-out, the delays and their timers. By default that of the runtime. */
+  readonly clock?: Clock;
 }
 
-/** Slows down and locks out, or asks somebody whether to. */
+/**
+ * Decides how failed logins slow down and lock out a client. {@linkcode Lockout}
+ * is one, and so is a store of limits that several servers share. `client` is an
+ * IP address.
+ */
 export interface LoginGuard {
-  /** Whether logins from there must fail now. */
+  /** Whether logins from this address must fail now, without being verified. */
   isLocked(client: string): boolean | Promise<boolean>;
-  /** Counts a failed login; gives the milliseconds by which to delay its answer. */
+  /** Counts a wrong login. Returns by how many milliseconds to delay its answer. */
   failed(client: string): number | Promise<number>;
-  /** Takes a right login; `false` when it must fail nevertheless, for the address is locked out. */
+  /** Takes note of a right login. Returns `false` if it must fail nevertheless, because the address is locked out. */
   succeeded(client: string): boolean | Promise<boolean>;
 }
 
@@ -54,59 +55,70 @@ interface Failures {
 }
 
 /**
- * Counts failed logins of client addresses. An address is an IPv4 address or,
- * as its owner can have all of it, an IPv6 /64.
+ * Counts the failed logins of client addresses. An IPv6 address counts together
+ * with all others of its /64, because one machine can choose among those.
  *
- * Memory is bounded, and whoever has many addresses cannot use that to unlock
- * some of them at little cost: locked addresses are kept apart, so that one is
- * only forgotten early when 10,000 others were locked out since, and the
- * failures of one that is not locked yet when 10,000 others have failed since.
- * Nothing that others do can lock an address, or keep it locked.
+ * From the third failure in a row on, answers are delayed: by 250 ms, then twice
+ * as long each time, up to 4 s.
+ *
+ * Memory is bounded, and many addresses are no cheap way to unlock one of them:
+ * locked addresses are kept apart. One is forgotten early only after 10,000
+ * others have been locked out, and the failures of one that is not locked only
+ * after 10,000 others have failed. Nothing that others do can lock an address,
+ * or keep it locked.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { Lockout } from "@x/socks5/server";
+ *
+ * const lockout = new Lockout({ failedLogins: 2 });
+ * lockout.failed("192.0.2.1");
+ * lockout.failed("192.0.2.1");
+ * assertEquals(lockout.isLocked("192.0.2.1"), true);
+ * assertEquals(lockout.isLocked("192.0.2.2"), false);
+ * ```
  */
 export class Lockout implements LoginGuard {
   readonly #failedLogins: number;
   readonly #lockout: number;
-  readonly #now: () => number;
-  // Both in the order in which they run out.
+  readonly #clock: Clock;
+  // Both in the order in which they expire.
   readonly #failing = new Map<string, Failures>();
   readonly #locked = new Map<string, Failures>();
 
-  /** Throws a `TypeError` unless both numbers are whole and not negative. */
-  constructor(
-    {
-      failedLogins = 10,
-      lockout = 300_000,
-      now = () => performance.now(),
-    }: LockoutOptions = {},
-  ) {
+  /** @throws {TypeError} unless both numbers are whole and not negative. */
+  constructor(options: LockoutOptions = {}) {
+    const { failedLogins = 10, lockout = 300_000 } = options;
     checkCount("failedLogins", failedLogins);
     checkCount("lockout", lockout);
     this.#failedLogins = failedLogins;
     this.#lockout = lockout;
-    this.#now = now;
+    this.#clock = options.clock ?? systemClock;
   }
 
+  /** Whether this address is locked out. */
   isLocked(client: string): boolean {
     if (this.#locked.size === 0) return false;
     return this.#current(this.#locked, clientKey(client)) !== undefined;
   }
 
-  /** Milliseconds by which to delay the answer to the failed login counted last. */
+  /** By how many milliseconds to delay the answer to the failure that was counted last. */
   delayOf(client: string): number {
     if (this.#failing.size === 0) return 0;
     const { count } = this.#current(this.#failing, clientKey(client)) ?? NONE;
-    if (count < SLOWED) return 0;
-    return Math.min(FIRST_DELAY * 2 ** (count - SLOWED), MAX_DELAY);
+    if (count < FIRST_DELAYED) return 0;
+    return Math.min(FIRST_DELAY * 2 ** (count - FIRST_DELAYED), MAX_DELAY);
   }
 
-  /** Counts a failed login, and gives the delay of its answer. Of an address that is locked out nothing is counted. */
+  /** Counts a failed login and returns the delay of its answer. Failures of a locked address do not count. */
   failed(client: string): number {
     if (this.#lockout === 0 || this.isLocked(client)) return 0;
     const key = clientKey(client);
     const { count } = this.#current(this.#failing, key) ?? NONE;
     const failures = {
       count: count + 1,
-      until: this.#now() + this.#lockout,
+      until: this.#clock.now() + this.#lockout,
     };
     this.#failing.delete(key);
     const locks = failures.count === this.#failedLogins;
@@ -114,7 +126,7 @@ export class Lockout implements LoginGuard {
     return this.delayOf(client);
   }
 
-  /** Forgets the failures of an address, unless it is locked out: someone there knows a password. */
+  /** Forgets the failures of an address, because someone there knows a password; `false` if it is locked out. */
   succeeded(client: string): boolean {
     if (this.isLocked(client)) return false;
     if (this.#failing.size > 0) this.#failing.delete(clientKey(client));
@@ -123,7 +135,9 @@ export class Lockout implements LoginGuard {
 
   #current(map: Map<string, Failures>, key: string): Failures | undefined {
     const failures = map.get(key);
-    return failures && failures.until > this.#now() ? failures : undefined;
+    return failures && failures.until > this.#clock.now()
+      ? failures
+      : undefined;
   }
 
   #remember(
@@ -134,7 +148,7 @@ export class Lockout implements LoginGuard {
     map.delete(key);
     map.set(key, failures);
     for (const [oldest, { until }] of map) {
-      if (map.size <= MAX_ADDRESSES && until > this.#now()) break;
+      if (map.size <= MAX_ADDRESSES && until > this.#clock.now()) break;
       map.delete(oldest);
     }
   }

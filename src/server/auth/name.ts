@@ -1,10 +1,20 @@
 /**
- * Names of users as text.
+ * The bytes of user names as text.
  *
  * @module
  */
 
-/** Octets as text for rules and events. A byte order mark is a part of it: without, it would be another user's name. */
-export function readName(octets: Uint8Array): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(octets);
+/** Text for rules and events. A byte order mark is kept: without it, the name would be another user's. */
+export function readName(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+/** The text exactly, or `undefined` if the bytes are not UTF-8. */
+export function decodeText(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+      .decode(bytes);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,30 +1,30 @@
 /**
- * Passwords as hashes that tell how they were made. Octets in, text out: Web
- * Crypto is the same on every runtime.
+ * Hashes of passwords, as text that includes their parameters. They are made by
+ * Web Crypto, which is the same on every runtime.
  *
  * @module
  */
 
-/** What OWASP advises for PBKDF2 with HMAC-SHA-256 (Password Storage Cheat Sheet). */
+/** The recommendation of OWASP for PBKDF2 with HMAC-SHA-256 (Password Storage Cheat Sheet). */
 const ITERATIONS = 600_000;
-/** Some seconds: a hash that takes longer would keep others from logging in. */
+/** A few seconds: a hash that takes longer would keep others from logging in. */
 const MAX_ITERATIONS = 10_000_000;
 const SALT_SIZE = 16;
-/** One block of PBKDF2: the time depends on nothing but the iterations. */
+/** One block of PBKDF2, so that the time depends on the iterations only. */
 const KEY_SIZE = 32;
 
-/** What a line of {@linkcode hashPassword} says. */
+/** The fields of a hash made by {@linkcode hashPassword}. */
 export interface PasswordHash {
   readonly iterations: number;
   readonly salt: BufferSource;
   readonly key: Uint8Array;
 }
 
-/** How {@linkcode hashPassword} works. */
+/** Options of {@linkcode hashPassword}. */
 export interface HashOptions {
   /**
-   * Rounds of PBKDF2, 1 to 10,000,000: what a login costs, and a guess at a
-   * stolen hash.
+   * Rounds of PBKDF2, 1 to 10,000,000. They determine the cost of each login, and
+   * of each guess for someone who has stolen the hash.
    *
    * @default {600_000}
    */
@@ -32,19 +32,21 @@ export interface HashOptions {
 }
 
 /**
- * The hash of a password, as text for a users file:
- * `$pbkdf2-sha256$i=600000$SALT$KEY`, with a random salt of 16 octets and a key
- * of 32 in base64 without padding. A string is hashed as UTF-8. It takes about
+ * Hashes a password, as text for a users file:
+ * `$pbkdf2-sha256$i=600000$SALT$KEY`, with a random salt of 16 bytes and a key of
+ * 32 bytes in base64 without padding. A string is hashed as UTF-8. It takes about
  * a tenth of a second.
  *
- * A password that ends in NUL is refused: to HMAC, and so to PBKDF2, it is the
- * same as without.
+ * A password that ends in NUL is refused: HMAC, and therefore PBKDF2, does not
+ * distinguish it from the password without.
  *
- * @throws {TypeError} unless the password has 1 to 255 octets, of which the
- * last is not NUL, and `iterations` is in its range.
+ * @throws {TypeError} unless the password has 1 to 255 bytes, the last of which is
+ * not NUL, and `iterations` is in its range.
  *
  * @example
  * ```ts
+ * import { hashPassword, verifyPassword } from "@x/socks5/server";
+ *
  * const hash = await hashPassword("correct horse");
  * console.log(await verifyPassword("correct horse", hash));
  * ```
@@ -53,10 +55,10 @@ export async function hashPassword(
   password: string | Uint8Array,
   { iterations = ITERATIONS }: HashOptions = {},
 ): Promise<string> {
-  const octets = toOctets(password);
-  if (!isUsable(octets)) {
+  const bytes = toBytes(password);
+  if (!isUsable(bytes)) {
     throw new TypeError(
-      "a password has 1 to 255 octets, of which the last is not NUL",
+      "a password has 1 to 255 bytes, the last of which is not NUL",
     );
   }
   if (!isIterations(iterations)) {
@@ -65,19 +67,20 @@ export async function hashPassword(
     );
   }
   const salt = crypto.getRandomValues(new Uint8Array(SALT_SIZE));
-  const key = await deriveKey(octets, { iterations, salt });
+  const key = await deriveKey(bytes, { iterations, salt });
   return `$pbkdf2-sha256$i=${iterations}$${toBase64(salt)}$${toBase64(key)}`;
 }
 
 /**
- * Whether the hash is of this password; takes as long when it is not.
+ * Whether the hash is the one of this password; takes the same time if it is not.
  *
- * @throws {TypeError} when `hash` is none of {@linkcode hashPassword}; the
- * message does not contain it.
+ * @throws {TypeError} when `hash` does not have the form of those made by
+ * {@linkcode hashPassword}. The message does not contain it.
  *
  * @example
  * ```ts
  * import { assert } from "@std/assert";
+ * import { hashPassword, verifyPassword } from "@x/socks5/server";
  *
  * const hash = await hashPassword("secret", { iterations: 1_000 });
  * assert(await verifyPassword("secret", hash));
@@ -88,14 +91,14 @@ export async function verifyPassword(
   password: string | Uint8Array,
   hash: string,
 ): Promise<boolean> {
-  return await matches(toOctets(password), parseHash(hash));
+  return await matches(toBytes(password), parseHash(hash));
 }
 
-// As the PHC string format writes it; padding is taken too. 43 digits are 32 octets.
+// The PHC string format, except that padding is accepted. 43 digits are 32 bytes.
 const HASH =
   /^\$pbkdf2-sha256\$i=([1-9]\d{0,7})\$([A-Za-z0-9+/]{2,86})={0,2}\$([A-Za-z0-9+/]{43})=?$/;
 
-/** Reads what {@linkcode hashPassword} wrote; salts may have 1 to 64 octets. Throws a `TypeError` that does not show the text. */
+/** Parses a hash; the salt may have 1 to 64 bytes. Throws a `TypeError` that does not contain the text. */
 export function parseHash(text: string): PasswordHash {
   const [, iterations, salt, key] = HASH.exec(text) ?? [];
   if (
@@ -111,21 +114,21 @@ export function parseHash(text: string): PasswordHash {
   };
 }
 
-/** A hash that no password has. */
+/** A hash that matches no password. */
 export function unmatchedHash(iterations: number): PasswordHash {
   const salt = crypto.getRandomValues(new Uint8Array(SALT_SIZE));
   const key = crypto.getRandomValues(new Uint8Array(KEY_SIZE));
   return { iterations, salt, key };
 }
 
-/** Whether the hash is of this password, for the same work in any case. */
+/** Whether the hash is the one of this password, with the same work in any case. */
 export async function matches(
   password: Uint8Array,
   hash: PasswordHash,
 ): Promise<boolean> {
   const usable = isUsable(password);
   const key = await deriveKey(usable ? password : STAND_IN, hash);
-  return sameOctets(key, hash.key) && usable;
+  return sameBytes(key, hash.key) && usable;
 }
 
 const STAND_IN = Uint8Array.of(0);
@@ -153,20 +156,20 @@ async function deriveKey(
 }
 
 /** Compares two digests of the same length in a time that does not depend on them. */
-export function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   let differs = a.length ^ b.length;
   for (let i = 0; i < a.length; i++) differs |= a[i] ^ b[i];
   return differs === 0;
 }
 
-function toOctets(password: string | Uint8Array): Uint8Array {
+function toBytes(password: string | Uint8Array): Uint8Array {
   return typeof password === "string"
     ? new TextEncoder().encode(password)
     : password;
 }
 
-function toBase64(octets: Uint8Array): string {
-  return btoa(String.fromCharCode(...octets)).replaceAll("=", "");
+function toBase64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("=", "");
 }
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> {

@@ -1,51 +1,55 @@
 /**
- * Does costly work a few at a time.
+ * A queue for expensive work.
  *
  * @module
  */
 
-import { LocalKeyedLimit } from "../limits/keyed_limit.ts";
-
 /** Bounds of a {@linkcode WorkQueue}. */
 export interface WorkQueueOptions {
-  /** How many are done at the same time. */
+  /** How many pieces of work run at the same time. */
   readonly atOnce: number;
-  /** How many more may wait for their turn. */
+  /** How many more may wait. */
   readonly waiting: number;
-  /** How many, done or waiting, may be of the same client. */
+  /** How many, running or waiting, may belong to the same client. */
   readonly perClient: number;
 }
 
 /** First come, first served. */
 export class WorkQueue {
-  readonly #atOnce: number;
-  readonly #maxWaiting: number;
-  readonly #shares: LocalKeyedLimit;
+  readonly #options: WorkQueueOptions;
   readonly #waiting: (() => Promise<void>)[] = [];
+  /** Work that is running or waiting, by client. */
+  readonly #counts = new Map<string, number>();
   #busy = 0;
 
-  constructor({ atOnce, waiting, perClient }: WorkQueueOptions) {
-    this.#atOnce = atOnce;
-    this.#maxWaiting = waiting;
-    this.#shares = new LocalKeyedLimit(perClient);
+  constructor(options: WorkQueueOptions) {
+    this.#options = options;
   }
 
-  /** The outcome of `work`, which begins later and may have to wait for its turn; `undefined` when there is no room for it. */
+  /** The outcome of `work`, which begins later and may have to wait; `undefined` if there is no room for it. */
   run<T>(client: string, work: () => Promise<T>): Promise<T> | undefined {
-    const isFull = this.#busy >= this.#atOnce &&
-      this.#waiting.length >= this.#maxWaiting;
-    if (isFull || !this.#shares.acquire(client)) return undefined;
+    const { atOnce, waiting, perClient } = this.#options;
+    const count = this.#counts.get(client) ?? 0;
+    const isFull = this.#busy >= atOnce && this.#waiting.length >= waiting;
+    if (isFull || count >= perClient) return undefined;
+    this.#counts.set(client, count + 1);
     return new Promise((resolve, reject) => {
       this.#waiting.push(async () => {
         await Promise.resolve().then(work).then(resolve, reject);
-        this.#shares.release(client);
+        this.#release(client);
       });
       this.#next();
     });
   }
 
+  #release(client: string): void {
+    const left = this.#counts.get(client)! - 1;
+    if (left > 0) this.#counts.set(client, left);
+    else this.#counts.delete(client);
+  }
+
   #next(): void {
-    if (this.#busy >= this.#atOnce) return;
+    if (this.#busy >= this.#options.atOnce) return;
     const work = this.#waiting.shift();
     if (!work) return;
     this.#busy++;

@@ -6,18 +6,19 @@
 
 import { REPLY, REPLY4, replyText } from "../../protocol/reply.ts";
 import { decodeRequest, encodeReply } from "../../protocol/socks4.ts";
-import { askIdent, checkUserId } from "../auth/ident.ts";
+import { withSignal } from "../../transport/dial.ts";
+import { askIdent } from "../auth/ident.ts";
 import { readName } from "../auth/name.ts";
-import {
-  type ClientRequest,
-  commandName,
-  type Dialect,
-  type Frontend,
-  type FrontendContext,
-  Refusal,
-  refuseBadRequest,
-  replyHostname,
+import { checkUserId, type UserIdChecks } from "../auth/user_id.ts";
+import type { Socks4Settings } from "../settings.ts";
+import type {
+  ClientRequest,
+  Dialect,
+  Frontend,
+  FrontendContext,
 } from "./frontend.ts";
+import { Refusal, refuseBadRequest } from "./refusal.ts";
+import { commandName, replyHostname } from "./socks.ts";
 
 const DIALECT: Dialect = {
   replyNumber: (reply) =>
@@ -32,8 +33,9 @@ const DIALECT: Dialect = {
 
 /** SOCKS4 and SOCKS4a. */
 export const SOCKS4: Frontend = {
+  name: "socks4",
   version: 4,
-  accepts: (firstOctet) => firstOctet === 4,
+  accepts: (firstByte) => firstByte === 4,
   read,
 };
 
@@ -48,7 +50,9 @@ async function read(context: FrontendContext): Promise<ClientRequest> {
     const reply = REPLY4.rejected;
     throw new Refusal("no-method", "SOCKS4 has no login", farewell, reply);
   }
-  if (settings.socks4) await authenticate(context, request.userId);
+  if (settings.socks4) {
+    await authenticate(context, settings.socks4, request.userId);
+  }
   const command = commandName(request.command);
   return {
     command: command === "udp-associate" ? undefined : command,
@@ -60,24 +64,37 @@ async function read(context: FrontendContext): Promise<ClientRequest> {
 
 async function authenticate(
   context: FrontendContext,
+  socks4: Socks4Settings,
   userId: Uint8Array,
 ): Promise<void> {
   const { session } = context;
-  const reply = await replyToUserId(context, userId);
+  session.user = session.userId;
+  const reply = await withSignal(
+    checkUserId(userId, checksOf(context, socks4, userId)),
+    session.stopping,
+  );
   session.onAuth(reply === REPLY4.granted);
   if (reply === REPLY4.granted) return;
   const farewell = encodeReply({ reply });
   throw new Refusal("login-failed", replyText(4, reply), farewell, reply);
 }
 
-async function replyToUserId(
-  { conn, settings: { socks4, transport }, session }: FrontendContext,
+function checksOf(
+  { conn, settings: { transport }, session }: FrontendContext,
+  { userIds, verifier, ident }: Socks4Settings,
   userId: Uint8Array,
-): Promise<number> {
-  const { userIds, ident } = socks4!;
-  const options = ident === true ? {} : ident;
-  const ask = () =>
-    askIdent(transport, conn, { ...options, signal: session.stopping });
-  session.user = session.userId;
-  return await checkUserId(userId, { userIds, ident: ident ? ask : undefined });
+): UserIdChecks {
+  const { client, stopping: signal } = session;
+  const credentials = { username: userId, password: new Uint8Array(0) };
+  const source = {
+    client,
+    get signal() {
+      return signal.signal;
+    },
+  };
+  return {
+    userIds,
+    verify: verifier && (() => verifier.verify(credentials, source)),
+    ident: ident && (() => askIdent(transport, conn, { ...ident, signal })),
+  };
 }

@@ -18,17 +18,15 @@ import { ConnExchange } from "../../transport/exchange.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
 import type { Address } from "../../transport/transport.ts";
 import type { AuthExchange, AuthMethod } from "../auth/method.ts";
-import {
-  type ClientRequest,
-  commandName,
-  type Dialect,
-  type Frontend,
-  type FrontendContext,
-  type HandshakeSession,
-  Refusal,
-  refuseBadRequest,
-  replyHostname,
+import type {
+  ClientRequest,
+  Dialect,
+  Frontend,
+  FrontendContext,
+  HandshakeSession,
 } from "./frontend.ts";
+import { Refusal, refuseBadRequest } from "./refusal.ts";
+import { commandName, replyHostname } from "./socks.ts";
 
 const DIALECT: Dialect = {
   replyNumber: (reply) => reply,
@@ -38,8 +36,9 @@ const DIALECT: Dialect = {
 
 /** SOCKS5. */
 export const SOCKS5: Frontend = {
+  name: "socks5",
   version: 5,
-  accepts: (firstOctet) => firstOctet === 5,
+  accepts: (firstByte) => firstByte === 5,
   read,
 };
 
@@ -119,7 +118,7 @@ class ServerExchange extends ConnExchange implements AuthExchange {
   }
 }
 
-/** A method may reject with anything; the error of a broken connection stays what it is. */
+/** A method may reject with anything. The error of a broken connection is passed on unchanged. */
 function loginFailed(error: unknown, session: HandshakeSession): never {
   if (error instanceof NetError) throw error;
   session.onAuth(false);

@@ -8,6 +8,7 @@ import {
   Users,
   type VerifyLogin,
 } from "../../../src/server/mod.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import { test } from "../../support/harness.ts";
 import { join, octets } from "../../support/table.ts";
 import {
@@ -143,13 +144,13 @@ test("userPass() puts no password into events or errors", async () => {
 });
 
 test("userPass() locks an address out after failedLogins, and lets it in again later", async () => {
-  let now = 0;
+  const clock = new FakeClock();
   let asked = 0;
   const verify = (_: string, password: string) => {
     asked++;
     return password === "secret";
   };
-  const options = { failedLogins: 2, lockout: 60_000, now: () => now };
+  const options = { failedLogins: 2, lockout: 60_000, clock };
   await withServer(verify, options, async (server) => {
     assertEquals(await login(server, "alice", "wrong"), OUT);
     assertEquals(await login(server, "alice", "secret"), IN);
@@ -158,7 +159,7 @@ test("userPass() locks an address out after failedLogins, and lets it in again l
     asked = 0;
     assertEquals(await login(server, "alice", "secret"), OUT);
     assertEquals(asked, 0);
-    now = 60_000;
+    clock.advance(60_000);
     assertEquals(await login(server, "alice", "secret"), IN);
   });
 });

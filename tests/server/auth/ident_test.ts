@@ -1,10 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { REPLY4 } from "../../../src/protocol/reply.ts";
-import {
-  askIdent,
-  checkUserId,
-  type IdentOptions,
-} from "../../../src/server/auth/ident.ts";
+import { askIdent, type IdentOptions } from "../../../src/server/auth/ident.ts";
+import { checkUserId } from "../../../src/server/auth/user_id.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import { AbortSwitch } from "../../../src/transport/signal.ts";
 import type { Conn } from "../../../src/transport/transport.ts";

@@ -3,14 +3,14 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { clientKey } from "../../../src/server/client_key.ts";
 import { Lockout } from "../../../src/server/auth/lockout.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import { test } from "../../support/harness.ts";
 
 const LOCKOUT = 300_000;
 
-/** A lockout whose clock is `clock.now`. */
 function start(options: { failedLogins?: number; lockout?: number } = {}) {
-  const clock = { now: 0 };
-  const lockout = new Lockout({ ...options, now: () => clock.now });
+  const clock = new FakeClock();
+  const lockout = new Lockout({ ...options, clock });
   return { clock, lockout };
 }
 
@@ -37,10 +37,10 @@ test("Lockout slows an address down from the third failure on, then locks it out
   assertEquals(lockout.isLocked("192.0.2.1"), true);
   assertEquals(lockout.delayOf("192.0.2.1"), 0);
   assertEquals(lockout.isLocked("192.0.2.2"), false);
-  clock.now += LOCKOUT - 1;
+  clock.advance(LOCKOUT - 1);
   lockout.failed("192.0.2.1"); // makes it no longer
   assertEquals(lockout.isLocked("192.0.2.1"), true);
-  clock.now += 1;
+  clock.advance(1);
   assertEquals(lockout.isLocked("192.0.2.1"), false);
   assertEquals(fail(lockout, "192.0.2.1", 3), [0, 0, 250]);
 });
@@ -50,10 +50,10 @@ test("Lockout forgets failures after a success, and after a time without one", (
   fail(lockout, "192.0.2.1", 2);
   lockout.succeeded("192.0.2.1");
   fail(lockout, "192.0.2.1", 2);
-  clock.now += 1_000;
+  clock.advance(1_000);
   fail(lockout, "192.0.2.1", 2);
   assertEquals(lockout.isLocked("192.0.2.1"), false);
-  clock.now += 999;
+  clock.advance(999);
   lockout.failed("192.0.2.1");
   assertEquals(lockout.isLocked("192.0.2.1"), true);
 });

@@ -8,6 +8,7 @@ import {
   UsersError,
   verifyPassword,
 } from "../../../src/server/mod.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import { test } from "../../support/harness.ts";
 import { octets } from "../../support/table.ts";
 import { until } from "../../transport/contract.ts";
@@ -75,7 +76,7 @@ test("hashPassword() salts, and says how it hashes", async () => {
 
 test("hashPassword() refuses what nobody could log in with", async () => {
   for (const bad of ["", "x".repeat(256), "secret\0"]) {
-    await assertRejects(() => hashPassword(bad, FAST), TypeError, "255 octets");
+    await assertRejects(() => hashPassword(bad, FAST), TypeError, "255 bytes");
   }
   for (const iterations of [0, -1, 1.5, 10_000_001, NaN]) {
     const hashing = () => hashPassword("x", { iterations });
@@ -195,9 +196,14 @@ async function workOf(
 
 function log(users: Users, name: string, password: string, client?: string) {
   const encoder = new TextEncoder();
-  return users.verify(encoder.encode(name), encoder.encode(password), {
-    client,
-  });
+  const credentials = {
+    username: encoder.encode(name),
+    password: encoder.encode(password),
+  };
+  const context = client === undefined
+    ? {}
+    : { client: { hostname: client, port: 1 } };
+  return users.verify(credentials, context);
 }
 
 function sum(numbers: number[]): number {
@@ -231,9 +237,9 @@ test("Users do the same work for a wrong password and an unknown user", async ()
 });
 
 test("Users remember a right login for a while", async () => {
-  let now = 0;
+  const clock = new FakeClock();
   const hash = await hashPassword("secret", FAST);
-  const options = { remember: 1_000, now: () => now };
+  const options = { remember: 1_000, clock };
   const users = new Users([["alice", hash], ["bob", hash]], options);
   const right = async () =>
     (await workOf(async () => {
@@ -244,7 +250,7 @@ test("Users remember a right login for a while", async () => {
   assertEquals(await log(users, "alice", "secre"), false);
   assertEquals(await log(users, "bob", "secrets"), false);
   assertEquals(await right(), 0);
-  now = 1_000;
+  clock.advance(1_000);
   assertEquals(await right(), 1);
   assertEquals(await right(), 0);
   const reloaded = new Users(users.hashes, options);
@@ -312,10 +318,10 @@ test("Users verify few logins at a time, and those they remember meanwhile", asy
 test("Users do not hash what nobody waits for any more", async () => {
   const users = new Users([["alice", await hashPassword("secret", FAST)]]);
   assertEquals(await log(users, "alice", "secret"), true);
-  const wrong = [octets('"alice"'), octets('"wrong"')] as const;
+  const wrong = { username: octets('"alice"'), password: octets('"wrong"') };
   const unwanted = { isWanted: () => false };
   const alone = await workOf(async () => {
-    assertEquals(await users.verify(...wrong, unwanted), undefined);
+    assertEquals(await users.verify(wrong, unwanted), undefined);
   });
   assertEquals(alone.rounds.length, 0);
   const gate = shutGate();
@@ -324,8 +330,8 @@ test("Users do not hash what nobody waits for any more", async () => {
       () => ["1", "2"].map((it) => log(users, "alice", it)),
     );
     const verdicts = await waiting(() => [
-      users.verify(...wrong, unwanted),
-      users.verify(...wrong),
+      users.verify(wrong, unwanted),
+      users.verify(wrong),
     ]);
     gate.open();
     assertEquals(await Promise.all(verdicts), [false, false]);

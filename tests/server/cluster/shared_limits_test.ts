@@ -260,7 +260,7 @@ test("SharedQuota counts associations of all servers together", async () => {
 
 test("failed logins of all servers count together", () => {
   const { servers: [{ account: a }, { account: b }], ledger } = crew({});
-  ledger.lockout = new Lockout({ failedLogins: 4, now: () => 0 });
+  ledger.lockout = new Lockout({ failedLogins: 4, clock: new FakeClock() });
   const delays = [a, b, a].map((it) => it.failed("192.0.2.1"));
   assertEquals(delays, [0, 0, 250]);
   assertEquals(a.isLocked("192.0.2.1"), false);

@@ -18,7 +18,7 @@ import type {
   Relay,
   Transport,
 } from "../../../src/transport/transport.ts";
-import { userPass } from "../../../src/server/auth/auth.ts";
+import { userPass } from "../../../src/server/auth/user_pass.ts";
 import { runtime, test } from "../../support/harness.ts";
 import { octets } from "../../support/table.ts";
 import {

@@ -1,0 +1,113 @@
+/**
+ * Verifiers from tables and functions.
+ *
+ * @module
+ */
+
+import { decodeText } from "./name.ts";
+import type {
+  Credentials,
+  Logins,
+  Verifier,
+  VerifyContext,
+  VerifyLogin,
+} from "./verifier.ts";
+
+/**
+ * The verifier for any kind of logins.
+ *
+ * @throws {TypeError} when a table is empty, or one of its names or passwords is
+ * not 1 to 255 bytes long.
+ */
+export function toVerifier(logins: Logins): Verifier {
+  if (typeof logins === "function") return new FunctionVerifier(logins);
+  return isVerifier(logins) ? logins : new LoginTable(logins);
+}
+
+/** A user may be called "verify": then the member is a password. */
+function isVerifier(
+  logins: Readonly<Record<string, string>> | Verifier,
+): logins is Verifier {
+  return typeof logins.verify === "function";
+}
+
+/**
+ * The same for logins that consist of a name and a password: if one of them is
+ * empty, the login is wrong. Verifiers need not know that: an LDAP server takes
+ * a bind without a password for an anonymous one, and accepts it.
+ */
+export function toPasswordVerifier(logins: Logins): Verifier {
+  const verifier = toVerifier(logins);
+  return {
+    verify: (credentials, context) =>
+      credentials.username.length > 0 && credentials.password.length > 0 &&
+      verifier.verify(credentials, context),
+  };
+}
+
+class FunctionVerifier implements Verifier {
+  readonly #verify: VerifyLogin;
+
+  constructor(verify: VerifyLogin) {
+    this.#verify = verify;
+  }
+
+  async verify(
+    { username, password }: Credentials,
+    context: VerifyContext,
+  ): Promise<boolean> {
+    const name = decodeText(username);
+    const secret = decodeText(password);
+    if (name === undefined || secret === undefined) return false;
+    const verify = this.#verify;
+    return await verify(name, secret, context) === true;
+  }
+}
+
+/** Compares bytes, in a time that depends neither on the names nor on the passwords. */
+class LoginTable implements Verifier {
+  readonly #logins: readonly Uint8Array[];
+
+  constructor(logins: Readonly<Record<string, string>>) {
+    this.#logins = Object.entries(logins).map(encodeLogin);
+    if (this.#logins.length > 0) return;
+    throw new TypeError("a table of logins needs at least one");
+  }
+
+  verify({ username, password }: Credentials): boolean {
+    if (username.length > 255 || password.length > 255) return false;
+    const given = pad(username, password);
+    let found = 0;
+    for (const login of this.#logins) found |= same(login, given);
+    return found === 1;
+  }
+}
+
+function encodeLogin([username, password]: [string, string]): Uint8Array {
+  const encoder = new TextEncoder();
+  const bytes = [encoder.encode(username), encoder.encode(password)];
+  if (bytes.some(({ length }) => length < 1 || length > 255)) {
+    throw new TypeError(
+      "a user name and its password each have 1 to 255 bytes" +
+        (username ? ` (user ${JSON.stringify(username)})` : ""),
+    );
+  }
+  return pad(bytes[0], bytes[1]);
+}
+
+/** Name and password in 512 bytes, each after its length. */
+function pad(username: Uint8Array, password: Uint8Array): Uint8Array {
+  const login = new Uint8Array(512);
+  login[0] = username.length;
+  login.set(username, 1);
+  login[256] = password.length;
+  login.set(password, 257);
+  return login;
+}
+
+/** 1 or 0, in the same time for any two logins. */
+function same(a: Uint8Array, b: Uint8Array): number {
+  let differs = 0;
+  for (let i = 0; i < a.length; i++) differs |= a[i] ^ b[i];
+  return differs === 0 ? 1 : 0;
+}

@@ -1,0 +1,57 @@
+/**
+ * The end of a handshake that leads to no request.
+ *
+ * @module
+ */
+
+import { ProtocolError } from "../../protocol/decode.ts";
+import { REPLY } from "../../protocol/reply.ts";
+import { NetError } from "../../transport/errors.ts";
+import type { SessionEndReason } from "../events.ts";
+import type { Dialect } from "./frontend.ts";
+
+/** Ends a handshake: the session sends the farewell, if there is one, and closes the connection. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly reason: SessionEndReason;
+  readonly farewell: Uint8Array | undefined;
+  /** The number of the farewell, if it is the reply to a request. */
+  readonly reply: number | undefined;
+
+  constructor(
+    reason: SessionEndReason,
+    message: string,
+    farewell?: Uint8Array,
+    reply?: number,
+  ) {
+    super(message);
+    this.reason = reason;
+    this.farewell = farewell;
+    this.reply = reply;
+  }
+}
+
+/**
+ * A {@linkcode Refusal} with the reply to a request that cannot be decoded, or to
+ * a broken message of a connection that is wrapped; other errors are returned
+ * unchanged.
+ */
+export function refuseBadRequest(error: unknown, dialect: Dialect): unknown {
+  const cause = error instanceof NetError ? error.cause : error;
+  if (!(cause instanceof ProtocolError)) return error;
+  const reply = replyToBadRequest(cause);
+  const farewell = dialect.encodeReply(reply);
+  const number = dialect.replyNumber(reply);
+  return new Refusal("protocol-error", cause.message, farewell, number);
+}
+
+function replyToBadRequest(error: ProtocolError): number {
+  switch (error.code) {
+    case "address-type":
+      return REPLY.addressTypeNotSupported;
+    case "hostname":
+      return REPLY.hostUnreachable;
+    default:
+      return REPLY.generalFailure;
+  }
+}
