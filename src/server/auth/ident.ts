@@ -9,7 +9,7 @@ import { NetError } from "../../transport/errors.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
 import { type AbortSignalLike, AbortSwitch } from "../../transport/signal.ts";
 import { systemClock } from "../../transport/clock.ts";
-import type { Address, Conn, Transport } from "../../transport/transport.ts";
+import type { Conn, Transport } from "../../transport/transport.ts";
 import { decodeText } from "./name.ts";
 
 /** The maximum length of a response, from RFC 1413 section 4. */
