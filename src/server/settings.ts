@@ -173,10 +173,10 @@ function resolveSocks4(
   options: Socks4Options = {},
 ): Socks4Settings | undefined {
   const { userIds, verifier, ident } = options;
-  if (!userIds && verifier === undefined && !ident) return undefined;
+  if (userIds === undefined && verifier === undefined && !ident) return;
   return {
     userIds,
-    verifier: verifier && guarded(options, verifier),
+    verifier: verifier === undefined ? undefined : guarded(options, verifier),
     ident: ident === true ? {} : ident || undefined,
   };
 }
@@ -190,8 +190,8 @@ function guarded(
 ): GuardedVerifier {
   const known = guardedVerifiers.get(options);
   if (known) return known;
-  const isFunction = typeof verifier === "function";
-  if (!isFunction && typeof verifier.verify !== "function") {
+  const verify = typeof verifier === "function" ? verifier : verifier?.verify;
+  if (typeof verify !== "function") {
     throw new OptionError(
       "socks4.verifier",
       "socks4.verifier must be a function, or an object with a method verify()",

@@ -1,6 +1,6 @@
 /**
- * Authentication methods of the server: each is a value with a method number
- * and a negotiation.
+ * The authentication methods of the server: each is a value with a number and a
+ * negotiation.
  *
  * @module
  */
@@ -10,11 +10,14 @@ import { METHOD } from "../../protocol/socks5.ts";
 import type { Exchange } from "../../transport/exchange.ts";
 import type { Address, Conn } from "../../transport/transport.ts";
 
-/** How a method talks to the client. */
+/**
+ * The means by which a method talks to the client: messages, or the connection
+ * itself by `take()`.
+ */
 export interface AuthExchange extends Exchange {
   /** The client's address. */
   readonly client: Address;
-  /** Aborted when the session ends, for example by its handshake timeout; the connection is closed by then. */
+  /** Aborted when the session ends during the negotiation, for example by its handshake timeout; the connection is closed by then. */
   readonly signal: AbortSignal;
 }
 
@@ -24,11 +27,12 @@ export interface AuthResult {
   readonly ok: boolean;
   /** The client's user name; without a successful login the name it claims. */
   readonly user?: string;
-  /** Sent before the connection is closed when `ok` is false. */
+  /** Sent before the connection is closed if `ok` is false. */
   readonly farewell?: Uint8Array;
   /**
    * The connection for everything after the negotiation, for methods that wrap
-   * the one of {@linkcode AuthExchange.take}. The session closes it.
+   * the one of `take()`. The session closes it; closing it has to close the one
+   * below. Its `read()` reports a broken message by a `ProtocolError`.
    */
   readonly conn?: Conn;
   /** Protects the datagrams of UDP ASSOCIATE in both directions, for methods that wrap. */
@@ -46,13 +50,38 @@ export interface AuthResult {
  *   number: 0x80, // 0x80 to 0xFE are for private methods
  *   name: "token",
  *   async negotiate(exchange) {
- *     const value = await exchange.read((octets) =>
- *       octets.length < 4 ? undefined : { value: octets.slice(0, 4).join(), size: 4 }
+ *     const value = await exchange.read((bytes) =>
+ *       bytes.length < 4 ? undefined : { value: bytes.slice(0, 4).join(), size: 4 }
  *     );
  *     return { ok: value === "1,2,3,4", user: "token" };
  *   },
  * };
  * await using server = await serve({ port: 0, auth: [token] });
+ * ```
+ *
+ * @example A method that wraps the connection: all later bytes are scrambled
+ * ```ts
+ * import { type AuthMethod, serve } from "@x/socks5/server";
+ * import { fromStreams, toStreams } from "@x/socks5/transport";
+ *
+ * const scramble = () =>
+ *   new TransformStream<Uint8Array, Uint8Array>({
+ *     transform: (chunk, out) => out.enqueue(chunk.map((byte) => byte ^ 0x5a)),
+ *   });
+ * const scrambled: AuthMethod = {
+ *   number: 0x81,
+ *   name: "scrambled",
+ *   negotiate(exchange) {
+ *     const raw = exchange.take();
+ *     const { readable, writable } = toStreams(raw);
+ *     const sent = scramble();
+ *     sent.readable.pipeTo(writable).catch(() => {}); // reported by the next write
+ *     const received = readable.pipeThrough(scramble());
+ *     const conn = fromStreams({ readable: received, writable: sent.writable }, raw);
+ *     return Promise.resolve({ ok: true, conn });
+ *   },
+ * };
+ * await using server = await serve({ port: 0, auth: [scrambled] });
  * ```
  */
 export interface AuthMethod {
@@ -62,12 +91,12 @@ export interface AuthMethod {
   readonly name: string;
   /**
    * Runs after the method was chosen; a rejection closes the connection. A
-   * method without it lets every client in.
+   * method without a negotiation accepts every client.
    */
   negotiate?(exchange: AuthExchange): Promise<AuthResult>;
 }
 
-/** Method 00: every client is let in. SOCKS4 is served only if this method is. */
+/** Method 00: every client is accepted. SOCKS4 is served if this method is, or if `socks4` checks its user ids. */
 export function noAuth(): AuthMethod {
   return { number: METHOD.none, name: "none" };
 }

@@ -18,7 +18,7 @@ export interface Credentials {
 export interface VerifyContext {
   /** The client's address. */
   readonly client: Address;
-  /** Aborted when the session ends, for example by its handshake timeout: the answer is no longer needed. */
+  /** Aborted when the answer is no longer needed, because the session has ended: by its handshake timeout, for example. */
   readonly signal: AbortSignal;
   /**
    * Whether the answer still matters: the session has not ended, and its client

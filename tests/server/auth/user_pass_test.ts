@@ -1,4 +1,4 @@
-/** Logins against a real server: who gets in, what it costs, and what is told about it. */
+/** Logins by RFC 1929 against a real server: outcomes, delays, lock-outs, and the events. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
@@ -27,7 +27,7 @@ function encode(text: string | Uint8Array): Uint8Array {
   return typeof text === "string" ? new TextEncoder().encode(text) : text;
 }
 
-/** Logs in, asks for what is refused (SOCKS command 9), and gives all that the server says. */
+/** Logs in, sends a request that is refused (SOCKS command 9), and returns everything that the server sends. */
 async function login(
   server: TestServer,
   name: string | Uint8Array,
@@ -86,7 +86,7 @@ const rows: [name: string, password: string | Uint8Array, answer: string][] = [
   ["alice", "", OUT],
 ];
 
-test("userPass() with Users lets in who knows the password, octet for octet", async () => {
+test("userPass() accepts a login of Users when name and password are right byte for byte", async () => {
   await withServer(await aliceAndOthers(), NO_LOCKOUT, async (server) => {
     for (const round of ["hashed", "remembered"]) {
       for (const [name, password, answer] of rows) {
@@ -100,7 +100,7 @@ test("userPass() with Users lets in who knows the password, octet for octet", as
   });
 });
 
-test("a user name with a byte order mark is another one than without", async () => {
+test("userPass() distinguishes user names with and without a byte order mark", async () => {
   const asked: string[] = [];
   const verify = (name: string) => asked.push(name) > 0;
   await withServer(verify, {}, async (server) => {
@@ -112,7 +112,7 @@ test("a user name with a byte order mark is another one than without", async () 
   assertEquals(asked, ["\uFEFFalice", "al\uFEFFice"]);
 });
 
-/** All that an event says, getters and errors included. */
+/** Everything in a value, getters and errors included. */
 function textOf(value: unknown, depth = 5): string {
   if (typeof value !== "object" || value === null) return String(value);
   if (depth === 0) return "";
@@ -129,7 +129,7 @@ function textOf(value: unknown, depth = 5): string {
 
 test("userPass() puts no password into events or errors", async () => {
   const users = await aliceAndOthers();
-  const failing = () => Promise.reject(new Error("the question about hunter2"));
+  const failing = () => Promise.reject(new Error("no answer about hunter2"));
   for (const logins of [users, failing]) {
     const { events } = await withServer(logins, {}, async (server) => {
       for (const password of ["secret", "hunter2"]) {
@@ -143,7 +143,7 @@ test("userPass() puts no password into events or errors", async () => {
   }
 });
 
-test("userPass() locks an address out after failedLogins, and lets it in again later", async () => {
+test("userPass() locks an address out after failedLogins, and accepts its logins again after lockout", async () => {
   const clock = new FakeClock();
   let asked = 0;
   const verify = (_: string, password: string) => {
@@ -164,7 +164,7 @@ test("userPass() locks an address out after failedLogins, and lets it in again l
   });
 });
 
-test("userPass() shares its lock-out among servers, and with no other value", async () => {
+test("userPass() shares its lock-out among servers that have the same value, and with no other value", async () => {
   const make = () => userPass({ al: "pw" }, { failedLogins: 1 });
   const shared = make();
   const servers = await Promise.all(
@@ -176,7 +176,7 @@ test("userPass() shares its lock-out among servers, and with no other value", as
   for (const server of servers) await server.close();
 });
 
-test("userPass() gives no more guesses to those who guess at the same time", async () => {
+test("userPass() allows no more guesses when they come at the same time", async () => {
   const asked = shutGate();
   const gate = shutGate();
   const verify = async (_: string, password: string) => {
@@ -196,7 +196,7 @@ test("userPass() gives no more guesses to those who guess at the same time", asy
   });
 });
 
-test("userPass() does not count what could not be verified, or was no login", async () => {
+test("userPass() does not count a login that could not be verified or is malformed", async () => {
   let works = false;
   const verify = () => {
     if (!works) throw new Error("out of order");
@@ -213,7 +213,7 @@ test("userPass() does not count what could not be verified, or was no login", as
   });
 });
 
-test("userPass() delays the answer to the third failure in a row, and to none before", async () => {
+test("userPass() delays the answer to the third failure in a row, and none before", async () => {
   await withServer(() => false, {}, async (server) => {
     for (let i = 0; i < 3; i++) {
       const started = performance.now();
@@ -224,7 +224,7 @@ test("userPass() delays the answer to the third failure in a row, and to none be
   });
 });
 
-/** Wrong logins whose answers are delayed up to 4 s. */
+/** Sends wrong logins whose answers are delayed by up to 4 s. */
 async function delayed(server: TestServer): Promise<void> {
   for (let i = 0; i < 8; i++) {
     const client = await server.client();
@@ -232,7 +232,7 @@ async function delayed(server: TestServer): Promise<void> {
   }
 }
 
-test("userPass() delays no answer beyond the session's end", async () => {
+test("userPass() ends its delays when the session ends", async () => {
   const asked = shutGate();
   let count = 0;
   const verify = () => {
@@ -241,7 +241,7 @@ test("userPass() delays no answer beyond the session's end", async () => {
   };
   await withServer(verify, {}, async (server) => {
     await delayed(server);
-    await asked.opened; // now the last answer is due in 4 s
+    await asked.opened; // the last answer is due in 4 s
     const started = performance.now();
     await server.server.shutdown({ grace: 0 });
     const ends: SessionEnd[] = [];
@@ -251,7 +251,7 @@ test("userPass() delays no answer beyond the session's end", async () => {
   });
 });
 
-test("a handshake timeout ends a session whose login waits for its answer", async () => {
+test("serve() ends a session by its handshake timeout when the login is not answered", async () => {
   const server = await startServer({
     auth: [userPass(() => new Promise<boolean>(() => {}))],
     timeouts: { handshake: 50 },
@@ -263,7 +263,7 @@ test("a handshake timeout ends a session whose login waits for its answer", asyn
   await server.close();
 });
 
-test("userPass() refuses a lock-out that makes no sense", () => {
+test("userPass() throws when an option is not a count", () => {
   for (const options of [{ failedLogins: -1 }, { lockout: 0.5 }]) {
     assertThrows(() => userPass({ a: "b" }, options), TypeError);
   }

@@ -1,0 +1,386 @@
+/** The front ends without a server: from bytes to a request, or to a refusal and its farewell. */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { ProtocolError } from "../../../src/protocol/decode.ts";
+import { detectFrontend } from "../../../src/server/frontends/detect.ts";
+import type {
+  ClientRequest,
+  HandshakeSession,
+} from "../../../src/server/frontends/frontend.ts";
+import { Refusal } from "../../../src/server/frontends/refusal.ts";
+import {
+  type AuthMethod,
+  noAuth,
+  type ServeOptions,
+  userPass,
+} from "../../../src/server/mod.ts";
+import { resolveSettings } from "../../../src/server/settings.ts";
+import { NetError } from "../../../src/transport/errors.ts";
+import { MessageReader } from "../../../src/transport/message_reader.ts";
+import { AbortSwitch } from "../../../src/transport/signal.ts";
+import type { Conn, Transport } from "../../../src/transport/transport.ts";
+import { test } from "../../support/harness.ts";
+import { hex } from "../../support/raw.ts";
+import { scriptedConn } from "../../support/scripted_conn.ts";
+import { join, octets } from "../../support/table.ts";
+import { readAll } from "../../transport/contract.ts";
+
+/** A session that remembers what its front end reports. */
+class TestSession implements HandshakeSession {
+  readonly client = { hostname: "127.0.0.1", port: 1 };
+  readonly stopping = new AbortSwitch();
+  readonly auths: boolean[] = [];
+  method?: string;
+  user?: string;
+  userId?: string;
+  wrapped?: Conn;
+
+  onAuth(ok: boolean): void {
+    this.auths.push(ok);
+  }
+}
+
+/** The effects of a front end. */
+interface Read {
+  readonly session: TestSession;
+  /** Everything that it has sent, in hex. */
+  readonly sent: string;
+  readonly outcome: Promise<ClientRequest>;
+}
+
+async function read(
+  options: ServeOptions,
+  chunks: Uint8Array[],
+): Promise<Read> {
+  const transport = {} as Transport;
+  const settings = await resolveSettings(options, transport);
+  const conn = scriptedConn(...chunks);
+  const reader = new MessageReader(conn);
+  const session = new TestSession();
+  const frontend = await detectFrontend(reader);
+  const outcome = frontend.read({ conn, reader, settings, session });
+  await outcome.catch(() => {});
+  return { session, sent: hex(join(...conn.sent)), outcome };
+}
+
+/** The same bytes as one chunk, and as a chunk for each byte. */
+function splits(bytes: Uint8Array): Uint8Array[][] {
+  return [[bytes.slice()], [...bytes].map((it) => Uint8Array.of(it))];
+}
+
+const CLOSED: AuthMethod = {
+  number: 0x80,
+  name: "closed",
+  negotiate: () => Promise.resolve({ ok: false, farewell: octets("AA") }),
+};
+const LOGIN: ServeOptions = { auth: [userPass({ al: "pw" })] };
+const IDS: ServeOptions = { socks4: { userIds: ["al"] } };
+const TARGET4 = "00 50 C0 00 02 01"; // 192.0.2.1:80
+const TARGET5 = "00 01 C0 00 02 01 00 50";
+const NAME5 = '00 03 09 "a.example" 00 50';
+
+/** Requests: name, options, the bytes of the client, the bytes sent to it, the request, and the state of the session. */
+const requests: [
+  name: string,
+  options: ServeOptions,
+  received: string,
+  sent: string,
+  request: string,
+  session: Partial<TestSession>,
+][] = [
+  [
+    "a SOCKS5 CONNECT",
+    {},
+    `05 01 00 05 01 ${TARGET5}`,
+    "05 00",
+    "connect 192.0.2.1:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "a SOCKS5 CONNECT to a name",
+    {},
+    `05 02 02 00 05 01 ${NAME5}`,
+    "05 00",
+    "connect a.example:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "a SOCKS5 BIND",
+    {},
+    `05 01 00 05 02 ${TARGET5}`,
+    "05 00",
+    "bind 192.0.2.1:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "a SOCKS5 UDP ASSOCIATE",
+    {},
+    `05 01 00 05 03 ${TARGET5}`,
+    "05 00",
+    "udp-associate 192.0.2.1:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "an unknown SOCKS5 command",
+    {},
+    `05 01 00 05 09 ${TARGET5}`,
+    "05 00",
+    "undefined 192.0.2.1:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "a SOCKS5 login",
+    LOGIN,
+    `05 02 00 02 01 02 "al" 02 "pw" 05 01 ${TARGET5}`,
+    "05 02 01 00",
+    "connect 192.0.2.1:80",
+    { method: "password", user: "al", auths: [true] },
+  ],
+  [
+    "the method that the server prefers",
+    { auth: [...LOGIN.auth!, noAuth()] },
+    `05 02 00 02 01 02 "al" 02 "pw" 05 01 ${TARGET5}`,
+    "05 02 01 00",
+    "connect 192.0.2.1:80",
+    { method: "password", user: "al", auths: [true] },
+  ],
+  [
+    "a SOCKS4 CONNECT",
+    {},
+    `04 01 ${TARGET4} "al" 00`,
+    "",
+    "connect 192.0.2.1:80",
+    { userId: "al", auths: [] },
+  ],
+  [
+    "a SOCKS4a BIND",
+    {},
+    '04 02 00 50 00 00 00 01 00 "a.example" 00',
+    "",
+    "bind a.example:80",
+    { userId: "", auths: [] },
+  ],
+  [
+    "a SOCKS4 command 3, which SOCKS4 does not have",
+    {},
+    `04 03 ${TARGET4} 00`,
+    "",
+    "undefined 192.0.2.1:80",
+    { userId: "", auths: [] },
+  ],
+  [
+    "a SOCKS4 user id that is checked",
+    { ...LOGIN, ...IDS },
+    `04 01 ${TARGET4} "al" 00`,
+    "",
+    "connect 192.0.2.1:80",
+    { userId: "al", user: "al", auths: [true] },
+  ],
+];
+
+for (const [name, options, received, sent, expected, session] of requests) {
+  test(`a front end reads ${name}, and nothing after it`, async () => {
+    for (const rest of ["", "DE AD BE EF"]) {
+      for (const chunks of splits(octets(`${received} ${rest}`))) {
+        const result = await read(options, chunks);
+        const { command, target, conn } = await result.outcome;
+        const { hostname, port } = target;
+        assertEquals(`${command} ${hostname}:${port}`, expected);
+        assertEquals(result.sent, sent);
+        const { method, user, userId, auths } = result.session;
+        assertEquals({ method, user, userId, auths }, {
+          method: undefined,
+          user: undefined,
+          userId: undefined,
+          ...session,
+        });
+        assertEquals(hex(await readAll(conn)), hex(octets(rest)));
+      }
+    }
+  });
+}
+
+/** Refusals: name, options, the bytes of the client, the reason, the farewell, the reply that events show, and the outcomes of logins. */
+const refusals: [
+  name: string,
+  options: ServeOptions,
+  received: string,
+  reason: string,
+  farewell: string | undefined,
+  reply: number | undefined,
+  auths: boolean[],
+][] = [
+  [
+    "a SOCKS5 client without a common method",
+    LOGIN,
+    "05 02 00 01",
+    "no-method",
+    "05 ff",
+    undefined,
+    [],
+  ],
+  [
+    "a SOCKS5 client without any method",
+    {},
+    "05 00",
+    "no-method",
+    "05 ff",
+    undefined,
+    [],
+  ],
+  [
+    "a SOCKS5 client with a wrong password",
+    LOGIN,
+    '05 01 02 01 02 "al" 02 "pq"',
+    "login-failed",
+    "01 01",
+    undefined,
+    [false],
+  ],
+  [
+    "a SOCKS5 client with a malformed login",
+    LOGIN,
+    "05 01 02 05",
+    "login-failed",
+    "01 01",
+    undefined,
+    [false],
+  ],
+  [
+    "a SOCKS5 client when its method does",
+    { auth: [CLOSED] },
+    "05 01 80",
+    "login-failed",
+    "aa",
+    undefined,
+    [false],
+  ],
+  [
+    "a SOCKS5 request of another version",
+    {},
+    "05 01 00 04",
+    "protocol-error",
+    "05 01 00 01 00 00 00 00 00 00",
+    1,
+    [true],
+  ],
+  [
+    "a SOCKS5 request with an unknown address type",
+    {},
+    "05 01 00 05 01 00 02",
+    "protocol-error",
+    "05 08 00 01 00 00 00 00 00 00",
+    8,
+    [true],
+  ],
+  [
+    "a SOCKS5 request with a malformed name",
+    {},
+    '05 01 00 05 01 00 03 03 "a b" 00 50',
+    "protocol-error",
+    "05 04 00 01 00 00 00 00 00 00",
+    4,
+    [true],
+  ],
+  [
+    "a SOCKS4a request with a malformed name",
+    {},
+    '04 01 00 50 00 00 00 01 00 "a b" 00',
+    "protocol-error",
+    "00 5b 00 00 00 00 00 00",
+    0x5b,
+    [],
+  ],
+  [
+    "a SOCKS4 client when a login is required",
+    LOGIN,
+    `04 01 ${TARGET4} "al" 00`,
+    "no-method",
+    "00 5b 00 00 00 00 00 00",
+    0x5b,
+    [],
+  ],
+  [
+    "a SOCKS4 user id that is not on the list",
+    IDS,
+    `04 01 ${TARGET4} "bo" 00`,
+    "login-failed",
+    "00 5b 00 00 00 00 00 00",
+    0x5b,
+    [false],
+  ],
+];
+
+for (const [name, options, received, ...expected] of refusals) {
+  test(`a front end refuses ${name}`, async () => {
+    for (const chunks of splits(octets(received))) {
+      const { session, outcome } = await read(options, chunks);
+      const error = await assertRejects(() => outcome, Refusal);
+      const { reason, farewell, reply } = error;
+      assertEquals(
+        [reason, farewell && hex(farewell), reply, session.auths],
+        expected,
+      );
+    }
+  });
+}
+
+const cutOff: [name: string, options: ServeOptions, received: string][] = [
+  ["a SOCKS5 greeting", {}, "05 02 00"],
+  ["a SOCKS5 login", LOGIN, '05 01 02 01 02 "al" 02 "p"'],
+  ["a SOCKS5 request", {}, "05 01 00 05 01 00 01 C0"],
+  ["a SOCKS4 request", {}, `04 01 ${TARGET4} "al"`],
+];
+
+for (const [name, options, received] of cutOff) {
+  test(`a front end rejects with the connection's error when ${name} is cut off`, async () => {
+    for (const chunks of splits(octets(received))) {
+      const { outcome } = await read(options, chunks);
+      const error = await assertRejects(() => outcome, Error);
+      assertEquals([error.name, (error as { kind?: string }).kind], [
+        "NetError",
+        "ended",
+      ]);
+    }
+  });
+}
+
+test("SOCKS5.read() rejects when the session ends, and closes the connection that its method returns later", async () => {
+  const transport = {} as Transport;
+  const late = scriptedConn();
+  let finish!: () => void;
+  const gate = new Promise<void>((resolve) => finish = resolve);
+  const negotiate = async () => {
+    await gate;
+    return { ok: true, conn: late };
+  };
+  const auth = [{ number: 0x80, name: "slow", negotiate }];
+  const settings = await resolveSettings({ auth }, transport);
+  const conn = scriptedConn(octets("05 01 80"));
+  const reader = new MessageReader(conn);
+  const session = new TestSession();
+  const frontend = await detectFrontend(reader);
+  const outcome = frontend.read({ conn, reader, settings, session });
+  session.stopping.abort(new Error("over"));
+  await assertRejects(() => outcome);
+  finish();
+  await gate;
+  await undefined;
+  await assertRejects(() => late.read(), Error, "closed");
+  assertEquals([session.auths, session.wrapped], [[], undefined]);
+});
+
+test("SOCKS5.read() refuses a broken message of a wrapped connection, as a ProtocolError or as the cause of a NetError", async () => {
+  const broken = new ProtocolError("message", "broken");
+  const errors = [broken, new NetError("other", broken.message, broken)];
+  for (const error of errors) {
+    const wrapped = { ...scriptedConn(), read: () => Promise.reject(error) };
+    const negotiate = () => Promise.resolve({ ok: true, conn: wrapped });
+    const options = { auth: [{ number: 0x80, name: "wrapping", negotiate }] };
+    const { outcome, session } = await read(options, [octets("05 01 80")]);
+    const refusal = await assertRejects(() => outcome, Refusal);
+    assertEquals(refusal.reason, "protocol-error");
+    assertEquals(hex(refusal.farewell!).slice(0, 5), "05 01");
+    assertEquals(session.wrapped, wrapped);
+  }
+});
