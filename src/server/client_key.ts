@@ -1,5 +1,5 @@
 /**
- * Who counts as one client.
+ * The addresses that count as one client.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import { formatIp, parseIp, unmapIp } from "../protocol/ip.ts";
 
 /**
- * What a client address is counted under: an IPv4 address by itself, an IPv6
- * address with all of its /64, for that is what one machine is given to choose
- * its addresses from. (Who has a /48 still has 65,536 keys.) Link-local
- * addresses and those that a translator makes of IPv4 (RFC 6052) share their
- * /64 with strangers and stand for themselves. A zone such as `%eth0` does not
- * count. What is no IP address is its own key.
+ * The key under which a client address is counted. An IPv4 address is its own
+ * key. An IPv6 address counts together with its /64, because a machine can
+ * choose its address from all of that. (The owner of a /48 still has 65,536
+ * keys.) Link-local addresses, and those that a translator makes from IPv4
+ * (RFC 6052), share their /64 with other machines, so each is its own key. A zone
+ * such as `%eth0` is ignored. Text that is not an IP address is its own key.
  *
  * @example
  * ```ts
@@ -26,16 +26,19 @@ import { formatIp, parseIp, unmapIp } from "../protocol/ip.ts";
 export function clientKey(hostname: string): string {
   if (!hostname.includes(":")) return hostname;
   const bare = hostname.split("%", 1)[0];
-  const octets = parseIp(bare);
-  if (octets === undefined) return hostname;
-  if (isShared(octets)) return unmapIp(formatIp(octets));
-  return `${formatIp(octets.fill(0, 8))}/64`;
+  const bytes = parseIp(bare);
+  if (bytes === undefined) return hostname;
+  if (isShared(bytes)) return unmapIp(formatIp(bytes));
+  return `${formatIp(bytes.fill(0, 8))}/64`;
 }
 
-/** Whether a /64 is not one owner's: `fe80::/10`, `64:ff9b::/32`, and `::/64`, where IPv4-mapped addresses are. */
-function isShared(octets: Uint8Array): boolean {
-  const [a, b, c, d] = octets;
+/**
+ * Whether different machines share the /64: in `fe80::/10`, in `64:ff9b::/32`,
+ * and in `::/64`, which has the IPv4-mapped addresses.
+ */
+function isShared(bytes: Uint8Array): boolean {
+  const [a, b, c, d] = bytes;
   return a === 0xfe && (b & 0xc0) === 0x80 ||
     a === 0 && b === 0x64 && c === 0xff && d === 0x9b ||
-    octets.subarray(0, 8).every((octet) => octet === 0);
+    bytes.subarray(0, 8).every((byte) => byte === 0);
 }

@@ -83,9 +83,10 @@ export async function resolveSettings(
   const { auth = [noAuth()], openProxy, policy, onEvent } = options;
   const listen = resolveListen(options);
   if (auth.length === 0) throw new OptionError("auth", "auth needs a method");
+  const clock = transport.clock ?? systemClock;
   const servesNone = auth.some(({ number }) => number === METHOD.none);
   const isOpen = servesNone || auth.some(({ negotiate }) => !negotiate);
-  const socks4 = resolveSocks4(options.socks4);
+  const socks4 = resolveSocks4(options.socks4, clock);
   const isExposed = listen !== undefined && !isLoopback(listen.hostname);
   // Untyped callers have to mean it, too: the text "false" does not.
   const servesExposed = !isOpen && !socks4 || openProxy === true;
@@ -100,7 +101,6 @@ export async function resolveSettings(
   }
   const timeouts = resolveTimeouts(options.timeouts);
   const { idle, halfClosed } = timeouts;
-  const clock = transport.clock ?? systemClock;
   return {
     listen,
     auth,
@@ -171,12 +171,15 @@ function openProxyError(hostname: string, isOpen: boolean): OptionError {
 
 function resolveSocks4(
   options: Socks4Options = {},
+  clock: Clock,
 ): Socks4Settings | undefined {
   const { userIds, verifier, ident } = options;
   if (userIds === undefined && verifier === undefined && !ident) return;
   return {
     userIds,
-    verifier: verifier === undefined ? undefined : guarded(options, verifier),
+    verifier: verifier === undefined
+      ? undefined
+      : guarded(options, verifier, clock),
     ident: ident === true ? {} : ident || undefined,
   };
 }
@@ -187,6 +190,7 @@ const guardedVerifiers = new WeakMap<Socks4Options, GuardedVerifier>();
 function guarded(
   options: Socks4Options,
   verifier: Verifier | VerifyLogin,
+  clock: Clock,
 ): GuardedVerifier {
   const known = guardedVerifiers.get(options);
   if (known) return known;
@@ -198,7 +202,7 @@ function guarded(
     );
   }
   const { guard } = options;
-  const made = new GuardedVerifier(toVerifier(verifier), { guard });
+  const made = new GuardedVerifier(toVerifier(verifier), { guard, clock });
   guardedVerifiers.set(options, made);
   return made;
 }

@@ -1,6 +1,6 @@
 /**
  * A verifier that slows down and locks out clients whose logins fail. It knows
- * no protocol: every one that has logins uses it.
+ * no protocol: all protocols with logins use it.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface GuardOptions extends LockoutOptions {
 /** The part of {@linkcode VerifyContext} that comes from the session; an `AuthExchange` has it. */
 export type LoginSource = Pick<VerifyContext, "client" | "signal">;
 
-/** Verifies logins and answers when it is time: wrong logins later, the more of them there are. */
+/** Verifies logins, and delays the answers to wrong ones. */
 export class GuardedVerifier implements Verifier {
   readonly #verifier: Verifier;
   readonly #guard: LoginGuard;
@@ -37,7 +37,10 @@ export class GuardedVerifier implements Verifier {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** The verifier's answer, except that a client that is locked out is wrong; rejects when the session ends during a delay, and as the guard does. */
+  /**
+   * The verifier's answer, but `false` for a client that is locked out. Rejects if
+   * the session ends during a delay, and with the errors of the guard.
+   */
   async verify(
     credentials: Credentials,
     source: LoginSource,
@@ -52,14 +55,17 @@ export class GuardedVerifier implements Verifier {
       return undefined;
     }
     if (isRight === undefined) return undefined;
-    // Of logins that are verified at the same time another one may have locked the client out.
+    // A login that was verified at the same time may have locked the client out.
     if (isRight === true && await this.#guard.succeeded(hostname)) return true;
     const delay = await this.#guard.failed(hostname);
     if (delay > 0) await this.#pause(delay, source.signal);
     return false;
   }
 
-  /** Reads the signal only if it is used: it costs an `AbortController`, and most verifiers need none. */
+  /**
+   * Reads the signal only if it is used: it costs an `AbortController`, and most
+   * verifiers need none.
+   */
   #contextOf(source: LoginSource): VerifyContext {
     const { client } = source;
     return {
@@ -72,7 +78,7 @@ export class GuardedVerifier implements Verifier {
     };
   }
 
-  /** A guard outside of this process is not asked that often. */
+  /** Only a guard in this process is cheap enough to be asked again. */
   #isLockedHere(client: string): boolean {
     return this.#guard instanceof Lockout && this.#guard.isLocked(client);
   }

@@ -44,7 +44,10 @@ export interface LoginGuard {
   isLocked(client: string): boolean | Promise<boolean>;
   /** Counts a wrong login. Returns by how many milliseconds to delay its answer. */
   failed(client: string): number | Promise<number>;
-  /** Takes note of a right login. Returns `false` if it must fail nevertheless, because the address is locked out. */
+  /**
+   * Takes note of a right login. Returns `false` if it must fail nevertheless,
+   * because the address is locked out.
+   */
   succeeded(client: string): boolean | Promise<boolean>;
 }
 
@@ -111,7 +114,10 @@ export class Lockout implements LoginGuard {
     return Math.min(FIRST_DELAY * 2 ** (count - FIRST_DELAYED), MAX_DELAY);
   }
 
-  /** Counts a failed login and returns the delay of its answer. Failures of a locked address do not count. */
+  /**
+   * Counts a failed login and returns the delay of its answer. Failures of a
+   * locked address do not count.
+   */
   failed(client: string): number {
     if (this.#lockout === 0 || this.isLocked(client)) return 0;
     const key = clientKey(client);
@@ -126,7 +132,10 @@ export class Lockout implements LoginGuard {
     return this.delayOf(client);
   }
 
-  /** Forgets the failures of an address, because someone there knows a password; `false` if it is locked out. */
+  /**
+   * Forgets the failures of an address, because someone there knows a password;
+   * `false` if it is locked out.
+   */
   succeeded(client: string): boolean {
     if (this.isLocked(client)) return false;
     if (this.#failing.size > 0) this.#failing.delete(clientKey(client));

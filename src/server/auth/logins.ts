@@ -24,7 +24,7 @@ export function toVerifier(logins: Logins): Verifier {
   return isVerifier(logins) ? logins : new LoginTable(logins);
 }
 
-/** A user may be called "verify": then the member is a password. */
+/** If a user of a table is called "verify", the member is a password. */
 function isVerifier(
   logins: Readonly<Record<string, string>> | Verifier,
 ): logins is Verifier {
@@ -32,9 +32,9 @@ function isVerifier(
 }
 
 /**
- * The same for logins that consist of a name and a password: if one of them is
- * empty, the login is wrong. Verifiers need not know that: an LDAP server takes
- * a bind without a password for an anonymous one, and accepts it.
+ * The same for protocols with passwords: a login with an empty name or password
+ * is wrong (RFC 1929 section 2). The verifier is not asked, because it may not
+ * know: an LDAP server accepts a bind without a password as an anonymous one.
  */
 export function toPasswordVerifier(logins: Logins): Verifier {
   const verifier = toVerifier(logins);

@@ -17,7 +17,10 @@ import type { Address, Conn } from "../../transport/transport.ts";
 export interface AuthExchange extends Exchange {
   /** The client's address. */
   readonly client: Address;
-  /** Aborted when the session ends during the negotiation, for example by its handshake timeout; the connection is closed by then. */
+  /**
+   * Aborted when the session ends during the negotiation, for example by its
+   * handshake timeout; the connection is closed by then.
+   */
   readonly signal: AbortSignal;
 }
 
@@ -96,7 +99,10 @@ export interface AuthMethod {
   negotiate?(exchange: AuthExchange): Promise<AuthResult>;
 }
 
-/** Method 00: every client is accepted. SOCKS4 is served if this method is, or if `socks4` checks its user ids. */
+/**
+ * Method 00: every client is accepted. SOCKS4 is served if this method is, or if
+ * `socks4` checks its user ids.
+ */
 export function noAuth(): AuthMethod {
   return { number: METHOD.none, name: "none" };
 }

@@ -4,7 +4,10 @@
  * @module
  */
 
-/** Text for rules and events. A byte order mark is kept: without it, the name would be another user's. */
+/**
+ * Text for rules and events. A byte order mark is kept: without it, the name
+ * would be another user's.
+ */
 export function readName(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }

@@ -98,7 +98,10 @@ export async function verifyPassword(
 const HASH =
   /^\$pbkdf2-sha256\$i=([1-9]\d{0,7})\$([A-Za-z0-9+/]{2,86})={0,2}\$([A-Za-z0-9+/]{43})=?$/;
 
-/** Parses a hash; the salt may have 1 to 64 bytes. Throws a `TypeError` that does not contain the text. */
+/**
+ * Parses a hash; the salt may have 1 to 64 bytes. Throws a `TypeError` that does
+ * not contain the text.
+ */
 export function parseHash(text: string): PasswordHash {
   const [, iterations, salt, key] = HASH.exec(text) ?? [];
   if (

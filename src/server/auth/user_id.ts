@@ -13,7 +13,10 @@ export interface UserIdChecks {
   readonly userIds?: readonly string[];
   /** Verifies the user id. By default every user id is right. */
   readonly verify?: () => Promise<boolean | undefined>;
-  /** The user name that the client's machine reports, for example by {@linkcode askIdent}. By default it is not asked. */
+  /**
+   * The user name that the client's machine reports, for example by {@linkcode
+   * askIdent}. By default it is not asked.
+   */
   readonly ident?: () => Promise<string | undefined>;
 }
 

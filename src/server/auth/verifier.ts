@@ -8,9 +8,9 @@ import type { Address } from "../../transport/transport.ts";
 
 /** A login, byte for byte as the client sent it. */
 export interface Credentials {
-  /** At least one byte, except for the user id of a SOCKS4 request. */
+  /** 1 to 255 bytes; the user id of a SOCKS4 request has 0 to 512. */
   readonly username: Uint8Array;
-  /** At least one byte, except for SOCKS4, which has no password. */
+  /** 1 to 255 bytes; none for SOCKS4, which has no password. */
   readonly password: Uint8Array;
 }
 
@@ -18,7 +18,10 @@ export interface Credentials {
 export interface VerifyContext {
   /** The client's address. */
   readonly client: Address;
-  /** Aborted when the answer is no longer needed, because the session has ended: by its handshake timeout, for example. */
+  /**
+   * Aborted when the answer is no longer needed, because the session has ended:
+   * by its handshake timeout, for example.
+   */
   readonly signal: AbortSignal;
   /**
    * Whether the answer still matters: the session has not ended, and its client
@@ -28,41 +31,44 @@ export interface VerifyContext {
 }
 
 /**
- * Decides whether logins are right. The same verifier serves every protocol:
- * RFC 1929 ({@linkcode userPass}) and the user ids of SOCKS4 (`socks4.verifier`
- * of `serve()`). {@linkcode Users} is one.
+ * Decides whether logins are right, whichever protocol carries them: RFC 1929
+ * ({@linkcode userPass}), or SOCKS4 with its user ids (`socks4.verifier` of
+ * `serve()`). {@linkcode Users} is one.
  *
- * @example A directory that is asked over the network
+ * @example A directory such as LDAP
  * ```ts
- * import { assertEquals } from "@std/assert";
- * import { type Credentials, serve, userPass, type Verifier, type VerifyContext } from "@x/socks5/server";
+ * import { connect } from "@x/socks5/client";
+ * import { serve, userPass, type Verifier } from "@x/socks5/server";
  *
- * class Directory implements Verifier {
- *   async verify({ username, password }: Credentials, { signal }: VerifyContext) {
- *     const name = new TextDecoder().decode(username);
+ * // Stands for a client of the directory.
+ * const directory = {
+ *   bind(name: string, password: string, _options: { signal: AbortSignal }) {
+ *     return Promise.resolve(name === "alice" && password === "open sesame");
+ *   },
+ * };
+ * const verifier: Verifier = {
+ *   async verify({ username, password }, { signal }) {
+ *     const [name, secret] = [username, password].map((it) => new TextDecoder().decode(it));
  *     try {
- *       return await this.bind(`uid=${name},ou=people`, password, signal);
- *     } catch {
- *       return undefined; // the directory is down: refused, but not counted as a wrong password
+ *       return await directory.bind(name, secret, { signal });
+ *     } catch (error) {
+ *       console.error("the directory does not answer:", error);
+ *       return undefined; // refused, but not a wrong password
  *     }
- *   }
+ *   },
+ * };
+ * await using server = await serve({ port: 0, auth: [userPass(verifier)] });
  *
- *   // Stands for the call of an LDAP client.
- *   bind(dn: string, password: Uint8Array, _signal: AbortSignal): Promise<boolean> {
- *     return Promise.resolve(dn.startsWith("uid=alice,") && password.length === 13);
- *   }
- * }
- *
- * const auth = [userPass(new Directory())];
- * await using server = await serve({ port: 0, auth });
- * assertEquals(server.sessions, []);
+ * const proxy = `socks5://alice:open%20sesame@127.0.0.1:${server.addr.port}`;
+ * await using conn = await connect(proxy, server.addr);
  * ```
  */
 export interface Verifier {
   /**
-   * Whether the login is right; `undefined` if that could not be found out,
-   * which refuses the client without counting as a wrong login. So does a
-   * rejection; its error is not reported, because it may contain the password.
+   * Whether the login is right; `undefined` if that could not be found out. Then
+   * the client is refused, but the login does not count as a wrong one. A
+   * rejection means the same; its error is not reported anywhere, because it may
+   * contain the password.
    */
   verify(
     credentials: Credentials,
@@ -92,7 +98,7 @@ export type VerifyLogin = (
   context: VerifyContext,
 ) => boolean | Promise<boolean>;
 
-/** All that logins can be verified by; a table maps user names to passwords. */
+/** The means of verifying logins: a table from user names to passwords, or a verifier. */
 export type Logins =
   | Readonly<Record<string, string>>
   | Verifier

@@ -26,7 +26,10 @@ export class WorkQueue {
     this.#options = options;
   }
 
-  /** The outcome of `work`, which begins later and may have to wait; `undefined` if there is no room for it. */
+  /**
+   * The outcome of `work`, which begins later and may have to wait; `undefined`
+   * if there is no room for it.
+   */
   run<T>(client: string, work: () => Promise<T>): Promise<T> | undefined {
     const { atOnce, waiting, perClient } = this.#options;
     const count = this.#counts.get(client) ?? 0;

@@ -12,7 +12,10 @@ import { SOCKS5 } from "./socks5.ts";
 
 const FRONTENDS: readonly Frontend[] = [SOCKS5, SOCKS4];
 
-/** Waits for the first byte, which stays in the reader. Rejects with a {@linkcode Refusal} when no front end accepts it. */
+/**
+ * Waits for the first byte, which stays in the reader. Rejects with a {@linkcode
+ * Refusal} when no front end accepts it.
+ */
 export function detectFrontend(reader: MessageReader): Promise<Frontend> {
   return reader.read(peekFrontend);
 }

@@ -8,7 +8,7 @@ import { ProtocolError } from "../../protocol/decode.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { SessionEndReason } from "../events.ts";
-import type { Dialect } from "./frontend.ts";
+import type { Dialect, HandshakeSession } from "./frontend.ts";
 
 /** Ends a handshake: the session sends the farewell, if there is one, and closes the connection. */
 export class Refusal extends Error {
@@ -32,9 +32,24 @@ export class Refusal extends Error {
 }
 
 /**
- * A {@linkcode Refusal} with the reply to a request that cannot be decoded, or to
- * a broken message of a connection that is wrapped; other errors are returned
- * unchanged.
+ * The {@linkcode Refusal} of a login that ends with an error, which may be
+ * anything; the error of a broken connection is returned unchanged.
+ */
+export function refuseLogin(
+  error: unknown,
+  session: HandshakeSession,
+  farewell?: Uint8Array,
+  reply?: number,
+): unknown {
+  if (error instanceof NetError) return error;
+  session.onAuth(false);
+  const message = `the login failed: ${error}`;
+  return new Refusal("login-failed", message, farewell, reply);
+}
+
+/**
+ * The {@linkcode Refusal} of a request that cannot be decoded, or whose wrapped
+ * message is broken; other errors are returned unchanged.
  */
 export function refuseBadRequest(error: unknown, dialect: Dialect): unknown {
   const cause = error instanceof NetError ? error.cause : error;

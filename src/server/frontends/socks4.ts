@@ -17,7 +17,7 @@ import type {
   Frontend,
   FrontendContext,
 } from "./frontend.ts";
-import { Refusal, refuseBadRequest } from "./refusal.ts";
+import { Refusal, refuseBadRequest, refuseLogin } from "./refusal.ts";
 import { commandName, replyHostname } from "./socks.ts";
 
 const DIALECT: Dialect = {
@@ -72,7 +72,10 @@ async function authenticate(
   const reply = await withSignal(
     checkUserId(userId, checksOf(context, socks4, userId)),
     session.stopping,
-  );
+  ).catch((error) => {
+    const reply = REPLY4.rejected;
+    throw refuseLogin(error, session, encodeReply({ reply }), reply);
+  });
   session.onAuth(reply === REPLY4.granted);
   if (reply === REPLY4.granted) return;
   const farewell = encodeReply({ reply });

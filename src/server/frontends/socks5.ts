@@ -13,7 +13,6 @@ import {
   METHOD,
 } from "../../protocol/socks5.ts";
 import { withSignal } from "../../transport/dial.ts";
-import { NetError } from "../../transport/errors.ts";
 import { ConnExchange } from "../../transport/exchange.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
 import type { Address } from "../../transport/transport.ts";
@@ -25,7 +24,7 @@ import type {
   FrontendContext,
   HandshakeSession,
 } from "./frontend.ts";
-import { Refusal, refuseBadRequest } from "./refusal.ts";
+import { Refusal, refuseBadRequest, refuseLogin } from "./refusal.ts";
 import { commandName, replyHostname } from "./socks.ts";
 
 const DIALECT: Dialect = {
@@ -90,7 +89,9 @@ async function authenticate(
     method.negotiate!(exchange),
     session.stopping,
     (late) => late.conn?.close(),
-  ).catch((error) => loginFailed(error, session));
+  ).catch((error) => {
+    throw refuseLogin(error, session);
+  });
   session.user = result.user;
   session.onAuth(result.ok);
   session.wrapped = result.conn;
@@ -116,11 +117,4 @@ class ServerExchange extends ConnExchange implements AuthExchange {
   get signal(): AbortSignal {
     return this.#session.stopping.signal;
   }
-}
-
-/** A method may reject with anything. The error of a broken connection is passed on unchanged. */
-function loginFailed(error: unknown, session: HandshakeSession): never {
-  if (error instanceof NetError) throw error;
-  session.onAuth(false);
-  throw new Refusal("login-failed", `the login failed: ${error}`);
 }

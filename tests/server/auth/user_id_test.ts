@@ -109,7 +109,10 @@ test("serve() answers SOCKS4 by the list of user ids, the verifier and identd", 
   await target.close();
 });
 
-/** Sends a SOCKS4 request for a port of 127.0.0.1 on which nothing listens; resolves with the code of the reply. */
+/**
+ * Sends a SOCKS4 request for a port of 127.0.0.1 on which nothing listens;
+ * resolves with the code of the reply.
+ */
 async function ask4(server: TestServer, userId: string): Promise<string> {
   const conn = await server.client();
   await conn.write(octets(`04 01 00 01 7f 00 00 01 ${userId} 00`));
@@ -119,7 +122,10 @@ async function ask4(server: TestServer, userId: string): Promise<string> {
   return reply.slice(3, 5);
 }
 
-/** Denies every target, so that 5B is the reply to each request; it runs only for those whose user id is right. */
+/**
+ * Denies every target, so that 5B is the reply to each request; it runs only for
+ * those whose user id is right.
+ */
 function denial() {
   const users: (string | undefined)[] = [];
   const policy: Policy = ({ session }) => {

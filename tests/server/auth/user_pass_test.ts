@@ -27,7 +27,10 @@ function encode(text: string | Uint8Array): Uint8Array {
   return typeof text === "string" ? new TextEncoder().encode(text) : text;
 }
 
-/** Logs in, sends a request that is refused (SOCKS command 9), and returns everything that the server sends. */
+/**
+ * Logs in, sends a request that is refused (SOCKS command 9), and returns
+ * everything that the server sends.
+ */
 async function login(
   server: TestServer,
   name: string | Uint8Array,

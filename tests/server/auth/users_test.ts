@@ -23,7 +23,10 @@ test("Users throw when a name could not log in, a hash is malformed, or there is
   assert(!error.message.includes("hunter2"));
 });
 
-/** The rounds of each derivation (PBKDF2) that `run` causes, and how many ran at the same time. They wait for `gate`. */
+/**
+ * The rounds of each derivation (PBKDF2) that `run` causes, and how many ran at
+ * the same time. They wait for `gate`.
+ */
 async function workOf(
   run: () => Promise<unknown>,
   gate?: Promise<void>,
@@ -126,7 +129,10 @@ test("Users hash many equal logins of the same time once", async () => {
   }
 });
 
-/** 1,000 wrong logins from this many clients; `settled` resolves when `count` of them have their answer. */
+/**
+ * 1,000 wrong logins from this many clients; `settled` resolves when `count` of
+ * them have their answer.
+ */
 function flood(users: Users, clients: number, count: number) {
   let [answers, verified] = [0, 0];
   const settled = shutGate();

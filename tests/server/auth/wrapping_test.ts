@@ -70,7 +70,10 @@ async function connected(server: TestServer, target: Target): Promise<Client> {
 
 const auth = [wrappingMethod()];
 
-/** Passes when the connection ends with a reset; Deno has no way to send one, and FIN may come in the middle of a frame. */
+/**
+ * Passes when the connection ends with a reset; Deno has no way to send one, and
+ * FIN may come in the middle of a frame.
+ */
 async function assertBroken(conn: Conn): Promise<void> {
   if (runtime === "deno") await readAll(conn).catch(() => {});
   else await assertKind(readAll(conn), "reset");

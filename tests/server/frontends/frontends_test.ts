@@ -10,6 +10,7 @@ import type {
 import { Refusal } from "../../../src/server/frontends/refusal.ts";
 import {
   type AuthMethod,
+  type LoginGuard,
   noAuth,
   type ServeOptions,
   userPass,
@@ -73,13 +74,22 @@ const CLOSED: AuthMethod = {
   name: "closed",
   negotiate: () => Promise.resolve({ ok: false, farewell: octets("AA") }),
 };
+const down = () => Promise.reject(new Error("down"));
+const BROKEN_GUARD: LoginGuard = {
+  isLocked: down,
+  failed: down,
+  succeeded: down,
+};
 const LOGIN: ServeOptions = { auth: [userPass({ al: "pw" })] };
 const IDS: ServeOptions = { socks4: { userIds: ["al"] } };
 const TARGET4 = "00 50 C0 00 02 01"; // 192.0.2.1:80
 const TARGET5 = "00 01 C0 00 02 01 00 50";
 const NAME5 = '00 03 09 "a.example" 00 50';
 
-/** Requests: name, options, the bytes of the client, the bytes sent to it, the request, and the state of the session. */
+/**
+ * Requests: name, options, the bytes of the client, the bytes sent to it, the
+ * request, and the state of the session.
+ */
 const requests: [
   name: string,
   options: ServeOptions,
@@ -200,7 +210,10 @@ for (const [name, options, received, sent, expected, session] of requests) {
   });
 }
 
-/** Refusals: name, options, the bytes of the client, the reason, the farewell, the reply that events show, and the outcomes of logins. */
+/**
+ * Refusals: name, options, the bytes of the client, the reason, the farewell, the
+ * reply that events show, and the outcomes of logins.
+ */
 const refusals: [
   name: string,
   options: ServeOptions,
@@ -304,6 +317,35 @@ const refusals: [
     "a SOCKS4 user id that is not on the list",
     IDS,
     `04 01 ${TARGET4} "bo" 00`,
+    "login-failed",
+    "00 5b 00 00 00 00 00 00",
+    0x5b,
+    [false],
+  ],
+  [
+    "a SOCKS5 login when its guard fails",
+    { auth: [userPass({ al: "pw" }, { guard: BROKEN_GUARD })] },
+    '05 01 02 01 02 "al" 02 "pw"',
+    "login-failed",
+    undefined,
+    undefined,
+    [false],
+  ],
+  [
+    "a SOCKS4 user id when its guard fails",
+    { socks4: { verifier: () => true, guard: BROKEN_GUARD } },
+    `04 01 ${TARGET4} "al" 00`,
+    "login-failed",
+    "00 5b 00 00 00 00 00 00",
+    0x5b,
+    [false],
+  ],
+  [
+    "a SOCKS4 user id that its verifier cannot verify",
+    {
+      socks4: { verifier: down },
+    },
+    `04 01 ${TARGET4} "al" 00`,
     "login-failed",
     "00 5b 00 00 00 00 00 00",
     0x5b,
