@@ -172,7 +172,7 @@ test("serve() keeps counting the user ids of SOCKS4 that are refused when other 
   await server.server.update({ timeouts: { idle: 1_000 } });
   const started = performance.now();
   assertEquals(await ask4(server, '"a"'), "5b");
-  // The third failure is delayed by 250 ms. A timer may fire a little early by this clock, never by much.
+  // The third failure is delayed by 250 ms. A timer may fire a little early, never by much.
   assert(performance.now() - started > 200);
   await server.close();
 });
