@@ -16,7 +16,7 @@ import { withSignal } from "../../transport/dial.ts";
 import { ConnExchange } from "../../transport/exchange.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
 import type { Address } from "../../transport/transport.ts";
-import type { AuthExchange, AuthMethod } from "../auth/method.ts";
+import type { AuthExchange, AuthMethod, AuthResult } from "../auth/method.ts";
 import type {
   ClientRequest,
   Dialect,
@@ -86,7 +86,7 @@ async function authenticate(
 ): Promise<DatagramWrapper | undefined> {
   const exchange = new ServerExchange(session, conn, reader);
   const result = await withSignal(
-    method.negotiate!(exchange),
+    negotiate(method, exchange),
     session.stopping,
     (late) => late.conn?.close(),
   ).catch((error) => {
@@ -97,6 +97,14 @@ async function authenticate(
   session.wrapped = result.conn;
   if (result.ok) return result.datagrams;
   throw new Refusal("login-failed", "the login failed", result.farewell);
+}
+
+/** Rejects also when the method throws. */
+async function negotiate(
+  method: AuthMethod,
+  exchange: AuthExchange,
+): Promise<AuthResult> {
+  return await method.negotiate!(exchange);
 }
 
 class ServerExchange extends ConnExchange implements AuthExchange {

@@ -24,7 +24,7 @@ import { test } from "../../support/harness.ts";
 import { hex } from "../../support/raw.ts";
 import { scriptedConn } from "../../support/scripted_conn.ts";
 import { join, octets } from "../../support/table.ts";
-import { readAll } from "../../transport/contract.ts";
+import { readAll, until } from "../../transport/contract.ts";
 
 /** A session that remembers what its front end reports. */
 class TestSession implements HandshakeSession {
@@ -73,6 +73,13 @@ const CLOSED: AuthMethod = {
   number: 0x80,
   name: "closed",
   negotiate: () => Promise.resolve({ ok: false, farewell: octets("AA") }),
+};
+const THROWING: AuthMethod = {
+  number: 0x80,
+  name: "throwing",
+  negotiate() {
+    throw new Error("broken");
+  },
 };
 const down = () => Promise.reject(new Error("down"));
 const BROKEN_GUARD: LoginGuard = {
@@ -323,6 +330,15 @@ const refusals: [
     [false],
   ],
   [
+    "a SOCKS5 client when its method throws",
+    { auth: [THROWING] },
+    "05 01 80",
+    "login-failed",
+    undefined,
+    undefined,
+    [false],
+  ],
+  [
     "a SOCKS5 login when its guard fails",
     { auth: [userPass({ al: "pw" }, { guard: BROKEN_GUARD })] },
     '05 01 02 01 02 "al" 02 "pw"',
@@ -406,9 +422,7 @@ test("SOCKS5.read() rejects when the session ends, and closes the connection tha
   session.stopping.abort(new Error("over"));
   await assertRejects(() => outcome);
   finish();
-  await gate;
-  await undefined;
-  await assertRejects(() => late.read(), Error, "closed");
+  await until(() => late.closed);
   assertEquals([session.auths, session.wrapped], [[], undefined]);
 });
 
