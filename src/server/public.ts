@@ -83,5 +83,8 @@ export {
   type ShutdownOptions,
 } from "./serve.ts";
 export * from "../transport/transport.ts";
+export type { Clock } from "../transport/clock.ts";
+export type { Exchange } from "../transport/exchange.ts";
 export type { MessageDecoder } from "../transport/message_reader.ts";
 export type { Endpoint } from "../protocol/address.ts";
+export type { DatagramWrapper } from "../protocol/datagram.ts";
