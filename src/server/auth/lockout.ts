@@ -90,7 +90,11 @@ export class Lockout implements LoginGuard {
   readonly #failing = new Map<string, Failures>();
   readonly #locked = new Map<string, Failures>();
 
-  /** @throws {TypeError} unless both numbers are whole and not negative. */
+  /**
+   * Makes a guard without any failures.
+   *
+   * @throws {TypeError} unless both numbers are whole and not negative.
+   */
   constructor(options: LockoutOptions = {}) {
     const { failedLogins = 10, lockout = 300_000 } = options;
     checkCount("failedLogins", failedLogins);
