@@ -1,4 +1,4 @@
-/** Our server among clients that reset, stall and do not read. */
+/** The server with clients that reset, stall and do not read. */
 
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
@@ -10,7 +10,7 @@ import { dial, readSome, readToEnd, tunnel } from "./raw_client.ts";
 import { withServer } from "./server.ts";
 import { block, echo, MIB } from "./targets.ts";
 
-/** Sends without end, as fast as it goes, and reads what comes. */
+/** Sends without end, as fast as possible, and drops everything that it receives. */
 function push(socket: net.Socket): void {
   const more = () => {
     if (socket.destroyed || socket.writableEnded) return;
@@ -21,19 +21,19 @@ function push(socket: net.Socket): void {
   more();
 }
 
-/** Open sockets; where that can't be known the harness and the runtime watch for leaks. */
+/** The number of open sockets. If it is not known, the harness and the runtime check for leaks. */
 function sockets(): number {
   return openSockets() ?? 0;
 }
 
 test(
-  "50 clients that reset in the middle of transfers leave no socket",
+  "serve() closes all sockets when 50 clients reset during transfers",
   () =>
     withServer({}, push, async (port, target, server) => {
       const before = sockets();
       const clients = await Promise.all(Array.from({ length: 50 }, async () => {
         const socket = await tunnel(port, target.port);
-        socket.write(block(1)); // most of it is on its way when the reset comes
+        socket.write(block(1)); // most of it is in flight when the reset arrives
         await readSome(socket, 100_000);
         return socket;
       }));
@@ -42,13 +42,15 @@ test(
       for (let i = 0; i < 50; i++) {
         assertEquals((await server.ended()).reason, "client-gone");
       }
-      await until("the targets are let go", () => target.sockets.size === 0);
-      await until("all sockets are closed", () => sockets() <= before);
+      await until("the connections of the targets are closed", () =>
+        target.sockets.size === 0);
+      await until("all sockets are closed", () =>
+        sockets() <= before);
     }),
 );
 
 test(
-  "50 targets that reset in the middle of transfers leave no socket",
+  "serve() closes all sockets when 50 targets reset during transfers",
   () =>
     withServer({}, push, async (port, target, server) => {
       const before = sockets();
@@ -70,9 +72,13 @@ test(
 );
 
 const STALLED = 500;
-const VISITS = 21;
+const REQUESTS = 21;
 
-/** Stalls so many clients, and visits the target through the server; whether they all waited until the last visit was over. */
+/**
+ * Stalls {@linkcode STALLED} clients, and meanwhile connects to the target through the
+ * server, one connection after the other. Resolves with whether all clients were still
+ * stalled after the last connection.
+ */
 function stall(handshake: number): Promise<boolean> {
   const options = { timeouts: { handshake }, limits: { sessions: 0 } };
   return withServer(options, echo, async (port, target, server) => {
@@ -83,7 +89,7 @@ function stall(handshake: number): Promise<boolean> {
         return socket;
       }),
     );
-    const gone = Promise.all(stalled.map(readToEnd));
+    const leftovers = Promise.all(stalled.map(readToEnd));
     const started = () =>
       server.events.filter(({ type }) => type === "session-start").length;
     const ended = (late: boolean) =>
@@ -91,44 +97,47 @@ function stall(handshake: number): Promise<boolean> {
         it.type === "session-end" &&
         (it.reason === "handshake-timeout") === late
       ).length;
-    await until("they are there", () => started() === STALLED);
+    await until("all sessions have started", () => started() === STALLED);
 
     const times: number[] = [];
-    for (let i = 1; i <= VISITS; i++) {
+    for (let i = 1; i <= REQUESTS; i++) {
       const begin = performance.now();
       const socket = await tunnel(port, target.port);
       socket.write("hello");
       assertEquals((await readSome(socket, 5)).toString(), "hello");
       times.push(performance.now() - begin);
       socket.destroy();
-      await until("it ends", () => ended(false) === i);
+      await until("the session ends", () => ended(false) === i);
     }
-    const allWaited = server.server.sessions.length === STALLED;
+    const allStalled = server.server.sessions.length === STALLED;
     times.sort((a, b) => a - b);
     assert(times[10] < 1_000, `median of ${times}`);
 
-    for (const octets of await gone) assertEquals(octets.length, 0);
-    await until("the server knows", () => server.server.sessions.length === 0);
+    for (const octets of await leftovers) assertEquals(octets.length, 0);
+    await until(
+      "all sessions have ended",
+      () => server.server.sessions.length === 0,
+    );
     assertEquals(ended(true), STALLED);
     for (const socket of stalled) socket.destroy();
-    return allWaited;
+    return allStalled;
   });
 }
 
 test(
-  "500 clients that stall are sent away, and others served meanwhile",
+  "serve() serves other clients while 500 stall, and times the 500 out",
   async () => {
     for (const handshake of [2_000, 8_000, 32_000]) {
-      if (await stall(handshake)) return; // else the machine was slow
+      if (await stall(handshake)) return; // otherwise the machine was too slow
     }
-    throw new Error("the others were not served in time");
+    throw new Error("the other clients were not served in time");
   },
   { timeout: 180_000 },
 );
 
 const big = Buffer.from(pattern(10 * MIB));
 
-test("10 MiB go back after 10 MiB and the client's FIN", () =>
+test("serve() delivers 10 MiB that the target sends after the client's FIN", () =>
   withServer({}, (socket) => {
     readToEnd(socket).then((octets) => socket.end(octets.reverse()));
   }, async (port, target, server) => {
@@ -142,18 +151,18 @@ test("10 MiB go back after 10 MiB and the client's FIN", () =>
     socket.destroy();
   }));
 
-test("10 MiB go there after 10 MiB and the target's FIN", () => {
-  let arrived!: (octets: Buffer) => void;
-  const arrival = new Promise<Buffer>((resolve) => arrived = resolve);
+test("serve() delivers 10 MiB that the client sends after the target's FIN", () => {
+  let onUpload!: (octets: Buffer) => void;
+  const upload = new Promise<Buffer>((resolve) => onUpload = resolve);
   return withServer({}, (socket) => {
     socket.end(big);
-    readToEnd(socket).then(arrived);
+    readToEnd(socket).then(onUpload);
   }, async (port, target, server) => {
     const socket = await tunnel(port, target.port);
     const octets = await readToEnd(socket);
     assertSameOctets(octets, big);
     socket.end(octets.reverse());
-    assertSameOctets(await arrival, Buffer.from(big).reverse());
+    assertSameOctets(await upload, Buffer.from(big).reverse());
     const { reason, session } = await server.ended();
     assertEquals(reason, "finished");
     assertEquals([session.sent, session.received], [big.length, big.length]);
@@ -161,7 +170,7 @@ test("10 MiB go there after 10 MiB and the target's FIN", () => {
   });
 });
 
-test("a client that does not read holds its target back, and ends by the idle time", () => {
+test("serve() holds the target back when the client does not read, and ends by the idle timeout", () => {
   const pushed = { octets: 0 };
   return withServer({ timeouts: { idle: 1_000 } }, (socket) => {
     const more = () => {

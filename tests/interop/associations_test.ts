@@ -1,4 +1,4 @@
-/** Our server's UDP associations come and go. */
+/** The resources of many UDP associations. */
 
 import "./server_program.ts";
 import { assert, assertEquals } from "@std/assert";
@@ -24,17 +24,17 @@ import {
   startDatagramTarget,
 } from "./targets.ts";
 
-/** How many clients there are at the same time. */
+/** The number of simultaneous clients. */
 const CLIENTS = 20;
-/** What the server's memory may grow by: more than garbage collectors are seen to let it, at worst. */
-const GROWTH = 96 * MIB;
+/** How much the server's memory may grow: more than was seen with any garbage collector. */
+const MAX_GROWTH = 96 * MIB;
 
-/** Greeting without a login and the request for an association, in one piece. */
+/** A greeting without a login and a UDP ASSOCIATE request, in one message. */
 const REQUEST = Uint8Array.of(5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0);
-/** Octets of the answers to it. */
-const ANSWERS = 2 + 10;
+/** The size of the answers to it, in bytes. */
+const ANSWER_SIZE = 2 + 10;
 
-/** Opens an association, sends a datagram, gets the answer, and drops it: every other time with a reset. */
+/** Opens an association, sends a datagram, receives the answer, and drops the connection. */
 async function use(
   socket: dgram.Socket,
   server: number,
@@ -44,7 +44,7 @@ async function use(
   const control = await dial(server);
   try {
     control.write(REQUEST);
-    const answers = await readSome(control, ANSWERS);
+    const answers = await readSome(control, ANSWER_SIZE);
     assertEquals([...answers.subarray(0, 6)], [5, 0, 5, 0, 0, 1]);
     const header = [0, 0, 0, 1, 127, 0, 0, 1, target >> 8, target & 255];
     const datagram = Buffer.concat([Uint8Array.from(header), pattern(1_000)]);
@@ -56,7 +56,7 @@ async function use(
   }
 }
 
-/** So many associations, of some clients at the same time. */
+/** Uses `count` associations, by {@linkcode CLIENTS} clients at the same time. */
 async function useMany(
   count: number,
   server: number,
@@ -85,7 +85,7 @@ async function memory({ pid }: Program): Promise<number> {
 }
 
 test(
-  "1,000 associations that are used and dropped leave nothing in the server",
+  "serve() keeps no memory and no sockets of 1,000 associations that were dropped",
   async () => {
     const target = await startDatagramTarget();
     const [command, ...args] = programCommand("server");
@@ -94,7 +94,7 @@ test(
     try {
       const port = Number(server.stdout);
       const idle = await descriptors(server);
-      await useMany(200, port, target); // the first ones make room for all
+      await useMany(200, port, target); // warms up: allocates the memory that is reused
       const before = await memory(server);
       await useMany(1_000, port, target);
       await until(
@@ -102,7 +102,7 @@ test(
         async () => await descriptors(server) < idle + CLIENTS,
       );
       const growth = await memory(server) - before;
-      assert(growth < GROWTH, `the server has ${growth / MIB} MiB more`);
+      assert(growth < MAX_GROWTH, `the server has ${growth / MIB} MiB more`);
       assertEquals(server.stderr, "");
     } finally {
       await server.stop();

@@ -1,4 +1,4 @@
-/** Connections that are not sockets of ours, handed to `server.handle()`: an SSH channel and a WebSocket. */
+/** Tunnels as clients of `server.handle()`: an SSH channel and a WebSocket. */
 
 import { assertEquals } from "@std/assert";
 import { once } from "node:events";
@@ -21,7 +21,7 @@ import { missing, run, withFolder, withListening } from "./programs.ts";
 import { installed, missingRuntime } from "./runtimes.ts";
 import { startHttp } from "./targets.ts";
 
-/** A client on another machine: a login is needed then. */
+/** A client on another machine, which needs a login. */
 const CLIENT = { hostname: "203.0.113.9", port: 40_000 };
 const OPTIONS = {
   listen: false,
@@ -49,7 +49,7 @@ interface SshClient {
   ): void;
 }
 
-/** Starts an SSH server whose forwarded connections go to a SOCKS server; gives its port and the way to end it. */
+/** Starts an SSH server that passes its forwarded connections to a SOCKS server. */
 async function startSshServer(key: string, server: TestServer) {
   const folder = await installed("ssh2@1.17.0");
   const path = join(folder, "node_modules", "ssh2", "lib", "index.js");
@@ -60,7 +60,7 @@ async function startSshServer(key: string, server: TestServer) {
     { hostKeys: [await readFile(key)] },
     (client) => {
       client.on("authentication", (context) => context.accept());
-      client.on("error", () => {}); // the client ends by a signal
+      client.on("error", () => {}); // the client is ended by a signal
       client.on("tcpip", (accept) => {
         server.server.handle(accept(), { client: CLIENT });
       });
@@ -81,7 +81,7 @@ const SSH = [
 ];
 
 test(
-  "server.handle() serves curl by a channel of OpenSSH",
+  "server.handle() serves curl over a channel of OpenSSH",
   () =>
     withFolder(async (folder) => {
       const key = join(folder, "key");
@@ -137,7 +137,7 @@ interface Ws {
 }
 
 test(
-  "server.handle() serves our client by a WebSocket of the npm package ws",
+  "server.handle() serves our client over a WebSocket of the npm package ws",
   async () => {
     const folder = await installed("ws@8.23.0");
     const path = join(folder, "node_modules", "ws", "wrapper.mjs");
@@ -146,12 +146,12 @@ test(
     const server = await startServer(OPTIONS);
     const open = (socket: unknown) =>
       ws.createWebSocketStream(socket, { allowHalfOpen: true });
-    const front = new ws.WebSocketServer({ host: "127.0.0.1", port: 0 });
-    front.on("connection", (socket) => {
+    const listener = new ws.WebSocketServer({ host: "127.0.0.1", port: 0 });
+    listener.on("connection", (socket) => {
       server.server.handle(open(socket), { client: CLIENT });
     });
-    await once(front, "listening");
-    const { port } = front.address() as AddressInfo;
+    await once(listener, "listening");
+    const { port } = listener.address() as AddressInfo;
     try {
       const tunnel = open(new ws.WebSocket(`ws://127.0.0.1:${port}`));
       const conn = await connect("socks5h://alice:secret@proxy", target.addr, {
@@ -167,7 +167,7 @@ test(
       const { session } = await server.ended();
       assertEquals([session.client, session.sent], [CLIENT, sent.length]);
     } finally {
-      front.close();
+      listener.close();
       await server.close();
       await target.close();
     }

@@ -1,4 +1,4 @@
-/** BIND and UDP ASSOCIATE of our client, through Dante's server and our own on every runtime. */
+/** BIND and UDP ASSOCIATE of our client, through danted and through our server on every runtime. */
 
 import "./server_program.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -19,7 +19,7 @@ import { startDatagramTarget } from "./targets.ts";
 
 const options: ClientOptions = { timeout: 20_000 };
 
-/** The ways to reach a server of this kind. */
+/** The configurations for a server of this kind, one for each of its protocols. */
 function proxiesOf(kind: ProxyKind, port: number): ProxyConfig[] {
   const login = kind.login ? LOGIN : {};
   return kind.protocols.map((protocol) => ({
@@ -30,7 +30,7 @@ function proxiesOf(kind: ProxyKind, port: number): ProxyConfig[] {
   }));
 }
 
-async function exchangeDatagrams(proxy: ProxyConfig): Promise<void> {
+async function checkDatagrams(proxy: ProxyConfig): Promise<void> {
   const target = await startDatagramTarget();
   const udp = await udpAssociate(proxy, options);
   try {
@@ -39,7 +39,7 @@ async function exchangeDatagrams(proxy: ProxyConfig): Promise<void> {
         const payload = pattern(size);
         await udp.send(payload, { hostname, port: target.port });
         const { value } = await udp.next();
-        assert(value, "the association is over");
+        assert(value, "the association has ended");
         const [answer, from] = value;
         assertSameOctets(answer, payload);
         assertEquals(from.port, target.port);
@@ -53,7 +53,7 @@ async function exchangeDatagrams(proxy: ProxyConfig): Promise<void> {
   }
 }
 
-async function letPeerIn(proxy: ProxyConfig): Promise<void> {
+async function checkBind(proxy: ProxyConfig): Promise<void> {
   const listener = await bind(proxy, "127.0.0.1", options);
   const peer = await connectTo(listener.addr);
   try {
@@ -77,7 +77,10 @@ async function letPeerIn(proxy: ProxyConfig): Promise<void> {
   }
 }
 
-async function sendAway(proxy: ProxyConfig, reply: number): Promise<void> {
+async function checkWrongPeer(
+  proxy: ProxyConfig,
+  reply: number,
+): Promise<void> {
   const listener = await bind(proxy, "127.0.0.2", options);
   const peer = await connectTo(listener.addr);
   try {
@@ -95,7 +98,7 @@ async function connectTo(
 ): Promise<net.Socket> {
   const peer = net.connect({ host: hostname, port, allowHalfOpen: true });
   await once(peer, "connect");
-  peer.on("error", () => {}); // it may be sent away with a reset
+  peer.on("error", () => {}); // a refused peer may get a reset
   return peer;
 }
 
@@ -106,7 +109,7 @@ for (const kind of [...proxyKinds, ...ownKinds].filter((it) => it.commands)) {
       kind.run(async (port) => {
         for (const proxy of proxiesOf(kind, port)) {
           if (proxy.protocol.startsWith("socks5")) {
-            await exchangeDatagrams(proxy);
+            await checkDatagrams(proxy);
           }
         }
       }),
@@ -114,10 +117,10 @@ for (const kind of [...proxyKinds, ...ownKinds].filter((it) => it.commands)) {
   );
 
   test(
-    `bind() through ${kind.name} lets a peer in, which sends and receives`,
+    `bind() through ${kind.name} accepts a peer and carries data both ways`,
     () =>
       kind.run(async (port) => {
-        for (const proxy of proxiesOf(kind, port)) await letPeerIn(proxy);
+        for (const proxy of proxiesOf(kind, port)) await checkBind(proxy);
       }),
     { skip: kind.skip },
   );
@@ -125,12 +128,12 @@ for (const kind of [...proxyKinds, ...ownKinds].filter((it) => it.commands)) {
   const { wrongPeer } = kind;
   if (wrongPeer === undefined) continue;
   test(
-    `accept() through ${kind.name} rejects when somebody else comes`,
+    `accept() through ${kind.name} rejects when another peer connects`,
     () =>
       kind.run(async (port) => {
         for (const proxy of proxiesOf(kind, port)) {
           if (proxy.protocol.startsWith("socks5")) {
-            await sendAway(proxy, wrongPeer);
+            await checkWrongPeer(proxy, wrongPeer);
           }
         }
       }),

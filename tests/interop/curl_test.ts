@@ -1,4 +1,4 @@
-/** curl through our server. */
+/** curl through the server. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
@@ -15,7 +15,7 @@ function curl(args: string[], options?: RunOptions): Promise<Output> {
   return run("curl", [...quiet, "--globoff", ...args], options);
 }
 
-/** Calls with a server, its address as curl writes it, and a web server. */
+/** Runs `use` with a server, its address in curl's notation, and a web server. */
 async function withServer(
   options: ServeOptions,
   use: (proxy: string, http: Target, server: TestServer) => Promise<void>,
@@ -32,8 +32,11 @@ async function withServer(
   }
 }
 
-/** A row: curl's option, the server's address, the target in the URL, the target that the server is asked for (curl chooses where there are several). */
-const ways: readonly (readonly [string, string, string, ...string[]])[] = [
+/**
+ * A row: curl's option, the server's address, the target in the URL, and the targets
+ * that curl may request from the server.
+ */
+const cases: readonly (readonly [string, string, string, ...string[]])[] = [
   ["--socks4", "127.0.0.1", "127.0.0.1", "127.0.0.1"],
   ["--socks4", "::1", "127.0.0.1", "127.0.0.1"],
   ["--socks4", "127.0.0.1", "localhost", "127.0.0.1"],
@@ -49,9 +52,9 @@ const ways: readonly (readonly [string, string, string, ...string[]])[] = [
   ["--socks5-hostname", "::1", "localhost", "localhost"],
 ];
 
-for (const [option, hostname, target, ...asked] of ways) {
+for (const [option, hostname, target, ...requested] of cases) {
   test(
-    `curl ${option} reaches ${target} through ${hostname}`,
+    `serve() on ${hostname} connects curl ${option} to ${target}`,
     () =>
       withServer({ hostname }, async (proxy, http, server) => {
         const url = `http://${target}:${http.port}/`;
@@ -60,7 +63,10 @@ for (const [option, hostname, target, ...asked] of ways) {
         const { session, reason } = await server.ended();
         assertEquals(reason, "finished");
         assertEquals(session.version, option.includes("4") ? 4 : 5);
-        assert(asked.includes(session.target!.hostname), String(asked));
+        assert(
+          requested.includes(session.target!.hostname),
+          String(requested),
+        );
         assertEquals(session.target!.port, http.port);
       }),
     { skip },
@@ -69,7 +75,7 @@ for (const [option, hostname, target, ...asked] of ways) {
 
 const alice = { auth: [userPass({ alice: "p@ss word", "ü": "ß" })] };
 
-/** A row: what it is, curl's arguments (`PROXY` stands for the address), whether it may pass. */
+/** A row: name, curl's arguments with PROXY as the address, and whether the login is accepted. */
 const logins: readonly (readonly [string, string[], boolean])[] = [
   ["--proxy-user", ["-U", "alice:p@ss word", "--socks5", "PROXY"], true],
   ["a URL's login", ["-x", "socks5h://alice:p%40ss%20word@PROXY"], true],
@@ -81,23 +87,23 @@ const logins: readonly (readonly [string, string[], boolean])[] = [
   ["SOCKS4", ["-U", "alice:p@ss word", "--socks4a", "PROXY"], false],
 ];
 
-for (const [name, args, welcome] of logins) {
+for (const [name, args, isAccepted] of logins) {
   test(
-    `curl ${welcome ? "passes" : "does not pass"} the login with ${name}`,
+    `serve() ${isAccepted ? "accepts" : "refuses"} curl with ${name}`,
     () =>
       withServer(alice, async (proxy, http) => {
         const { code, stdout } = await curl([
           ...args.map((it) => it.replace("PROXY", proxy)),
           `http://127.0.0.1:${http.port}/`,
         ]);
-        assertEquals([code, stdout], welcome ? [0, "hello"] : [97, ""]);
-        assertEquals(http.connections, welcome ? 1 : 0);
+        assertEquals([code, stdout], isAccepted ? [0, "hello"] : [97, ""]);
+        assertEquals(http.connections, isAccepted ? 1 : 0);
       }),
     { skip },
   );
 }
 
-/** A row: curl's option, what it says of a target that refuses. */
+/** A row: curl's option, and a part of its message about a target that refuses. */
 const refusals: readonly (readonly [string, string])[] = [
   ["--socks4", "(91), request rejected or failed"],
   ["--socks4a", "(91), request rejected or failed"],
@@ -107,7 +113,7 @@ const refusals: readonly (readonly [string, string])[] = [
 
 for (const [option, message] of refusals) {
   test(
-    `curl ${option} names the reply when the target refuses`,
+    `serve() sends a reply that curl ${option} reports when the target refuses`,
     () =>
       withServer({}, async (proxy, _, server) => {
         const url = `http://127.0.0.1:${await closedPort()}/`;
@@ -121,7 +127,7 @@ for (const [option, message] of refusals) {
 }
 
 test(
-  "curl downloads 200 MiB",
+  "serve() carries a download of 200 MiB by curl",
   () =>
     withServer({}, async (proxy, http, server) => {
       const hash = createHash("sha256");
@@ -138,7 +144,7 @@ test(
 );
 
 test(
-  "curl uploads 200 MiB",
+  "serve() carries an upload of 200 MiB by curl",
   () =>
     withServer({}, async (proxy, http, server) => {
       const { code, stdout, stderr } = await curl(
@@ -153,7 +159,7 @@ test(
 );
 
 test(
-  "20 curls at the same time each get their own content",
+  "serve() keeps 20 simultaneous downloads by curl apart",
   () =>
     withServer({}, async (proxy, http) => {
       const downloads = Array.from({ length: 20 }, async (_, i) => {

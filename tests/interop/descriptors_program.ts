@@ -1,6 +1,6 @@
 /**
- * A server with default limits that prints its port, for descriptors_test.ts to
- * start where few descriptors are to be had.
+ * A server with default limits that prints its port. descriptors_test.ts starts it
+ * with few descriptors.
  *
  * @module
  */
@@ -13,9 +13,9 @@ if (process.argv[2] === "run-descriptors") {
     port: 0,
     timeouts: { handshake: 2_000, connect: 2_000 },
   });
-  // Like any server that wants a clean end. Deno 2.9.6 besides sets up its own
-  // signal handling half a second after its start, and panics when it gets no
-  // descriptor for it then; this has it done at once.
+  // As any server does for a clean end. It also avoids a panic: Deno 2.9.6 sets up
+  // its own signal handling half a second after its start, and panics if it gets
+  // no descriptor for that; a signal listener makes Deno do it at once.
   process.on("SIGTERM", () => void server.shutdown({ grace: 0 }));
   console.log(server.addr.port);
   await server.finished;

@@ -1,4 +1,4 @@
-/** Our server where few descriptors are to be had. */
+/** The server when descriptors run out. */
 
 import "./descriptors_program.ts";
 import { assert, assertEquals } from "@std/assert";
@@ -19,8 +19,8 @@ const FLOOD = 200;
 
 const skip = missing("sh");
 
-/** Calls with the port of a server that may have {@linkcode LIMIT} descriptors. */
-async function withPoorServer(
+/** Runs `use` with the port of a server that may open {@linkcode LIMIT} descriptors. */
+async function withLimitedServer(
   use: (port: number, server: Program) => Promise<void>,
 ): Promise<void> {
   const script = `ulimit -n ${LIMIT} && exec "$0" "$@"`;
@@ -36,7 +36,7 @@ async function withPoorServer(
   }
 }
 
-/** Whether the server serves a new client now. */
+/** Whether the server serves a new client. */
 async function serves(port: number, target: number): Promise<boolean> {
   let socket: net.Socket;
   try {
@@ -50,17 +50,17 @@ async function serves(port: number, target: number): Promise<boolean> {
   return answer.toString() === "hello";
 }
 
-/** A row: what they are, what each sends. */
+/** A row: name, and the message that each client sends. */
 const floods: readonly (readonly [string, (target: number) => Uint8Array])[] = [
   ["clients that use a target", connectRequest],
-  ["clients that say nothing", () => new Uint8Array()],
+  ["clients that send nothing", () => new Uint8Array()],
 ];
 
-for (const [who, request] of floods) {
+for (const [name, request] of floods) {
   test(
-    `a server with ${LIMIT} descriptors survives ${FLOOD} ${who}`,
+    `serve() survives ${FLOOD} ${name} when it has ${LIMIT} descriptors`,
     () =>
-      withPoorServer(async (port, server) => {
+      withLimitedServer(async (port, server) => {
         const target = await startTarget(echo);
         try {
           assert(await serves(port, target.port), "before the flood");
@@ -72,7 +72,7 @@ for (const [who, request] of floods) {
             }),
           );
           const answers = clients.map((it) => readSome(it, 1));
-          await Promise.race(answers); // or whatever else ends a client
+          await Promise.race(answers); // one is served, or its connection ends
           for (const socket of clients) socket.destroy();
           await Promise.all(answers);
           await until(

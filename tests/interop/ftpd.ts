@@ -1,6 +1,6 @@
 /**
- * An FTP server of our own on 127.0.0.1, with files in a temporary folder, that
- * connects to its clients for every transfer (RFC 959 section 3.2; "active mode").
+ * vsftpd on 127.0.0.1 with files in a temporary folder. It connects to its client
+ * for every transfer (RFC 959 section 3.2; "active mode").
  *
  * @module
  */
@@ -12,13 +12,13 @@ import { withFolder, withListening } from "./programs.ts";
 /** A running FTP server. */
 export interface Ftpd {
   readonly port: number;
-  /** What an anonymous client sees as `/`. */
+  /** The folder that an anonymous client sees as `/`. */
   readonly files: string;
-  /** The folder `/in` there, the only one that it may write to. */
+  /** The folder `/in`, the only one that the client may write to. */
   readonly inbox: string;
 }
 
-/** Calls with an FTP server, and ends it; needs root. */
+/** Runs `use` with an FTP server, and stops the server afterwards. Needs root. */
 export function withFtpd(use: (ftpd: Ftpd) => Promise<void>): Promise<void> {
   return withFolder(async (folder) => {
     const [files, empty, config] = ["files", "empty", "config"]

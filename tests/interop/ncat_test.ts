@@ -1,4 +1,4 @@
-/** Nmap's ncat through our server. */
+/** Nmap's ncat through the server. */
 
 import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
@@ -11,27 +11,27 @@ import { answerAtEnd, answerTo, block, echo } from "./targets.ts";
 
 const skip = missing("ncat");
 
-/** A row: ncat's proxy type, the target it is told to reach. */
-const ways: readonly (readonly [string, string])[] = [
+/** A row: ncat's proxy type, and the target. */
+const cases: readonly (readonly [string, string])[] = [
   ["socks4", "127.0.0.1"],
   ["socks5", "127.0.0.1"],
   ["socks5", "::1"],
 ];
 
-for (const [type, hostname] of ways) {
+for (const [type, hostname] of cases) {
   test(
-    `ncat --proxy-type ${type} gets all of an answer to its FIN from ${hostname}`,
+    `serve() delivers the whole answer of ${hostname} that follows the FIN of ncat by ${type}`,
     () =>
       withServer({}, answerAtEnd, async (port, target, server) => {
         const octets = Buffer.concat([block(0), block(1), block(2)]);
         const proxy = ["--proxy", `127.0.0.1:${port}`, "--proxy-type", type];
-        const { code, octets: got } = await run(
+        const { code, octets: answer } = await run(
           "ncat",
           [...proxy, hostname, `${target.port}`],
           { stdin: octets },
         );
         assertEquals(code, 0);
-        assertSameOctets(got, answerTo(octets));
+        assertSameOctets(answer, answerTo(octets));
         const { session, reason } = await server.ended();
         assertEquals(reason, "finished");
         assertEquals(session.sent, octets.length);
@@ -42,11 +42,11 @@ for (const [type, hostname] of ways) {
 }
 
 for (const password of ["correct horse", "wrong"]) {
-  const welcome = password !== "wrong";
+  const isCorrect = password !== "wrong";
   test(
-    `ncat --proxy-auth ${
-      welcome ? "passes" : "does not pass"
-    } with a ${password} password`,
+    `serve() ${
+      isCorrect ? "accepts" : "refuses"
+    } ncat --proxy-auth with the password ${password}`,
     () =>
       withServer(
         { auth: [userPass({ alice: "correct horse" })] },
@@ -57,8 +57,8 @@ for (const password of ["correct horse", "wrong"]) {
             ...["--proxy-auth", `alice:${password}`],
             ...["127.0.0.1", `${target.port}`],
           ], { stdin: "hello" });
-          assertEquals([code, stdout], welcome ? [0, "hello"] : [1, ""]);
-          assertEquals(target.connections, welcome ? 1 : 0);
+          assertEquals([code, stdout], isCorrect ? [0, "hello"] : [1, ""]);
+          assertEquals(target.connections, isCorrect ? 1 : 0);
         },
       ),
     { skip },

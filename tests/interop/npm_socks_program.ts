@@ -1,7 +1,7 @@
 /**
- * Uses a server with the npm package `socks`, which is a client for Node, and
- * prints what came of it as JSON. Its arguments are the folder to load the
- * package from, the server's port, and that of a target that echoes datagrams.
+ * Uses a server with the npm package `socks`, a client for Node, and prints the
+ * results as JSON. The arguments are the folder to load the package from, the port
+ * of the server, and the port of a target that echoes datagrams.
  *
  * @module
  */
@@ -14,35 +14,35 @@ import * as net from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 
-/** What the program found out. */
+/** The output of the program. */
 export interface Findings {
   readonly bind: Record<4 | 5, Bind>;
   readonly associate: Associate;
 }
 
-/** What came of a BIND. */
+/** The result of a BIND. */
 export interface Bind {
-  /** The first reply's address. */
+  /** The address of the first reply. */
   readonly bound: RemoteHost;
-  /** The second reply's address, and that of the peer itself. */
+  /** The address of the second reply, and the peer's own address. */
   readonly peer: readonly [RemoteHost, RemoteHost];
-  /** What the peer got, and what the client got. */
-  readonly got: readonly [string, string];
+  /** The data that the peer received, and the data that the client received. */
+  readonly received: readonly [string, string];
 }
 
-/** What came of a UDP ASSOCIATE: the answers, and who they came from. */
+/** The result of a UDP ASSOCIATE: the answers, and their sources. */
 export interface Associate {
   readonly answers: readonly string[];
   readonly sources: readonly RemoteHost[];
 }
 
-/** An address, as the package writes it. */
+/** An address in the form of the package. */
 export interface RemoteHost {
   host: string;
   port: number;
 }
 
-/** As much of the package as is used. */
+/** The members of the package that are used here. */
 interface Package {
   readonly SocksClient: {
     new (options: unknown): Client;
@@ -86,14 +86,21 @@ async function bind(
   const peer = net.connect(bound.port, "127.0.0.1");
   await once(peer, "connect");
   const itself = { host: peer.localAddress!, port: peer.localPort! };
-  peer.end("from the peer"); // which may be there before the second reply
+  peer.end("from the peer"); // it may arrive before the second reply
   const [reply] = await established as [Reply];
-  const got = Promise.all([readAll(peer), readAll(reply.socket)]);
+  const received = Promise.all([readAll(peer), readAll(reply.socket)]);
   reply.socket.end("from the client");
-  return { bound, peer: [reply.remoteHost, itself], got: await got };
+  return {
+    bound,
+    peer: [reply.remoteHost, itself],
+    received: await received,
+  };
 }
 
-/** Not by iteration: the package emits `data` itself for what came with a reply. */
+/**
+ * Reads until the FIN. An iterator would lose bytes: the package itself emits `data`
+ * for those that arrived together with a reply.
+ */
 function readAll(socket: net.Socket): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = [];

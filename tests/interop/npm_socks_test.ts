@@ -1,4 +1,4 @@
-/** BIND and UDP ASSOCIATE of our server, used by the npm package `socks`. */
+/** BIND and UDP ASSOCIATE of the server, used by the npm package `socks`. */
 
 import type { Findings } from "./npm_socks_program.ts";
 import "./npm_socks_program.ts";
@@ -10,7 +10,7 @@ import { installed, missingRuntime, withProgramOn } from "./runtimes.ts";
 import { startDatagramTarget } from "./targets.ts";
 
 test(
-  "the npm package socks lets peers in by BIND and sends datagrams",
+  "serve() runs BIND and UDP ASSOCIATE for the npm package socks",
   async () => {
     const folder = await installed("socks@2.8.10");
     const target = await startDatagramTarget();
@@ -30,10 +30,10 @@ test(
           return JSON.parse(stdout);
         },
       );
-      for (const { bound, peer, got } of Object.values(bind)) {
+      for (const { bound, peer, received } of Object.values(bind)) {
         assertEquals(bound.host, "127.0.0.1");
         assertEquals(...peer);
-        assertEquals(got, ["from the client", "from the peer"]);
+        assertEquals(received, ["from the client", "from the peer"]);
       }
       const source = { host: "127.0.0.1", port: target.port };
       assertEquals(associate, {

@@ -1,6 +1,6 @@
 /**
- * Other people's programs, as the interop tests run them: found, fed, bounded in
- * time, and ended by their pid whatever happens.
+ * Runs foreign programs for the interop tests: with input, with a time limit, and
+ * stopped by their pid in any case.
  *
  * @module
  */
@@ -22,18 +22,18 @@ import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { runtime } from "../support/harness.ts";
 
-/** Milliseconds that a program has to do what it is run for. */
-const PATIENCE = 50_000;
-/** Milliseconds that a server has to listen, and any program to end when it is told to. */
-const START_PATIENCE = 20_000;
+/** The time limit of a program that runs to its end, in milliseconds. */
+const RUN_TIMEOUT = 50_000;
+/** How long a server may take to listen, and any program to stop, in milliseconds. */
+const START_TIMEOUT = 20_000;
 
 const path = `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin`;
 const inCI = !["", "0", "false"].includes(process.env.CI ?? "");
 
-/** Whether we are root, as some programs want it. */
+/** Whether the tests run as root, which some programs need. */
 export const isRoot: boolean = process.getuid?.() === 0;
 
-/** Where a program is, if it is installed. */
+/** Returns the path of a program, or `undefined` if it is not installed. */
 export function findProgram(name: string): string | undefined {
   return path.split(":").map((folder) => join(folder, name)).find((it) => {
     try {
@@ -45,47 +45,53 @@ export function findProgram(name: string): string | undefined {
   });
 }
 
-/** Why a test that needs these programs can't run here; in CI it runs, and fails. */
+/**
+ * Returns why a test cannot run if one of these programs is missing. In CI such a test
+ * runs, and fails.
+ */
 export function missing(...names: string[]): string | undefined {
   const lacking = inCI ? undefined : names.find((it) => !findProgram(it));
   return lacking && `${lacking} is not installed`;
 }
 
-/** As {@linkcode missing}, for tests that only root can run. */
+/** The same as {@linkcode missing}, for tests that need root. */
 export function missingForRoot(...names: string[]): string | undefined {
   return isRoot || inCI ? missing(...names) : "needs root";
 }
 
-/** What a program prints to its standard output when it is asked about itself; "" where it is missing. */
-export function about(name: string, ...args: string[]): string {
+/** Returns the standard output of a program, or `""` if the program is missing. */
+export function outputOf(name: string, ...args: string[]): string {
   const program = findProgram(name);
   if (!program) return "";
-  return execFileSync(program, args, { encoding: "utf8", timeout: PATIENCE });
+  return execFileSync(program, args, {
+    encoding: "utf8",
+    timeout: RUN_TIMEOUT,
+  });
 }
 
-/** How to run a program. */
+/** Options of {@linkcode run} and {@linkcode start}. */
 export interface RunOptions {
-  /** What it gets to read, then EOF. @default {""} */
+  /** Its standard input, followed by EOF. @default {""} */
   readonly stdin?: string | Uint8Array | AsyncIterable<Uint8Array>;
-  /** Takes what it prints, which is then not in the {@linkcode Output}. */
+  /** Receives its standard output, which the {@linkcode Output} then lacks. */
   readonly onStdout?: (chunk: Uint8Array) => void;
   readonly env?: Record<string, string>;
   readonly cwd?: string;
-  /** Milliseconds until it is killed. */
+  /** When to kill it, in milliseconds. */
   readonly timeout?: number;
 }
 
-/** What became of a program. */
+/** The result of a program. */
 export interface Output {
   /** Its exit code, or the signal that ended it. */
   readonly code: number | string;
   readonly stdout: string;
-  /** The same before it was read as UTF-8. */
+  /** The same before it was decoded as UTF-8. */
   readonly octets: Uint8Array;
   readonly stderr: string;
 }
 
-// What a test that takes too long leaves behind ends with the tests.
+// A test that takes too long leaves its programs and folders; they are removed at the end.
 const running = new Set<ChildProcessWithoutNullStreams>();
 const folders = new Set<string>();
 process.on("exit", () => {
@@ -95,10 +101,10 @@ process.on("exit", () => {
 
 interface Started {
   readonly child: ChildProcessWithoutNullStreams;
-  /** What it has printed so far. */
+  /** Its output so far. */
   readonly stdout: Uint8Array[];
   readonly stderr: Uint8Array[];
-  /** Its exit code or signal, once its pipes are closed too. */
+  /** Settles with its exit code or signal when its pipes are closed as well. */
   readonly ended: Promise<number | string>;
 }
 
@@ -115,14 +121,14 @@ function launch(
   running.add(child);
   const stdout: Uint8Array[] = [];
   const stderr: Uint8Array[] = [];
-  child.stdin.on("error", () => {}); // it may end without having read all
+  child.stdin.on("error", () => {}); // it may end before it has read everything
   child.stdout.on("data", onStdout ?? ((chunk) => stdout.push(chunk)));
   child.stderr.on("data", (chunk) => stderr.push(chunk));
   const ended = new Promise<number | string>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => resolve(code ?? signal ?? -1));
   }).finally(() => running.delete(child));
-  ended.catch(() => {}); // whoever awaits it learns of it
+  ended.catch(() => {}); // reported where it is awaited
   return { child, stdout, stderr, ended };
 }
 
@@ -130,13 +136,13 @@ function text(chunks: Uint8Array[]): string {
   return Buffer.concat(chunks).toString();
 }
 
-/** Runs a program to its end; kills it and rejects when that takes too long. */
+/** Runs a program to its end. If it takes too long, kills it and rejects. */
 export async function run(
   command: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<Output> {
-  const { stdin = "", timeout = PATIENCE } = options;
+  const { stdin = "", timeout = RUN_TIMEOUT } = options;
   const started = launch(command, args, options);
   const { child, ended } = started;
   let late = false;
@@ -163,15 +169,15 @@ export async function run(
 /** A server or another program that runs until it is stopped. */
 export interface Program {
   readonly pid: number;
-  /** What it has printed to standard error so far. */
+  /** Its standard error so far. */
   readonly stderr: string;
-  /** What it has printed to standard output so far. */
+  /** Its standard output so far. */
   readonly stdout: string;
-  /** Ends it. */
+  /** Stops it; kills it if that takes too long. */
   stop(): Promise<void>;
 }
 
-/** Starts a program and waits until it is `ready`, by default at once. */
+/** Starts a program, and waits until `ready` returns true, by default at once. */
 export async function start(
   command: string,
   args: readonly string[],
@@ -193,8 +199,9 @@ export async function start(
       child.kill("SIGTERM");
       const timer = setTimeout(() => {
         child.kill("SIGKILL");
-        for (const pipe of [child.stdout, child.stderr]) pipe.destroy(); // its children may hold them
-      }, START_PATIENCE);
+        // Its children may hold the pipes open.
+        for (const pipe of [child.stdout, child.stderr]) pipe.destroy();
+      }, START_TIMEOUT);
       await ended.catch(() => {});
       clearTimeout(timer);
     },
@@ -214,14 +221,14 @@ export async function start(
   }
 }
 
-/** How often a program is started that does not come to listen. */
-const STARTS = 3;
+/** How often a program is started at most until it listens. */
+const MAX_STARTS = 3;
 
 /**
- * Calls with the port of 127.0.0.1 that a program listens on, and stops it. The
- * program can't say which port it chose, so it is told one that is free; should
- * it end before it listens, perhaps for somebody else was faster, it is started
- * once more with another one.
+ * Starts a program that listens on a port of 127.0.0.1, runs `use` with the port, and
+ * stops the program. The program cannot report a port that it chose itself, so it
+ * gets a free one. If it ends before it listens, for example because another process
+ * took the port, it is started again with another port.
  */
 export async function withListening<T>(
   command: string,
@@ -240,7 +247,7 @@ async function startListening(
   command: string,
   argsFor: (port: number) => readonly string[] | Promise<readonly string[]>,
 ): Promise<[number, Program]> {
-  for (let left = STARTS - 1;; left--) {
+  for (let left = MAX_STARTS - 1;; left--) {
     const port = await freePort();
     const args = await argsFor(port);
     try {
@@ -260,22 +267,22 @@ function listens(port: number): Promise<boolean> {
   });
 }
 
-/** Waits until a condition holds; rejects when that takes too long. */
+/** Waits until a condition holds. Rejects if that takes too long. */
 export async function until(
-  what: string,
+  condition: string,
   holds: () => boolean | Promise<boolean>,
-  patience = START_PATIENCE,
+  timeout = START_TIMEOUT,
 ): Promise<void> {
-  const deadline = performance.now() + patience;
+  const deadline = performance.now() + timeout;
   while (!await holds()) {
     if (performance.now() > deadline) {
-      throw new Error(`not within ${patience} ms: ${what}`);
+      throw new Error(`not within ${timeout} ms: ${condition}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 
-/** A port of 127.0.0.1 that nobody has. */
+/** Returns a port of 127.0.0.1 that is free. */
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
@@ -287,7 +294,7 @@ function freePort(): Promise<number> {
   });
 }
 
-/** Calls with a new folder, which is removed afterwards. */
+/** Runs `use` with a new folder, and removes the folder afterwards. */
 export async function withFolder<T>(
   use: (folder: string) => Promise<T>,
 ): Promise<T> {
@@ -302,8 +309,8 @@ export async function withFolder<T>(
 }
 
 /**
- * The command that runs a `_program.ts` of this folder on the runtime of the
- * tests. On Bun and Node the program is in the test's own bundle: the test file
+ * Returns the command that runs a `_program.ts` of this folder on the runtime of the
+ * tests. On Bun and Node the program is part of the bundle of the test: the test file
  * must import it before anything else.
  */
 export function programCommand(

@@ -1,5 +1,5 @@
 /**
- * Real SOCKS servers for our client.
+ * Foreign SOCKS servers, and our own on every runtime, for tests of the client.
  *
  * @module
  */
@@ -18,31 +18,37 @@ import {
 import { missingRuntime, runtimes, withProgramOn } from "./runtimes.ts";
 import { withSshd } from "./sshd.ts";
 
-/** Logging in, where it is asked for. */
+/** The login of the servers that require one. */
 export const LOGIN = { username: "alice", password: "correct horse" };
 
-/** A kind of server. */
+/** A server that can be started. */
 export interface ProxyKind {
   readonly name: string;
-  /** What it speaks, the first for all tests. */
+  /** The protocols that it speaks; the first one is used if a test needs only one. */
   readonly protocols: readonly ProxyConfig["protocol"][];
-  /** Whether it asks for {@linkcode LOGIN}. */
+  /** Whether it requires {@linkcode LOGIN}. */
   readonly login?: boolean;
-  /** It ends both directions with the first FIN, and stands still when both are full. */
+  /**
+   * Whether it ends both directions at the first FIN, and stalls when the buffers of
+   * both directions are full.
+   */
   readonly oneWay?: true;
-  /** Its reply when somebody else than the peer of a BIND comes; without one it goes on waiting. */
+  /**
+   * Its reply when another peer than the expected one connects to a BIND. If missing, it
+   * continues to wait for the expected one.
+   */
   readonly wrongPeer?: number;
-  /** Whether it does BIND and UDP ASSOCIATE. */
+  /** Whether it supports BIND and UDP ASSOCIATE. */
   readonly commands?: true;
-  /** The reply to a request whose target refuses; without one it hangs up. */
+  /** Its reply when the target refuses; if missing, it closes the connection. */
   readonly refusal?: number;
-  /** Why it can't run here. */
+  /** Why it cannot run here. */
   readonly skip: string | undefined;
-  /** Calls with the port of a running one, and ends it. */
+  /** Starts the server, runs `use` with its port, and stops the server. */
   run(use: (port: number) => Promise<void>): Promise<void>;
 }
 
-/** All of them. */
+/** All foreign servers. */
 export const proxyKinds: readonly ProxyKind[] = [
   {
     name: "danted",
@@ -89,7 +95,7 @@ export const proxyKinds: readonly ProxyKind[] = [
   },
 ];
 
-/** Our own server as a program on each runtime, for test files that import `server_program.ts` first. */
+/** Our server as a program on each runtime. Test files have to import `server_program.ts` first. */
 export const ownKinds: readonly ProxyKind[] = runtimes.map((name) => ({
   name: `our server on ${name}`,
   protocols: ["socks5h", "socks5", "socks4a", "socks4"],
@@ -126,13 +132,13 @@ function withSshD(use: (port: number) => Promise<void>): Promise<void> {
   });
 }
 
-/** `openssl passwd -6 -salt interop 'correct horse'` */
+/** The output of `openssl passwd -6 -salt interop 'correct horse'`. */
 const SHADOW = "$6$interop$SA27CQnjhyZ8nbkeBh/euiWGEMLWsdFLvleXeFGmLDMjRZeqT" +
   ".Xq94dVMYxOAMHdmmJ/bmGpV9vxPlDRtRKP5.";
 
 /**
- * Dante's logins are those of the system's users. It gets some of its own, by
- * mounts that nobody else sees, so that no user has to be made.
+ * Dante accepts the logins of the system's users. It gets other files of users, by
+ * mounts in a namespace of its own, so that the system needs no user for the tests.
  */
 const WITH_USERS = `
 mount --bind "$0/passwd" /etc/passwd &&

@@ -1,4 +1,4 @@
-/** Our client through servers that others wrote. */
+/** CONNECT of our client through foreign servers. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
@@ -33,19 +33,20 @@ import {
 type Protocol = ProxyConfig["protocol"];
 const options: ClientOptions = { timeout: 20_000 };
 
-/** What a test gets: the way to say how to reach the server, and a target. */
-interface Stage {
+/** The target of a test, and the proxy in front of it. */
+interface Context {
   readonly target: Target;
+  /** Returns the configuration of the proxy; by default its first protocol and its login. */
   proxy(protocol?: Protocol, login?: Partial<typeof LOGIN>): ProxyConfig;
 }
 
 function check(
   kind: ProxyKind,
-  what: string,
+  does: string,
   onConn: (socket: net.Socket) => void,
-  body: (stage: Stage) => Promise<void>,
+  body: (context: Context) => Promise<void>,
 ): void {
-  test(`connect() through ${kind.name} ${what}`, async () => {
+  test(`connect() through ${kind.name} ${does}`, async () => {
     const target = await startTarget(onConn);
     try {
       await kind.run((port) =>
@@ -63,7 +64,7 @@ function check(
   }, { skip: kind.skip });
 }
 
-/** Reads from a stream until so many octets are there, or the FIN. */
+/** Reads from a stream until `size` bytes have arrived, or until its end. */
 async function read(
   readable: ReadableStream<Uint8Array>,
   size = Infinity,
@@ -117,7 +118,7 @@ for (const kind of proxyKinds) {
   for (const protocol of kind.protocols) {
     check(
       kind,
-      `echoes by ${protocol}`,
+      `reaches the target by ${protocol}`,
       echo,
       ({ proxy, target: { port } }) =>
         exchange(proxy(protocol), { hostname: "127.0.0.1", port }),
@@ -127,7 +128,7 @@ for (const kind of proxyKinds) {
   for (const protocol of kind.protocols.filter((it) => /[ah]$/.test(it))) {
     check(
       kind,
-      `leaves a name to ${protocol}`,
+      `lets the proxy resolve a name by ${protocol}`,
       echo,
       ({ proxy, target: { port } }) =>
         exchange(proxy(protocol), { hostname: "localhost", port }),
@@ -137,8 +138,8 @@ for (const kind of proxyKinds) {
   check(
     kind,
     kind.refusal
-      ? `tells the reply ${kind.refusal} when the target refuses`
-      : "tells that it hung up when the target refuses",
+      ? `rejects with reply ${kind.refusal} when the target refuses`
+      : "rejects with proxy-closed when the target refuses",
     echo,
     async ({ proxy }) => {
       const target = { hostname: "127.0.0.1", port: await closedPort() };
@@ -150,12 +151,12 @@ for (const kind of proxyKinds) {
 
   check(
     kind,
-    "gets the first octets of a target that speaks first",
+    "returns the first bytes of a target that speaks first",
     speakFirst("220 ready\r\n"),
     async ({ proxy, target: { port } }) => {
       for (let i = 0; i < 20; i++) {
-        const there = { hostname: "127.0.0.1", port };
-        const conn = await connect(proxy(), there, options);
+        const addr = { hostname: "127.0.0.1", port };
+        const conn = await connect(proxy(), addr, options);
         const greeting = await read(conn.readable, 11);
         conn.close();
         assertEquals(new TextDecoder().decode(greeting), "220 ready\r\n");
@@ -166,11 +167,11 @@ for (const kind of proxyKinds) {
   if (!kind.oneWay) {
     check(
       kind,
-      "gets all of an answer to its FIN",
+      "returns the whole answer that the target sends after the client's FIN",
       answerAtEnd,
       async ({ proxy, target: { port } }) => {
-        const there = { hostname: "127.0.0.1", port };
-        const conn = await connect(proxy(), there, options);
+        const addr = { hostname: "127.0.0.1", port };
+        const conn = await connect(proxy(), addr, options);
         await write(conn.writable, block(0));
         await conn.writable.close();
         assertSameOctets(await read(conn.readable), answerTo(block(0)));
@@ -182,12 +183,12 @@ for (const kind of proxyKinds) {
   check(
     kind,
     kind.oneWay
-      ? "carries 20 MiB there, then 20 MiB back"
-      : "carries 20 MiB there and back",
+      ? "carries 20 MiB to the target, then 20 MiB back"
+      : "carries 20 MiB both ways at once",
     kind.oneWay ? returnAfter(20) : echo,
     async ({ proxy, target: { port } }) => {
-      const there = { hostname: "127.0.0.1", port };
-      const conn = await connect(proxy(), there, options);
+      const addr = { hostname: "127.0.0.1", port };
+      const conn = await connect(proxy(), addr, options);
       const sending = (async () => {
         for await (const octets of blocks(20)) {
           await write(conn.writable, octets);
@@ -197,7 +198,7 @@ for (const kind of proxyKinds) {
       const reader = conn.readable.getReader();
       for (let left = 20 * MIB; left > 0;) {
         const { done, value } = await reader.read();
-        assert(!done, `FIN with ${left} octets missing`);
+        assert(!done, `FIN with ${left} bytes missing`);
         hash.update(value);
         left -= value.length;
       }
@@ -208,25 +209,35 @@ for (const kind of proxyKinds) {
   );
 
   if (!kind.login) continue;
-  check(kind, "can't pass with a wrong login", echo, async (stage) => {
-    const { proxy, target } = stage;
-    const there = { hostname: "127.0.0.1", port: target.port };
-    for (
-      const login of [
-        { ...LOGIN, password: "wrong" },
-        { ...LOGIN, username: "bob" },
-      ]
-    ) {
-      const found = await failure(proxy(undefined, login), there);
-      assertEquals(found, ["login-failed", undefined]);
-    }
-    assertEquals(target.connections, 0);
-  });
+  check(
+    kind,
+    "rejects with login-failed when the login is wrong",
+    echo,
+    async (context) => {
+      const { proxy, target } = context;
+      const addr = { hostname: "127.0.0.1", port: target.port };
+      for (
+        const login of [
+          { ...LOGIN, password: "wrong" },
+          { ...LOGIN, username: "bob" },
+        ]
+      ) {
+        const found = await failure(proxy(undefined, login), addr);
+        assertEquals(found, ["login-failed", undefined]);
+      }
+      assertEquals(target.connections, 0);
+    },
+  );
 
-  check(kind, "can't pass without a login", echo, async (stage) => {
-    const { proxy, target } = stage;
-    const there = { hostname: "127.0.0.1", port: target.port };
-    const found = await failure(proxy(undefined, {}), there);
-    assertEquals(found, ["no-method", undefined]);
-  });
+  check(
+    kind,
+    "rejects with no-method when there is no login",
+    echo,
+    async (context) => {
+      const { proxy, target } = context;
+      const addr = { hostname: "127.0.0.1", port: target.port };
+      const found = await failure(proxy(undefined, {}), addr);
+      assertEquals(found, ["no-method", undefined]);
+    },
+  );
 }

@@ -1,5 +1,5 @@
 /**
- * A SOCKS5 client in a few lines over `node:net`, for clients that misbehave.
+ * A minimal SOCKS5 client over `node:net`, for tests of clients that misbehave.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import * as net from "node:net";
 
-/** A connection to 127.0.0.1 that has said nothing yet; it may half-close, and its errors are nobody's. */
+/** Connects to a port of 127.0.0.1. The socket may be half-closed; its errors are ignored. */
 export function dial(port: number): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     const options = { host: "127.0.0.1", port, allowHalfOpen: true };
@@ -21,31 +21,31 @@ export function dial(port: number): Promise<net.Socket> {
   });
 }
 
-/** Greeting without a login and the request for a port of 127.0.0.1, in one piece. */
+/** A greeting without a login and a CONNECT request to a port of 127.0.0.1, in one message. */
 export function connectRequest(port: number): Uint8Array {
   const request = [5, 1, 0, 1, 127, 0, 0, 1, port >> 8, port & 255];
   return Uint8Array.of(5, 1, 0, ...request);
 }
 
-/** Octets of the answers to {@linkcode connectRequest}. */
-const ANSWERS = 2 + 10;
+/** The size of the answers to {@linkcode connectRequest}, in bytes. */
+const ANSWER_SIZE = 2 + 10;
 
-/** Asks for a port of 127.0.0.1; resolves with a paused socket once the server has said yes. */
+/** Connects to a port of 127.0.0.1 through the server; resolves with a paused socket. */
 export async function tunnel(
   proxyPort: number,
   port: number,
 ): Promise<net.Socket> {
   const socket = await dial(proxyPort);
   socket.write(connectRequest(port));
-  const answers = await readSome(socket, ANSWERS);
-  if (answers.length < ANSWERS || answers[3] !== 0) {
+  const answers = await readSome(socket, ANSWER_SIZE);
+  if (answers.length < ANSWER_SIZE || answers[3] !== 0) {
     socket.destroy();
     throw new Error(`the server answered ${answers.toString("hex")}`);
   }
   return socket;
 }
 
-/** Reads so many octets, or up to the end when it comes before, and pauses. */
+/** Reads `size` bytes, or fewer if the connection ends before, and pauses the socket. */
 export function readSome(socket: net.Socket, size: number): Promise<Buffer> {
   return new Promise((resolve) => {
     const chunks: Uint8Array[] = [];
@@ -71,7 +71,7 @@ export function readSome(socket: net.Socket, size: number): Promise<Buffer> {
   });
 }
 
-/** Reads to the FIN, or to whatever ends the connection. */
+/** Reads until the FIN, or until the connection is closed. */
 export function readToEnd(socket: net.Socket): Promise<Buffer> {
   return readSome(socket, Infinity);
 }

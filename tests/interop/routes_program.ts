@@ -1,6 +1,6 @@
 /**
- * Connects to targets that routes keep it from, in the network namespace that
- * routes_test.ts starts it in, and prints what came of it as JSON.
+ * Connects to targets that cannot be reached, because of the routes in the network
+ * namespace that routes_test.ts creates, and prints the results as JSON.
  *
  * @module
  */
@@ -15,38 +15,38 @@ import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 
-/** What the program found out. */
+/** The output of the program. */
 export interface Findings {
   /** The kind of the error of `connect()`, by target. */
   readonly kinds: Record<string, string>;
   /** The server's reply, by target. */
   readonly replies: Record<string, number | undefined>;
-  /** {@linkcode ATTEMPTS} that nobody answers, ended by a signal. */
-  readonly aborted: HangUp;
-  /** The same, ended by a time limit. */
-  readonly timedOut: HangUp;
-  /** One more, ended by the server's own time limit: how many attempts went on after it. */
+  /** The outcome of {@linkcode ATTEMPTS} without an answer, ended by a signal. */
+  readonly aborted: Abandoned;
+  /** The same, ended by a timeout. */
+  readonly timedOut: Abandoned;
+  /** How many attempts continued after the server's own timeout. */
   readonly leftByServer: number;
-  /** Octets that then came back whole from a target through the server, half-closed. */
+  /** How many bytes came back afterwards, through the server, after the client's FIN. */
   readonly echoed: number;
 }
 
-/** The kinds of the attempts' errors, and how many attempts still went on after them. */
-export interface HangUp {
+/** The kinds of the attempts' errors, and how many attempts continued after them. */
+export interface Abandoned {
   readonly kinds: readonly string[];
   readonly left: number;
 }
 
-/** How many attempts hang at the same time. */
+/** The number of simultaneous attempts. */
 export const ATTEMPTS = 100;
 
-/** How many octets go to a target and back at the end. */
+/** How many bytes are sent to a target and back at the end. */
 export const ECHOED = 3_000_000;
 
-/** A target that takes packets and does not answer. */
+/** A target that receives packets and does not answer. */
 export const SILENT = "10.4.0.9";
 
-/** Targets with other routes. */
+/** The targets with other routes. */
 export const TARGETS: readonly string[] = [
   "127.0.0.1",
   "10.1.0.1",
@@ -58,7 +58,7 @@ export const TARGETS: readonly string[] = [
 
 const PORT = 9;
 
-/** Attempts to connect that wait for an answer, of all processes in this network. */
+/** Returns how many attempts to connect wait for an answer, of all processes in this namespace. */
 function pendingAttempts(): number {
   const SYN_SENT = "02";
   const lines = readFileSync("/proc/self/net/tcp", "utf8").split("\n");
@@ -78,14 +78,14 @@ async function kindOf(
   }
 }
 
-/** Ends attempts while they hang, and gives them some time to let go. */
-async function hangUp(
+/** Ends attempts that wait for an answer, and waits until their sockets are closed, for a while. */
+async function abandon(
   transport: Transport,
-  limit: () => AbortSignal,
-): Promise<HangUp> {
+  signal: () => AbortSignal,
+): Promise<Abandoned> {
   const attempts = Array.from(
     { length: ATTEMPTS },
-    () => kindOf(transport, SILENT, limit()),
+    () => kindOf(transport, SILENT, signal()),
   );
   const kinds = await Promise.all(attempts);
   for (let i = 0; i < 50 && pendingAttempts() > 0; i++) {
@@ -94,7 +94,7 @@ async function hangUp(
   return { kinds: [...new Set(kinds)], left: pendingAttempts() };
 }
 
-/** Sends octets to a target that sends them back, FIN included, and counts them. */
+/** Sends bytes to a target that sends them back, the FIN included, and counts them. */
 async function echo(proxyPort: number): Promise<number> {
   const target = createServer({ allowHalfOpen: true }, (it) => it.pipe(it));
   target.listen(0, "127.0.0.1");
@@ -141,12 +141,12 @@ async function explore(): Promise<Findings> {
   }
   const leftByServer = pendingAttempts();
 
-  const aborted = await hangUp(transport, () => {
+  const aborted = await abandon(transport, () => {
     const abort = new AbortController();
     setTimeout(() => abort.abort(), 100);
     return abort.signal;
   });
-  const timedOut = await hangUp(transport, () => AbortSignal.timeout(100));
+  const timedOut = await abandon(transport, () => AbortSignal.timeout(100));
   const echoed = await echo(server.addr.port);
   await server.shutdown();
   return { kinds, replies, aborted, timedOut, leftByServer, echoed };

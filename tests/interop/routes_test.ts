@@ -1,11 +1,14 @@
-/** What becomes of a connection that a route keeps from its target, in a network of our own. */
+/** Errors of connections that a route prevents, in a network namespace of their own. */
 
 import { ECHOED, type Findings, SILENT, TARGETS } from "./routes_program.ts";
 import { assert, assertEquals } from "@std/assert";
 import { runtime, test } from "../support/harness.ts";
 import { missingForRoot, programCommand, run } from "./programs.ts";
 
-/** veth, unlike dummy, is in every kernel that has namespaces; nobody is at its other end. */
+/**
+ * An interface whose other end does not answer. It is a veth because every kernel with
+ * namespaces has veth, but not dummy.
+ */
 const NETWORK = `
 ip link set lo up &&
 ip link add near type veth peer name far &&
@@ -22,10 +25,10 @@ const skip = missingForRoot("unshare", "ip");
 
 let findings: Promise<Findings> | undefined;
 
-/** Runs the program, once for all tests. */
+/** Returns the findings of the program, which runs once for all tests. */
 function explore(): Promise<Findings> {
   return findings ??= (async () => {
-    // Deno lets /proc/self/net be read with all permissions only.
+    // Deno allows reading /proc/self/net only with all permissions.
     const program = programCommand("routes", ["--allow-all"]);
     const args = ["--net", "sh", "-c", NETWORK, ...program];
     const { code, stdout, stderr } = await run("unshare", args);
@@ -34,9 +37,9 @@ function explore(): Promise<Findings> {
   })();
 }
 
-/** A row: the target, what it stands for, the error's kind, the server's reply. */
+/** A row: the target, its description, the error's kind, the server's reply. */
 const rows: readonly (readonly [string, string, string, number])[] = [
-  ["127.0.0.1", "a port where nobody listens", "refused", 5],
+  ["127.0.0.1", "a closed port", "refused", 5],
   ["10.1.0.1", "an unreachable route", "host-unreachable", 4],
   ["10.2.0.1", "a prohibiting route", "denied", 2],
   ["10.3.0.1", "a blackhole route", "net-unreachable", 3],
@@ -44,41 +47,45 @@ const rows: readonly (readonly [string, string, string, number])[] = [
   ["fd00::1", "no IPv6 route", "net-unreachable", 3],
 ];
 
-for (const [target, what, kind, reply] of rows) {
-  test(`connect() to ${what} rejects with ${kind}`, async () => {
+for (const [target, name, kind, reply] of rows) {
+  test(`connect() rejects with ${kind} when there is ${name}`, async () => {
     assertEquals((await explore()).kinds[target], kind);
   }, { skip });
 
-  test(`serve() replies ${reply} to ${what}`, async () => {
+  test(`serve() replies ${reply} when there is ${name}`, async () => {
     assertEquals((await explore()).replies[target], reply);
   }, { skip });
 }
 
-test("every target of the program is looked at", () => {
+test("the rows have all targets of the program", () => {
   assertEquals(rows.map(([target]) => target), [...TARGETS]);
 });
 
-/** Bun's own attempts can't be called back: that many may stay until the kernel gives up. */
-const MAY_STAY = runtime === "bun" ? 64 : 0;
+/** Bun cannot cancel its own attempts: this many may stay open until the kernel gives up. */
+const MAX_LEFT = runtime === "bun" ? 64 : 0;
 
 test("serve() replies 4 when the target does not answer in time", async () => {
   const { replies, leftByServer } = await explore();
   assertEquals(replies[SILENT], 4);
-  assert(leftByServer <= MAY_STAY, `${leftByServer} sockets stay`);
+  assert(leftByServer <= MAX_LEFT, `${leftByServer} sockets stay`);
 }, { skip });
 
 test(
-  "attempts that a signal or a time limit ends leave no sockets, or few",
+  "connect() leaves no sockets, or few on Bun, when a signal or a timeout ends it",
   async () => {
     const { aborted, timedOut } = await explore();
     assertEquals(aborted.kinds, ["aborted"]);
     assertEquals(timedOut.kinds, ["timeout"]);
-    assert(aborted.left <= MAY_STAY, `${aborted.left} sockets stay`);
-    assert(timedOut.left <= MAY_STAY, `${timedOut.left} sockets stay`);
+    assert(aborted.left <= MAX_LEFT, `${aborted.left} sockets stay`);
+    assert(timedOut.left <= MAX_LEFT, `${timedOut.left} sockets stay`);
   },
   { skip },
 );
 
-test("connections work as ever when many attempts were given up", async () => {
-  assertEquals((await explore()).echoed, ECHOED);
-}, { skip });
+test(
+  "serve() connects to a target after many attempts were given up",
+  async () => {
+    assertEquals((await explore()).echoed, ECHOED);
+  },
+  { skip },
+);

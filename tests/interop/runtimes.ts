@@ -1,5 +1,5 @@
 /**
- * Programs of ours on the other runtimes.
+ * Programs of these tests on every runtime.
  *
  * @module
  */
@@ -10,20 +10,23 @@ import { fileURLToPath } from "node:url";
 import { type Runtime, runtime } from "../support/harness.ts";
 import { missing, run, withFolder } from "./programs.ts";
 
-/** All of them. */
+/** The names of all runtimes. */
 export const runtimes: readonly Runtime[] = ["deno", "bun", "node"];
 
-/** The executable of a runtime: of the one that runs the tests, or of one on the `PATH`. */
+/** The executable of a runtime: the one that runs the tests, or one on the `PATH`. */
 export function executable(name: Runtime): string {
   return name === runtime ? process.execPath : name;
 }
 
-/** Why a test that needs this runtime can't run here; in CI it runs, and fails. */
+/** Returns why a test cannot run if this runtime is missing. In CI such a test runs, and fails. */
 export function missingRuntime(name: Runtime): string | undefined {
   return name === runtime ? undefined : missing(name);
 }
 
-/** This process's own environment: unlike others' programs, runtimes and npm may use their caches and settings. */
+/**
+ * The environment of this process. Unlike foreign programs, runtimes and npm get it,
+ * because they need their caches and settings.
+ */
 export function environment(): Record<string, string> {
   const entries = Object.entries(process.env);
   return Object.fromEntries(
@@ -32,8 +35,8 @@ export function environment(): Record<string, string> {
 }
 
 /**
- * Installs an npm package into `.build/`, once, and gives the folder to load it
- * from; needs Deno, and the project's root as the working folder.
+ * Installs an npm package into `.build/` unless it is there, and returns the folder
+ * to load it from. Needs Deno, and the project's root as the working directory.
  */
 export async function installed(name: string): Promise<string> {
   const script = `
@@ -49,9 +52,10 @@ console.log(await npmInstall(${JSON.stringify(name)}));`;
 }
 
 /**
- * Calls with the command that runs a `_program.ts` of this folder on a runtime,
- * as JavaScript in one file. On Bun and Node that is the test's own bundle: the
- * test file must import the program before anything else.
+ * Calls `use` with the command that runs a `_program.ts` of this folder on a
+ * runtime, as JavaScript in one file. If the tests run on Bun or Node, that file is
+ * the bundle of the test: the test file must import the program before anything
+ * else.
  */
 export function withProgramOn<T>(
   name: Runtime,

@@ -1,5 +1,5 @@
 /**
- * Our server between somebody's client and a target.
+ * The server between a foreign client and a target.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { ServeOptions } from "../../src/server/mod.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { startTarget, type Target } from "./targets.ts";
 
-/** Calls with the port of a server on 127.0.0.1 and a target, and ends both. */
+/** Runs `use` with the port of a server on 127.0.0.1 and a target, and closes both afterwards. */
 export async function withServer<T>(
   options: ServeOptions,
   onConn: (socket: net.Socket) => void,

@@ -1,6 +1,6 @@
 /**
- * A server with default options that prints its port, for other tests to start
- * on any runtime.
+ * A server with default options that prints its port. Tests start it on any
+ * runtime.
  *
  * @module
  */

@@ -1,42 +1,42 @@
-/** socat through our server. */
+/** socat through the server. */
 
 import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
 import type { ServerEvent } from "../../src/server/mod.ts";
 import { test } from "../support/harness.ts";
 import { assertSameOctets } from "../transport/contract.ts";
-import { about, missing, run } from "./programs.ts";
+import { missing, outputOf, run } from "./programs.ts";
 import { dial, readToEnd } from "./raw_client.ts";
 import { withServer } from "./server.ts";
 import { answerAtEnd, answerTo, block } from "./targets.ts";
 
-const known = about("socat", "-hh").toLowerCase();
+const help = outputOf("socat", "-hh").toLowerCase();
 
-/** A row: socat's address type, the target, the address with `PROXY` and `TARGET` for the ports. */
-const ways: readonly (readonly [string, string, string])[] = [
+/** A row: socat's address type, the target, the address with PROXY and TARGET as the ports. */
+const cases: readonly (readonly [string, string, string])[] = [
   ["SOCKS4", "127.0.0.1", "127.0.0.1:127.0.0.1:TARGET,socksport=PROXY"],
   ["SOCKS4A", "localhost", "127.0.0.1:localhost:TARGET,socksport=PROXY"],
   ["SOCKS5-CONNECT", "127.0.0.1", "127.0.0.1:PROXY:127.0.0.1:TARGET"],
 ];
 
-/** Why an address type can't be used here. */
+/** Returns why an address type cannot be tested here, or `undefined`. */
 function lacking(type: string): string | undefined {
-  return known && !known.includes(`${type.toLowerCase()}:`)
+  return help && !help.includes(`${type.toLowerCase()}:`)
     ? `this socat has no ${type}`
     : undefined;
 }
 
-for (const [type, hostname, address] of ways) {
+for (const [type, hostname, address] of cases) {
   test(
-    `socat ${type} gets all of an answer to its FIN`,
+    `serve() delivers the whole answer that follows the FIN of socat ${type}`,
     () =>
       withServer({}, answerAtEnd, async (port, target, server) => {
         const octets = Buffer.concat([block(0), block(1), block(2)]);
-        const there = address.replace("PROXY", `${port}`)
+        const addr = address.replace("PROXY", `${port}`)
           .replace("TARGET", `${target.port}`);
         const { code, octets: got, stderr } = await run(
           "socat",
-          ["-t", "20", "-", `${type}:${there}`],
+          ["-t", "20", "-", `${type}:${addr}`],
           { stdin: octets },
         );
         assertEquals([code, stderr], [0, ""]);
@@ -50,7 +50,7 @@ for (const [type, hostname, address] of ways) {
 }
 
 test(
-  "socat tells its user id to the server",
+  "serve() reports the user id of socat",
   () =>
     withServer({}, answerAtEnd, async (port, target, server) => {
       const { code } = await run("socat", [
@@ -66,7 +66,7 @@ test(
 );
 
 test(
-  "socat SOCKS5-LISTEN lets a peer in, which sends and receives",
+  "serve() connects a peer to socat SOCKS5-LISTEN, in both directions",
   () => {
     let onBound: (port: number) => void;
     const bound = new Promise<number>((resolve) => onBound = resolve);
@@ -77,7 +77,7 @@ test(
     };
     return withServer({ onEvent }, () => {}, async (port, _, server) => {
       const octets = Buffer.concat([block(0), block(1), block(2)]);
-      // It refuses port 0 itself, which would mean any.
+      // The port of the expected peer; socat does not accept 0.
       const address = `SOCKS5-LISTEN:127.0.0.1:${port}:127.0.0.1:1`;
       const args = ["-t", "20", "-", address];
       const running = run("socat", args, { stdin: octets });

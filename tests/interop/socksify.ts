@@ -1,5 +1,5 @@
 /**
- * Dante's client: other programs with their sockets sent through a SOCKS5 server.
+ * Dante's client, which sends the sockets of other programs through a SOCKS5 server.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import { type Output, run, type RunOptions, withFolder } from "./programs.ts";
 
 /**
  * Runs a program whose `bind()`, `connect()`, `sendto()` and so on go to the
- * SOCKS5 server at this port of 127.0.0.1. It is preloaded, so it does not see
- * what comes to the kernel past those functions of the C library: `accept4()`
- * (Python), `sendmmsg()` (whatever is built on libuv, such as BIND's `dig`). And
- * it leaves IPv6 alone.
+ * SOCKS5 server at a port of 127.0.0.1. Dante's library is preloaded and replaces
+ * these functions of the C library, so it does not see other system calls:
+ * `accept4()` (Python), `sendmmsg()` (programs over libuv, such as BIND's `dig`).
+ * It does not handle IPv6.
  */
 export function socksify(
   port: number,
@@ -26,7 +26,7 @@ export function socksify(
     await writeFile(config, configuration(port));
     const env = {
       SOCKS_CONF: config,
-      SOCKS_AUTOADD_LANROUTES: "no", // or it reaches loopback directly
+      SOCKS_AUTOADD_LANROUTES: "no", // without it, loopback is reached directly
     };
     return run("socksify", [command, ...args], { ...options, env });
   });

@@ -1,4 +1,4 @@
-/** UDP ASSOCIATE and BIND of our server, used by Dante's client. */
+/** UDP ASSOCIATE and BIND of the server, used by Dante's client. */
 
 import { assert, assertEquals } from "@std/assert";
 import { readFile, writeFile } from "node:fs/promises";
@@ -16,16 +16,16 @@ import {
   startDatagramTarget,
 } from "./targets.ts";
 
-/** Calls with the port of our server and a target for datagrams. */
+/** Runs `use` with the port of a server and a target for datagrams. */
 async function withTarget(
-  started: Promise<DatagramTarget>,
+  starting: Promise<DatagramTarget>,
   use: (
     port: number,
     target: DatagramTarget,
     server: TestServer,
   ) => Promise<void>,
 ): Promise<void> {
-  const target = await started;
+  const target = await starting;
   const server = await startServer();
   try {
     await use(server.server.addr.port, target, server);
@@ -36,16 +36,16 @@ async function withTarget(
 }
 
 test(
-  "socksified socat gets its datagrams back",
+  "serve() relays the datagrams of socksified socat",
   () =>
     withTarget(startDatagramTarget(), async (port, target, server) => {
       const octets = pattern(20_000);
-      // EOF is an empty datagram there, and then back.
-      const there = `UDP4:127.0.0.1:${target.port},shut-null,null-eof`;
+      // EOF is an empty datagram, in both directions.
+      const addr = `UDP4:127.0.0.1:${target.port},shut-null,null-eof`;
       const { code, octets: got, stderr } = await socksify(
         port,
         "socat",
-        ["-b", "1000", "-t", "20", "-", there],
+        ["-b", "1000", "-t", "20", "-", addr],
         { stdin: octets },
       );
       assertEquals([code, stderr], [0, ""]);
@@ -60,7 +60,7 @@ test(
   { skip: missing("socksify", "socat") },
 );
 
-/** A row: a DNS client, its arguments with `PORT` for the port of the DNS server. */
+/** A row: a DNS client, its arguments with PORT as the port of the DNS server. */
 const resolvers: readonly (readonly [string, ...string[]])[] = [
   ["drill", "-Q", "-p", "PORT", "name.test", "@127.0.0.1", "A"],
   ["kdig", "+short", "@127.0.0.1", "-p", "PORT", "name.test", "A"],
@@ -68,7 +68,7 @@ const resolvers: readonly (readonly [string, ...string[]])[] = [
 
 for (const [command, ...args] of resolvers) {
   test(
-    `socksified ${command} gets an answer to a DNS query`,
+    `serve() relays a DNS query of socksified ${command} and its answer`,
     () =>
       withTarget(
         startDatagramTarget(answerQuery),
@@ -91,7 +91,7 @@ for (const [command, ...args] of resolvers) {
   );
 }
 
-/** What an FTP client is told to do: the list, a download and an upload, each over a BIND of its own. */
+/** The commands for an FTP client: a list, a download and an upload, each over its own BIND. */
 function script(port: number): string {
   return `
 open 127.0.0.1 ${port}
@@ -126,7 +126,7 @@ async function transfer(port: number, ftpd: Ftpd): Promise<void> {
 }
 
 test(
-  "socksified tnftp downloads and uploads in active mode",
+  "serve() runs BIND for downloads and uploads of socksified tnftp in active mode",
   () =>
     withFtpd(async (ftpd) => {
       const server = await startServer();

@@ -1,4 +1,4 @@
-/** ssh to an sshd through our server, by way of a ProxyCommand. */
+/** ssh with a ProxyCommand through the server to an sshd. */
 
 import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
@@ -8,15 +8,15 @@ import { missing, run } from "./programs.ts";
 import { withSshd } from "./sshd.ts";
 import { blocks, checksum, MIB } from "./targets.ts";
 
-/** A row: the program that goes through the proxy, and its command with PROXY for the port. */
-const ways: readonly (readonly [string, string])[] = [
+/** A row: the client program, and its command with PROXY as the port. */
+const cases: readonly (readonly [string, string])[] = [
   ["ncat", "ncat --proxy 127.0.0.1:PROXY --proxy-type socks5 %h %p"],
   ["socat", "socat - SOCKS4A:127.0.0.1:%h:%p,socksport=PROXY"],
 ];
 
-for (const [program, command] of ways) {
+for (const [program, command] of cases) {
   test(
-    `ssh with ${program} runs a command and carries 10 MiB there and back`,
+    `serve() carries a command and 10 MiB both ways for ssh with ${program}`,
     () =>
       withSshd(async ({ ssh }) => {
         const server = await startServer();
@@ -24,8 +24,12 @@ for (const [program, command] of ways) {
         const proxy = `ProxyCommand=${command.replace("PROXY", `${port}`)}`;
         try {
           const args = ["-o", proxy, ...ssh];
-          const said = await run("ssh", [...args, "echo ok"]);
-          assertEquals([said.stderr, said.stdout, said.code], ["", "ok\n", 0]);
+          const echoed = await run("ssh", [...args, "echo ok"]);
+          assertEquals([echoed.stderr, echoed.stdout, echoed.code], [
+            "",
+            "ok\n",
+            0,
+          ]);
           await server.ended();
 
           const hash = createHash("sha256");

@@ -1,6 +1,6 @@
 /**
- * An OpenSSH server of our own on 127.0.0.1, with its keys and those of its only
- * client in a temporary folder.
+ * An OpenSSH server on 127.0.0.1, with its key and that of its only client in a
+ * temporary folder.
  *
  * @module
  */
@@ -18,11 +18,11 @@ import {
 /** A running sshd. */
 export interface Sshd {
   readonly port: number;
-  /** Arguments of `ssh` to get in; more options and the command may follow. */
+  /** The arguments of `ssh` to log in; more options and the command may follow. */
   readonly ssh: readonly string[];
 }
 
-/** Calls with an sshd, and ends it. */
+/** Runs `use` with an sshd, and stops the sshd afterwards. */
 export function withSshd(use: (sshd: Sshd) => Promise<void>): Promise<void> {
   return withFolder(async (folder) => {
     const [hostKey, key, keys, config] = ["host", "key", "keys", "config"]
@@ -30,9 +30,9 @@ export function withSshd(use: (sshd: Sshd) => Promise<void>): Promise<void> {
     await makeKey(hostKey);
     await makeKey(key);
     await copyFile(`${key}.pub`, keys);
-    // What Debian's service makes at boot; an sshd of root's does not start without.
+    // Debian's service creates it at boot; an sshd of root does not start without it.
     if (isRoot) await mkdir("/run/sshd", { recursive: true, mode: 0o755 });
-    // It wants its absolute path, to execute itself anew.
+    // sshd needs its absolute path, because it executes itself again.
     const path = findProgram("sshd") ?? "sshd";
     const argsFor = async (port: number) => {
       await writeFile(config, configuration(port, hostKey, keys));

@@ -1,6 +1,6 @@
 /**
- * What the interop tests reach through a proxy: targets over `node:net` and
- * `node:http`, so that neither end of a test is our own transport.
+ * Targets for the interop tests, over `node:net` and `node:http`, so that neither
+ * end of a test is our own transport.
  *
  * @module
  */
@@ -14,24 +14,24 @@ import * as net from "node:net";
 /** A mebibyte. */
 export const MIB: number = 1024 * 1024;
 
-/** A target that listens on 127.0.0.1, and on ::1 with the same port. */
+/** A target that listens on 127.0.0.1 and on ::1, on the same port. */
 export interface Target {
   readonly port: number;
-  /** How many connections it has had. */
+  /** How many connections it has accepted. */
   readonly connections: number;
-  /** Those that are open. */
+  /** The open connections. */
   readonly sockets: ReadonlySet<net.Socket>;
   close(): Promise<void>;
 }
 
-/** Listens and does with each connection what it is told to. */
+/** Starts a target that calls `onConn` with each connection. */
 export function startTarget(
   onConn: (socket: net.Socket) => void,
 ): Promise<Target> {
   return listenOnBoth(() => net.createServer({ allowHalfOpen: true }, onConn));
 }
 
-/** Two listeners, since a name such as `localhost` may mean either of two addresses. */
+/** Listens twice, because a name such as `localhost` may mean either address. */
 async function listenOnBoth(create: () => net.Server): Promise<Target> {
   const sockets = new Set<net.Socket>();
   let connections = 0;
@@ -89,12 +89,12 @@ function listen(
   });
 }
 
-/** Sends everything back, FIN for FIN. */
+/** Sends everything back, the FIN included. */
 export function echo(socket: net.Socket): void {
   socket.pipe(socket);
 }
 
-/** Reads to the FIN, then answers with the checksum of it all and 1 MiB of content. */
+/** Reads until the FIN, then answers with the checksum of the data and 1 MiB of content. */
 export function answerAtEnd(socket: net.Socket): void {
   const hash = createHash("sha256");
   socket.on("data", (chunk: Uint8Array) => hash.update(chunk));
@@ -110,7 +110,7 @@ export function answerTo(octets: string | Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from(`${sum}\n`), block(0)]);
 }
 
-/** Takes so many mebibytes, then sends them back. */
+/** Receives this many mebibytes, then sends them back. */
 export function returnAfter(mebibytes: number): (socket: net.Socket) => void {
   return (socket) => {
     const chunks: Uint8Array[] = [];
@@ -123,7 +123,7 @@ export function returnAfter(mebibytes: number): (socket: net.Socket) => void {
   };
 }
 
-/** Says this at once, then echoes. */
+/** Sends a greeting at once, then echoes. */
 export function speakFirst(greeting: string): (socket: net.Socket) => void {
   return (socket) => {
     socket.write(greeting);
@@ -143,14 +143,14 @@ function content(): Uint8Array {
   return octets;
 }
 
-/** The mebibyte at place `i` of a long content; no two are the same. */
+/** The mebibyte at index `i` of a long content; no two are equal. */
 export function block(i: number): Uint8Array {
   const octets = new Uint8Array(BLOCK);
   new DataView(octets.buffer).setUint32(0, i);
   return octets;
 }
 
-/** So many mebibytes, made as they are asked for. */
+/** Yields this many mebibytes, created on demand. */
 export async function* blocks(mebibytes: number): AsyncGenerator<Uint8Array> {
   for (let i = 0; i < mebibytes; i++) yield await Promise.resolve(block(i));
 }
@@ -163,8 +163,8 @@ export function checksum(mebibytes: number): string {
 }
 
 /**
- * A web server: GET `/5` answers with 5 MiB of {@linkcode blocks}, PUT with the
- * checksum of what it got, everything else with `hello`.
+ * Starts a web server. It answers GET `/5` with 5 MiB of {@linkcode blocks}, PUT with
+ * the checksum of the body, and everything else with `hello`.
  */
 export function startHttp(): Promise<Target> {
   return listenOnBoth(() => http.createServer(answer));
@@ -205,15 +205,18 @@ function answerChecksum(
   request.on("end", () => response.end(hash.digest("hex")));
 }
 
-/** A target for datagrams at 127.0.0.1 and ::1, each with a socket of its own: from a wildcard an answer could come from another address. */
+/**
+ * A target for datagrams on 127.0.0.1 and ::1, each with a socket of its own: the
+ * answers of a wildcard socket could come from another address.
+ */
 export interface DatagramTarget {
   readonly port: number;
-  /** The ports that datagrams came from, each once. */
+  /** The source ports of all datagrams. */
   readonly clients: ReadonlySet<number>;
   close(): Promise<void>;
 }
 
-/** Answers each datagram; by default with what is in it. */
+/** Starts a target that answers each datagram, by default with the same payload. */
 export async function startDatagramTarget(
   answer: (payload: Uint8Array) => Uint8Array = (payload) => payload,
 ): Promise<DatagramTarget> {
@@ -242,7 +245,7 @@ export async function startDatagramTarget(
   }
 }
 
-/** A UDP socket of `node:dgram`. */
+/** Binds a UDP socket of `node:dgram`. */
 export function bindDatagrams(
   type: "udp4" | "udp6",
   host: string,
@@ -258,15 +261,15 @@ export function bindDatagrams(
   });
 }
 
-/** Closes it, and resolves when that is done. */
+/** Closes a socket, and resolves when it is closed. */
 export function closeDatagrams(socket: dgram.Socket): Promise<void> {
   return new Promise((resolve) => socket.close(() => resolve()));
 }
 
-/** The address that {@linkcode answerQuery} has for every name (RFC 5737). */
+/** The address that {@linkcode answerQuery} returns for every name (RFC 5737). */
 export const ANSWER = "192.0.2.42";
 
-/** Answers a DNS query, whose first question must be one for an A record (RFC 1035 section 4). */
+/** Answers a DNS query whose first question asks for an A record (RFC 1035 section 4). */
 export function answerQuery(query: Uint8Array): Uint8Array {
   let end = 12;
   while (query[end] !== 0) end += 1 + query[end];

@@ -1,4 +1,4 @@
-// Loads the npm package with require(): see scripts/check_package.ts.
+// Loads the npm package with require(). See scripts/check_package.ts.
 const { connect, serve } = require("@x/socks5");
 const server = require("@x/socks5/server");
 const client = require("@x/socks5/client");

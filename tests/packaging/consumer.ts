@@ -19,7 +19,7 @@ export const refused = () => serve({ port: "1080" });
 export const refusedToo = () => connect({ nothing: true }, "example.com");
 
 const proxy = await serve({ port: 0 });
-// The target is a SOCKS server as well: it answers a greeting with its choice.
+// The target is another SOCKS server: it answers a greeting with the method of its choice.
 const target = await serve({ port: 0 });
 const conn = await connect(`socks5://127.0.0.1:${proxy.addr.port}`, {
   hostname: "127.0.0.1",

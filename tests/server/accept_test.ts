@@ -1,4 +1,4 @@
-/** The hook `accept`: whatever precedes the handshake. */
+/** The `accept` hook, which runs before the handshake. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
@@ -38,7 +38,7 @@ function rejections({ events }: TestServer): Rejected[] {
   return events.filter((it) => it.type === "session-rejected");
 }
 
-/** A line before SOCKS that names the client: a PROXY header in small. */
+/** Reads a line that names the client, as a PROXY header does. */
 const byLine: Accept = async (conn) => {
   const reader = new MessageReader(conn);
   const line = await reader.read((octets) => {
@@ -59,7 +59,7 @@ async function connect(server: TestServer, first: string): Promise<Conn> {
   return client;
 }
 
-test("accept reads what precedes SOCKS, and names the client", async () => {
+test("accept() reads a header before SOCKS, and names the client", async () => {
   const target = await startTarget(echo);
   const server = await startServer({ accept: byLine });
   for (const together of [true, false]) {
@@ -85,7 +85,7 @@ test("accept reads what precedes SOCKS, and names the client", async () => {
   await target.close();
 });
 
-test("accept makes the session exposed unless it names a client on loopback", async () => {
+test("accept() exposes the session unless it names a client on loopback", async () => {
   const server = await startServer({ accept: byLine });
   const client = await connect(server, "client 203.0.113.9");
   assertEquals((await readAll(client)).length, 0);
@@ -107,7 +107,7 @@ test("accept makes the session exposed unless it names a client on loopback", as
   await target.close();
 });
 
-test("accept says itself whether a session is exposed", async () => {
+test("accept() decides whether the session is exposed", async () => {
   for (const exposed of [true, false]) {
     const accept: Accept = (conn) => ({ conn, client: CLIENT, exposed });
     const server = await startServer({ accept });
@@ -122,7 +122,7 @@ test("accept says itself whether a session is exposed", async () => {
   }
 });
 
-test("accept wraps the connection, which the server closes", async () => {
+test("accept() wraps the connection, and the server closes the wrapper", async () => {
   let closed = 0;
   const accept: Accept = (conn) => ({
     conn: new Proxy(conn, {
@@ -149,7 +149,7 @@ test("accept wraps the connection, which the server closes", async () => {
   await target.close();
 });
 
-test("accept closes a connection silently when it has no connection to serve", async () => {
+test("accept() closes the connection without an event when it returns undefined", async () => {
   const server = await startServer({ accept: byLine });
   const client = await connect(server, "health");
   assertEquals((await readAll(client)).length, 0);
@@ -157,11 +157,11 @@ test("accept closes a connection silently when it has no connection to serve", a
   await server.close();
 });
 
-test("accept that fails resets its connection and nobody else's", async () => {
+test("accept() resets only its own connection when it fails", async () => {
   const server = await startServer({ accept: byLine });
   const other = await connect(server, "client 127.0.0.1");
   const client = await connect(server, "nonsense");
-  await readAll(client).catch(() => {}); // a reset, where the runtime can send one
+  await readAll(client).catch(() => {}); // it is a reset if the runtime can send one
   await until(() => rejections(server).length === 1);
   const [{ reason, error, client: from }] = rejections(server);
   assertEquals(reason, "the accept hook failed");
@@ -174,13 +174,13 @@ test("accept that fails resets its connection and nobody else's", async () => {
     throw new Error("at once");
   };
   const second = await startServer({ accept: throws });
-  await second.client().then(readAll).catch(() => {}); // the reset may be seen while it connects
+  await second.client().then(readAll).catch(() => {}); // the reset may arrive while it connects
   await until(() => rejections(second).length === 1);
   assertEquals(rejections(second)[0].error?.message, "at once");
   await second.close();
 });
 
-test("accept has the time of the handshake, and the handshake what is left of it", () =>
+test("accept() and the handshake share the handshake timeout", () =>
   withClock(async (clock) => {
     const transport = { ...await detectTransport(), clock };
     let signal: AbortSignal | undefined;
@@ -208,7 +208,7 @@ test("accept has the time of the handshake, and the handshake what is left of it
       rejections(server)[0].error?.message,
       "the accept hook took too long",
     );
-    answer({ conn: late! }); // comes too late, and is closed
+    answer({ conn: late! }); // too late: the server closes it
 
     signal = undefined;
     const slow = await server.client();
@@ -224,7 +224,7 @@ test("accept has the time of the handshake, and the handshake what is left of it
     await server.close();
   }));
 
-test("accept counts against limits.sessions while it runs", async () => {
+test("accept() counts as a session while it runs", async () => {
   const answers: (() => void)[] = [];
   const accept: Accept = (conn) =>
     new Promise((resolve) => answers.push(() => resolve({ conn })));
@@ -244,7 +244,7 @@ test("accept counts against limits.sessions while it runs", async () => {
   await server.close();
 });
 
-test("server.shutdown() ends connections that wait for accept", async () => {
+test("server.shutdown() ends connections whose accept() has not resolved", async () => {
   let signal: AbortSignal | undefined;
   const accept: Accept = (_, context) => {
     signal = context.signal;
@@ -259,7 +259,7 @@ test("server.shutdown() ends connections that wait for accept", async () => {
   await server.close();
 });
 
-test("serve() refuses an accept that is no function", async () => {
+test("serve() rejects an accept that is not a function", async () => {
   await assertRejects(
     () => serve({ port: 0, accept: {} as never }),
     TypeError,

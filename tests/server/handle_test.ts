@@ -35,14 +35,14 @@ const LOOPBACK: Address = { hostname: "127.0.0.1", port: 40_000 };
 const UNKNOWN: Address = { hostname: "", port: 0 };
 
 const LOGIN: ServeOptions = { auth: [userPass({ alice: "secret" })] };
-/** The greeting, the login of alice, and the request for a port of 127.0.0.1. */
+/** The greeting, the login of alice, and a request for a port of 127.0.0.1. */
 const asAlice = (target: number) =>
   `05 01 02 01 05 "alice" 06 "secret" 05 01 00 01 7F 00 00 01 ${port(target)}`;
 /** The same without a login. */
 const asAnyone = (target: number) =>
   `05 01 00 05 01 00 01 7F 00 00 01 ${port(target)}`;
 
-/** Calls with a connection that the server handles, and its other end. */
+/** Lets the server handle a connection, and runs `use` with the other end. */
 async function handled(
   server: TestServer,
   remoteAddr: Address | undefined,
@@ -68,12 +68,12 @@ function rejections({ events }: TestServer): Rejected[] {
   return events.filter((it) => it.type === "session-rejected");
 }
 
-/** Asserts that the server closes the connection without a byte. */
+/** Asserts that the server closes the connection without sending a byte. */
 async function assertRefused(client: Conn): Promise<void> {
   assertEquals((await readAll(client)).length, 0);
 }
 
-const openOrigins: [remoteAddr: Address | undefined, origin?: Origin][] = [
+const exposedOrigins: [remoteAddr: Address | undefined, origin?: Origin][] = [
   [REMOTE],
   [UNKNOWN],
   [undefined, { client: REMOTE }],
@@ -82,14 +82,14 @@ const openOrigins: [remoteAddr: Address | undefined, origin?: Origin][] = [
   [LOOPBACK, { client: LOOPBACK, exposed: true }],
 ];
 
-test("server.handle() refuses a client beyond loopback where not everyone needs a login", async () => {
+test("server.handle() rejects a client beyond loopback when not everyone needs a login", async () => {
   for (const options of [{}, { listen: false }, { socks4: { ident: true } }]) {
     const server = await startServer(options);
-    for (const [remoteAddr, origin] of openOrigins) {
+    for (const [remoteAddr, origin] of exposedOrigins) {
       await handled(server, remoteAddr, origin, assertRefused);
     }
     assertEquals(server.server.sessions, []);
-    assertEquals(rejections(server).length, openOrigins.length);
+    assertEquals(rejections(server).length, exposedOrigins.length);
     for (const { reason } of rejections(server)) {
       assert(reason.includes("openProxy"), reason);
     }
@@ -99,10 +99,10 @@ test("server.handle() refuses a client beyond loopback where not everyone needs 
   }
 });
 
-test("server.handle() lets a client beyond loopback get nowhere special-purpose with its login", async () => {
+test("server.handle() denies special-purpose addresses to a client beyond loopback", async () => {
   const target = await startTarget(echo);
   const server = await startServer(LOGIN);
-  for (const [remoteAddr, origin] of openOrigins) {
+  for (const [remoteAddr, origin] of exposedOrigins) {
     await handled(server, remoteAddr, origin, async (client) => {
       await client.write(octets(asAlice(target.addr.port)));
       assertEquals(hex(await readExactly(client, 6)), "05 02 01 00 05 02");
@@ -112,14 +112,14 @@ test("server.handle() lets a client beyond loopback get nowhere special-purpose 
   }
   const denied = server.events.filter((it) => it.type === "denied");
   assertEquals(denied.map((it) => it.rule), [
-    ...openOrigins.map(() => "special-purpose address 127.0.0.1"),
+    ...exposedOrigins.map(() => "special-purpose address 127.0.0.1"),
   ]);
   assertEquals(target.conns.length, 0);
   await server.close();
   await target.close();
 });
 
-test("server.handle() opens a special-purpose address to a client beyond loopback by a rule only", async () => {
+test("server.handle() allows a special-purpose address to a client beyond loopback by a rule", async () => {
   const target = await startTarget(echo);
   const policy = rules([`allow user alice 127.0.0.1:${target.addr.port}`]);
   const server = await startServer({ ...LOGIN, policy });
@@ -134,7 +134,7 @@ test("server.handle() opens a special-purpose address to a client beyond loopbac
   await target.close();
 });
 
-test("server.handle() serves a client beyond loopback without a login if openProxy is true", async () => {
+test("server.handle() serves a client beyond loopback without a login when openProxy is true", async () => {
   const target = await startTarget(echo);
   const server = await startServer({ openProxy: true });
   await handled(server, REMOTE, undefined, async (client) => {
@@ -147,7 +147,7 @@ test("server.handle() serves a client beyond loopback without a login if openPro
   await target.close();
 });
 
-const closedOrigins: [remoteAddr: Address | undefined, origin?: Origin][] = [
+const localOrigins: [remoteAddr: Address | undefined, origin?: Origin][] = [
   [undefined],
   [LOOPBACK],
   [{ hostname: "::1", port: 1 }],
@@ -160,7 +160,7 @@ test("server.handle() serves a client on loopback as the listener does", async (
   const target = await startTarget(echo);
   for (const options of [{}, { listen: false }]) {
     const server = await startServer(options);
-    for (const [remoteAddr, origin] of closedOrigins) {
+    for (const [remoteAddr, origin] of localOrigins) {
       await handled(server, remoteAddr, origin, async (client) => {
         await client.write(octets(asAnyone(target.addr.port)));
         assertEquals(hex(await readExactly(client, 4)), "05 00 05 00");
@@ -174,7 +174,7 @@ test("server.handle() serves a client on loopback as the listener does", async (
   await target.close();
 });
 
-test("server.handle() counts a session by the client that it is told", async () => {
+test("server.handle() counts a session under the given client", async () => {
   const limits = { sessionsPerClient: 1 };
   const server = await startServer({ ...LOGIN, limits, listen: false });
   const other = { ...REMOTE, hostname: "203.0.113.10" };
@@ -193,31 +193,31 @@ test("server.handle() counts a session by the client that it is told", async () 
   await server.close();
 });
 
-test("server.handle() lets only the client that it is told send datagrams", async () => {
+test("server.handle() accepts datagrams only from the given client", async () => {
   const target = await udp();
   const server = await startServer({ listen: false });
-  const mine = { hostname: "127.0.0.2", port: 40_000 };
-  const ours = await udp("127.0.0.2");
-  const theirs = await udp("127.0.0.3");
-  await handled(server, undefined, { client: mine }, async (client) => {
+  const address = { hostname: "127.0.0.2", port: 40_000 };
+  const own = await udp("127.0.0.2");
+  const foreign = await udp("127.0.0.3");
+  await handled(server, undefined, { client: address }, async (client) => {
     await client.write(octets("05 01 00 05 03 00 01 00 00 00 00 00 00"));
     const reply = await readExactly(client, 12);
     assertEquals(hex(reply.subarray(0, 4)), "05 00 05 00");
     const relay = { hostname: "127.0.0.1", port: reply[10] << 8 | reply[11] };
     const datagram = (text: string) =>
       `00 00 00 01 7F 00 00 01 ${port(target.addr.port)} "${text}"`;
-    theirs.send(datagram("no"), relay);
-    ours.send(datagram("yes"), relay);
+    foreign.send(datagram("no"), relay);
+    own.send(datagram("yes"), relay);
     assertEquals((await target.next()).payload, octets('"yes"'));
     client.close();
   });
   const { session } = await server.ended();
   assertEquals(session.datagrams, { sent: 1, received: 0, dropped: 1 });
-  for (const it of [target, ours, theirs]) it.close();
+  for (const it of [target, own, foreign]) it.close();
   await server.close();
 });
 
-test("server.handle() serves Web streams, whose client it has to be told", async () => {
+test("server.handle() serves Web streams when their client is given, and rejects them otherwise", async () => {
   const target = await startTarget(echo);
   const server = await startServer({ listen: false });
   const pair = await connectedPair(await detectTransport());
@@ -229,16 +229,16 @@ test("server.handle() serves Web streams, whose client it has to be told", async
   await pair.near.closeWrite();
   assertEquals([...await readAll(pair.near)], [0x2a, 0x2b]);
   assertEquals(await reasonOf(server), "finished");
-  const hidden = await connectedPair(await detectTransport());
-  server.server.handle(fromStreams(toStreams(hidden.far)));
-  await assertRefused(hidden.near);
+  const unknown = await connectedPair(await detectTransport());
+  server.server.handle(fromStreams(toStreams(unknown.far)));
+  await assertRefused(unknown.near);
   await pair.close();
-  await hidden.close();
+  await unknown.close();
   await server.close();
   await target.close();
 });
 
-test("server.handle() throws for what is no connection", async () => {
+test("server.handle() throws when its argument is not a connection", async () => {
   const server = await startServer({ listen: false });
   for (const bad of [undefined, null, {}, "conn", 5, { readable: 1 }]) {
     assertThrows(() => server.server.handle(bad as never), TypeError);
@@ -247,7 +247,7 @@ test("server.handle() throws for what is no connection", async () => {
   await server.close();
 });
 
-test("serve() with listen: false has no address and ends by shutdown()", async () => {
+test("serve() has no address and ends by shutdown() when listen is false", async () => {
   const server = await startServer({ listen: false, port: 1080 });
   assertEquals(server.server.addr, { hostname: "0.0.0.0", port: 0 });
   await handled(server, undefined, undefined, async (client) => {
@@ -264,7 +264,7 @@ test("serve() with listen: false has no address and ends by shutdown()", async (
   ]);
 });
 
-test("server.update() lets a login for everyone in, and out again, for exposed clients", async () => {
+test("server.update() rejects exposed clients when it removes the login, and serves them when it adds one", async () => {
   const server = await startServer(LOGIN);
   await server.server.update({ auth: undefined });
   await handled(server, REMOTE, undefined, assertRefused);
@@ -280,8 +280,8 @@ test("server.update() lets a login for everyone in, and out again, for exposed c
 test("server.handle() drops datagrams of an exposed client to a special-purpose address", async () => {
   const target = await udp();
   const server = await startServer(LOGIN);
-  const ours = await udp("127.0.0.2");
-  const origin = { client: ours.addr, exposed: true };
+  const own = await udp("127.0.0.2");
+  const origin = { client: own.addr, exposed: true };
   await handled(server, undefined, origin, async (client) => {
     const login = '05 01 02 01 05 "alice" 06 "secret"';
     await client.write(octets(`${login} 05 03 00 01 00 00 00 00 00 00`));
@@ -289,12 +289,12 @@ test("server.handle() drops datagrams of an exposed client to a special-purpose 
     assertEquals(hex(reply.subarray(4, 6)), "05 00");
     const relay = { hostname: "127.0.0.1", port: reply[12] << 8 | reply[13] };
     const [session] = server.server.sessions;
-    ours.send(`00 00 00 01 7F 00 00 01 ${port(target.addr.port)} "no"`, relay);
+    own.send(`00 00 00 01 7F 00 00 01 ${port(target.addr.port)} "no"`, relay);
     await until(() => session.datagrams?.dropped === 1);
     client.close();
     await server.ended();
   });
   assertEquals(target.arrivals, []);
-  for (const it of [target, ours]) it.close();
+  for (const it of [target, own]) it.close();
   await server.close();
 });

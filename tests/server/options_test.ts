@@ -1,4 +1,4 @@
-/** The defaults that the options document, and what 0 means. */
+/** The documented defaults of the options, and the meaning of 0. */
 
 import { assertEquals } from "@std/assert";
 import type {
@@ -44,7 +44,7 @@ async function resolved(options: ServeOptions, descriptors?: number) {
   return { timeouts, limits };
 }
 
-test("resolveSettings() has the defaults that are documented", async () => {
+test("resolveSettings() fills in the documented defaults", async () => {
   const loopback = { timeouts: TIMEOUTS, limits: LIMITS };
   assertEquals(await resolved({}), loopback);
   assertEquals(await resolved({ timeouts: {}, limits: {} }), loopback);
@@ -54,7 +54,7 @@ test("resolveSettings() has the defaults that are documented", async () => {
   });
 });
 
-test("resolveSettings() allows two descriptors for each session unless it is told how many", async () => {
+test("resolveSettings() limits sessions to half of the descriptors unless a limit is given", async () => {
   const sessions = async (descriptors: number, limits?: Limits) =>
     (await resolved({ limits }, descriptors)).limits.sessions;
   assertEquals(await sessions(1_024), 496);
@@ -64,13 +64,13 @@ test("resolveSettings() allows two descriptors for each session unless it is tol
   assertEquals(await sessions(1_024, { sessions: 0 }), Infinity);
 });
 
-/** The same for each. */
+/** Returns an object with the same keys, all with one value. */
 function all<T extends object, V>(of: T, value: V): { [K in keyof T]: V } {
   const entries = Object.keys(of).map((name) => [name, value]);
   return Object.fromEntries(entries) as { [K in keyof T]: V };
 }
 
-test("resolveSettings() takes 0 for no limit, and for no timeout", async () => {
+test("resolveSettings() treats 0 as no limit, and as no timeout", async () => {
   const options = { timeouts: all(TIMEOUTS, 0), limits: all(LIMITS, 0) };
   for (const hostname of ["127.0.0.1", "0.0.0.0"]) {
     assertEquals(await resolved({ ...options, auth, hostname }), {
@@ -80,13 +80,13 @@ test("resolveSettings() takes 0 for no limit, and for no timeout", async () => {
   }
 });
 
-test("serve() without any limit or timeout serves", async () => {
+test("serve() works without any limit or timeout", async () => {
   const server = await startServer({
     timeouts: all(TIMEOUTS, 0),
     limits: all(LIMITS, 0),
   });
   const target = await startTarget(echo);
-  // More than a rate of 1 in a second would let in.
+  // More than a limit of 1 per second would admit.
   for (let i = 0; i < 30; i++) await server.client();
   await until(() => server.server.sessions.length === 30);
   const stream = await ask(server, `01 00 ${block(target.addr)}`);

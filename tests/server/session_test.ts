@@ -1,4 +1,4 @@
-/** Timeouts, limits, listing, events and shutdown of the server. */
+/** Timeouts, limits, the list of sessions, events and shutdown of the server. */
 
 import { once } from "node:events";
 import * as net from "node:net";
@@ -41,7 +41,7 @@ function request(port: number): Uint8Array {
   return Uint8Array.of(5, 1, 0, 1, 127, 0, 0, 1, port >> 8, port & 255);
 }
 
-/** A client that has got its success reply. */
+/** Connects a client and sends a request; resolves after the success reply. */
 async function connected(server: TestServer, port: number): Promise<Conn> {
   const client = await server.client();
   await client.write(GREETING);
@@ -51,7 +51,7 @@ async function connected(server: TestServer, port: number): Promise<Conn> {
   return client;
 }
 
-test("serve() drops clients that do not finish the handshake in time, and only those", async () => {
+test("serve() closes only the clients that do not finish the handshake in time", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   const good = await connected(server, target.addr.port);
@@ -80,7 +80,7 @@ test("serve() drops clients that do not finish the handshake in time, and only t
   await target.close();
 });
 
-test("serve() bounds the handshake in all, however steadily it trickles", async () => {
+test("serve() ends the handshake in time when its bytes arrive one by one", async () => {
   const server = await startServer({ timeouts: { handshake: 150 } });
   const client = await server.client();
   const trickle = async () => {
@@ -96,7 +96,7 @@ test("serve() bounds the handshake in all, however steadily it trickles", async 
   await server.close();
 });
 
-test("serve() gives up on a target that does not answer", async () => {
+test("serve() refuses the request when the target does not answer in time", async () => {
   let aborted: unknown;
   const server = await startServer({
     timeouts: { connect: 50 },
@@ -134,7 +134,7 @@ test("serve() ends idle and half-closed relays", async () => {
   await target.close();
 });
 
-test("serve() turns clients away above limits.sessions and takes them again below", async () => {
+test("serve() rejects clients while limits.sessions is reached", async () => {
   const target = await startTarget(echo);
   const server = await startServer({ limits: { sessions: 2 } });
   const first = await connected(server, target.addr.port);
@@ -142,8 +142,10 @@ test("serve() turns clients away above limits.sessions and takes them again belo
   const third = await server.client();
   await third.write(GREETING).catch(() => {});
   assertEquals((await readAll(third).catch(() => octets(""))).length, 0);
-  const told = server.events.filter(({ type }) => type === "session-rejected");
-  assertEquals(told.length, 1);
+  const rejected = server.events.filter(({ type }) =>
+    type === "session-rejected"
+  );
+  assertEquals(rejected.length, 1);
   first.close();
   await server.ended();
   await connected(server, target.addr.port);
@@ -151,7 +153,7 @@ test("serve() turns clients away above limits.sessions and takes them again belo
   await target.close();
 });
 
-test("server.sessions lists who is there and can end them", async () => {
+test("server.sessions lists the open sessions and can end them", async () => {
   const target = await startTarget(echo);
   const server = await startServer({
     auth: [userPass({ alice: "secret" })],
@@ -196,7 +198,7 @@ test("server.sessions lists who is there and can end them", async () => {
   await target.close();
 });
 
-test("session.close() ends a session in its handshake and while it dials", async () => {
+test("session.close() ends a session during the handshake and during the dial", async () => {
   let dialled!: () => void;
   const dialling = new Promise<void>((resolve) => dialled = resolve);
   const server = await startServer({
@@ -223,7 +225,7 @@ test("session.close() ends a session in its handshake and while it dials", async
   await server.close();
 });
 
-test("a target that answers after its session was closed is closed too", async () => {
+test("session.close() closes a target that answers later", async () => {
   const target = await startTarget();
   const transport = await detectTransport();
   let release!: () => void;
@@ -249,7 +251,7 @@ test("a target that answers after its session was closed is closed too", async (
   await target.close();
 });
 
-test("session.close() as soon as something is told of it keeps the target from being dialled", async () => {
+test("session.close() prevents the dial when it is called for an event before", async () => {
   const target = await startTarget();
   for (const type of ["auth", "request"]) {
     for (const dials of [false, true]) {
@@ -275,7 +277,7 @@ test("session.close() as soon as something is told of it keeps the target from b
   await target.close();
 });
 
-test("serve() gives up on a dialer that never answers, and closes what comes late", async () => {
+test("serve() refuses the request when dial takes too long, and closes its late connection", async () => {
   const closed: string[] = [];
   let arrive!: (conn: Conn) => void;
   const server = await startServer({
@@ -294,7 +296,7 @@ test("serve() gives up on a dialer that never answers, and closes what comes lat
   await server.close();
 });
 
-test("serve() gives up on an authentication that never ends", async () => {
+test("serve() ends an authentication that takes too long", async () => {
   const server = await startServer({
     timeouts: { handshake: 50 },
     auth: [{
@@ -310,7 +312,7 @@ test("serve() gives up on an authentication that never ends", async () => {
   await server.close();
 });
 
-test("serve() sends nothing past an authentication that wraps the connection, and closes it", async () => {
+test("serve() sends everything through the wrapper of an authentication method, and closes it", async () => {
   const hidden = (octets: Uint8Array) => octets.map((it) => it ^ 0xff);
   const closed: string[] = [];
   const wrap = (conn: Conn): Conn => ({
@@ -353,7 +355,7 @@ test("serve() sends nothing past an authentication that wraps the connection, an
   await server.close();
 });
 
-test("server.update() holds for logins of clients that have said nothing yet", async () => {
+test("server.update() applies to open connections that have not sent anything", async () => {
   const login = '05 01 02 01 03 "bob" 03 "old"';
   const server = await startServer({ auth: [userPass({ bob: "old" })] });
   const silent = await server.client();
@@ -365,18 +367,18 @@ test("server.update() holds for logins of clients that have said nothing yet", a
   await server.close();
 });
 
-test("shutdown() may be called by who is told of it", async () => {
-  let told = 0;
+test("server.shutdown() may be called for the shutdown event", async () => {
+  let calls = 0;
   const server = await startServer({
     onEvent: ({ type }) => {
-      if (type === "shutdown" && ++told < 5) void server.server.shutdown();
+      if (type === "shutdown" && ++calls < 5) void server.server.shutdown();
     },
   });
   await server.server.shutdown();
-  assertEquals(told, 1);
+  assertEquals(calls, 1);
 });
 
-test("serve() tells of its replies to requests that it can't read or take", async () => {
+test("serve() emits a reply event when it cannot decode or accept the request", async () => {
   const login = [userPass({ alice: "correct horse" })];
   for (
     const [auth, sent, answer] of [
@@ -397,7 +399,7 @@ test("serve() tells of its replies to requests that it can't read or take", asyn
   }
 });
 
-test("serve() tells of a login that breaks off", async () => {
+test("serve() emits an auth event when negotiate() rejects", async () => {
   const server = await startServer({
     auth: [{
       number: 0x80,
@@ -414,7 +416,7 @@ test("serve() tells of a login that breaks off", async () => {
   await server.close();
 });
 
-test("serve() tells what happens, in order", async () => {
+test("serve() emits the events of a session in order", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   const client = await connected(server, target.addr.port);
@@ -436,7 +438,7 @@ test("serve() tells what happens, in order", async () => {
   await target.close();
 });
 
-test("serve() says which side sent a reset, and passes it on", async () => {
+test("serve() reports the side that sent a reset, and passes the reset on", async () => {
   for (const side of ["client-gone", "target-gone"] as const) {
     const server = await startServer();
     // Only node:net can send a reset on every runtime.
@@ -477,7 +479,7 @@ test("serve() says which side sent a reset, and passes it on", async () => {
   }
 });
 
-test("shutdown() refuses new clients and waits for sessions to end", async () => {
+test("server.shutdown() refuses new clients and waits until the sessions have ended", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   const client = await connected(server, target.addr.port);
@@ -501,7 +503,7 @@ test("shutdown() refuses new clients and waits for sessions to end", async () =>
   await target.close();
 });
 
-test("shutdown() ends the rest when the grace time is over", async () => {
+test("server.shutdown() ends the remaining sessions after the grace time", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   await connected(server, target.addr.port);
@@ -511,18 +513,18 @@ test("shutdown() ends the rest when the grace time is over", async () => {
   await target.close();
 });
 
-test("a second shutdown() can be more urgent, and [Symbol.asyncDispose]() is one", async () => {
+test("server.shutdown() may shorten the grace time of a former call or of [Symbol.asyncDispose]()", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   await connected(server, target.addr.port);
-  const gentle = server.server[Symbol.asyncDispose]();
+  const first = server.server[Symbol.asyncDispose]();
   await server.server.shutdown({ grace: 0 });
-  await gentle;
+  await first;
   await server.close();
   await target.close();
 });
 
-test("the signal of serve() ends it at once", async () => {
+test("serve() ends at once when its signal is aborted", async () => {
   const target = await startTarget(echo);
   const controller = new AbortController();
   const server = await startServer({ signal: controller.signal });
@@ -535,7 +537,7 @@ test("the signal of serve() ends it at once", async () => {
   await assertRejects(() => serve({ port: 0, signal: controller.signal }));
 });
 
-test("the signal of serve() may fire while it begins to listen", async () => {
+test("serve() rejects when its signal is aborted while it begins to listen", async () => {
   const controller = new AbortController();
   const transport = await detectTransport();
   let port = 0;
@@ -557,7 +559,7 @@ test("the signal of serve() may fire while it begins to listen", async () => {
   await assertKind(transport.connect(addr), "refused");
 });
 
-test("server.handle() serves a connection of another origin", async () => {
+test("server.handle() serves a connection over Web streams", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   const up = new TransformStream<Uint8Array>();
@@ -570,7 +572,7 @@ test("server.handle() serves a connection of another origin", async () => {
     readable: down.readable,
     writable: up.writable,
   });
-  // Nobody reads a TransformStream ahead: write and read side by side.
+  // A TransformStream does not read ahead: write and read at the same time.
   const [answer] = await Promise.all([
     readExactly(client, 2),
     client.write(GREETING),
@@ -592,11 +594,11 @@ test("server.handle() serves a connection of another origin", async () => {
   await target.close();
 });
 
-test("serve() gives up on a client that does not take its reply", async () => {
+test("serve() ends the session when the client does not read its reply", async () => {
   const target = await startTarget();
   const server = await startServer({ timeouts: { connect: 1_000 } });
   let replies = 0;
-  // Takes the method choice and then no octet more.
+  // Accepts the method choice, and nothing after it.
   const writable = new WritableStream<Uint8Array>({
     write: () => replies++ === 0 ? undefined : new Promise(() => {}),
   });
@@ -616,7 +618,7 @@ test("serve() gives up on a client that does not take its reply", async () => {
   await target.close();
 });
 
-test("serve() gives the dialer the session, and its error the general reply", async () => {
+test("serve() passes the session to dial, and replies general failure to its errors", async () => {
   const seen: unknown[] = [];
   const server = await startServer({
     auth: [
@@ -643,11 +645,11 @@ test("serve() gives the dialer the session, and its error the general reply", as
   await server.close();
 });
 
-test("userPass() fails a login whose function throws, or that is not UTF-8", async () => {
-  const asked: string[] = [];
+test("userPass() fails the login when its function throws, or the login is not UTF-8", async () => {
+  const verified: string[] = [];
   const server = await startServer({
     auth: [userPass((username) => {
-      asked.push(username);
+      verified.push(username);
       throw new Error("database down");
     })],
   });
@@ -664,11 +666,11 @@ test("userPass() fails a login whose function throws, or that is not UTF-8", asy
     const { reason, session } = await server.ended();
     assertEquals([reason, session.user], ["login-failed", user]);
   }
-  assertEquals(asked, ["bob"]);
+  assertEquals(verified, ["bob"]);
   await server.close();
 });
 
-test("serve() takes authentication methods of one's own", async () => {
+test("serve() accepts custom authentication methods", async () => {
   const target = await startTarget(echo);
   const server = await startServer({
     auth: [{
@@ -698,7 +700,7 @@ test("serve() takes authentication methods of one's own", async () => {
   await target.close();
 });
 
-test("serve() refuses options that make no sense", async () => {
+test("serve() rejects invalid options", async () => {
   const bad = [
     { port: -1 },
     { port: 65536 },
@@ -740,7 +742,7 @@ test("serve() refuses options that make no sense", async () => {
   }
 });
 
-test("serve() refuses to be an open proxy unless told to be one", async () => {
+test("serve() rejects options of an open proxy unless openProxy is true", async () => {
   for (const hostname of ["0.0.0.0", "::", "[::]", "192.0.2.1"]) {
     await assertRejects(
       () => serve({ hostname, port: 0 }),
@@ -755,11 +757,11 @@ test("serve() refuses to be an open proxy unless told to be one", async () => {
     );
   }
   const auth = [userPass({ a: "b" })];
-  const welcome = { number: 0x80, name: "welcome" };
+  const open = { number: 0x80, name: "open" };
   const claims = { auth, socks4: { userIds: ["a"] } };
   const identd = { auth, socks4: { ident: true } };
   const text = { openProxy: "false" as unknown as boolean };
-  for (const options of [claims, identd, { auth: [...auth, welcome] }, text]) {
+  for (const options of [claims, identd, { auth: [...auth, open] }, text]) {
     const exposed = { hostname: "0.0.0.0", port: 0, ...options };
     await assertRejects(() => serve(exposed), TypeError, "open proxy");
   }
@@ -788,7 +790,7 @@ test("serve() rejects with the transport's error when it cannot listen", async (
   await server.close();
 });
 
-test("serve() goes on when onEvent fails, and reports its first error", async () => {
+test("serve() continues when onEvent fails, and reports its first error", async () => {
   const target = await startTarget(echo);
   const printed: unknown[][] = [];
   const { error } = console;

@@ -1,4 +1,4 @@
-/** What the server says to which octets: RFC 1928, RFC 1929 and SOCKS4 as seen from outside. */
+/** The answers of the server to handshakes: RFC 1928, RFC 1929 and SOCKS4, octet by octet. */
 
 import { assert, assertEquals } from "@std/assert";
 import { noAuth, type ServeOptions, userPass } from "../../src/server/mod.ts";
@@ -15,13 +15,13 @@ import {
   startTarget,
 } from "../support/server.ts";
 
-/** For clients that send octet by octet: how fast depends on the machine. */
-const patient: ServeOptions = { timeouts: { handshake: 0 } };
+/** Clients that send octet by octet get no time limit, as their speed depends on the machine. */
+const unhurried: ServeOptions = { timeouts: { handshake: 0 } };
 const login: ServeOptions = {
   auth: [
     userPass(
       { alice: "secret", ["u".repeat(255)]: "p".repeat(255) },
-      { lockout: 0 }, // one address for all these failures
+      { lockout: 0 }, // all these failures come from one address
     ),
   ],
 };
@@ -29,7 +29,7 @@ const either: ServeOptions = {
   auth: [userPass({ alice: "secret" }), noAuth()],
 };
 
-/** Writes octets; one at a time, so that they travel apart, when `split`. */
+/** Writes a message; if `split`, octet by octet, so that each arrives separately. */
 async function send(conn: Conn, message: Uint8Array, split: boolean) {
   if (!split) return await conn.write(message);
   for (const octet of message) {
@@ -42,12 +42,12 @@ function hex(bytes: Uint8Array): string {
   return [...bytes].map((it) => it.toString(16).padStart(2, "0")).join(" ");
 }
 
-/** A row: name, options, what the client sends, all that it gets before the server's FIN. */
+/** A row: name, options, the message of the client, everything that it receives before the FIN. */
 type Refusal = readonly [
   name: string,
   options: ServeOptions,
   sent: string,
-  got: string,
+  received: string,
 ];
 
 const ERROR = (rep: string) => `05 ${rep} 00 01 00 00 00 00 00 00`;
@@ -99,7 +99,7 @@ const refusals: Refusal[] = [
     "05 02 01 01",
   ],
   [
-    "A8 a password with NUL behind it",
+    "A8 a password followed by NUL",
     login,
     '05 01 02 01 05 "alice" 08 "secret" 00 78',
     "05 02 01 01",
@@ -117,7 +117,7 @@ const refusals: Refusal[] = [
     "05 02 01 01",
   ],
   [
-    "A12 a wrong login with a request behind it",
+    "A12 a wrong login followed by a request",
     login,
     '05 01 02 01 05 "alice" 05 "wrong" 05 01 00 01 7F 00 00 01 00 50',
     "05 02 01 01",
@@ -195,21 +195,24 @@ const refusals: Refusal[] = [
   ["SOCKS4 port 0", {}, "04 01 00 00 7F 00 00 01 00", REFUSED4],
 ];
 
-for (const [name, options, sent, got] of refusals) {
+for (const [name, options, sent, received] of refusals) {
   test(`serve() refuses ${name}`, async () => {
     const server = await startServer({
-      ...patient,
+      ...unhurried,
       ...options,
       dial: () => Promise.reject(new Error("nothing may be dialled")),
       ...(/port 0|255 octets/.test(name) && { dial: undefined }),
     });
     for (const split of [false, true]) {
       const client = await server.client();
-      // The server may have answered and hung up before the last octet.
+      // The server may close the connection before the last octet.
       const sending = send(client, octets(sent), split).catch(() => {});
-      // Where nothing is said, what is still on its way may turn the end into a reset.
+      // Without an answer, octets that are still in flight may turn the FIN into a reset.
       const all = readAll(client);
-      assertEquals(hex(await (got ? all : all.catch(() => octets("")))), got);
+      assertEquals(
+        hex(await (received ? all : all.catch(() => octets("")))),
+        received,
+      );
       await sending;
       client.close();
       const { reason } = await server.ended();
@@ -224,12 +227,15 @@ for (const [name, options, sent, got] of refusals) {
   });
 }
 
-/** A row: name, options, handshake, what the server says to it up to the reply. Placeholders: PP, the target's port. */
+/**
+ * A row: name, options, the handshake, the answers of the server up to the reply.
+ * Placeholders: PP is the target's port, BB the port of the bound address.
+ */
 type Grant = readonly [
   name: string,
   options: ServeOptions,
   sent: string,
-  got: string,
+  received: string,
 ];
 
 const V4 = "05 01 00 01 7F 00 00 01 PP";
@@ -329,7 +335,7 @@ const grants: Grant[] = [
   ],
   ["S2 SOCKS4a", {}, '04 01 PP 00 00 00 01 "alice" 00 "v4only" 00', OK4],
   [
-    "SOCKS4 beside a login, when 00 is served too",
+    "SOCKS4 when a login is served, and method 00 as well",
     either,
     "04 01 PP 7F 00 00 01 00",
     OK4,
@@ -359,24 +365,24 @@ function port(number: number): string {
   return hex(Uint8Array.of(number >> 8, number & 255));
 }
 
-for (const [name, options, sent, got] of grants) {
+for (const [name, options, sent, received] of grants) {
   test(`serve() grants ${name}`, async () => {
     const target = await startTarget(echo);
     const server = await startServer({
-      ...patient,
+      ...unhurried,
       ...await withNames(),
       ...options,
     });
     const handshake = octets(sent.replace("PP", port(target.addr.port)));
     const early = octets('"early"');
-    for (const how of ["whole", "split", "with data behind it"]) {
+    for (const how of ["whole", "split", "with data after it"]) {
       const client = await server.client();
       const message = how.includes("data") ? join(handshake, early) : handshake;
       await send(client, message, how === "split");
-      const size = got.replace("BB", "00 00").split(" ").length;
+      const size = received.replace("BB", "00 00").split(" ").length;
       const answer = hex(await readExactly(client, size));
       const outgoing = (await target.accepted()).remoteAddr.port;
-      assertEquals(answer, got.replace("BB", port(outgoing)), how);
+      assertEquals(answer, received.replace("BB", port(outgoing)), how);
       if (how.includes("data")) {
         assertEquals(await readExactly(client, early.length), early);
       }
@@ -425,7 +431,7 @@ test("serve() grants C2 an IPv6 target with a reply of 22 octets", async () => {
   await target.close();
 });
 
-test("serve() grants P4 a request with data behind it, once the greeting was answered", async () => {
+test("serve() grants P4 a request followed by data after the greeting was answered", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   const client = await server.client();
@@ -441,7 +447,7 @@ test("serve() grants P4 a request with data behind it, once the greeting was ans
   await target.close();
 });
 
-test("serve() grants P5 a request with data and FIN behind it", async () => {
+test("serve() grants P5 a request followed by data and FIN", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   const client = await server.client();
@@ -455,7 +461,7 @@ test("serve() grants P5 a request with data and FIN behind it", async () => {
   await target.close();
 });
 
-test("serve() passes on C25 a target that speaks first and closes", async () => {
+test("serve() passes on C25 the data of a target that sends first and half-closes", async () => {
   const target = await startTarget(async (conn) => {
     await conn.write(octets('"220 hello"'));
     await conn.closeWrite();
@@ -515,7 +521,7 @@ test("serve() answers REP 05 when the target refuses", async () => {
   await server.close();
 });
 
-test("serve() delivers an error reply whole to a client that sent more than was read", async () => {
+test("serve() delivers an error reply whole when the client has sent more data", async () => {
   const server = await startServer();
   const pp = port(await closedPort());
   const client = await server.client();
@@ -525,13 +531,13 @@ test("serve() delivers an error reply whole to a client that sent more than was 
   await server.close();
 });
 
-test("serve() hangs up on a refused client that stays, within 10 seconds", async () => {
+test("serve() closes a refused connection within 10 seconds when the client does not", async () => {
   const server = await startServer();
   const client = await server.client();
   await client.write(octets("05 01 7F"));
   const started = performance.now();
   assertEquals(hex(await readAll(client)), "05 ff");
-  // The FIN is answered by none: the server closes all the same.
+  // The client sends no FIN; the server closes the connection nevertheless.
   assertEquals((await server.ended()).reason, "no-method");
   assert(performance.now() - started < 10_000);
   assertEquals(server.server.sessions.length, 0);
