@@ -12,36 +12,36 @@ import { NetError } from "../transport/errors.ts";
 import { AbortSwitch, signalContext } from "../transport/signal.ts";
 import type { Address, Conn } from "../transport/transport.ts";
 
-/** The origin of a connection, as far as the connection itself does not show it. */
+/** The origin of a connection, if the connection itself does not report it. */
 export interface Origin {
   /**
-   * The client's address. By default `remoteAddr` of the connection. UDP
-   * ASSOCIATE takes datagrams from this address only.
+   * The client's address. By default `remoteAddr` of the connection. UDP ASSOCIATE
+   * accepts datagrams only from this address.
    */
   readonly client?: Address;
   /**
-   * Whether the client may be on another machine. An exposed session needs a
-   * login (or `openProxy`), and cannot reach special-purpose addresses and this
-   * machine unless the policy allows it. By default a session is exposed unless
-   * the client is known to be on loopback.
+   * Whether the client may be on another machine. An exposed session needs a login
+   * (or `openProxy`), and cannot reach special-purpose addresses or this machine
+   * unless the policy allows it. By default a session is exposed unless the client is
+   * known to be on loopback.
    */
   readonly exposed?: boolean;
 }
 
 /** The result of an {@linkcode Accept} hook. */
 export interface Accepted extends Origin {
-  /** The connection to serve. The server closes it; closing it has to close the one below. */
+  /** The connection to serve. The server closes it; a wrapper has to close what it wraps. */
   readonly conn: Conn;
 }
 
 /**
- * Runs before the handshake of each connection, within its time and limits, for
- * everything that precedes SOCKS: a PROXY header, TLS, another wrapper. Resolves
- * with the connection to serve, or with `undefined` to close it silently, for
- * example after a health check. A rejection resets the connection and is
- * reported as `session-rejected`.
+ * Runs before the handshake of each connection, for everything that precedes SOCKS: a
+ * PROXY header, TLS, another wrapper. It shares the handshake timeout, and the
+ * connection counts against `limits.sessions`. Resolves with the connection to serve,
+ * or with `undefined` to close it without an event, for example after a health check.
+ * A rejection resets the connection and is reported as `session-rejected`.
  *
- * @example A byte of its own before SOCKS
+ * @example A private byte before SOCKS
  * ```ts
  * import { type Accept, serve } from "@x/socks5/server";
  *
@@ -59,9 +59,12 @@ export type Accept = (
   context: AcceptContext,
 ) => Accepted | undefined | Promise<Accepted | undefined>;
 
-/** The circumstances of a call of {@linkcode Accept}. */
+/** The context of a call of {@linkcode Accept}. */
 export interface AcceptContext {
-  /** Aborted when the handshake timeout is over or the server shuts down; the connection is closed by then. */
+  /**
+   * Aborted when the handshake timeout expires or the server shuts down. The connection
+   * is closed by then.
+   */
   readonly signal: AbortSignal;
 }
 
@@ -70,7 +73,7 @@ export function isKnownLoopback({ hostname }: Address): boolean {
   return hostname !== "" && isLoopback(hostname);
 }
 
-/** The connections whose {@linkcode Accept} hook has not answered yet. */
+/** The connections whose {@linkcode Accept} hook has not settled yet. */
 export class PendingAccepts {
   readonly #clock: Clock;
   readonly #stops = new Map<AbortSwitch, Conn>();
@@ -79,12 +82,12 @@ export class PendingAccepts {
     this.#clock = clock;
   }
 
-  /** How many there are. */
+  /** The number of these connections. */
   get size(): number {
     return this.#stops.size;
   }
 
-  /** Runs the hook. When it rejects, or takes more than `timeout` milliseconds, the connection is reset. */
+  /** Runs the hook. If it rejects or takes longer than `timeout`, resets the connection. */
   async run(
     hook: Accept,
     conn: Conn,
@@ -112,7 +115,7 @@ export class PendingAccepts {
     }
   }
 
-  /** Ends them all. */
+  /** Resets all of them. */
   close(): void {
     for (const [stop, conn] of this.#stops) this.#stop(stop, conn, "aborted");
   }

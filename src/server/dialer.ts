@@ -1,5 +1,5 @@
 /**
- * Another way out: how targets are reached if not directly.
+ * Other ways to reach targets than directly.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import type { Endpoint } from "../protocol/address.ts";
 import type { Conn } from "../transport/transport.ts";
 import type { Session } from "./events.ts";
 
-/** The circumstances of a call of a {@linkcode Dialer}. */
+/** The context of a call of a {@linkcode Dialer}. */
 export interface DialContext {
-  /** The session that asks; `session.user` is its authenticated user. */
+  /** The session of the request; `session.user` is its authenticated user. */
   readonly session: Session;
-  /** Aborted when the timeout of the command is over or the session ends. */
+  /** Aborted if the command times out or the session ends before the call has settled. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Connects to a target in another way than directly: its name or IP address is
- * the one that the client sent. A rejection with a `NetError` gets the reply of
- * its kind, an error with a SOCKS5 reply number from 1 to 8 as its `reply` gets
- * that one, and any other error "general failure".
+ * Connects to a target in another way than directly. The target has the name or IP
+ * address that the client sent. If it rejects with a `NetError`, the client gets the
+ * reply for its kind; if the error has a SOCKS5 reply number from 1 to 8 as its
+ * `reply`, the client gets that reply; otherwise "general failure".
  *
  * @example Through another proxy
  * ```ts
@@ -37,33 +37,33 @@ export type Dial = (target: Endpoint, context: DialContext) => Promise<Conn>;
 
 /** A port that a {@linkcode Dialer} has opened for one peer. */
 export interface DialedListener {
-  /** Where the peer is to connect to: the address of the first reply to BIND. */
+  /** Where the peer has to connect: the address of the first reply to BIND. */
   readonly addr: Endpoint;
   /**
-   * Waits for the peer. The connection's `peerAddr`, or else its `remoteAddr`,
-   * is the address of the second reply. The signal is aborted as that of
+   * Waits for the peer. The second reply carries the connection's `peerAddr`, or its
+   * `remoteAddr` if there is none. The signal is aborted in the same cases as that of
    * {@linkcode DialContext}.
    */
   accept(
     options: { readonly signal: AbortSignal; readonly timeout: number },
   ): Promise<Conn & { readonly peerAddr?: Endpoint }>;
-  /** Gives the port back. Idempotent; an accepted connection lives on. */
+  /** Closes the port. Idempotent; an accepted connection stays open. */
   close(): void;
 }
 
-/** A way for datagrams that a {@linkcode Dialer} has opened. */
+/** A path for datagrams that a {@linkcode Dialer} has opened. */
 export interface DialedAssociation
   extends AsyncIterable<readonly [payload: Uint8Array, from: Endpoint]> {
-  /** Sends a datagram. A rejection means that it is lost. */
+  /** Sends a datagram. A rejection means that the datagram is lost. */
   send(payload: Uint8Array, to: Endpoint): Promise<void>;
   /** Ends the association and the iteration. Idempotent. */
   close(): void;
 }
 
 /**
- * Another way out for all commands. The object that `socks()` of the client
- * returns is one. A command whose method is missing gets "command not
- * supported": nothing goes around the dialer.
+ * Another way to the targets for all commands, for example the object that `socks()`
+ * of the client returns. A command whose method is missing gets the reply "command not
+ * supported": nothing bypasses the dialer.
  *
  * @example All commands through another proxy
  * ```ts
@@ -78,7 +78,7 @@ export interface DialedAssociation
 export interface Dialer {
   /** For CONNECT. */
   connect(target: Endpoint, context: DialContext): Promise<Conn>;
-  /** For BIND; `peer` is the expected peer, with `0.0.0.0` or `::` for anyone. */
+  /** For BIND. `peer` is the expected peer; its hostname is `0.0.0.0` or `::` for any peer. */
   bind?(peer: Endpoint, context: DialContext): Promise<DialedListener>;
   /** For UDP ASSOCIATE. */
   udpAssociate?(context: DialContext): Promise<DialedAssociation>;

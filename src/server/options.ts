@@ -16,44 +16,71 @@ import type { Policy } from "./policy/policy.ts";
 
 /** How long each wait may take, in milliseconds; 0 means no limit. */
 export interface Timeouts {
-  /** From accepting a connection to its complete request. @default {10_000} */
+  /** From accepting a connection to receiving its complete request. @default {10_000} */
   readonly handshake?: number;
-  /** To resolve a target and to connect to it, for all of its addresses together. @default {15_000} */
+  /**
+   * For resolving a target and connecting to it, all of its addresses together.
+   *
+   * @default {15_000}
+   */
   readonly connect?: number;
-  /** Without a byte in either direction of a relay. @default {300_000} */
+  /** For a relay without a byte in either direction. @default {300_000} */
   readonly idle?: number;
-  /** The same, once one direction has ended. @default {60_000} */
+  /** The same after one direction has ended. @default {60_000} */
   readonly halfClosed?: number;
   /** For the peer of a BIND to connect. @default {60_000} */
   readonly bind?: number;
-  /** Without a datagram in either direction of a UDP association (RFC 4787 section 4.3 requires two minutes at least). @default {120_000} */
+  /**
+   * For a UDP association without a datagram in either direction. RFC 4787 section 4.3
+   * requires at least two minutes.
+   *
+   * @default {120_000}
+   */
   readonly association?: number;
 }
 
-/** Bounds on what clients can take; 0 means no limit. */
+/** Limits on the resources that clients can use; 0 means no limit. */
 export interface Limits {
   /**
-   * Client connections at the same time; those above are closed at once. By
-   * default 10,000, or fewer where the process may not open enough descriptors
-   * for two each (known on Node.js and Bun on Linux; a UDP association takes up
-   * to four). 0 means no limit.
+   * Simultaneous client connections; further ones are closed at once. By default
+   * 10,000, or fewer if the process may not open two descriptors for each (known on
+   * Node.js and Bun on Linux; a UDP association takes up to four).
    */
   readonly sessions?: number;
-  /** The same for each client address; an IPv6 client is its /64. @default {0} */
+  /** Simultaneous connections of each client address, or IPv6 /64. @default {0} */
   readonly sessionsPerClient?: number;
-  /** Sessions of each user who logged in. @default {0} */
+  /** Simultaneous sessions of each user who has logged in. @default {0} */
   readonly sessionsPerUser?: number;
-  /** Clients of one address that have not completed their request. By default 1,000, and no limit for a server on loopback, whose clients share an address. */
+  /**
+   * Connections of each client address whose request is not complete. By default
+   * 1,000, but no limit if the server listens on loopback, where clients share an
+   * address.
+   */
   readonly handshakesPerClient?: number;
-  /** New connections of one address in a second; twice as many, at least 10, at once. @default {0} */
+  /**
+   * New connections of each client address per second. Bursts of twice as many, and of
+   * at least 10, are allowed.
+   *
+   * @default {0}
+   */
   readonly connectionsPerSecondPerClient?: number;
-  /** Octets per second of each session, both directions together. @default {0} */
+  /** Bytes per second of each session, both directions together. @default {0} */
   readonly bytesPerSecondPerSession?: number;
-  /** The same of all sessions of a user together. @default {0} */
+  /** Bytes per second of all sessions of each user together. @default {0} */
   readonly bytesPerSecondPerUser?: number;
-  /** UDP associations at the same time for each client address; more get "general failure". 0 means no limit. @default {1_000} */
+  /**
+   * Simultaneous UDP associations of each client address; requests for more get the
+   * reply "general failure".
+   *
+   * @default {1_000}
+   */
   readonly associationsPerClient?: number;
-  /** Targets that each UDP association remembers, and so gets datagrams from; the one not used for longest is forgotten first. @default {256} */
+  /**
+   * Targets that each UDP association remembers. Only they can send datagrams to the
+   * client. The least recently used target is forgotten first.
+   *
+   * @default {256}
+   */
   readonly targetsPerAssociation?: number;
 }
 
@@ -104,47 +131,48 @@ export interface Socks4Options {
 
 /** How several servers share their limits. */
 export interface SharedLimits {
-  /** Counts for all of them, for example in another process or in a database. */
+  /** Counts for all servers, for example in another process or in a database. */
   readonly store: SharedLimitsStore;
-  /** How many servers share it; a part of each large limit is divided among them. */
+  /** How many servers share the store. A part of each large limit is divided among them. */
   readonly servers: number;
 }
 
 /** Options of `serve()`, all with safe defaults. */
 export interface ServeOptions {
-  /** IP address to listen on, or `localhost`. @default {"127.0.0.1"} */
+  /** The IP address to listen on, or `localhost`. @default {"127.0.0.1"} */
   readonly hostname?: string;
-  /** Port to listen on; 0 lets the system choose. @default {1080} */
+  /** The port to listen on; 0 lets the system choose. @default {1080} */
   readonly port?: number;
   /**
-   * Whether to listen at all. A server that does not serves only the connections
-   * that {@linkcode Server.handle} gets.
+   * Whether to listen at all. If not, the server serves only the connections that are
+   * passed to {@linkcode Server.handle}.
    *
    * @default {true}
    */
   readonly listen?: boolean;
   /**
-   * Whether other servers of the same user that set it, too, may share the port,
-   * in this process or in others; the kernel distributes the clients. Each server
-   * has its own limits unless `sharedLimits` is set. Rejected with kind `invalid`
-   * on Deno without `--unstable-net` and on Node.js before 22.12.
+   * Whether the server shares the port with other servers of the same system user that
+   * set this option as well, in this process or in others. The kernel distributes the
+   * clients. Each server has its own limits unless `sharedLimits` is set. `serve()`
+   * rejects with kind `invalid` on Deno without `--unstable-net` and on Node.js before
+   * 22.12.
    *
    * @default {false}
    */
   readonly reusePort?: boolean;
-  /** Authentication methods in the server's order of preference. @default {[noAuth()]} */
+  /** The authentication methods, in the server's order of preference. @default {[noAuth()]} */
   readonly auth?: readonly AuthMethod[];
   /**
    * Checks of SOCKS4 user ids, which then count as users. With a check, SOCKS4 is
-   * served although `auth` requires a login; otherwise only if `auth` has method
-   * 00. A user id is a claim, and an ident server answers what its owner likes:
-   * exposed sessions need {@linkcode ServeOptions.openProxy} as well.
+   * served even if `auth` requires a login; without one, only if `auth` contains
+   * method 00. A user id is only a claim, and the owner of an ident server controls
+   * its answers: exposed sessions need {@linkcode ServeOptions.openProxy} as well.
    */
   readonly socks4?: Socks4Options;
   /**
    * Whether exposed sessions are served without a login: anyone who can reach the
-   * server can then use it. Without it `serve()` refuses to listen beyond loopback
-   * if not everyone needs a login.
+   * server can then use it. Otherwise `serve()` refuses to listen beyond loopback
+   * unless everyone needs a login.
    *
    * @default {false}
    */
@@ -155,60 +183,72 @@ export interface ServeOptions {
    */
   readonly accept?: Accept;
   /**
-   * Another way to the targets than directly: a function for CONNECT, or a
-   * {@linkcode Dialer} for all commands. Commands without a method get "command
-   * not supported", because they would go around it. Names are not resolved
-   * before: the dialer decides where they may lead.
+   * Reaches targets in another way than directly: a function for CONNECT, or a
+   * {@linkcode Dialer} for all commands. A command without a method gets the reply
+   * "command not supported", because it would bypass the dialer. Names are passed on
+   * unresolved: the dialer decides which addresses they may lead to.
    */
   readonly dial?: Dial | Dialer;
   /**
-   * Decides who may do what, for example {@linkcode rules}. Without a policy, and
-   * if it answers `default`, sessions may reach everything; exposed sessions cannot
-   * reach special-purpose addresses (loopback, private and link-local networks,
-   * multicast, …) and this machine: the address at which the client reached it, and
-   * all others that the runtime lists (Deno with `--allow-sys=networkInterfaces`).
+   * Decides which requests are allowed, for example {@linkcode rules}. Without a
+   * policy, and if it answers `default`, sessions may reach everything, except that
+   * exposed sessions cannot reach special-purpose addresses (loopback, private and
+   * link-local networks, multicast, …) and this machine: the address at which the
+   * client reached it, and all others that the runtime lists (Deno with
+   * `--allow-sys=networkInterfaces`).
    */
   readonly policy?: Policy;
   /**
    * IP addresses, at most one of each version, that the replies to BIND and UDP
-   * ASSOCIATE announce in place of this machine's own: for a server behind NAT or
-   * in a container. By default its own.
+   * ASSOCIATE announce instead of the machine's own, for a server behind NAT or in a
+   * container. By default the machine's own.
    */
   readonly advertise?: readonly string[];
-  /** Ports for BIND and UDP ASSOCIATE to listen on, for example those open in a firewall. By default any free one. */
+  /**
+   * The ports on which BIND and UDP ASSOCIATE listen, for example those open in a
+   * firewall. By default any free port.
+   */
   readonly relayPorts?: PortRange;
-  /** Whether UDP fragments are dropped instead of reassembled, which RFC 1928 section 7 allows. @default {false} */
+  /**
+   * Whether UDP fragments are dropped, which RFC 1928 section 7 allows, instead of
+   * reassembled.
+   *
+   * @default {false}
+   */
   readonly dropFragments?: boolean;
   /** How long each wait may take. */
   readonly timeouts?: Timeouts;
   /** Limits of sessions, connections, bytes and associations. */
   readonly limits?: Limits;
   /**
-   * Makes the limits hold for several servers together: their number and the
-   * store that counts for all of them. By default the limits are of this server.
+   * Makes the limits apply to several servers together: their number and the store
+   * that counts for all of them. By default the limits apply to this server alone.
    */
   readonly sharedLimits?: SharedLimits;
-  /** Ends the server and all sessions at once when it is aborted. */
+  /** Ends the server and all sessions at once when the signal is aborted. */
   readonly signal?: AbortSignal;
   /**
-   * Called with each event, as it happens; it has to return quickly. Its errors
-   * affect no session: the first one is printed by `console.error()`.
+   * Called for each event, as it happens; it must return quickly. Its errors affect no
+   * session: the first one is printed with `console.error()`.
    */
   readonly onEvent?: (event: ServerEvent) => void;
   /** The network to use. By default that of the runtime. */
   readonly transport?: Transport;
 }
 
-/** The error for an option that makes no sense, or that would make an open proxy. */
+/** The error for an option that is invalid, or that would make the server an open proxy. */
 export class OptionError extends TypeError {
   /** Always `"OptionError"`. */
   override readonly name = "OptionError";
   /** The option's name, such as `limits.sessions`. */
   readonly option: string;
-  /** `open-proxy` if neither everyone needs a login nor {@linkcode ServeOptions.openProxy} is set. */
+  /**
+   * `open-proxy` if the server would be reachable from other machines, not everyone
+   * needs a login, and {@linkcode ServeOptions.openProxy} is not set.
+   */
   readonly code: "invalid" | "open-proxy";
 
-  /** Takes a message that begins with the name of the option. */
+  /** The message begins with the name of the option. */
   constructor(
     option: string,
     message: string,

@@ -27,7 +27,12 @@ import { resolveSettings, type Settings } from "./settings.ts";
 
 /** Options of {@linkcode Server.shutdown}. */
 export interface ShutdownOptions {
-  /** Milliseconds that sessions have to end by themselves; 0 ends them at once. @default {10_000} */
+  /**
+   * How long sessions may take to end by themselves, in milliseconds; 0 ends them at
+   * once.
+   *
+   * @default {10_000}
+   */
   readonly grace?: number;
 }
 
@@ -50,22 +55,22 @@ export interface Server extends AsyncDisposable {
   readonly addr: Address;
   /** The open sessions, in the order of their ids. */
   readonly sessions: readonly Session[];
-  /** Settles when the server is shut down and the last session has ended. */
+  /** Resolves when the server is shut down and the last session has ended. Never rejects. */
   readonly finished: Promise<void>;
   /**
    * Serves one more connection, of any origin, under the same options and
    * limits: a {@linkcode Conn}, Web streams (a WebSocket, a TLS or SSH channel)
    * or a `Duplex` of Node.js.
    *
-   * The session is exposed if the server listens beyond loopback, and unless the
-   * client is known to be on loopback: without
-   * a login for everyone (or `openProxy`) it is then rejected with an event
-   * `session-rejected`, and special-purpose addresses are closed to it. The
-   * policy is asked only about clients whose address is known; others are denied.
+   * The session is exposed unless the client is known to be on loopback and the
+   * server itself does not listen beyond loopback. An exposed session is rejected
+   * with a `session-rejected` event unless everyone needs a login or `openProxy` is
+   * set, and it reaches special-purpose addresses only if the policy allows them. If
+   * there is a policy, a client whose address is not known is denied.
    *
-   * @throws {TypeError} when `conn` is nothing of the kind.
+   * @throws {TypeError} if `conn` is none of these.
    *
-   * @example A server without a listener, in front of which something else accepts
+   * @example A server without a listener, for connections that other code accepts
    * ```ts
    * import { type DuplexStreams, serve, userPass } from "@x/socks5/server";
    *
@@ -82,18 +87,18 @@ export interface Server extends AsyncDisposable {
    */
   handle(conn: ConnSource, origin?: Origin): void;
   /**
-   * Replaces options without ending a session: later requests are checked by the
-   * new ones, a login that has begun by those before. A group such as `limits` is
-   * replaced as a whole, `undefined` means the default. When it rejects, nothing
-   * has changed. Updates are made one after the other.
+   * Replaces options without ending a session. Later requests are checked against the
+   * new options; a login that has begun continues with the old ones. A group such as
+   * `limits` is replaced as a whole; `undefined` restores the default. If it rejects,
+   * nothing has changed. Concurrent updates are applied in the order of the calls.
    *
-   * @throws {TypeError} as {@linkcode serve} does.
+   * @throws {TypeError} if {@linkcode serve} would throw it.
    */
   update(options: ServerUpdate): Promise<void>;
   /**
-   * Stops accepting, lets the sessions end by themselves, and ends the rest of
-   * them after the grace time. May be called again with less time. `await using`
-   * calls it with the default.
+   * Stops accepting connections, waits until the sessions have ended by themselves,
+   * and ends the remaining ones after the grace time. May be called again with a
+   * shorter time. `await using` calls it with the default.
    */
   shutdown(options?: ShutdownOptions): Promise<void>;
 }
@@ -101,12 +106,12 @@ export interface Server extends AsyncDisposable {
 /**
  * Starts a server for SOCKS4, SOCKS4a and SOCKS5 (RFC 1928, RFC 1929).
  *
- * By default it listens on 127.0.0.1:1080 and needs no login. Beyond loopback it
- * needs a login, or `openProxy: true`. SOCKS encrypts nothing: logins and data
- * travel in clear.
+ * By default it listens on 127.0.0.1:1080 and requires no login. Beyond loopback it
+ * requires a login, or `openProxy: true`. SOCKS does not encrypt: logins and data are
+ * sent in clear text.
  *
- * @throws {TypeError} for an option that makes no sense, or that would make an open proxy.
- * @throws {NetError} when it cannot listen: `addr-in-use`, `addr-not-available`, `denied`.
+ * @throws {TypeError} if an option is invalid, or would make the server an open proxy.
+ * @throws {NetError} if it cannot listen: `addr-in-use`, `addr-not-available`, `denied`.
  *
  * @example
  * ```ts
@@ -138,12 +143,12 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
 async function limitsOf(settings: Settings): Promise<ServerLimits> {
   const { limits, clock, sharedLimits: shared } = settings;
   if (!shared) return localLimits(limits, clock);
-  // Loaded lazily: most servers are alone.
+  // Loaded lazily: most servers share no limits.
   const { sharedLimits } = await import("./cluster/shared_limits.ts");
   return sharedLimits(limits, clock, shared);
 }
 
-/** Calls an `onEvent` whose errors harm nobody: the first one is reported, with its stack. */
+/** Wraps `onEvent`: its errors affect nothing, and the first one is reported with its stack. */
 function guarded(
   onEvent: (event: ServerEvent) => unknown,
 ): (event: ServerEvent) => void {
@@ -177,7 +182,7 @@ class SocksServer implements Server, SessionOwner {
   readonly rateLimiters: RateLimiters;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
-  /** In no order; each session knows its index, so that adding and removing take constant time. */
+  /** In no order. Each session knows its index, so that adding and removing take constant time. */
   readonly #sessions: ServerSession[] = [];
   readonly #connections: ConnectionLimiter;
   readonly #accepting: PendingAccepts;
@@ -248,7 +253,7 @@ class SocksServer implements Server, SessionOwner {
     else this.#admit(conn, client, exposed, 0);
   }
 
-  /** Lets the `accept` hook have the connection first. Those that wait for it count as sessions. */
+  /** Runs the `accept` hook first. Connections that wait for it count as sessions. */
   async #runHook(
     conn: Conn,
     client: Address | undefined,
@@ -259,7 +264,8 @@ class SocksServer implements Server, SessionOwner {
     if (this.#accepting.size + this.#sessions.length >= limits.sessions) {
       return this.#reject(conn, client, REJECTION_TEXT.sessions);
     }
-    const from = this.emit && (client ?? conn.remoteAddr); // a closed socket no longer reports it
+    // Read now: a closed socket no longer reports it.
+    const from = this.emit && (client ?? conn.remoteAddr);
     const started = clock.now();
     try {
       const accepted = await this.#accepting.run(

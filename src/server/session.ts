@@ -62,7 +62,7 @@ export interface SessionOwner {
   ended(session: ServerSession, ending: Ending): void;
 }
 
-/** A connection that was admitted, and its origin. */
+/** An admitted connection and its origin. */
 export interface AdmittedConn {
   readonly conn: Conn;
   /** Overrides the connection's own `remoteAddr`. */
@@ -160,7 +160,10 @@ export class ServerSession
     this.#owner.emit?.({ type: "auth", session: this, ok });
   }
 
-  /** Serves the client until everything is closed, with this much of the handshake time used up; never rejects. */
+  /**
+   * Serves the client until everything is closed. `waited` milliseconds of the
+   * handshake timeout have already passed. Never rejects.
+   */
   async run(waited: number): Promise<void> {
     this.#owner.emit?.({ type: "session-start", session: this });
     const { clock, timeouts } = this.settings;
@@ -176,7 +179,7 @@ export class ServerSession
       const request = await frontend.read({
         conn: this.#conn,
         reader,
-        settings: this.settings, // those in force now, not when the client connected
+        settings: this.settings, // those of now, not of when the client connected
         session: this,
       });
       timeout.cancel();
@@ -185,7 +188,8 @@ export class ServerSession
       timeout.cancel();
       outcome = await this.#failed(error);
     }
-    // Most sessions spend most of their time from here on; the garbage collector gets the rest.
+    // Only the relay follows, in which most sessions spend most of their time: let the
+    // garbage collector have what the handshake needed.
     this.#stopping = undefined;
     if (!("done" in outcome)) return this.#end(outcome);
     this.#relay = outcome;
@@ -206,7 +210,7 @@ export class ServerSession
     this.#owner.ended(this, this.ending ?? ending);
   }
 
-  /** From the request to the relay, or to the ending without one. */
+  /** Runs the request's command. Resolves with its relay, or with the ending if there is none. */
   #serve(request: ClientRequest): Promise<Relay | Ending> {
     this.#admission.handshakeDone();
     this.command = request.command;
@@ -282,7 +286,7 @@ export class ServerSession
     this.#owner.emit?.({ type: "reply", session: this });
   }
 
-  /** Sends the last bytes so that they arrive: with a FIN after them, and nothing left unread. */
+  /** Sends the last bytes so that they arrive: followed by a FIN, and with nothing left unread. */
   async #lingeringClose(conn: Conn, send: () => Promise<void>): Promise<void> {
     const { clock } = this.settings;
     const timeout = clock.startTimeout(LINGER_TIME, () => this.#hangUp());
@@ -296,7 +300,7 @@ export class ServerSession
         left -= chunk.length;
       }
     } catch {
-      // The client has closed the connection, which is all that was waited for.
+      // The client has closed the connection: there is nothing left to wait for.
     } finally {
       timeout.cancel();
     }
@@ -316,7 +320,7 @@ export class ServerSession
   }
 }
 
-/** The rest of a time limit: at least a millisecond, and never for one of 0. */
+/** Returns the rest of a time limit, at least 1 ms; 0 (no limit) stays 0. */
 function timeLeft(limit: number, waited: number): number {
   return limit === 0 ? 0 : Math.max(limit - waited, 1);
 }
@@ -332,7 +336,7 @@ function endingOf({ reason, side, error }: RelayEnd): Ending {
       if (side === "b") return { reason: "target-gone", error };
       return {
         reason: error?.cause instanceof ProtocolError
-          ? "protocol-error" // a message that the login protects is broken
+          ? "protocol-error" // a message that the login protects is damaged
           : "client-gone",
         error,
       };

@@ -68,13 +68,13 @@ export interface Socks4Settings {
 }
 
 const DEFAULT_MAX_SESSIONS = 10_000;
-/** Descriptors left to everything that is not a session. */
+/** Descriptors reserved for everything except sessions. */
 const SPARE_DESCRIPTORS = 32;
 
 /**
  * Checks options and fills in the defaults.
  *
- * @throws {OptionError} for an option that makes no sense, or that would make an open proxy.
+ * @throws {OptionError} if an option is invalid, or would make the server an open proxy.
  */
 export async function resolveSettings(
   options: ServeOptions,
@@ -142,7 +142,7 @@ function resolveAccept(accept: Accept | undefined): Accept | undefined {
   throw new OptionError("accept", "accept must be a function");
 }
 
-/** A function stands for a dialer that can connect only. */
+/** A function becomes a dialer that supports only CONNECT. */
 function resolveDial(dial: Dial | Dialer | undefined): Dialer | undefined {
   if (dial === undefined) return undefined;
   if (typeof dial === "function") return { connect: dial };
@@ -154,7 +154,7 @@ function resolveDial(dial: Dial | Dialer | undefined): Dialer | undefined {
 }
 
 function openProxyError(hostname: string, isOpen: boolean): OptionError {
-  const [option, what, instead] = isOpen
+  const [option, flaw, remedy] = isOpen
     ? ["openProxy", "without a login", "set auth to [userPass(…)]"]
     : [
       "socks4",
@@ -163,8 +163,8 @@ function openProxyError(hostname: string, isOpen: boolean): OptionError {
     ];
   return new OptionError(
     option,
-    `a server on ${hostname} ${what} would be an open proxy: ` +
-      `${instead}, or set openProxy to true if that is what you want`,
+    `a server on ${hostname} ${flaw} would be an open proxy: ` +
+      `${remedy}, or set openProxy to true if that is what you want`,
     "open-proxy",
   );
 }
@@ -297,7 +297,7 @@ async function possibleSessions(transport: Transport): Promise<number> {
   return Math.max(1, Math.min(DEFAULT_MAX_SESSIONS, possible));
 }
 
-/** The longest wait that timers of all runtimes can take. */
+/** The longest timeout that the timers of all runtimes support, in milliseconds. */
 const MAX = 2 ** 31 - 1;
 
 function whole(
