@@ -111,15 +111,16 @@ export interface Socks4Options {
   readonly userIds?: readonly string[];
   /**
    * Verifies the user id. It gets the user id as the user name, and an empty
-   * password. Wrong ones are delayed and lock the client out as those of
-   * {@linkcode userPass} do. By default every user id is right.
+   * password. The answer to a wrong user id is delayed, and the client can be locked
+   * out, as with {@linkcode userPass}. By default every user id is accepted.
    */
   readonly verifier?: Verifier | VerifyLogin;
   /** Counts the user ids that `verifier` refuses. By default a {@linkcode Lockout} of its own. */
   readonly guard?: LoginGuard;
   /**
    * Whether the ident server of the client's machine (RFC 1413) has to confirm the
-   * user id; its port (113) and the time it has, in milliseconds (5,000).
+   * user id. An object also sets the port of that server (default 113) and how long it
+   * may take to answer, in milliseconds (default 5,000).
    *
    * @default {false}
    */

@@ -88,7 +88,7 @@ export async function resolveSettings(
   const isOpen = servesNone || auth.some(({ negotiate }) => !negotiate);
   const socks4 = resolveSocks4(options.socks4, clock);
   const isExposed = listen !== undefined && !isLoopback(listen.hostname);
-  // Untyped callers have to mean it, too: the text "false" does not.
+  // Untyped callers have to set it to true as well: the string "false" is truthy, too.
   const servesExposed = !isOpen && !socks4 || openProxy === true;
   if (isExposed && !servesExposed) {
     throw openProxyError(listen.hostname, isOpen);
@@ -184,7 +184,7 @@ function resolveSocks4(
   };
 }
 
-/** Kept for each object of options, so that an update of other ones does not forget lock-outs. */
+/** By the object of options, so that an update of other options does not forget lock-outs. */
 const guardedVerifiers = new WeakMap<Socks4Options, GuardedVerifier>();
 
 function guarded(
