@@ -5,12 +5,19 @@
  * @module
  */
 
-import { isLoopback } from "../protocol/address.ts";
+import { isLoopback, unmapIp } from "../protocol/address.ts";
 import type { Clock } from "../transport/clock.ts";
 import { withSignal } from "../transport/dial.ts";
 import { NetError } from "../transport/errors.ts";
 import { AbortSwitch, signalContext } from "../transport/signal.ts";
+import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Address, Conn } from "../transport/transport.ts";
+import { clientKey } from "./client_key.ts";
+import type {
+  ConnectionLimits,
+  RejectionReason,
+} from "./limits/connection_limiter.ts";
+import { LocalKeyedLimit } from "./limits/keyed_limit.ts";
 
 /** The origin of a connection, if the connection itself does not report it. */
 export interface Origin {
@@ -31,7 +38,7 @@ export interface Origin {
 /** The result of an {@linkcode Accept} hook. */
 export interface Accepted extends Origin {
   /** The connection to serve. The server closes it; a wrapper has to close what it wraps. */
-  readonly conn: Conn;
+  readonly conn: ConnSource;
 }
 
 /**
@@ -68,6 +75,33 @@ export interface AcceptContext {
   readonly signal: AbortSignal;
 }
 
+/** A connection on its way to a session. */
+export interface Incoming {
+  /** The connection to serve. */
+  readonly conn: Conn;
+  /** The connection that was accepted, below the layers of an {@linkcode Accept} hook. */
+  readonly raw: Conn;
+  /** Overrides `remoteAddr` of the connection. */
+  readonly client: Address | undefined;
+  readonly exposed: boolean;
+  /** How many milliseconds of the handshake timeout have passed. */
+  readonly waited: number;
+}
+
+/**
+ * The client of an origin in canonical form.
+ *
+ * @throws {TypeError} if it is not an address.
+ */
+export function clientOf({ client }: Origin): Address | undefined {
+  if (client === undefined) return undefined;
+  const { hostname, port } = client ?? {};
+  if (typeof hostname !== "string" || typeof port !== "number") {
+    throw new TypeError("client must be an address: { hostname, port }");
+  }
+  return { hostname: unmapIp(hostname), port };
+}
+
 /** Whether a client is known to be on this machine. */
 export function isKnownLoopback({ hostname }: Address): boolean {
   return hostname !== "" && isLoopback(hostname);
@@ -77,41 +111,61 @@ export function isKnownLoopback({ hostname }: Address): boolean {
 export class PendingAccepts {
   readonly #clock: Clock;
   readonly #stops = new Map<AbortSwitch, Conn>();
+  readonly #perClient = new LocalKeyedLimit(Infinity);
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** The number of these connections. */
-  get size(): number {
-    return this.#stops.size;
+  /**
+   * The limit that one more connection would exceed. Until the hook has settled,
+   * the client of a connection is its `remoteAddr`.
+   */
+  refuses(
+    { remoteAddr }: Conn,
+    sessions: number,
+    limits: Pick<ConnectionLimits, "sessions" | "handshakesPerClient">,
+  ): RejectionReason | undefined {
+    if (this.#stops.size + sessions >= limits.sessions) return "sessions";
+    this.#perClient.limit = limits.handshakesPerClient;
+    const hasRoom = this.#perClient.hasRoom(clientKey(remoteAddr.hostname));
+    return hasRoom ? undefined : "handshakesPerClient";
   }
 
-  /** Runs the hook. If it rejects or takes longer than `timeout`, resets the connection. */
+  /**
+   * Runs the hook; resolves with the connection to serve, if there is one. If the
+   * hook fails or takes longer than `timeout`, resets the connection and rejects.
+   */
   async run(
     hook: Accept,
-    conn: Conn,
+    incoming: Incoming,
     timeout: number,
-  ): Promise<Accepted | undefined> {
+  ): Promise<Incoming | undefined> {
+    const { conn } = incoming;
+    const client = clientKey(conn.remoteAddr.hostname);
+    const started = this.#clock.now();
     const stop = new AbortSwitch();
     const late = () => this.#stop(stop, conn, "timeout");
     const timer = this.#clock.startTimeout(timeout, late);
     this.#stops.set(stop, conn);
+    this.#perClient.add(client, 1);
     try {
       const answer = Promise.resolve(hook(conn, signalContext(stop)));
       const accepted = await withSignal(
         answer,
         stop,
-        (it) => it?.conn.close(),
+        (it) => it && toConn(it.conn).close(),
       );
-      if (!accepted) conn.close();
-      return accepted;
+      if (accepted === undefined) return void conn.close();
+      const waited = this.#clock.now() - started;
+      return { ...merge(incoming, accepted), waited };
     } catch (error) {
       conn.reset();
       throw error;
     } finally {
       timer.cancel();
       this.#stops.delete(stop);
+      this.#perClient.release(client);
     }
   }
 
@@ -127,4 +181,19 @@ export class PendingAccepts {
     conn.reset();
     stop.abort(new NetError(kind, text));
   }
+}
+
+/** A new client is exposed unless it is on loopback; without one the exposure stays. */
+function merge(incoming: Incoming, accepted: Accepted): Incoming {
+  if (typeof accepted !== "object" || !accepted?.conn) {
+    throw new TypeError("accept must return { conn }, or undefined");
+  }
+  const client = clientOf(accepted);
+  return {
+    ...incoming,
+    conn: toConn(accepted.conn),
+    client: client ?? incoming.client,
+    exposed: accepted.exposed ??
+      (incoming.exposed || client !== undefined && !isKnownLoopback(client)),
+  };
 }

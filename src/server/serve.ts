@@ -8,7 +8,13 @@ import { detectTransport } from "../transport/detect.ts";
 import { toNetError } from "../transport/errors.ts";
 import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
-import { isKnownLoopback, type Origin, PendingAccepts } from "./accept.ts";
+import {
+  clientOf,
+  type Incoming,
+  isKnownLoopback,
+  type Origin,
+  PendingAccepts,
+} from "./accept.ts";
 import type { Ending } from "./commands/command.ts";
 import type { ServerEvent, Session } from "./events.ts";
 import {
@@ -241,7 +247,7 @@ class SocksServer implements Server, SessionOwner {
 
   handle(source: ConnSource, origin: Origin = {}): void {
     const conn = toConn(source);
-    const { client } = origin;
+    const client = clientOf(origin);
     const exposed = origin.exposed ??
       (this.settings.isExposed ||
         !isKnownLoopback(client ?? conn.remoteAddr));
@@ -249,112 +255,76 @@ class SocksServer implements Server, SessionOwner {
   }
 
   #accepted(conn: Conn, client: Address | undefined, exposed: boolean): void {
-    if (this.settings.accept) void this.#runHook(conn, client, exposed);
-    else this.#admit(conn, client, exposed, 0);
+    const incoming = { conn, raw: conn, client, exposed, waited: 0 };
+    if (this.settings.accept) void this.#runHook(incoming);
+    else this.#admit(incoming);
   }
 
-  /** Runs the `accept` hook first. Connections that wait for it count as sessions. */
-  async #runHook(
-    conn: Conn,
-    client: Address | undefined,
-    exposed: boolean,
-  ): Promise<void> {
-    const { accept, clock, limits, timeouts } = this.settings;
-    if (this.#closing) return this.#reject(conn, client, SHUTTING_DOWN);
-    if (this.#accepting.size + this.#sessions.length >= limits.sessions) {
-      return this.#reject(conn, client, REJECTION_TEXT.sessions);
-    }
+  /** Runs the `accept` hook first. Connections that wait for it count as sessions and as handshakes. */
+  async #runHook(incoming: Incoming): Promise<void> {
+    const { accept, limits, timeouts } = this.settings;
+    if (this.#closing) return this.#reject(incoming, SHUTTING_DOWN);
+    const full = this.#accepting.refuses(
+      incoming.conn,
+      this.#sessions.length,
+      limits,
+    );
+    if (full) return this.#reject(incoming, REJECTION_TEXT[full]);
     // Read now: a closed socket no longer reports it.
-    const from = this.emit && (client ?? conn.remoteAddr);
-    const started = clock.now();
+    const client = this.emit && (incoming.client ?? incoming.conn.remoteAddr);
     try {
-      const accepted = await this.#accepting.run(
-        accept!,
-        conn,
-        timeouts.handshake,
-      );
-      if (!accepted) return;
-      const origin = accepted.client ?? client;
-      const isRemote = !isKnownLoopback(origin ?? accepted.conn.remoteAddr);
-      this.#admit(
-        accepted.conn,
-        origin,
-        accepted.exposed ?? (exposed || isRemote),
-        clock.now() - started,
-      );
+      const { handshake } = timeouts;
+      const accepted = await this.#accepting.run(accept!, incoming, handshake);
+      if (accepted) this.#admit(accepted);
     } catch (cause) {
-      const error = toNetError(cause);
-      const reason = "the accept hook failed";
-      const { remoteAddr } = conn;
       this.emit?.({
         type: "session-rejected",
-        client: from ?? remoteAddr,
-        reason,
-        error,
+        client: client!,
+        reason: "the accept hook failed",
+        error: toNetError(cause),
       });
     }
   }
 
-  #admit(
-    conn: Conn,
-    client: Address | undefined,
-    exposed: boolean,
-    waited: number,
-  ): void {
-    if (this.#closing) return this.#reject(conn, client, SHUTTING_DOWN);
+  #admit(incoming: Incoming): void {
+    const { conn, client, exposed } = incoming;
+    if (this.#closing) return this.#reject(incoming, SHUTTING_DOWN);
     if (exposed && !this.settings.servesExposed) {
-      return this.#reject(conn, client, OPEN_PROXY_TEXT);
+      return this.#reject(incoming, OPEN_PROXY_TEXT);
     }
     const answer = this.#connections.admit(
       client ? { remoteAddr: client } : conn,
     );
-    if (answer instanceof Promise) {
-      void this.#openLater(conn, client, exposed, waited, answer);
-    } else this.#open(conn, client, exposed, waited, answer);
+    if (answer instanceof Promise) void this.#openLater(incoming, answer);
+    else this.#open(incoming, answer);
   }
 
-  #open(
-    conn: Conn,
-    client: Address | undefined,
-    exposed: boolean,
-    waited: number,
-    admission: Admission | RejectionReason,
-  ): void {
+  #open(incoming: Incoming, admission: Admission | RejectionReason): void {
     if (typeof admission === "string") {
-      return this.#reject(conn, client, REJECTION_TEXT[admission]);
+      return this.#reject(incoming, REJECTION_TEXT[admission]);
     }
-    const session = new ServerSession(++this.#lastId, this, {
-      conn,
-      client,
-      exposed,
-      admission,
-    });
+    const id = ++this.#lastId;
+    const session = new ServerSession(id, this, incoming, admission);
     session.place = this.#sessions.push(session) - 1;
-    session.run(waited);
+    session.run(incoming.waited);
   }
 
   async #openLater(
-    conn: Conn,
-    client: Address | undefined,
-    exposed: boolean,
-    waited: number,
+    incoming: Incoming,
     answer: Promise<Admission | RejectionReason>,
   ): Promise<void> {
     const admission = await answer;
-    if (!this.#closing) {
-      return this.#open(conn, client, exposed, waited, admission);
-    }
+    if (!this.#closing) return this.#open(incoming, admission);
     if (typeof admission !== "string") admission.release();
-    this.#reject(conn, client, SHUTTING_DOWN);
+    this.#reject(incoming, SHUTTING_DOWN);
   }
 
-  #reject(conn: Conn, client: Address | undefined, reason: string): void {
-    const { remoteAddr } = conn;
-    this.emit?.({
-      type: "session-rejected",
-      client: client ?? remoteAddr,
-      reason,
-    });
+  #reject({ conn, client }: Incoming, reason: string): void {
+    if (this.emit) {
+      const { remoteAddr } = conn;
+      const rejected = { client: client ?? remoteAddr, reason };
+      this.emit({ type: "session-rejected", ...rejected });
+    }
     conn.close();
   }
 
@@ -391,7 +361,7 @@ class SocksServer implements Server, SessionOwner {
       this.#closing = this.#stopListening();
       this.emit?.({ type: "shutdown" });
     }
-    if (grace === 0) this.#closeSessions();
+    if (!(grace > 0)) this.#closeSessions();
     const { clock } = this.settings;
     const timeout = clock.startTimeout(grace, () => this.#closeSessions());
     return this.finished.finally(() => timeout.cancel());

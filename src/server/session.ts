@@ -30,6 +30,7 @@ import type {
 } from "./events.ts";
 import type { Settings } from "./settings.ts";
 import type { KeyedLimit } from "./limits/keyed_limit.ts";
+import type { Incoming } from "./accept.ts";
 import { detectFrontend } from "./frontends/detect.ts";
 import type { ClientRequest, HandshakeSession } from "./frontends/frontend.ts";
 import { Refusal } from "./frontends/refusal.ts";
@@ -62,15 +63,6 @@ export interface SessionOwner {
   ended(session: ServerSession, ending: Ending): void;
 }
 
-/** An admitted connection and its origin. */
-export interface AdmittedConn {
-  readonly conn: Conn;
-  /** Overrides the connection's own `remoteAddr`. */
-  readonly client: Address | undefined;
-  readonly exposed: boolean;
-  readonly admission: Admission;
-}
-
 const COMMANDS: Readonly<Record<CommandName, Command>> = {
   connect,
   bind,
@@ -100,18 +92,25 @@ export class ServerSession
   ending: Ending | undefined;
   #client: Address | undefined;
   readonly #conn: Conn;
+  /** The same, unless an `accept` hook has put layers on top. */
+  readonly #raw: Conn;
   readonly #owner: SessionOwner;
   readonly #admission: Admission;
   rateLimiter: SessionRateLimiter | undefined;
   #stopping: AbortSwitch | undefined;
   #relay: Relay | undefined;
 
-  constructor(id: number, owner: SessionOwner, admitted: AdmittedConn) {
-    const { conn, client, exposed, admission } = admitted;
+  constructor(
+    id: number,
+    owner: SessionOwner,
+    { conn, raw, client, exposed }: Incoming,
+    admission: Admission,
+  ) {
     this.id = id;
     this.exposed = exposed;
     this.#admission = admission;
     this.#conn = conn;
+    this.#raw = raw;
     this.#owner = owner;
     // Read now if events will show it: a closed socket no longer reports it.
     this.#client = client ?? (owner.emit ? conn.remoteAddr : undefined);
@@ -130,9 +129,8 @@ export class ServerSession
   }
 
   isOwn(address: string): boolean {
-    const { hostname } = this.#conn.localAddr;
-    // A closed socket no longer reports its address: deny in that case.
-    return hostname === "" || hostname === address ||
+    return isLocalAddress(address, this.#conn) ||
+      this.#raw !== this.#conn && isLocalAddress(address, this.#raw) ||
       this.#owner.ownAddresses.has(address);
   }
 
@@ -176,6 +174,13 @@ export class ServerSession
       const reader = new MessageReader(this.#conn);
       const frontend = await detectFrontend(reader);
       this.version = frontend.version;
+      // An update may have changed the options by which the client was admitted.
+      if (this.exposed && !this.settings.servesExposed) {
+        throw new Refusal(
+          "no-method",
+          "a login is no longer needed by everyone",
+        );
+      }
       const request = await frontend.read({
         conn: this.#conn,
         reader,
@@ -315,9 +320,24 @@ export class ServerSession
   }
 
   #hangUp(): void {
-    this.wrapped?.close();
-    this.#conn.close();
+    closeQuietly(this.wrapped);
+    closeQuietly(this.#conn);
+    if (this.#raw !== this.#conn) closeQuietly(this.#raw);
   }
+}
+
+/** Closes a connection that user code may have made: it must not throw, but the session has to end if it does. */
+function closeQuietly(conn: Conn | undefined): void {
+  try {
+    conn?.close();
+  } catch {
+    // The connection below it is closed as well.
+  }
+}
+
+/** Whether a connection has this local address. A closed socket no longer reports it: every address counts then. */
+function isLocalAddress(address: string, { localAddr }: Conn): boolean {
+  return localAddr.hostname === "" || localAddr.hostname === address;
 }
 
 /** Returns the rest of a time limit, at least 1 ms; 0 (no limit) stays 0. */

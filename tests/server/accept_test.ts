@@ -9,7 +9,9 @@ import {
   userPass,
 } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
+import { NetError } from "../../src/transport/errors.ts";
 import { MessageReader } from "../../src/transport/message_reader.ts";
+import { fromStreams, toStreams } from "../../src/transport/streams.ts";
 import type { Address, Conn } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
 import { hex, port } from "../support/raw.ts";
@@ -22,7 +24,12 @@ import {
 } from "../support/server.ts";
 import { withClock } from "../support/skipping_clock.ts";
 import { octets } from "../support/table.ts";
-import { readAll, readExactly, until } from "../transport/contract.ts";
+import {
+  connectedPair,
+  readAll,
+  readExactly,
+  until,
+} from "../transport/contract.ts";
 
 const CLIENT: Address = { hostname: "203.0.113.9", port: 40_000 };
 const GREETING = octets("05 01 00");
@@ -265,4 +272,96 @@ test("serve() rejects an accept that is not a function", async () => {
     TypeError,
     "accept",
   );
+});
+
+test("accept() counts against limits.handshakesPerClient while it runs", async () => {
+  let hooks = 0;
+  const accept: Accept = () => {
+    hooks++;
+    return new Promise(() => {});
+  };
+  const limits = { handshakesPerClient: 2 };
+  const server = await startServer({ accept, limits });
+  for (let i = 0; i < 2; i++) await server.client();
+  await until(() => hooks === 2);
+  const third = await server.client();
+  assertEquals((await readAll(third)).length, 0);
+  assertEquals(rejections(server).map((it) => it.reason), [
+    "too many unfinished handshakes from this address",
+  ]);
+  assertEquals(hooks, 2);
+  await server.close();
+});
+
+test("serve() resets a connection whose accept() returns no connection", async () => {
+  const results = [(conn: Conn) => conn, () => ({}), () => null, () => 5];
+  for (const result of [...results, () => ({ conn: {} })]) {
+    const server = await startServer({ accept: result as never });
+    await server.client().then(readAll).catch(() => {}); // a reset
+    await until(() => rejections(server).length === 1);
+    assertEquals(rejections(server)[0].error?.name, "NetError");
+    await server.close();
+  }
+});
+
+test("accept() may return Web streams", async () => {
+  const accept: Accept = (conn) => ({
+    conn: toStreams(conn),
+    client: { hostname: "::ffff:127.0.0.1", port: 9 },
+  });
+  const server = await startServer({ accept });
+  const client = await server.client();
+  await client.write(GREETING);
+  assertEquals(hex(await readExactly(client, 2)), "05 00");
+  assertEquals(server.server.sessions[0].client, {
+    hostname: "127.0.0.1",
+    port: 9,
+  });
+  client.close();
+  await server.ended();
+  await server.close();
+});
+
+test("serve() keeps an exposed client from the address that it came to, whatever accept() returns", async () => {
+  const reached = { hostname: "8.8.4.1", port: 1080 };
+  const accept: Accept = (conn) => ({
+    conn: fromStreams(toStreams(conn)), // whose own addresses are zeros
+    client: CLIENT,
+  });
+  const transport = {
+    ...await detectTransport(),
+    ownAddresses: () => [],
+    connect: () => Promise.reject(new NetError("refused")),
+  };
+  const auth = [userPass({ alice: "secret" })];
+  const server = await startServer({ accept, auth, transport });
+  const pair = await connectedPair(await detectTransport());
+  Object.defineProperty(pair.far, "localAddr", { value: reached });
+  server.server.handle(pair.far, { client: CLIENT });
+  await pair.near.write(LOGIN);
+  await pair.near.write(octets("05 01 00 01 08 08 04 01 00 50"));
+  assertEquals(hex(await readExactly(pair.near, 6)), "05 02 01 00 05 02");
+  pair.near.close();
+  await server.ended();
+  await pair.close();
+  await server.close();
+});
+
+test("serve() ends a session whose wrapped connection throws on close()", async () => {
+  const accept: Accept = (conn) => ({
+    conn: new Proxy(conn, {
+      get(inner, key: keyof Conn) {
+        if (key === "close") throw new Error("a broken wrapper");
+        const value = inner[key];
+        return typeof value === "function" ? value.bind(inner) : value;
+      },
+    }),
+  });
+  const server = await startServer({ accept });
+  const client = await server.client();
+  await client.write(octets("47"));
+  await readAll(client).catch(() => {});
+  assertEquals(await reasonOf(server), "protocol-error");
+  assertEquals(server.server.sessions, []);
+  await server.close();
 });

@@ -298,3 +298,41 @@ test("server.handle() drops datagrams of an exposed client to a special-purpose 
   for (const it of [target, own]) it.close();
   await server.close();
 });
+
+test("server.update() ends the handshake of exposed clients when not everyone needs a login any more", async () => {
+  const server = await startServer(LOGIN);
+  await handled(server, REMOTE, undefined, async (client) => {
+    await until(() => server.server.sessions.length === 1);
+    await server.server.update({ auth: undefined });
+    await client.write(octets("05 01 00"));
+    await assertRefused(client);
+    assertEquals(await reasonOf(server), "no-method");
+  });
+  await server.close();
+});
+
+test("server.handle() throws for a client that is not an address", async () => {
+  const server = await startServer({ listen: false });
+  const { far, close } = await connectedPair(await detectTransport());
+  for (const client of [null, "127.0.0.1", { host: "127.0.0.1" }, {}]) {
+    assertThrows(
+      () => server.server.handle(far, { client: client as never }),
+      TypeError,
+      "client",
+    );
+  }
+  await close();
+  await server.close();
+});
+
+test("server.shutdown() ends sessions at once for a grace time that is no number", async () => {
+  for (const grace of [-1, NaN]) {
+    const server = await startServer({ listen: false });
+    await handled(server, LOOPBACK, undefined, async (client) => {
+      await client.write(octets("05 01 00"));
+      await readExactly(client, 2);
+      await server.server.shutdown({ grace });
+    });
+    await server.close();
+  }
+});

@@ -99,12 +99,14 @@ async function authenticate(
   throw new Refusal("login-failed", "the login failed", result.farewell);
 }
 
-/** Rejects also when the method throws. */
+/** Rejects also when the method throws, or returns nothing of the kind. */
 async function negotiate(
   method: AuthMethod,
   exchange: AuthExchange,
 ): Promise<AuthResult> {
-  return await method.negotiate!(exchange);
+  const result = await method.negotiate!(exchange);
+  if (typeof result?.ok === "boolean") return result;
+  throw new TypeError("negotiate() must resolve with { ok: true or false }");
 }
 
 class ServerExchange extends ConnExchange implements AuthExchange {
