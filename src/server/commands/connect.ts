@@ -10,7 +10,7 @@ import { dial, dialAddresses, withSignal } from "../../transport/dial.ts";
 import type { Address, Conn, Relay } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { CommandSession, Ending } from "./command.ts";
-import { isReplyable } from "./dialed_addr.ts";
+import { checkedConn, isReplyable } from "./dialed.ts";
 import { replyToFailure } from "./failure.ts";
 import { authorize, dialledAddress, resolve } from "../policy/authorize.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
@@ -81,7 +81,9 @@ async function dialAllowed(
     await authorize(session, target, { address, signal: stopping });
     const context = { session, signal: stopping.signal };
     const conn = dial.connect({ hostname, port }, context);
-    return await withSignal(conn, stopping, (late) => late.close());
+    return checkedConn(
+      await withSignal(conn, stopping, (late) => late.close()),
+    );
   }
   const route = await resolve(session, target, stopping);
   return await dialAddresses(transport, {

@@ -17,6 +17,7 @@ import type { OnDatagram } from "../../transport/transport.ts";
 import type { DialedAssociation, Dialer } from "../dialer.ts";
 import { authorize, dialledAddress } from "../policy/authorize.ts";
 import type { CommandSession } from "./command.ts";
+import { checkedAssociation } from "./dialed.ts";
 import type { RoutedTarget, UdpOutlet, UdpRoute } from "./udp_outlet.ts";
 
 /** A dialer with a UDP ASSOCIATE. */
@@ -51,11 +52,12 @@ export class DialedOutlet implements UdpOutlet {
     const session = this.#session;
     const { stopping } = session;
     const context = { session, signal: stopping.signal };
-    this.#association = await withSignal(
+    const opening = withSignal(
       this.#dialer.udpAssociate(context),
       stopping,
       (late) => late.close(),
     );
+    this.#association = checkedAssociation(await opening);
   }
 
   /** Hands on the datagrams that come. Resolves when the association has ended, and rejects when it broke down. */

@@ -17,7 +17,7 @@ import type { DialedListener, Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import { authorize } from "../policy/authorize.ts";
 import type { CommandSession } from "./command.ts";
-import { isReplyable } from "./dialed_addr.ts";
+import { checkedConn, isReplyable } from "./dialed.ts";
 import type { Peer, PeerListener } from "./peer_listener.ts";
 
 /** A dialer with a BIND. */
@@ -54,19 +54,19 @@ export class DialedPeerListener implements PeerListener {
       (late) => late.close(),
     );
     const { addr } = this.#listener;
-    if (isReplyable(this.#request, addr)) return addr;
+    if (addr && isReplyable(this.#request, addr)) return addr;
     throw new TypeError("no reply can carry the address of the listener");
   }
 
   async accept(): Promise<Peer> {
     const { settings: { timeouts }, stopping } = this.#session;
     const options = { signal: stopping.signal, timeout: timeouts.bind };
-    const conn = await withSignal(
+    const accepting = withSignal(
       this.#listener!.accept(options),
       stopping,
       (late) => late.reset(),
     );
-    this.#conn = conn;
+    const conn = this.#conn = checkedConn(await accepting);
     const addr = conn.peerAddr ?? conn.remoteAddr;
     await this.#check(addr);
     return { conn, addr: isReplyable(this.#request, addr) ? addr : undefined };
