@@ -12,7 +12,15 @@ import type {
 import { NetError, type NetErrorKind } from "../../../src/transport/errors.ts";
 import { openSockets, test } from "../../support/harness.ts";
 import { octets } from "../../support/table.ts";
-import { withSkips } from "../../support/skip_time.ts";
+import { withClock } from "../../support/skipping_clock.ts";
+import { timed } from "../../support/world.ts";
+import {
+  ANYONE,
+  assertClosed,
+  assertStream,
+  bind,
+  LOOPBACK,
+} from "../../support/bind.ts";
 import {
   startServer,
   startTarget,
@@ -45,58 +53,7 @@ import {
 /** How many BINDs wait at once. */
 const MANY = 100;
 
-const LOOPBACK = "01 7F 00 00 01 00 00";
-const ANYONE = "01 00 00 00 00 00 00";
 const NAME = '03 0B "target.test" 00 00';
-
-/** Asks for a BIND and takes the first reply, which must be a good one. */
-async function bind(
-  server: TestServer,
-  peer = LOOPBACK,
-  hostname?: string,
-): Promise<RawClient> {
-  const client = await ask(server, `02 00 ${peer}`, hostname);
-  assertEquals(client.rep, 0, client.reply);
-  const { bound } = client;
-  const { addr } = server.server;
-  assertNotEquals(bound.port, 0);
-  // Beside it, over the other IP version, the same number is another port.
-  const isV6 = (it: string) => it.includes(":");
-  if (isV6(bound.hostname) === isV6(addr.hostname)) {
-    assertNotEquals(bound.port, addr.port);
-  }
-  return client;
-}
-
-/** Passes when octets go both ways and both ends can be ended on their own. */
-async function assertStream(client: Conn, peer: Conn): Promise<void> {
-  await client.write(octets('"to the peer"'));
-  assertEquals(await readExactly(peer, 11), octets('"to the peer"'));
-  await peer.write(octets('"to the client"'));
-  assertEquals(await readExactly(client, 13), octets('"to the client"'));
-  await client.closeWrite();
-  assertEquals(hex(await readAll(peer)), "");
-  await peer.write(octets('"still here"'));
-  await peer.closeWrite();
-  assertEquals(await readAll(client), octets('"still here"'));
-  client.close();
-  peer.close();
-}
-
-/** Passes when nobody listens there; whoever was in the queue of a listener that is being closed is reset. */
-async function assertClosed(addr: Address): Promise<void> {
-  for (let left = 100; left > 0; left--) {
-    try {
-      (await connect(addr)).close();
-    } catch (error) {
-      const { kind } = error as NetError;
-      if (kind === "refused") return;
-      assertEquals(kind, "reset");
-    }
-    await settled();
-  }
-  throw new Error("The listener is still there");
-}
 
 async function withNames(
   names: Record<string, string[]>,
@@ -391,13 +348,13 @@ const MINUTE = 60_000;
 
 for (const peer of [LOOPBACK, ANYONE]) {
   test(`serve() says REP 6 when nobody of ${peer} comes in timeouts.bind`, () =>
-    withSkips(async (skip) => {
+    withClock(async (clock) => {
       for (const timeouts of [{}, { bind: 10 * MINUTE }]) {
-        const server = await startServer({ timeouts });
+        const server = await startServer({ ...await timed(clock), timeouts });
         const { conn, bound } = await bind(server, peer);
-        skip((timeouts.bind ?? MINUTE) - 5_000);
+        clock.skip((timeouts.bind ?? MINUTE) - 5_000);
         assertEquals(server.server.sessions[0].phase, "bind");
-        skip(10_000);
+        clock.skip(10_000);
         assertEquals(hex(await readAll(conn)), ERROR("06"));
         await assertClosed(bound);
         conn.close();
@@ -410,15 +367,15 @@ for (const peer of [LOOPBACK, ANYONE]) {
 }
 
 test("serve() says REP 6 when only others come in timeouts.bind", () =>
-  withSkips(async (skip) => {
-    const server = await startServer();
+  withClock(async (clock) => {
+    const server = await startServer(await timed(clock));
     const { conn, bound } = await bind(server);
     for (let times = 0; times < 3; times++) {
       await assertTurnedAway("127.0.0.2", bound);
-      skip(MINUTE / 4);
+      clock.skip(MINUTE / 4);
     }
     assertEquals(server.server.sessions[0].phase, "bind");
-    skip(MINUTE);
+    clock.skip(MINUTE);
     assertEquals(hex(await readAll(conn)), ERROR("06"));
     conn.close();
     assertEquals((await server.ended()).reason, "refused");
@@ -426,12 +383,12 @@ test("serve() says REP 6 when only others come in timeouts.bind", () =>
   }));
 
 test("serve() says REP 6 to a client that had more to say than the peer that did not come", () =>
-  withSkips(async (skip) => {
-    const server = await startServer();
+  withClock(async (clock) => {
+    const server = await startServer(await timed(clock));
     const { conn } = await bind(server);
     await conn.write(pattern(20_000));
     await settled(); // the server has some of it
-    skip(MINUTE + 1);
+    clock.skip(MINUTE + 1);
     assertEquals(hex(await readAll(conn)), ERROR("06"));
     conn.close();
     assertEquals((await server.ended()).reason, "refused");
@@ -439,13 +396,13 @@ test("serve() says REP 6 to a client that had more to say than the peer that did
   }));
 
 test("serve() has no time limit once the peer has come", () =>
-  withSkips(async (skip) => {
-    const server = await startServer();
+  withClock(async (clock) => {
+    const server = await startServer(await timed(clock));
     const { conn, bound } = await bind(server);
     const peer = await connect(bound);
     await readReply(conn);
     for (let times = 0; times < 3; times++) {
-      skip(2 * MINUTE);
+      clock.skip(2 * MINUTE);
       await conn.write(octets("AA"));
       await readExactly(peer, 1);
     }
@@ -813,13 +770,13 @@ for (const [name, sent, told, hostname] of PEERS4) {
 }
 
 test("serve() says 5B to SOCKS4 when nobody comes in timeouts.bind", () =>
-  withSkips(async (skip) => {
-    const server = await startServer();
+  withClock(async (clock) => {
+    const server = await startServer(await timed(clock));
     const conn = await server.client();
     await conn.write(octets("04 02 00 00 7F 00 00 01 00"));
     const first = await readReply4(conn);
     assertEquals(first.slice(0, 5), "00 5a");
-    skip(MINUTE + 1);
+    clock.skip(MINUTE + 1);
     assertEquals(hex(await readAll(conn)), REFUSED4);
     conn.close();
     const { reason, session } = await server.ended();

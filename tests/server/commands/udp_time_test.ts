@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import { NetError } from "../../../src/transport/errors.ts";
 import { test } from "../../support/harness.ts";
-import { withSkips } from "../../support/skip_time.ts";
+import { withClock } from "../../support/skipping_clock.ts";
 import { readAll, settled, until } from "../../transport/contract.ts";
 import { port, udp, udpEcho } from "../../support/raw.ts";
 import {
@@ -12,6 +12,7 @@ import {
   FROM_NAME,
   got,
   start,
+  timed,
   to,
   type World,
 } from "../../support/world.ts";
@@ -45,19 +46,19 @@ async function echoByName(world: World, payload: string): Promise<void> {
 // Names
 
 test("serve() looks a name up once in half a minute", () =>
-  withSkips(async (skip) => {
+  withClock(async (clock) => {
     const { asked, transport } = await withAddresses(() =>
       Promise.resolve(["127.0.0.1"])
     );
-    const world = await start({ transport });
+    const world = await start({ transport: { ...transport, clock } });
     for (const payload of ["01", "02", "03"]) {
       await echoByName(world, payload);
       await world.echo();
     }
-    skip(29 * SECOND);
+    clock.skip(29 * SECOND);
     await echoByName(world, "04");
     assertEquals(asked, ["target.test"]);
-    skip(2 * SECOND);
+    clock.skip(2 * SECOND);
     await echoByName(world, "05");
     await echoByName(world, "06");
     assertEquals(asked, ["target.test", "target.test"]);
@@ -65,37 +66,37 @@ test("serve() looks a name up once in half a minute", () =>
   }));
 
 test("serve() asks again for a name without an address after three seconds", () =>
-  withSkips(async (skip) => {
+  withClock(async (clock) => {
     let known = false;
     const { asked, transport } = await withAddresses(() =>
       known
         ? Promise.resolve(["127.0.0.1"])
         : Promise.reject(new NetError("dns", "no such name"))
     );
-    const world = await start({ transport });
+    const world = await start({ transport: { ...transport, clock } });
     sendByName(world, "01");
     await until(() => world.counts().dropped === 1);
     known = true;
-    skip(2 * SECOND);
+    clock.skip(2 * SECOND);
     sendByName(world, "02");
     await until(() => world.counts().dropped === 2);
     assertEquals(asked.length, 1);
-    skip(2 * SECOND);
+    clock.skip(2 * SECOND);
     await echoByName(world, "03");
     assertEquals(asked.length, 2);
     await world.close();
   }));
 
 test("serve() keeps to the address that a name had while it is one of the name's", () =>
-  withSkips(async (skip) => {
+  withClock(async (clock) => {
     let addresses = ["127.0.0.1", "127.0.0.2", "::1"];
     const { transport } = await withAddresses(() => Promise.resolve(addresses));
-    const world = await start({ transport });
+    const world = await start({ transport: { ...transport, clock } });
     const other = await udp("127.0.0.2", () => {}, world.target.addr.port);
     for (let i = 0; i < 3; i++) {
       await echoByName(world, "AA");
       addresses = [...addresses.slice(1), addresses[0]];
-      skip(MINUTE);
+      clock.skip(MINUTE);
     }
     addresses = ["127.0.0.2"];
     sendByName(world, "BB");
@@ -115,15 +116,15 @@ async function arrived({ own, relay, counts }: World): Promise<void> {
 }
 
 test("serve() gives fragments more than 5 seconds to come, each time, but not for ever", () =>
-  withSkips(async (skip) => {
-    const world = await start();
+  withClock(async (clock) => {
+    const world = await start(await timed(clock));
     const { own, relay, target, counts } = world;
     const send = (fragment: string, payload: string) =>
       own.send(to(target.addr, payload, `00 00 ${fragment}`), relay);
     send("01", "AA");
     for (const [fragment, payload] of [["02", "BB"], ["83", "CC"]]) {
       await arrived(world);
-      skip(6 * SECOND);
+      clock.skip(6 * SECOND);
       send(fragment, payload);
     }
     assertEquals(await got(own), to(target.addr, "AA BB CC"));
@@ -131,7 +132,7 @@ test("serve() gives fragments more than 5 seconds to come, each time, but not fo
     const { dropped } = counts();
     send("01", "AA");
     await arrived(world);
-    skip(MINUTE);
+    clock.skip(MINUTE);
     send("82", "BB");
     await until(() => counts().dropped === dropped + 2);
     await world.echo();
@@ -145,14 +146,17 @@ test("serve() gives fragments more than 5 seconds to come, each time, but not fo
 // The end
 
 test("serve() ends an association when nothing moves for timeouts.association", () =>
-  withSkips(async (skip) => {
+  withClock(async (clock) => {
     for (const minutes of [2, 10]) {
       const association = minutes * MINUTE;
-      const world = await start({ timeouts: { association, idle: SECOND } });
+      const world = await start({
+        ...await timed(clock),
+        timeouts: { association, idle: SECOND },
+      });
       await world.echo();
-      skip(association - SECOND);
+      clock.skip(association - SECOND);
       await world.echo();
-      skip(1.5 * association); // which is seen a quarter late
+      clock.skip(1.5 * association); // which is seen a quarter late
       await assertOver(world, "idle");
       await readAll(world.control).catch(() => {});
       await world.close();
@@ -160,28 +164,28 @@ test("serve() ends an association when nothing moves for timeouts.association", 
   }));
 
 test("serve() keeps an association that moves, if only empty datagrams", () =>
-  withSkips(async (skip) => {
-    const world = await start();
+  withClock(async (clock) => {
+    const world = await start(await timed(clock));
     for (let i = 0; i < 10; i++) {
       await world.echo("");
-      skip(1.5 * MINUTE);
+      clock.skip(1.5 * MINUTE);
     }
     assertEquals(world.server.server.sessions.length, 1);
-    skip(1.5 * MINUTE);
+    clock.skip(1.5 * MINUTE);
     await assertOver(world, "idle");
     await world.close();
   }));
 
 test("serve() does not keep an association for what it drops", () =>
-  withSkips(async (skip) => {
-    const world = await start();
+  withClock(async (clock) => {
+    const world = await start(await timed(clock));
     await world.echo();
     const foreign = await udp("127.0.0.2");
     for (let i = 0; i < 3; i++) {
       const { dropped } = world.counts();
       foreign.send(to(world.target.addr, "AA"), world.relay);
       await until(() => world.counts().dropped > dropped);
-      skip(MINUTE);
+      clock.skip(MINUTE);
     }
     await assertOver(world, "idle");
     foreign.close();
@@ -191,20 +195,20 @@ test("serve() does not keep an association for what it drops", () =>
 // The policy
 
 test("serve() asks the policy again after half a minute", () =>
-  withSkips(async (skip) => {
+  withClock(async (clock) => {
     let allowed = true;
     let asked = 0;
     const policy = () => {
       asked++;
       return allowed;
     };
-    const world = await start({ policy });
+    const world = await start({ ...await timed(clock), policy });
     for (const _ of [1, 2, 3]) await world.echo();
     allowed = false;
-    skip(29 * SECOND);
+    clock.skip(29 * SECOND);
     await world.echo();
     assertEquals(asked, 1);
-    skip(2 * SECOND);
+    clock.skip(2 * SECOND);
     world.own.send(to(world.target.addr, "AA"), world.relay);
     await until(() => world.counts().dropped === 1);
     assertEquals(asked, 2);
@@ -272,10 +276,10 @@ test("serve() judges what waits for a policy by the one that takes its place", a
 });
 
 test("serve() sends nothing to a name by an old answer while too many are looked up", () =>
-  withSkips(async (skip) => {
+  withClock(async (clock) => {
     let addresses = Promise.resolve(["127.0.0.1"]);
     const { asked, transport } = await withAddresses(() => addresses);
-    const world = await start({ transport });
+    const world = await start({ transport: { ...transport, clock } });
     const { own, relay, counts } = world;
     await echoByName(world, "AA");
     addresses = new Promise(() => {});
@@ -283,7 +287,7 @@ test("serve() sends nothing to a name by an old answer while too many are looked
       own.send(`00 00 00 03 04 "n${i}" 00 35 AA`, relay);
       await until(() => asked.length === i - 98);
     }
-    skip(MINUTE);
+    clock.skip(MINUTE);
     sendByName(world, "BB");
     await until(() => counts().dropped === 1);
     assertEquals(world.target.arrivals.length, 1);
