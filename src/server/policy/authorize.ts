@@ -115,7 +115,10 @@ async function judge(
 
 /** A closed socket may no longer report its address: deny in that case. */
 function clientGone(): Denial {
-  return new Denial(undefined, new Error("the client has gone"));
+  return new Denial(
+    undefined,
+    new Error("the client has closed its connection"),
+  );
 }
 
 const DEFAULT: Verdict = { verdict: "default" };

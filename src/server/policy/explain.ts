@@ -175,10 +175,10 @@ function answer(
   address?: string,
 ): Explanation {
   const session = { client: { hostname: client }, user };
-  const said = policy({ session, command, hostname, port, address });
-  const { verdict = "default", ...how } = said ?? {};
+  const decided = policy({ session, command, hostname, port, address });
+  const { verdict = "default", ...how } = decided ?? {};
   if (address === undefined) {
-    return { rule: OPEN, ...how, verdict: openVerdict(said, exposed) };
+    return { rule: OPEN, ...how, verdict: openVerdict(decided, exposed) };
   }
   if (verdict === "default" && exposed) {
     const rule = defaultDenial(address, isOwn);
@@ -196,9 +196,9 @@ const OPEN = "the addresses decide";
 
 /** The verdict without an address. The default is then known only if the session is not exposed; no verdict at all means that the addresses decide. */
 function openVerdict(
-  said: Verdict | undefined,
+  decided: Verdict | undefined,
   exposed: boolean,
 ): Explanation["verdict"] {
-  if (!said || said.verdict === "default" && exposed) return "depends";
-  return said.verdict === "deny" ? "deny" : "allow";
+  if (!decided || decided.verdict === "default" && exposed) return "depends";
+  return decided.verdict === "deny" ? "deny" : "allow";
 }

@@ -1,4 +1,4 @@
-/** What time does to UDP associations, and what changes in their midst. */
+/** UDP ASSOCIATE: timeouts, and changes of options while an association is open. */
 
 import { assertEquals } from "@std/assert";
 import { detectTransport } from "../../../src/transport/detect.ts";
@@ -20,7 +20,7 @@ import {
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
-/** A transport on which every name has these addresses, and who was asked for. */
+/** A transport on which every name has these addresses, and the names that were resolved. */
 async function withAddresses(addresses: () => Promise<string[]>) {
   const asked: string[] = [];
   const lookup = (name: string) => {
@@ -30,7 +30,7 @@ async function withAddresses(addresses: () => Promise<string[]>) {
   return { asked, transport: { ...await detectTransport(), lookup } };
 }
 
-/** Sends to the target by its name. */
+/** Sends a datagram to the target by its name. */
 function sendByName({ own, relay, target }: World, payload: string): void {
   own.send(
     `00 00 00 ${FROM_NAME} ${port(target.addr.port)} ${payload}`,
@@ -45,7 +45,7 @@ async function echoByName(world: World, payload: string): Promise<void> {
 
 // Names
 
-test("serve() looks a name up once in half a minute", () =>
+test("serve() resolves a name once in 30 seconds", () =>
   withClock(async (clock) => {
     const { asked, transport } = await withAddresses(() =>
       Promise.resolve(["127.0.0.1"])
@@ -65,7 +65,7 @@ test("serve() looks a name up once in half a minute", () =>
     await world.close();
   }));
 
-test("serve() asks again for a name without an address after three seconds", () =>
+test("serve() resolves a name without an address again after 3 seconds", () =>
   withClock(async (clock) => {
     let known = false;
     const { asked, transport } = await withAddresses(() =>
@@ -87,7 +87,7 @@ test("serve() asks again for a name without an address after three seconds", () 
     await world.close();
   }));
 
-test("serve() keeps to the address that a name had while it is one of the name's", () =>
+test("serve() keeps the address of a name as long as the name has it", () =>
   withClock(async (clock) => {
     let addresses = ["127.0.0.1", "127.0.0.2", "::1"];
     const { transport } = await withAddresses(() => Promise.resolve(addresses));
@@ -108,14 +108,14 @@ test("serve() keeps to the address that a name had while it is one of the name's
 
 // Fragments
 
-/** Resolves when all that the client has sent is with the server. */
+/** Resolves when the server has received all datagrams that the client has sent. */
 async function arrived({ own, relay, counts }: World): Promise<void> {
   const { dropped } = counts();
-  own.send("00 00 80", relay); // no datagram, which fragments do not mind
+  own.send("00 00 80", relay); // malformed, which does not abandon fragments
   await until(() => counts().dropped > dropped);
 }
 
-test("serve() gives fragments more than 5 seconds to come, each time, but not for ever", () =>
+test("serve() waits more than 5 seconds for each fragment, but less than a minute", () =>
   withClock(async (clock) => {
     const world = await start(await timed(clock));
     const { own, relay, target, counts } = world;
@@ -138,7 +138,7 @@ test("serve() gives fragments more than 5 seconds to come, each time, but not fo
     await world.echo();
     assertEquals(target.arrivals.length, 2);
 
-    send("01", "AA"); // its time ends with the association
+    send("01", "AA"); // its timeout is cancelled with the association
     await arrived(world);
     await world.close();
   }));
@@ -156,14 +156,14 @@ test("serve() ends an association when nothing moves for timeouts.association", 
       await world.echo();
       clock.skip(association - SECOND);
       await world.echo();
-      clock.skip(1.5 * association); // which is seen a quarter late
+      clock.skip(1.5 * association); // detected up to a quarter late
       await assertOver(world, "idle");
       await readAll(world.control).catch(() => {});
       await world.close();
     }
   }));
 
-test("serve() keeps an association that moves, if only empty datagrams", () =>
+test("serve() keeps an association that relays empty datagrams only", () =>
   withClock(async (clock) => {
     const world = await start(await timed(clock));
     for (let i = 0; i < 10; i++) {
@@ -176,7 +176,7 @@ test("serve() keeps an association that moves, if only empty datagrams", () =>
     await world.close();
   }));
 
-test("serve() does not keep an association for what it drops", () =>
+test("serve() ends an association that only drops datagrams", () =>
   withClock(async (clock) => {
     const world = await start(await timed(clock));
     await world.echo();
@@ -194,7 +194,7 @@ test("serve() does not keep an association for what it drops", () =>
 
 // The policy
 
-test("serve() asks the policy again after half a minute", () =>
+test("serve() asks the policy again after 30 seconds", () =>
   withClock(async (clock) => {
     let allowed = true;
     let asked = 0;
@@ -212,7 +212,7 @@ test("serve() asks the policy again after half a minute", () =>
     world.own.send(to(world.target.addr, "AA"), world.relay);
     await until(() => world.counts().dropped === 1);
     assertEquals(asked, 2);
-    // Nor is it heard.
+    // Its datagrams are dropped as well.
     const { port } = world.target.arrivals[0].from;
     world.target.send("BB", { hostname: "127.0.0.1", port });
     await until(() => world.counts().dropped === 2);
@@ -221,10 +221,10 @@ test("serve() asks the policy again after half a minute", () =>
     await world.close();
   }));
 
-test("serve() judges an association's datagrams by a new policy at once", async () => {
+test("serve() applies a new policy to an association at once", async () => {
   const world = await start();
   const { own, relay, target, server, counts } = world;
-  const other = await udpEcho("127.0.0.2"); // for which all is at hand
+  const other = await udpEcho("127.0.0.2"); // needs no new socket
   const send = (payload: string) => {
     for (const { addr } of [target, other]) own.send(to(addr, payload), relay);
   };
@@ -247,7 +247,7 @@ test("serve() judges an association's datagrams by a new policy at once", async 
   await world.close();
 });
 
-test("serve() judges what waits for a policy by the one that takes its place", async () => {
+test("serve() applies a new policy to datagrams that wait for the old one", async () => {
   for (
     const [policy, expected] of [[undefined, 2], [() => false, 0]] as const
   ) {
@@ -275,7 +275,7 @@ test("serve() judges what waits for a policy by the one that takes its place", a
   }
 });
 
-test("serve() sends nothing to a name by an old answer while too many are looked up", () =>
+test("serve() does not use an expired address while too many names are being resolved", () =>
   withClock(async (clock) => {
     let addresses = Promise.resolve(["127.0.0.1"]);
     const { asked, transport } = await withAddresses(() => addresses);
