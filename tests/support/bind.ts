@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertNotEquals } from "@std/assert";
-import { NetError } from "../../src/transport/errors.ts";
+import type { NetError } from "../../src/transport/errors.ts";
 import type { Address, Conn } from "../../src/transport/transport.ts";
 import { readAll, readExactly, settled } from "../transport/contract.ts";
 import { ask, connect, hex, type RawClient } from "./raw.ts";
@@ -51,7 +51,10 @@ export async function assertStream(client: Conn, peer: Conn): Promise<void> {
   peer.close();
 }
 
-/** Passes when nothing listens there; a connection in the queue of a listener that is being closed is reset. */
+/**
+ * Passes when nothing listens there; a connection in the queue of a listener
+ * that is being closed is reset.
+ */
 export async function assertClosed(addr: Address): Promise<void> {
   for (let left = 100; left > 0; left--) {
     try {

@@ -16,7 +16,10 @@ import { replyToFailure } from "./failure.ts";
 import { HangupWatch } from "./hangup_watch.ts";
 import { LocalPeerListener, type PeerListener } from "./peer_listener.ts";
 
-/** Listens for the peer that the request names. The first reply carries the address of the listener, the second one that of the peer. */
+/**
+ * Listens for the peer that the request names. The first reply carries the
+ * address of the listener, the second one that of the peer.
+ */
 export async function bind(
   session: CommandSession,
   request: ClientRequest,

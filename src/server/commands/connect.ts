@@ -15,7 +15,7 @@ import { replyToFailure } from "./failure.ts";
 import { authorize, dialledAddress, resolve } from "../policy/authorize.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 
-/** Connects to the target. The reply carries the local address of that connection. */
+/** Connects to the target. The reply carries the local address of the new connection. */
 export async function connect(
   session: CommandSession,
   request: ClientRequest,

@@ -29,7 +29,10 @@ export function checkedAssociation<T extends DialedAssociation>(given: T): T {
   throw new TypeError("the dialer returned no association");
 }
 
-/** Whether a reply to the client can carry the address. It cannot carry the path of a Unix socket, or in SOCKS4 a name. */
+/**
+ * Whether a reply to the client can carry the address. It cannot carry the path
+ * of a Unix socket, or in SOCKS4 a name.
+ */
 export function isReplyable(
   { dialect }: ClientRequest,
   addr: Endpoint,

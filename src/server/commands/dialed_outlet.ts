@@ -60,7 +60,10 @@ export class DialedOutlet implements UdpOutlet {
     this.#association = checkedAssociation(await opening);
   }
 
-  /** Hands on the datagrams that come. Resolves when the association has ended, and rejects when it broke down. */
+  /**
+   * Hands on the datagrams that come. Resolves when the association has ended,
+   * and rejects when it broke down.
+   */
   async receive(): Promise<void> {
     for await (const [payload, from] of this.#association!) {
       if (this.#closed) return;

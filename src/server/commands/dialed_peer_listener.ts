@@ -23,7 +23,10 @@ import type { Peer, PeerListener } from "./peer_listener.ts";
 /** A dialer with a BIND. */
 export type BindDialer = Dialer & Required<Pick<Dialer, "bind">>;
 
-/** Listens through a dialer. The first peer is the only one: if it is not allowed, the command fails. */
+/**
+ * Listens through a dialer. The first peer is the only one: if it is not
+ * allowed, the command fails.
+ */
 export class DialedPeerListener implements PeerListener {
   readonly #session: CommandSession;
   readonly #dialer: BindDialer;
@@ -105,7 +108,10 @@ export class DialedPeerListener implements PeerListener {
   }
 }
 
-/** `undefined` for a name, and for zeros, which proxies report where they do not know an address. */
+/**
+ * `undefined` for a name, and for zeros, which proxies report where they do not
+ * know an address.
+ */
 function knownAddress({ hostname }: Endpoint): string | undefined {
   return isIp(hostname) && !isUnspecified(hostname)
     ? unmapIp(hostname)

@@ -14,7 +14,10 @@ import type { RoutedTarget, UdpOutlet, UdpRoute } from "./udp_outlet.ts";
 /** All addresses of this machine, by IP version. */
 const ANY: Readonly<Record<number, string>> = { 4: "0.0.0.0", 6: "::" };
 
-/** Opens one socket for each IP version that a target needs, and one for each address that a rule names. */
+/**
+ * Opens one socket for each IP version that a target needs, and one for each
+ * address that a rule names.
+ */
 export class DirectOutlet implements UdpOutlet {
   readonly #session: CommandSession;
   readonly #onDatagram: OnDatagram;

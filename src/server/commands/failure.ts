@@ -8,8 +8,8 @@ import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
 
 /**
- * The reply to a failure (RFC 1928 section 6): the error's own reply number if a
- * dialer passes one on, else the one for the kind of a `NetError`.
+ * The SOCKS5 reply to a failure (RFC 1928 section 6): the error's own `reply`, if
+ * it has one, or the reply for the kind of a `NetError`.
  */
 export function replyToFailure(error: unknown): number {
   const { reply } = (error ?? {}) as { reply?: unknown };
@@ -32,7 +32,10 @@ export function replyToFailure(error: unknown): number {
   }
 }
 
-/** Whether this is an error of SOCKS5. Numbers of SOCKS4 (90 to 93) and unassigned ones are not. */
+/**
+ * Whether the value is an error of SOCKS5. The numbers of SOCKS4, 90 to 93, are
+ * not, nor are unassigned ones.
+ */
 function isErrorReply(reply: unknown): reply is number {
   return Number.isInteger(reply) &&
     (reply as number) >= REPLY.generalFailure &&

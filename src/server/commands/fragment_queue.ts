@@ -8,10 +8,16 @@ import { type Datagram, Reassembler } from "../../protocol/datagram.ts";
 import type { Clock } from "../../transport/clock.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
 
-/** How long to wait for the next fragment, in milliseconds (RFC 1928 section 7: not less than 5 seconds). */
+/**
+ * How long to wait for the next fragment, in milliseconds (RFC 1928 section 7:
+ * not less than 5 seconds).
+ */
 const FRAGMENT_TIME = 10_000;
 
-/** A {@linkcode Reassembler} that abandons a sequence when the next fragment does not come in time. */
+/**
+ * A {@linkcode Reassembler} that abandons a sequence when the next fragment
+ * does not come in time.
+ */
 export class FragmentQueue extends Reassembler {
   readonly #clock: Clock;
   #timeout: Timeout | undefined;

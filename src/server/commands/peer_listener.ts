@@ -46,7 +46,7 @@ export class LocalPeerListener implements PeerListener {
   #expected: readonly string[] | undefined;
   #listener: Listener | undefined;
   #closed = false;
-  /** Peers that the policy has not decided about yet. */
+  /** Peers that the policy has not judged yet. */
   readonly #pending = new Set<Conn>();
   #accepted: Conn | undefined;
   readonly #peer: Promise<Conn>;
@@ -60,9 +60,9 @@ export class LocalPeerListener implements PeerListener {
   }
 
   /**
-   * Listens where the expected peer can connect: on the address that the rule
-   * names or from which this machine reaches the peer; if any peer may connect,
-   * on the address at which the client reached the server.
+   * Listens at the address that the rule names, or else at the address from which
+   * this machine reaches the expected peer. If any peer may connect, it listens at
+   * the address that the client used to reach the server.
    */
   async open(): Promise<Endpoint> {
     const { settings } = this.#session;
@@ -81,7 +81,7 @@ export class LocalPeerListener implements PeerListener {
     return advertisedAddress(settings, shown);
   }
 
-  /** The address from which this machine reaches the expected peer; `undefined` when any peer may connect and no rule names an address. */
+  /** The address to listen at; `undefined` if any peer may connect and no rule names an address. */
   async #sourceAddress(): Promise<string | undefined> {
     const session = this.#session;
     const { stopping: signal } = session;
@@ -118,7 +118,7 @@ export class LocalPeerListener implements PeerListener {
   }
 
   async #isExpected({ hostname }: Address): Promise<boolean> {
-    if (hostname === "") return false; // closed already, so that its address is unknown
+    if (hostname === "") return false; // closed already, so that its address is not known
     if (this.#expected) return this.#expected.includes(hostname);
     try {
       await authorize(this.#session, this.#target, { address: hostname });
@@ -129,7 +129,10 @@ export class LocalPeerListener implements PeerListener {
   }
 }
 
-/** Whether one of our addresses can be told for all of them, where the runtime does not know the route (Deno). */
+/**
+ * Whether the reply can carry one of this machine's addresses in place of all
+ * of them, because the runtime does not know the route (Deno).
+ */
 function canStandFor(hostname: string, source: string): boolean {
   return isUnspecified(source) && isIp(hostname) === isIp(source) &&
     !isLoopback(hostname);

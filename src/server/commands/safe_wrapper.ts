@@ -6,7 +6,10 @@
 
 import type { DatagramWrapper } from "../../protocol/datagram.ts";
 
-/** A {@linkcode DatagramWrapper} that drops a datagram where the method's own code throws: an exception in a socket's callback would end the process. */
+/**
+ * A {@linkcode DatagramWrapper} that drops a datagram where the method's own
+ * code throws: an exception in a socket's callback would end the process.
+ */
 export class SafeWrapper {
   readonly #wrapper: DatagramWrapper;
 

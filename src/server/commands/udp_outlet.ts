@@ -27,7 +27,10 @@ export interface RoutedTarget extends Endpoint {
 export interface UdpOutlet {
   /** The route to a host, if nothing has to be opened, resolved or authorized for it. */
   routeAtOnce(hostname: string): UdpRoute | undefined;
-  /** Authorizes the target and finds the route to it; `undefined` if there is none. Never rejects. */
+  /**
+   * Authorizes the target and finds the route to it; `undefined` if there is
+   * none. Never rejects.
+   */
   route(
     target: RoutedTarget,
     signal: AbortSignalLike,

@@ -29,21 +29,24 @@ import { onFreePort } from "./relay_ports.ts";
 import { SafeWrapper } from "./safe_wrapper.ts";
 import { type UdpTarget, UdpTargets } from "./udp_targets.ts";
 
-/** How many bytes may wait for routes to their targets. */
+/** How many bytes may wait until the routes to their targets are known. */
 const MAX_WAITING = 64 * 1024;
 /** The cost of a waiting datagram beside its payload. */
 const OVERHEAD = 64;
 
-/** Relays datagrams between one client and its targets. No datagram, whatever its contents, ends the association. */
+/**
+ * Relays datagrams between one client and its targets. No datagram, whatever
+ * its contents, ends the association.
+ */
 export class UdpRelay {
   /** See {@linkcode DatagramCounts}. */
   readonly datagrams = { sent: 0, received: 0, dropped: 0 };
   readonly #session: CommandSession;
   readonly #onClosed: () => void;
   readonly #client: string;
-  /** 0 until it is known. */
+  /** 0 until the first datagram, unless the request names the port. */
   #clientPort = 0;
-  /** The client's side. */
+  /** The socket for the client's side. */
   #socket: DatagramSocket | undefined;
   #wrapper: SafeWrapper | undefined;
   /** The most bytes of a datagram to the client before it is wrapped. */
@@ -77,10 +80,9 @@ export class UdpRelay {
   }
 
   /**
-   * Binds the client's side on the address at which the client reached the
-   * server. If the request names the client's own address, it names the port as
-   * well. Other addresses in it mean nothing: many clients put zeros or the
-   * target there.
+   * Binds the client's side at the address that the client used to reach the
+   * server. If the request names the client's own address, its port is the
+   * client's. Other addresses are ignored: many clients send zeros or the target.
    */
   async open({ conn, target, datagrams }: ClientRequest): Promise<Address> {
     if (unmapIp(target.hostname) === this.#client) {
@@ -100,12 +102,15 @@ export class UdpRelay {
     return this.#socket.addr;
   }
 
-  /** Relays until the client's connection or the upstream association ends. Bytes on that connection mean nothing. */
+  /**
+   * Relays until the client's connection or the upstream association ends.
+   * Bytes on the connection are ignored.
+   */
   start(control: Conn): Relay {
     const { clock, timeouts } = this.#session.settings;
     const options = { idle: timeouts.association, clock };
     const relay = this.#relay = new RelayState(control, this, options);
-    // Nothing is sent on it, so that nothing else would detect a dead client.
+    // Nothing is sent on the connection, so that only this detects a dead client.
     control.keepAlive?.();
     endWithClient(control, relay);
     if (this.#upstream) endWithUpstream(this.#upstream, relay);
@@ -133,7 +138,7 @@ export class UdpRelay {
     }
     const octets = this.#wrapper ? this.#wrapper.unwrap(received) : received;
     if (!octets) return this.#drop();
-    const last = this.#targets.last; // the target of most datagrams
+    const last = this.#targets.last; // the usual target
     if (last && startsWith(octets, last.header) && !this.#fragments?.waiting) {
       return this.#forward(last, octets.subarray(last.header.length));
     }

@@ -17,7 +17,7 @@ import {
   splitTarget,
   withContext,
   wordsOf,
-} from "./rule_text.ts";
+} from "./rule_words.ts";
 import type { RulePolicy } from "./rules.ts";
 
 /** A possible request of a client. */
@@ -124,7 +124,10 @@ export interface Explanation {
 
 /** Options of {@linkcode explain}. */
 export interface ExplainOptions {
-  /** Whether the session is exposed: special-purpose addresses and those of the server then need a rule. */
+  /**
+   * Whether the session is exposed: special-purpose addresses and those of the
+   * server then need a rule.
+   */
   readonly exposed: boolean;
   /** Whether an address belongs to the server. By default none does. */
   readonly isOwn?: (address: string) => boolean;
@@ -194,7 +197,10 @@ function answer(
 
 const OPEN = "the addresses decide";
 
-/** The verdict without an address. The default is then known only if the session is not exposed; no verdict at all means that the addresses decide. */
+/**
+ * The verdict without an address. The default is then known only if the session
+ * is not exposed; no verdict at all means that the addresses decide.
+ */
 function openVerdict(
   decided: Verdict | undefined,
   exposed: boolean,

@@ -49,7 +49,10 @@ export interface Verdict {
   readonly verdict: "allow" | "deny" | "default";
   /** The reason, as events and logs show it. */
   readonly rule?: string;
-  /** The IP address of this machine to connect from, to send datagrams from, and to listen on for the peer of a BIND. */
+  /**
+   * The IP address of this machine to connect from, to send datagrams from, and
+   * to listen on for the peer of a BIND.
+   */
   readonly localAddress?: string;
   /** The IP version to try first if a name has addresses of both. */
   readonly family?: 4 | 6;
@@ -124,7 +127,10 @@ export class Denial extends NetError {
   }
 }
 
-/** The reason why an address is closed to exposed sessions by default; `undefined` if it is open. */
+/**
+ * The reason why an address is closed to exposed sessions by default;
+ * `undefined` if it is open.
+ */
 export function defaultDenial(
   address: string,
   isOwn: (address: string) => boolean,

@@ -13,9 +13,12 @@ import {
 } from "../../protocol/address.ts";
 import { isPort } from "../../protocol/octets.ts";
 import type { CommandName } from "../events.ts";
-import type { PortRange } from "../options.ts";
+import type { PortRange } from "./port_range.ts";
 
-/** A rule of `rules()`. It matches a request if all of its parts do; a missing part matches every request. */
+/**
+ * A rule of `rules()`. It matches a request if all of its parts do; a missing
+ * part matches every request.
+ */
 export interface Rule {
   /** The verdict on matching requests. */
   readonly action: "allow" | "deny";
@@ -27,7 +30,10 @@ export interface Rule {
   readonly users?: readonly string[];
   /** The targets. */
   readonly to?: readonly RuleTarget[];
-  /** The IP address of this machine to connect from, to send datagrams from, and to listen on for the peer of a BIND. Only in rules that allow. */
+  /**
+   * The IP address of this machine to connect from, to send datagrams from, and
+   * to listen on for the peer of a BIND. Only in rules that allow.
+   */
   readonly via?: string;
   /** The IP version to try first if a name has addresses of both. Only in rules that allow. */
   readonly prefer?: "ipv4" | "ipv6";
@@ -194,7 +200,10 @@ function normalBlock(text: string): string {
   return isOne ? cidr.text.slice(0, cidr.text.indexOf("/")) : cidr.text;
 }
 
-/** Returns the canonical text of a name or an IP address, which may be in brackets if it is IPv6. */
+/**
+ * Returns the canonical text of a name or an IP address, which may be in
+ * brackets if it is IPv6.
+ */
 export function normalText(text: string): string | undefined {
   return canonicalHostname(withoutBrackets(text));
 }

@@ -9,14 +9,16 @@ import {
   cidrContains,
   isIp,
   isUnspecified,
-  parseCidr,
 } from "../../protocol/address.ts";
 import { embeddedOctets, parseZoned } from "../../protocol/ip.ts";
 import type { CommandName } from "../events.ts";
-import type { PortRange } from "../options.ts";
+import {
+  compile,
+  type CompiledRule,
+  type CompiledTarget,
+} from "./compiled_rule.ts";
 import type { Verdict } from "./policy.ts";
-import { normalRule, rangeOf, type Rule, type RuleTarget } from "./rule.ts";
-import { formatRule, parseRule } from "./rule_text.ts";
+import type { Rule } from "./rule.ts";
 
 /** A question to rules. Every `PolicyRequest` is one. */
 export interface RuleRequest {
@@ -39,8 +41,8 @@ export interface RuleRequest {
 export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
 
 /**
- * Makes a policy of rules, which are texts ({@linkcode parseRule} describes the
- * language) or objects. The first rule that matches decides.
+ * Makes a policy of rules, which are texts (`parseRule` describes the language)
+ * or objects. The first rule that matches decides.
  *
  * - A request that no rule matches is denied if any rule allows something.
  *   Otherwise the default applies to it.
@@ -160,7 +162,10 @@ class Judge {
   }
 }
 
-/** The address to judge; `undefined` for a name that is not resolved yet, and for a peer that may be anyone. */
+/**
+ * The address to judge; `undefined` for a name that is not resolved yet, and
+ * for a peer that may be anyone.
+ */
 function addressOf(
   { address, command, hostname }: RuleRequest,
 ): string | undefined {
@@ -183,72 +188,7 @@ class LastIp {
   }
 }
 
-/** A rule, prepared for evaluation. */
-interface CompiledRule {
-  readonly allows: boolean;
-  readonly verdict: Verdict;
-  /** The verdict of an allow rule on targets that it does not name. */
-  readonly byDefault: Verdict;
-  readonly commands: readonly CommandName[] | undefined;
-  readonly from: readonly Cidr[] | undefined;
-  readonly users: readonly string[] | undefined;
-  readonly targets: readonly CompiledTarget[] | undefined;
-}
-
-/** A target, prepared for evaluation: any target, a name, a suffix or a block. */
-interface CompiledTarget {
-  readonly isAny: boolean;
-  readonly name: string | undefined;
-  /** With the leading dot. */
-  readonly suffix: string | undefined;
-  readonly block: Cidr | undefined;
-  readonly ports: readonly PortRange[] | undefined;
-}
-
 const NO_TARGETS: readonly CompiledTarget[] = [];
-
-function compile(given: string | Rule, index: number): CompiledRule {
-  const rule = read(given, index);
-  const allows = rule.action === "allow";
-  const verdict: Verdict = Object.freeze({
-    verdict: rule.action,
-    rule: formatRule(rule),
-    ...rule.via && { localAddress: rule.via },
-    ...rule.prefer && { family: rule.prefer === "ipv4" ? 4 : 6 },
-  });
-  return {
-    allows,
-    verdict,
-    byDefault: Object.freeze({ ...verdict, verdict: "default" }),
-    commands: rule.commands,
-    from: rule.from?.map((it) => parseCidr(it)!),
-    users: rule.users,
-    targets: rule.to?.map(compileTarget),
-  };
-}
-
-function read(given: string | Rule, index: number): Rule {
-  try {
-    return typeof given === "string" ? parseRule(given) : normalRule(given);
-  } catch (cause) {
-    if (!(cause instanceof TypeError)) throw cause;
-    const message = cause.message.replace(/^rule /, "");
-    throw new TypeError(`rule ${index + 1}: ${message}`, { cause });
-  }
-}
-
-function compileTarget({ host = "*", ports }: RuleTarget): CompiledTarget {
-  const isAny = host === "*";
-  const suffix = !isAny && host.startsWith("*") ? host.slice(1) : undefined;
-  const block = parseCidr(host);
-  return {
-    isAny,
-    name: isAny || suffix || block ? undefined : host,
-    suffix,
-    block,
-    ports: ports?.map(rangeOf),
-  };
-}
 
 function isUser(users: readonly string[], user: string | undefined): boolean {
   if (user === undefined) return false;
@@ -263,7 +203,11 @@ function holdsPort({ ports }: CompiledTarget, port: number): boolean {
   return false;
 }
 
-/** Whether the block contains the address. `0.0.0.0` and `::`, which a dialer gets unchanged, count as loopback as well, because sockets connect to loopback then. */
+/**
+ * Whether the block contains the address. `0.0.0.0` and `::`, which a dialer
+ * gets unchanged, count as loopback as well, because sockets connect to
+ * loopback then.
+ */
 function holds(block: Cidr, address: Uint8Array): boolean {
   if (cidrContains(block, address)) return true;
   const used = embeddedOctets(address) ?? address;

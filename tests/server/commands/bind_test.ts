@@ -4,11 +4,7 @@ import { once } from "node:events";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { PolicyRequest, ServeOptions } from "../../../src/server/mod.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
-import type {
-  Address,
-  Conn,
-  Transport,
-} from "../../../src/transport/transport.ts";
+import type { Conn, Transport } from "../../../src/transport/transport.ts";
 import { NetError, type NetErrorKind } from "../../../src/transport/errors.ts";
 import { openSockets, test } from "../../support/harness.ts";
 import { octets } from "../../support/table.ts";
@@ -21,11 +17,7 @@ import {
   bind,
   LOOPBACK,
 } from "../../support/bind.ts";
-import {
-  startServer,
-  startTarget,
-  type TestServer,
-} from "../../support/server.ts";
+import { startServer, startTarget } from "../../support/server.ts";
 import {
   assertSameOctets,
   pattern,
@@ -45,7 +37,6 @@ import {
   hungUp,
   OK,
   port,
-  type RawClient,
   readReply,
   REFUSED4,
 } from "../../support/raw.ts";
@@ -728,7 +719,10 @@ function portOf(reply: string): number {
   return high << 8 | low;
 }
 
-/** Name, the request after CMD, the address in the first reply, the address that the peer connects to. */
+/**
+ * Name, the request after CMD, the address in the first reply, the address that
+ * the peer connects to.
+ */
 const PEERS4: readonly [string, string, string, string][] = [
   ["S14 an address", "00 00 7F 00 00 01 00", "7f 00 00 01", "127.0.0.1"],
   ["a port, too", '00 15 7F 00 00 01 "al" 00', "7f 00 00 01", "127.0.0.1"],

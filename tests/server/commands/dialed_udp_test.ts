@@ -377,7 +377,10 @@ test("serve() sends no datagram to a special-purpose address through a dialer be
   await world.close();
 });
 
-/** What the client has sent to, the sender of the answer, ATYP, ADDR and PORT in its header; `""` if it is dropped. */
+/**
+ * What the client has sent to, the sender of the answer, ATYP, ADDR and PORT in
+ * its header; `""` if it is dropped.
+ */
 const SENDERS: readonly [string, string, number, string][] = [
   ["01 C0 00 02 09", "192.0.2.9", 9, "01 c0 00 02 09 00 09"],
   ["01 C0 00 02 09", "192.0.2.9", 10, "01 c0 00 02 09 00 0a"],

@@ -552,7 +552,10 @@ const frag = (number: string, payload: string): Sent => [
   payload,
 ];
 
-/** The datagrams that the client sends, the payloads that arrive at the target, and the same with `dropFragments`. */
+/**
+ * The datagrams that the client sends, the payloads that arrive at the target,
+ * and the same with `dropFragments`.
+ */
 const SEQUENCES: readonly [
   name: string,
   sent: Sent[],

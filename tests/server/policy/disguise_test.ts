@@ -96,7 +96,10 @@ interface World {
   readonly lookups: string[];
   /** The targets of connections and datagrams that were not denied. */
   readonly reached: string[];
-  /** Resolves with REP of the first reply to a SOCKS5 request, by default CONNECT, with this ATYP and ADDR. */
+  /**
+   * Resolves with REP of the first reply to a SOCKS5 request, by default
+   * CONNECT, with this ATYP and ADDR.
+   */
   request(address: string, command?: string): Promise<number>;
 }
 

@@ -265,7 +265,10 @@ test("serve() denies special-purpose addresses beyond loopback unless a rule all
 
 const SERVER = ["198.51.100.1", "8.8.4.1", "8.8.4.2", "2a00::2"];
 
-/** The reasons why requests for these hosts are denied to a client that reached the server at one of its addresses. */
+/**
+ * The reasons why requests for these hosts are denied to a client that reached
+ * the server at one of its addresses.
+ */
 async function deniedToClientOf(
   options: ServeOptions,
   hosts: readonly string[],
@@ -365,7 +368,10 @@ test("OwnAddresses.has() lists the addresses again when the list is 10 seconds o
   assertEquals(new OwnAddresses({}).has("192.0.2.1"), false);
 });
 
-/** The addresses that are dialled for a name with these addresses, with the local address if there is one. */
+/**
+ * The addresses that are dialled for a name with these addresses, with the
+ * local address if there is one.
+ */
 async function dialled(
   list: string[],
   found: string[],

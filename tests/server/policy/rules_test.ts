@@ -292,7 +292,10 @@ function ask(policy: RulePolicy, asked: Asked): Verdict | undefined {
   return policy({ command: "connect", port: 80, ...request, session });
 }
 
-/** The verdict and the number of the rule that decides, `none` for the verdict of no rule, or `-` for no verdict. */
+/**
+ * The verdict and the number of the rule that decides, `none` for the verdict
+ * of no rule, or `-` for no verdict.
+ */
 function decided(list: string[], asked: Asked): string {
   const said = ask(rules(list), asked);
   if (!said) return "-";
