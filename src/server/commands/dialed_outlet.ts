@@ -23,12 +23,12 @@ import type { RoutedTarget, UdpOutlet, UdpRoute } from "./udp_outlet.ts";
 /** A dialer with a UDP ASSOCIATE. */
 export type UdpDialer = Dialer & Required<Pick<Dialer, "udpAssociate">>;
 
-/** The bytes that may wait in unsettled calls of `send()`: as many as in a socket. */
+/** How many bytes may wait in unsettled calls of `send()`: as many as in a socket. */
 const MAX_UNSENT = 256 * 1024;
 /** The cost of a waiting datagram beside its payload. */
 const OVERHEAD = 256;
 
-/** Has one upstream association for all targets. Names are not resolved here. */
+/** Uses one upstream association for all targets. Names are not resolved here. */
 export class DialedOutlet implements UdpOutlet {
   readonly #session: CommandSession;
   readonly #dialer: UdpDialer;
@@ -61,8 +61,8 @@ export class DialedOutlet implements UdpOutlet {
   }
 
   /**
-   * Hands on the datagrams that come. Resolves when the association has ended,
-   * and rejects when it broke down.
+   * Passes on received datagrams. Resolves when the association ends, and
+   * rejects when it fails.
    */
   async receive(): Promise<void> {
     for await (const [payload, from] of this.#association!) {
@@ -113,7 +113,7 @@ export class DialedOutlet implements UdpOutlet {
     try {
       await this.#association!.send(payload, to);
     } catch {
-      // The datagram is lost. If the association broke down, receive() rejects.
+      // The datagram is lost. If the association has failed, receive() rejects.
     }
     this.#unsent -= size;
   }
@@ -124,7 +124,7 @@ export class DialedOutlet implements UdpOutlet {
     try {
       this.#association?.close();
     } catch {
-      // The session ends as it would have.
+      // The association is not used any more.
     }
   }
 }

@@ -80,7 +80,7 @@ export class DialedPeerListener implements PeerListener {
     try {
       this.#listener?.close();
     } catch {
-      // The session goes on, or ends, as it would have.
+      // The listener is not used any more.
     }
   }
 

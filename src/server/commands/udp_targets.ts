@@ -1,6 +1,6 @@
 /**
- * The targets of one UDP association: the routes to them, and the senders that
- * the client gets datagrams from.
+ * The targets of one UDP association: the routes to them, and the senders whose
+ * datagrams are accepted.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const FAILURE_LIFETIME = 3_000;
 
 /** One target. */
 export interface UdpTarget extends Endpoint {
-  /** The header of the client's last datagram to it, octet by octet. */
+  /** The header of the client's last datagram to it, as it was sent. */
   header: Uint8Array;
   /** Payloads that wait until the route is known. */
   waiting: Uint8Array[] | undefined;
@@ -54,7 +54,7 @@ interface Source {
 /** The source of targets whose addresses only a dialer knows. No hostname is spelt like this. */
 const ANY_SOURCE = "*";
 
-/** How many routes to names may be looked for at a time; datagrams to more names are dropped. */
+/** How many names may be resolved at a time; datagrams to more names are dropped. */
 const MAX_RESOLVING = 64;
 /** The same for addresses, about which a slow policy is asked. */
 const MAX_JUDGING = 1_024;
@@ -62,10 +62,10 @@ const MAX_JUDGING = 1_024;
 const NOTHING = new Uint8Array(0);
 
 /**
- * Keeps the `limits.targetsPerAssociation` targets that were used last.
- * Datagrams are welcome from the addresses of these only, from any port. While
- * one of them is a name that a dialer resolves, they are welcome from any
- * address: the dialer's association does not say which one the name has.
+ * Keeps the `limits.targetsPerAssociation` most recently used targets. Datagrams
+ * are accepted from their addresses only, from any port. While one of them is a
+ * name that a dialer resolves, they are accepted from any address, because the
+ * addresses of the name are not known.
  */
 export class UdpTargets {
   readonly #session: CommandSession;
@@ -78,7 +78,7 @@ export class UdpTargets {
   #last: Entry | undefined;
   readonly #closing = new AbortSwitch();
 
-  /** `onReady` gets the payloads that waited for a target, whether or not there is a route now. */
+  /** Calls `onReady` with the payloads that waited for a target, even if it has no route. */
   constructor(
     session: CommandSession,
     outlet: UdpOutlet,
@@ -112,7 +112,7 @@ export class UdpTargets {
     return entry;
   }
 
-  /** The header for a datagram from this sender; `undefined` if the sender is not welcome. */
+  /** The header for a datagram from this sender; `undefined` if it is not accepted. */
   headerOf(hostname: string, port: number): Uint8Array | undefined {
     const source = this.#sources.get(hostname);
     if (!source) return this.#headerOfAny(hostname, port);
@@ -137,7 +137,7 @@ export class UdpTargets {
     this.#outlet.close();
   }
 
-  /** Forgets the target that was not used for longest, with the payloads that wait for it. */
+  /** Forgets the least recently used target, with the payloads that wait for it. */
   #forgetOldest(): void {
     const [oldest] = this.#entries.values();
     this.#entries.delete(oldest.key);

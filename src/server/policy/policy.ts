@@ -96,7 +96,7 @@ export type Policy = (
  * The error of a request that the policy denies, as the event `session-end` has
  * it.
  *
- * @example Log who was denied what
+ * @example Log the denied requests
  * ```ts
  * import { Denial, serve } from "@x/socks5/server";
  *

@@ -59,6 +59,7 @@ const SPECIAL = /[^\p{L}\p{N}!#$&'()+\-./:;<=>?@[\\\]^_`{|}~]/gu;
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
+ * import { parseRule } from "@x/socks5/server";
  *
  * assertEquals(parseRule("allow connect user alice *.Example.com:443+8000-8999"), {
  *   action: "allow",
@@ -94,6 +95,7 @@ export function parseRule(text: string): Rule {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
+ * import { formatRule } from "@x/socks5/server";
  *
  * assertEquals(
  *   formatRule({ action: "deny", users: ["a b"], to: [{ host: "::1" }] }),

@@ -65,6 +65,7 @@ export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
+ * import { rules } from "@x/socks5/server";
  *
  * const policy = rules([
  *   "deny *:25",

@@ -137,7 +137,7 @@ test("serve() drops datagrams that do not unwrap, and learns no port from them",
 
 test("serve() drops an answer that does not fit when it is wrapped", async () => {
   const world = await start();
-  const { counts, got, relay, send } = world;
+  const { counts, got, send } = world;
   let size = 65_507 - 10 - xorDatagrams.overhead;
   const target = await udp("127.0.0.1", ({ from }) => {
     target.send(pattern(size), from);
@@ -149,7 +149,6 @@ test("serve() drops an answer that does not fit when it is wrapped", async () =>
   size++;
   send(to(target.addr, "BB"));
   await until(() => counts().dropped === 1);
-  assertEquals(relay.port > 0, true);
   target.close();
   await world.close();
 });
