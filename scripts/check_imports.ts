@@ -153,6 +153,7 @@ const rooms: Room[] = [
       "src/server/limits/**",
       "src/server/frontends/frontend.ts",
       "src/server/client_key.ts",
+      "src/server/dialer.ts",
       "src/server/events.ts",
       "src/server/settings.ts",
     ],

@@ -12,15 +12,21 @@ import type { Session } from "./events.ts";
 export interface DialContext {
   /** The session of the request; `session.user` is its authenticated user. */
   readonly session: Session;
-  /** Aborted if the command times out or the session ends before the call has settled. */
+  /**
+   * Aborted if the command times out or the session ends before the call has
+   * settled. A later result is closed.
+   */
   readonly signal: AbortSignal;
 }
 
 /**
  * Connects to a target in another way than directly. The target has the name or IP
- * address that the client sent. If it rejects with a `NetError`, the client gets the
- * reply for its kind; if the error has a SOCKS5 reply number from 1 to 8 as its
- * `reply`, the client gets that reply; otherwise "general failure".
+ * address that the client sent: names are not resolved before.
+ *
+ * A rejection becomes the reply to the client: an error with a SOCKS5 reply number
+ * from 1 to 8 as its `reply` gets that reply (the error of an upstream proxy has
+ * one), a `NetError` the reply for its kind, and any other error "general
+ * failure". SOCKS4 has only one error, 5B.
  *
  * @example Through another proxy
  * ```ts
@@ -40,9 +46,13 @@ export interface DialedListener {
   /** Where the peer has to connect: the address of the first reply to BIND. */
   readonly addr: Endpoint;
   /**
-   * Waits for the peer. The second reply carries the connection's `peerAddr`, or its
-   * `remoteAddr` if there is none. The signal is aborted in the same cases as that of
-   * {@linkcode DialContext}.
+   * Waits for the peer, for `timeout` milliseconds at most; 0 means no limit. The
+   * signal is aborted in the same cases as that of {@linkcode DialContext}.
+   *
+   * The second reply carries the connection's `peerAddr`, or its `remoteAddr` if
+   * there is none. If that is an IP address, it must be the one of the expected
+   * peer; if any peer may connect, the policy is asked about it. Any other peer is
+   * reset, and the client gets "not allowed".
    */
   accept(
     options: { readonly signal: AbortSignal; readonly timeout: number },
@@ -51,19 +61,34 @@ export interface DialedListener {
   close(): void;
 }
 
-/** A path for datagrams that a {@linkcode Dialer} has opened. */
+/**
+ * An association that a {@linkcode Dialer} has opened. It yields the datagrams of
+ * targets. The client's association ends with the iteration: with the reason
+ * `target-gone` if the iteration throws, and otherwise `finished`.
+ *
+ * Datagrams are dropped unless their sender has the address of a target that the
+ * client has sent to, or the client has sent to a name, whose addresses the server
+ * does not know.
+ */
 export interface DialedAssociation
   extends AsyncIterable<readonly [payload: Uint8Array, from: Endpoint]> {
-  /** Sends a datagram. A rejection means that the datagram is lost. */
+  /**
+   * Sends a datagram; it is dropped if the promise rejects. Datagrams are also
+   * dropped while 256 KiB wait for promises to settle.
+   */
   send(payload: Uint8Array, to: Endpoint): Promise<void>;
   /** Ends the association and the iteration. Idempotent. */
   close(): void;
 }
 
 /**
- * Another way to the targets for all commands, for example the object that `socks()`
- * of the client returns. A command whose method is missing gets the reply "command not
- * supported": nothing bypasses the dialer.
+ * Another way to the targets for all commands, for example the object that
+ * `socks()` of the client returns. A command whose method is missing gets the reply
+ * "command not supported": nothing bypasses the dialer.
+ *
+ * The policy is asked as without a dialer, except that names are not resolved and
+ * therefore judged as names only. Errors become replies as those of a
+ * {@linkcode Dial} function.
  *
  * @example All commands through another proxy
  * ```ts
@@ -74,12 +99,31 @@ export interface DialedAssociation
  * const dial = socks(`socks5h://127.0.0.1:${upstream.addr.port}`);
  * await using server = await serve({ port: 0, dial });
  * ```
+ *
+ * @example Direct connections for one user, and nothing else
+ * ```ts
+ * import { type Dialer, serve } from "@x/socks5/server";
+ * import { detectTransport, NetError } from "@x/socks5/transport";
+ *
+ * const transport = await detectTransport();
+ * const dial: Dialer = {
+ *   async connect({ hostname, port }, { session, signal }) {
+ *     if (session.user !== "alice") throw new NetError("denied");
+ *     const [address] = await transport.lookup(hostname, signal);
+ *     return await transport.connect({ hostname: address, port, signal });
+ *   },
+ * };
+ * await using server = await serve({ port: 0, dial });
+ * ```
  */
 export interface Dialer {
   /** For CONNECT. */
   connect(target: Endpoint, context: DialContext): Promise<Conn>;
   /** For BIND. `peer` is the expected peer; its hostname is `0.0.0.0` or `::` for any peer. */
   bind?(peer: Endpoint, context: DialContext): Promise<DialedListener>;
-  /** For UDP ASSOCIATE. */
+  /**
+   * For UDP ASSOCIATE. Called once for each association of a client, before the
+   * reply, so that the client learns of a failure.
+   */
   udpAssociate?(context: DialContext): Promise<DialedAssociation>;
 }

@@ -13,6 +13,9 @@ import type { SharedLimitsStore } from "./cluster/store.ts";
 import type { Dial, Dialer } from "./dialer.ts";
 import type { ServerEvent } from "./events.ts";
 import type { Policy } from "./policy/policy.ts";
+import type { PortRange } from "./policy/port_range.ts";
+
+export type { PortRange };
 
 /** How long each wait may take, in milliseconds; 0 means no limit. */
 export interface Timeouts {
@@ -82,14 +85,6 @@ export interface Limits {
    * @default {256}
    */
   readonly targetsPerAssociation?: number;
-}
-
-/** A range of ports, both ends included. */
-export interface PortRange {
-  /** 1 to 65535. */
-  readonly first: number;
-  /** `first` to 65535. */
-  readonly last: number;
 }
 
 /**

@@ -265,11 +265,10 @@ export class ServerSession
     reply: number,
     error?: unknown,
   ): Promise<Ending> {
-    const ending: Ending = { reason: "refused", error: error as Error };
     if (this.ending) return this.ending;
     const send = () => this.answer(request, reply);
     await this.#lingeringClose(request.conn, send);
-    return ending;
+    return { reason: "refused", error: errorOf(error) };
   }
 
   async #failed(error: unknown): Promise<Ending> {
@@ -343,6 +342,12 @@ function isLocalAddress(address: string, { localAddr }: Conn): boolean {
 /** Returns the rest of a time limit, at least 1 ms; 0 (no limit) stays 0. */
 function timeLeft(limit: number, waited: number): number {
   return limit === 0 ? 0 : Math.max(limit - waited, 1);
+}
+
+/** A dialer may reject with anything. */
+function errorOf(error: unknown): Error | undefined {
+  if (error === undefined || error instanceof Error) return error;
+  return toNetError(error);
 }
 
 function endingOf({ reason, side, error }: RelayEnd): Ending {

@@ -7,7 +7,12 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ServeOptions } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import type { Address, Conn } from "../../src/transport/transport.ts";
+import type { Clock } from "../../src/transport/clock.ts";
+import type {
+  Address,
+  Conn,
+  Transport,
+} from "../../src/transport/transport.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import { octets } from "./table.ts";
 import { startServer, type TestServer } from "./server.ts";
@@ -107,6 +112,13 @@ export async function withNames(
     throw new NetError("dns", `no such name: ${name}`);
   };
   return { transport: { ...await detectTransport(), lookup } };
+}
+
+/** The runtime's transport with a clock of the test's. */
+export async function timed(
+  clock: Clock,
+): Promise<{ readonly transport: Transport }> {
+  return { transport: { ...await detectTransport(), clock } };
 }
 
 /** `Promise.withResolvers()`, which Node.js 20 lacks. */

@@ -1,5 +1,5 @@
 /**
- * The interface between a session and the command that it runs.
+ * The interface between a session and its command.
  *
  * @module
  */
@@ -18,13 +18,16 @@ import type { KeyedLimit } from "../limits/keyed_limit.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import type { SessionRateLimiter } from "../limits/rate_limiters.ts";
 
-/** Why a session ends, and with which error. */
+/** The end of a session. */
 export interface Ending {
   readonly reason: SessionEndReason;
   readonly error?: Error;
 }
 
-/** Runs a request; resolves with the relay that it leads to, or with the ending without one. */
+/**
+ * Runs a request. Resolves with the relay that it starts, or with the end of
+ * the session if it starts none.
+ */
 export type Command = (
   session: CommandSession,
   request: ClientRequest,
@@ -33,21 +36,27 @@ export type Command = (
 /** A session as its command sees it. */
 export interface CommandSession extends Session, PolicySubject {
   readonly settings: Settings;
-  /** UDP associations, counted by client address. */
+  /** Limits the UDP associations of each client. */
   readonly associations: KeyedLimit;
-  /** Limits the session's rate, if anything does. */
+  /** Limits the rate of the session, if there is a limit. */
   readonly rateLimiter: SessionRateLimiter | undefined;
-  /** Fires when the session is closed, and when the command gives up waiting. */
+  /** Aborts when the session is closed, and when the command's timeout expires. */
   readonly stopping: AbortSwitch;
-  /** Set when the session was closed or its client has gone; takes precedence over the outcome of the command. */
+  /**
+   * Set when the session or its client's connection is closed. Takes precedence
+   * over the outcome of the command.
+   */
   ending: Ending | undefined;
   phase: SessionPhase;
   targetAddr?: Address;
   boundAddr?: Address;
   datagrams?: DatagramCounts;
-  /** Sends the reply for this SOCKS5 number. */
+  /** Sends a reply, given its SOCKS5 number. */
   answer(request: ClientRequest, reply: number, bound?: Address): Promise<void>;
-  /** Sends an error reply and waits until the client has taken it; returns how the session ends. */
+  /**
+   * Sends an error reply, waits until the client has read it, and resolves with
+   * the end of the session.
+   */
   refuse(
     request: ClientRequest,
     reply: number,

@@ -7,31 +7,33 @@
 import { type Endpoint, isIp } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { dial, dialAddresses, withSignal } from "../../transport/dial.ts";
-import { startTimeout } from "../../transport/timeouts.ts";
-import type { Conn, Relay } from "../../transport/transport.ts";
+import type { Address, Conn, Relay } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { CommandSession, Ending } from "./command.ts";
+import { checkedConn, isReplyable } from "./dialed.ts";
 import { replyToFailure } from "./failure.ts";
 import { authorize, dialledAddress, resolve } from "../policy/authorize.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 
-/** Connects to the target and says so. */
+/** Connects to the target. The reply carries the local address of the new connection. */
 export async function connect(
   session: CommandSession,
   request: ClientRequest,
 ): Promise<Relay | Ending> {
   session.phase = "dial";
-  const { stopping } = session;
-  const timeout = startTimeout(session.settings.timeouts.connect, () => {
+  const { settings: { clock, timeouts }, stopping } = session;
+  const timeout = clock.startTimeout(timeouts.connect, () => {
     stopping.abort(new NetError("timeout", "the target did not answer"));
-    if (session.reply !== undefined) request.conn.close(); // which does not take it
+    // The client does not read the reply.
+    if (session.reply !== undefined) request.conn.close();
   });
   let target: Conn | undefined;
   try {
     target = await dialTarget(session, request.target);
     session.targetAddr = target.remoteAddr;
     if (!session.ending) {
-      await session.answer(request, REPLY.succeeded, target.localAddr);
+      const bound = boundAddr(session, request, target);
+      await session.answer(request, REPLY.succeeded, bound);
       return session.relay(request.conn, target);
     }
   } catch (error) {
@@ -47,13 +49,23 @@ export async function connect(
   return session.ending;
 }
 
+function boundAddr(
+  { settings }: CommandSession,
+  request: ClientRequest,
+  { localAddr }: Conn,
+): Address | undefined {
+  if (settings.dial && !isReplyable(request, localAddr)) return undefined;
+  return localAddr;
+}
+
 function dialTarget(
   session: CommandSession,
   target: Endpoint,
 ): Promise<Conn> {
   const { settings, stopping } = session;
-  const { dial: dialer, policy } = settings;
-  if (dialer || policy || session.exposed) return dialAllowed(session, target);
+  if (settings.dial || settings.policy || session.exposed) {
+    return dialAllowed(session, target);
+  }
   const { hostname, port } = target;
   return dial(settings.transport, { hostname, port, signal: stopping });
 }
@@ -68,13 +80,15 @@ async function dialAllowed(
     const address = isIp(hostname) ? dialledAddress(hostname) : undefined;
     await authorize(session, target, { address, signal: stopping });
     const context = { session, signal: stopping.signal };
-    const coming = dial.connect({ hostname, port }, context);
-    return await withSignal(coming, stopping, (late) => late.close());
+    const conn = dial.connect({ hostname, port }, context);
+    return checkedConn(
+      await withSignal(conn, stopping, (late) => late.close()),
+    );
   }
-  const way = await resolve(session, target, stopping);
+  const route = await resolve(session, target, stopping);
   return await dialAddresses(transport, {
-    addresses: way.addresses,
-    localAddressOf: way.localAddressOf,
+    addresses: route.addresses,
+    localAddressOf: route.localAddressOf,
     port: target.port,
     signal: stopping,
   });

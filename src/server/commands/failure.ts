@@ -1,5 +1,5 @@
 /**
- * What a client is told when something fails.
+ * Maps the failure of a command to a reply.
  *
  * @module
  */
@@ -7,8 +7,13 @@
 import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
 
-/** The reply that a failure to reach the target has (RFC 1928 section 6). */
+/**
+ * The SOCKS5 reply to a failure (RFC 1928 section 6): the error's own `reply`, if
+ * it has one, or the reply for the kind of a `NetError`.
+ */
 export function replyToFailure(error: unknown): number {
+  const { reply } = (error ?? {}) as { reply?: unknown };
+  if (isErrorReply(reply)) return reply;
   if (!(error instanceof NetError)) return REPLY.generalFailure;
   switch (error.kind) {
     case "refused":
@@ -25,4 +30,14 @@ export function replyToFailure(error: unknown): number {
     default:
       return REPLY.generalFailure;
   }
+}
+
+/**
+ * Whether the value is an error of SOCKS5. The numbers of SOCKS4, 90 to 93, are
+ * not, nor are unassigned ones.
+ */
+function isErrorReply(reply: unknown): reply is number {
+  return Number.isInteger(reply) &&
+    (reply as number) >= REPLY.generalFailure &&
+    (reply as number) <= REPLY.addressTypeNotSupported;
 }

@@ -1,15 +1,21 @@
 /**
- * Watching over a client that waits for something.
+ * Detects when a waiting client closes its connection.
  *
  * @module
  */
 
 import type { Conn } from "../../transport/transport.ts";
 
-/** Octets of a waiting client that are kept; one that sends more is not read any further, so that its end is not seen. */
+/**
+ * How many early bytes are kept. After more the connection is not read any
+ * further, and its end is not detected.
+ */
 const LIMIT = 64 * 1024;
 
-/** Tells when the client hangs up, also behind octets that it sends too early, which are kept for whom they are meant. */
+/**
+ * Detects when the client closes its connection, also after bytes that it sends
+ * early. These are kept for the peer.
+ */
 export class HangupWatch {
   readonly #conn: Conn;
   readonly #onGone: (error?: Error) => void;
@@ -18,14 +24,17 @@ export class HangupWatch {
   #reading: Promise<void> | undefined;
   #over = false;
 
-  /** `onGone` is called at most once, and not after {@linkcode end}. */
+  /** Calls `onGone` at most once, and not after {@linkcode end}. */
   constructor(conn: Conn, onGone: (error?: Error) => void) {
     this.#conn = conn;
     this.#onGone = onGone;
     this.#watch();
   }
 
-  /** Puts back what was read; the connection can be used again when it has resolved. */
+  /**
+   * Stops watching and puts the early bytes back. The connection may be used
+   * when the promise has resolved.
+   */
   async end(): Promise<void> {
     this.#over = true;
     await this.#reading;
@@ -46,7 +55,7 @@ export class HangupWatch {
   }
 
   async #read(): Promise<void> {
-    const chunk = await this.#conn.read().catch(() => null); // peek() will tell
+    const chunk = await this.#conn.read().catch(() => null); // the next peek() rejects as well
     if (!chunk) return;
     this.#early.push(chunk);
     this.#size += chunk.length;

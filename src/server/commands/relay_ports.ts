@@ -1,5 +1,5 @@
 /**
- * Where BIND and UDP ASSOCIATE listen, and what clients are told of it.
+ * The ports that BIND and UDP ASSOCIATE listen on, and the advertised addresses.
  *
  * @module
  */
@@ -7,10 +7,13 @@
 import { isIp } from "../../protocol/address.ts";
 import type { Address } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
-import type { PortRange } from "../options.ts";
+import type { PortRange } from "../policy/port_range.ts";
 import type { Settings } from "../settings.ts";
 
-/** Opens something on a free port of the range, beginning anywhere in it; rejects as `open` does when none is free. */
+/**
+ * Calls `open` with the ports of the range, from a random one on, until one is
+ * free. Rejects as `open` does when none is.
+ */
 export async function onFreePort<T>(
   range: PortRange | undefined,
   open: (port: number) => Promise<T>,
@@ -29,12 +32,12 @@ export async function onFreePort<T>(
   }
 }
 
-/** The address that clients are told for one of ours. */
+/** The address that replies carry for a local address. */
 export function advertisedAddress(
   { advertise }: Settings,
   { hostname, port }: Address,
 ): Address {
   const version = isIp(hostname);
-  const told = advertise.find((it) => isIp(it) === version);
-  return { hostname: told ?? hostname, port };
+  const advertised = advertise.find((it) => isIp(it) === version);
+  return { hostname: advertised ?? hostname, port };
 }

@@ -6,64 +6,88 @@
 
 import { isIp, isUnspecified } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
-import { startTimeout } from "../../transport/timeouts.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Relay } from "../../transport/transport.ts";
-import { UdpRelay } from "./udp_relay.ts";
 import { clientKey } from "../client_key.ts";
+import type { Dialer } from "../dialer.ts";
+import type { ClientRequest } from "../frontends/frontend.ts";
 import type { CommandSession, Ending } from "./command.ts";
+import type { UdpDialer } from "./dialed_outlet.ts";
 import { replyToFailure } from "./failure.ts";
 import { advertisedAddress } from "./relay_ports.ts";
-import type { ClientRequest } from "../frontends/frontend.ts";
+import { UdpRelay } from "./udp_relay.ts";
 
-/** Opens a relay for the client's datagrams and says where; it lasts as long as the client's connection. */
+/**
+ * Opens a relay for the client's datagrams, which lasts as long as the client's
+ * connection. The reply carries the relay's address. With a dialer, the upstream
+ * association is opened before the reply, so that the client learns at once if
+ * there is none.
+ */
 export async function udpAssociate(
   session: CommandSession,
   request: ClientRequest,
 ): Promise<Relay | Ending> {
-  const { settings, associations } = session;
-  const client = session.client.hostname;
-  const key = clientKey(client);
-  if (settings.dial) {
+  const { settings: { dial }, associations } = session;
+  if (dial && !hasUdpAssociate(dial)) {
     return await session.refuse(request, REPLY.commandNotSupported);
   }
-  const why = !isIp(client) || isUnspecified(client)
+  const client = session.client.hostname;
+  const key = clientKey(client);
+  const denial = !isIp(client) || isUnspecified(client)
     ? "the client's address is not known"
     : await associations.acquire(key)
     ? undefined
-    : "the client has as many associations as it may";
-  if (why) {
-    const error = new NetError("denied", why);
+    : "the client has too many associations";
+  if (denial) {
+    const error = new NetError("denied", denial);
     return await session.refuse(request, REPLY.generalFailure, error);
   }
-  const association = new UdpRelay(session, () => associations.release(key));
+  session.phase = "dial";
+  const relay = new UdpRelay(session, dial, () => associations.release(key));
   try {
-    const addr = await association.open(request);
-    session.boundAddr = advertisedAddress(settings, addr);
-    session.datagrams = association.datagrams;
-    await answer(session, request);
+    await open(session, request, relay);
   } catch (error) {
-    association.close();
+    relay.close();
     return await session.refuse(request, replyToFailure(error), error);
   }
   session.phase = "relay";
-  return association.start(request.conn);
+  return relay.start(request.conn);
+}
+
+function hasUdpAssociate(dial: Dialer): dial is UdpDialer {
+  return typeof dial.udpAssociate === "function";
+}
+
+async function open(
+  session: CommandSession,
+  request: ClientRequest,
+  relay: UdpRelay,
+): Promise<void> {
+  const { settings, stopping } = session;
+  const { clock, timeouts } = settings;
+  const timeout = clock.startTimeout(timeouts.connect, () => {
+    stopping.abort(new NetError("timeout", "the dialer did not answer"));
+    // The client does not read the reply.
+    if (session.reply !== undefined) request.conn.close();
+  });
+  try {
+    const addr = await relay.open(request);
+    session.boundAddr = advertisedAddress(settings, addr);
+    session.datagrams = relay.datagrams;
+    await answer(session, request);
+  } finally {
+    timeout.cancel();
+  }
 }
 
 async function answer(
   session: CommandSession,
   request: ClientRequest,
 ): Promise<void> {
-  const timeout = startTimeout(
-    session.settings.timeouts.connect,
-    () => request.conn.close(), // which does not take the reply
-  );
   try {
     await session.answer(request, REPLY.succeeded, session.boundAddr);
   } catch (error) {
     session.ending ??= { reason: "client-gone", error: error as Error };
     throw error;
-  } finally {
-    timeout.cancel();
   }
 }

@@ -9,11 +9,10 @@ import {
   type Datagram,
   decodeDatagram,
   MAX_DATAGRAM,
-  Reassembler,
 } from "../../protocol/datagram.ts";
+import { toNetError } from "../../transport/errors.ts";
 import { RelayState } from "../../transport/relay.ts";
 import { cut } from "../../transport/slab.ts";
-import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import type {
   Address,
   Conn,
@@ -21,59 +20,77 @@ import type {
   OnDatagram,
   Relay,
 } from "../../transport/transport.ts";
-import { toNetError } from "../../transport/errors.ts";
-import type { CommandSession } from "./command.ts";
-import { onFreePort } from "./relay_ports.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
+import type { CommandSession } from "./command.ts";
+import { DialedOutlet, type UdpDialer } from "./dialed_outlet.ts";
+import { DirectOutlet } from "./direct_outlet.ts";
+import { FragmentQueue } from "./fragment_queue.ts";
+import { onFreePort } from "./relay_ports.ts";
+import { SafeWrapper } from "./safe_wrapper.ts";
 import { type UdpTarget, UdpTargets } from "./udp_targets.ts";
 
-/** Milliseconds that fragments may wait for their last one (RFC 1928 section 7: not less than 5 seconds). */
-const FRAGMENTS_TIME = 10_000;
-
-/** Octets that may wait for targets whose names are being resolved. */
+/** How many bytes may wait until the routes to their targets are known. */
 const MAX_WAITING = 64 * 1024;
-/** What a datagram that waits takes beside its octets. */
+/** The cost of a waiting datagram beside its payload. */
 const OVERHEAD = 64;
 
-/** Relays datagrams between one client and its targets. Nothing that is in a datagram ends it. */
+/**
+ * Relays datagrams between one client and its targets. No datagram, whatever
+ * its contents, ends the association.
+ */
 export class UdpRelay {
   /** See {@linkcode DatagramCounts}. */
   readonly datagrams = { sent: 0, received: 0, dropped: 0 };
   readonly #session: CommandSession;
   readonly #onClosed: () => void;
   readonly #client: string;
-  /** 0 until it is known. */
+  /** 0 until the first datagram, unless the request names the port. */
   #clientPort = 0;
-  /** The client's side. */
+  /** The socket for the client's side. */
   #socket: DatagramSocket | undefined;
+  #wrapper: SafeWrapper | undefined;
+  /** The most bytes of a datagram to the client before it is wrapped. */
+  #maxDatagram = MAX_DATAGRAM;
+  readonly #upstream: DialedOutlet | undefined;
   readonly #targets: UdpTargets;
   #waiting = 0;
-  readonly #fragments: Reassembler | undefined;
-  #fragmentsTimeout: Timeout | undefined;
+  readonly #fragments: FragmentQueue | undefined;
   #relay: RelayState | undefined;
   #closed = false;
 
-  constructor(session: CommandSession, onClosed: () => void) {
+  /** `onClosed` is called once, by {@linkcode close}. */
+  constructor(
+    session: CommandSession,
+    dialer: UdpDialer | undefined,
+    onClosed: () => void,
+  ) {
     this.#session = session;
     this.#onClosed = onClosed;
     this.#client = session.client.hostname;
-    if (!session.settings.dropFragments) this.#fragments = new Reassembler();
+    const { clock, dropFragments } = session.settings;
+    if (!dropFragments) this.#fragments = new FragmentQueue(clock);
+    if (dialer) {
+      this.#upstream = new DialedOutlet(session, dialer, this.#fromTarget);
+    }
     this.#targets = new UdpTargets(
       session,
-      this.#fromTarget,
+      this.#upstream ?? new DirectOutlet(session, this.#fromTarget),
       (target, payloads) => this.#forwardWaiting(target, payloads),
     );
   }
 
   /**
-   * Binds the client's side on the address on which the client reached the
-   * server. A request that names the client's own address names the port as
-   * well; other addresses there mean nothing, for many clients put zeros or the
-   * target.
+   * Binds the client's side at the address that the client used to reach the
+   * server. If the request names the client's own address, its port is the
+   * client's. Other addresses are ignored: many clients send zeros or the target.
    */
-  async open({ conn, target }: ClientRequest): Promise<Address> {
+  async open({ conn, target, datagrams }: ClientRequest): Promise<Address> {
     if (unmapIp(target.hostname) === this.#client) {
       this.#clientPort = target.port;
+    }
+    if (datagrams) {
+      this.#wrapper = new SafeWrapper(datagrams);
+      this.#maxDatagram -= datagrams.overhead;
     }
     const { transport, relayPorts } = this.#session.settings;
     const { hostname } = conn.localAddr;
@@ -81,23 +98,30 @@ export class UdpRelay {
       relayPorts,
       (port) => transport.datagrams({ hostname, port }, this.#fromClient),
     );
+    if (this.#upstream) await this.#upstream.open();
     return this.#socket.addr;
   }
 
-  /** Begins to relay, until the client's connection ends; what that one carries means nothing. */
+  /**
+   * Relays until the client's connection or the upstream association ends.
+   * Bytes on the connection are ignored.
+   */
   start(control: Conn): Relay {
-    const idle = this.#session.settings.timeouts.association;
-    const relay = this.#relay = new RelayState(control, this, { idle });
-    control.keepAlive?.(); // nothing is sent there, so that else nobody notices a client that is gone
-    endWith(control, relay);
+    const { clock, timeouts } = this.#session.settings;
+    const options = { idle: timeouts.association, clock };
+    const relay = this.#relay = new RelayState(control, this, options);
+    // Nothing is sent on the connection, so that only this detects a dead client.
+    control.keepAlive?.();
+    endWithClient(control, relay);
+    if (this.#upstream) endWithUpstream(this.#upstream, relay);
     return relay;
   }
 
-  /** Frees all sockets. Idempotent. */
+  /** Closes all sockets. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#fragmentsTimeout?.cancel();
+    this.#fragments?.reset();
     this.#socket?.close();
     this.#targets.close();
     this.#onClosed();
@@ -107,20 +131,23 @@ export class UdpRelay {
     this.close();
   }
 
-  readonly #fromClient: OnDatagram = (octets, hostname, port) => {
+  readonly #fromClient: OnDatagram = (received, hostname, port) => {
     const known = this.#clientPort;
     if (hostname !== this.#client || (port !== known && known !== 0)) {
       return this.#drop();
     }
-    const last = this.#targets.last; // where most go
+    const octets = this.#wrapper ? this.#wrapper.unwrap(received) : received;
+    if (!octets) return this.#drop();
+    const last = this.#targets.last; // the usual target
     if (last && startsWith(octets, last.header) && !this.#fragments?.waiting) {
       return this.#forward(last, octets.subarray(last.header.length));
     }
     const datagram = decodeDatagram(octets);
     if (!datagram) return this.#drop();
     this.#clientPort = port;
-    const whole = this.#reassemble(datagram);
-    if (!whole) return;
+    const fragments = this.#fragments;
+    const whole = fragments ? fragments.add(datagram) : standAlone(datagram);
+    if (!whole) return fragments?.waiting ? undefined : this.#drop();
     const target = this.#targets.get(whole);
     if (whole === datagram) {
       target.header = new Uint8Array(
@@ -129,19 +156,6 @@ export class UdpRelay {
     }
     this.#forward(target, whole.payload);
   };
-
-  #reassemble(datagram: Datagram): Datagram | undefined {
-    const fragments = this.#fragments;
-    const whole = fragments ? fragments.add(datagram) : standAlone(datagram);
-    this.#fragmentsTimeout?.cancel();
-    if (fragments?.waiting) {
-      this.#fragmentsTimeout = startTimeout(
-        FRAGMENTS_TIME,
-        () => fragments.reset(),
-      );
-    } else if (!whole) this.#drop();
-    return whole;
-  }
 
   #forward(target: UdpTarget, payload: Uint8Array): void {
     const { waiting, socket } = target;
@@ -172,7 +186,7 @@ export class UdpRelay {
   readonly #fromTarget: OnDatagram = (payload, hostname, port) => {
     const header = this.#targets.headerOf(hostname, port);
     const size = (header?.length ?? 0) + payload.length;
-    if (!header || size > MAX_DATAGRAM) return this.#drop();
+    if (!header || size > this.#maxDatagram) return this.#drop();
     const { rateLimiter } = this.#session;
     if (rateLimiter && !rateLimiter.tryPass(payload.length)) {
       return this.#drop();
@@ -180,13 +194,15 @@ export class UdpRelay {
     const octets = cut(size);
     octets.set(header);
     octets.set(payload, header.length);
-    this.#socket?.send(octets, this.#client, this.#clientPort);
+    const sent = this.#wrapper ? this.#wrapper.wrap(octets) : octets;
+    if (!sent) return this.#drop();
+    this.#socket?.send(sent, this.#client, this.#clientPort);
     this.datagrams.received++;
     this.#count("b", payload);
   };
 
   #count(side: "a" | "b", payload: Uint8Array): void {
-    if (!this.#relay) return; // the reply that tells of it is still on its way
+    if (!this.#relay) return; // the reply with the relay's address is still being sent
     if (payload.length > 0) this.#relay.count(side, payload.length);
     else this.#relay.stirs++;
   }
@@ -201,7 +217,7 @@ function standAlone(datagram: Datagram): Datagram | undefined {
 }
 
 function startsWith(octets: Uint8Array, head: Uint8Array): boolean {
-  // Without one, the target is known from fragments only.
+  // Without a header, the target is known from fragments only.
   if (head.length === 0 || octets.length < head.length) return false;
   for (let i = 0; i < head.length; i++) {
     if (octets[i] !== head[i]) return false;
@@ -209,12 +225,28 @@ function startsWith(octets: Uint8Array, head: Uint8Array): boolean {
   return true;
 }
 
-async function endWith(control: Conn, relay: RelayState): Promise<void> {
+async function endWithClient(control: Conn, relay: RelayState): Promise<void> {
   try {
     while (await control.read() !== null);
-    relay.finish("a");
-    relay.finish("b");
+    end(relay);
   } catch (error) {
     relay.fail("a", toNetError(error));
   }
+}
+
+async function endWithUpstream(
+  upstream: DialedOutlet,
+  relay: RelayState,
+): Promise<void> {
+  try {
+    await upstream.receive();
+    end(relay);
+  } catch (error) {
+    relay.fail("b", toNetError(error));
+  }
+}
+
+function end(relay: RelayState): void {
+  relay.finish("a");
+  relay.finish("b");
 }

@@ -1,93 +1,101 @@
 /**
- * The targets of one UDP association: their addresses, and the sockets on which
- * they are written to.
+ * The targets of one UDP association: the routes to them, and the senders whose
+ * datagrams are accepted.
  *
  * @module
  */
 
 import { type Endpoint, isIp } from "../../protocol/address.ts";
 import { encodeDatagramHeader } from "../../protocol/datagram.ts";
-import { AbortSwitch } from "../../transport/signal.ts";
-import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
-import type { DatagramSocket, OnDatagram } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
-import type { CommandSession } from "./command.ts";
+import { AbortSwitch } from "../../transport/signal.ts";
+import type { Timeout } from "../../transport/timeouts.ts";
+import type { DatagramSocket } from "../../transport/transport.ts";
 import type { Settings } from "../settings.ts";
-import { dialledAddress, resolve } from "../policy/authorize.ts";
+import type { CommandSession } from "./command.ts";
+import type { UdpOutlet, UdpRoute } from "./udp_outlet.ts";
 
-/** Milliseconds for which the address of a name, and a verdict of the policy, are good. */
-const FRESH_TIME = 30_000;
-/** The same, for there being no address. */
-const FAILED_TIME = 3_000;
+/** How long a route, and with it the verdict of the policy, is valid, in milliseconds. */
+const ROUTE_LIFETIME = 30_000;
+/** How long a target without a route is not tried again, in milliseconds. */
+const FAILURE_LIFETIME = 3_000;
 
 /** One target. */
 export interface UdpTarget extends Endpoint {
-  /** What a client's datagrams to it begin with, as it was last seen. */
+  /** The header of the client's last datagram to it, as it was sent. */
   header: Uint8Array;
-  /** Payloads that wait until it is known whether and where they may go. */
+  /** Payloads that wait until the route is known. */
   waiting: Uint8Array[] | undefined;
-  /** Where they go; empty until it is known. */
+  /** The hostname to send to; `""` without a route. */
   address: string;
-  /** By which socket; none if they go nowhere. */
-  socket: DatagramSocket | undefined;
+  /** The socket to send from; `undefined` without a route. */
+  socket: Pick<DatagramSocket, "send"> | undefined;
 }
 
 interface Entry extends UdpTarget {
   readonly key: string;
-  /** The settings by which it was last judged, while that is good. */
+  /** The address that answers come from; `""` without a route. */
+  source: string;
+  /** The settings under which the route was found, while it is valid. */
   judgedBy: Settings | undefined;
   timeout: Timeout | undefined;
 }
 
-/** An address that some targets have. */
+/** An address that answers of some targets come from. */
 interface Source {
+  /** How many targets it has. */
   targets: number;
-  /** The port that the last datagram from there came from, and what the client is told of it. */
+  /** The sender of the last datagram from it, and the header for that sender. */
+  hostname: string;
   port: number;
   header: Uint8Array;
 }
 
-/** Above so many targets whose way is being looked for, datagrams to more names are lost. */
+/** The source of targets whose addresses only a dialer knows. No hostname is spelt like this. */
+const ANY_SOURCE = "*";
+
+/** How many names may be resolved at a time; datagrams to more names are dropped. */
 const MAX_RESOLVING = 64;
-/** The same for datagrams to more addresses, about which a slow policy may have been asked. */
+/** The same for addresses, about which a slow policy is asked. */
 const MAX_JUDGING = 1_024;
 
 const NOTHING = new Uint8Array(0);
-/** All addresses of this machine, by IP version. */
-const ANY: Readonly<Record<number, string>> = { 4: "0.0.0.0", 6: "::" };
 
-/** At most `limits.targetsPerAssociation` of them, the latest used. Only from the addresses that they have are datagrams welcome, from any port. */
+/**
+ * Keeps the `limits.targetsPerAssociation` most recently used targets. Datagrams
+ * are accepted from their addresses only, from any port. While one of them is a
+ * name that a dialer resolves, they are accepted from any address, because the
+ * addresses of the name are not known.
+ */
 export class UdpTargets {
   readonly #session: CommandSession;
-  readonly #onDatagram: OnDatagram;
+  readonly #outlet: UdpOutlet;
   readonly #onReady: (target: UdpTarget, payloads: Uint8Array[]) => void;
   /** In the order of their last {@linkcode get}. */
   readonly #entries = new Map<string, Entry>();
   readonly #sources = new Map<string, Source>();
-  /** By the address that they are bound to: one for each IP version that a target has needed, and for each address that a rule names. */
-  readonly #sockets = new Map<string, DatagramSocket>();
-  readonly #opening = new Map<string, Promise<DatagramSocket>>();
   #resolving = 0;
   #last: Entry | undefined;
   readonly #closing = new AbortSwitch();
 
+  /** Calls `onReady` with the payloads that waited for a target, even if it has no route. */
   constructor(
     session: CommandSession,
-    onDatagram: OnDatagram,
+    outlet: UdpOutlet,
     onReady: (target: UdpTarget, payloads: Uint8Array[]) => void,
   ) {
     this.#session = session;
-    this.#onDatagram = onDatagram;
+    this.#outlet = outlet;
     this.#onReady = onReady;
   }
 
-  /** The target that was asked for last, while what is known of it is good. */
+  /** The target of the last {@linkcode get}, while its route is valid. */
   get last(): UdpTarget | undefined {
     const last = this.#last;
     return last?.judgedBy === this.#session.settings ? last : undefined;
   }
 
-  /** The target of this name or address, new or known. */
+  /** The target with this name or address, new or known. */
   get({ hostname, port }: Endpoint): UdpTarget {
     const key = `${port} ${hostname}`;
     let entry = this.#entries.get(key);
@@ -97,56 +105,60 @@ export class UdpTargets {
     while (
       this.#entries.size > this.#session.settings.limits.targetsPerAssociation
     ) {
-      this.#forget(); // also if there may be fewer since the last time
+      this.#forgetOldest(); // several if the limit has become lower
     }
     if (entry.judgedBy !== this.#session.settings) this.#refresh(entry);
     this.#last = entry;
     return entry;
   }
 
-  /** The header for a datagram from here; `undefined` when nobody has written there. */
+  /** The header for a datagram from this sender; `undefined` if it is not accepted. */
   headerOf(hostname: string, port: number): Uint8Array | undefined {
     const source = this.#sources.get(hostname);
-    if (source && source.port !== port) {
-      source.port = port;
-      source.header = encodeDatagramHeader({ hostname, port });
-    }
-    return source?.header;
+    if (!source) return this.#headerOfAny(hostname, port);
+    if (source.port !== port) setSender(source, hostname, port);
+    return source.header;
   }
 
-  /** Frees the sockets. */
+  #headerOfAny(hostname: string, port: number): Uint8Array | undefined {
+    const source = this.#sources.get(ANY_SOURCE);
+    if (!source || hostname === "") return undefined;
+    if (source.port !== port || source.hostname !== hostname) {
+      setSender(source, hostname, port);
+    }
+    return source.header;
+  }
+
+  /** Closes the outlet, and drops what waits. */
   close(): void {
     this.#closing.abort(new NetError("closed", "the association is closed"));
     this.#last = undefined;
     for (const entry of this.#entries.values()) entry.timeout?.cancel();
-    for (const socket of this.#sockets.values()) socket.close();
+    this.#outlet.close();
   }
 
-  /** Forgets the target that was not used for longest; what waits for it is lost with it. */
-  #forget(): void {
+  /** Forgets the least recently used target, with the payloads that wait for it. */
+  #forgetOldest(): void {
     const [oldest] = this.#entries.values();
     this.#entries.delete(oldest.key);
     oldest.timeout?.cancel();
-    this.#setAddress(oldest, "");
+    this.#setRoute(oldest, undefined);
     this.#settle(oldest);
   }
 
   #refresh(entry: Entry): void {
     const { settings } = this.#session;
-    const address = dialledAddress(entry.hostname);
-    const version = isIp(address);
-    const socket = this.#sockets.get(ANY[version]);
     entry.timeout?.cancel();
-    entry.socket = undefined; // nothing goes there on what was known
-    if (!socket || settings.policy || this.#session.exposed) {
-      const most = version ? MAX_JUDGING : MAX_RESOLVING;
+    entry.socket = undefined; // the old route is not valid any more
+    const route = this.#outlet.routeAtOnce(entry.hostname);
+    if (!route) {
+      const most = isIp(entry.hostname) ? MAX_JUDGING : MAX_RESOLVING;
       if (this.#resolving < most) return void this.#resolve(entry, settings);
       entry.judgedBy = undefined;
-      return this.#settle(entry); // what waits for it is lost
+      return this.#settle(entry); // no room to wait
     }
     entry.judgedBy = settings;
-    this.#setAddress(entry, address);
-    entry.socket = socket;
+    this.#setRoute(entry, route);
     this.#settle(entry);
   }
 
@@ -154,79 +166,37 @@ export class UdpTargets {
     entry.judgedBy = settings;
     entry.waiting ??= [];
     this.#resolving++;
-    const way = await this.#wayTo(entry);
+    const route = await this.#outlet.route(entry, this.#closing);
     this.#resolving--;
     if (this.#closing.aborted || this.#entries.get(entry.key) !== entry) return;
-    if (entry.judgedBy !== settings) return; // and is being judged anew
-    this.#setAddress(entry, way?.address ?? "");
-    entry.socket = way?.socket;
-    const time = way ? FRESH_TIME : FAILED_TIME;
-    entry.timeout = startTimeout(time, () => entry.judgedBy = undefined);
+    if (entry.judgedBy !== settings) return; // it is being resolved again
+    this.#setRoute(entry, route);
+    entry.timeout = settings.clock.startTimeout(
+      route ? ROUTE_LIFETIME : FAILURE_LIFETIME,
+      () => entry.judgedBy = undefined,
+    );
     this.#settle(entry);
   }
 
-  /**
-   * The first of the target's addresses that there may and can be a way to; the
-   * one that it has had, if that is still one of them, for a conversation is
-   * with one host, and resolvers change the order with each answer.
-   */
-  async #wayTo(target: UdpTarget) {
-    try {
-      const way = await resolve(this.#session, target, this.#closing);
-      const { addresses, localAddressOf } = way;
-      const has = addresses.includes(target.address) ? [target.address] : [];
-      for (const address of [...has, ...addresses]) {
-        const version = isIp(address);
-        const from = localAddressOf?.(address) ?? ANY[version];
-        if (isIp(from) !== version) continue;
-        const socket = await this.#socketOn(from).catch(() => {});
-        if (socket) return { address, socket };
-      }
-    } catch {
-      // Not allowed, or no such name: what goes there is dropped.
-    }
-    return undefined;
-  }
-
-  async #socketOn(hostname: string): Promise<DatagramSocket> {
-    const socket = this.#sockets.get(hostname);
-    if (socket) return socket;
-    let opening = this.#opening.get(hostname);
-    if (!opening) this.#opening.set(hostname, opening = this.#open(hostname));
-    return await opening;
-  }
-
-  async #open(hostname: string): Promise<DatagramSocket> {
-    try {
-      const { transport } = this.#session.settings;
-      const socket = await transport.datagrams(
-        { hostname, port: 0 },
-        this.#onDatagram,
-      );
-      if (this.#closing.aborted) socket.close();
-      this.#sockets.set(hostname, socket);
-      return socket;
-    } finally {
-      this.#opening.delete(hostname);
-    }
-  }
-
-  /** Whatever waits is on its way, or lost. */
+  /** Hands back the payloads that wait. */
   #settle(entry: Entry): void {
     const { waiting } = entry;
     entry.waiting = undefined;
     if (waiting) this.#onReady(entry, waiting);
   }
 
-  #setAddress(entry: Entry, address: string): void {
-    if (entry.address === address) return;
-    const before = this.#sources.get(entry.address);
-    if (before && --before.targets === 0) this.#sources.delete(entry.address);
-    entry.address = address;
-    if (address === "") return;
-    const source = this.#sources.get(address);
-    if (source) source.targets++;
-    else this.#sources.set(address, { targets: 1, port: -1, header: NOTHING });
+  #setRoute(entry: Entry, route: UdpRoute | undefined): void {
+    entry.socket = route?.socket;
+    entry.address = route?.address ?? "";
+    const source = route ? route.source ?? ANY_SOURCE : "";
+    if (entry.source === source) return;
+    const before = this.#sources.get(entry.source);
+    if (before && --before.targets === 0) this.#sources.delete(entry.source);
+    entry.source = source;
+    if (source === "") return;
+    const known = this.#sources.get(source);
+    if (known) known.targets++;
+    else this.#sources.set(source, newSource());
   }
 }
 
@@ -238,8 +208,19 @@ function newEntry(key: string, hostname: string, port: number): Entry {
     header: NOTHING,
     waiting: undefined,
     address: "",
+    source: "",
     socket: undefined,
     judgedBy: undefined,
     timeout: undefined,
   };
+}
+
+function newSource(): Source {
+  return { targets: 1, hostname: "", port: -1, header: NOTHING };
+}
+
+function setSender(source: Source, hostname: string, port: number): void {
+  source.hostname = hostname;
+  source.port = port;
+  source.header = encodeDatagramHeader({ hostname, port });
 }

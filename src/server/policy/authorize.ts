@@ -1,5 +1,5 @@
 /**
- * Asks the policy, and resolves targets to the addresses that it allows.
+ * Asks the policy about targets, and resolves them to their allowed addresses.
  *
  * @module
  */
@@ -22,9 +22,9 @@ import {
   type Verdict,
 } from "./policy.ts";
 
-/** The session that asks, as far as authorization needs to know it. */
+/** The members of a session that authorization needs. */
 export interface PolicySubject extends Session {
-  /** The policy in force, and the network for look-ups. */
+  /** The current policy, and the network that resolves names. */
   readonly settings: {
     readonly policy: Policy | undefined;
     readonly transport: Transport;
@@ -37,37 +37,37 @@ export interface PolicySubject extends Session {
   emit(event: ServerEvent): void;
 }
 
-/** The addresses of a target that may be used, and how. */
+/** The allowed addresses of a target, and how to reach them. */
 export interface Route {
   /** At least one, in the order in which they are tried. */
   readonly addresses: string[];
-  /** The address of this machine to use for one of them, if a rule names one. */
+  /** The local address for one of them, if a rule names one. */
   readonly localAddressOf?: (address: string) => string | undefined;
 }
 
-/** What is about to be used for a target. */
-interface Use {
-  /** One of its addresses. */
+/** Options of {@linkcode authorize}. */
+export interface AuthorizeOptions {
+  /** The address of the target that is about to be used, if it is known. */
   readonly address?: string;
   /** Ends the wait for the policy. */
   readonly signal?: AbortSignalLike;
 }
 
 /**
- * Asks whether the session may use a target, or one address of it. Rejects with
- * a {@linkcode Denial}, and reports it as an event, if not.
+ * Resolves if the session may use a target, or one address of it. Otherwise it
+ * reports an event and rejects with a {@linkcode Denial}.
  */
 export async function authorize(
   session: PolicySubject,
   target: Endpoint,
-  use: Use = {},
+  options: AuthorizeOptions = {},
 ): Promise<Verdict> {
   try {
-    const verdict = await judge(session, target, use);
+    const verdict = await judge(session, target, options);
     if (verdict.verdict === "allow") return verdict;
     throw new Denial(verdict.rule);
   } catch (error) {
-    if (use.signal?.aborted) throw error;
+    if (options.signal?.aborted) throw error;
     const denial = error instanceof Denial ? error : failed(error);
     const { hostname, port } = target;
     session.emit({
@@ -75,14 +75,14 @@ export async function authorize(
       session,
       hostname,
       port,
-      address: use.address,
+      address: options.address,
       rule: denial.rule,
     });
     throw denial;
   }
 }
 
-/** A policy that fails denies. */
+/** The denial by a policy that fails. */
 function failed(error: unknown): Denial {
   return new Denial(
     undefined,
@@ -94,7 +94,7 @@ function failed(error: unknown): Denial {
 async function judge(
   session: PolicySubject,
   { hostname, port }: Endpoint,
-  { address, signal }: Use,
+  { address, signal }: AuthorizeOptions,
 ): Promise<Verdict> {
   const { settings: { policy }, command, exposed } = session;
   let verdict: Verdict = DEFAULT;
@@ -113,28 +113,31 @@ async function judge(
     : { verdict: "deny", rule };
 }
 
-/** The address of a client that has closed its connection may be unknown, and with it what it may do. */
+/** A closed socket may no longer report its address: deny in that case. */
 function clientGone(): Denial {
-  return new Denial(undefined, new Error("the client has gone"));
+  return new Denial(
+    undefined,
+    new Error("the client has closed its connection"),
+  );
 }
 
 const DEFAULT: Verdict = { verdict: "default" };
 
-/** Any answer that is not understood, such as the word "deny" from untyped code, means no. */
+/** Takes every unknown answer, such as the text "deny" from untyped code, for a denial. */
 function verdictOf(answer: PolicyAnswer): Verdict {
   if (answer === undefined) return DEFAULT;
   if (typeof answer === "object" && answer !== null) return answer;
   return { verdict: answer === true ? "allow" : "deny" };
 }
 
-/** The address that a socket really connects to: loopback for `0.0.0.0` and `::`. */
+/** The address that a socket connects to in fact: loopback for `0.0.0.0` and `::`. */
 export function dialledAddress(text: string): string {
   const address = unmapIp(text);
   if (!isUnspecified(address)) return address;
   return isIp(address) === 4 ? "127.0.0.1" : "::1";
 }
 
-/** Resolves a target to those of its addresses that the session may use. */
+/** Resolves a target to the addresses that the session may use. */
 export async function resolve(
   session: PolicySubject,
   target: Endpoint,
@@ -142,8 +145,8 @@ export async function resolve(
 ): Promise<Route> {
   if (isIp(target.hostname)) {
     const address = dialledAddress(target.hostname);
-    const use = { address, signal };
-    const { localAddress } = await authorize(session, target, use);
+    const options = { address, signal };
+    const { localAddress } = await authorize(session, target, options);
     if (!localAddress) return { addresses: [address] };
     return { addresses: [address], localAddressOf: () => localAddress };
   }

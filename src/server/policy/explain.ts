@@ -1,5 +1,5 @@
 /**
- * A dry run of rules: what they would say, and which one says it.
+ * A dry run of rules: their verdict on a question, and the rule that decides.
  *
  * @module
  */
@@ -11,26 +11,26 @@ import { dialledAddress } from "./authorize.ts";
 import { defaultDenial, type Verdict } from "./policy.ts";
 import { COMMANDS, normalText, quote } from "./rule.ts";
 import {
-  explained,
   type Keyword,
   readParts,
   readUser,
   splitTarget,
+  withContext,
   wordsOf,
-} from "./rule_text.ts";
+} from "./rule_words.ts";
 import type { RulePolicy } from "./rules.ts";
 
-/** What someone might ask of the server. */
+/** A possible request of a client. */
 export interface Question {
-  /** What for. */
+  /** The command. */
   readonly command: CommandName;
-  /** The target, canonical. */
+  /** The hostname of the target, canonical. */
   readonly hostname: string;
-  /** Its port. */
+  /** The port of the target. */
   readonly port: number;
   /** The client's address. */
   readonly client: string;
-  /** Who logged in, `undefined` when nobody did. */
+  /** The authenticated user, if there is one. */
   readonly user?: string;
 }
 
@@ -38,12 +38,12 @@ const KEYWORDS: readonly Keyword[] = ["from", "user"];
 const FORM = "[COMMAND] [user USER] HOST:PORT [from ADDRESS]";
 
 /**
- * Reads a question in the words of `parseRule`, one value each: `[COMMAND]
- * [user USER] HOST:PORT [from ADDRESS]`, in any order. The command is `connect`
- * and the client on this machine (127.0.0.1) unless the text says otherwise; the
- * port of a BIND may be left out.
+ * Parses a question in the words of `parseRule`, with one value each: `[COMMAND]
+ * [user USER] HOST:PORT [from ADDRESS]`, in any order. By default the command is
+ * `connect` and the client is on this machine (127.0.0.1). The port of a BIND is
+ * optional.
  *
- * @throws {TypeError} that says what is wrong and what is possible.
+ * @throws {TypeError} with the error and the valid values.
  *
  * @example
  * ```ts
@@ -59,10 +59,10 @@ const FORM = "[COMMAND] [user USER] HOST:PORT [from ADDRESS]";
  * ```
  */
 export function parseQuestion(text: string): Question {
-  return explained("question", text, () => {
+  return withContext("question", text, () => {
     const parts = readParts(wordsOf(text), KEYWORDS);
     if (parts.targets === undefined) {
-      throw new TypeError(`there is no target in it: ${FORM}`);
+      throw new TypeError(`the target is missing: ${FORM}`);
     }
     const command = readCommand(parts.commands);
     return {
@@ -108,13 +108,13 @@ function readOne(text: string): string {
   throw new TypeError(`user takes one name, not ${quote(text)}`);
 }
 
-/** What rules say to a question. */
+/** The verdict on a question. */
 export interface Explanation {
-  /** The address that this is about; `undefined` when it is about the name, or about a peer that may be anyone. */
+  /** The judged address; `undefined` for the verdict on a name, or on a peer that may be anyone. */
   readonly address?: string;
-  /** `depends` when the addresses decide, and none was given. */
+  /** `depends` if the verdict depends on the addresses, and none is known. */
   readonly verdict: "allow" | "deny" | "depends";
-  /** The rule that decides, or what does if none of them. */
+  /** The rule that decides, or the reason if none does. */
   readonly rule: string;
   /** The IP address to connect from, if the rule names one. */
   readonly localAddress?: string;
@@ -124,19 +124,22 @@ export interface Explanation {
 
 /** Options of {@linkcode explain}. */
 export interface ExplainOptions {
-  /** Whether the server listens beyond loopback, where special-purpose addresses and its own need a rule. */
+  /**
+   * Whether the session is exposed: special-purpose addresses and those of the
+   * server then need a rule.
+   */
   readonly exposed: boolean;
-  /** Whether an address is the server's own. By default none is. */
+  /** Whether an address belongs to the server. By default none does. */
   readonly isOwn?: (address: string) => boolean;
-  /** The addresses of a name; without it a name is not looked up. */
+  /** Resolves a name to its addresses. By default names are not resolved. */
   readonly lookup?: (
     hostname: string,
   ) => readonly string[] | Promise<readonly string[]>;
 }
 
 /**
- * What the policy says: of a name that its addresses decide about one answer
- * for each of them, else one in all. Rejects as `lookup` does.
+ * Returns the verdict of the policy: for a name whose addresses decide, one for
+ * each address, and otherwise a single one. Rejects as `lookup` does.
  *
  * @example
  * ```ts
@@ -175,10 +178,10 @@ function answer(
   address?: string,
 ): Explanation {
   const session = { client: { hostname: client }, user };
-  const said = policy({ session, command, hostname, port, address });
-  const { verdict = "default", ...how } = said ?? {};
+  const decided = policy({ session, command, hostname, port, address });
+  const { verdict = "default", ...how } = decided ?? {};
   if (address === undefined) {
-    return { rule: OPEN, ...how, verdict: openVerdict(said, exposed) };
+    return { rule: OPEN, ...how, verdict: openVerdict(decided, exposed) };
   }
   if (verdict === "default" && exposed) {
     const rule = defaultDenial(address, isOwn);
@@ -194,11 +197,14 @@ function answer(
 
 const OPEN = "the addresses decide";
 
-/** Without an address the default is known on loopback only, and no verdict at all is no default. */
+/**
+ * The verdict without an address. The default is then known only if the session
+ * is not exposed; no verdict at all means that the addresses decide.
+ */
 function openVerdict(
-  said: Verdict | undefined,
+  decided: Verdict | undefined,
   exposed: boolean,
 ): Explanation["verdict"] {
-  if (!said || said.verdict === "default" && exposed) return "depends";
-  return said.verdict === "deny" ? "deny" : "allow";
+  if (!decided || decided.verdict === "default" && exposed) return "depends";
+  return decided.verdict === "deny" ? "deny" : "allow";
 }

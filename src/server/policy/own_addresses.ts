@@ -1,5 +1,5 @@
 /**
- * Which addresses are this machine's.
+ * The addresses of this machine.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { unmapIp } from "../../protocol/address.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import type { Transport } from "../../transport/transport.ts";
 
-/** Milliseconds after which the system is asked again, for addresses come and go. */
-const FRESH_TIME = 10_000;
+/** How long the list is used, in milliseconds: addresses come and go. */
+const LIFETIME = 10_000;
 
-/** Knows the addresses of this machine as far as the transport can tell them. */
+/** Knows the addresses of this machine as far as the transport reports them. */
 export class OwnAddresses {
   readonly #transport: Pick<Transport, "ownAddresses">;
   readonly #clock: Clock;
@@ -26,12 +26,12 @@ export class OwnAddresses {
     this.#clock = clock;
   }
 
-  /** Whether `address`, which is canonical, is one of them. */
+  /** Whether this canonical address is one of them. */
   has(address: string): boolean {
     const now = this.#clock.now();
     if (now >= this.#until) {
       this.#known = new Set(this.#transport.ownAddresses?.().map(unmapIp));
-      this.#until = now + FRESH_TIME;
+      this.#until = now + LIFETIME;
     }
     return this.#known.has(address);
   }

@@ -10,47 +10,51 @@ import type { CommandName, Session } from "../events.ts";
 
 /** A question to a {@linkcode Policy}. */
 export interface PolicyRequest {
-  /** The session that asks: its client address, user and SOCKS version. */
+  /** The session of the request, with its client address, user and SOCKS version. */
   readonly session: Session;
   /** The command of its request. */
   readonly command: CommandName;
   /**
-   * The target that the client named in a CONNECT or a datagram, or the peer
-   * that a BIND expects, where `0.0.0.0` and `::` mean anyone. Canonical: names
-   * are in lower case without a trailing dot, IP addresses in any disguise
-   * (`0x7f.1`) are written as addresses.
+   * The target of a CONNECT or a datagram, or the expected peer of a BIND, where
+   * `0.0.0.0` and `::` mean any peer. The text is canonical: a name is in lower
+   * case and has no trailing dot, and an IP address in another notation
+   * (`0x7f.1`) is written as an address.
    */
   readonly hostname: string;
-  /** Its port. */
+  /** The port of the target. */
   readonly port: number;
   /**
-   * The address that is about to be used, with IPv4-mapped IPv6 as IPv4 and with
-   * loopback in place of `0.0.0.0` and `::`, because sockets connect to loopback
-   * then: the address that is checked is the one that is dialled. For a name the
-   * policy is asked without an address first, and then with each of its addresses.
+   * The address that is about to be used: the address that is checked is the one
+   * that is dialled. An IPv4-mapped IPv6 address is written as IPv4, and
+   * `0.0.0.0` and `::` as loopback, because sockets connect to loopback then. For
+   * a name the policy is asked without an address first, and then once for each
+   * address of the name.
    */
   readonly address?: string;
 }
 
 /** The circumstances of a question to a {@linkcode Policy}. */
 export interface PolicyContext {
-  /** Aborted when the answer is no longer needed, for example because the session has ended. */
+  /** Aborts when the answer is no longer needed, for example because the session has ended. */
   readonly signal: AbortSignal;
 }
 
 /** The answer of a {@linkcode Policy}. */
 export interface Verdict {
   /**
-   * `default` means the answer of a server without a policy: sessions that are
-   * not exposed may reach everything, others everything but special-purpose and
-   * the server's own addresses.
+   * `default` means the verdict of a server without a policy: a session that is
+   * not exposed may reach everything, an exposed one everything except
+   * special-purpose addresses and those of the server itself.
    */
   readonly verdict: "allow" | "deny" | "default";
   /** The reason, as events and logs show it. */
   readonly rule?: string;
-  /** IP address of this machine to connect from, to send datagrams from, and to wait on for the peer of a BIND. */
+  /**
+   * The IP address of this machine to connect from, to send datagrams from, and
+   * to listen on for the peer of a BIND.
+   */
   readonly localAddress?: string;
-  /** IP version whose addresses of a name are tried first. */
+  /** The IP version to try first if a name has addresses of both. */
   readonly family?: 4 | 6;
 }
 
@@ -58,18 +62,28 @@ export interface Verdict {
 export type PolicyAnswer = boolean | Verdict | undefined;
 
 /**
- * Decides whether a client may do something; a rejection or an exception means
- * no. It is asked for each CONNECT, for each BIND and each peer that comes to it,
- * and for the targets of datagrams, where an answer is valid for 30 seconds. With
- * the option `dial` it is not asked about the addresses of a name: the dialer
- * resolves it.
+ * Decides whether a client may reach a target. An exception or a rejection denies
+ * the request.
  *
- * @example Deny a port to all but one user
+ * The policy is asked for each CONNECT, for each BIND and each peer that connects
+ * to it, and for the targets of datagrams, where a verdict is valid for 30
+ * seconds. With the option `dial` it is not asked about the addresses of a name,
+ * because the dialer resolves the name.
+ *
+ * @example A function: deny a port to all users except one
  * ```ts
  * import { type Policy, serve } from "@x/socks5/server";
  *
  * const policy: Policy = ({ port, session }) =>
  *   port === 25 && session.user !== "mailer" ? false : undefined;
+ * await using server = await serve({ port: 0, policy });
+ * ```
+ *
+ * @example Rules
+ * ```ts
+ * import { rules, serve } from "@x/socks5/server";
+ *
+ * const policy = rules(["deny *:25", "allow *.example.com:443"]);
  * await using server = await serve({ port: 0, policy });
  * ```
  */
@@ -78,9 +92,28 @@ export type Policy = (
   context: PolicyContext,
 ) => PolicyAnswer | Promise<PolicyAnswer>;
 
-/** The error of a request that the policy does not allow. */
+/**
+ * The error of a request that the policy denies, as the event `session-end` has
+ * it.
+ *
+ * @example Log the denied requests
+ * ```ts
+ * import { Denial, serve } from "@x/socks5/server";
+ *
+ * await using server = await serve({
+ *   port: 0,
+ *   policy: () => ({ verdict: "deny", rule: "maintenance" }),
+ *   onEvent(event) {
+ *     if (event.type !== "session-end") return;
+ *     if (!(event.error instanceof Denial)) return;
+ *     const { client, target } = event.session;
+ *     console.log(client.hostname, target?.hostname, event.error.rule);
+ *   },
+ * });
+ * ```
+ */
 export class Denial extends NetError {
-  /** The rule that denies it, if one does. */
+  /** The rule that denies it, if there is one. */
   readonly rule: string | undefined;
 
   /** `rule` names the rule, if there is one; `cause` is the error of a policy that failed. */
@@ -94,7 +127,10 @@ export class Denial extends NetError {
   }
 }
 
-/** Why an address is closed to exposed sessions by default; `undefined` if it is open. */
+/**
+ * The reason why an address is closed to exposed sessions by default;
+ * `undefined` if it is open.
+ */
 export function defaultDenial(
   address: string,
   isOwn: (address: string) => boolean,

@@ -1,5 +1,5 @@
 /**
- * What one rule of a policy says, and its normal form.
+ * One rule of a policy, and its normal form.
  *
  * @module
  */
@@ -13,34 +13,40 @@ import {
 } from "../../protocol/address.ts";
 import { isPort } from "../../protocol/octets.ts";
 import type { CommandName } from "../events.ts";
-import type { PortRange } from "../options.ts";
+import type { PortRange } from "./port_range.ts";
 
-/** A rule of `rules()`. It matches what matches each part that it has. */
+/**
+ * A rule of `rules()`. It matches a request if all of its parts do; a missing
+ * part matches every request.
+ */
 export interface Rule {
-  /** What to say to what matches. */
+  /** The verdict on matching requests. */
   readonly action: "allow" | "deny";
-  /** What the client asks for; by default anything. */
+  /** The commands. */
   readonly commands?: readonly CommandName[];
-  /** The client's address: IP addresses and blocks of them, such as `10.0.0.0/8`. By default any. */
+  /** The client's address: IP addresses, and blocks such as `10.0.0.0/8`. */
   readonly from?: readonly string[];
-  /** Who logged in, exactly as the name was given; `*` is anyone who did. By default also who did not. */
+  /** The names of authenticated users, compared exactly; `*` is any authenticated user. */
   readonly users?: readonly string[];
-  /** The targets. By default any. */
+  /** The targets. */
   readonly to?: readonly RuleTarget[];
-  /** The IP address of this machine to connect from, to send datagrams from, and to wait on for the peer of a BIND. Only of a rule that allows. */
+  /**
+   * The IP address of this machine to connect from, to send datagrams from, and
+   * to listen on for the peer of a BIND. Only in rules that allow.
+   */
   readonly via?: string;
-  /** The IP version of a name's addresses to try first. Only of a rule that allows. */
+  /** The IP version to try first if a name has addresses of both. Only in rules that allow. */
   readonly prefer?: "ipv4" | "ipv6";
 }
 
-/** What a rule takes for a target. */
+/** A target of a rule. */
 export interface RuleTarget {
   /**
-   * A name; `*.example.com`, which is every name below `example.com` but not
-   * that itself; an IP address; a block of them; or `*`. @default {"*"}
+   * A name; `*.example.com` for every name below `example.com`, but not that
+   * name itself; an IP address; a block of addresses; or `*`. @default {"*"}
    */
   readonly host?: string;
-  /** Ports and ranges of ports; by default any. */
+  /** Ports and port ranges; by default all. */
   readonly ports?: readonly (number | PortRange)[];
 }
 
@@ -52,14 +58,14 @@ export const COMMANDS: readonly CommandName[] = [
 ];
 
 const PARTS = ["action", "commands", "from", "users", "to", "via", "prefer"];
-/** What a name can have in SOCKS, a user's as well as a host's. */
+/** The maximum length of a hostname and of a user name in SOCKS. */
 const MAX_NAME = 255;
 
 /**
- * The rule in normal form: every host and address canonical, and no part that
- * says nothing.
+ * Returns the rule in normal form: hosts and addresses are canonical, and parts
+ * that restrict nothing are left out.
  *
- * @throws {TypeError} that says which part is wrong and what is possible.
+ * @throws {TypeError} with the invalid part and the valid values.
  */
 export function normalRule(rule: Rule): Rule {
   checkKeys(rule, PARTS, "a rule");
@@ -83,13 +89,13 @@ export function normalRule(rule: Rule): Rule {
   };
 }
 
-/** Either of the two, or it throws. */
+/** Returns the action, or throws a `TypeError`. */
 export function normalAction(text: string): Rule["action"] {
   if (text === "allow" || text === "deny") return text;
   throw new TypeError(`a rule begins with allow or deny, not ${quote(text)}`);
 }
 
-/** A misspelt part would not count, and the rule match more than it should. */
+/** Rejects unknown keys: a misspelt part would be ignored, and the rule would match too much. */
 function checkKeys(value: object, known: string[], what: string): void {
   if (typeof value !== "object" || value === null) {
     throw new TypeError(`${what} is an object, not ${quote(value)}`);
@@ -108,7 +114,7 @@ function normalList<T, R>(
 ): R[] | undefined {
   if (list === undefined) return undefined;
   if (!Array.isArray(list) || list.length === 0) {
-    throw new TypeError(`${name} is a list of at least one`);
+    throw new TypeError(`${name} is a list of at least one item`);
   }
   return [...new Set(list.map(normal))];
 }
@@ -125,7 +131,7 @@ function normalUser(name: string): string {
     name.length <= MAX_NAME && !/\p{Cs}/u.test(name);
   if (fits) return name;
   throw new TypeError(
-    `a user name is text of 1 to 255 octets, not ${quote(name)}`,
+    `a user name is text of 1 to 255 bytes, not ${quote(name)}`,
   );
 }
 
@@ -140,7 +146,7 @@ function normalPreference(text: "ipv4" | "ipv6"): "ipv4" | "ipv6" {
   throw new TypeError(`prefer takes ipv4 or ipv6, not ${quote(text)}`);
 }
 
-/** `undefined` when they are any target. */
+/** Returns `undefined` for a list that matches every target. */
 function normalTargets(list: Rule["to"]): readonly RuleTarget[] | undefined {
   const targets = normalList("to", list, normalTarget);
   const isAny = targets?.length === 1 && targets[0].host === "*" &&
@@ -160,12 +166,12 @@ function normalPorts(ports: number | PortRange): number | PortRange {
     return first === last ? first : { first, last };
   }
   throw new TypeError(
-    `ports are from 0 to 65535, the first one first, not ` +
+    `ports are from 0 to 65535, the lowest one first, not ` +
       (first === last ? String(first) : `${first}-${last}`),
   );
 }
 
-/** A port as a range. */
+/** Returns a port as a range. */
 export function rangeOf(ports: number | PortRange): PortRange {
   if (typeof ports === "number") return { first: ports, last: ports };
   checkKeys(ports, ["first", "last"], "a range of ports");
@@ -182,10 +188,10 @@ function normalHost(text: string): string {
   return wild ? `*.${host}` : isIp(host) ? normalBlock(host) : host;
 }
 
-/** A block of addresses; one that is a single address as that. */
+/** Returns a block of addresses; a block of one address becomes that address. */
 function normalBlock(text: string): string {
   if (typeof text !== "string" || text.length > MAX_NAME) {
-    throw new TypeError(`${quote(text)} is no block of IP addresses`);
+    throw new TypeError(`${quote(text)} is not a block of IP addresses`);
   }
   const cidr = parseCidr(text);
   if (cidr === undefined) throw new TypeError(cidrFault(text));
@@ -194,7 +200,10 @@ function normalBlock(text: string): string {
   return isOne ? cidr.text.slice(0, cidr.text.indexOf("/")) : cidr.text;
 }
 
-/** A name or an IP address, IPv6 also in brackets. */
+/**
+ * Returns the canonical text of a name or an IP address, which may be in
+ * brackets if it is IPv6.
+ */
 export function normalText(text: string): string | undefined {
   return canonicalHostname(withoutBrackets(text));
 }
@@ -205,12 +214,12 @@ function withoutBrackets(text: string): string {
 
 function notAHost(text: string): TypeError {
   return new TypeError(
-    `${quote(text)} is no target: one is *, a name, *.SUFFIX (and no other ` +
-      `wildcard), an IP address or ADDRESS/PREFIX`,
+    `${quote(text)} is not a target: a target is *, a name, *.SUFFIX (there ` +
+      `is no other wildcard), an IP address or ADDRESS/PREFIX`,
   );
 }
 
-/** A text that others wrote, short, and without what a terminal would obey. */
+/** Quotes a text of unknown origin: shortened, and without control characters for a terminal. */
 export function quote(value: unknown): string {
   const text = typeof value === "string" ? value : String(value);
   const short = text.length > 80 ? `${text.slice(0, 79)}…` : text;

@@ -1,5 +1,5 @@
 /**
- * A policy made of rules.
+ * A policy of rules.
  *
  * @module
  */
@@ -9,60 +9,63 @@ import {
   cidrContains,
   isIp,
   isUnspecified,
-  parseCidr,
 } from "../../protocol/address.ts";
 import { embeddedOctets, parseZoned } from "../../protocol/ip.ts";
 import type { CommandName } from "../events.ts";
-import type { PortRange } from "../options.ts";
+import {
+  compile,
+  type CompiledRule,
+  type CompiledTarget,
+} from "./compiled_rule.ts";
 import type { Verdict } from "./policy.ts";
-import { normalRule, rangeOf, type Rule, type RuleTarget } from "./rule.ts";
-import { formatRule, parseRule } from "./rule_text.ts";
+import type { Rule } from "./rule.ts";
 
-/** What rules look at: a `PolicyRequest`, of which they need no more than this. */
+/** A question to rules. Every `PolicyRequest` is one. */
 export interface RuleRequest {
-  /** Who asks. */
+  /** The session of the request: its client address and user. */
   readonly session: {
     readonly client: { readonly hostname: string };
     readonly user?: string;
   };
-  /** What for. */
+  /** The command of the request. */
   readonly command: CommandName;
-  /** The target, canonical: as `PolicyRequest` has it. */
+  /** The hostname of the target, canonical as in `PolicyRequest`. */
   readonly hostname: string;
-  /** Its port. */
+  /** The port of the target. */
   readonly port: number;
-  /** The address about to be used for it, once that is known. */
+  /** The address that is about to be used for the target, if it is known. */
   readonly address?: string;
 }
 
-/** A policy of {@linkcode rules}; it answers at once. */
+/** A policy of {@linkcode rules}, which answers synchronously. */
 export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
 
 /**
- * A policy of rules, as text ({@linkcode parseRule} has the language) or as
- * objects. The first rule that matches decides.
+ * Makes a policy of rules, which are texts (`parseRule` describes the language)
+ * or objects. The first rule that matches decides.
  *
- * - What no rule matches is denied if there is a rule that allows something;
- *   rules that only deny leave the rest to the default.
- * - A rule that allows a host or a block of addresses opens what it says, be it
- *   inside: on a server beyond loopback `allow 10.0.0.0/8` is how to open that
- *   network, and `allow *.example.com` also opens those of these names whose
- *   addresses are private. `allow *` opens what the default does, so that
- *   "everyone may go anywhere" does not mean this machine and the networks
- *   behind it: to open the inside, say it. `allow 0.0.0.0/0` says it.
- * - A name is matched as it was asked for. Who may not reach a name may still
- *   reach its address, unless a rule denies that.
- * - Before a name is looked up, it is denied if its addresses cannot change
- *   that; so what is denied by name is not even asked of a resolver.
- * - Rules that say `user` never match who did not log in; what a SOCKS4 client
- *   claims to be is no login unless the option `socks4` makes it one.
+ * - A request that no rule matches is denied if any rule allows something.
+ *   Otherwise the default applies to it.
+ * - A rule that allows a host or a block of addresses opens it, even if it is
+ *   special-purpose: on a server beyond loopback `allow 10.0.0.0/8` opens that
+ *   network, and `allow *.example.com` also opens the names in `example.com`
+ *   that have private addresses. `allow *` opens only what the default does, so
+ *   that "anyone may go anywhere" does not include this machine and the networks
+ *   behind it. `allow 0.0.0.0/0` includes them.
+ * - A name is matched as the client sent it. Denying a name does not deny its
+ *   addresses.
+ * - A name is denied before it is resolved if its addresses cannot change the
+ *   verdict, so that no resolver is asked about a name that is denied.
+ * - Rules with `user` match authenticated users only. The user id of a SOCKS4
+ *   client does not authenticate it unless the option `socks4` is set.
  *
- * @throws {TypeError} that says which rule is wrong, in what, and what is
- * possible.
+ * @throws {TypeError} with the number of the invalid rule, the error and the
+ * valid values.
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
+ * import { rules } from "@x/socks5/server";
  *
  * const policy = rules([
  *   "deny *:25",
@@ -86,13 +89,13 @@ const NO_RULE: Verdict = Object.freeze({
   rule: "no rule allows it",
 });
 
-/** How a rule or one of its targets matches; the later outweigh the earlier. */
+/** How a rule or one of its targets matches. A higher number takes precedence. */
 const NO = 0;
-/** The address decides, which is not known yet. */
+/** The address decides, and is not known yet. */
 const PERHAPS = 1;
-/** As anything would. */
+/** The rule matches any target. */
 const AS_ANY = 2;
-/** The rule names it. */
+/** The rule names the target. */
 const AS_NAMED = 3;
 type Match = typeof NO | typeof PERHAPS | typeof AS_ANY | typeof AS_NAMED;
 
@@ -123,7 +126,7 @@ class Judge {
     return this.#otherwise;
   }
 
-  /** What is cheap to know comes first. */
+  /** The cheap checks come first. */
   #match(
     { commands, users, from, targets }: CompiledRule,
     { command, port, hostname, session }: RuleRequest,
@@ -160,7 +163,10 @@ class Judge {
   }
 }
 
-/** The address to judge, `undefined` where there is none yet: of a name, and of a peer that may be anyone. */
+/**
+ * The address to judge; `undefined` for a name that is not resolved yet, and
+ * for a peer that may be anyone.
+ */
 function addressOf(
   { address, command, hostname }: RuleRequest,
 ): string | undefined {
@@ -169,7 +175,7 @@ function addressOf(
   return command === "bind" && isUnspecified(hostname) ? undefined : hostname;
 }
 
-/** The octets of the address that was asked for last, which is asked for again with the next rule. */
+/** Caches the octets of the last address: every rule asks for the same one. */
 class LastIp {
   #text: string | undefined;
   #octets: Uint8Array | undefined;
@@ -183,72 +189,7 @@ class LastIp {
   }
 }
 
-/** A rule as it is evaluated. */
-interface CompiledRule {
-  readonly allows: boolean;
-  readonly verdict: Verdict;
-  /** Of a rule that allows, for what it does not name. */
-  readonly byDefault: Verdict;
-  readonly commands: readonly CommandName[] | undefined;
-  readonly from: readonly Cidr[] | undefined;
-  readonly users: readonly string[] | undefined;
-  readonly targets: readonly CompiledTarget[] | undefined;
-}
-
-/** A target as it is evaluated: any, or one of the three. */
-interface CompiledTarget {
-  readonly isAny: boolean;
-  readonly name: string | undefined;
-  /** With the dot in front. */
-  readonly suffix: string | undefined;
-  readonly block: Cidr | undefined;
-  readonly ports: readonly PortRange[] | undefined;
-}
-
 const NO_TARGETS: readonly CompiledTarget[] = [];
-
-function compile(given: string | Rule, index: number): CompiledRule {
-  const rule = read(given, index);
-  const allows = rule.action === "allow";
-  const verdict: Verdict = Object.freeze({
-    verdict: rule.action,
-    rule: formatRule(rule),
-    ...rule.via && { localAddress: rule.via },
-    ...rule.prefer && { family: rule.prefer === "ipv4" ? 4 : 6 },
-  });
-  return {
-    allows,
-    verdict,
-    byDefault: Object.freeze({ ...verdict, verdict: "default" }),
-    commands: rule.commands,
-    from: rule.from?.map((it) => parseCidr(it)!),
-    users: rule.users,
-    targets: rule.to?.map(compileTarget),
-  };
-}
-
-function read(given: string | Rule, index: number): Rule {
-  try {
-    return typeof given === "string" ? parseRule(given) : normalRule(given);
-  } catch (cause) {
-    if (!(cause instanceof TypeError)) throw cause;
-    const message = cause.message.replace(/^rule /, "");
-    throw new TypeError(`rule ${index + 1}: ${message}`, { cause });
-  }
-}
-
-function compileTarget({ host = "*", ports }: RuleTarget): CompiledTarget {
-  const isAny = host === "*";
-  const suffix = !isAny && host.startsWith("*") ? host.slice(1) : undefined;
-  const block = parseCidr(host);
-  return {
-    isAny,
-    name: isAny || suffix || block ? undefined : host,
-    suffix,
-    block,
-    ports: ports?.map(rangeOf),
-  };
-}
 
 function isUser(users: readonly string[], user: string | undefined): boolean {
   if (user === undefined) return false;
@@ -263,7 +204,11 @@ function holdsPort({ ports }: CompiledTarget, port: number): boolean {
   return false;
 }
 
-/** Whether the block has the address, or the loopback that sockets take `0.0.0.0` and `::` for: a dialer gets these as they are. */
+/**
+ * Whether the block contains the address. `0.0.0.0` and `::`, which a dialer
+ * gets unchanged, count as loopback as well, because sockets connect to
+ * loopback then.
+ */
 function holds(block: Cidr, address: Uint8Array): boolean {
   if (cidrContains(block, address)) return true;
   const used = embeddedOctets(address) ?? address;

@@ -1,23 +1,23 @@
-/** BIND as seen from outside: RFC 1928 sections 4 and 6, and SOCKS4. */
+/** BIND as clients and peers see it: RFC 1928 sections 4 and 6, and SOCKS4. */
 
 import { once } from "node:events";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { PolicyRequest, ServeOptions } from "../../../src/server/mod.ts";
 import { detectTransport } from "../../../src/transport/detect.ts";
-import type {
-  Address,
-  Conn,
-  Transport,
-} from "../../../src/transport/transport.ts";
+import type { Conn, Transport } from "../../../src/transport/transport.ts";
 import { NetError, type NetErrorKind } from "../../../src/transport/errors.ts";
 import { openSockets, test } from "../../support/harness.ts";
 import { octets } from "../../support/table.ts";
-import { withSkips } from "../../support/skip_time.ts";
+import { withClock } from "../../support/skipping_clock.ts";
+import { timed } from "../../support/world.ts";
 import {
-  startServer,
-  startTarget,
-  type TestServer,
-} from "../../support/server.ts";
+  ANYONE,
+  assertClosed,
+  assertStream,
+  bind,
+  LOOPBACK,
+} from "../../support/bind.ts";
+import { startServer, startTarget } from "../../support/server.ts";
 import {
   assertSameOctets,
   pattern,
@@ -37,66 +37,14 @@ import {
   hungUp,
   OK,
   port,
-  type RawClient,
   readReply,
   REFUSED4,
 } from "../../support/raw.ts";
 
-/** How many BINDs wait at once. */
+/** The number of simultaneous BINDs. */
 const MANY = 100;
 
-const LOOPBACK = "01 7F 00 00 01 00 00";
-const ANYONE = "01 00 00 00 00 00 00";
 const NAME = '03 0B "target.test" 00 00';
-
-/** Asks for a BIND and takes the first reply, which must be a good one. */
-async function bind(
-  server: TestServer,
-  peer = LOOPBACK,
-  hostname?: string,
-): Promise<RawClient> {
-  const client = await ask(server, `02 00 ${peer}`, hostname);
-  assertEquals(client.rep, 0, client.reply);
-  const { bound } = client;
-  const { addr } = server.server;
-  assertNotEquals(bound.port, 0);
-  // Beside it, over the other IP version, the same number is another port.
-  const isV6 = (it: string) => it.includes(":");
-  if (isV6(bound.hostname) === isV6(addr.hostname)) {
-    assertNotEquals(bound.port, addr.port);
-  }
-  return client;
-}
-
-/** Passes when octets go both ways and both ends can be ended on their own. */
-async function assertStream(client: Conn, peer: Conn): Promise<void> {
-  await client.write(octets('"to the peer"'));
-  assertEquals(await readExactly(peer, 11), octets('"to the peer"'));
-  await peer.write(octets('"to the client"'));
-  assertEquals(await readExactly(client, 13), octets('"to the client"'));
-  await client.closeWrite();
-  assertEquals(hex(await readAll(peer)), "");
-  await peer.write(octets('"still here"'));
-  await peer.closeWrite();
-  assertEquals(await readAll(client), octets('"still here"'));
-  client.close();
-  peer.close();
-}
-
-/** Passes when nobody listens there; whoever was in the queue of a listener that is being closed is reset. */
-async function assertClosed(addr: Address): Promise<void> {
-  for (let left = 100; left > 0; left--) {
-    try {
-      (await connect(addr)).close();
-    } catch (error) {
-      const { kind } = error as NetError;
-      if (kind === "refused") return;
-      assertEquals(kind, "reset");
-    }
-    await settled();
-  }
-  throw new Error("The listener is still there");
-}
 
 async function withNames(
   names: Record<string, string[]>,
@@ -108,13 +56,13 @@ async function withNames(
   return { transport: { ...await detectTransport(), lookup } };
 }
 
-// The expected peer comes
+// The expected peer connects
 
 /** Name, DST of the request, the address of BND. */
 const PEERS: readonly [string, string, string][] = [
   ["an address", LOOPBACK, "127.0.0.1"],
   [
-    "an address and a port, which says nothing",
+    "an address and a port, which means nothing",
     "01 7F 00 00 01 00 15",
     "127.0.0.1",
   ],
@@ -129,7 +77,7 @@ const PEERS: readonly [string, string, string][] = [
 ];
 
 for (const [name, dst, hostname] of PEERS) {
-  test(`serve() lets in B1 B2 ${name}`, async () => {
+  test(`serve() accepts the peer of a BIND for B1 B2 ${name}`, async () => {
     const names = { "target.test": ["127.0.0.1"], "six.test": ["::1"] };
     const server = await startServer(await withNames(names));
     const { conn, reply, bound } = await bind(server, dst);
@@ -156,11 +104,11 @@ for (const [name, dst, hostname] of PEERS) {
   });
 }
 
-test("serve() waits on the address on which the client came when anyone may come (B5)", async () => {
+test("serve() listens at the address that the client used when any peer may connect (B5)", async () => {
   const server = await startServer({
     hostname: "0.0.0.0",
     openProxy: true,
-    policy: () => true, // otherwise nobody from loopback may come
+    policy: () => true, // otherwise no peer from loopback may connect
   });
   const { conn, bound } = await bind(server, ANYONE, "127.0.0.2");
   assertEquals(bound.hostname, "127.0.0.2");
@@ -174,7 +122,7 @@ test("serve() waits on the address on which the client came when anyone may come
   await server.close();
 });
 
-test("serve() waits on the address from which the peer is reached", async () => {
+test("serve() listens at the address from which the peer is reached", async () => {
   const transport = {
     ...await detectTransport(),
     sourceAddress(hostname: string) {
@@ -192,7 +140,7 @@ test("serve() waits on the address from which the peer is reached", async () => 
   await server.close();
 });
 
-test("serve() tells of a peer before what the peer says (B6)", async () => {
+test("serve() sends the second reply before the data of the peer (B6)", async () => {
   const server = await startServer();
   const { conn, bound } = await bind(server);
   const peer = await connect(bound);
@@ -209,7 +157,7 @@ test("serve() tells of a peer before what the peer says (B6)", async () => {
   await server.close();
 });
 
-test("serve() gives the peer what the client said before it came", async () => {
+test("serve() sends the peer the data that the client sent before it connected", async () => {
   const server = await startServer();
   const conn = await server.client();
   await conn.write(octets(`05 01 00 05 02 00 ${LOOPBACK} "early "`));
@@ -229,7 +177,7 @@ test("serve() gives the peer what the client said before it came", async () => {
   await server.close();
 });
 
-test("serve() gives the peer all of much that the client said before it came", async () => {
+test("serve() sends the peer all of 1 MB that the client sent before it connected", async () => {
   const server = await startServer();
   const { conn, bound } = await bind(server);
   const early = pattern(1_000_000);
@@ -248,7 +196,7 @@ test("serve() gives the peer all of much that the client said before it came", a
   await server.close();
 });
 
-test("serve() tells clients the advertised address, and of the peer's real one", async () => {
+test("serve() replies with the advertised address, and with the real one of the peer", async () => {
   const advertise = ["192.0.2.77"];
   const server = await startServer({ advertise });
   const { conn, bound } = await bind(server);
@@ -263,9 +211,9 @@ test("serve() tells clients the advertised address, and of the peer's real one",
   await server.close();
 });
 
-// Others come
+// Other peers connect
 
-test("serve() hangs up on others and waits on for the expected peer (B3, B4)", async () => {
+test("serve() resets other peers and keeps waiting for the expected one (B3, B4)", async () => {
   const server = await startServer();
   const { conn, bound } = await bind(server);
   for (let times = 0; times < 3; times++) {
@@ -279,7 +227,7 @@ test("serve() hangs up on others and waits on for the expected peer (B3, B4)", a
   await server.close();
 });
 
-test("serve() lets in each address of the expected name, and no other", async () => {
+test("serve() accepts a peer from each address of the expected name, and from no other", async () => {
   const names = { "target.test": ["127.0.0.1", "127.0.0.2"] };
   const server = await startServer(await withNames(names));
   for (const address of ["127.0.0.1", "127.0.0.2"]) {
@@ -295,7 +243,7 @@ test("serve() lets in each address of the expected name, and no other", async ()
   await server.close();
 });
 
-test("serve() lets one peer in", async () => {
+test("serve() accepts one peer", async () => {
   const server = await startServer();
   const { conn, bound } = await bind(server);
   const sockets = await Promise.allSettled(
@@ -318,7 +266,7 @@ test("serve() lets one peer in", async () => {
   await server.close();
 });
 
-test("serve() passes on the reset of a peer that it has let in", async () => {
+test("serve() passes on the reset of an accepted peer", async () => {
   const server = await startServer();
   const { conn, bound } = await bind(server);
   const peer = await connect(bound);
@@ -331,14 +279,14 @@ test("serve() passes on the reset of a peer that it has let in", async () => {
   await server.close();
 });
 
-test("serve() waits on when a peer has gone before its address was asked for", async () => {
+test("serve() keeps waiting when a peer has closed its connection before its address is read", async () => {
   const real = await detectTransport();
   let isGone = true;
   const transport: Transport = {
     ...real,
     listen: (options, onConn, onError) =>
       real.listen(options, (conn) => {
-        const remote = { hostname: "", port: 0 }; // as runtimes tell it then
+        const remote = { hostname: "", port: 0 }; // as a closed socket reports it
         onConn(
           isGone
             ? Object.defineProperty(conn, "remoteAddr", { value: remote })
@@ -359,7 +307,7 @@ test("serve() waits on when a peer has gone before its address was asked for", a
   await server.close();
 });
 
-test("serve() keeps few peers waiting for a slow policy", async () => {
+test("serve() bounds the number of peers that wait for a slow policy", async () => {
   const judged: (() => void)[] = [];
   const server = await startServer({
     policy: ({ address }) =>
@@ -384,20 +332,20 @@ test("serve() keeps few peers waiting for a slow policy", async () => {
   await server.close();
 });
 
-// Nobody comes
+// No peer connects
 
 /** The default of `timeouts.bind`. */
 const MINUTE = 60_000;
 
 for (const peer of [LOOPBACK, ANYONE]) {
-  test(`serve() says REP 6 when nobody of ${peer} comes in timeouts.bind`, () =>
-    withSkips(async (skip) => {
+  test(`serve() answers REP 6 when no peer of ${peer} connects in timeouts.bind`, () =>
+    withClock(async (clock) => {
       for (const timeouts of [{}, { bind: 10 * MINUTE }]) {
-        const server = await startServer({ timeouts });
+        const server = await startServer({ ...await timed(clock), timeouts });
         const { conn, bound } = await bind(server, peer);
-        skip((timeouts.bind ?? MINUTE) - 5_000);
+        clock.skip((timeouts.bind ?? MINUTE) - 5_000);
         assertEquals(server.server.sessions[0].phase, "bind");
-        skip(10_000);
+        clock.skip(10_000);
         assertEquals(hex(await readAll(conn)), ERROR("06"));
         await assertClosed(bound);
         conn.close();
@@ -409,43 +357,43 @@ for (const peer of [LOOPBACK, ANYONE]) {
     }));
 }
 
-test("serve() says REP 6 when only others come in timeouts.bind", () =>
-  withSkips(async (skip) => {
-    const server = await startServer();
+test("serve() answers REP 6 when only other peers connect in timeouts.bind", () =>
+  withClock(async (clock) => {
+    const server = await startServer(await timed(clock));
     const { conn, bound } = await bind(server);
     for (let times = 0; times < 3; times++) {
       await assertTurnedAway("127.0.0.2", bound);
-      skip(MINUTE / 4);
+      clock.skip(MINUTE / 4);
     }
     assertEquals(server.server.sessions[0].phase, "bind");
-    skip(MINUTE);
+    clock.skip(MINUTE);
     assertEquals(hex(await readAll(conn)), ERROR("06"));
     conn.close();
     assertEquals((await server.ended()).reason, "refused");
     await server.close();
   }));
 
-test("serve() says REP 6 to a client that had more to say than the peer that did not come", () =>
-  withSkips(async (skip) => {
-    const server = await startServer();
+test("serve() answers REP 6 to a client that has sent data", () =>
+  withClock(async (clock) => {
+    const server = await startServer(await timed(clock));
     const { conn } = await bind(server);
     await conn.write(pattern(20_000));
     await settled(); // the server has some of it
-    skip(MINUTE + 1);
+    clock.skip(MINUTE + 1);
     assertEquals(hex(await readAll(conn)), ERROR("06"));
     conn.close();
     assertEquals((await server.ended()).reason, "refused");
     await server.close();
   }));
 
-test("serve() has no time limit once the peer has come", () =>
-  withSkips(async (skip) => {
-    const server = await startServer();
+test("serve() has no time limit after the peer has connected", () =>
+  withClock(async (clock) => {
+    const server = await startServer(await timed(clock));
     const { conn, bound } = await bind(server);
     const peer = await connect(bound);
     await readReply(conn);
     for (let times = 0; times < 3; times++) {
-      skip(2 * MINUTE);
+      clock.skip(2 * MINUTE);
       await conn.write(octets("AA"));
       await readExactly(peer, 1);
     }
@@ -463,7 +411,7 @@ for (
     ["close", 20_000],
   ] as const
 ) {
-  const name = `${how} behind ${early} octets`;
+  const name = `${how} after ${early} bytes`;
   test(`serve() stops listening at the client's ${name}`, async () => {
     const server = await startServer();
     const { conn, bound } = await bind(server);
@@ -493,9 +441,9 @@ for (const how of ["shutdown()", "session.close()"]) {
   });
 }
 
-// It cannot be done
+// Failures
 
-test("serve() with a dialer has no BIND", async () => {
+test("serve() answers REP 7 to BIND when the dialer has none", async () => {
   const server = await startServer({
     dial: () => Promise.reject(new Error("nothing may be dialled")),
   });
@@ -510,7 +458,7 @@ test("serve() with a dialer has no BIND", async () => {
   await server.close();
 });
 
-test("serve() says REP 4 when the expected peer's name has no address", async () => {
+test("serve() answers REP 4 when the name of the expected peer has no address", async () => {
   const server = await startServer(await withNames({}));
   const { conn, reply } = await ask(server, `02 00 ${NAME}`);
   assertEquals(reply, ERROR("04"));
@@ -527,7 +475,7 @@ const NO_WAY: readonly [NetErrorKind, string][] = [
 ];
 
 for (const [kind, rep] of NO_WAY) {
-  test(`serve() says REP ${rep} when the way to the peer is ${kind}`, async () => {
+  test(`serve() answers REP ${rep} when the route to the peer fails with ${kind}`, async () => {
     const server = await startServer({
       transport: {
         ...await detectTransport(),
@@ -542,7 +490,7 @@ for (const [kind, rep] of NO_WAY) {
   });
 }
 
-test("serve() says REP 1 when all of relayPorts are taken", async () => {
+test("serve() answers REP 1 when all of relayPorts are in use", async () => {
   const free = await startTarget();
   const { port } = free.addr;
   await free.close();
@@ -560,7 +508,7 @@ test("serve() says REP 1 when all of relayPorts are taken", async () => {
   await server.close();
 });
 
-test("serve() gives up a BIND whose client goes while the name is looked up", async () => {
+test("serve() ends a BIND whose client closes its connection while the name is resolved", async () => {
   let asked = () => {};
   const looking = new Promise<void>((resolve) => asked = resolve);
   const lookup = () => {
@@ -573,11 +521,11 @@ test("serve() gives up a BIND whose client goes while the name is looked up", as
   await conn.write(octets(`05 01 00 05 02 00 ${NAME}`));
   await looking;
   conn.close();
-  await server.ended(); // at the latest when the time is over
+  await server.ended(); // when the timeout expires at the latest
   await server.close();
 });
 
-test("serve() tells the address on which the client came where no route is known", async () => {
+test("serve() replies with the address that the client used when no route is known", async () => {
   const transport = {
     ...await detectTransport(),
     sourceAddress: () => Promise.resolve("0.0.0.0"), // as on Deno
@@ -594,7 +542,7 @@ test("serve() tells the address on which the client came where no route is known
     const { bound } = await readReply(conn);
     assertEquals(bound.hostname, told);
     await assertTurnedAway("127.0.0.2", { ...bound, hostname: "127.0.0.1" });
-    // Whichever of this machine's addresses the peer knows.
+    // The peer may know another address of this machine.
     const peer = await connectFrom("127.0.0.1", {
       ...bound,
       hostname: "127.0.0.3",
@@ -610,7 +558,7 @@ test("serve() tells the address on which the client came where no route is known
   }
 });
 
-/** A connection whose end of ours is said to be at this address. */
+/** A connection with another local address. */
 function reachedAt(hostname: string, conn: Conn): Conn {
   const local = { hostname, port: conn.localAddr.port };
   return new Proxy(conn, {
@@ -622,7 +570,7 @@ function reachedAt(hostname: string, conn: Conn): Conn {
   });
 }
 
-test("serve() tells no zone of an address", async () => {
+test("serve() replies without the zone of an address", async () => {
   const native = await detectTransport();
   let listeners = 0;
   let onConn = (_conn: Conn) => {};
@@ -694,7 +642,7 @@ test("serve() asks the policy about the peer, by its name and each address", asy
   await server.close();
 });
 
-test("serve() waits for the peer on the address that the policy names", async () => {
+test("serve() listens at the address that the policy names", async () => {
   const policy = () => ({
     verdict: "allow" as const,
     localAddress: "127.0.0.2",
@@ -711,7 +659,7 @@ test("serve() waits for the peer on the address that the policy names", async ()
   await server.close();
 });
 
-test("serve() asks the policy about whoever comes when anyone may", async () => {
+test("serve() asks the policy about each peer that connects when any may", async () => {
   const asked: string[] = [];
   const policy = ({ hostname, address }: PolicyRequest) => {
     asked.push(`${hostname} ${address}`);
@@ -734,7 +682,7 @@ test("serve() asks the policy about whoever comes when anyone may", async () => 
   await server.close();
 });
 
-test("serve() hangs up on whoever the policy has not judged when the wait is over", async () => {
+test("serve() resets the peers that the policy has not judged when the wait ends", async () => {
   const policy = ({ address }: PolicyRequest) =>
     address !== "127.0.0.2" || new Promise<boolean>(() => {});
   const server = await startServer({ policy });
@@ -750,7 +698,7 @@ test("serve() hangs up on whoever the policy has not judged when the wait is ove
   await server.close();
 });
 
-test("serve() says REP 2 when the policy lets nobody wait for anyone", async () => {
+test("serve() answers REP 2 when the policy denies a BIND for any peer", async () => {
   const policy = ({ hostname }: PolicyRequest) => hostname !== "0.0.0.0";
   const server = await startServer({ policy });
   const { conn, reply } = await ask(server, `02 00 ${ANYONE}`);
@@ -771,7 +719,10 @@ function portOf(reply: string): number {
   return high << 8 | low;
 }
 
-/** Name, what stands behind CMD, the address in the first reply, where the peer connects to. */
+/**
+ * Name, the request after CMD, the address in the first reply, the address that
+ * the peer connects to.
+ */
 const PEERS4: readonly [string, string, string, string][] = [
   ["S14 an address", "00 00 7F 00 00 01 00", "7f 00 00 01", "127.0.0.1"],
   ["a port, too", '00 15 7F 00 00 01 "al" 00', "7f 00 00 01", "127.0.0.1"],
@@ -783,7 +734,7 @@ const PEERS4: readonly [string, string, string, string][] = [
     "127.0.0.1",
   ],
   [
-    "an IPv6 address, which no reply can say",
+    "an IPv6 address, which no reply can carry",
     '00 00 00 00 00 01 00 "::1" 00',
     "00 00 00 00",
     "::1",
@@ -791,7 +742,7 @@ const PEERS4: readonly [string, string, string, string][] = [
 ];
 
 for (const [name, sent, told, hostname] of PEERS4) {
-  test(`serve() lets in for SOCKS4 ${name}`, async () => {
+  test(`serve() accepts the peer of a SOCKS4 BIND for ${name}`, async () => {
     const names = { "target.test": ["127.0.0.1"] };
     const server = await startServer(await withNames(names));
     const conn = await server.client();
@@ -812,14 +763,14 @@ for (const [name, sent, told, hostname] of PEERS4) {
   });
 }
 
-test("serve() says 5B to SOCKS4 when nobody comes in timeouts.bind", () =>
-  withSkips(async (skip) => {
-    const server = await startServer();
+test("serve() answers 5B to SOCKS4 when no peer connects in timeouts.bind", () =>
+  withClock(async (clock) => {
+    const server = await startServer(await timed(clock));
     const conn = await server.client();
     await conn.write(octets("04 02 00 00 7F 00 00 01 00"));
     const first = await readReply4(conn);
     assertEquals(first.slice(0, 5), "00 5a");
-    skip(MINUTE + 1);
+    clock.skip(MINUTE + 1);
     assertEquals(hex(await readAll(conn)), REFUSED4);
     conn.close();
     const { reason, session } = await server.ended();
@@ -829,7 +780,7 @@ test("serve() says 5B to SOCKS4 when nobody comes in timeouts.bind", () =>
     await server.close();
   }));
 
-test("serve() keeps others out for SOCKS4", async () => {
+test("serve() resets other peers of a SOCKS4 BIND", async () => {
   const server = await startServer();
   const conn = await server.client();
   await conn.write(octets("04 02 00 00 7F 00 00 01 00"));
@@ -844,9 +795,9 @@ test("serve() keeps others out for SOCKS4", async () => {
   await server.close();
 });
 
-// Crowds
+// Load
 
-test(`serve() bears ${MANY} BINDs at once and frees them all`, async () => {
+test(`serve() serves ${MANY} BINDs at once and closes them all`, async () => {
   const server = await startServer();
   const before = openSockets() ?? 0;
   const clients = await Promise.all(

@@ -1,4 +1,4 @@
-/** UDP ASSOCIATE as seen from outside: RFC 1928 sections 4, 6 and 7. */
+/** UDP ASSOCIATE as clients and targets see it: RFC 1928 sections 4, 6 and 7. */
 
 import process from "node:process";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
@@ -40,7 +40,7 @@ import {
   ZEROS,
 } from "../../support/world.ts";
 
-/** How many associations are opened at once, and five times as many one after the other. */
+/** The number of simultaneous associations; five times as many are opened one after the other. */
 const MANY = Number(process.env.TEST_ASSOCIATIONS ?? 200);
 
 // The request
@@ -92,7 +92,7 @@ for (const [name, destination] of DESTINATIONS) {
   });
 }
 
-test("serve() says in BND the address on which the client came, IPv6 too", async () => {
+test("serve() replies with the address that the client used, IPv6 too", async () => {
   const own = await udp("::1");
   const target = await udpEcho();
   const server = await startServer({ hostname: "::1" });
@@ -107,7 +107,7 @@ test("serve() says in BND the address on which the client came, IPv6 too", async
   target.close();
 });
 
-test("serve() on all addresses says the one in BND that the client used", async () => {
+test("serve() replies with the address that the client used when it listens on all addresses", async () => {
   const server = await startServer({ hostname: "0.0.0.0", openProxy: true });
   const { conn, bound } = await ask(server, `03 00 ${ZEROS}`, "127.0.0.2");
   assertEquals(bound.hostname, "127.0.0.2");
@@ -115,13 +115,13 @@ test("serve() on all addresses says the one in BND that the client used", async 
   await server.close();
 });
 
-test("serve() tells clients the advertised address of their IP version", async () => {
+test("serve() replies with the advertised address of the client's IP version", async () => {
   const advertise = ["192.0.2.77", "2001:db8::77"];
   const server = await startServer({ advertise });
   const { conn, reply, bound } = await ask(server, `03 00 ${ZEROS}`);
   assertEquals(reply, `${OK} 01 c0 00 02 4d ${port(bound.port)}`);
   assertEquals(server.server.sessions[0].boundAddr, bound);
-  // Behind the address that is told, it is the same relay.
+  // The relay itself is the same.
   const [own, target] = [await udp(), await udpEcho()];
   const ping = to(target.addr, '"ping"');
   own.send(ping, { hostname: "127.0.0.1", port: bound.port });
@@ -140,7 +140,7 @@ test("serve() tells clients the advertised address of their IP version", async (
   await six.close();
 });
 
-test("serve() with a dialer has no UDP ASSOCIATE", async () => {
+test("serve() answers REP 7 to UDP ASSOCIATE when the dialer has none", async () => {
   const server = await startServer({
     dial: () => Promise.reject(new Error("nothing may be dialled")),
   });
@@ -162,7 +162,7 @@ test("serve() has no UDP for SOCKS4 (S13)", async () => {
   await server.close();
 });
 
-test("serve() opens associations on relayPorts only, REP 1 when all are taken", async () => {
+test("serve() opens associations on relayPorts only, and answers REP 1 when all are in use", async () => {
   const port = await closedPort(); // of TCP, since Deno takes a while to free one of UDP
   const server = await startServer({ relayPorts: { first: port, last: port } });
   const first = await ask(server, `03 00 ${ZEROS}`);
@@ -203,7 +203,7 @@ test("serve() gives each client address at most limits.associationsPerClient", a
   await server.close();
 });
 
-// Who may send
+// Senders
 
 test("serve() drops datagrams from another port than DST.PORT (U4)", async () => {
   const own = await udp();
@@ -223,7 +223,7 @@ test("serve() drops datagrams from another port than DST.PORT (U4)", async () =>
 test("serve() drops datagrams from another address than the client's (U5)", async () => {
   const world = await start();
   const { own, relay, target, counts } = world;
-  // From the same port, so that nothing but the address tells them apart.
+  // It has the same port, so that only the address differs.
   const foreign = await udp("127.0.0.2", () => {}, own.addr.port);
   foreign.send(to(target.addr, "AA"), relay);
   await until(() => counts().dropped === 1);
@@ -240,7 +240,7 @@ test("serve() drops datagrams from another address than the client's (U5)", asyn
   await world.close();
 });
 
-test("serve() does not take another address's port for the client's (U5)", async () => {
+test("serve() does not learn the client's port from another address (U5)", async () => {
   const world = await start();
   const { relay, target, counts } = world;
   const foreign = await udp("127.0.0.2");
@@ -256,7 +256,7 @@ test("serve() drops datagrams from a second port of the client's (U6)", async ()
   const world = await start();
   const { own, relay, target, counts } = world;
   const second = await udp();
-  second.send("00 00 00 09", relay); // no good datagram, which pins nothing
+  second.send("00 00 00 09", relay); // malformed, so that no port is learned
   await until(() => counts().dropped === 1);
   await world.echo("AA");
   second.send(to(target.addr, "BB"), relay);
@@ -270,7 +270,7 @@ test("serve() drops datagrams from a second port of the client's (U6)", async ()
   await world.close();
 });
 
-test("serve() drops what comes from a host that was never written to (U20)", async () => {
+test("serve() drops datagrams from a host that the client has not sent to (U20)", async () => {
   const outside = await udp("127.0.0.2");
   const world = await start();
   const { own, target, counts } = world;
@@ -278,7 +278,7 @@ test("serve() drops what comes from a host that was never written to (U20)", asy
   const { port } = target.arrivals[0].from;
   outside.send("BB", { hostname: "127.0.0.1", port });
   await until(() => counts().dropped === 1);
-  // Another port of a host that was written to is welcome.
+  // Another port of a known host is accepted.
   const other = await udp();
   other.send("CC", { hostname: "127.0.0.1", port });
   assertEquals(await got(own), to(other.addr, "CC"));
@@ -290,7 +290,7 @@ test("serve() drops what comes from a host that was never written to (U20)", asy
   await world.close();
 });
 
-test("serve() forgets the target not used for longest beyond limits.targetsPerAssociation", async () => {
+test("serve() forgets the least recently used target beyond limits.targetsPerAssociation", async () => {
   const [a, b] = [await udp("127.0.0.2"), await udp("127.0.0.3")];
   const world = await start({ limits: { targetsPerAssociation: 2 } });
   const { own, relay, counts } = world;
@@ -300,7 +300,7 @@ test("serve() forgets the target not used for longest beyond limits.targetsPerAs
   await b.next();
   own.send(to(a.addr, "BB"), relay);
   await a.next();
-  await world.echo(); // a third target, for which b is forgotten
+  await world.echo(); // a third target, which replaces b
   const back = { hostname: "127.0.0.1", port: from.port };
   b.send("11", back);
   await until(() => counts().dropped === 1);
@@ -326,12 +326,12 @@ test("serve() forgets targets of an association when limits.targetsPerAssociatio
     back.port = (await target.next()).from.port;
   }
   await server.update({ limits: { targetsPerAssociation: 2 } });
-  await world.echo(); // only the last one is remembered besides
+  await world.echo(); // besides it only the last target is kept
   for (const target of targets.slice(0, 3)) target.send("11", back);
   await until(() => counts().dropped === 3);
   targets[3].send("22", back);
   assertEquals(await got(own), to(targets[3].addr, "22"));
-  // And for those that are known already.
+  // The same for known targets.
   await server.update({ limits: { targetsPerAssociation: 1 } });
   await world.echo();
   targets[3].send("33", back);
@@ -341,9 +341,9 @@ test("serve() forgets targets of an association when limits.targetsPerAssociatio
   await world.close();
 });
 
-// To where
+// Targets
 
-test("serve() answers with the real source of each datagram (U2)", async () => {
+test("serve() sends the real source of each datagram (U2)", async () => {
   const second = await udp("127.0.0.2");
   const target = await udp("127.0.0.2", ({ from }) => {
     target.send("AA", from);
@@ -421,7 +421,7 @@ test("serve() relays to several targets in one association (U19)", async () => {
   await world.close();
 });
 
-test("serve() holds up nothing but its own datagrams for a name's lookup", async () => {
+test("serve() delays only the datagrams to a name while it resolves the name", async () => {
   const { promise, resolve } = deferred<string[]>();
   const world = await start(await withNames({ "target.test": promise }));
   const { own, relay, counts } = world;
@@ -442,7 +442,7 @@ test("serve() holds up nothing but its own datagrams for a name's lookup", async
   await world.close();
 });
 
-test("serve() lets 64 KiB wait for lookups, each datagram 64 octets above its own", async () => {
+test("serve() queues 64 KiB while it resolves names, and counts 64 bytes more for each datagram", async () => {
   const { promise, resolve } = deferred<string[]>();
   const world = await start(await withNames({ "target.test": promise }));
   const { own, relay, counts } = world;
@@ -450,7 +450,7 @@ test("serve() lets 64 KiB wait for lookups, each datagram 64 octets above its ow
   const named = octets(`00 00 00 ${FROM_NAME} ${port(slow.addr.port)}`);
   for (let i = 0; i < 40; i++) {
     own.send(join(named, pattern(2_000, i)), relay);
-    await world.echo(); // so that no buffer is full
+    await world.echo(); // so that no socket buffer overflows
   }
   const waiting = Math.floor(64 * 1024 / (2_000 + 64));
   assertEquals(counts(), { sent: 40, received: 40, dropped: 40 - waiting });
@@ -460,7 +460,7 @@ test("serve() lets 64 KiB wait for lookups, each datagram 64 octets above its ow
     const { payload } = await own.next();
     assertSameOctets(payload, join(header, pattern(2_000, i)));
   }
-  own.send(join(named, pattern(2_000)), relay); // there is room again
+  own.send(join(named, pattern(2_000)), relay); // the queue is empty again
   await own.next();
   assertEquals(counts().dropped, 40 - waiting);
   slow.close();
@@ -477,7 +477,7 @@ test("serve() drops datagrams to a name that has no address", async () => {
   await world.close();
 });
 
-test("serve() looks up few names at a time for one association", async () => {
+test("serve() bounds the number of names that one association resolves at a time", async () => {
   const asked: string[] = [];
   const world = await start({
     transport: {
@@ -491,7 +491,7 @@ test("serve() looks up few names at a time for one association", async () => {
   const { own, relay, counts } = world;
   for (let i = 100; i < 200; i++) {
     own.send(`00 00 00 03 04 "n${i}" 00 35 AA`, relay);
-    await settled(); // that none is lost on the way
+    await settled(); // so that no socket buffer overflows
   }
   await world.echo();
   assertEquals(counts().dropped, 36);
@@ -499,7 +499,7 @@ test("serve() looks up few names at a time for one association", async () => {
   await world.close();
 });
 
-test("serve() ends an association whose lookup never ends", async () => {
+test("serve() ends an association while it resolves a name", async () => {
   const never = new Promise<string[]>(() => {});
   const world = await start(await withNames({ "target.test": never }));
   const { own, relay } = world;
@@ -510,7 +510,7 @@ test("serve() ends an association whose lookup never ends", async () => {
   await world.close();
 });
 
-test("serve() drops datagrams to port 0, and none for a target that is not there", async () => {
+test("serve() drops datagrams to port 0, and relays on when a target does not exist", async () => {
   const gone = await udp();
   gone.close();
   const world = await start();
@@ -525,7 +525,7 @@ test("serve() drops datagrams to port 0, and none for a target that is not there
   await world.close();
 });
 
-test("serve() goes on when the client's socket is gone for a while", async () => {
+test("serve() relays on when the client's socket was closed for a while", async () => {
   const world = await start();
   const { relay, target, counts } = world;
   await world.echo();
@@ -543,16 +543,19 @@ test("serve() goes on when the client's socket is gone for a while", async () =>
   await world.close();
 });
 
-// What
+// Datagrams
 
-/** Datagrams of the client's to the target: octets before the address, and the payload. */
+/** A datagram of the client to the target: the octets before the address, and the payload. */
 type Sent = readonly [head: string, payload: string];
 const frag = (number: string, payload: string): Sent => [
   `00 00 ${number}`,
   payload,
 ];
 
-/** What the client sends, what comes to the target, and the same with `dropFragments`. */
+/**
+ * The datagrams that the client sends, the payloads that arrive at the target,
+ * and the same with `dropFragments`.
+ */
 const SEQUENCES: readonly [
   name: string,
   sent: Sent[],
@@ -604,13 +607,13 @@ const SEQUENCES: readonly [
 for (const [name, sent, relayed, unfragmented] of SEQUENCES) {
   for (const dropFragments of [false, true]) {
     const how = dropFragments ? " with dropFragments" : "";
-    test(`serve() relays what it may of ${name}${how}`, async () => {
+    test(`serve() relays complete datagrams of ${name}${how}`, async () => {
       const world = await start({ dropFragments });
       const { own, relay, target } = world;
       for (const _round of [1, 2]) {
         for (const [i, [head, payload]] of sent.entries()) {
           own.send(to(target.addr, payload, head), relay);
-          // No burst that buffers could not hold.
+          // A burst would overflow the socket buffers.
           if (i % 16 === 15) await new Promise((next) => setTimeout(next, 1));
         }
         own.send(to(target.addr, "EE"), relay); // abandons fragments
@@ -674,7 +677,7 @@ test("serve() relays empty datagrams both ways (U15)", async () => {
 for (
   const [name, size] of [
     ["U16 8 KiB", 8192],
-    ["U17 60,000 octets", 60_000],
+    ["U17 60,000 bytes", 60_000],
     ["the most that fits", 65_497],
   ] as const
 ) {
@@ -694,7 +697,7 @@ for (
   });
 }
 
-test("serve() drops an answer that does not fit behind its header", async () => {
+test("serve() drops an answer that does not fit with its header", async () => {
   const target = await udp("127.0.0.1", ({ from }) => {
     target.send(pattern(65_507), from);
   });
@@ -707,7 +710,7 @@ test("serve() drops an answer that does not fit behind its header", async () => 
   await world.close();
 });
 
-// Until when
+// The end of an association
 
 test("serve() ends an association with its TCP connection's FIN (U18)", async () => {
   const world = await start();
@@ -727,7 +730,7 @@ test("serve() ends an association with its TCP connection's reset (U18)", async 
 });
 
 test(
-  "serve() has the kernel ask whether an association's client is still there",
+  "serve() enables TCP keepalive on the connection of an association",
   async () => {
     const world = await start();
     const local = world.server.server.addr;
@@ -735,7 +738,7 @@ test(
     assertEquals(timerOf({ localAddr: local, remoteAddr: remote }), "02");
     await world.close();
   },
-  { skip: process.platform === "linux" ? undefined : "only Linux tells" },
+  { skip: process.platform === "linux" ? undefined : "only Linux reports it" },
 );
 
 test("serve() ends an association that was never used", async () => {
@@ -775,7 +778,7 @@ test("serve() ignores junk on an association's TCP connection (U21)", async () =
   await world.close();
 });
 
-test("serve() takes junk in the request's own segment as none of it", async () => {
+test("serve() ignores junk in the segment of the request", async () => {
   const server = await startServer();
   const conn = await server.client();
   await conn.write(octets(`05 01 00 05 03 00 ${ZEROS} "junk"`));
@@ -867,7 +870,7 @@ test("serve() sends from the address that the policy names", async () => {
   await world.close();
 });
 
-test("serve() takes a policy that throws for a no", async () => {
+test("serve() drops datagrams when the policy throws", async () => {
   const policy = ({ hostname }: PolicyRequest) => {
     if (hostname === "127.0.0.1") return true;
     throw new Error("what now?");
@@ -879,7 +882,7 @@ test("serve() takes a policy that throws for a no", async () => {
   await world.close();
 });
 
-test("serve() asks a new policy about targets that an old one, or none, let pass", async () => {
+test("serve() asks a new policy about targets that were allowed before", async () => {
   const world = await start();
   const { own, relay, target, counts, server: { server } } = world;
   const send = () => own.send(to(target.addr, "AA"), relay);
@@ -898,7 +901,7 @@ test("serve() asks a new policy about targets that an old one, or none, let pass
   await world.close();
 });
 
-test("serve() keeps no verdict of an old policy for want of room to look up", async () => {
+test("serve() keeps no verdict of an old policy when too many names are being resolved", async () => {
   const transport = {
     ...await detectTransport(),
     lookup: (name: string): Promise<string[]> =>
@@ -913,7 +916,7 @@ test("serve() keeps no verdict of an old policy for want of room to look up", as
   assertEquals(await got(own), to(target.addr, "AA"));
   for (let i = 100; i < 164; i++) {
     own.send(`00 00 00 03 04 "n${i}" 00 35 AA`, relay);
-    await settled(); // that none is lost on the way
+    await settled(); // so that no socket buffer overflows
   }
   await server.update({ policy: rules(["deny target.test"]) });
   own.send(named, relay);
@@ -922,7 +925,7 @@ test("serve() keeps no verdict of an old policy for want of room to look up", as
   await world.close();
 });
 
-test("serve() holds up nothing for a policy that takes its time", async () => {
+test("serve() delays only the datagrams that a slow policy judges", async () => {
   const { promise, resolve } = deferred<boolean>();
   const policy = ({ hostname }: PolicyRequest) =>
     hostname === "127.0.0.1" || promise;
@@ -936,7 +939,7 @@ test("serve() holds up nothing for a policy that takes its time", async () => {
   await world.close();
 });
 
-test("serve() waits for a slow policy about many targets, but not about any number", async () => {
+test("serve() bounds the number of targets that wait for a slow policy", async () => {
   let asked = 0;
   const never = new Promise<boolean>(() => {});
   const world = await start({
@@ -951,12 +954,12 @@ test("serve() waits for a slow policy about many targets, but not about any numb
     }
     await until(() => asked === Math.min(sent, 1_024));
   }
-  await world.echo(); // behind all of them
+  await world.echo(); // after all of them
   assertEquals(asked, 1_024);
   await world.close();
 });
 
-// Floods and crowds
+// Floods and load
 
 const ROUNDS = 30;
 const FLOOD = 20;
@@ -995,7 +998,7 @@ for (
   });
 }
 
-test(`serve() bears ${MANY} associations at once and frees them all`, async () => {
+test(`serve() serves ${MANY} associations at once and closes them all`, async () => {
   const server = await startServer();
   const target = await udpEcho();
   const own = await udp();
@@ -1023,7 +1026,7 @@ test(`serve() bears ${MANY} associations at once and frees them all`, async () =
   await server.close();
 });
 
-test(`serve() bears ${5 * MANY} associations one after the other`, async () => {
+test(`serve() serves ${5 * MANY} associations one after the other`, async () => {
   const server = await startServer();
   const target = await udpEcho();
   const own = await udp();

@@ -1,10 +1,10 @@
-/** What time does to UDP associations, and what changes in their midst. */
+/** UDP ASSOCIATE: timeouts, and changes of options while an association is open. */
 
 import { assertEquals } from "@std/assert";
 import { detectTransport } from "../../../src/transport/detect.ts";
 import { NetError } from "../../../src/transport/errors.ts";
 import { test } from "../../support/harness.ts";
-import { withSkips } from "../../support/skip_time.ts";
+import { withClock } from "../../support/skipping_clock.ts";
 import { readAll, settled, until } from "../../transport/contract.ts";
 import { port, udp, udpEcho } from "../../support/raw.ts";
 import {
@@ -12,6 +12,7 @@ import {
   FROM_NAME,
   got,
   start,
+  timed,
   to,
   type World,
 } from "../../support/world.ts";
@@ -19,7 +20,7 @@ import {
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
-/** A transport on which every name has these addresses, and who was asked for. */
+/** A transport on which every name has these addresses, and the names that were resolved. */
 async function withAddresses(addresses: () => Promise<string[]>) {
   const asked: string[] = [];
   const lookup = (name: string) => {
@@ -29,7 +30,7 @@ async function withAddresses(addresses: () => Promise<string[]>) {
   return { asked, transport: { ...await detectTransport(), lookup } };
 }
 
-/** Sends to the target by its name. */
+/** Sends a datagram to the target by its name. */
 function sendByName({ own, relay, target }: World, payload: string): void {
   own.send(
     `00 00 00 ${FROM_NAME} ${port(target.addr.port)} ${payload}`,
@@ -44,58 +45,58 @@ async function echoByName(world: World, payload: string): Promise<void> {
 
 // Names
 
-test("serve() looks a name up once in half a minute", () =>
-  withSkips(async (skip) => {
+test("serve() resolves a name once in 30 seconds", () =>
+  withClock(async (clock) => {
     const { asked, transport } = await withAddresses(() =>
       Promise.resolve(["127.0.0.1"])
     );
-    const world = await start({ transport });
+    const world = await start({ transport: { ...transport, clock } });
     for (const payload of ["01", "02", "03"]) {
       await echoByName(world, payload);
       await world.echo();
     }
-    skip(29 * SECOND);
+    clock.skip(29 * SECOND);
     await echoByName(world, "04");
     assertEquals(asked, ["target.test"]);
-    skip(2 * SECOND);
+    clock.skip(2 * SECOND);
     await echoByName(world, "05");
     await echoByName(world, "06");
     assertEquals(asked, ["target.test", "target.test"]);
     await world.close();
   }));
 
-test("serve() asks again for a name without an address after three seconds", () =>
-  withSkips(async (skip) => {
+test("serve() resolves a name without an address again after 3 seconds", () =>
+  withClock(async (clock) => {
     let known = false;
     const { asked, transport } = await withAddresses(() =>
       known
         ? Promise.resolve(["127.0.0.1"])
         : Promise.reject(new NetError("dns", "no such name"))
     );
-    const world = await start({ transport });
+    const world = await start({ transport: { ...transport, clock } });
     sendByName(world, "01");
     await until(() => world.counts().dropped === 1);
     known = true;
-    skip(2 * SECOND);
+    clock.skip(2 * SECOND);
     sendByName(world, "02");
     await until(() => world.counts().dropped === 2);
     assertEquals(asked.length, 1);
-    skip(2 * SECOND);
+    clock.skip(2 * SECOND);
     await echoByName(world, "03");
     assertEquals(asked.length, 2);
     await world.close();
   }));
 
-test("serve() keeps to the address that a name had while it is one of the name's", () =>
-  withSkips(async (skip) => {
+test("serve() keeps the address of a name as long as the name has it", () =>
+  withClock(async (clock) => {
     let addresses = ["127.0.0.1", "127.0.0.2", "::1"];
     const { transport } = await withAddresses(() => Promise.resolve(addresses));
-    const world = await start({ transport });
+    const world = await start({ transport: { ...transport, clock } });
     const other = await udp("127.0.0.2", () => {}, world.target.addr.port);
     for (let i = 0; i < 3; i++) {
       await echoByName(world, "AA");
       addresses = [...addresses.slice(1), addresses[0]];
-      skip(MINUTE);
+      clock.skip(MINUTE);
     }
     addresses = ["127.0.0.2"];
     sendByName(world, "BB");
@@ -107,23 +108,23 @@ test("serve() keeps to the address that a name had while it is one of the name's
 
 // Fragments
 
-/** Resolves when all that the client has sent is with the server. */
+/** Resolves when the server has received all datagrams that the client has sent. */
 async function arrived({ own, relay, counts }: World): Promise<void> {
   const { dropped } = counts();
-  own.send("00 00 80", relay); // no datagram, which fragments do not mind
+  own.send("00 00 80", relay); // malformed, which does not abandon fragments
   await until(() => counts().dropped > dropped);
 }
 
-test("serve() gives fragments more than 5 seconds to come, each time, but not for ever", () =>
-  withSkips(async (skip) => {
-    const world = await start();
+test("serve() waits more than 5 seconds for each fragment, but less than a minute", () =>
+  withClock(async (clock) => {
+    const world = await start(await timed(clock));
     const { own, relay, target, counts } = world;
     const send = (fragment: string, payload: string) =>
       own.send(to(target.addr, payload, `00 00 ${fragment}`), relay);
     send("01", "AA");
     for (const [fragment, payload] of [["02", "BB"], ["83", "CC"]]) {
       await arrived(world);
-      skip(6 * SECOND);
+      clock.skip(6 * SECOND);
       send(fragment, payload);
     }
     assertEquals(await got(own), to(target.addr, "AA BB CC"));
@@ -131,13 +132,13 @@ test("serve() gives fragments more than 5 seconds to come, each time, but not fo
     const { dropped } = counts();
     send("01", "AA");
     await arrived(world);
-    skip(MINUTE);
+    clock.skip(MINUTE);
     send("82", "BB");
     await until(() => counts().dropped === dropped + 2);
     await world.echo();
     assertEquals(target.arrivals.length, 2);
 
-    send("01", "AA"); // its time ends with the association
+    send("01", "AA"); // its timeout is cancelled with the association
     await arrived(world);
     await world.close();
   }));
@@ -145,43 +146,46 @@ test("serve() gives fragments more than 5 seconds to come, each time, but not fo
 // The end
 
 test("serve() ends an association when nothing moves for timeouts.association", () =>
-  withSkips(async (skip) => {
+  withClock(async (clock) => {
     for (const minutes of [2, 10]) {
       const association = minutes * MINUTE;
-      const world = await start({ timeouts: { association, idle: SECOND } });
+      const world = await start({
+        ...await timed(clock),
+        timeouts: { association, idle: SECOND },
+      });
       await world.echo();
-      skip(association - SECOND);
+      clock.skip(association - SECOND);
       await world.echo();
-      skip(1.5 * association); // which is seen a quarter late
+      clock.skip(1.5 * association); // detected up to a quarter late
       await assertOver(world, "idle");
       await readAll(world.control).catch(() => {});
       await world.close();
     }
   }));
 
-test("serve() keeps an association that moves, if only empty datagrams", () =>
-  withSkips(async (skip) => {
-    const world = await start();
+test("serve() keeps an association that relays empty datagrams only", () =>
+  withClock(async (clock) => {
+    const world = await start(await timed(clock));
     for (let i = 0; i < 10; i++) {
       await world.echo("");
-      skip(1.5 * MINUTE);
+      clock.skip(1.5 * MINUTE);
     }
     assertEquals(world.server.server.sessions.length, 1);
-    skip(1.5 * MINUTE);
+    clock.skip(1.5 * MINUTE);
     await assertOver(world, "idle");
     await world.close();
   }));
 
-test("serve() does not keep an association for what it drops", () =>
-  withSkips(async (skip) => {
-    const world = await start();
+test("serve() ends an association that only drops datagrams", () =>
+  withClock(async (clock) => {
+    const world = await start(await timed(clock));
     await world.echo();
     const foreign = await udp("127.0.0.2");
     for (let i = 0; i < 3; i++) {
       const { dropped } = world.counts();
       foreign.send(to(world.target.addr, "AA"), world.relay);
       await until(() => world.counts().dropped > dropped);
-      skip(MINUTE);
+      clock.skip(MINUTE);
     }
     await assertOver(world, "idle");
     foreign.close();
@@ -190,25 +194,25 @@ test("serve() does not keep an association for what it drops", () =>
 
 // The policy
 
-test("serve() asks the policy again after half a minute", () =>
-  withSkips(async (skip) => {
+test("serve() asks the policy again after 30 seconds", () =>
+  withClock(async (clock) => {
     let allowed = true;
     let asked = 0;
     const policy = () => {
       asked++;
       return allowed;
     };
-    const world = await start({ policy });
+    const world = await start({ ...await timed(clock), policy });
     for (const _ of [1, 2, 3]) await world.echo();
     allowed = false;
-    skip(29 * SECOND);
+    clock.skip(29 * SECOND);
     await world.echo();
     assertEquals(asked, 1);
-    skip(2 * SECOND);
+    clock.skip(2 * SECOND);
     world.own.send(to(world.target.addr, "AA"), world.relay);
     await until(() => world.counts().dropped === 1);
     assertEquals(asked, 2);
-    // Nor is it heard.
+    // Its datagrams are dropped as well.
     const { port } = world.target.arrivals[0].from;
     world.target.send("BB", { hostname: "127.0.0.1", port });
     await until(() => world.counts().dropped === 2);
@@ -217,10 +221,10 @@ test("serve() asks the policy again after half a minute", () =>
     await world.close();
   }));
 
-test("serve() judges an association's datagrams by a new policy at once", async () => {
+test("serve() applies a new policy to an association at once", async () => {
   const world = await start();
   const { own, relay, target, server, counts } = world;
-  const other = await udpEcho("127.0.0.2"); // for which all is at hand
+  const other = await udpEcho("127.0.0.2"); // needs no new socket
   const send = (payload: string) => {
     for (const { addr } of [target, other]) own.send(to(addr, payload), relay);
   };
@@ -243,7 +247,7 @@ test("serve() judges an association's datagrams by a new policy at once", async 
   await world.close();
 });
 
-test("serve() judges what waits for a policy by the one that takes its place", async () => {
+test("serve() applies a new policy to datagrams that wait for the old one", async () => {
   for (
     const [policy, expected] of [[undefined, 2], [() => false, 0]] as const
   ) {
@@ -271,11 +275,11 @@ test("serve() judges what waits for a policy by the one that takes its place", a
   }
 });
 
-test("serve() sends nothing to a name by an old answer while too many are looked up", () =>
-  withSkips(async (skip) => {
+test("serve() does not use an expired address while too many names are being resolved", () =>
+  withClock(async (clock) => {
     let addresses = Promise.resolve(["127.0.0.1"]);
     const { asked, transport } = await withAddresses(() => addresses);
-    const world = await start({ transport });
+    const world = await start({ transport: { ...transport, clock } });
     const { own, relay, counts } = world;
     await echoByName(world, "AA");
     addresses = new Promise(() => {});
@@ -283,7 +287,7 @@ test("serve() sends nothing to a name by an old answer while too many are looked
       own.send(`00 00 00 03 04 "n${i}" 00 35 AA`, relay);
       await until(() => asked.length === i - 98);
     }
-    skip(MINUTE);
+    clock.skip(MINUTE);
     sendByName(world, "BB");
     await until(() => counts().dropped === 1);
     assertEquals(world.target.arrivals.length, 1);

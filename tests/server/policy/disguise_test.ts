@@ -1,4 +1,4 @@
-/** An address that the policy denies is not reached, however it is spelt. */
+/** A denied address is not reached in any notation. */
 
 import { assert, assertEquals } from "@std/assert";
 import { cidrContains, parseCidr } from "../../../src/protocol/address.ts";
@@ -19,7 +19,7 @@ function isDenied(address: string): boolean {
   return LOOPBACK.some((it) => cidrContains(it, address));
 }
 
-/** As a request's text: resolvers read these as 127.0.0.1, or the network brings them there. */
+/** Hosts in requests that resolvers parse as 127.0.0.1, or that the network routes there. */
 const SPELLINGS: readonly string[] = [
   ...disguises([127, 0, 0, 1]),
   "0X7F.0X0.0X0.0X1",
@@ -36,7 +36,7 @@ const SPELLINGS: readonly string[] = [
   "0:0:0:0:0:0:0:0001",
 ];
 
-/** The same: sockets take these for loopback. To BIND they mean anyone. */
+/** Hosts that sockets take for loopback. In a BIND they mean any peer. */
 const ZEROS: readonly string[] = [
   ...disguises([0, 0, 0, 0]),
   "::",
@@ -45,7 +45,7 @@ const ZEROS: readonly string[] = [
   "::ffff:0:0",
 ];
 
-/** ATYP and address. */
+/** ATYP and ADDR of {@linkcode SPELLINGS}. */
 const ADDRESSES: readonly string[] = [
   "01 7F 00 00 01",
   "01 7F FF FF FF",
@@ -56,7 +56,7 @@ const ADDRESSES: readonly string[] = [
   ...SPELLINGS.map(named),
 ];
 
-/** The same of {@linkcode ZEROS}. */
+/** ATYP and ADDR of {@linkcode ZEROS}. */
 const ZERO_ADDRESSES: readonly string[] = [
   "01 00 00 00 00",
   "04 16*00",
@@ -64,7 +64,7 @@ const ZERO_ADDRESSES: readonly string[] = [
   ...ZEROS.map(named),
 ];
 
-/** Hosts that are none; nobody is even asked about them. */
+/** Invalid hosts, which neither the policy nor the resolver is asked about. */
 const NO_HOSTS: readonly string[] = [
   "127.0.0.256",
   "127.0.0.0.1",
@@ -91,16 +91,19 @@ function named(host: string): string {
 
 interface World {
   readonly server: TestServer;
-  /** What the policy was asked. */
+  /** The questions to the policy. */
   readonly asked: PolicyRequest[];
   readonly lookups: string[];
-  /** Where a connection or a datagram would have gone. */
+  /** The targets of connections and datagrams that were not denied. */
   readonly reached: string[];
-  /** REP for a SOCKS5 CONNECT, or the first one for another command, to this ATYP and address. */
+  /**
+   * Resolves with REP of the first reply to a SOCKS5 request, by default
+   * CONNECT, with this ATYP and ADDR.
+   */
   request(address: string, command?: string): Promise<number>;
 }
 
-/** A server whose policy denies loopback by the address alone, and which reaches nothing. */
+/** Runs a server that reaches no target, and whose policy denies loopback by the address only. */
 async function withServer(
   run: (world: World) => Promise<void>,
   names: Record<string, string[][]> = {},
@@ -146,7 +149,7 @@ async function withServer(
   await server.close();
 }
 
-/** Sockets for targets, those on all addresses, only write down where they are to send to. */
+/** Opens a socket. Those for targets, on all addresses, record the targets and send nothing. */
 async function openDatagrams(
   transport: Transport,
   reached: string[],
@@ -161,7 +164,7 @@ async function openDatagrams(
   };
 }
 
-test("no spelling of a denied address is reached by CONNECT of SOCKS5", async () => {
+test("serve() denies every notation of an address to a SOCKS5 CONNECT", async () => {
   await withServer(async ({ request, asked, lookups, reached }) => {
     const addresses = [...ADDRESSES, ...ZERO_ADDRESSES];
     for (const address of addresses) {
@@ -175,7 +178,7 @@ test("no spelling of a denied address is reached by CONNECT of SOCKS5", async ()
   });
 });
 
-test("no spelling of a denied address is waited for by BIND", async () => {
+test("serve() denies every notation of an address to BIND", async () => {
   await withServer(async ({ request, asked, lookups, reached }) => {
     for (const address of ADDRESSES) {
       assertEquals(await request(address, "02"), 2, address);
@@ -188,7 +191,7 @@ test("no spelling of a denied address is waited for by BIND", async () => {
   });
 });
 
-test("no spelling of a denied address is reached by CONNECT of SOCKS4 and 4a", async () => {
+test("serve() denies every notation of an address to CONNECT of SOCKS4 and 4a", async () => {
   await withServer(async ({ server, asked, lookups, reached }) => {
     const requests = [...SPELLINGS, ...ZEROS]
       .map((it) => `00 00 00 01 00 "${it}" 00`);
@@ -204,20 +207,20 @@ test("no spelling of a denied address is reached by CONNECT of SOCKS4 and 4a", a
   });
 });
 
-test("no spelling of a denied address is reached by a datagram", async () => {
+test("serve() denies every notation of an address to datagrams", async () => {
   await withServer(async ({ server, asked, lookups, reached }) => {
     const own = await udp();
     const { conn, bound } = await ask(server, "03 00 01 6*00");
     const [session] = server.server.sessions;
     const addresses = [...ADDRESSES, ...ZERO_ADDRESSES];
     for (const [i, address] of addresses.entries()) {
-      // Each to another port, for the verdict on a target counts for a while.
+      // Each has its own port, because a verdict on a target is kept for a while.
       own.send(`00 00 00 ${address} ${port(1 + i)} "ping"`, bound);
       await until(() => session.datagrams!.dropped === i + 1);
     }
     assertEquals(asked.map((it) => it.port), addresses.map((_, i) => 1 + i));
     assertEquals([...lookups, ...reached], []);
-    // That one can be reached is what makes this a test.
+    // The test would prove nothing if no target could be reached.
     own.send('00 00 00 01 80 00 00 01 00 50 "ping"', bound);
     await until(() => session.datagrams!.sent === 1);
     assertEquals(reached, ["128.0.0.1"]);
@@ -226,7 +229,7 @@ test("no spelling of a denied address is reached by a datagram", async () => {
   });
 });
 
-test("what is nearly a denied address is no host, and nobody is asked about it", async () => {
+test("serve() rejects hosts that are nearly a denied address without asking about them", async () => {
   await withServer(async ({ server, asked, lookups, reached }) => {
     const own = await udp();
     const { conn, bound } = await ask(server, "03 00 01 6*00");
@@ -246,7 +249,7 @@ test("what is nearly a denied address is no host, and nobody is asked about it",
   });
 });
 
-/** What a name has for addresses, and those of them that are reached. */
+/** The addresses of names, and those of them that are reached. */
 const NAMES: Record<string, [answer: string[], reached: string[]]> = {
   "plain.test": [["127.0.0.1"], []],
   "mapped.test": [["::ffff:127.0.0.1"], []],
@@ -257,14 +260,14 @@ const NAMES: Record<string, [answer: string[], reached: string[]]> = {
   ]],
 };
 
-test("a name that resolves to a denied address does not get there", async () => {
+test("serve() does not reach a denied address by a name", async () => {
   const names = Object.fromEntries(
     Object.entries(NAMES).map(([name, [answer]]) => [name, [answer]]),
   );
   await withServer(async ({ request, lookups, reached }) => {
     for (const [name, [, expected]] of Object.entries(NAMES)) {
       for (const spelt of [name, name.toUpperCase(), `${name}.`]) {
-        // Those that are allowed are tried, and refuse.
+        // Allowed addresses are tried, and refuse.
         const rep = expected.length > 0 ? 5 : 2;
         assertEquals(await request(named(spelt)), rep, spelt);
         assertEquals(lookups.splice(0), [name]);
@@ -274,7 +277,7 @@ test("a name that resolves to a denied address does not get there", async () => 
   }, names);
 });
 
-test("a name is looked up once: an answer that changes behind the check is never heard", async () => {
+test("serve() resolves a name once, so that its address cannot change after the check", async () => {
   const changing = () => [["192.0.2.1"], ["127.0.0.1"]];
   const names = { "tcp.test": changing(), "udp.test": changing() };
   await withServer(async ({ server, request, asked, lookups, reached }) => {

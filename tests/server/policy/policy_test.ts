@@ -1,4 +1,4 @@
-/** Whom the policy lets do what, as seen from outside. */
+/** The policy as clients see it. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
@@ -35,7 +35,7 @@ function asked(requests: PolicyRequest[]): Asked[] {
   return requests.map((it) => [it.command, it.hostname, it.address]);
 }
 
-/** Sends a request without a login; the reply's REP. */
+/** Sends a request without a login, and returns REP of the reply. */
 async function replyTo(conn: Conn, request: string): Promise<number> {
   await conn.write(octets(`05 01 00 ${request}`));
   const [, , , reply] = await readExactly(conn, 4);
@@ -57,7 +57,7 @@ async function withServer(
   await target.close();
 }
 
-test("policy is asked about an address once, and its no is REP 02", async () => {
+test("serve() asks the policy about an address once, and answers REP 2 when it denies", async () => {
   const requests: PolicyRequest[] = [];
   let verdict = true;
   const policy = (request: PolicyRequest) => {
@@ -76,7 +76,7 @@ test("policy is asked about an address once, and its no is REP 02", async () => 
   });
 });
 
-test("policy sees the IPv4 address in an IPv4-mapped one, and in a name that is one", async () => {
+test("serve() asks the policy about the IPv4 address in an IPv4-mapped one, and in a name that is an address", async () => {
   const requests: PolicyRequest[] = [];
   const policy = (request: PolicyRequest) => {
     requests.push(request);
@@ -91,7 +91,7 @@ test("policy sees the IPv4 address in an IPv4-mapped one, and in a name that is 
   });
 });
 
-test("policy is asked about a name, then about each of its addresses, and only what it allows is dialled", async () => {
+test("serve() asks the policy about a name, then about each of its addresses, and dials only allowed ones", async () => {
   const transport = await detectTransport();
   const dialled: string[] = [];
   const requests: PolicyRequest[] = [];
@@ -123,7 +123,7 @@ test("policy is asked about a name, then about each of its addresses, and only w
   });
 });
 
-test("a name is not even looked up when the policy denies it", async () => {
+test("serve() does not resolve a name that the policy denies", async () => {
   const transport = await detectTransport();
   let lookups = 0;
   await withServer({
@@ -142,7 +142,7 @@ test("a name is not even looked up when the policy denies it", async () => {
   });
 });
 
-test("a policy that fails denies", async () => {
+test("serve() denies a request when the policy rejects", async () => {
   const policy = () => Promise.reject(new Error("out of order"));
   await withServer({ policy }, async (server, port) => {
     const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
@@ -154,7 +154,7 @@ test("a policy that fails denies", async () => {
   });
 });
 
-test("a policy whose answer is none denies", async () => {
+test("serve() denies a request when the policy returns no valid answer", async () => {
   const answers = [null, 1, "allow", "deny", {}, { verdict: "permit" }];
   for (const answer of answers) {
     const policy = () => answer as unknown as boolean;
@@ -168,7 +168,7 @@ test("a policy whose answer is none denies", async () => {
   }
 });
 
-test("a policy that does not answer is given up with the target", async () => {
+test("serve() stops waiting for the policy when timeouts.connect expires", async () => {
   const policy = () => new Promise<boolean>(() => {});
   const timeouts = { connect: 20 };
   await withServer({ policy, timeouts }, async (server, port) => {
@@ -177,7 +177,7 @@ test("a policy that does not answer is given up with the target", async () => {
   });
 });
 
-test("policy is asked about a name before a dialer gets it, and about no address", async () => {
+test("serve() asks the policy about a name before a dialer resolves it, and about none of its addresses", async () => {
   const requests: PolicyRequest[] = [];
   const transport = await detectTransport();
   let port = 0;
@@ -199,7 +199,7 @@ test("policy is asked about a name before a dialer gets it, and about no address
   });
 });
 
-test("an address is judged as one also before a dialer gets it", async () => {
+test("serve() asks the policy about an address as such with a dialer", async () => {
   const dialled: string[] = [];
   const dial = ({ hostname }: Endpoint) => {
     dialled.push(hostname);
@@ -229,7 +229,7 @@ test("an address is judged as one also before a dialer gets it", async () => {
 
 const EXPOSED: ServeOptions = { hostname: "0.0.0.0", openProxy: true };
 
-test("beyond loopback, special-purpose addresses are denied unless a rule allows them", async () => {
+test("serve() denies special-purpose addresses beyond loopback unless a rule allows them", async () => {
   const lookup = () => Promise.resolve(["127.0.0.1"]);
   const transport = { ...await detectTransport(), lookup };
   const allow = (...texts: string[]) => ({ policy: rules(texts) });
@@ -265,7 +265,10 @@ test("beyond loopback, special-purpose addresses are denied unless a rule allows
 
 const SERVER = ["198.51.100.1", "8.8.4.1", "8.8.4.2", "2a00::2"];
 
-/** What a client of a server with these addresses is denied, which came by one of them. */
+/**
+ * The reasons why requests for these hosts are denied to a client that reached
+ * the server at one of its addresses.
+ */
 async function deniedToClientOf(
   options: ServeOptions,
   hosts: readonly string[],
@@ -295,7 +298,7 @@ async function deniedToClientOf(
   return denied;
 }
 
-test("beyond loopback, all of the server's own addresses are denied unless a rule allows them", async () => {
+test("serve() denies all addresses of the server beyond loopback unless a rule allows them", async () => {
   const hosts = ["01 08 08 04 01", "01 08 08 04 02", "04 2A 00 13*00 02"];
   const other = "01 08 08 04 03";
   const own = ["8.8.4.1", "8.8.4.2", "2a00::2"]
@@ -315,13 +318,13 @@ test("beyond loopback, all of the server's own addresses are denied unless a rul
   }
 });
 
-test("beyond loopback, a client that is gone before its target is judged gets nowhere", async () => {
-  const address = ""; // as runtimes tell it of a closed socket
+test("serve() denies every target beyond loopback when the client has closed its connection", async () => {
+  const address = ""; // as a closed socket reports it
   const denied = await deniedToClientOf({}, ["01 08 08 04 03"], address);
   assertEquals(denied, ["the server's own address 8.8.4.3"]);
 });
 
-test("a client that is gone before the policy is asked gets nowhere", async () => {
+test("serve() denies a request without asking the policy when the client has closed its connection", async () => {
   const asked: string[] = [];
   const transport = {
     ...await detectTransport(),
@@ -334,21 +337,21 @@ test("a client that is gone before the policy is asked gets nowhere", async () =
   for (const policy of policies) {
     const server = await startServer({ transport, policy });
     const { near, far, close } = await connectedPair(await detectTransport());
-    const value = { hostname: "", port: 0 }; // as runtimes tell it of a closed socket
+    const value = { hostname: "", port: 0 }; // as a closed socket reports it
     server.server.handle(Object.defineProperty(far, "remoteAddr", { value }), {
       exposed: false,
     });
     assertEquals(await replyTo(near, "05 01 00 01 08 08 04 03 00 50"), 2);
     near.close();
     const { error } = await server.ended();
-    assertEquals(error?.message, "the client has gone");
+    assertEquals(error?.message, "the client has closed its connection");
     await close();
     await server.close();
   }
   assertEquals(asked, []);
 });
 
-test("the server's own addresses are asked for again after a while", () => {
+test("OwnAddresses.has() lists the addresses again when the list is 10 seconds old", () => {
   let now = 0;
   let found = ["192.0.2.1", "::ffff:192.0.2.2"];
   const own = new OwnAddresses({ ownAddresses: () => found }, {
@@ -365,7 +368,10 @@ test("the server's own addresses are asked for again after a while", () => {
   assertEquals(new OwnAddresses({}).has("192.0.2.1"), false);
 });
 
-/** What is dialled, and from where, for a name with these addresses. */
+/**
+ * The addresses that are dialled for a name with these addresses, with the
+ * local address if there is one.
+ */
 async function dialled(
   list: string[],
   found: string[],
@@ -389,7 +395,7 @@ async function dialled(
   return dialled;
 }
 
-test("a rule chooses the address to connect from, and the IP version to try first", async () => {
+test("serve() connects from the address, and tries the IP version first, that the rule names", async () => {
   const both = ["192.0.2.1", "2001:db8::1"];
   const four = ["192.0.2.1", "198.51.100.1"];
   const rows: [list: string[], found: string[], ...unknown[][]][] = [
@@ -401,7 +407,7 @@ test("a rule chooses the address to connect from, and the IP version to try firs
     [["allow target via 10.0.0.1"], both, ["192.0.2.1", "10.0.0.1"]],
     [["allow target via ::2"], both, ["2001:db8::1", "::2"]],
     [["allow target via ::2"], four],
-    // Each address as the rule that allows it says.
+    // Each address by the rule that allows it.
     [
       ["allow 192.0.2.0/24 via 10.0.0.1", "allow *"],
       [...four, "2001:db8::1"],
@@ -421,7 +427,7 @@ test("a rule chooses the address to connect from, and the IP version to try firs
   }
 });
 
-test("a rule's address to connect from is what the target sees", async () => {
+test("serve() shows the target the local address of the rule", async () => {
   const policy = rules(["allow 127.0.0.1 via 127.0.0.3"]);
   const target = await startTarget(echo);
   const server = await startServer({ policy });
@@ -433,7 +439,7 @@ test("a rule's address to connect from is what the target sees", async () => {
   await target.close();
 });
 
-test("a denial is told with its rule", async () => {
+test("serve() reports a denial with its rule", async () => {
   const policy = rules(["deny connect 127.0.0.0/8", "allow *"]);
   await withServer({ policy }, async (server, port) => {
     const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
@@ -450,7 +456,7 @@ test("a denial is told with its rule", async () => {
   });
 });
 
-test("server.update() puts other options in place and ends no session", async () => {
+test("server.update() replaces options without ending a session", async () => {
   await withServer({}, async (server, port) => {
     const request = `05 01 00 01 7F 00 00 01 ${hexPort(port)}`;
     const early = await server.client();
@@ -473,7 +479,7 @@ test("server.update() puts other options in place and ends no session", async ()
   });
 });
 
-test("server.update() loses nothing of another one at the same time", async () => {
+test("server.update() keeps the changes of a concurrent update", async () => {
   const transport = {
     ...await detectTransport(),
     descriptorLimit: () => settled().then(() => undefined),
@@ -492,7 +498,7 @@ test("server.update() loses nothing of another one at the same time", async () =
   });
 });
 
-test("server.update() leaves all as it was when an option makes no sense", async () => {
+test("server.update() changes nothing when an option is invalid", async () => {
   await withServer(
     { policy: rules(["deny *"]), hostname: "0.0.0.0", openProxy: true },
     async (server, port) => {

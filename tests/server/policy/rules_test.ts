@@ -1,4 +1,4 @@
-/** Rules as text, what they match, and what they say before an address is known. */
+/** Rules: their text form, their matches, and their verdicts before an address is known. */
 
 import {
   assert,
@@ -131,7 +131,7 @@ const texts: [text: string, canonical: string, rule: Rule][] = [
 ];
 
 for (const [text, canonical, rule] of texts) {
-  test(`parseRule() reads ${JSON.stringify(text)}`, () => {
+  test(`parseRule() parses ${JSON.stringify(text)}`, () => {
     assertEquals(parseRule(text), rule);
     assertEquals(formatRule(rule), canonical);
     assertEquals(parseRule(canonical), rule);
@@ -144,11 +144,14 @@ const badTexts: [text: string, message: string][] = [
   ["", 'a rule begins with allow or deny, not ""'],
   ["alow *", 'a rule begins with allow or deny, not "alow"'],
   ["* allow", 'a rule begins with allow or deny, not "*"'],
-  ["allow user", "user needs the names of users"],
-  ["allow user from 10.0.0.0/8", 'behind it, not "from"'],
+  ["allow user", "user must be followed by the names of users"],
+  [
+    "allow user from 10.0.0.0/8",
+    'the names of users (alice,bob or *), not by "from"',
+  ],
   [
     "deny from user al",
-    'from needs addresses of clients (192.0.2.1,10.0.0.0/8) behind it, not "user"',
+    'from must be followed by addresses of clients (192.0.2.1,10.0.0.0/8), not by "user"',
   ],
   ["deny from a.example", '"a.example" is neither an IP address'],
   ["deny from 10.0.0.0/33", "from 0 to 32"],
@@ -157,27 +160,27 @@ const badTexts: [text: string, message: string][] = [
   ["deny a, b", "joined by commas"],
   ["deny a b", '"a" and "b" would both be targets'],
   ["deny conect a", "other words are connect, bind, udp-associate"],
-  ["deny connect bind a", "commands may be said once"],
-  ["deny connect,a", '"a" is no command'],
-  ["deny user a user b", "user may be said once"],
-  ["deny a,,b", "a comma has nothing before or behind it"],
-  ["deny a,", "a comma has nothing before or behind it"],
-  ["deny user a,", "a user name is text of 1 to 255 octets"],
+  ["deny connect bind a", "commands may appear only once"],
+  ["deny connect,a", '"a" in "connect,a" is not a command'],
+  ["deny user a user b", "user may appear only once"],
+  ["deny a,,b", "there is nothing before or after a comma"],
+  ["deny a,", "there is nothing before or after a comma"],
+  ["deny user a,", "a user name is text of 1 to 255 bytes"],
   ["deny user al*", "names have no other wildcard"],
   ["deny user %2A", "a user named *"],
-  ["deny user 100%", "a % itself is %25"],
-  ["deny user %ff", "broken percent-encoding"],
+  ["deny user 100%", "a % is written as %25"],
+  ["deny user %ff", "invalid percent-encoding"],
   ["deny user \ud800", "a user name is text"],
-  [`deny user ${"a".repeat(256)}`, "1 to 255 octets"],
-  ["deny all", "any is *"],
-  ["deny ANY:80", '"ANY" is not taken for a target'],
+  [`deny user ${"a".repeat(256)}`, "1 to 255 bytes"],
+  ["deny all", "any target is *"],
+  ["deny ANY:80", '"ANY" is not accepted as a target'],
   ["deny to a", '"to" and "a" would both'],
-  ["deny udp", "a host of that name is udp. with a dot"],
+  ["deny udp", "a host of that name is written udp. with a dot"],
   ["deny ::1", "needs brackets: [::1]"],
   ["deny 2001:db8::1:443", "needs brackets"],
-  ["deny [::1", "is no target"],
-  ["deny [10.0.0.1]", "is no target"],
-  ["deny [fc00::]/7", "is no target"],
+  ["deny [::1", "is not a target"],
+  ["deny [10.0.0.1]", "is not a target"],
+  ["deny [fc00::]/7", "is not a target"],
   ["deny [::/129]", "from 0 to 128"],
   [
     "deny 10.0.0.1/8",
@@ -186,34 +189,37 @@ const badTexts: [text: string, message: string][] = [
   ["deny example.com/8", "is neither an IP address nor ADDRESS/PREFIX"],
   ["deny a*.example", "no other wildcard"],
   ["deny *.*.example", "no other wildcard"],
-  ["deny *.", "is no target"],
-  ["deny *.1.2.3.4", "is no target"],
+  ["deny *.", "is not a target"],
+  ["deny *.1.2.3.4", "is not a target"],
   ["deny *.10.0.0.0/8", "is neither an IP address"],
-  ["deny 1.2.3.256", "is no target"],
-  ["deny a..b", "is no target"],
-  ["deny a\0b", '"a\\u0000b" is no target'],
-  ["deny a\u202eb", '"a\\u{202e}b" is no target'],
-  ["deny a%2eb", "is no target"],
-  ["deny http://a", '"//a" are no ports'],
-  [`deny ${long}`, "is no target"],
-  [`deny ${"b.".repeat(200)}`, "is no target"],
-  ["deny a:", '"" are no ports'],
-  ["deny a:http", "are no ports: they are like 443, 1-1023 or 80+443"],
-  ["deny a:-1", "are no ports"],
-  ["deny a:1-2-3", "are no ports"],
-  ["deny a:80+", "are no ports"],
-  ["deny a:65536", "ports are from 0 to 65535, the first one first, not 65536"],
+  ["deny 1.2.3.256", "is not a target"],
+  ["deny a..b", "is not a target"],
+  ["deny a\0b", '"a\\u0000b" is not a target'],
+  ["deny a\u202eb", '"a\\u{202e}b" is not a target'],
+  ["deny a%2eb", "is not a target"],
+  ["deny http://a", '"//a" is not a list of ports'],
+  [`deny ${long}`, "is not a target"],
+  [`deny ${"b.".repeat(200)}`, "is not a target"],
+  ["deny a:", '"" is not a list of ports'],
+  ["deny a:http", "is not a list of ports such as 443, 1-1023 or 80+443"],
+  ["deny a:-1", "is not a list of ports"],
+  ["deny a:1-2-3", "is not a list of ports"],
+  ["deny a:80+", "is not a list of ports"],
+  [
+    "deny a:65536",
+    "ports are from 0 to 65535, the lowest one first, not 65536",
+  ],
   ["deny a:2-1", "not 2-1"],
   ["deny * via 192.0.2.1", "via and prefer belong to rules that allow"],
   ["deny * prefer ipv4", "via and prefer belong to rules that allow"],
   ["allow * via eth0", 'via takes an IP address, not "eth0"'],
-  ["allow * via", "via needs an IP address of this machine behind it"],
+  ["allow * via", "via must be followed by an IP address of this machine"],
   ["allow * prefer ip4", "prefer takes ipv4 or ipv6"],
   ["deny " + "a,".repeat(8190), "more than 16384 characters"],
 ];
 
 for (const [text, message] of badTexts) {
-  test(`parseRule() refuses ${JSON.stringify(text.slice(0, 60))}`, () => {
+  test(`parseRule() rejects ${JSON.stringify(text.slice(0, 60))}`, () => {
     const error = assertThrows(() => parseRule(text), TypeError);
     assertStringIncludes(error.message, message);
     assert(error.message.length < 500, error.message);
@@ -221,7 +227,7 @@ for (const [text, message] of badTexts) {
   });
 }
 
-test("parseRule() reads hostile texts of full length at once", () => {
+test("parseRule() parses hostile texts of the maximum length quickly", () => {
   for (const part of ["a,", "[", ":", "::/", "%", "1+", "*.", "a:1,", " "]) {
     const text = `deny ${part.repeat(16_000 / part.length)}`;
     try {
@@ -238,11 +244,11 @@ const badRules: [rule: unknown, message: string][] = [
   [{ action: "deny", to: [{ host: "a", port: 1 }] }, 'a target has no "port"'],
   [{ action: "deny", to: "a" }, "to is a list"],
   [{ action: "deny", to: ["a"] }, "a target is an object"],
-  [{ action: "deny", users: [] }, "users is a list of at least one"],
+  [{ action: "deny", users: [] }, "users is a list of at least one item"],
   [{ action: "deny", users: [1] }, "a user name is text"],
   [{ action: "deny", commands: ["associate"] }, "a command is one of"],
-  [{ action: "deny", to: [{ host: "a user b" }] }, "is no target"],
-  [{ action: "deny", to: [{ host: "a,b" }] }, "is no target"],
+  [{ action: "deny", to: [{ host: "a user b" }] }, "is not a target"],
+  [{ action: "deny", to: [{ host: "a,b" }] }, "is not a target"],
   [
     { action: "deny", to: [{ ports: ["80"] }] },
     "a range of ports is an object",
@@ -255,7 +261,7 @@ const badRules: [rule: unknown, message: string][] = [
 ];
 
 for (const [rule, message] of badRules) {
-  test(`rules() refuses ${JSON.stringify(rule)}`, () => {
+  test(`rules() rejects ${JSON.stringify(rule)}`, () => {
     const error = assertThrows(
       () => rules(["allow *", rule as Rule]),
       TypeError,
@@ -265,12 +271,12 @@ for (const [rule, message] of badRules) {
   });
 }
 
-test("rules() says which text is wrong", () => {
+test("rules() reports which text is invalid", () => {
   const error = assertThrows(() => rules(["allow *", "deny a b"]), TypeError);
   assert(error.message.startsWith('rule 2: "deny a b": "a" and "b"'));
 });
 
-/** What rules are asked about, with the gaps that tables want. */
+/** A question to rules, with defaults for tables. */
 interface Asked {
   command?: CommandName;
   client?: string;
@@ -286,7 +292,10 @@ function ask(policy: RulePolicy, asked: Asked): Verdict | undefined {
   return policy({ command: "connect", port: 80, ...request, session });
 }
 
-/** The rule that decides as its number, or `none`, or `-` when nothing does. */
+/**
+ * The verdict and the number of the rule that decides, `none` for the verdict
+ * of no rule, or `-` for no verdict.
+ */
 function decided(list: string[], asked: Asked): string {
   const said = ask(rules(list), asked);
   if (!said) return "-";
@@ -305,7 +314,7 @@ const name = (hostname: string, address?: string): Asked => ({
 });
 
 const matches: [list: string[], asked: Asked, decided: string][] = [
-  // What nothing matches.
+  // Requests that no rule matches.
   [[], ip("192.0.2.1"), "-"],
   [["deny a.example"], ip("192.0.2.1"), "-"],
   [["deny a.example", "allow b.example"], ip("192.0.2.1"), "deny none"],
@@ -369,7 +378,7 @@ const matches: [list: string[], asked: Asked, decided: string][] = [
   [["deny [2001:db8::/32]"], ip("2001:db9::"), "-"],
   [["deny [::/0]"], ip("10.0.0.1"), "-"],
   [["deny 0.0.0.0/0"], ip("2001:db8::1"), "-"],
-  // An address without being told that it is one: with a dialer.
+  // An address that is given as a hostname only: with a dialer.
   [["deny 10.0.0.0/8"], name("10.0.0.1"), "deny 1"],
   [["deny [::1]"], name("::1"), "deny 1"],
   [["deny 127.0.0.0/8"], name("0.0.0.0"), "deny 1"],
@@ -388,7 +397,7 @@ const matches: [list: string[], asked: Asked, decided: string][] = [
   [["deny a:1,b:2"], { hostname: "b", port: 2 }, "deny 1"],
   [["deny [::1]:80"], ip("::1"), "deny 1"],
   [["deny [::1]:81"], ip("::1"), "-"],
-  // The catch-all opens what the default does, a named target what it says.
+  // The catch-all opens what the default does; a named target is always opened.
   [["allow *"], ip("10.0.0.1"), "default 1"],
   [["allow *:80"], ip("10.0.0.1"), "default 1"],
   [["allow user al"], { ...ip("10.0.0.1"), user: "al" }, "default 1"],
@@ -398,7 +407,7 @@ const matches: [list: string[], asked: Asked, decided: string][] = [
   [["allow *,10.0.0.0/8:81"], ip("10.0.0.1"), "default 1"],
   [["allow 0.0.0.0/0"], ip("10.0.0.1"), "allow 1"],
   [["allow *.example"], name("a.example", "10.0.0.1"), "allow 1"],
-  // A name before its look-up: denied when the addresses cannot change it.
+  // A name before it is resolved: denied when the addresses cannot change that.
   [["deny 10.0.0.0/8"], name("a.example"), "-"],
   [["deny a.example", "allow *"], name("a.example"), "deny 1"],
   [["allow 10.0.0.0/8", "deny a.example"], name("a.example"), "-"],
@@ -411,7 +420,7 @@ const matches: [list: string[], asked: Asked, decided: string][] = [
   [["deny 10.0.0.0/8,*.example"], name("a.example"), "deny 1"],
   [["allow a.example"], name("a.example"), "allow 1"],
   [["allow *"], name("a.example"), "default 1"],
-  // A peer that may be anyone: no address is known yet either.
+  // A peer that may be anyone: its address is not known yet either.
   [["allow bind 10.0.0.0/8"], { ...name("0.0.0.0"), command: "bind" }, "-"],
   [["allow bind 10.0.0.0/8"], { ...name("::"), command: "bind" }, "-"],
   [["allow bind 10.0.0.0/8"], {
@@ -429,12 +438,12 @@ const matches: [list: string[], asked: Asked, decided: string][] = [
 
 for (const [list, asked, expected] of matches) {
   const shown = Object.values(asked).join(" ");
-  test(`rules() of ${JSON.stringify(list)} say ${expected} to ${shown}`, () => {
+  test(`rules() returns ${expected} for ${shown} with ${JSON.stringify(list)}`, () => {
     assertEquals(decided(list, asked), expected);
   });
 }
 
-test("rules() tell the rule, and how to connect", () => {
+test("rules() returns the rule, and how to connect", () => {
   const policy = rules([
     "allow A.example via 192.0.2.7 prefer ipv6",
     { action: "allow", prefer: "ipv4" },
@@ -453,7 +462,7 @@ test("rules() tell the rule, and how to connect", () => {
   });
 });
 
-test("rules() take a copy of what they are given", () => {
+test("rules() copies its arguments", () => {
   const users = ["al"];
   const list: Rule[] = [{ action: "deny", users }];
   const policy = rules(list);
@@ -462,7 +471,7 @@ test("rules() take a copy of what they are given", () => {
   assertEquals(ask(policy, { ...ip("1.1.1.1"), user: "al" })?.verdict, "deny");
 });
 
-/** A block of addresses in the model: the first octets of those in it. */
+/** Blocks of addresses in the model: the first characters of the addresses in them. */
 const BLOCKS: Record<string, string> = {
   "10.0.0.0/8": "10.",
   "10.1.0.0/16": "10.1.",
@@ -477,7 +486,7 @@ const CLIENTS = ["10.1.1.1", "10.2.2.2", "192.0.2.7"];
 const COMMANDS: CommandName[] = ["connect", "bind", "udp-associate"];
 const PORTS = [1, 80, 443];
 
-/** A rule in the model, as it is also written. */
+/** A rule in the model. */
 interface Drawn {
   action: string;
   command?: CommandName;
@@ -486,7 +495,7 @@ interface Drawn {
   targets: { host: string; range?: [number, number] }[];
 }
 
-/** Numbers below `limit` that are the same in every run. */
+/** Pseudorandom numbers below `limit`, the same in every run. */
 function dice(seed: number): (limit: number) => number {
   return (limit) => {
     seed = Math.imul(seed ^ seed >>> 15, 0x2c1b3c6d) + 0x9e3779b9 | 0;
@@ -522,7 +531,7 @@ function write({ action, command, from, user, targets }: Drawn): string {
   ].filter(Boolean).join(" ");
 }
 
-/** What a list says if `isIn` says which blocks the address is in, the slow way. */
+/** The verdict of a list, the slow way; `isIn` decides which blocks contain the address. */
 function modelled(
   list: Drawn[],
   { command, client = "", user, hostname, port = 0 }: Asked,
@@ -554,7 +563,7 @@ function modelled(
     : "default";
 }
 
-/** What the list says for every way in which the blocks could hold the address. */
+/** The verdicts of a list for every combination of blocks that could contain the address. */
 function allModelled(list: Drawn[], asked: Asked): Set<string> {
   const places = new Map<string, number>();
   for (const [i, { targets }] of list.entries()) {
@@ -574,7 +583,7 @@ function allModelled(list: Drawn[], asked: Asked): Set<string> {
 const shown = (said: Verdict | undefined) =>
   said ? `${said.verdict} ${said.rule}` : "default";
 
-test("rules() say what a slow model of them says", () => {
+test("rules() agrees with a slow model of it", () => {
   const roll = dice(20);
   let denied = 0;
   for (let round = 0; round < 3_000; round++) {
@@ -639,7 +648,7 @@ const questions: [text: string, question: unknown][] = [
 ];
 
 for (const [text, question] of questions) {
-  test(`parseQuestion() reads ${text}`, () => {
+  test(`parseQuestion() parses ${text}`, () => {
     assertEquals(
       parseQuestion(text),
       question as ReturnType<typeof parseQuestion>,
@@ -650,9 +659,9 @@ for (const [text, question] of questions) {
 const badQuestions: [text: string, message: string][] = [
   [
     "",
-    "there is no target in it: [COMMAND] [user USER] HOST:PORT [from ADDRESS]",
+    "the target is missing: [COMMAND] [user USER] HOST:PORT [from ADDRESS]",
   ],
-  ["user al", "there is no target"],
+  ["user al", "the target is missing"],
   ["a.example", "needs one port"],
   ["a.example:1-2", "needs one port"],
   ["a.example:65536", "needs one port"],
@@ -663,11 +672,11 @@ const badQuestions: [text: string, message: string][] = [
   ["user * a:80", "user takes one name"],
   ["user a,b a:80", "user takes one name"],
   ["a:80 from 10.0.0.0/8", "from takes one IP address"],
-  ["a:80 via 10.0.0.1", "before their values from, user"],
+  ["a:80 via 10.0.0.1", "before a value from, user"],
 ];
 
 for (const [text, message] of badQuestions) {
-  test(`parseQuestion() refuses ${JSON.stringify(text)}`, () => {
+  test(`parseQuestion() rejects ${JSON.stringify(text)}`, () => {
     const error = assertThrows(() => parseQuestion(text), TypeError);
     assertStringIncludes(error.message, message);
   });
@@ -701,7 +710,7 @@ const explained: [list: string[], question: string, said: string[]][] = [
 const isOwn = (address: string) => address === "9.9.9.9";
 
 for (const [list, question, said] of explained) {
-  test(`explain() of ${JSON.stringify(list)} tells about ${question}`, async () => {
+  test(`explain() explains ${question} with ${JSON.stringify(list)}`, async () => {
     const options = { exposed: true, lookup, isOwn };
     const rows = await explain(rules(list), parseQuestion(question), options);
     const texts = rows.map(({ address, verdict, rule }) =>
@@ -711,7 +720,7 @@ for (const [list, question, said] of explained) {
   });
 }
 
-test("explain() needs no look-up where the addresses do not decide", async () => {
+test("explain() needs no look-up when the addresses do not decide", async () => {
   const question = parseQuestion("a.test:80");
   const verdict = async (list: string[], exposed: boolean) =>
     (await explain(rules(list), question, { exposed }))

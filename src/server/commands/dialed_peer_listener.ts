@@ -1,0 +1,123 @@
+/**
+ * Waits for the peer of a BIND on a port that a dialer opens.
+ *
+ * @module
+ */
+
+import {
+  type Endpoint,
+  isIp,
+  isUnspecified,
+  unmapIp,
+} from "../../protocol/address.ts";
+import { withSignal } from "../../transport/dial.ts";
+import { NetError } from "../../transport/errors.ts";
+import type { Conn } from "../../transport/transport.ts";
+import type { DialedListener, Dialer } from "../dialer.ts";
+import type { ClientRequest } from "../frontends/frontend.ts";
+import { authorize } from "../policy/authorize.ts";
+import type { CommandSession } from "./command.ts";
+import { checkedConn, isReplyable } from "./dialed.ts";
+import type { Peer, PeerListener } from "./peer_listener.ts";
+
+/** A dialer with a BIND. */
+export type BindDialer = Dialer & Required<Pick<Dialer, "bind">>;
+
+/**
+ * Listens through a dialer. The first peer is the only one: if it is not
+ * allowed, the command fails.
+ */
+export class DialedPeerListener implements PeerListener {
+  readonly #session: CommandSession;
+  readonly #dialer: BindDialer;
+  readonly #request: ClientRequest;
+  #listener: DialedListener | undefined;
+  #conn: Conn | undefined;
+
+  constructor(
+    session: CommandSession,
+    dialer: BindDialer,
+    request: ClientRequest,
+  ) {
+    this.#session = session;
+    this.#dialer = dialer;
+    this.#request = request;
+  }
+
+  async open(): Promise<Endpoint> {
+    const session = this.#session;
+    const { stopping: signal } = session;
+    const { target } = this.#request;
+    await authorize(session, target, { address: this.#expected, signal });
+    const { hostname, port } = target;
+    const context = { session, signal: signal.signal };
+    this.#listener = await withSignal(
+      this.#dialer.bind({ hostname, port }, context),
+      signal,
+      (late) => late.close(),
+    );
+    const { addr } = this.#listener;
+    if (addr && isReplyable(this.#request, addr)) return addr;
+    throw new TypeError("no reply can carry the address of the listener");
+  }
+
+  async accept(): Promise<Peer> {
+    const { settings: { timeouts }, stopping } = this.#session;
+    const options = { signal: stopping.signal, timeout: timeouts.bind };
+    const accepting = withSignal(
+      this.#listener!.accept(options),
+      stopping,
+      (late) => late.reset(),
+    );
+    const conn = this.#conn = checkedConn(await accepting);
+    const addr = conn.peerAddr ?? conn.remoteAddr;
+    await this.#check(addr);
+    return { conn, addr: isReplyable(this.#request, addr) ? addr : undefined };
+  }
+
+  close(accepted?: Conn): void {
+    if (this.#conn !== accepted) this.#conn?.reset();
+    try {
+      this.#listener?.close();
+    } catch {
+      // The listener is not used any more.
+    }
+  }
+
+  /** The address of the expected peer; `undefined` for a name, and when any peer may connect. */
+  get #expected(): string | undefined {
+    return knownAddress(this.#request.target);
+  }
+
+  /**
+   * Rejects if the peer is not the expected one or not allowed. Only the dialer
+   * knows the addresses of a name, and it may not report the peer's address.
+   */
+  async #check(addr: Endpoint): Promise<void> {
+    const session = this.#session;
+    const { target } = this.#request;
+    const address = knownAddress(addr);
+    if (!isUnspecified(target.hostname)) {
+      const expected = this.#expected;
+      if (!address || !expected || address === expected) return;
+      throw unexpected(`the peer came from ${address}`);
+    }
+    if (!session.settings.policy && !session.exposed) return;
+    if (!address) throw unexpected("the peer's address is not known");
+    await authorize(session, target, { address, signal: session.stopping });
+  }
+}
+
+/**
+ * `undefined` for a name, and for zeros, which proxies report where they do not
+ * know an address.
+ */
+function knownAddress({ hostname }: Endpoint): string | undefined {
+  return isIp(hostname) && !isUnspecified(hostname)
+    ? unmapIp(hostname)
+    : undefined;
+}
+
+function unexpected(message: string): NetError {
+  return new NetError("denied", message);
+}

@@ -1,0 +1,139 @@
+/**
+ * Waits for the peer of a BIND on a port of this machine.
+ *
+ * @module
+ */
+
+import {
+  type Endpoint,
+  isIp,
+  isLoopback,
+  isUnspecified,
+} from "../../protocol/address.ts";
+import { withSignal } from "../../transport/dial.ts";
+import type { Address, Conn, Listener } from "../../transport/transport.ts";
+import type { ClientRequest } from "../frontends/frontend.ts";
+import { authorize, resolve } from "../policy/authorize.ts";
+import type { CommandSession } from "./command.ts";
+import { advertisedAddress, onFreePort } from "./relay_ports.ts";
+
+/** The peer that connected. */
+export interface Peer {
+  readonly conn: Conn;
+  /** The address for the second reply; `undefined` if no reply can carry it. */
+  readonly addr: Endpoint | undefined;
+}
+
+/** Listens for the one peer of a BIND, on this machine or elsewhere. */
+export interface PeerListener {
+  /** Listens; resolves with the address for the first reply. */
+  open(): Promise<Endpoint>;
+  /** Resolves with the expected peer; rejects when the command gives up. */
+  accept(): Promise<Peer>;
+  /** Stops listening and resets every connection except `accepted`. Idempotent. */
+  close(accepted?: Conn): void;
+}
+
+/** How many peers of one BIND may wait for the policy at a time. */
+const MAX_PENDING = 16;
+
+/** Listens on this machine. Unexpected peers are reset and do not end the wait. */
+export class LocalPeerListener implements PeerListener {
+  readonly #session: CommandSession;
+  readonly #client: Conn;
+  readonly #target: Endpoint;
+  /** The addresses that may connect; `undefined` when any may. */
+  #expected: readonly string[] | undefined;
+  #listener: Listener | undefined;
+  #closed = false;
+  /** Peers that the policy has not judged yet. */
+  readonly #pending = new Set<Conn>();
+  #accepted: Conn | undefined;
+  readonly #peer: Promise<Conn>;
+  #resolvePeer!: (peer: Conn) => void;
+
+  constructor(session: CommandSession, { conn, target }: ClientRequest) {
+    this.#session = session;
+    this.#client = conn;
+    this.#target = target;
+    this.#peer = new Promise((resolve) => this.#resolvePeer = resolve);
+  }
+
+  /**
+   * Listens at the address that the rule names, or else at the address from which
+   * this machine reaches the expected peer. If any peer may connect, it listens at
+   * the address that the client used to reach the server.
+   */
+  async open(): Promise<Endpoint> {
+    const { settings } = this.#session;
+    const { transport, relayPorts } = settings;
+    const { hostname: reached } = this.#client.localAddr;
+    const hostname = await this.#sourceAddress() ?? reached;
+    const onConn = (conn: Conn) => void this.#onConn(conn);
+    this.#listener = await onFreePort(
+      relayPorts,
+      (port) => transport.listen({ hostname, port }, onConn),
+    );
+    const { addr } = this.#listener;
+    const shown: Address = canStandFor(reached, hostname)
+      ? { hostname: reached, port: addr.port }
+      : addr;
+    return advertisedAddress(settings, shown);
+  }
+
+  /** The address to listen at; `undefined` if any peer may connect and no rule names an address. */
+  async #sourceAddress(): Promise<string | undefined> {
+    const session = this.#session;
+    const { stopping: signal } = session;
+    if (isUnspecified(this.#target.hostname)) {
+      return (await authorize(session, this.#target, { signal })).localAddress;
+    }
+    const route = await resolve(session, this.#target, signal);
+    this.#expected = route.addresses;
+    const [first] = route.addresses;
+    return route.localAddressOf?.(first) ??
+      await session.settings.transport.sourceAddress(first);
+  }
+
+  async accept(): Promise<Peer> {
+    const conn = await withSignal(this.#peer, this.#session.stopping);
+    return { conn, addr: conn.remoteAddr };
+  }
+
+  close(accepted?: Conn): void {
+    this.#closed = true;
+    this.#listener?.close();
+    if (this.#accepted !== accepted) this.#accepted?.reset();
+    for (const conn of this.#pending) conn.reset();
+  }
+
+  async #onConn(conn: Conn): Promise<void> {
+    if (this.#pending.size >= MAX_PENDING) return conn.reset();
+    this.#pending.add(conn);
+    const isExpected = await this.#isExpected(conn.remoteAddr);
+    this.#pending.delete(conn);
+    if (this.#closed || this.#accepted || !isExpected) return conn.reset();
+    this.#accepted = conn;
+    this.#resolvePeer(conn);
+  }
+
+  async #isExpected({ hostname }: Address): Promise<boolean> {
+    if (hostname === "") return false; // closed already, so that its address is not known
+    if (this.#expected) return this.#expected.includes(hostname);
+    try {
+      await authorize(this.#session, this.#target, { address: hostname });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/**
+ * Whether the reply can carry one of this machine's addresses in place of all
+ * of them, because the runtime does not know the route (Deno).
+ */
+function canStandFor(hostname: string, source: string): boolean {
+  return isUnspecified(source) && isIp(hostname) === isIp(source) &&
+    !isLoopback(hostname);
+}
