@@ -336,3 +336,22 @@ test("server.shutdown() ends sessions at once for a grace time that is no number
     await server.close();
   }
 });
+
+test("server.handle() denies everything to a client without an address where a policy decides", async () => {
+  let asked = 0;
+  const policy = () => {
+    asked++;
+    return true;
+  };
+  const server = await startServer({ listen: false, policy });
+  const pair = await connectedPair(await detectTransport());
+  server.server.handle(toStreams(pair.far), { exposed: false });
+  await pair.near.write(octets(asAnyone(80)));
+  assertEquals(hex(await readExactly(pair.near, 4)), "05 00 05 02");
+  pair.near.close();
+  const { error } = await server.ended();
+  assertEquals(error?.message, "the client's address is not known");
+  assertEquals(asked, 0);
+  await pair.close();
+  await server.close();
+});

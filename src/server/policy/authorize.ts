@@ -99,7 +99,8 @@ async function judge(
   const { settings: { policy }, command, exposed } = session;
   let verdict: Verdict = DEFAULT;
   if (policy && command) {
-    if (session.client.hostname === "") throw clientGone();
+    const { hostname: from } = session.client;
+    if (from === "" || isUnspecified(from)) throw clientUnknown(from);
     const request = { session, command, hostname, port, address };
     const answer = policy(request, signalContext(signal));
     verdict = verdictOf(await withSignal(Promise.resolve(answer), signal));
@@ -113,12 +114,12 @@ async function judge(
     : { verdict: "deny", rule };
 }
 
-/** A closed socket may no longer report its address: deny in that case. */
-function clientGone(): Denial {
-  return new Denial(
-    undefined,
-    new Error("the client has closed its connection"),
-  );
+/** The denial of a client without an address, about which a policy cannot be asked. */
+function clientUnknown(hostname: string): Denial {
+  const why = hostname === ""
+    ? "the client has closed its connection" // a closed socket no longer reports its address
+    : "the client's address is not known";
+  return new Denial(undefined, new Error(why));
 }
 
 const DEFAULT: Verdict = { verdict: "default" };
