@@ -67,6 +67,8 @@ const allowed: [path: string, text: string][] = [
   ["src/server/serve.ts", `import { x } from "./limits/server_limits.ts"`],
   ["src/server/options.ts", `import { x } from "./policy/policy.ts"`],
   ["src/server/mod.ts", `await import("../cli/main.ts")`],
+  ["src/server/options.ts", `import type { x } from "./cluster/store.ts"`],
+  ["src/server/serve.ts", `await import("./cluster/shared_limits.ts")`],
   ["src/server/mod.ts", `export { x } from "./auth/users.ts"`],
   ["src/server/policy/policy.ts", `import type { x } from "../events.ts"`],
   [
@@ -204,7 +206,7 @@ const refused: [path: string, text: string][] = [
   ],
   ["src/server/session.ts", `await import("../cli/main.ts")`],
   ["src/server/session.ts", `import net from "node:net"`],
-  ["src/server/serve.ts", `import type { x } from "./cluster/store.ts"`],
+  ["src/server/serve.ts", `import type { x } from "./cluster/coordinator.ts"`],
   ["src/server/mod.ts", `import { main } from "../cli/main.ts"`],
   ["src/server/mod.ts", `await import("../cli/host/host.ts")`],
   [
