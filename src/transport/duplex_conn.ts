@@ -174,6 +174,11 @@ export class DuplexConn implements Conn {
     this.#stream.setKeepAlive?.(true, KEEP_ALIVE_AFTER);
   }
 
+  /** How many bytes the stream has not written yet; see {@linkcode RelayState}. */
+  get unsent(): number {
+    return this.#stream.writableLength;
+  }
+
   /** Node.js cannot reset a socket whose FIN is on its way, and would leak its descriptor. */
   #isSendingFin(): boolean {
     const { writableEnded, writableFinished, writableLength } = this.#stream;

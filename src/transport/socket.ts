@@ -1,6 +1,5 @@
 /**
- * What all sockets have in common, whichever module made them: how addresses are
- * written, and keepalive.
+ * The form of addresses and the time of keepalive, the same for all sockets.
  *
  * @module
  */

@@ -1,19 +1,17 @@
 /**
- * Conversion between {@linkcode Conn} and streams: Web streams both ways, streams of
- * Node.js one way.
+ * Conversion between {@linkcode Conn} and streams: Web streams both ways, other streams
+ * one way.
  *
  * @module
  */
 
 import { DuplexConn, type NodeDuplex } from "./duplex_conn.ts";
 import { closedError, type NetError, toStreamError } from "./errors.ts";
+import { type BufferReader, ReaderConn } from "./reader_conn.ts";
 import { NO_ADDRESS, plainAddress } from "./socket.ts";
 import type { Address, Conn } from "./transport.ts";
 
-/**
- * A readable and a writable side, as `Deno.Conn`, an opened `WebSocketStream` and
- * `Duplex.toWeb()` have them.
- */
+/** A readable and a writable side, such as those of `WebSocketStream` and `Duplex.toWeb()`. */
 export interface DuplexStreams {
   /** The bytes that the peer sends. */
   readonly readable: ReadableStream<Uint8Array>;
@@ -80,33 +78,38 @@ export type ConnSource = Conn | DuplexStreams | NodeDuplex;
  * Returns a connection over the source, which it takes over:
  *
  * - a {@linkcode Conn} as it is
- * - Web streams as by {@linkcode fromStreams}, with their `localAddr` and `remoteAddr`
- *   if they have them, such as `Deno.Conn`
+ * - a `Deno.Conn`, such as one for TLS or a Unix socket, through its own methods: its
+ *   streams cannot be half-closed. It cannot be reset.
+ * - Web streams as by {@linkcode fromStreams}
  * - a Node.js `Duplex`, such as `net.Socket`, `tls.TLSSocket` or a channel of SSH. It is
  *   read on demand, so that at most the stream's own buffer is read ahead, and may be
- *   half-closed from then on. `localAddr` and `remoteAddr` are zeros if the stream does
- *   not report them.
+ *   half-closed from then on. (For TLS on Deno, use `Deno.listenTls()`: a `TLSSocket`
+ *   there loses the end of the stream when reading has paused.)
+ *
+ * `localAddr` and `remoteAddr` are those of the source, or zeros if it has none.
  *
  * @throws {TypeError} for anything else.
  *
- * @example Serve a `net.Server`
+ * @example
  * ```ts
- * import * as net from "node:net";
+ * import { PassThrough } from "node:stream";
  * import { toConn } from "@x/socks5/transport";
+ * import { assertEquals } from "@std/assert";
  *
- * const server = net.createServer(async (socket) => {
- *   const conn = toConn(socket);
- *   for (let chunk = await conn.read(); chunk; chunk = await conn.read()) {
- *     await conn.write(chunk);
- *   }
- *   conn.close();
- * });
- * server.close();
+ * const conn = toConn(new PassThrough());
+ * await conn.write(Uint8Array.of(1, 2, 3));
+ * await conn.closeWrite();
+ * assertEquals(await conn.read(), Uint8Array.of(1, 2, 3));
+ * assertEquals(await conn.read(), null);
  * ```
  */
 export function toConn(source: ConnSource): Conn {
   if (isConn(source)) return source;
-  if (isStreams(source)) return fromStreams(source, addressesOf(source));
+  const { localAddr = NO_ADDRESS, remoteAddr = NO_ADDRESS } = addressesOf(
+    source,
+  );
+  if (isReader(source)) return new ReaderConn(source, localAddr, remoteAddr);
+  if (isStreams(source)) return fromStreams(source, { localAddr, remoteAddr });
   if (isDuplex(source)) return new DuplexConn(source);
   throw new TypeError(
     "expected a Conn, Web streams ({ readable, writable }) or a Node.js Duplex",
@@ -118,6 +121,11 @@ function isConn(source: unknown): source is Conn {
     source,
     ["read", "unread", "peek", "write", "closeWrite", "close", "reset"],
   );
+}
+
+function isReader(source: unknown): source is BufferReader {
+  return isStreams(source) &&
+    hasMethods(source, ["read", "write", "closeWrite", "close"]);
 }
 
 function isStreams(source: unknown): source is DuplexStreams {
@@ -142,8 +150,8 @@ interface Addresses {
   readonly remoteAddr?: Address;
 }
 
-function addressesOf(streams: object): Addresses {
-  const { localAddr, remoteAddr } = streams as Partial<
+function addressesOf(source: unknown): Addresses {
+  const { localAddr, remoteAddr } = (source ?? {}) as Partial<
     Record<keyof Addresses, Partial<Address>>
   >;
   return { localAddr: toAddress(localAddr), remoteAddr: toAddress(remoteAddr) };

@@ -237,7 +237,7 @@ export interface DatagramSocket {
 }
 
 /**
- * A network: what a runtime, or a user who replaces it, implements.
+ * A network. Each supported runtime has an implementation, and users may bring another.
  *
  * A new implementation is tested against the contract, the suite in
  * `tests/transport/contract.ts` of the repository: it needs nothing but a

@@ -48,7 +48,7 @@ export class SendQueue {
     this.#queue.push({ payload: own, hostname, port });
   }
 
-  /** Calls `close` when everything is sent: Deno drops datagrams that a closed socket is sending. */
+  /** Calls `close` when everything is sent: Deno drops datagrams that are being sent. */
   close(close: () => void): void {
     if (this.#sending) this.#onIdle = close;
     else close();

@@ -8,7 +8,7 @@
  * @module
  */
 
-/** The sizes of buffers in bytes: the first for waits that may be long, the others for busy reads. */
+/** The sizes of buffers in bytes: the first for waits that may be long, the others for data. */
 export const SIZES = [256, 4 * 1024, 16 * 1024, 64 * 1024, 256 * 1024] as const;
 const LARGEST = SIZES.length - 1;
 /** The largest size while there are more bytes than {@linkcode LIMIT}. */

@@ -39,7 +39,7 @@ function internalsOf(socket: net.Socket): Internals {
   return socket as unknown as Internals;
 }
 
-/** Whether a reset after unread bytes is reported as one; otherwise each FIN needs a system call. */
+/** Whether resets after unread bytes are reported; otherwise each FIN takes a system call. */
 const SHOWS_RESETS = Number(process.versions.node.split(".")[0]) >= 24;
 
 const EMPTY = new Uint8Array(0);

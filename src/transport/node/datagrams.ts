@@ -112,6 +112,14 @@ class NodeDatagrams implements DatagramSocket {
     sendSoon({ from: this, payload, port, hostname: plain });
   }
 
+  close(): void {
+    if (this.#closed) return;
+    sendBatch();
+    this.#closed = true;
+    if (this.#queue) this.#queue.close(() => this.#socket.close());
+    else this.#socket.close();
+  }
+
   /** Sends without waiting for more datagrams; drops the datagram if the queue is full. */
   sendNow(payload: Uint8Array, port: number, hostname: string): void {
     const socket = this.#socket;
@@ -125,14 +133,6 @@ class NodeDatagrams implements DatagramSocket {
   #isFull(count: number, length: number): boolean {
     const unsent = this.#socket.getSendQueueSize() + count * QUEUED_COST;
     return unsent + length > MAX_UNSENT;
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    sendBatch();
-    this.#closed = true;
-    if (this.#queue) this.#queue.close(() => this.#socket.close());
-    else this.#socket.close();
   }
 }
 
