@@ -1,9 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { NameCache } from "../../src/transport/name_cache.ts";
-import {
-  type AbortSignalLike,
-  AbortSwitch,
-} from "../../src/transport/signal.ts";
+import { AbortSwitch } from "../../src/transport/signal.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import { test } from "../support/harness.ts";
 import { FakeClock } from "../support/fake_clock.ts";

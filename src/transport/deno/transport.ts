@@ -58,7 +58,7 @@ export interface DenoListener {
 const deno = (globalThis as unknown as { Deno: DenoNet }).Deno;
 
 /** Whether `--unstable-net` was given: without it this function does not exist. */
-const canReusePort = "listenDatagram" in deno;
+const canReusePort = deno?.listenDatagram !== undefined;
 
 function listen(
   options: ListenOptions,
