@@ -167,7 +167,6 @@ const refused: [path: string, text: string][] = [
   ["src/transport/relay.ts", `import { x } from "./common/checks.ts"`],
   ["src/transport/relay.ts", `await import("./node/transport.ts")`],
   ["src/transport/relay.ts", `import net from "node:net"`],
-  ["src/transport/relay.ts", `import { x } from "./mod.ts"`],
   ["src/transport/node/conn.ts", `import { x } from "../mod.ts"`],
   ["src/transport/detect.ts", `import { x } from "./node/transport.ts"`],
   ["src/transport/detect.ts", `await import("./node/conn.ts")`],
