@@ -28,14 +28,18 @@ const program = [...node, "@std/cli"];
 const protocol = "src/protocol/**";
 /** The public side of the transport, without the runtimes' folders. */
 const transport = "src/transport/*.ts";
-/** The same without the module that loads the runtimes' folders. */
-const transportCore = [transport, "!src/transport/detect.ts"];
+/** The same without the module that loads the runtimes' folders, and the entry. */
+const transportCore = [
+  transport,
+  "!src/transport/detect.ts",
+  "!src/transport/mod.ts",
+];
 const network = [transport, protocol];
 
 /** What each room of the command line may import from other parts of `src/`. */
 const library = [
   protocol,
-  "src/transport/**",
+  transport,
   "src/server/**",
   "src/client/**",
   "src/doors/**",
@@ -79,6 +83,7 @@ const rooms: Room[] = [
       "src/transport/node/transport.ts",
     ],
   },
+  { modules: "src/transport/mod.ts", imports: [transport] },
   { modules: transport, imports: [] },
   {
     modules: "src/transport/common/**",

@@ -7,7 +7,7 @@
 import { formatEndpoint } from "../protocol/address.ts";
 import { OptionError, type ServeOptions } from "../server/options.ts";
 import { NetError } from "../transport/errors.ts";
-import { plainHostname } from "../transport/common/checks.ts";
+import { plainHostname } from "../transport/socket.ts";
 import { escapeText } from "./output/escape.ts";
 import { USERS_VARIABLE } from "./config/flags.ts";
 import { UsageError } from "./usage_error.ts";

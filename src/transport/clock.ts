@@ -1,5 +1,5 @@
 /**
- * The clock that everything with a time limit uses.
+ * The clock of everything that has a time limit.
  *
  * @module
  */
@@ -7,16 +7,16 @@
 import { startTimeout, type Timeout } from "./timeouts.ts";
 
 /**
- * A monotonic clock and its timeouts. A {@linkcode Transport} may bring its own
- * one, for example a test's; by default it is {@linkcode systemClock}.
+ * A monotonic clock and its timeouts. A {@linkcode Transport} may bring one of its
+ * own, for example for tests; the default is {@linkcode systemClock}.
  */
 export interface Clock {
-  /** The current time in milliseconds; never goes back. */
+  /** Returns the current time in milliseconds; never goes back. */
   now(): number;
   /**
-   * Calls `onTimeout` once after `ms` milliseconds, unless it is cancelled first;
-   * 0 and `Infinity` mean never. An `argument` for it saves a closure for each
-   * timeout.
+   * Calls `onTimeout` once after `ms` milliseconds, unless the timeout is cancelled
+   * first; 0 and `Infinity` mean never. `argument` is passed to `onTimeout`, which
+   * saves a closure per timeout.
    */
   startTimeout<T = undefined>(
     ms: number,

@@ -1,5 +1,5 @@
 /**
- * From a name to a connection: all its addresses, by Happy Eyeballs (RFC 8305).
+ * Connects to a name by trying all of its addresses: Happy Eyeballs (RFC 8305).
  *
  * @module
  */
@@ -16,28 +16,34 @@ import { AbortSwitch } from "./signal.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Timeout } from "./timeouts.ts";
 
-/** Milliseconds an attempt has to itself before the next address is tried too (RFC 8305 section 5). */
+/**
+ * How long an attempt runs before the next address is tried as well, in milliseconds
+ * (RFC 8305 section 5).
+ */
 const ATTEMPT_DELAY = 250;
 
-/** Attempts that are open at a time, each with a descriptor; the oldest makes room. */
+/**
+ * How many attempts are open at a time, each with a descriptor. The oldest is aborted
+ * to make room.
+ */
 const MAX_OPEN = 4;
-/** Addresses of one name that are tried. */
+/** How many addresses of a name are tried. */
 const MAX_ADDRESSES = 16;
 
-/** What to dial. */
+/** Options of {@linkcode dial}. */
 export interface DialOptions {
-  /** IP literal without brackets, or a name. */
+  /** An IP literal without brackets, or a name. */
   readonly hostname: string;
   /** 1 to 65535. */
   readonly port: number;
-  /** Ends the look-up and all attempts. */
+  /** Aborts the look-up and all attempts. */
   readonly signal?: AbortSignalLike;
 }
 
 /**
- * Connects to the first address of `hostname` that answers. When none does, it
- * rejects with the `NetError` that tells most (`refused` before `timeout`
- * before `unreachable`).
+ * Connects to the first address of `hostname` that answers. If none does, rejects
+ * with the most specific `NetError` (`refused` before `timeout` before
+ * `net-unreachable`).
  */
 export function dial(
   transport: Transport,
@@ -58,15 +64,15 @@ async function dialName(
   return await dialAddresses(transport, { addresses: found, port, signal });
 }
 
-/** Which addresses to dial. */
+/** Options of {@linkcode dialAddresses}. */
 export interface DialAddressesOptions {
-  /** IP literals, at least one. */
+  /** IP literals; at least one. */
   readonly addresses: readonly string[];
   /** 1 to 65535. */
   readonly port: number;
-  /** The local address to connect to one of them from; by default the system chooses. */
+  /** Returns the local address for an address; by default the system chooses one. */
   readonly localAddressOf?: (address: string) => string | undefined;
-  /** Ends all attempts. */
+  /** Aborts all attempts. */
   readonly signal?: AbortSignalLike;
 }
 
@@ -83,7 +89,7 @@ export function dialAddresses(
     ? addresses.filter((it) => isV6(localAddressOf(it) ?? it) === isV6(it))
     : addresses;
   if (fitting.length === 0) {
-    return Promise.reject(noWayFrom(localAddressOf!(addresses[0])!));
+    return Promise.reject(noRouteFrom(localAddressOf!(addresses[0])!));
   }
   return fitting.length === 1 ? connect(fitting[0], signal) : race(
     connect,
@@ -93,7 +99,7 @@ export function dialAddresses(
   );
 }
 
-function noWayFrom(localAddress: string): NetError {
+function noRouteFrom(localAddress: string): NetError {
   const what = `the target has no address to reach from ${localAddress}`;
   return new NetError("net-unreachable", what);
 }
@@ -117,11 +123,11 @@ function interleave(addresses: readonly string[]): string[] {
   return mixed;
 }
 
-/** Made when it is used: the first error takes Deno a tenth of the time until a server listens. */
+/** Created on first use: the first error takes Deno a tenth of the start-up time of a server. */
 let lost: NetError | undefined;
 
-/** Why an attempt was given up. */
-function whyLost(): NetError {
+/** Returns the reason for which the losing attempts are aborted. */
+function lostRace(): NetError {
   return lost ??= new NetError("aborted", "another address answered first");
 }
 
@@ -141,7 +147,7 @@ function race(
       over = true;
       delay?.cancel();
       signal?.removeEventListener("abort", onAbort);
-      for (const it of open) it.abort(whyLost());
+      for (const it of open) it.abort(lostRace());
     };
     const onAbort = () => {
       finish();
@@ -159,7 +165,7 @@ function race(
       if (tried < addresses.length) return attempt();
       if (open.size > 0) return;
       finish();
-      reject(mostTelling(errors));
+      reject(mostSpecific(errors));
     };
     const makeRoom = () => {
       if (open.size < MAX_OPEN) return;
@@ -188,7 +194,8 @@ function race(
   });
 }
 
-const TELLING: readonly NetErrorKind[] = [
+/** From the most to the least specific; all others come last. */
+const SPECIFIC: readonly NetErrorKind[] = [
   "refused",
   "reset",
   "timeout",
@@ -197,13 +204,16 @@ const TELLING: readonly NetErrorKind[] = [
   "net-unreachable",
 ];
 
-function mostTelling(errors: NetError[]): NetError {
+function mostSpecific(errors: NetError[]): NetError {
   const rank = ({ kind }: NetError) =>
-    (TELLING.indexOf(kind) + TELLING.length + 1) % (TELLING.length + 1);
+    (SPECIFIC.indexOf(kind) + SPECIFIC.length + 1) % (SPECIFIC.length + 1);
   return errors.reduce((best, it) => rank(it) < rank(best) ? it : best);
 }
 
-/** The promise's outcome, or the signal's if that comes first; `discard` gets what comes too late. */
+/**
+ * Settles like the promise, or rejects as soon as the signal fires; `discard` is then
+ * called with the late value of the promise.
+ */
 export function withSignal<T>(
   promise: Promise<T>,
   signal?: AbortSignalLike,
@@ -220,7 +230,7 @@ export function withSignal<T>(
       try {
         discard?.(value);
       } catch {
-        // It is not what was asked for; nobody is left to be told.
+        // The value is not of the expected type, and nobody awaits the outcome.
       }
     }, (error) => {
       signal.removeEventListener("abort", onAbort);

@@ -9,18 +9,18 @@ import type { AbortSignalLike } from "./signal.ts";
 /**
  * Why a network operation failed, the same on every runtime.
  *
- * - `refused`: the target sent a reset to the connection attempt
- * - `net-unreachable`, `host-unreachable`: no route, or a router said so
- * - `timeout`: no answer in the time given
- * - `denied`: the system or the runtime's permissions forbid it
+ * - `refused`: the target answered the connection attempt with a reset
+ * - `net-unreachable`, `host-unreachable`: no route, or a router reported it
+ * - `timeout`: no answer within the time limit
+ * - `denied`: forbidden by the system or by the runtime's permissions
  * - `dns`: the name has no address, or the resolver failed
- * - `addr-in-use`, `addr-not-available`: the local address can't be had
- * - `reset`: the peer ended the connection with a reset, or went away
- * - `ended`: the peer sent its FIN where more octets were due
- * - `aborted`: a signal or a call of ours ended it
+ * - `addr-in-use`, `addr-not-available`: the local address cannot be used
+ * - `reset`: the peer reset the connection, or is gone
+ * - `ended`: the peer sent FIN where more bytes were expected
+ * - `aborted`: ended by a signal or by a call of this process
  * - `closed`: the connection or listener had been closed before
  * - `descriptors`: the process has no file descriptor left
- * - `invalid`: the arguments can't name a connection (port 0, bad address)
+ * - `invalid`: the arguments cannot identify a connection (port 0, malformed address)
  * - `other`: none of these; see `cause`
  */
 export type NetErrorKind =
@@ -40,14 +40,14 @@ export type NetErrorKind =
   | "invalid"
   | "other";
 
-/** Every rejection of a transport is one of these; the runtime's own error is its `cause`. */
+/** Every rejection of a transport is a `NetError`; its `cause` is the runtime's own error. */
 export class NetError extends Error {
   /** Always `"NetError"`. */
   override readonly name = "NetError";
-  /** What happened. */
+  /** Why the operation failed. */
   readonly kind: NetErrorKind;
 
-  /** Makes an error of this kind; `cause` is the runtime's error, if there is one. */
+  /** Creates an error of this kind; `cause` is the runtime's error, if there is one. */
   constructor(kind: NetErrorKind, message: string = kind, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.kind = kind;
@@ -74,40 +74,71 @@ const KINDS: Readonly<Record<string, NetErrorKind>> = {
   ENOTFOUND: "dns",
   EAI_AGAIN: "dns",
   ENODATA: "dns",
-  NotCapable: "denied", // a name: Deno's own refusal has no code
+  NotCapable: "denied", // a name: the error of Deno's permissions has no code
 };
 
-/** The {@linkcode NetError} for a runtime's error, by its Unix `code` or its name; one that is a NetError already is returned as it is. */
+/**
+ * Returns the {@linkcode NetError} for a runtime's error, by its Unix `code` or its
+ * name. A `NetError` is returned as it is. `kind` overrides the kind that is found.
+ *
+ * @example
+ * ```ts
+ * import { toNetError } from "@x/socks5/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const error = Object.assign(new Error("no answer"), { code: "ETIMEDOUT" });
+ * assertEquals(toNetError(error).kind, "timeout");
+ * assertEquals(toNetError(error).cause, error);
+ * assertEquals(toNetError(new Error("odd")).kind, "other");
+ * assertEquals(toNetError(new Error("odd"), "dns").kind, "dns");
+ * ```
+ */
 export function toNetError(
   error: unknown,
   kind?: NetErrorKind,
 ): NetError {
   if (error instanceof NetError) return error;
-  const { code, name, message } = (error ?? {}) as {
-    code?: unknown;
-    name?: unknown;
-    message?: unknown;
-  };
-  const known = KINDS[String(code ?? name)];
+  const { message } = (error ?? {}) as { message?: unknown };
   return new NetError(
-    kind ?? known ?? "other",
+    kind ?? kindOf(error) ?? "other",
     typeof message === "string" ? message : String(error),
     error,
   );
 }
 
-/** As {@linkcode toNetError}, for attempts to connect: a blackhole route fails with EINVAL. */
+function kindOf(error: unknown): NetErrorKind | undefined {
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
+  return KINDS[String(code ?? name)];
+}
+
+/** As {@linkcode toNetError}, for connection attempts: a blackhole route fails with EINVAL. */
 export function toConnectError(error: unknown): NetError {
   const { code } = (error ?? {}) as { code?: unknown };
   return toNetError(error, code === "EINVAL" ? "net-unreachable" : undefined);
 }
 
-/** The error of a call on a connection that we have closed. */
+/** As {@linkcode toNetError}, for streams: an unknown error means that the peer is gone. */
+export function toStreamError(error: unknown): NetError {
+  return toNetError(error, kindOf(error) ?? "reset");
+}
+
+/** Returns the error for a call on a connection that this process has closed. */
 export function closedError(): NetError {
   return new NetError("closed", "the connection is closed");
 }
 
-/** What a signal that has fired means as a {@linkcode NetError}. */
+/**
+ * Returns the {@linkcode NetError} for a signal that has fired: its reason if that is
+ * one, else one of kind `timeout` (for `AbortSignal.timeout()`) or `aborted`.
+ *
+ * @example
+ * ```ts
+ * import { abortError } from "@x/socks5/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(abortError(AbortSignal.abort()).kind, "aborted");
+ * ```
+ */
 export function abortError(signal: AbortSignalLike): NetError {
   const reason = signal.reason;
   if (reason instanceof NetError) return reason;

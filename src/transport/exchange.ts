@@ -1,6 +1,6 @@
 /**
- * The messages of a negotiation over a connection, and the way to take the
- * connection over: the same for both sides of an authentication method.
+ * The messages of a negotiation over a connection, with a way to take over the
+ * connection. The same for both sides of an authentication method.
  *
  * @module
  */
@@ -9,16 +9,16 @@ import { closedError } from "./errors.ts";
 import type { MessageDecoder, MessageReader } from "./message_reader.ts";
 import type { Conn } from "./transport.ts";
 
-/** How an authentication method talks to its peer. */
+/** The connection to the peer as an authentication method sees it. */
 export interface Exchange {
-  /** Reads the next message of the peer. Rejects with the errors of `decode` and of the connection. */
+  /** Reads the peer's next message. Rejects with the errors of `decode` and of the connection. */
   read<T>(decode: MessageDecoder<T>): Promise<T>;
   /** Sends a message. */
-  write(octets: Uint8Array): Promise<void>;
+  write(message: Uint8Array): Promise<void>;
   /**
-   * Takes the raw connection over, with the bytes that were read too far as its
-   * next ones. From then on `read` and `write` reject: a method that wraps the
-   * connection reads and writes through its wrapper.
+   * Takes over the raw connection; bytes that were read too far are its next ones.
+   * From then on `read` and `write` reject with kind `closed`, and another `take`
+   * throws: a method that wraps the connection reads and writes through its wrapper.
    */
   take(): Conn;
 }
@@ -34,13 +34,13 @@ export class ConnExchange implements Exchange {
     this.#reader = reader;
   }
 
-  // Fields, so that a method can take them out of its exchange.
+  // Fields, so that a method can destructure its exchange.
 
   readonly read = <T>(decode: MessageDecoder<T>): Promise<T> =>
     this.#taken ? Promise.reject(closedError()) : this.#reader.read(decode);
 
-  readonly write = (octets: Uint8Array): Promise<void> =>
-    this.#taken ? Promise.reject(closedError()) : this.#conn.write(octets);
+  readonly write = (message: Uint8Array): Promise<void> =>
+    this.#taken ? Promise.reject(closedError()) : this.#conn.write(message);
 
   readonly take = (): Conn => {
     if (this.#taken) throw closedError();

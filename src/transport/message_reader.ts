@@ -8,29 +8,53 @@ import type { Conn } from "./transport.ts";
 import { NetError } from "./errors.ts";
 
 /**
- * Finds a message at the front of `octets`: the message and how many octets it
- * took, or `undefined` when more octets are needed. It bounds what it will wait
- * for and throws when the octets can't become a message.
+ * Decodes the message at the start of `bytes`: returns the message and its size, or
+ * `undefined` if more bytes are needed. It limits how many bytes it waits for, and
+ * throws as soon as the bytes cannot become a message.
  */
 export type MessageDecoder<T> = (
-  octets: Uint8Array,
+  bytes: Uint8Array,
 ) => { readonly value: T; readonly size: number } | undefined;
 
 const NONE = new Uint8Array(0);
 
-/** Reads messages, one after the other, from one connection. */
+/**
+ * Reads messages from a connection, one after the other.
+ *
+ * @example
+ * ```ts
+ * import { fromStreams, MessageReader } from "@x/socks5/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const conn = fromStreams({
+ *   readable: ReadableStream.from([Uint8Array.of(2, 65), Uint8Array.of(66, 67)]),
+ *   writable: new WritableStream(),
+ * });
+ * const reader = new MessageReader(conn);
+ * // A length of one byte, then as many bytes
+ * const message = await reader.read((bytes) => {
+ *   const size = 1 + bytes[0];
+ *   if (bytes.length < size) return undefined;
+ *   return { value: bytes.slice(1, size), size };
+ * });
+ * assertEquals(message, Uint8Array.of(65, 66));
+ * assertEquals(await reader.release().read(), Uint8Array.of(67));
+ * conn.close();
+ * ```
+ */
 export class MessageReader {
   readonly #conn: Conn;
-  #octets: Uint8Array = NONE;
+  #bytes: Uint8Array = NONE;
 
-  /** Takes the connection's reading side over until {@linkcode release}. */
+  /** Takes over reading from the connection until {@linkcode release}. */
   constructor(conn: Conn) {
     this.#conn = conn;
   }
 
   /**
-   * The next message. Rejects with what `decode` throws, with a `NetError` of
-   * the connection, or with one of kind `ended` when FIN comes in its midst.
+   * Reads the next message. Rejects with the error that `decode` throws, with a
+   * `NetError` of the connection, or with one of kind `ended` if the peer sends FIN
+   * in the middle of a message.
    */
   async read<T>(decode: MessageDecoder<T>): Promise<T> {
     while (true) {
@@ -38,29 +62,30 @@ export class MessageReader {
       if (value !== undefined) return value;
       const chunk = await this.#conn.read();
       if (chunk === null) {
-        throw new NetError("ended", "the peer hung up in mid-message");
+        throw new NetError(
+          "ended",
+          "the peer sent FIN in the middle of a message",
+        );
       }
-      this.#octets = this.#octets.length > 0
-        ? join(this.#octets, chunk)
-        : chunk;
+      this.#bytes = this.#bytes.length > 0 ? join(this.#bytes, chunk) : chunk;
     }
   }
 
-  /** The next message if it has arrived already; throws what `decode` throws. */
+  /** Returns the next message if it has arrived; throws the error that `decode` throws. */
   take<T>(decode: MessageDecoder<T>): T | undefined {
-    if (this.#octets.length === 0) return undefined;
-    const message = decode(this.#octets);
+    if (this.#bytes.length === 0) return undefined;
+    const message = decode(this.#bytes);
     if (message === undefined) return undefined;
     const { value, size } = message;
-    if (size === this.#octets.length) this.#octets = NONE;
-    else if (size > 0) this.#octets = this.#octets.subarray(size);
+    if (size === this.#bytes.length) this.#bytes = NONE;
+    else if (size > 0) this.#bytes = this.#bytes.subarray(size);
     return value;
   }
 
-  /** Gives the connection back, with what was read beyond the last message. */
+  /** Returns the connection, with the bytes after the last message unread. */
   release(): Conn {
-    this.#conn.unread(this.#octets);
-    this.#octets = NONE;
+    this.#conn.unread(this.#bytes);
+    this.#bytes = NONE;
     return this.#conn;
   }
 }

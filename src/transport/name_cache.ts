@@ -1,66 +1,77 @@
 /**
- * Names that are asked for more often than their answers change.
+ * A cache for names that are looked up more often than their addresses change.
  *
  * @module
  */
 
+import { type Clock, systemClock } from "./clock.ts";
 import { type AbortSignalLike, AbortSwitch } from "./signal.ts";
 import { NetError } from "./errors.ts";
 
 interface Entry<T> {
-  readonly found: Promise<T>;
-  /** How many wait for it; those without a signal do so to the end. */
+  readonly answer: Promise<T>;
+  /** How many callers wait for it; those without a signal never leave. */
   waiting: number;
   readonly stop: AbortSwitch;
-  /** When it is too old; not while there is no answer. */
-  until: number;
+  /** When the answer expires; `Infinity` while there is none. */
+  expires: number;
 }
 
-/** Bounds of a {@linkcode NameCache}. */
+/** Options of a {@linkcode NameCache}. */
 export interface NameCacheOptions {
-  /** Milliseconds that an answer is good for. */
+  /** How long an answer is used, in milliseconds. */
   readonly lifetime: number;
-  /** Names that are kept. @default {256} */
+  /** How many names are kept. @default {256} */
   readonly most?: number;
+  /** The clock for `lifetime`. @default {systemClock} */
+  readonly clock?: Clock;
 }
 
-/** Looks a name up; the signal fires when nobody waits for it any more. */
+/** Looks up a name; the signal fires when no caller waits for the answer any more. */
 export type LookUp<T> = (
   hostname: string,
   signal: AbortSignalLike,
 ) => Promise<T>;
 
-/** Asks once for each name and a while, however many want to know; failures are asked for again. */
+/** Looks up each name once per lifetime, however many callers ask. Failures are not kept. */
 export class NameCache<T> {
   readonly #lookup: LookUp<T>;
   readonly #lifetime: number;
   readonly #most: number;
+  readonly #clock: Clock;
   readonly #entries = new Map<string, Entry<T>>();
 
   constructor(
     lookup: LookUp<T>,
-    { lifetime, most = 256 }: NameCacheOptions,
+    { lifetime, most = 256, clock = systemClock }: NameCacheOptions,
   ) {
     this.#lookup = lookup;
     this.#lifetime = lifetime;
     this.#most = most;
+    this.#clock = clock;
   }
 
-  /** The answer for a name; rejects as `lookup` does, for all who wait when the signals of all of them have fired. */
+  /**
+   * Returns the answer for a name. Rejects as `lookup` does. The look-up is aborted
+   * when the signals of all callers that wait for it have fired.
+   */
   get(hostname: string, signal?: AbortSignalLike): Promise<T> {
     const known = this.#entries.get(hostname);
-    if (known && performance.now() < known.until) {
+    if (known && this.#clock.now() < known.expires) {
       return this.#wait(known, signal);
     }
     const stop = new AbortSwitch();
-    const found = this.#lookup(hostname, stop);
-    const fresh = { found, waiting: 0, stop, until: Infinity };
-    this.#entries.delete(hostname); // so that the oldest stand first
+    const answer = this.#lookup(hostname, stop);
+    const fresh = { answer, waiting: 0, stop, expires: Infinity };
+    this.#entries.delete(hostname); // so that the map stays sorted by age
     this.#entries.set(hostname, fresh);
+    const keep = () => {
+      fresh.expires = this.#clock.now() + this.#lifetime;
+    };
     const forget = () => {
       if (this.#entries.get(hostname) === fresh) this.#entries.delete(hostname);
     };
-    found.then(() => fresh.until = performance.now() + this.#lifetime, forget);
+    answer.then(keep, forget);
     stop.addEventListener("abort", forget);
     if (this.#entries.size > this.#most) {
       const [oldest] = this.#entries.keys();
@@ -70,20 +81,20 @@ export class NameCache<T> {
   }
 
   #wait(entry: Entry<T>, signal?: AbortSignalLike): Promise<T> {
-    const { found } = entry;
+    const { answer } = entry;
     entry.waiting++;
-    if (!signal || entry.until !== Infinity) return found;
+    if (!signal || entry.expires !== Infinity) return answer;
     const leave = () => {
-      if (--entry.waiting === 0) entry.stop.abort(nobodyWaits());
+      if (--entry.waiting === 0) entry.stop.abort(unwanted());
     };
     if (signal.aborted) leave();
     else signal.addEventListener("abort", leave);
     const off = () => signal.removeEventListener("abort", leave);
-    found.then(off, off);
-    return found;
+    answer.then(off, off);
+    return answer;
   }
 }
 
-function nobodyWaits(): NetError {
-  return new NetError("aborted", "nobody waits for the name any more");
+function unwanted(): NetError {
+  return new NetError("aborted", "the look-up is no longer needed");
 }

@@ -1,7 +1,7 @@
 /**
- * What every relay shares, whichever way its octets are moved: counting, the
- * idle time, half-close and a single end. And the plainest relay of all, over
- * any two {@linkcode Conn}s.
+ * The parts that all relays share, however they move bytes: counters, the idle time,
+ * half-close and a single end. And the simplest relay, over any two
+ * {@linkcode Conn}s.
  *
  * @module
  */
@@ -14,40 +14,43 @@ import type {
   RelayOwner,
 } from "./transport.ts";
 import { closedError, type NetError, toNetError } from "./errors.ts";
-import { systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import type { Timeout } from "./timeouts.ts";
 
-/** The side of a relay a failure or a count belongs to; `a` is its first connection. */
+/** The side of a relay that a failure or a count belongs to; `a` is its first connection. */
 export type Side = "a" | "b";
 
-/** Where a relay wants what happens to a connection whose runtime pushes. */
+/** One direction of a relay, as a connection whose runtime pushes chunks sees it. */
 export interface Sink {
-  /** Octets that it may keep only until it returns; false = pause. */
+  /** Takes bytes, which it may use only until it returns; `false` asks for a pause. */
   take(chunk: Uint8Array): boolean;
-  /** The peer's FIN. */
+  /** The peer has sent FIN. */
   end(): void;
-  /** A failure; without an error, somebody closed the connection. */
+  /** The connection failed or, without an error, was closed by this process. */
   fail(error?: NetError): void;
 }
 
 const CHECKS_PER_IDLE_TIME = 4;
 
-/** What a relay has to do with a side whose octets it does not see. */
+/** One side of a relay, as far as {@linkcode RelayState} needs it. */
 export interface Closable extends Pick<Conn, "close" | "reset"> {
-  /** How many octets were written to it that the kernel has not taken yet, where that can be told. */
+  /** How many written bytes the kernel has not accepted yet, if that is known. */
   readonly unsent?: number;
 }
 
-/** A relay's books. An adapter counts, finishes and fails; the rest follows. */
+/**
+ * The state of a relay. An adapter moves the bytes and calls {@linkcode count},
+ * {@linkcode finish} and {@linkcode fail}; timeouts and closing are done here.
+ */
 export class RelayState implements Relay {
   sent = 0;
   received = 0;
   owner: RelayOwner | undefined;
-  /** Counts what keeps the relay from being idle besides octets, such as empty datagrams. */
+  /** Counts activity other than bytes, such as empty datagrams: the relay is not idle then. */
   stirs = 0;
-  /** Directions that wait for the relay's {@linkcode RelayRateLimiter}, which is not idleness. */
+  /** How many directions wait for the {@linkcode RelayRateLimiter}: the relay is not idle then. */
   held = 0;
-  /** Whether the relay is over. */
+  /** Whether the relay has ended. */
   ended = false;
   readonly #a: Closable;
   readonly #b: Closable;
@@ -67,6 +70,11 @@ export class RelayState implements Relay {
     this.#watch();
   }
 
+  /** The clock that the relay was given. */
+  get clock(): Clock {
+    return this.#options.clock ?? systemClock;
+  }
+
   get done(): Promise<RelayEnd> {
     return this.#done ??= new Promise((resolve) => {
       if (this.#end) resolve(this.#end);
@@ -74,13 +82,13 @@ export class RelayState implements Relay {
     });
   }
 
-  /** Counts octets that came from this side. */
-  count(from: Side, octets: number): void {
-    if (from === "a") this.sent += octets;
-    else this.received += octets;
+  /** Counts bytes that were read from this side. */
+  count(from: Side, bytes: number): void {
+    if (from === "a") this.sent += bytes;
+    else this.received += bytes;
   }
 
-  /** This side's FIN has been passed on, behind all of its octets. */
+  /** This side's FIN has been forwarded, after all of its bytes. */
   finish(from: Side): void {
     if (this.ended || this.#finished === from) return;
     if (this.#finished) return this.#finish({ reason: "finished" });
@@ -89,12 +97,15 @@ export class RelayState implements Relay {
     this.#watch();
   }
 
-  /** Whether this side is the last to end: closing both passes its FIN on as well, where nothing is left to be written. */
+  /**
+   * Whether the other side has ended before. Closing both sides then forwards this
+   * side's FIN as well, provided that nothing is left to be written.
+   */
   isLast(side: Side): boolean {
     return this.#finished !== undefined && this.#finished !== side;
   }
 
-  /** This side failed: the other one learns it by a reset, unless it has had everything up to the FIN. */
+  /** This side failed: resets the other one, unless that has received everything up to the FIN. */
   fail(side: Side, error: NetError): void {
     if (this.ended) return;
     this.ended = true; // a reset may call back at once
@@ -124,7 +135,7 @@ export class RelayState implements Relay {
     this.owner?.relayEnded(end);
   }
 
-  /** Looks a few times per idle time whether octets have moved, so that a moving octet costs no clock. */
+  /** Compares the counters a few times per idle time, so that moving a byte needs no clock. */
   #watch(): void {
     this.#quietChecks = 0;
     this.#total = this.#moved;
@@ -132,15 +143,15 @@ export class RelayState implements Relay {
   }
 
   #wait(): void {
-    const { idle = 0, halfClosed = 0, clock = systemClock } = this.#options;
-    const ms = this.#finished ? halfClosed : idle;
-    this.#timeout = clock.startTimeout(ms / CHECKS_PER_IDLE_TIME, check, this);
+    const { idle = 0, halfClosed = 0 } = this.#options;
+    const ms = (this.#finished ? halfClosed : idle) / CHECKS_PER_IDLE_TIME;
+    this.#timeout = this.clock.startTimeout(ms, check, this);
   }
 
-  /** Changes whenever anything moves, be it that a slow receiver takes a part of what waits for it. */
+  /** A number that changes with all activity, also when a slow receiver takes buffered bytes. */
   get #moved(): number {
-    const waiting = (this.#a.unsent ?? 0) + (this.#b.unsent ?? 0);
-    return this.sent + this.received + this.stirs - waiting;
+    const unsent = (this.#a.unsent ?? 0) + (this.#b.unsent ?? 0);
+    return this.sent + this.received + this.stirs - unsent;
   }
 
   /** Ends the relay when nothing has moved for long enough. */
@@ -149,48 +160,72 @@ export class RelayState implements Relay {
     if (++this.#quietChecks < CHECKS_PER_IDLE_TIME) return this.#wait();
     this.ended = true; // a reset may call back at once
     for (const side of [this.#a, this.#b]) {
-      if (side.unsent) side.reset(); // what it lacks is lost, and must not look like the end
+      if (side.unsent) side.reset(); // bytes are lost, which must not look like the end
     }
     this.#finish({ reason: "idle" });
   }
 }
 
-// One for all relays: most sessions are idle ones, and each would keep its own.
+// One function for all relays: most sessions are idle, and each would keep its own closure.
 function check(relay: RelayState): void {
   relay.check();
 }
 
-/** The connection below all layers that pass every byte on unchanged. */
+/** Returns the connection below all thin layers; see {@linkcode Conn.inner}. */
 export function innermost(conn: Conn): Conn {
   let found = conn;
   while (found.inner) found = found.inner;
   return found;
 }
 
-/** Tells a relay how fast it may go. */
+/** Limits the speed of a relay. */
 export interface RelayRateLimiter {
-  /** Octets that it should ask for at most, at least 1. */
+  /** The largest number of bytes to ask for at once; at least 1. */
   readonly slice: number;
-  /** Resolves when this many octets may go on; `undefined` means at once. Never rejects. */
-  pass(octets: number): Promise<void> | undefined;
+  /**
+   * Resolves when this many bytes may be forwarded; `undefined` means at once. Never
+   * rejects.
+   */
+  pass(bytes: number): Promise<void> | undefined;
 }
 
-/** What {@linkcode relayByReading} can be told. */
+/** Options of {@linkcode relayByReading}. */
 export interface LimitedRelayOptions extends RelayOptions {
-  /** Asked before octets go on, in both directions. Who made it ends its waiting when the relay ends. By default as fast as they come. */
+  /**
+   * Consulted before bytes are forwarded, in both directions. Its owner resolves a
+   * waiting {@linkcode RelayRateLimiter.pass} when the relay ends. By default the speed
+   * is not limited.
+   */
   readonly rateLimiter?: RelayRateLimiter;
 }
 
 /**
- * Relays between any two connections by reading and writing. A transport's own
- * {@linkcode Transport.relay} falls back to it for connections that it did not
- * make, and a relay that is held back takes it in any case.
+ * Relays between any two connections by reading and writing, below all thin layers
+ * ({@linkcode Conn.inner}). A {@linkcode Transport.relay} falls back to it for foreign
+ * connections; relays with a rate limiter always use it.
+ *
+ * @example
+ * ```ts
+ * import { fromStreams, relayByReading } from "@x/socks5/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const side = (text: string) =>
+ *   fromStreams({
+ *     readable: ReadableStream.from([new TextEncoder().encode(text)]),
+ *     writable: new WritableStream(),
+ *   });
+ * const relay = relayByReading(side("question"), side("answer"), { idle: 60_000 });
+ * assertEquals((await relay.done).reason, "finished");
+ * assertEquals([relay.sent, relay.received], [8, 6]);
+ * ```
  */
 export function relayByReading(
-  a: Conn,
-  b: Conn,
+  client: Conn,
+  target: Conn,
   options?: LimitedRelayOptions,
 ): Relay {
+  const a = innermost(client);
+  const b = innermost(target);
   const state = new RelayState(a, b, options);
   pump(a, b, "a", state, options?.rateLimiter);
   pump(b, a, "b", state, options?.rateLimiter);
@@ -202,7 +237,7 @@ async function pump(
   to: Conn,
   side: Side,
   state: RelayState,
-  throttle?: RelayRateLimiter,
+  rateLimiter?: RelayRateLimiter,
 ): Promise<void> {
   const other = side === "a" ? "b" : "a";
   let failing: Side = side;
@@ -212,8 +247,8 @@ async function pump(
       const chunk = await from.read();
       failing = other;
       if (chunk === null) break;
-      if (throttle) {
-        await passOn(chunk, to, side, state, throttle);
+      if (rateLimiter) {
+        await forwardSlices(chunk, to, side, state, rateLimiter);
         continue;
       }
       state.count(side, chunk.length);
@@ -226,21 +261,21 @@ async function pump(
   }
 }
 
-/** Writes a chunk bit by bit, for one that is long and slow would stand still and then burst. */
-async function passOn(
+/** Writes a chunk in slices: as a whole, a long chunk would stall and then burst. */
+async function forwardSlices(
   chunk: Uint8Array,
   to: Conn,
   side: Side,
   state: RelayState,
-  throttle: RelayRateLimiter,
+  rateLimiter: RelayRateLimiter,
 ): Promise<void> {
   for (let rest = chunk; rest.length > 0;) {
-    const part = rest.subarray(0, throttle.slice);
-    rest = rest.subarray(part.length);
-    const wait = throttle.pass(part.length);
+    const slice = rest.subarray(0, rateLimiter.slice);
+    rest = rest.subarray(slice.length);
+    const wait = rateLimiter.pass(slice.length);
     if (wait) await hold(wait, state);
-    state.count(side, part.length);
-    await to.write(part);
+    state.count(side, slice.length);
+    await to.write(slice);
   }
 }
 

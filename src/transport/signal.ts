@@ -6,15 +6,15 @@
  * @module
  */
 
-/** An `AbortSignal`, or anything else with these members of it. */
+/** An `AbortSignal`, or any other object with these members. */
 export interface AbortSignalLike {
-  /** Whether it has fired. */
+  /** Whether the signal has fired. */
   readonly aborted: boolean;
-  /** Why it has fired. */
+  /** Why the signal has fired. */
   readonly reason: unknown;
-  /** Calls the listener when it fires. */
+  /** Adds a listener that is called when the signal fires. */
   addEventListener(type: "abort", listener: () => void): void;
-  /** Removes the listener. */
+  /** Removes a listener. */
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
@@ -27,7 +27,7 @@ export class AbortSwitch implements AbortSignalLike {
   #others: Set<() => void> | undefined;
   #signal: AbortSignal | undefined;
 
-  /** The same as an `AbortSignal`, made on first use. */
+  /** An `AbortSignal` that fires together with this switch; created on first use. */
   get signal(): AbortSignal {
     if (this.#signal) return this.#signal;
     const controller = new AbortController();
@@ -48,7 +48,7 @@ export class AbortSwitch implements AbortSignalLike {
     else this.#others?.delete(listener);
   }
 
-  /** Fires; only the first call counts. */
+  /** Fires the signal. Only the first call has an effect. */
   abort(reason: unknown): void {
     if (this.aborted) return;
     this.aborted = true;
@@ -59,7 +59,20 @@ export class AbortSwitch implements AbortSignalLike {
   }
 }
 
-/** The `AbortSignal` for any kind of signal; without one a signal that never fires. */
+/**
+ * Returns an `AbortSignal` that fires together with any kind of signal, or one that
+ * never fires if there is none.
+ *
+ * @example
+ * ```ts
+ * import { type AbortSignalLike, toAbortSignal } from "@x/socks5/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const signal: AbortSignalLike = AbortSignal.abort("too slow");
+ * assertEquals(toAbortSignal(signal).reason, "too slow");
+ * assertEquals(toAbortSignal().aborted, false);
+ * ```
+ */
 export function toAbortSignal(
   signal: AbortSignalLike = new AbortSwitch(),
 ): AbortSignal {
@@ -72,7 +85,7 @@ export function toAbortSignal(
   return copy.signal;
 }
 
-/** An argument for user code: its `signal` is made when it is looked at. */
+/** Returns an argument for user code; its `signal` is created on first use. */
 export function signalContext(
   signal: AbortSignalLike | undefined,
 ): { readonly signal: AbortSignal } {

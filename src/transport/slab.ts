@@ -1,5 +1,5 @@
 /**
- * Memory for many small things that are soon gone.
+ * Memory for many small, short-lived byte arrays.
  *
  * @module
  */
@@ -9,7 +9,11 @@ const SIZE = 64 * 1024;
 let slab = new Uint8Array(0);
 let used = 0;
 
-/** `size` octets that nobody else has. They share a piece of memory with others, which is most of what a small array costs, and keep all of it. */
+/**
+ * Returns `size` bytes of its own. Small arrays share an `ArrayBuffer`, whose
+ * allocation is most of the cost of a small array; each of them keeps all of it
+ * alive.
+ */
 export function cut(size: number): Uint8Array {
   if (size > SIZE / 8) return new Uint8Array(size);
   if (used + size > slab.length) {

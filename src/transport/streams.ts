@@ -1,26 +1,44 @@
 /**
- * Between {@linkcode Conn} and Web streams, both ways.
+ * Conversion between {@linkcode Conn} and streams: Web streams both ways, other streams
+ * one way.
  *
  * @module
  */
 
+import { DuplexConn, type NodeDuplex } from "./duplex_conn.ts";
+import { closedError, type NetError, toStreamError } from "./errors.ts";
+import { type BufferReader, ReaderConn } from "./reader_conn.ts";
+import { NO_ADDRESS, plainAddress } from "./socket.ts";
 import type { Address, Conn } from "./transport.ts";
-import { NetError, toNetError } from "./errors.ts";
 
-/** A readable and a writable side, as `Deno.Conn`, `WebSocketStream` and `Duplex.toWeb()` have them. */
+/** A readable and a writable side, such as those of `WebSocketStream` and `Duplex.toWeb()`. */
 export interface DuplexStreams {
-  /** What the peer sends. */
+  /** The bytes that the peer sends. */
   readonly readable: ReadableStream<Uint8Array>;
-  /** What the peer gets. */
+  /** The bytes for the peer. */
   readonly writable: WritableStream<Uint8Array>;
 }
 
 /**
- * The two directions of a connection as Web streams, independent of each
- * other: closing `writable` sends FIN and reading goes on; `readable` ends with
- * the peer's FIN and writing goes on. When both have ended, in whichever way,
- * or reading has failed, the socket is closed. Aborting `writable` resets the
- * connection at once, also while the peer holds a write up.
+ * Returns the two directions of a connection as Web streams, independent of each
+ * other: closing `writable` sends FIN and reading goes on; `readable` ends with the
+ * peer's FIN and writing goes on. The socket is closed when both have ended in any way,
+ * or when reading has failed. Aborting `writable` resets the connection at once, even
+ * while a write waits for the peer.
+ *
+ * @example
+ * ```ts
+ * import { fromStreams, toStreams } from "@x/socks5/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const conn = fromStreams({
+ *   readable: ReadableStream.from([new TextEncoder().encode("hello")]),
+ *   writable: new WritableStream(),
+ * });
+ * const { readable, writable } = toStreams(conn);
+ * assertEquals(await new Response(readable).text(), "hello");
+ * await writable.close();
+ * ```
  */
 export function toStreams(conn: Conn): DuplexStreams {
   let open = 2;
@@ -41,11 +59,11 @@ export function toStreams(conn: Conn): DuplexStreams {
     cancel: ended,
   }, { highWaterMark: 0 });
   const writable = new WritableStream<Uint8Array>({
-    // An abort() here would be called only when the write in flight has ended.
+    // A sink's abort() would be called only after the write in flight has ended.
     start: ({ signal }) => signal.addEventListener("abort", () => conn.reset()),
     write: (chunk) =>
       conn.write(chunk).catch((error) => {
-        ended(); // what the peer had sent before can still be read
+        ended(); // data that the peer sent before can still be read
         throw error;
       }),
     close: () => conn.closeWrite().finally(ended),
@@ -53,33 +71,124 @@ export function toStreams(conn: Conn): DuplexStreams {
   return { readable, writable };
 }
 
-/** Whatever can be served or used as a connection. */
-export type ConnSource = Conn | DuplexStreams;
+/** Everything that can be used as a connection; see {@linkcode toConn}. */
+export type ConnSource = Conn | DuplexStreams | NodeDuplex;
 
 /**
- * The connection that is meant.
+ * Returns a connection over the source, which it takes over:
  *
- * @throws {TypeError} when it is none.
+ * - a {@linkcode Conn} as it is
+ * - a `Deno.Conn`, such as one for TLS or a Unix socket, through its own methods: its
+ *   streams cannot be half-closed. It cannot be reset.
+ * - Web streams as by {@linkcode fromStreams}
+ * - a Node.js `Duplex`, such as `net.Socket`, `tls.TLSSocket` or a channel of SSH. It is
+ *   read on demand, so that at most the stream's own buffer is read ahead, and may be
+ *   half-closed from then on. (For TLS on Deno, use `Deno.listenTls()`: a `TLSSocket`
+ *   there loses the end of the stream when reading has paused.)
+ *
+ * `localAddr` and `remoteAddr` are those of the source, or zeros if it has none.
+ *
+ * @throws {TypeError} for anything else.
+ *
+ * @example
+ * ```ts
+ * import { PassThrough } from "node:stream";
+ * import { toConn } from "@x/socks5/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const conn = toConn(new PassThrough());
+ * await conn.write(Uint8Array.of(1, 2, 3));
+ * await conn.closeWrite();
+ * assertEquals(await conn.read(), Uint8Array.of(1, 2, 3));
+ * assertEquals(await conn.read(), null);
+ * ```
  */
 export function toConn(source: ConnSource): Conn {
-  if (source && "readable" in source && !("closeWrite" in source)) {
-    return fromStreams(source);
-  }
-  return source as Conn;
+  if (isConn(source)) return source;
+  const { localAddr = NO_ADDRESS, remoteAddr = NO_ADDRESS } = addressesOf(
+    source,
+  );
+  if (isReader(source)) return new ReaderConn(source, localAddr, remoteAddr);
+  if (isStreams(source)) return fromStreams(source, { localAddr, remoteAddr });
+  if (isDuplex(source)) return new DuplexConn(source);
+  throw new TypeError(
+    "expected a Conn, Web streams ({ readable, writable }) or a Node.js Duplex",
+  );
 }
 
-const NOWHERE: Address = { hostname: "0.0.0.0", port: 0 };
+function isConn(source: unknown): source is Conn {
+  return hasMethods(
+    source,
+    ["read", "unread", "peek", "write", "closeWrite", "close", "reset"],
+  );
+}
+
+function isReader(source: unknown): source is BufferReader {
+  return isStreams(source) &&
+    hasMethods(source, ["read", "write", "closeWrite", "close"]);
+}
+
+function isStreams(source: unknown): source is DuplexStreams {
+  const { readable, writable } = (source ?? {}) as Record<string, unknown>;
+  return hasMethods(readable, ["getReader"]) &&
+    hasMethods(writable, ["getWriter"]);
+}
+
+function isDuplex(source: unknown): source is NodeDuplex {
+  return hasMethods(source, ["on", "read", "write", "end", "destroy"]);
+}
+
+function hasMethods(it: unknown, names: readonly string[]): boolean {
+  if (typeof it !== "object" || it === null) return false;
+  const members = it as Record<string, unknown>;
+  return names.every((name) => typeof members[name] === "function");
+}
+
+/** The addresses of a connection. */
+interface Addresses {
+  readonly localAddr?: Address;
+  readonly remoteAddr?: Address;
+}
+
+function addressesOf(source: unknown): Addresses {
+  const { localAddr, remoteAddr } = (source ?? {}) as Partial<
+    Record<keyof Addresses, Partial<Address>>
+  >;
+  return { localAddr: toAddress(localAddr), remoteAddr: toAddress(remoteAddr) };
+}
+
+/** Not the address of a Unix socket, which is a path. */
+function toAddress(addr?: Partial<Address>): Address | undefined {
+  const { hostname, port } = addr ?? {};
+  const isAddress = typeof hostname === "string" && typeof port === "number";
+  return isAddress ? plainAddress(hostname, port) : undefined;
+}
 
 /**
- * A connection made of Web streams, such as a tunnel inside another protocol.
+ * Returns a connection over Web streams, for example a tunnel inside another protocol.
  * `localAddr` and `remoteAddr` are zeros unless they are given.
+ *
+ * @example
+ * ```ts
+ * import { fromStreams } from "@x/socks5/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+ * const conn = fromStreams({ readable, writable }, {
+ *   remoteAddr: { hostname: "192.0.2.1", port: 443 },
+ * });
+ * conn.write(Uint8Array.of(1, 2, 3));
+ * assertEquals(await conn.read(), Uint8Array.of(1, 2, 3));
+ * assertEquals(conn.localAddr, { hostname: "0.0.0.0", port: 0 });
+ * conn.close();
+ * ```
  */
 export function fromStreams(
   streams: DuplexStreams,
   addresses: { readonly localAddr?: Address; readonly remoteAddr?: Address } =
     {},
 ): Conn {
-  return new StreamConn(streams, addresses.localAddr, addresses.remoteAddr);
+  return new StreamConn(streams, addresses);
 }
 
 class StreamConn implements Conn {
@@ -91,12 +200,12 @@ class StreamConn implements Conn {
   #finished = false;
   #closed = false;
   #interrupt: (() => void) | undefined;
-  /** What a peek has read, or will have. */
+  /** The result of the read that a peek has started. */
   #ahead: Promise<Uint8Array | null> | undefined;
 
-  constructor(streams: DuplexStreams, local = NOWHERE, remote = NOWHERE) {
-    this.localAddr = local;
-    this.remoteAddr = remote;
+  constructor(streams: DuplexStreams, { localAddr, remoteAddr }: Addresses) {
+    this.localAddr = localAddr ?? NO_ADDRESS;
+    this.remoteAddr = remoteAddr ?? NO_ADDRESS;
     this.#reader = streams.readable.getReader();
     this.#writer = streams.writable.getWriter();
     this.#reader.closed.catch(() => {});
@@ -110,28 +219,28 @@ class StreamConn implements Conn {
     this.#ahead = undefined;
     if (ahead) return ahead;
     while (true) {
-      if (this.#closed) throw this.#gone();
+      if (this.#closed) throw closedError();
       const { done, value } = await this.#reader.read()
         .catch((error) => this.#fail(error));
-      if (this.#closed) throw this.#gone();
+      if (this.#closed) throw closedError();
       if (done) return null;
       if (value.length > 0) return value;
     }
-  }
-
-  peek(): Promise<boolean> {
-    if (this.#unread.length > 0) return Promise.resolve(true);
-    const answer = (this.#ahead ??= this.read()).then((it) => it !== null);
-    answer.catch(() => {}); // a relay may have begun meanwhile, and nobody waits any more
-    return answer;
   }
 
   unread(chunk: Uint8Array): void {
     if (chunk.length > 0) this.#unread.unshift(chunk);
   }
 
+  peek(): Promise<boolean> {
+    if (this.#unread.length > 0) return Promise.resolve(true);
+    const answer = (this.#ahead ??= this.read()).then((it) => it !== null);
+    answer.catch(() => {}); // a relay may have started meanwhile, and nothing awaits it
+    return answer;
+  }
+
   write(chunk: Uint8Array): Promise<void> {
-    if (this.#closed || this.#finished) return Promise.reject(this.#gone());
+    if (this.#closed || this.#finished) return Promise.reject(closedError());
     return this.#unlessClosed(this.#writer.write(chunk));
   }
 
@@ -142,25 +251,23 @@ class StreamConn implements Conn {
   }
 
   close(): void {
-    if (this.#interrupt) return this.reset(); // somebody waits for a sink that may never take it
+    if (this.#interrupt) return this.reset(); // the sink may never finish the pending write
     if (!this.#closed && !this.#finished) this.#writer.close().catch(() => {});
     this.#end();
   }
 
   reset(): void {
-    if (!this.#closed) this.#writer.abort(this.#gone()).catch(() => {});
+    if (!this.#closed) this.#writer.abort(closedError()).catch(() => {});
     this.#end();
   }
 
-  /** The outcome of a write, or a rejection when the connection is closed before there is one. */
+  /** Settles like a write, or rejects as soon as the connection is closed. */
   #unlessClosed(writing: Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
-      const interrupt = () => reject(this.#gone());
+      const interrupt = () => reject(closedError());
       this.#interrupt = interrupt;
       const over = () => this.#interrupt = undefined;
-      writing.finally(over).then(resolve, (error) => {
-        reject(this.#closed ? this.#gone() : toNetError(error, "reset"));
-      });
+      writing.finally(over).then(resolve, (error) => reject(this.#why(error)));
     });
   }
 
@@ -174,10 +281,11 @@ class StreamConn implements Conn {
   }
 
   #fail(error: unknown): never {
-    throw this.#closed ? this.#gone() : toNetError(error, "reset");
+    throw this.#why(error);
   }
 
-  #gone(): NetError {
-    return new NetError("closed", "the connection is closed");
+  /** Why a call failed. */
+  #why(error: unknown): NetError {
+    return this.#closed ? closedError() : toStreamError(error);
   }
 }

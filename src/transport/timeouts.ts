@@ -1,14 +1,34 @@
 /**
- * Many timeouts at the price of one runtime timer: whatever waits equally long
- * ends in the order it began, so that a few lists have them all in order.
+ * Many timeouts at the cost of one runtime timer. Timeouts of the same duration end
+ * in the order they start, so that one list per duration keeps them sorted.
  *
  * @module
  */
 
-/** One waiting timeout; see {@linkcode startTimeout}. */
+/** A timeout that has started. */
 export interface Timeout {
-  /** Takes the timeout back; harmless when it has fired. */
+  /** Cancels the timeout. Has no effect after it has fired. */
   cancel(): void;
+}
+
+/**
+ * Calls `onTimeout` with `argument` after `ms` milliseconds, unless the timeout is
+ * cancelled first; 0 and `Infinity` mean never. `onTimeout` must not throw.
+ */
+export type StartTimeout = <T = undefined>(
+  ms: number,
+  onTimeout: (argument: T) => void,
+  argument?: T,
+) => Timeout;
+
+/** The clock and the timers that timeouts are built on. */
+export interface RuntimeTimers {
+  /** Returns the current time in milliseconds; never goes back. */
+  now(): number;
+  /** Calls `call` once after `ms` milliseconds, at most 2^31 - 1, and returns a handle. */
+  setTimeout(call: () => void, ms: number): unknown;
+  /** Cancels a timer. Must accept `undefined` and handles of timers that have fired. */
+  clearTimeout(handle: unknown): void;
 }
 
 class Entry implements Timeout {
@@ -23,18 +43,24 @@ class Entry implements Timeout {
   ) {}
 
   cancel(): void {
-    if (this.list.remove(this) && --waiting === 0) stop();
+    const { list } = this;
+    if (list.remove(this)) list.timeouts.removed();
   }
 }
 
 /**
- * Entries of one duration, in the order they end. Linked by hand: a `Set` whose
- * members come and go leaves chains of outgrown tables behind, which keep dead
+ * The entries of one duration, in the order they end. A list linked by hand: a `Set`
+ * whose members come and go leaves behind chains of outgrown tables, which keep dead
  * sessions alive until the next full garbage collection.
  */
 class TimeoutList {
+  readonly timeouts: Timeouts;
   first: Entry | undefined;
   #last: Entry | undefined;
+
+  constructor(timeouts: Timeouts) {
+    this.timeouts = timeouts;
+  }
 
   add(entry: Entry): void {
     entry.previous = this.#last;
@@ -43,7 +69,7 @@ class TimeoutList {
     this.#last = entry;
   }
 
-  /** Whether it was there. */
+  /** Removes an entry; returns whether the list contained it. */
   remove(entry: Entry): boolean {
     const { previous, next } = entry;
     if (previous) previous.next = next;
@@ -56,24 +82,95 @@ class TimeoutList {
   }
 }
 
-/** By duration in milliseconds. */
-const lists = new Map<number, TimeoutList>();
-/** Entries of all lists. */
-let waiting = 0;
-/** Set while anything waits. One that comes too early costs less than a new one for each session. */
-let timer: ReturnType<typeof setTimeout> | undefined;
-/** When it will fire; anything before needs another one. */
-let firesAt = Infinity;
-
-/** The most milliseconds that a runtime timer can wait. */
+/** The longest delay of a runtime timer, in milliseconds. */
 const LONGEST = 2 ** 31 - 1;
 
 const NEVER: Timeout = { cancel() {} };
 
+class Timeouts {
+  readonly #timers: RuntimeTimers;
+  /** By duration in milliseconds. */
+  readonly #lists = new Map<number, TimeoutList>();
+  /** The number of entries in all lists. */
+  #waiting = 0;
+  /**
+   * Set while there are entries. A timer that fires too early costs less than a new
+   * timer for each session.
+   */
+  #timer: unknown;
+  /** When the timer fires; an entry that ends earlier needs another timer. */
+  #firesAt = Infinity;
+
+  constructor(timers: RuntimeTimers) {
+    this.#timers = timers;
+  }
+
+  start(
+    ms: number,
+    onTimeout: (argument: unknown) => void,
+    argument: unknown,
+  ): Timeout {
+    if (!(ms > 0) || ms === Infinity) return NEVER;
+    let list = this.#lists.get(ms);
+    if (!list) this.#lists.set(ms, list = new TimeoutList(this));
+    // Rounded: V8 allocates 16 bytes for each number with a fraction.
+    const at = Math.ceil(this.#timers.now() + ms);
+    const entry = new Entry(list, at, onTimeout, argument);
+    list.add(entry);
+    this.#waiting++;
+    if (at < this.#firesAt) this.#setTimer(at, ms);
+    return entry;
+  }
+
+  /** An entry has left its list. */
+  removed(): void {
+    if (--this.#waiting === 0) this.#stop();
+  }
+
+  #setTimer(at: number, ms: number): void {
+    this.#timers.clearTimeout(this.#timer);
+    this.#firesAt = at;
+    this.#timer = this.#timers.setTimeout(this.#fire, Math.min(ms, LONGEST));
+  }
+
+  #stop(): void {
+    this.#timers.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#firesAt = Infinity;
+    // All are empty, and a countdown to a deadline adds a new duration each time.
+    this.#lists.clear();
+  }
+
+  readonly #fire = (): void => {
+    this.#firesAt = -Infinity; // timeouts that start meanwhile are found by the loop
+    const now = this.#timers.now();
+    for (let it = this.#earliest(); it; it = this.#earliest()) {
+      if (it.at > now + 1) return this.#setTimer(it.at, it.at - now);
+      it.cancel();
+      it.onTimeout(it.argument);
+    }
+  };
+
+  /** Returns the entry that ends next, and drops empty lists. */
+  #earliest(): Entry | undefined {
+    let found: Entry | undefined;
+    for (const [ms, { first }] of this.#lists) {
+      if (!first) this.#lists.delete(ms);
+      else if (!found || first.at < found.at) found = first;
+    }
+    return found;
+  }
+}
+
+/** Creates a {@linkcode StartTimeout} on these timers. */
+export function createTimeouts(timers: RuntimeTimers): StartTimeout {
+  const timeouts = new Timeouts(timers);
+  return (ms, onTimeout, argument) =>
+    timeouts.start(ms, onTimeout as (argument: unknown) => void, argument);
+}
+
 /**
- * Calls `onTimeout` after `ms` milliseconds unless it is cancelled first;
- * 0 or `Infinity` means never. `onTimeout` must not throw. It is called with
- * `argument`: what waits for long and often needs no function of its own.
+ * The timeouts of the runtime.
  *
  * @example
  * ```ts
@@ -81,56 +178,8 @@ const NEVER: Timeout = { cancel() {} };
  * timeout.cancel();
  * ```
  */
-export function startTimeout<T = undefined>(
-  ms: number,
-  onTimeout: (argument: T) => void,
-  argument?: T,
-): Timeout {
-  if (!(ms > 0) || ms === Infinity) return NEVER;
-  let list = lists.get(ms);
-  if (!list) lists.set(ms, list = new TimeoutList());
-  const at = Math.ceil(performance.now() + ms); // V8 keeps fractions apart, 16 octets each
-  const entry = new Entry(
-    list,
-    at,
-    onTimeout as (argument: unknown) => void,
-    argument,
-  );
-  list.add(entry);
-  waiting++;
-  if (entry.at < firesAt) setTimer(entry.at, ms);
-  return entry;
-}
-
-function setTimer(at: number, ms: number): void {
-  clearTimeout(timer);
-  firesAt = at;
-  timer = setTimeout(fire, Math.min(ms, LONGEST));
-}
-
-function stop(): void {
-  clearTimeout(timer);
-  timer = undefined;
-  firesAt = Infinity;
-  lists.clear(); // all are empty, and who counts down to a deadline makes a new one each time
-}
-
-function fire(): void {
-  firesAt = -Infinity; // what begins meanwhile is looked at below
-  const now = performance.now();
-  for (let entry = earliest(); entry; entry = earliest()) {
-    if (entry.at > now + 1) return setTimer(entry.at, entry.at - now);
-    entry.cancel();
-    entry.onTimeout(entry.argument);
-  }
-}
-
-/** What ends next. Forgets durations that nothing waits for. */
-function earliest(): Entry | undefined {
-  let found: Entry | undefined;
-  for (const [ms, { first }] of lists) {
-    if (!first) lists.delete(ms);
-    else if (!found || first.at < found.at) found = first;
-  }
-  return found;
-}
+export const startTimeout: StartTimeout = createTimeouts({
+  now: () => performance.now(),
+  setTimeout: (call, ms) => setTimeout(call, ms),
+  clearTimeout: (handle) => clearTimeout(handle as number | undefined),
+});

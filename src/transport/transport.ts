@@ -1,9 +1,9 @@
 /**
- * What the rest of the library knows of a network: connections, listeners and
- * a relay between two connections.
+ * The network as the rest of the library sees it: connections, listeners, UDP
+ * sockets, and a relay between two connections.
  *
- * A runtime is supported by one implementation of {@linkcode Transport}; the
- * server and the client are handed one and never ask which it is.
+ * Each runtime has one implementation of {@linkcode Transport}; the server and the
+ * client get one as an option and never ask which runtime it belongs to.
  *
  * @module
  */
@@ -21,145 +21,195 @@ export interface Address {
 }
 
 /**
- * One stream connection. Pull-based: nothing is read ahead beyond 64 KiB
- * (and nothing at all where the runtime lets us wait).
+ * A stream connection. It is pull-based: at most 64 KiB are read ahead, or nothing at
+ * all if the runtime permits that.
  *
- * Reads and writes are each done one at a time: await one before the next.
+ * Only one read and one write may be under way at a time: await one before the next.
  */
 export interface Conn {
-  /** Our end. Once closed it may say `""` and 0: some runtimes tell nothing of a socket that has gone. */
+  /**
+   * The local end. After the connection is closed it may be `""` and 0: some runtimes
+   * do not report the addresses of a closed socket.
+   */
   readonly localAddr: Address;
-  /** The peer's end; the same holds. */
+  /** The remote end; empty as `localAddr` is. */
   readonly remoteAddr: Address;
   /**
-   * The next octets, at least one, in a chunk that the caller owns; `null` once
-   * the peer has sent its FIN. Rejects with {@linkcode NetError} (`reset`,
-   * `closed`, …).
+   * Returns the next bytes, at least one, in a chunk that the caller owns, or `null`
+   * after the peer's FIN. Rejects with {@linkcode NetError} (`reset`, `closed`, …).
    */
   read(): Promise<Uint8Array | null>;
-  /** Puts octets that were read too far back in front of the stream. */
+  /** Puts bytes that were read too far back to the start of the stream. */
   unread(chunk: Uint8Array): void;
   /**
-   * Waits until {@linkcode read} has an answer, without taking it: `true` for
-   * octets, `false` for FIN. Rejects as a read would. A read, or a relay, may
-   * begin while it waits; then it may answer late, or only when the connection
-   * is closed.
+   * Waits until {@linkcode read} has a result, without taking it: `true` for bytes,
+   * `false` for FIN. Rejects as a read would. A read or a relay may start while it
+   * waits; then it may settle late, or only when the connection is closed.
    */
   peek(): Promise<boolean>;
   /**
-   * Resolves when all of `chunk` is with the kernel; until then the chunk must
-   * not be changed. Rejects with {@linkcode NetError}: `closed` after
-   * {@linkcode closeWrite}, and reading goes on.
+   * Resolves when the kernel has accepted all of `chunk`, which must not be changed
+   * until then. Rejects with {@linkcode NetError}, of kind `closed` after
+   * {@linkcode closeWrite}; reading goes on.
    */
   write(chunk: Uint8Array): Promise<void>;
-  /** Sends FIN after what was written; reading goes on. May be called twice. */
+  /** Sends FIN after all writes; reading goes on. May be called twice. */
   closeWrite(): Promise<void>;
-  /** Ends both directions and frees the socket. Idempotent, never throws. */
+  /** Closes both directions and releases the socket. Idempotent, never throws. */
   close(): void;
-  /** As {@linkcode close}, with an RST where the runtime can send one. */
+  /** As {@linkcode close}, but sends RST if the runtime can do so. */
   reset(): void;
   /**
-   * Has the kernel ask a peer that is silent for a minute (on Deno for as long
-   * as the system says, which is two hours on Linux) whether it is still there.
-   * One that is not ends the connection some minutes later.
+   * Enables TCP keepalive: the kernel probes a peer that has been silent for a minute
+   * (on Deno for the time the system is configured with, on Linux two hours by
+   * default). If the peer does not answer, the connection ends some minutes later.
    */
   keepAlive?(): void;
   /**
-   * The connection that this one passes every byte to and from unchanged, if it
-   * is such a thin layer: {@linkcode Transport.relay} uses that one instead.
+   * The connection below, if this one is a thin layer that passes every byte on
+   * unchanged and holds none back (its {@linkcode unread} is that of `inner`). A relay
+   * then uses `inner` directly and never calls the methods of the layer.
+   *
+   * @example A layer that costs a relay nothing
+   * ```ts
+   * import { type Address, type Conn, detectTransport } from "@x/socks5/transport";
+   *
+   * // Reports another address of the peer
+   * class Renamed implements Conn {
+   *   constructor(readonly inner: Conn, readonly remoteAddr: Address) {}
+   *   get localAddr() {
+   *     return this.inner.localAddr;
+   *   }
+   *   read = () => this.inner.read();
+   *   unread = (chunk: Uint8Array) => this.inner.unread(chunk);
+   *   peek = () => this.inner.peek();
+   *   write = (chunk: Uint8Array) => this.inner.write(chunk);
+   *   closeWrite = () => this.inner.closeWrite();
+   *   close = () => this.inner.close();
+   *   reset = () => this.inner.reset();
+   *   keepAlive = () => this.inner.keepAlive?.();
+   * }
+   *
+   * const transport = await detectTransport();
+   * const listener = await transport.listen(
+   *   { hostname: "127.0.0.1", port: 0 },
+   *   (conn) => conn.close(),
+   * );
+   * const conn = await transport.connect(listener.addr);
+   * const renamed = new Renamed(conn, { hostname: "192.0.2.1", port: 80 });
+   * renamed.close();
+   * await listener.close();
+   * ```
    */
   readonly inner?: Conn;
 }
 
 /** A listening socket. */
 export interface Listener {
-  /** Where it listens, with the port that was given if 0 was asked for. */
+  /** Where it listens; if port 0 was requested, with the port that the system chose. */
   readonly addr: Address;
-  /** Stops accepting and frees the port; accepted connections live on. */
+  /** Stops accepting and releases the port; accepted connections stay open. */
   close(): Promise<void>;
 }
 
-/** Where and how to listen. */
+/** Options of {@linkcode Transport.listen} and {@linkcode Transport.datagrams}. */
 export interface ListenOptions {
   /** IP literal; `0.0.0.0` and `::` mean every interface. */
   readonly hostname: string;
   /** 0 lets the system choose. */
   readonly port: number;
   /**
-   * Whether several listeners that all say so, of one or of several processes of
-   * one user, may have this TCP port; the kernel spreads the connections over
-   * them. Where there is no such thing, `listen()` rejects with kind `invalid`:
-   * on Deno without `--unstable-net`, on Node.js before 22.12 (but for workers
-   * of `node:cluster`, which share by its means).
+   * Whether several listeners that all set this, in one or in several processes of one
+   * user, may share this TCP port; the kernel distributes the connections. Where that
+   * is not supported, `listen()` rejects with kind `invalid`: on Deno without
+   * `--unstable-net`, and on Node.js before 22.12 (except in workers of
+   * `node:cluster`, which share ports through the primary).
    *
    * @default {false}
    */
   readonly reusePort?: boolean;
 }
 
-/** Which address to connect to. */
+/** Options of {@linkcode Transport.connect}. */
 export interface ConnectOptions {
   /** IP literal, without brackets. */
   readonly hostname: string;
   /** 1 to 65535. */
   readonly port: number;
-  /** IP literal of this machine to connect from. By default the system chooses. On Deno such a connection is one of `node:net`, whose writes fail with kind `reset` when the peer has sent FIN and does not keep up. */
+  /**
+   * IP literal of this machine to connect from. By default the system chooses one.
+   * On Deno such a connection is one of `node:net`, whose writes fail with kind
+   * `reset` if the peer has sent FIN and does not keep up.
+   */
   readonly localAddress?: string;
-  /** Ends the attempt; the rejection is a {@linkcode NetError} (the signal's own reason if that is one, else `aborted`). */
+  /**
+   * Aborts the attempt. It rejects with a {@linkcode NetError}: the signal's reason if
+   * that is one, else one of kind `aborted`.
+   */
   readonly signal?: AbortSignalLike;
 }
 
-/** Bounds of a relay. */
+/** Options of {@linkcode Transport.relay}. */
 export interface RelayOptions {
-  /** Milliseconds without an octet in either direction until both sides are closed; 0 = never. Seen up to a quarter late. */
+  /**
+   * How long no byte may move in either direction before both sides are closed, in
+   * milliseconds; 0 means forever. Noticed up to a quarter late.
+   *
+   * @default {0}
+   */
   readonly idle?: number;
-  /** The same, once one direction has ended. */
+  /**
+   * The same, after one direction has ended.
+   *
+   * @default {0}
+   */
   readonly halfClosed?: number;
-  /** The clock for both. By default that of the runtime. */
+  /** The clock for both. @default {systemClock} */
   readonly clock?: Clock;
 }
 
 /** Why a relay ended. */
 export interface RelayEnd {
   /**
-   * - `finished`: both directions ended with FIN, every octet delivered
-   * - `idle`: the idle or half-closed time passed; a side that had yet to take octets was reset
+   * - `finished`: both directions ended with FIN, all bytes were delivered
+   * - `idle`: the idle or half-closed time is over; a side with undelivered bytes was reset
    * - `error`: one side failed (`side`, `error`); the other was reset
    * - `aborted`: {@linkcode Relay.abort} was called
    */
   readonly reason: "finished" | "idle" | "error" | "aborted";
-  /** Which side failed, `a` the first argument of the relay. */
+  /** The side that failed: `a` is the first argument of the relay. */
   readonly side?: "a" | "b";
-  /** How it failed. */
+  /** Why it failed. */
   readonly error?: NetError;
 }
 
 /** A running relay, which owns both its connections. */
 export interface Relay {
-  /** Octets taken from `a` for `b` so far. */
+  /** How many bytes were read from `a` so far. */
   readonly sent: number;
-  /** Octets taken from `b` for `a` so far. */
+  /** How many bytes were read from `b` so far. */
   readonly received: number;
-  /** Whether it is over. */
+  /** Whether the relay has ended. */
   readonly ended: boolean;
-  /** Settles when both connections are closed; never rejects. */
+  /** Resolves when both connections are closed; never rejects. */
   readonly done: Promise<RelayEnd>;
-  /** Told then as well, if somebody has set it; costs less than the promise. */
+  /** Is notified at the same time, if set; costs less than the promise. */
   owner: RelayOwner | undefined;
   /** Resets both sides now. */
   abort(): void;
 }
 
-/** Who wants to know when a {@linkcode Relay} is over. */
+/** An object that is notified of the end of its {@linkcode Relay}. */
 export interface RelayOwner {
-  /** Both connections are closed. */
+  /** Called when both connections are closed. */
   relayEnded(end: RelayEnd): void;
 }
 
 /**
- * Gets a datagram, which it owns, and the IP address (IPv4-mapped IPv6 as IPv4)
- * and port it came from. Must not throw. Datagrams may share a piece of memory,
- * so what is kept for long or given away has to be copied.
+ * Called with a received datagram, which the callee owns, and the IP address
+ * (IPv4-mapped IPv6 written as IPv4) and port of its sender. Must not throw. Several
+ * datagrams may share an `ArrayBuffer`: copy payloads that are kept for long or
+ * transferred.
  */
 export type OnDatagram = (
   payload: Uint8Array,
@@ -167,57 +217,96 @@ export type OnDatagram = (
   port: number,
 ) => void;
 
-/** A bound UDP socket. Nothing that happens to a datagram ends it, ICMP errors included. */
+/** A bound UDP socket. No error of a datagram ends it, ICMP errors included. */
 export interface DatagramSocket {
-  /** Where it is bound, with the port that was given if 0 was asked for. */
+  /** Where it is bound; if port 0 was requested, with the port that the system chose. */
   readonly addr: Address;
   /**
-   * Sends one datagram of 0 to 65,507 octets to an IP address of the socket's
-   * own family, whole or not at all, in the order of the calls; `payload` must
-   * not be changed afterwards. What the kernel does not take (too long, no
-   * route, port 0, broadcast) and what would have to wait behind 256 KiB is lost silently,
-   * as datagrams are. Does nothing on a closed socket; never throws.
+   * Sends one datagram of 0 to 65,507 bytes to an IP address of the socket's own
+   * family, whole or not at all, in the order of the calls; `payload` must not be
+   * changed afterwards. Datagrams that the kernel refuses (too long, no route, port 0,
+   * broadcast) or that do not fit into a queue of 256 KiB are silently lost, as
+   * datagrams are. Does nothing on a closed socket; never throws.
    */
   send(payload: Uint8Array, hostname: string, port: number): void;
   /**
-   * Frees the socket, though what had to wait may take its time first, or be
-   * lost; no datagram is handed over any more. Idempotent, never throws.
+   * Closes the socket; queued datagrams may still be sent first, or be dropped. No
+   * datagram is received after the call. Idempotent, never throws.
    */
   close(): void;
 }
 
-/** What a runtime must offer. */
+/**
+ * A network. Each supported runtime has an implementation, and users may bring another.
+ *
+ * A new implementation is tested against the contract, the suite in
+ * `tests/transport/contract.ts` of the repository: it needs nothing but a
+ * `Transport`, and known gaps are options.
+ *
+ * @example The runtime's transport, with names of its own
+ * ```ts
+ * import { serve } from "@x/socks5/server";
+ * import { detectTransport, type Transport } from "@x/socks5/transport";
+ *
+ * const native = await detectTransport();
+ * const transport: Transport = {
+ *   ...native,
+ *   lookup(hostname, signal) {
+ *     return hostname === "printer.test"
+ *       ? Promise.resolve(["127.0.0.1"])
+ *       : native.lookup(hostname, signal);
+ *   },
+ * };
+ * await using server = await serve({ port: 0, transport });
+ * ```
+ */
 export interface Transport {
-  /** Such as `deno`, `bun`, `node`. */
+  /** For example `deno`, `bun` or `node`. */
   readonly name: string;
-  /** The clock for everything that waits on this network. By default that of the runtime. */
+  /** The clock for everything that waits on this network. @default {systemClock} */
   readonly clock?: Clock;
-  /** Listens; `onConn` gets each connection, `onError` what accepting met (it goes on by itself). */
+  /** Whether {@linkcode ListenOptions.reusePort} is supported. @default {false} */
+  readonly canReusePort?: boolean;
+  /**
+   * Listens for connections. `onConn` is called with each of them, `onError` with
+   * errors of accepting, which goes on by itself. Rejects with kind `addr-in-use`,
+   * `addr-not-available`, `denied` or `invalid`.
+   */
   listen(
     options: ListenOptions,
     onConn: (conn: Conn) => void,
     onError?: (error: NetError) => void,
   ): Promise<Listener>;
-  /** Connects to an IP address. */
+  /** Connects to an IP address. Rejects with kind `refused`, `timeout`, `aborted`, … */
   connect(options: ConnectOptions): Promise<Conn>;
-  /** Moves octets both ways until both directions end, FIN for FIN, and closes both. */
+  /** Moves bytes in both directions until both end, forwards each FIN, and closes both sides. */
   relay(a: Conn, b: Conn, options?: RelayOptions): Relay;
-  /** Binds a UDP socket; rejects as {@linkcode listen} does. */
+  /** Binds a UDP socket. Rejects as {@linkcode listen} does. */
   datagrams(
     options: ListenOptions,
     onDatagram: OnDatagram,
   ): Promise<DatagramSocket>;
   /**
-   * The local address from which this machine reaches an IP address, by its
-   * routes: nothing is sent. `0.0.0.0` or `::` where the runtime can't tell
-   * (Deno, unless it is loopback). Rejects with kind `net-unreachable`,
-   * `host-unreachable` or `denied` when there is no way.
+   * Returns the local address from which this machine reaches an IP address, by its
+   * routing table: nothing is sent. `0.0.0.0` or `::` if the runtime cannot find out
+   * (Deno, except for loopback). Rejects with kind `net-unreachable`,
+   * `host-unreachable` or `denied` if there is no route.
    */
   sourceAddress(hostname: string): Promise<string>;
-  /** All IP addresses of a name in the system's order, hosts file included. Rejects with kind `dns`. The signal says that the answer is not wanted any more; who gives one need not wait for the rejection. */
+  /**
+   * Returns all IP addresses of a name in the system's order, including those of the
+   * hosts file. Rejects with kind `dns`. The signal fires when the answer is no longer
+   * needed; its owner does not wait for the rejection.
+   */
   lookup(hostname: string, signal?: AbortSignalLike): Promise<string[]>;
-  /** How many descriptors the process may have, where the runtime can tell without extra permission. */
+  /**
+   * Returns how many descriptors the process may have open, or `undefined` if the
+   * runtime cannot find out without an extra permission.
+   */
   descriptorLimit?(): Promise<number | undefined>;
-  /** The IP addresses of this machine, where the runtime can tell without extra permission. */
+  /**
+   * Returns the IP addresses of this machine, or none if the runtime cannot find out
+   * without an extra permission.
+   */
   ownAddresses?(): readonly string[];
 }

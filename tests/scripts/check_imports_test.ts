@@ -49,6 +49,7 @@ const allowed: [path: string, text: string][] = [
   ["src/transport/detect.ts", `import type { x } from "./transport.ts"`],
   ["src/transport/common/lookup.ts", `import { x } from "../errors.ts"`],
   ["src/transport/common/lookup.ts", `await import("node:dns")`],
+  ["src/transport/mod.ts", `export { x } from "./detect.ts"`],
   ["src/transport/node/transport.ts", `import net from "node:net"`],
   ["src/transport/node/transport.ts", `import { x } from "../transport.ts"`],
   ["src/transport/node/transport.ts", `import { x } from "./conn.ts"`],
@@ -132,7 +133,7 @@ const allowed: [path: string, text: string][] = [
   ["src/cli/workers/worker.ts", `import { x } from "../serve/watch.ts"`],
   [
     "src/cli/workers/processes.ts",
-    `await import("../../transport/node/transport.ts")`,
+    `import { x } from "../../transport/detect.ts"`,
   ],
   [
     "src/cli/admin/metrics_server.ts",
@@ -168,6 +169,7 @@ const refused: [path: string, text: string][] = [
   ["src/transport/relay.ts", `import { x } from "./common/checks.ts"`],
   ["src/transport/relay.ts", `await import("./node/transport.ts")`],
   ["src/transport/relay.ts", `import net from "node:net"`],
+  ["src/transport/node/conn.ts", `import { x } from "../mod.ts"`],
   ["src/transport/detect.ts", `import { x } from "./node/transport.ts"`],
   ["src/transport/detect.ts", `await import("./node/conn.ts")`],
   ["src/transport/detect.ts", `await import(name)`],
@@ -281,6 +283,14 @@ const refused: [path: string, text: string][] = [
   ["src/cli/output/format.ts", `import { x } from "../config/duration.ts"`],
   ["src/cli/config/load.ts", `import { x } from "../failure.ts"`],
   ["src/cli/failure.ts", `import { x } from "./serve/running.ts"`],
+  [
+    "src/cli/failure.ts",
+    `import { x } from "../transport/common/checks.ts"`,
+  ],
+  [
+    "src/cli/workers/processes.ts",
+    `await import("../../transport/node/transport.ts")`,
+  ],
   ["src/cli/serve/running.ts", `await import("../workers/supervisor.ts")`],
   [
     "src/cli/workers/supervisor.ts",

@@ -10,37 +10,38 @@ import {
   settled,
 } from "./contract.ts";
 
-const options = { skip: runtime === "bun" ? undefined : "of Bun's sockets" };
+/** Tests of sockets of Bun. */
+const options = { skip: runtime === "bun" ? undefined : "needs Bun's sockets" };
 
 test(
-  "bun: a reset that a write meets first is not shown as a FIN",
+  "bun: read() rejects with reset when a write met the reset before",
   async () => {
     const { near, far, close } = await connectedPair(await detectTransport());
     near.reset();
-    await assertKind(far.write(pattern(1)), "reset"); // this takes the kernel's only ECONNRESET
+    await assertKind(far.write(pattern(1)), "reset"); // the kernel's only ECONNRESET
     await assertKind(far.read(), "reset");
     await close();
   },
   options,
 );
 
-test("bun: the octets behind both FINs wait for a reader", async () => {
+test("bun: read() returns bytes that arrived before both FINs", async () => {
   const { near, far, close } = await connectedPair(await detectTransport());
   const sent = pattern(2 * 1024 * 1024);
   await far.closeWrite();
   const writing = near.write(sent).then(() => near.closeWrite());
-  await settled(); // far has paused; now both directions have ended
+  await settled(); // far is paused; now both directions have ended
   assertSameOctets(await readAll(far), sent);
   await writing;
   await close();
 }, options);
 
-test("bun: writes that are not awaited keep their order", async () => {
+test("bun: write() keeps the order when calls are not awaited", async () => {
   const { near, far, close } = await connectedPair(await detectTransport());
   const sent = pattern(16 * 1024 * 1024);
   const writes: Promise<void>[] = [];
   for (let at = 0, size = 700_000; at < sent.length; at += size) {
-    size = writes.length % 2 ? 3 : 700_000; // a short one may find room that the long one before did not
+    size = writes.length % 2 ? 3 : 700_000; // a short write may fit after a long one did not
     writes.push(near.write(sent.subarray(at, at + size)));
   }
   writes.push(near.closeWrite());
@@ -50,7 +51,7 @@ test("bun: writes that are not awaited keep their order", async () => {
 }, options);
 
 test(
-  "bun: an attempt that was given up leaves no socket when it succeeds",
+  "bun: connect() leaves no socket open when an aborted attempt succeeds",
   async () => {
     const transport = await detectTransport();
     const ends: Promise<unknown>[] = [];

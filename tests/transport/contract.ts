@@ -1,6 +1,6 @@
 /**
- * What every transport must do, as tests. It needs nothing but a
- * {@linkcode Transport}: run it on one of your own with
+ * The contract of a transport, as tests. It needs nothing but a
+ * {@linkcode Transport}; to test one of your own, call
  *
  *     transportContract("mine", () => Promise.resolve(myTransport));
  *
@@ -20,39 +20,39 @@ import type {
 import type { NetErrorKind } from "../../src/transport/errors.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import { test } from "../support/harness.ts";
-import { withSkips } from "../support/skip_time.ts";
+import { withClock } from "../support/skipping_clock.ts";
 
 /** Known gaps of a transport. */
 export interface ContractOptions {
-  /** The runtime has no way to send an RST: peers see the end of the stream instead. */
+  /** The runtime cannot send RST: peers see the end of the stream instead. */
   readonly noReset?: boolean;
-  /** The runtime connects no UDP socket: only loopback's source address is known. */
+  /** The runtime cannot connect UDP sockets: only the source address of loopback is known. */
   readonly noRoutes?: boolean;
-  /** The runtime lets no two listeners share a port: asked to, it refuses. */
+  /** The runtime does not support shared ports: `listen()` rejects `reusePort`. */
   readonly noReusePort?: boolean;
 }
 
 const MIB = 1024 * 1024;
 
-/** `size` octets that differ from place to place. */
+/** Returns `size` pseudo-random bytes. */
 export function pattern(size: number, seed = 1): Uint8Array<ArrayBuffer> {
-  const octets = new Uint8Array(size);
+  const bytes = new Uint8Array(size);
   let x = seed >>> 0 || 1;
   for (let i = 0; i < size; i++) {
     x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
-    octets[i] = x >>> 24;
+    bytes[i] = x >>> 24;
   }
-  return octets;
+  return bytes;
 }
 
-/** Reads to the FIN. */
+/** Reads up to the FIN. */
 export async function readAll(conn: Conn): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for (let c = await conn.read(); c; c = await conn.read()) chunks.push(c);
   return join(chunks);
 }
 
-/** Reads exactly this many octets; what is too much goes back. */
+/** Reads exactly this many bytes and unreads the rest. */
 export async function readExactly(
   conn: Conn,
   size: number,
@@ -61,7 +61,7 @@ export async function readExactly(
   let have = 0;
   while (have < size) {
     const chunk = await conn.read();
-    if (!chunk) throw new Error(`FIN after ${have} of ${size} octets`);
+    if (!chunk) throw new Error(`FIN after ${have} of ${size} bytes`);
     chunks.push(chunk);
     have += chunk.length;
   }
@@ -80,14 +80,14 @@ function join(chunks: Uint8Array[]): Uint8Array {
   return all;
 }
 
-/** Compares long octet strings without printing them. */
+/** Compares many bytes without printing them. */
 export function assertSameOctets(actual: Uint8Array, expected: Uint8Array) {
   assertEquals(actual.length, expected.length);
-  const at = actual.findIndex((octet, i) => octet !== expected[i]);
-  assertEquals(at, -1, `octets differ from place ${at} on`);
+  const at = actual.findIndex((byte, i) => byte !== expected[i]);
+  assertEquals(at, -1, `the bytes differ at ${at}`);
 }
 
-/** Rejects with a {@linkcode NetError} of one of these kinds. */
+/** Passes if the promise rejects with a {@linkcode NetError} of one of these kinds. */
 export async function assertKind(
   promise: Promise<unknown>,
   ...kinds: NetErrorKind[]
@@ -96,14 +96,15 @@ export async function assertKind(
   assert(kinds.includes(error.kind), `kind ${error.kind}: ${error.message}`);
 }
 
-/** Two ends of one connection, and the way to end what made them. */
+/** The two ends of a connection. */
 export interface Pair {
   readonly near: Conn;
   readonly far: Conn;
+  /** Closes both ends. */
   close(): Promise<void>;
 }
 
-/** Connects to a listener of its own. */
+/** Opens a connection through a listener of its own. */
 export async function connectedPair(
   transport: Transport,
   hostname = "127.0.0.1",
@@ -124,19 +125,19 @@ export async function connectedPair(
   };
 }
 
-/** Lets the runtime finish what closing a socket began. */
+/** Waits until the runtime has closed the sockets that are closing. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-/** Resolves as soon as `holds` does. */
+/** Resolves when `holds()` returns `true`. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 type RelayFunction = Transport["relay"];
 
-/** Registers the tests; `load` is called by each of them. */
+/** Registers the tests; each of them calls `load`. */
 export function transportContract(
   name: string,
   load: () => Promise<Transport>,
@@ -152,28 +153,33 @@ export function transportContract(
   peeks(check);
   relays(check, options, "relay()", (transport) => transport.relay);
   relaysAfterPeek(check, "relay()", (transport) => transport.relay);
+  relaysBelowLayers(check, "relay()", (transport) => transport.relay);
   datagrams(check);
   sourceAddresses(check, options);
 }
 
-type Check = (
+/** Registers a test of a transport. */
+export type Check = (
   what: string,
   fn: (transport: Transport) => Promise<void>,
 ) => void;
 
 function listenAndConnect(check: Check, contract: ContractOptions): void {
-  check("listen() tells the port it was given", async (transport) => {
-    const listener = await transport.listen(
-      { hostname: "127.0.0.1", port: 0 },
-      () => {},
-    );
-    assertEquals(listener.addr.hostname, "127.0.0.1");
-    assert(listener.addr.port > 0);
-    await listener.close();
-  });
+  check(
+    "listen() returns the port when the system chose it",
+    async (transport) => {
+      const listener = await transport.listen(
+        { hostname: "127.0.0.1", port: 0 },
+        () => {},
+      );
+      assertEquals(listener.addr.hostname, "127.0.0.1");
+      assert(listener.addr.port > 0);
+      await listener.close();
+    },
+  );
 
   check(
-    "connect() and listen() agree about both addresses",
+    "connect() and listen() report the same two addresses",
     async (transport) => {
       for (const hostname of ["127.0.0.1", "::1"]) {
         const pair = await connectedPair(transport, hostname);
@@ -186,7 +192,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
   );
 
   check(
-    "listen() and connect() take brackets and show none",
+    "listen() and connect() accept brackets and report none",
     async (transport) => {
       const pair = await connectedPair(transport, "[::1]");
       assertEquals(pair.near.remoteAddr.hostname, "::1");
@@ -195,7 +201,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
   );
 
   check(
-    "connect() comes from the local address that it is told",
+    "connect() uses `localAddress` when it is given",
     async (transport) => {
       let accepted!: (conn: Conn) => void;
       const incoming = new Promise<Conn>((resolve) => accepted = resolve);
@@ -203,7 +209,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
         { hostname: "127.0.0.1", port: 0 },
         (conn) => accepted(conn),
       );
-      const { signal } = new AbortController(); // such as an attempt that fails at once has to forget
+      const { signal } = new AbortController(); // its listeners are removed on failure, too
       const attempt = (localAddress: string) =>
         transport.connect({ ...listener.addr, localAddress, signal });
       const near = await attempt("127.0.0.2");
@@ -216,7 +222,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
   );
 
   check(
-    "an IPv4 peer of a listener on :: has an IPv4 address",
+    "listen() reports an IPv4 address when an IPv4 peer connects to ::",
     async (transport) => {
       let accepted!: (conn: Conn) => void;
       const incoming = new Promise<Conn>((resolve) => accepted = resolve);
@@ -259,9 +265,10 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
 
   check(
     contract.noReusePort
-      ? "listen() refuses to share a port"
-      : "two listeners that share a port both get connections",
+      ? "listen() rejects with invalid when a port is to be shared"
+      : "listen() distributes connections when two listeners share a port",
     async (transport) => {
+      assertEquals(transport.canReusePort ?? false, !contract.noReusePort);
       const shared = { hostname: "127.0.0.1", port: 0, reusePort: true };
       if (contract.noReusePort) {
         return await assertKind(transport.listen(shared, () => {}), "invalid");
@@ -272,7 +279,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
         { ...first.addr, reusePort: true },
         (it) => got[1].push(it),
       );
-      // Each comes to one of them by chance: that one gets none in 500 is next to impossible.
+      // The kernel chooses by chance: that one gets none of 500 is next to impossible.
       const conns: Conn[] = [];
       while (conns.length < 500 && !(got[0].length && got[1].length)) {
         conns.push(await transport.connect(first.addr));
@@ -287,7 +294,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
   );
 
   check(
-    "listen() shares no port with one that does not",
+    "listen() rejects when only one of two listeners shares the port",
     async (transport) => {
       const listener = await transport.listen(
         { hostname: "127.0.0.1", port: 0 },
@@ -302,7 +309,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
   );
 
   check(
-    "a closed listener refuses, frees its port and keeps its connections",
+    "listener.close() refuses further connections, releases the port and keeps connections open",
     async (transport) => {
       let accepted!: (conn: Conn) => void;
       const incoming = new Promise<Conn>((resolve) => accepted = resolve);
@@ -324,7 +331,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
   );
 
   check(
-    "connect() rejects with refused, or invalid for port 0",
+    "connect() rejects with refused when nothing listens, and with invalid for port 0",
     async (transport) => {
       const listener = await transport.listen(
         { hostname: "127.0.0.1", port: 0 },
@@ -339,30 +346,33 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
     },
   );
 
-  check("connect() rejects with what its signal says", async (transport) => {
-    const listener = await transport.listen(
-      { hostname: "127.0.0.1", port: 0 },
-      (conn) => conn.close(),
-    );
-    const { addr } = listener;
-    await assertKind(
-      transport.connect({ ...addr, signal: AbortSignal.abort() }),
-      "aborted",
-    );
-    const reason = new NetError("timeout", "too slow");
-    const controller = new AbortController();
-    const attempt = transport.connect({ ...addr, signal: controller.signal });
-    controller.abort(reason);
-    assertEquals(await attempt.catch((error) => error), reason);
-    const conn = await transport.connect({
-      ...addr,
-      signal: new AbortController().signal,
-    });
-    conn.close();
-    await listener.close();
-  });
+  check(
+    "connect() rejects with the reason of its signal",
+    async (transport) => {
+      const listener = await transport.listen(
+        { hostname: "127.0.0.1", port: 0 },
+        (conn) => conn.close(),
+      );
+      const { addr } = listener;
+      await assertKind(
+        transport.connect({ ...addr, signal: AbortSignal.abort() }),
+        "aborted",
+      );
+      const reason = new NetError("timeout", "too slow");
+      const controller = new AbortController();
+      const attempt = transport.connect({ ...addr, signal: controller.signal });
+      controller.abort(reason);
+      assertEquals(await attempt.catch((error) => error), reason);
+      const conn = await transport.connect({
+        ...addr,
+        signal: new AbortController().signal,
+      });
+      conn.close();
+      await listener.close();
+    },
+  );
 
-  check("listen() takes 200 connections at once", async (transport) => {
+  check("listen() accepts 200 connections at once", async (transport) => {
     const accepted: Conn[] = [];
     const listener = await transport.listen(
       { hostname: "127.0.0.1", port: 0 },
@@ -384,26 +394,30 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
   });
 }
 
-function readAndWrite(check: Check, options: ContractOptions): void {
-  check("FIN ends one direction, the other goes on", async (transport) => {
-    const { near, far, close } = await connectedPair(transport);
-    await near.write(pattern(1000));
-    await near.closeWrite();
-    await near.closeWrite();
-    await assertKind(near.write(pattern(1)), "closed");
-    assertEquals(await readAll(far), pattern(1000));
-    assertEquals(await far.read(), null);
-    const answer = pattern(10 * MIB, 2);
-    const [, got] = await Promise.all([
-      far.write(answer).then(() => far.closeWrite()),
-      readAll(near),
-    ]);
-    assertSameOctets(got, answer);
-    await close();
-  });
+/** The tests of reading, writing and closing. */
+export function readAndWrite(check: Check, options: ContractOptions): void {
+  check(
+    "closeWrite() ends one direction, the other goes on",
+    async (transport) => {
+      const { near, far, close } = await connectedPair(transport);
+      await near.write(pattern(1000));
+      await near.closeWrite();
+      await near.closeWrite();
+      await assertKind(near.write(pattern(1)), "closed");
+      assertEquals(await readAll(far), pattern(1000));
+      assertEquals(await far.read(), null);
+      const answer = pattern(10 * MIB, 2);
+      const [, got] = await Promise.all([
+        far.write(answer).then(() => far.closeWrite()),
+        readAll(near),
+      ]);
+      assertSameOctets(got, answer);
+      await close();
+    },
+  );
 
   check(
-    "octets that came before the first read() are not lost, nor is their FIN",
+    "read() returns bytes, and their FIN, that arrived before it",
     async (transport) => {
       const { near, far, close } = await connectedPair(transport);
       await near.write(pattern(100));
@@ -414,19 +428,22 @@ function readAndWrite(check: Check, options: ContractOptions): void {
     },
   );
 
-  check("unread() puts octets in front, also of the end", async (transport) => {
-    const { near, far, close } = await connectedPair(transport);
-    await near.write(pattern(8));
-    await near.closeWrite();
-    const octets = await readExactly(far, 8);
-    assertEquals(await far.read(), null);
-    far.unread(octets.slice(4));
-    far.unread(octets.slice(0, 4));
-    assertEquals(await readAll(far), octets);
-    await close();
-  });
+  check(
+    "unread() puts bytes in front of the stream, also of its end",
+    async (transport) => {
+      const { near, far, close } = await connectedPair(transport);
+      await near.write(pattern(8));
+      await near.closeWrite();
+      const bytes = await readExactly(far, 8);
+      assertEquals(await far.read(), null);
+      far.unread(bytes.slice(4));
+      far.unread(bytes.slice(0, 4));
+      assertEquals(await readAll(far), bytes);
+      await close();
+    },
+  );
 
-  check("a chunk belongs to its reader", async (transport) => {
+  check("read() returns a chunk that its caller owns", async (transport) => {
     const { near, far, close } = await connectedPair(transport);
     await near.write(pattern(100, 1));
     const first = await readExactly(far, 100);
@@ -438,7 +455,7 @@ function readAndWrite(check: Check, options: ContractOptions): void {
   });
 
   check(
-    "write() resolves only when a slow reader made room",
+    "write() resolves only when a slow reader has made room",
     async (transport) => {
       const { near, far, close } = await connectedPair(transport);
       const sent = pattern(64 * MIB);
@@ -457,7 +474,7 @@ function readAndWrite(check: Check, options: ContractOptions): void {
   );
 
   check(
-    "close() ends everything, once, and rejects with closed",
+    "close() ends both directions once, and calls reject with closed",
     async (transport) => {
       const { near, far, close } = await connectedPair(transport);
       const pending = near.read();
@@ -472,7 +489,7 @@ function readAndWrite(check: Check, options: ContractOptions): void {
   );
 
   check(
-    "a write to a peer that has gone rejects with reset",
+    "write() rejects with reset when the peer is gone",
     async (transport) => {
       const { near, far, close } = await connectedPair(transport);
       far.close();
@@ -491,7 +508,7 @@ function readAndWrite(check: Check, options: ContractOptions): void {
 
   if (process.platform === "linux") {
     check(
-      "keepAlive() has the kernel ask for a silent peer",
+      "keepAlive() makes the kernel probe a silent peer",
       async (transport) => {
         for (const hostname of ["127.0.0.1", "::1"]) {
           const { near, far, close } = await connectedPair(transport, hostname);
@@ -501,14 +518,14 @@ function readAndWrite(check: Check, options: ContractOptions): void {
             assertEquals(timerOf(conn), "02");
           }
           await close();
-          near.keepAlive!(); // comes too late, and harms nobody
+          near.keepAlive!(); // too late, which is no error
         }
       },
     );
   }
 
   const seen = options.noReset ? "the end of the stream" : "a reset";
-  check(`reset() shows the peer ${seen}`, async (transport) => {
+  check(`reset() is ${seen} for the peer`, async (transport) => {
     const { near, far, close } = await connectedPair(transport);
     await near.write(pattern(10));
     assertEquals(await readExactly(far, 10), pattern(10));
@@ -521,34 +538,35 @@ function readAndWrite(check: Check, options: ContractOptions): void {
   });
 }
 
-/** Which timer Linux has for a connection: "00" for none, "02" for keepalive. */
+/** Returns the timer of a connection in Linux: "00" for none, "02" for keepalive. */
 export function timerOf(
   { localAddr, remoteAddr }: Pick<Conn, "localAddr" | "remoteAddr">,
 ): string {
   const [ours, theirs] = [localAddr, remoteAddr].map(({ port }) =>
     port.toString(16).toUpperCase().padStart(4, "0")
   );
-  // Not by reading the files, for which Deno wants to be allowed everything.
+  // By a program, because Deno reads files in /proc only with all permissions.
   const files = ["/proc/net/tcp", "/proc/net/tcp6"];
   const ends = `:${ours} [0-9A-F]*:${theirs} `;
   const found = execFileSync("grep", ["-h", ends, ...files]).toString();
   return found.trim().split(/ +/)[5].slice(0, 2);
 }
 
-function peeks(check: Check): void {
-  check("peek() waits for octets and takes none", async (transport) => {
+/** The tests of {@linkcode Conn.peek}. */
+export function peeks(check: Check): void {
+  check("peek() waits for bytes and takes none", async (transport) => {
     const { near, far, close } = await connectedPair(transport);
     const peeking = far.peek();
     await near.write(pattern(300));
     assertEquals(await peeking, true);
     assertEquals(await far.peek(), true);
     assertEquals(await readExactly(far, 200), pattern(300).slice(0, 200));
-    assertEquals(await far.peek(), true); // what was unread
+    assertEquals(await far.peek(), true); // unread bytes
     assertEquals(await readExactly(far, 100), pattern(300).slice(200));
     await close();
   });
 
-  check("peek() sees a FIN, again and again", async (transport) => {
+  check("peek() reports FIN, again and again", async (transport) => {
     const { near, far, close } = await connectedPair(transport);
     const peeking = far.peek();
     await near.closeWrite();
@@ -561,7 +579,7 @@ function peeks(check: Check): void {
     await close();
   });
 
-  check("peek() sees octets before their FIN", async (transport) => {
+  check("peek() reports bytes before their FIN", async (transport) => {
     const { near, far, close } = await connectedPair(transport);
     await near.write(pattern(7));
     await near.closeWrite();
@@ -571,29 +589,35 @@ function peeks(check: Check): void {
     await close();
   });
 
-  check("read() while peek() waits gets all in order", async (transport) => {
-    const { near, far, close } = await connectedPair(transport);
-    const sent = pattern(3 * MIB);
-    far.peek();
-    const reading = readAll(far);
-    await near.write(sent);
-    await near.closeWrite();
-    assertSameOctets(await reading, sent);
-    await close();
-  });
+  check(
+    "read() returns everything in order when peek() is waiting",
+    async (transport) => {
+      const { near, far, close } = await connectedPair(transport);
+      const sent = pattern(3 * MIB);
+      far.peek();
+      const reading = readAll(far);
+      await near.write(sent);
+      await near.closeWrite();
+      assertSameOctets(await reading, sent);
+      await close();
+    },
+  );
 
-  check("close() while peek() waits rejects with closed", async (transport) => {
-    const { near, far, close } = await connectedPair(transport);
-    const peeking = far.peek();
-    far.close();
-    await assertKind(peeking, "closed");
-    await assertKind(far.peek(), "closed");
-    await assertKind(far.read(), "closed");
-    near.peek().catch(() => {});
-    await close();
-  });
+  check(
+    "peek() rejects with closed when the connection is closed meanwhile",
+    async (transport) => {
+      const { near, far, close } = await connectedPair(transport);
+      const peeking = far.peek();
+      far.close();
+      await assertKind(peeking, "closed");
+      await assertKind(far.peek(), "closed");
+      await assertKind(far.read(), "closed");
+      near.peek().catch(() => {});
+      await close();
+    },
+  );
 
-  check("close() drops what peek() has seen", async (transport) => {
+  check("close() drops bytes that peek() has reported", async (transport) => {
     const { near, far, close } = await connectedPair(transport);
     await near.write(pattern(5));
     assertEquals(await far.peek(), true);
@@ -604,7 +628,7 @@ function peeks(check: Check): void {
   });
 
   check(
-    "a peek() that nobody waits for any more is no unhandled rejection",
+    "peek() is no unhandled rejection when nothing awaits it",
     async (transport) => {
       const { near, far, close } = await connectedPair(transport);
       near.peek();
@@ -614,14 +638,14 @@ function peeks(check: Check): void {
   );
 }
 
-/** That a relay takes what a waiting {@linkcode Conn.peek} was about to see. */
+/** The tests of relays that start while {@linkcode Conn.peek} is waiting. */
 export function relaysAfterPeek(
   check: Check,
   what: string,
   relayOf: (transport: Transport) => RelayFunction,
   wrap: (conn: Conn) => Conn = (conn) => conn,
 ): void {
-  /** Both ends of a relay, whose sides are peeked at when it begins. */
+  /** Starts a relay after a peek at both sides. */
   async function start(
     transport: Transport,
     before: (client: Conn, target: Conn) => Promise<void>,
@@ -646,21 +670,21 @@ export function relaysAfterPeek(
   }
 
   const cases: [string, (client: Conn, target: Conn) => Promise<void>][] = [
-    ["waits", async () => {}],
-    ["has not noticed octets", async (client, target) => {
+    ["is waiting", async () => {}],
+    ["has not reported bytes", async (client, target) => {
       await client.write(pattern(1000, 1));
       await target.write(pattern(1000, 2));
     }],
-    ["has seen octets", async (client, target) => {
+    ["has reported bytes", async (client, target) => {
       await client.write(pattern(1000, 1));
       await target.write(pattern(1000, 2));
       await settled();
     }],
   ];
   for (const [state, before] of cases) {
-    const sentBefore = state === "waits" ? 0 : 1000;
+    const sentBefore = state === "is waiting" ? 0 : 1000;
     check(
-      `${what} loses nothing when peek() ${state} as it begins`,
+      `${what} loses nothing when peek() ${state} at its start`,
       async (transport) => {
         const { client, target, relay, close } = await start(transport, before);
         const [up, down] = [pattern(MIB, 1), pattern(MIB, 2)];
@@ -681,7 +705,7 @@ export function relaysAfterPeek(
   }
 
   check(
-    `${what} passes on the FIN that peek() has seen, and octets before it`,
+    `${what} forwards the FIN that peek() has reported, and bytes before it`,
     async (transport) => {
       const { client, target, relay, close } = await start(
         transport,
@@ -700,7 +724,7 @@ export function relaysAfterPeek(
   );
 
   check(
-    `${what} that is aborted ends the peek() that waits`,
+    `${what} ends a waiting peek() when it is aborted`,
     async (transport) => {
       const { relay, close } = await start(transport, async () => {});
       relay.abort();
@@ -710,7 +734,77 @@ export function relaysAfterPeek(
   );
 }
 
-/** A UDP socket and what it has received. */
+/** A layer that a relay must not use: reading, writing and closing through it is an error. */
+class Layer implements Conn {
+  readonly inner: Conn;
+
+  constructor(inner: Conn) {
+    this.inner = inner;
+  }
+
+  get localAddr(): Address {
+    return this.inner.localAddr;
+  }
+
+  get remoteAddr(): Address {
+    return this.inner.remoteAddr;
+  }
+
+  unread(chunk: Uint8Array): void {
+    this.inner.unread(chunk);
+  }
+
+  read = misused;
+  peek = misused;
+  write = misused;
+  closeWrite = misused;
+  close = misused;
+  reset = misused;
+}
+
+function misused(): never {
+  throw new Error("a relay must not use the layer");
+}
+
+/** The tests of relays between layers; see {@linkcode Conn.inner}. */
+export function relaysBelowLayers(
+  check: Check,
+  what: string,
+  relayOf: (transport: Transport) => RelayFunction,
+): void {
+  for (const [layers, wrap] of layerings) {
+    check(`${what} moves bytes below ${layers}`, async (transport) => {
+      const left = await connectedPair(transport);
+      const right = await connectedPair(transport);
+      const [a, b] = wrap(left.far, right.near);
+      a.unread(pattern(10));
+      b.unread(pattern(20));
+      const relay = relayOf(transport)(a, b);
+      const [up, down] = [pattern(2 * MIB, 1), pattern(MIB, 2)];
+      const [, , gotUp, gotDown] = await Promise.all([
+        left.near.write(up).then(() => left.near.closeWrite()),
+        right.far.write(down).then(() => right.far.closeWrite()),
+        readAll(right.far),
+        readAll(left.near),
+      ]);
+      assertSameOctets(gotUp, join([pattern(10), up]));
+      assertSameOctets(gotDown, join([pattern(20), down]));
+      assertEquals((await relay.done).reason, "finished");
+      assertEquals([relay.sent, relay.received], [2 * MIB + 10, MIB + 20]);
+      await assertKind(left.far.read(), "closed");
+      await assertKind(right.near.read(), "closed");
+      await left.close();
+      await right.close();
+    });
+  }
+}
+
+const layerings: [string, (a: Conn, b: Conn) => [Conn, Conn]][] = [
+  ["layers on both sides", (a, b) => [new Layer(a), new Layer(b)]],
+  ["layers on one side", (a, b) => [a, new Layer(new Layer(new Layer(b)))]],
+];
+
+/** A UDP socket and the datagrams that it has received. */
 interface Receiver {
   readonly socket: DatagramSocket;
   readonly got: { payload: Uint8Array; from: Address }[];
@@ -731,7 +825,7 @@ async function receiver(
   return { socket, got, has: (count) => until(() => got.length >= count) };
 }
 
-/** Sends to a receiver until it has one more datagram than before, which shows that both sockets live. */
+/** Passes if a receiver gets one more datagram, which shows that both sockets still work. */
 async function assertDelivers(
   from: DatagramSocket,
   to: Receiver,
@@ -748,7 +842,7 @@ function same(payload: Uint8Array, seed: number): boolean {
   return payload.length === 20 && payload.every((it, i) => it === expected[i]);
 }
 
-/** The port of a UDP socket that is closed now. */
+/** Returns the port of a UDP socket that is closed. */
 async function closedPort(transport: Transport, hostname = "127.0.0.1") {
   const { socket } = await receiver(transport, hostname);
   socket.close();
@@ -761,7 +855,7 @@ export function datagrams(check: Check): void {
   for (const hostname of ["127.0.0.1", "::1"]) {
     const named = `over ${hostname.includes(":") ? "IPv6" : "IPv4"}`;
     check(
-      `datagrams() carries 0 to 65507 octets whole ${named}`,
+      `datagrams() sends payloads of 0 to 65507 bytes whole ${named}`,
       async (transport) => {
         const a = await receiver(transport, hostname);
         const b = await receiver(transport, hostname);
@@ -786,7 +880,7 @@ export function datagrams(check: Check): void {
     );
 
     check(
-      `datagrams() loses what can't be sent ${named}, and that alone`,
+      `datagrams() loses only what cannot be sent ${named}`,
       async (transport) => {
         const a = await receiver(transport, hostname);
         const b = await receiver(transport, hostname);
@@ -798,7 +892,7 @@ export function datagrams(check: Check): void {
           [1, hostname, 0],
           [1, other, port],
         ];
-        // IPv6 would send that: the kernel drops it later.
+        // Not over IPv6, where the kernel accepts it and drops it later.
         if (hostname !== "::1") lost.push([1, "192.0.2.1", port]);
         for (const [i, [size, hostname, port]] of lost.entries()) {
           a.socket.send(pattern(size), hostname, port);
@@ -813,7 +907,7 @@ export function datagrams(check: Check): void {
     );
 
     check(
-      `datagrams() lives on when nobody is there ${named}, and no other datagram is lost`,
+      `datagrams() loses no other datagram when a port is closed ${named}`,
       async (transport) => {
         const a = await receiver(transport, hostname);
         const b = await receiver(transport, hostname);
@@ -825,7 +919,7 @@ export function datagrams(check: Check): void {
           a.socket.send(pattern(1), hostname, dead);
           a.socket.send(pattern(1), hostname, dead);
           a.socket.send(pattern(2), hostname, port);
-          await settled(); // the ICMP errors are there
+          await settled(); // until the ICMP errors have arrived
           a.socket.send(pattern(2), hostname, port);
           await b.has(3 * i + 3);
         }
@@ -839,7 +933,7 @@ export function datagrams(check: Check): void {
     );
   }
 
-  check("datagrams() keeps the order", async (transport) => {
+  check("datagrams() sends in the order of the calls", async (transport) => {
     const a = await receiver(transport);
     const b = await receiver(transport);
     const { hostname, port } = b.socket.addr;
@@ -857,24 +951,27 @@ export function datagrams(check: Check): void {
     b.socket.close();
   });
 
-  check("datagrams() hands payloads over for good", async (transport) => {
-    const a = await receiver(transport);
-    const b = await receiver(transport);
-    const { hostname, port } = b.socket.addr;
-    for (let i = 0; i < 20; i++) {
-      a.socket.send(pattern(100 + i, i), hostname, port);
-      await b.has(i + 1);
-    }
-    for (const [i, { payload }] of b.got.entries()) {
-      assertEquals(payload, pattern(100 + i, i));
-    }
-    b.got[0].payload.fill(0); // and nobody else's
-    assertEquals(b.got[1].payload, pattern(101, 1));
-    a.socket.close();
-    b.socket.close();
-  });
+  check(
+    "datagrams() passes on payloads that the callee owns",
+    async (transport) => {
+      const a = await receiver(transport);
+      const b = await receiver(transport);
+      const { hostname, port } = b.socket.addr;
+      for (let i = 0; i < 20; i++) {
+        a.socket.send(pattern(100 + i, i), hostname, port);
+        await b.has(i + 1);
+      }
+      for (const [i, { payload }] of b.got.entries()) {
+        assertEquals(payload, pattern(100 + i, i));
+      }
+      b.got[0].payload.fill(0); // changes no other payload
+      assertEquals(b.got[1].payload, pattern(101, 1));
+      a.socket.close();
+      b.socket.close();
+    },
+  );
 
-  check("datagrams() sends what comes in one burst", async (transport) => {
+  check("datagrams() sends a burst", async (transport) => {
     const a = await receiver(transport);
     const b = await receiver(transport);
     const { hostname, port } = b.socket.addr;
@@ -890,7 +987,7 @@ export function datagrams(check: Check): void {
   });
 
   check(
-    "datagrams() on :: and on an IPv4-mapped address keep to their family",
+    "datagrams() stays in its address family on :: and on an IPv4-mapped address",
     async (transport) => {
       const six = await receiver(transport, "::");
       const mapped = await receiver(transport, "::ffff:127.0.0.1");
@@ -913,7 +1010,7 @@ export function datagrams(check: Check): void {
     },
   );
 
-  check("datagrams() takes brackets and shows none", async (transport) => {
+  check("datagrams() accepts brackets and reports none", async (transport) => {
     const a = await receiver(transport, "[::1]");
     assertEquals(a.socket.addr.hostname, "::1");
     a.socket.send(pattern(5), "[::1]", a.socket.addr.port);
@@ -943,7 +1040,7 @@ export function datagrams(check: Check): void {
   );
 
   check(
-    "a closed UDP socket neither sends nor hands over",
+    "datagrams() neither sends nor receives when it is closed",
     async (transport) => {
       const a = await receiver(transport);
       const b = await receiver(transport);
@@ -963,7 +1060,7 @@ export function datagrams(check: Check): void {
   );
 
   check(
-    "a UDP socket may be closed by what it hands over",
+    "datagrams() may be closed by its own callback",
     async (transport) => {
       const b = await receiver(transport);
       let count = 0;
@@ -986,19 +1083,22 @@ export function datagrams(check: Check): void {
     },
   );
 
-  check("what was sent before close() is sent", async (transport) => {
-    const a = await receiver(transport);
-    const b = await receiver(transport);
-    a.socket.send(pattern(8), b.socket.addr.hostname, b.socket.addr.port);
-    a.socket.close();
-    await b.has(1);
-    assertEquals(b.got[0].payload, pattern(8));
-    b.socket.close();
-  });
+  check(
+    "datagrams() sends earlier datagrams when it is closed",
+    async (transport) => {
+      const a = await receiver(transport);
+      const b = await receiver(transport);
+      a.socket.send(pattern(8), b.socket.addr.hostname, b.socket.addr.port);
+      a.socket.close();
+      await b.has(1);
+      assertEquals(b.got[0].payload, pattern(8));
+      b.socket.close();
+    },
+  );
 }
 
 function sourceAddresses(check: Check, options: ContractOptions): void {
-  check("sourceAddress() of loopback is loopback", async (transport) => {
+  check("sourceAddress() returns loopback for loopback", async (transport) => {
     assertEquals(await transport.sourceAddress("127.0.0.1"), "127.0.0.1");
     assertEquals(await transport.sourceAddress("::1"), "::1");
     assertEquals(await transport.sourceAddress("[::1]"), "::1");
@@ -1009,7 +1109,7 @@ function sourceAddresses(check: Check, options: ContractOptions): void {
   });
 
   check(
-    "sourceAddress() is an address to bind, if there is a way",
+    "sourceAddress() returns an address that can be bound when there is a route",
     async (transport) => {
       for (const hostname of ["192.0.2.1", "2001:db8::1"]) {
         const source = await transport.sourceAddress(hostname)
@@ -1025,9 +1125,9 @@ function sourceAddresses(check: Check, options: ContractOptions): void {
     },
   );
 
-  const outcome = options.noRoutes ? "does not know" : "rejects";
+  const outcome = options.noRoutes ? "returns zeros" : "rejects";
   check(
-    `sourceAddress() ${outcome} when there is no way`,
+    `sourceAddress() ${outcome} when there is no route`,
     async (transport) => {
       for (const hostname of ["255.255.255.255", "fe80::1"]) {
         const source = transport.sourceAddress(hostname);
@@ -1035,7 +1135,7 @@ function sourceAddresses(check: Check, options: ContractOptions): void {
           const unknown = hostname.includes(":") ? "::" : "0.0.0.0";
           assertEquals(await source, unknown);
         } else {
-          // A broadcast needs leave, a link-local address the name of its link.
+          // A broadcast needs permission, a link-local address the name of its link.
           await assertKind(source, "denied", "net-unreachable");
         }
       }
@@ -1050,7 +1150,7 @@ interface Relayed {
   close(): Promise<void>;
 }
 
-/** The tests of a relay, for one way of relaying. */
+/** The tests of a relay function. */
 export function relays(
   check: Check,
   contract: ContractOptions,
@@ -1079,7 +1179,7 @@ export function relays(
   };
 
   check(
-    `${what} moves octets both ways at once and counts them`,
+    `${what} moves bytes both ways at once and counts them`,
     async (transport) => {
       const { client, target, relay, close } = await start(transport);
       const up = pattern(12 * MIB, 1);
@@ -1099,7 +1199,7 @@ export function relays(
     },
   );
 
-  check(`${what} answers small messages one by one`, async (transport) => {
+  check(`${what} forwards small messages one by one`, async (transport) => {
     const { client, target, close } = await start(transport);
     for (let i = 0; i < 200; i++) {
       const message = pattern(1 + i * 37, i);
@@ -1112,10 +1212,10 @@ export function relays(
   });
 
   check(
-    `${what} passes on what comes after a busy and then a quiet time`,
+    `${what} forwards messages after a busy and then a quiet time`,
     (transport) =>
-      withSkips(async (skip) => {
-        const { client, target, close } = await start(transport);
+      withClock(async (clock) => {
+        const { client, target, close } = await start(transport, { clock });
         const bulk = pattern(4 * MIB);
         for (const [from, to] of [[client, target], [target, client]]) {
           const [got] = await Promise.all([
@@ -1124,7 +1224,7 @@ export function relays(
           ]);
           assertSameOctets(got, bulk);
         }
-        skip(60_000);
+        clock.skip(60_000);
         for (let i = 1; i <= 3; i++) {
           for (const [from, to] of [[client, target], [target, client]]) {
             const message = pattern(i * 100, i);
@@ -1137,7 +1237,7 @@ export function relays(
   );
 
   check(
-    `${what} passes a FIN on and delivers 10 MiB after it`,
+    `${what} forwards a FIN and 10 MiB in the other direction after it`,
     async (transport) => {
       for (const first of ["client", "target"] as const) {
         const relayed = await start(transport);
@@ -1160,7 +1260,7 @@ export function relays(
   );
 
   check(
-    `${what} relays octets and a FIN that came before it`,
+    `${what} forwards bytes and a FIN that arrived before it`,
     async (transport) => {
       const { client, target, close } = await start(
         transport,
@@ -1181,7 +1281,7 @@ export function relays(
   );
 
   check(
-    `${what} holds back a sender whose receiver does not read`,
+    `${what} slows down a sender whose receiver does not read`,
     async (transport) => {
       const { client, target, relay, close } = await start(transport);
       const sent = pattern(64 * MIB);
@@ -1191,7 +1291,7 @@ export function relays(
         before = relay.sent;
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
-      assert(relay.sent < 32 * MIB, `took ${relay.sent} octets unread`);
+      assert(relay.sent < 32 * MIB, `read ${relay.sent} bytes ahead`);
       const got = await readAll(target);
       await writing;
       assertSameOctets(got, sent);
@@ -1200,7 +1300,7 @@ export function relays(
   );
 
   check(
-    `${what} delivers what a slow receiver has yet to take when both sides have sent FIN`,
+    `${what} delivers buffered bytes to a slow receiver when both sides have sent FIN`,
     async (transport) => {
       const first = await start(transport);
       await fill(first, 64 * MIB);
@@ -1218,7 +1318,10 @@ export function relays(
     },
   );
 
-  /** The target has sent FIN and does not read; small writes until the relay takes no more, or this much was sent: how much that was. */
+  /**
+   * Makes small writes to a target that has sent FIN and does not read, until the relay
+   * reads no more or `limit` bytes are sent. Returns how many were sent.
+   */
   async function fill(
     { client, target, relay }: Relayed,
     limit: number,
@@ -1241,7 +1344,7 @@ export function relays(
 
   const seen = contract.noReset ? "the end" : "a reset";
   check(
-    `${what} turns a reset of one side into ${seen} for the other`,
+    `${what} turns a reset of one side into ${seen} for the other one`,
     async (transport) => {
       if (contract.noReset) return await endsTheOther(transport);
       for (const first of ["client", "target"] as const) {
@@ -1260,7 +1363,7 @@ export function relays(
     },
   );
 
-  /** Where no RST can be made by will, the FIN goes through; who writes on meets the RST of a closed socket. */
+  /** Without a way to send RST the FIN is forwarded, and further writes meet a closed socket. */
   async function endsTheOther(transport: Transport): Promise<void> {
     const { client, target, relay, close } = await start(transport);
     client.reset();
@@ -1284,7 +1387,7 @@ export function relays(
   }
 
   check(
-    `${what} frees both sides when octets come for a side that has left`,
+    `${what} closes both sides when bytes arrive for a closed side`,
     async (transport) => {
       for (const first of ["client", "target"] as const) {
         const relayed = await start(transport);
@@ -1292,7 +1395,7 @@ export function relays(
         const late = first === "client" ? relayed.target : relayed.client;
         await late.write(pattern(5));
         await readExactly(early, 5);
-        early.close(); // a FIN, and a reset for all that comes then
+        early.close(); // sends FIN, and RST for everything that arrives later
         const writing = (async () => {
           await late.write(pattern(MIB));
           for (;;) {
@@ -1308,7 +1411,7 @@ export function relays(
   );
 
   check(
-    `${what} ends after the idle time and not before`,
+    `${what} ends after the idle time, not before`,
     async (transport) => {
       const { client, target, relay, close } = await start(transport, {
         idle: 600,
@@ -1327,7 +1430,7 @@ export function relays(
   );
 
   check(
-    `${what} that is idle resets a receiver that lacks octets`,
+    `${what} resets a receiver that lacks bytes when it is idle`,
     async (transport) => {
       for (const slow of ["client", "target"] as const) {
         const relayed = await start(transport, { idle: 200 });
@@ -1347,7 +1450,7 @@ export function relays(
   );
 
   check(
-    `${what} has a time of its own for half-closed connections`,
+    `${what} ends after the half-closed time when one side has sent FIN`,
     async (transport) => {
       const { client, target, relay, close } = await start(transport, {
         idle: 60_000,
@@ -1360,7 +1463,7 @@ export function relays(
     },
   );
 
-  check(`${what} can be aborted`, async (transport) => {
+  check(`${what} resets both sides when it is aborted`, async (transport) => {
     const { client, target, relay, close } = await start(transport);
     await client.write(pattern(3));
     await readExactly(target, 3);

@@ -7,6 +7,7 @@ import { runtime, test } from "../support/harness.ts";
 import {
   relays,
   relaysAfterPeek,
+  relaysBelowLayers,
   settled,
   transportContract,
 } from "./contract.ts";
@@ -15,7 +16,7 @@ const isDeno = runtime === "deno";
 const options = {
   noReset: isDeno,
   noRoutes: isDeno,
-  // Node.js knows it from 22.12 on.
+  // Supported by Node.js 22.12 and later.
   noReusePort: process.versions.node.startsWith("20."),
 };
 
@@ -27,7 +28,7 @@ const check = (what: string, fn: (transport: Transport) => Promise<void>) =>
     await settled();
   });
 
-check("ownAddresses() are those of this machine", (transport) => {
+check("ownAddresses() returns the addresses of this machine", (transport) => {
   const own = transport.ownAddresses!();
   assert(own.includes("127.0.0.1"), own.join());
   return Promise.resolve();
@@ -35,3 +36,4 @@ check("ownAddresses() are those of this machine", (transport) => {
 
 relays(check, options, "relayByReading()", () => relayByReading);
 relaysAfterPeek(check, "relayByReading()", () => relayByReading);
+relaysBelowLayers(check, "relayByReading()", () => relayByReading);

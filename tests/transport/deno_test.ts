@@ -17,9 +17,9 @@ import {
   until,
 } from "./contract.ts";
 
-const skip = runtime === "deno" ? undefined : "about Deno's sockets";
+const skip = runtime === "deno" ? undefined : "needs Deno's sockets";
 
-/** A connection whose other end is of node:net, which can send an RST. */
+/** Returns a connection to a socket of `node:net`, which can send RST. */
 async function resettable(): Promise<{ conn: Conn; peer: net.Socket }> {
   let accepted!: (conn: Conn) => void;
   const incoming = new Promise<Conn>((resolve) => accepted = resolve);
@@ -35,7 +35,7 @@ async function resettable(): Promise<{ conn: Conn; peer: net.Socket }> {
 }
 
 test(
-  "listen() is not held up by clients that reset before they are accepted",
+  "listen() accepts others at once when clients reset before they are accepted",
   async () => {
     const errors: unknown[] = [];
     let accepted!: (conn: Conn) => void;
@@ -46,7 +46,7 @@ test(
       (error) => errors.push(error),
     );
     const { port } = listener.addr;
-    // While this process waits for that one it accepts nothing.
+    // While this process waits for the other one, it accepts nothing.
     const script = `
       import net from "node:net";
       for (let i = 0; i < 20; i++) {
@@ -65,7 +65,7 @@ test(
   { skip },
 );
 
-test("relay() ends with an error of the side that was reset", async () => {
+test("relay() ends with an error of a side when that was reset", async () => {
   for (const side of ["a", "b"] as const) {
     const { conn, peer } = await resettable();
     const other = await connectedPair(denoTransport);
@@ -87,7 +87,7 @@ test("relay() ends with an error of the side that was reset", async () => {
 }, { skip });
 
 test(
-  "close() frees a socket whose peer does not read what is being written",
+  "close() releases the socket when the peer does not read and a write is pending",
   async () => {
     const before = openSockets() ?? 0;
     const { near, close } = await connectedPair(denoTransport);
@@ -102,7 +102,7 @@ test(
 );
 
 test(
-  "relay() ends when one of its connections is closed by somebody else",
+  "relay() ends when one of its connections is closed directly",
   async () => {
     for (const blocked of [false, true]) {
       const left = await connectedPair(denoTransport);
@@ -127,7 +127,7 @@ test(
 );
 
 test(
-  "relay() keeps directions apart that go from small to large reads and back",
+  "relay() mixes up no directions when reads grow and shrink",
   async () => {
     const pairs = await Promise.all(
       Array.from({ length: 20 }, async (_, seed) => {
@@ -168,7 +168,7 @@ datagrams((what: string, fn: (transport: Transport) => Promise<void>) =>
 );
 
 test(
-  "datagrams() takes node:dgram where Deno has no listenDatagram()",
+  "datagrams() uses node:dgram when Deno has no listenDatagram()",
   async () => {
     const { Deno } = globalThis as { Deno?: { listenDatagram?: unknown } };
     const native = Deno!.listenDatagram;
@@ -190,7 +190,7 @@ test(
   { skip },
 );
 
-/** Deno's transport, where each connection comes from an address that it was told. */
+/** Deno's transport, with an explicit local address for each connection. */
 const connectingFrom: Transport = {
   ...denoTransport,
   connect: (options) => {
@@ -200,11 +200,11 @@ const connectingFrom: Transport = {
   },
 };
 
-/** Where it differs from a connection of Deno's own: it can reset, and what the last test shows. */
+/** Differences to Deno's own connections: these can reset, and have the fault of the last test. */
 const gaps = [
-  "turns a reset of one side into the end for the other",
-  "can be aborted",
-  "delivers what a slow receiver has yet to take when both sides have sent FIN",
+  "turns a reset of one side into the end for the other one",
+  "resets both sides when it is aborted",
+  "delivers buffered bytes to a slow receiver when both sides have sent FIN",
 ];
 
 relays(
@@ -218,7 +218,7 @@ relays(
 );
 
 test(
-  "from an address, what a slow target has to take behind its own FIN is broken off with an error",
+  "write() from a local address rejects when a slow target has sent FIN",
   async () => {
     const { near, far, close } = await connectedPair(connectingFrom);
     await far.closeWrite();

@@ -1,4 +1,4 @@
-/** Happy Eyeballs over a network that the test makes up. */
+/** Happy Eyeballs over a fake network. */
 
 import { assert, assertEquals } from "@std/assert";
 import { dial, dialAddresses, withSignal } from "../../src/transport/dial.ts";
@@ -15,7 +15,7 @@ interface Attempt {
   closed: boolean;
 }
 
-/** Outcome by address: an error, or milliseconds until it answers (`Infinity`: never). */
+/** The outcome by address: an error, or the milliseconds until it answers (`Infinity`: never). */
 type Network = Record<string, NetErrorKind | number>;
 
 function fakeTransport(
@@ -81,7 +81,7 @@ test("dial() connects to an address without a look-up", async () => {
   }
 });
 
-test("dial() tries the families in turn, the next as soon as one fails", async () => {
+test("dial() alternates the families, and tries the next address as soon as one fails", async () => {
   const network: Network = {
     "2001:db8::1": "net-unreachable",
     "192.0.2.1": "refused",
@@ -108,7 +108,7 @@ test("dial() tries the families in turn, the next as soon as one fails", async (
   assertEquals(waits, [false, false, false, false]);
 });
 
-test("dial() starts the next attempt when one is silent, and ends the losers", async () => {
+test("dial() starts the next attempt when one is silent, and aborts the losers", async () => {
   const { transport, attempts } = fakeTransport({
     "2001:db8::1": Infinity,
     "192.0.2.1": 10,
@@ -117,12 +117,12 @@ test("dial() starts the next attempt when one is silent, and ends the losers", a
   assertEquals(conn.remoteAddr.hostname, "192.0.2.1");
   assertEquals(attempts.map(({ hostname, aborted }) => [hostname, aborted]), [
     ["2001:db8::1", true],
-    ["192.0.2.1", true], // fired after it had won, which has no effect
+    ["192.0.2.1", true], // fired after it had won, without effect
   ]);
-  assert(attempts[1].at >= 200, "gave the first its time");
+  assert(attempts[1].at >= 200, "the first one had its time");
 });
 
-test("dial() has few attempts open at a time, to few of many addresses", async () => {
+test("dial() limits the open attempts, and the addresses of a name", async () => {
   const many = Array.from({ length: 40 }, (_, i) => `192.0.2.${i + 1}`);
   const silent = fakeTransport(
     Object.fromEntries(many.map((it) => [it, Infinity])),
@@ -146,7 +146,7 @@ test("dial() has few attempts open at a time, to few of many addresses", async (
   assertEquals(closed.attempts.length, 16);
 });
 
-test("dial() rejects with the error that tells most", async () => {
+test("dial() rejects with the most specific error", async () => {
   const cases: [NetErrorKind[], NetErrorKind][] = [
     [["net-unreachable", "refused"], "refused"],
     [["refused", "net-unreachable"], "refused"],
@@ -165,7 +165,7 @@ test("dial() rejects with the error that tells most", async () => {
   await assertKind(dial(transport, { hostname: "none", port: 80 }), "dns");
 });
 
-test("dial() ends with its signal, in the look-up and in the attempts", async () => {
+test("dial() rejects when its signal fires, in the look-up and in the attempts", async () => {
   const controller = new AbortController();
   const { transport, attempts } = fakeTransport({
     "2001:db8::1": Infinity,
@@ -188,7 +188,7 @@ test("dial() ends with its signal, in the look-up and in the attempts", async ()
   await assertKind(again, "aborted");
 });
 
-test("dial() tries nothing when its signal has fired before", async () => {
+test("dialAddresses() tries nothing when its signal has fired before", async () => {
   const signal = AbortSignal.abort(new NetError("aborted"));
   const { transport, attempts } = fakeTransport({ "192.0.2.1": 1 }, {});
   const addresses = ["192.0.2.1", "2001:db8::1"];
@@ -197,11 +197,11 @@ test("dial() tries nothing when its signal has fired before", async () => {
   assertEquals(attempts.length, 0);
 });
 
-test("withSignal() lets go of what comes too late, and only of that", async () => {
+test("withSignal() discards a value that is late, and only that", async () => {
   const discarded: number[] = [];
   const discard = (it: number) => {
     discarded.push(it);
-    throw new TypeError("not what was asked for");
+    throw new TypeError("not of the expected type");
   };
   const stop = new AbortSwitch();
   let settle!: (it: number) => void;

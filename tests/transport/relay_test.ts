@@ -1,11 +1,11 @@
-/** A relay's books, without connections. */
+/** The state of a relay, without connections. */
 
 import { assertEquals } from "@std/assert";
 import { RelayState } from "../../src/transport/relay.ts";
 import { test } from "../support/harness.ts";
-import { withSkips } from "../support/skip_time.ts";
+import { withClock } from "../support/skipping_clock.ts";
 
-/** A side that somebody writes to, and what has become of it. */
+/** A side with unsent bytes, which records how it is closed. */
 class Side {
   unsent = 0;
   readonly ends: string[] = [];
@@ -13,23 +13,23 @@ class Side {
   reset = () => void this.ends.push("reset");
 }
 
-test("a relay is not idle while a slow receiver takes what waits for it", () =>
-  withSkips(async (skip) => {
+test("RelayState is not idle while a slow receiver takes buffered bytes", () =>
+  withClock(async (clock) => {
     const [a, b] = [new Side(), new Side()];
-    const relay = new RelayState(a, b, { idle: 10_000 });
+    const relay = new RelayState(a, b, { idle: 10_000, clock });
     a.unsent = 50_000;
-    for (; a.unsent > 10_000; a.unsent -= 10_000) skip(8_000);
+    for (; a.unsent > 10_000; a.unsent -= 10_000) clock.skip(8_000);
     assertEquals(relay.ended, false);
-    skip(20_000);
+    clock.skip(20_000);
     assertEquals((await relay.done).reason, "idle");
     assertEquals([a.ends, b.ends], [["reset", "close"], ["close"]]);
   }));
 
-test("a relay without anything left to send ends in peace when it is idle", () =>
-  withSkips(async (skip) => {
+test("RelayState closes both sides without a reset when nothing is unsent at the idle time", () =>
+  withClock(async (clock) => {
     const [a, b] = [new Side(), new Side()];
-    const relay = new RelayState(a, b, { idle: 10_000 });
-    skip(20_000);
+    const relay = new RelayState(a, b, { idle: 10_000, clock });
+    clock.skip(20_000);
     assertEquals((await relay.done).reason, "idle");
     assertEquals([a.ends, b.ends], [["close"], ["close"]]);
   }));

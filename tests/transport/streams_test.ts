@@ -18,12 +18,12 @@ import {
   settled,
 } from "./contract.ts";
 
-/** A connection seen through both adapters. */
+/** Converts a connection to Web streams and back. */
 function thereAndBack(conn: Conn): Conn {
   return fromStreams(toStreams(conn), conn);
 }
 
-test("fromStreams() of toStreams() is the same connection", async () => {
+test("fromStreams() restores the connection that toStreams() has converted", async () => {
   const { near, far, close } = await connectedPair(await detectTransport());
   const conn = thereAndBack(near);
   assertEquals(conn.remoteAddr, far.localAddr);
@@ -34,9 +34,9 @@ test("fromStreams() of toStreams() is the same connection", async () => {
   ]);
   assertSameOctets(got, sent);
   await far.write(pattern(100));
-  const octets = await readExactly(conn, 60);
-  conn.unread(octets.slice(50));
-  assertEquals(await readExactly(conn, 10), octets.slice(50));
+  const bytes = await readExactly(conn, 60);
+  conn.unread(bytes.slice(50));
+  assertEquals(await readExactly(conn, 10), bytes.slice(50));
   await conn.closeWrite();
   await assertKind(conn.write(pattern(1)), "closed");
   await far.closeWrite();
@@ -59,7 +59,7 @@ test("fromStreams() rejects reads and writes after close() and reset()", async (
   }
 });
 
-/** A connection whose peer is of node:net, which can send a reset on every runtime. */
+/** Returns a connection to a socket of `node:net`, which can reset on every runtime. */
 async function resettable(): Promise<{ conn: Conn; peer: net.Socket }> {
   const listener = net.createServer({ allowHalfOpen: true });
   listener.listen(0, "127.0.0.1");
@@ -83,7 +83,7 @@ test("toStreams() closes the socket when reading fails", async () => {
   await assertKind(conn.read(), "closed");
 });
 
-test("toStreams() closes the socket when writing fails, but not before all is read", async () => {
+test("toStreams() closes the socket when writing has failed and everything is read", async () => {
   const { conn, peer } = await resettable();
   const { readable, writable } = toStreams(conn);
   peer.end("the end");
@@ -103,11 +103,11 @@ test("toStreams() closes the socket when writing fails, but not before all is re
   await assertKind(conn.read(), "closed");
 });
 
-/** More than the kernel keeps for a peer that does not read. */
+/** More bytes than the kernel buffers for a peer that does not read. */
 const TOO_MUCH = new Uint8Array(64 * 1024 * 1024);
 
 test(
-  "abort() of toStreams() ends the connection at once, also while its peer does not read",
+  "toStreams() resets the connection at once when it is aborted while a write is pending",
   async () => {
     const { near, far, close } = await connectedPair(await detectTransport());
     const { readable, writable } = toStreams(near);
@@ -125,11 +125,11 @@ test(
 );
 
 test(
-  "close() and reset() of fromStreams() free the socket below at once, also while a write waits",
+  "fromStreams() releases the socket below at once when it is closed while a write is pending",
   async () => {
     for (const end of ["close", "reset"] as const) {
       const { near, far, close } = await connectedPair(await detectTransport());
-      const conn = thereAndBack(thereAndBack(near)); // as in a chain of proxies
+      const conn = thereAndBack(thereAndBack(near)); // as a chain of proxies does
       const writing = assertKind(conn.write(TOO_MUCH), "closed");
       await settled();
       conn[end]();
@@ -142,7 +142,7 @@ test(
   { timeout: 10_000 },
 );
 
-test("a relay between a socket and streams passes octets and FIN both ways", async () => {
+test("relay() forwards bytes and FIN both ways between a socket and streams", async () => {
   const transport = await detectTransport();
   const left = await connectedPair(transport);
   const right = await connectedPair(transport);
@@ -162,7 +162,7 @@ test("a relay between a socket and streams passes octets and FIN both ways", asy
   await right.close();
 });
 
-test("a relay ends when its streams fail", async () => {
+test("relayByReading() ends when streams fail", async () => {
   const transport = await detectTransport();
   const { near, far, close } = await connectedPair(transport);
   const broken = fromStreams({
@@ -187,12 +187,12 @@ relaysAfterPeek(
       await fn(await detectTransport());
       await settled();
     }),
-  "a relay of streams",
+  "relay() of streams",
   (transport) => transport.relay,
   thereAndBack,
 );
 
-test("peek() of streams takes nothing, sees FIN and ends with close()", async () => {
+test("peek() of streams takes nothing, reports FIN and rejects when they are closed", async () => {
   const { near, far, close } = await connectedPair(await detectTransport());
   const conn = thereAndBack(near);
   const peeking = conn.peek();

@@ -1,20 +1,79 @@
 import { assert, assertEquals } from "@std/assert";
-import { startTimeout } from "../../src/transport/timeouts.ts";
+import {
+  createTimeouts,
+  type RuntimeTimers,
+  type StartTimeout,
+  startTimeout,
+} from "../../src/transport/timeouts.ts";
 import { test } from "../support/harness.ts";
-import { withSkips } from "../support/skip_time.ts";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Timers of a runtime whose time passes only by {@linkcode FakeTimers.skip}. */
+class FakeTimers implements RuntimeTimers {
+  #now = 1_000.5;
+  readonly #timers = new Map<unknown, { at: number; call: () => void }>();
+  /** The longest delay so far. */
+  longest = 0;
+
+  /** How many timers are waiting. */
+  get waiting(): number {
+    return this.#timers.size;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  setTimeout(call: () => void, ms: number): unknown {
+    const handle = {};
+    this.longest = Math.max(this.longest, ms);
+    this.#timers.set(handle, { at: this.#now + ms, call });
+    return handle;
+  }
+
+  clearTimeout(handle: unknown): void {
+    this.#timers.delete(handle);
+  }
+
+  /** Lets time pass. With a large `step`, timers fire late, as on a machine that was suspended. */
+  skip(ms: number, step = 0): void {
+    const until = this.#now + ms;
+    this.#now += step;
+    for (let next = this.#next(until); next; next = this.#next(until)) {
+      const [handle, { at, call }] = next;
+      this.#now = Math.max(this.#now, at);
+      this.#timers.delete(handle);
+      call();
+    }
+    this.#now = until;
+  }
+
+  #next(until: number) {
+    const [first] = [...this.#timers].sort(([, a], [, b]) => a.at - b.at);
+    return first && first[1].at <= until ? first : undefined;
+  }
+}
+
+/** Calls with timeouts on fake timers; no timer may be left at the end. */
+function withTimers(
+  use: (start: StartTimeout, timers: FakeTimers) => void,
+): void {
+  const timers = new FakeTimers();
+  use(createTimeouts(timers), timers);
+  assertEquals(timers.waiting, 0);
+}
 
 test("startTimeout() fires in order, not early, and not when cancelled", async () => {
   const fired: string[] = [];
   const started = performance.now();
   startTimeout(40, () => fired.push("first"));
-  const taken = startTimeout(40, () => fired.push("taken back"));
+  const cancelled = startTimeout(40, () => fired.push("cancelled"));
   await new Promise<void>((resolve) =>
     startTimeout(20, () => {
       fired.push("short");
-      taken.cancel();
-      taken.cancel();
+      cancelled.cancel();
+      cancelled.cancel();
       startTimeout(40, () => {
         fired.push("last");
         resolve();
@@ -41,38 +100,6 @@ test("startTimeout() may be called, and cancelled, from a timeout", async () => 
   assertEquals(fired, [1, 3]);
 });
 
-test("startTimeout() fires in time though one before begins another", () =>
-  withSkips((skip) => {
-    const fired: string[] = [];
-    startTimeout(10_000, () => {
-      fired.push("first");
-      startTimeout(10_000, () => fired.push("again"));
-    });
-    skip(1_000);
-    startTimeout(10_000, () => fired.push("second"));
-    skip(9_500);
-    assertEquals(fired, ["first"]);
-    skip(1_000);
-    assertEquals(fired, ["first", "second"]);
-    skip(9_000);
-    assertEquals(fired, ["first", "second", "again"]);
-    return Promise.resolve();
-  }));
-
-test("startTimeout() fires in the order of ends, whatever began first", () =>
-  withSkips((skip) => {
-    const fired: number[] = [];
-    for (const ms of [30_000, 10_000, 20_000]) {
-      startTimeout(ms, () => fired.push(ms));
-    }
-    startTimeout(5_000, () => fired.push(0)).cancel();
-    skip(9_000);
-    assertEquals(fired, []);
-    skip(60_000); // as on a machine that stood still
-    assertEquals(fired, [10_000, 20_000, 30_000]);
-    return Promise.resolve();
-  }));
-
 test("startTimeout() never fires for 0 and Infinity", async () => {
   let fired = false;
   for (const ms of [0, Infinity, NaN, -1]) {
@@ -83,22 +110,58 @@ test("startTimeout() never fires for 0 and Infinity", async () => {
   assertEquals(fired, false);
 });
 
-test("startTimeout() waits longer than a timer of the runtime can", () =>
-  withSkips((skip) => {
+test("createTimeouts() fires in time when an earlier timeout starts another", () =>
+  withTimers((start, timers) => {
+    const fired: string[] = [];
+    start(10_000, () => {
+      fired.push("first");
+      start(10_000, () => fired.push("again"));
+    });
+    timers.skip(1_000);
+    start(10_000, () => fired.push("second"));
+    timers.skip(9_500);
+    assertEquals(fired, ["first"]);
+    timers.skip(1_000);
+    assertEquals(fired, ["first", "second"]);
+    timers.skip(9_000);
+    assertEquals(fired, ["first", "second", "again"]);
+  }));
+
+test("createTimeouts() fires in the order of ends when starts have another order", () => {
+  for (const step of [0, 60_000]) {
+    withTimers((start, timers) => {
+      const fired: number[] = [];
+      for (const ms of [30_000, 10_000, 20_000]) {
+        start(ms, (argument) => fired.push(argument), ms);
+      }
+      start(5_000, () => fired.push(0)).cancel();
+      timers.skip(9_000);
+      assertEquals(fired, []);
+      timers.skip(60_000, step);
+      assertEquals(fired, [10_000, 20_000, 30_000]);
+    });
+  }
+});
+
+test("createTimeouts() waits longer than a timer of the runtime can", () =>
+  withTimers((start, timers) => {
     const day = 24 * 3_600_000;
-    const { setTimeout } = globalThis;
-    const longest: number[] = [];
-    const watched = (call: () => void, ms?: number) => {
-      longest.push(ms ?? 0);
-      return setTimeout(call, ms);
-    };
-    Object.assign(globalThis, { setTimeout: watched });
     let fired = 0;
-    startTimeout(60 * day, () => fired++);
-    skip(59 * day);
+    start(60 * day, () => fired++);
+    timers.skip(59 * day);
     assertEquals(fired, 0);
-    skip(2 * day);
+    timers.skip(2 * day);
     assertEquals(fired, 1);
-    assertEquals(Math.max(...longest), 2 ** 31 - 1);
-    return Promise.resolve();
+    assertEquals(timers.longest, 2 ** 31 - 1);
+  }));
+
+test("createTimeouts() uses one timer for many timeouts", () =>
+  withTimers((start, timers) => {
+    const timeouts = Array.from(
+      { length: 100 },
+      (_, i) => start(10_000 + i, () => {}),
+    );
+    assertEquals(timers.waiting, 1);
+    for (const it of timeouts) it.cancel();
+    assertEquals(timers.waiting, 0);
   }));

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { detectRuntime } from "../../transport/detect.ts";
 import { escapeText } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 
@@ -40,9 +41,8 @@ interface DenoPermissions {
  * @throws {UsageError} with the reason why it cannot be read, without the path.
  */
 export async function readFile(path: string): Promise<string> {
-  const { Deno: deno } = globalThis as unknown as { Deno?: DenoPermissions };
   // Without the permission, Deno would prompt for it, and a server must not wait for an answer.
-  if (deno && !mayRead(deno, path)) {
+  if (detectRuntime() === "deno" && !mayRead(path)) {
     throw new UsageError("cannot be read: --allow-read is missing");
   }
   let bytes: Uint8Array;
@@ -60,8 +60,9 @@ export async function readFile(path: string): Promise<string> {
   }
 }
 
-function mayRead({ permissions }: DenoPermissions, path: string): boolean {
-  return permissions.querySync({ name: "read", path }).state === "granted";
+function mayRead(path: string): boolean {
+  const { Deno: deno } = globalThis as unknown as { Deno: DenoPermissions };
+  return deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -5,7 +5,7 @@
  */
 
 import { formatEndpoint, isIp, isUnspecified } from "../../protocol/address.ts";
-import { plainHostname } from "../../transport/common/checks.ts";
+import { plainHostname } from "../../transport/socket.ts";
 import type { LockoutOptions, LoginGuard } from "../../server/auth/lockout.ts";
 import type { AuthMethod } from "../../server/auth/method.ts";
 import type { ServeOptions } from "../../server/options.ts";

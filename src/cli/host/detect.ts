@@ -4,11 +4,11 @@
  * @module
  */
 
+import { detectRuntime } from "../../transport/detect.ts";
 import { bunHost, type BunOutput } from "./bun.ts";
 import { denoHost, type DenoProcess } from "./deno.ts";
 import type { Host } from "./host.ts";
 import { nodeHost, type NodeProcess } from "./node.ts";
-import { detectRuntime } from "./runtime.ts";
 
 /**
  * Returns the host of the current runtime. It uses the global objects of each

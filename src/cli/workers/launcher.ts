@@ -4,8 +4,8 @@
  * @module
  */
 
+import { detectRuntime } from "../../transport/detect.ts";
 import type { WorkerCount } from "../config/config.ts";
-import { detectRuntime } from "../host/runtime.ts";
 import type { Launcher } from "./channel.ts";
 
 /**

@@ -6,8 +6,8 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import process from "node:process";
+import { detectTransport } from "../../transport/detect.ts";
 import { WORKER_VARIABLE } from "../host/node.ts";
-import { detectRuntime } from "../host/runtime.ts";
 import type { Launcher, WorkerChannel, WorkerHandlers } from "./channel.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 
@@ -20,7 +20,8 @@ const ENV = { [WORKER_VARIABLE]: "1" };
  * port by `node:cluster`.
  */
 export async function openProcesses(): Promise<Launcher> {
-  if (await canReusePort()) {
+  const { canReusePort } = await detectTransport();
+  if (canReusePort) {
     return {
       sharesListener: false,
       start: (handlers) =>
@@ -39,11 +40,6 @@ export async function openProcesses(): Promise<Launcher> {
     sharesListener: true,
     start: (handlers) => openChannel(cluster.fork(ENV).process, handlers),
   };
-}
-
-async function canReusePort(): Promise<boolean> {
-  return detectRuntime() === "bun" ||
-    (await import("../../transport/node/transport.ts")).canReusePort;
 }
 
 function openChannel(

@@ -1,14 +1,15 @@
 /**
- * Connections and relays over sockets of Bun's.
+ * Connections and relays over the sockets of Bun.
  *
- * Bun hands every read over as a fresh chunk and keeps nothing of a write that
- * the kernel did not take, so both waiting rooms are ours: a queue of what
- * nobody has read yet and a queue of what could not be sent yet.
+ * Bun passes every read on as a fresh chunk and buffers nothing that the kernel did not
+ * accept. Both queues are therefore ours: chunks that were not read yet, and chunks that
+ * could not be sent yet.
  *
  * @module
  */
 
 import { ReadQueue } from "../common/read_queue.ts";
+import { closedError, NetError, toNetError } from "../errors.ts";
 import {
   innermost,
   relayByReading,
@@ -16,15 +17,14 @@ import {
   type Side,
   type Sink,
 } from "../relay.ts";
+import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
 import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
-import { closedError, NetError, toNetError } from "../errors.ts";
-import { KEEP_ALIVE_AFTER, plainAddress } from "../common/checks.ts";
 
-/** What a listener or a connection calls. */
+/** The callbacks of a listener or a connection. */
 export interface BunHandlers {
   binaryType: "uint8array";
   open?(socket: BunSocket): void;
-  /** An attempt to connect has failed; where this is told, its promise needs nobody. */
+  /** A connection attempt has failed. With this callback, its promise needs no handler. */
   connectError?(socket: Pick<BunSocket, "data">, error: Error): void;
   data(socket: BunSocket, chunk: Uint8Array): void;
   drain(socket: BunSocket): void;
@@ -32,14 +32,14 @@ export interface BunHandlers {
   close(socket: BunSocket, error?: Error): void;
 }
 
-/** A TCP socket of Bun's. */
+/** The members of a TCP socket of Bun that are used here. */
 export interface BunSocket {
   data: unknown;
   readonly localAddress: string;
   readonly localPort: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
-  /** Returns how many octets the kernel took, or -1 when it never will. */
+  /** Returns how many bytes the kernel has accepted, or -1 if it never will. */
   write(chunk: Uint8Array): number;
   pause(): void;
   resume(): void;
@@ -50,12 +50,12 @@ export interface BunSocket {
   end(): void;
   /** Closes both directions and sends RST. */
   terminate(): void;
-  /** Puts other handlers in. */
+  /** Replaces the callbacks. */
   reload(options: { socket: BunHandlers }): void;
 }
 
 const DONE = Promise.resolve();
-/** A chunk of at least this many octets is worth freeing by hand. */
+/** Freeing a chunk of at least this many bytes by hand pays off. */
 const LARGE = 16 * 1024;
 
 interface Writer {
@@ -67,11 +67,14 @@ interface Writer {
 export class BunConn implements Conn {
   socket!: BunSocket;
   readonly queue = new ReadQueue();
-  /** Called once, when the attempt to connect is over. */
+  /** Called once, when the connection attempt has succeeded or failed. */
   onOpen: ((error?: Error) => void) | undefined;
-  /** Called each time the kernel has taken all that had to wait. */
+  /** Called each time the kernel has accepted everything that was queued. */
   onSent: (() => void) | undefined;
-  /** What the kernel has not taken yet: nothing may be written past it. Like {@linkcode #writers} only while there is something. */
+  /**
+   * Chunks that the kernel has not accepted yet: nothing may be written past them. Exists
+   * only while there are any, as {@linkcode #writers} does.
+   */
   #unsent: Uint8Array[] | undefined;
   #writers: Writer[] | undefined;
   #sink: Sink | undefined;
@@ -81,26 +84,15 @@ export class BunConn implements Conn {
   #local: Address | undefined;
   #remote: Address | undefined;
 
-  /** `remote` where it is known: to ask for it is a call to the kernel for each member. */
+  /** `remote` if it is known: reading it from the socket takes a system call per member. */
   constructor(remote?: Address) {
     this.#remote = remote;
   }
 
-  /** How many octets the kernel has not taken yet. */
-  get unsent(): number {
-    return this.#unsent?.reduce((sum, { length }) => sum + length, 0) ?? 0;
-  }
-
-  /** Follows a socket, whose events come to {@linkcode HANDLERS}. */
+  /** Takes over a socket, whose callbacks are {@linkcode HANDLERS}. */
   attach(socket: BunSocket): void {
     this.socket = socket;
     socket.data = this;
-  }
-
-  /** An attempt to connect is over, in this way. */
-  opened(error?: Error): void {
-    this.onOpen?.(error);
-    this.onOpen = undefined;
   }
 
   get localAddr(): Address {
@@ -114,10 +106,6 @@ export class BunConn implements Conn {
       socket.remoteAddress,
       socket.remotePort,
     );
-  }
-
-  keepAlive(): void {
-    if (!this.#closed) this.socket.setKeepAlive(true, KEEP_ALIVE_AFTER);
   }
 
   read(): Promise<Uint8Array | null> {
@@ -136,25 +124,17 @@ export class BunConn implements Conn {
   }
 
   write(chunk: Uint8Array): Promise<void> {
-    if (this.#closed || this.#finSent) return Promise.reject(this.#gone());
-    const rest = this.#hand(chunk);
+    if (this.#closed || this.#finSent) return Promise.reject(this.#why());
+    const rest = this.#writeNow(chunk);
     if (rest) this.#keep(rest);
-    return this.#sent();
+    return this.#flushed();
   }
 
   closeWrite(): Promise<void> {
     if (this.#finSent) return DONE;
     return this.#unsent
-      ? this.#sent().then(() => this.#sendFin())
+      ? this.#flushed().then(() => this.#sendFin())
       : this.#sendFin();
-  }
-
-  #sendFin(): Promise<void> {
-    if (this.#finSent) return DONE;
-    if (this.#closed || this.#error) return Promise.reject(this.#gone());
-    this.#finSent = true;
-    this.socket.shutdown();
-    return DONE;
   }
 
   close(): void {
@@ -167,7 +147,22 @@ export class BunConn implements Conn {
     if (!this.#closed) this.socket.terminate();
   }
 
-  /** Hands all that is still unread, and all that comes, to a relay. */
+  keepAlive(): void {
+    if (!this.#closed) this.socket.setKeepAlive(true, KEEP_ALIVE_AFTER);
+  }
+
+  /** How many bytes the kernel has not accepted yet. */
+  get unsent(): number {
+    return this.#unsent?.reduce((sum, { length }) => sum + length, 0) ?? 0;
+  }
+
+  /** The connection attempt has succeeded or failed. */
+  opened(error?: Error): void {
+    this.onOpen?.(error);
+    this.onOpen = undefined;
+  }
+
+  /** Passes all unread bytes, and all that follow, to a relay. */
   drainInto(sink: Sink): void {
     this.#sink = sink;
     const { queue, socket } = this;
@@ -181,14 +176,27 @@ export class BunConn implements Conn {
     else socket.pause();
   }
 
-  /** Writes without a promise, and keeps nothing of the chunk but a copy of what has to wait: then false, until {@linkcode onSent}. */
+  /**
+   * Writes without a promise. Copies the bytes that have to be queued; returns `false` if
+   * there are any, until {@linkcode onSent}.
+   */
   send(chunk: Uint8Array): boolean {
-    const rest = this.#hand(chunk);
+    const rest = this.#writeNow(chunk);
     if (rest) this.#keep(rest.slice());
     return !rest;
   }
 
-  /** The kernel has room again, perhaps. */
+  /** Bun has read a chunk. */
+  receive(chunk: Uint8Array): void {
+    if (this.#sink) {
+      if (!this.#sink.take(chunk)) this.socket.pause();
+      return release(chunk);
+    }
+    this.queue.push(chunk);
+    if (this.queue.full) this.socket.pause();
+  }
+
+  /** The kernel may accept more. */
   drain(): void {
     const unsent = this.#unsent;
     if (!unsent || this.#hasFailed) return;
@@ -206,34 +214,24 @@ export class BunConn implements Conn {
     this.onSent?.();
   }
 
-  /** Takes what the runtime has read. */
-  receive(chunk: Uint8Array): void {
-    if (this.#sink) {
-      if (!this.#sink.take(chunk)) this.socket.pause();
-      return release(chunk);
-    }
-    this.queue.push(chunk);
-    if (this.queue.full) this.socket.pause();
-  }
-
-  /** The peer has sent its FIN. */
-  end(): void {
+  /** The peer has sent FIN. */
+  ended(): void {
     if (this.queue.ending !== undefined) return;
     this.queue.end(null);
     this.#sink?.end();
   }
 
-  /** The socket is closed, by whomever. */
+  /** The socket is closed, by either side. */
   closed(error?: Error): void {
     this.#closed = true;
     if (error) return this.#fail(toNetError(error));
-    if (this.queue.closed) return this.#fail(); // by us
-    if (!this.#finSent) return this.#fail(wentAway());
-    this.end(); // after our own FIN the peer's shows as this
+    if (this.queue.closed) return this.#fail(); // by this process
+    if (!this.#finSent) return this.#fail(peerGone());
+    this.ended(); // after our own FIN, Bun reports the peer's in this way
   }
 
-  /** Gives the kernel what it takes, and returns the rest. */
-  #hand(chunk: Uint8Array): Uint8Array | undefined {
+  /** Writes what the kernel accepts, and returns the rest. */
+  #writeNow(chunk: Uint8Array): Uint8Array | undefined {
     const taken = this.#unsent ? 0 : this.#write(chunk);
     return taken < chunk.length ? chunk.subarray(taken) : undefined;
   }
@@ -241,39 +239,47 @@ export class BunConn implements Conn {
   #write(chunk: Uint8Array): number {
     const taken = this.socket.write(chunk);
     if (taken >= 0) return taken;
-    // The kernel says only once that the peer has gone, and said it to this
-    // write: Bun will show the reset as a FIN.
-    this.#fail(wentAway());
+    // The kernel reports only once that the peer is gone, and has reported it to this
+    // write: Bun will report the reset as a FIN.
+    this.#fail(peerGone());
     return 0;
-  }
-
-  /** Resolves when all that was written is with the kernel. */
-  #sent(): Promise<void> {
-    if (this.#hasFailed) return Promise.reject(this.#gone());
-    if (!this.#unsent) return DONE;
-    return new Promise((resolve, reject) =>
-      (this.#writers ??= []).push({ resolve, reject })
-    );
   }
 
   #keep(rest: Uint8Array): void {
     (this.#unsent ??= []).push(rest);
   }
 
-  /** Tells all who wait for what they wrote. */
-  #settle(tell: (writer: Writer) => void): void {
-    const writers = this.#writers;
-    this.#writers = undefined;
-    writers?.forEach(tell);
+  #sendFin(): Promise<void> {
+    if (this.#finSent) return DONE;
+    if (this.#closed || this.#error) return Promise.reject(this.#why());
+    this.#finSent = true;
+    this.socket.shutdown();
+    return DONE;
   }
 
-  /** Nothing more comes or goes; without an error because we have closed. */
+  /** Resolves when the kernel has accepted everything that was written. */
+  #flushed(): Promise<void> {
+    if (this.#hasFailed) return Promise.reject(this.#why());
+    if (!this.#unsent) return DONE;
+    return new Promise((resolve, reject) =>
+      (this.#writers ??= []).push({ resolve, reject })
+    );
+  }
+
+  /** Settles all pending writes. */
+  #settle(settle: (writer: Writer) => void): void {
+    const writers = this.#writers;
+    this.#writers = undefined;
+    writers?.forEach(settle);
+  }
+
+  /** Ends reading and writing; without an error because this process has closed. */
   #fail(error?: NetError): void {
     if (error) {
       this.#error ??= error;
       this.queue.end(error);
     }
-    if (this.#writers) this.#settle((it) => it.reject(this.#gone()));
+    if (this.#writers) this.#settle((it) => it.reject(this.#why()));
     this.#sink?.fail(error);
   }
 
@@ -282,33 +288,36 @@ export class BunConn implements Conn {
   }
 
   /** Why a call failed. */
-  #gone(): NetError {
+  #why(): NetError {
     if (this.queue.closed) return closedError();
     return this.#error ?? closedError();
   }
 }
 
-/** Frees a chunk's memory now, so that the next one finds it warm: a sixth of what bulk costs. */
+/**
+ * Frees a chunk's memory now, so that the next chunk finds it in the CPU's cache. Saves a
+ * sixth of the cost of bulk transfers.
+ */
 function release(chunk: Uint8Array): void {
   if (chunk.length >= LARGE) (chunk.buffer as ArrayBuffer).transfer(0);
 }
 
-/** Why nothing can be sent any more. */
-export function wentAway(): NetError {
-  return new NetError("reset", "the peer has gone");
+/** Returns the error of a write that the peer will never receive. */
+export function peerGone(): NetError {
+  return new NetError("reset", "the peer is gone");
 }
 
-/** The connection that a socket belongs to. */
+/** Returns the connection that a socket belongs to. */
 export function connOf(socket: Pick<BunSocket, "data">): BunConn {
   return socket.data as BunConn;
 }
 
-/** All that happens on any socket once it is open. */
+/** The callbacks of every socket once it is open. */
 export const HANDLERS: BunHandlers = {
   binaryType: "uint8array",
   data: (socket, chunk) => connOf(socket).receive(chunk),
   drain: (socket) => connOf(socket).drain(),
-  end: (socket) => connOf(socket).end(),
+  end: (socket) => connOf(socket).ended(),
   close: (socket, error) => connOf(socket).closed(error),
 };
 
@@ -337,7 +346,7 @@ class Pump implements Sink {
     if (isLast && this.#to.unsent === 0) return this.#state.finish(this.#side);
     this.#to.closeWrite().then(
       () => this.#state.finish(this.#side),
-      () => {}, // whatever failed it has failed the relay
+      () => {}, // the cause has failed the relay as well
     );
   }
 
@@ -347,7 +356,7 @@ class Pump implements Sink {
   }
 }
 
-/** {@linkcode Transport.relay}. */
+/** Implements {@linkcode Transport.relay}. */
 export function relay(
   client: Conn,
   target: Conn,

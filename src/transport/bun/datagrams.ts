@@ -4,25 +4,21 @@
  * @module
  */
 
+import { isSendable, MAX_UNSENT, QUEUED_COST } from "../common/checks.ts";
+import { toConnectError, toNetError } from "../errors.ts";
+import { plainHostname } from "../socket.ts";
 import type {
   Address,
   DatagramSocket,
   ListenOptions,
   OnDatagram,
 } from "../transport.ts";
-import {
-  isSendable,
-  MAX_UNSENT,
-  plainHostname,
-  WAITING_COST,
-} from "../common/checks.ts";
-import { toConnectError, toNetError } from "../errors.ts";
 
 /** The members of `Bun` that are used here. */
 export interface BunUdp {
-  /** Throws what the system says. */
+  /** Binds, or throws the system's error. */
   udpSocket(options: BunDatagramOptions): Promise<BunDatagramSocket>;
-  /** Throws what the system says of the way to `connect`. */
+  /** Connects, or throws the system's error about the route. */
   udpSocket(options: {
     hostname: string;
     connect: { hostname: string; port: number };
@@ -34,12 +30,12 @@ export interface BunDatagramOptions {
   hostname: string;
   port: number;
   binaryType: "uint8array";
-  /** Of Bun's `node:dgram`; {@linkcode IPV6_ONLY} is one. */
+  /** Those of Bun's `node:dgram`; {@linkcode IPV6_ONLY} is one. */
   flags?: number;
   socket: BunDatagramHandlers;
 }
 
-/** What a UDP socket calls. */
+/** The callbacks of a UDP socket. */
 export interface BunDatagramHandlers {
   data(
     socket: BunDatagramSocket,
@@ -49,37 +45,42 @@ export interface BunDatagramHandlers {
     flags: { truncated: boolean },
   ): void;
   drain(socket: BunDatagramSocket): void;
-  /** Bun's types show two arguments, but it gives the error alone. */
+  /** Bun's types show two arguments, but it passes the error alone. */
   error(): void;
 }
 
-/** A UDP socket of Bun's. */
+/** The members of a UDP socket of Bun that are used here. */
 export interface BunDatagramSocket {
   readonly address: { address: string; port: number };
-  /** Returns false when it has to wait for a drain; throws what the system says. */
+  /** Returns `false` if it has to wait for a drain; throws the system's error. */
   send(payload: Uint8Array, port: number, hostname: string): boolean;
-  /** Takes payload, port and hostname of each and returns how many have gone; throws when none has. */
+  /**
+   * Sends datagrams, each given as payload, port and hostname. Returns how many were
+   * sent; throws if none was.
+   */
   sendMany(datagrams: readonly (Uint8Array | number | string)[]): number;
   close(): void;
 }
 
 const { Bun: bun } = globalThis as unknown as { Bun: BunUdp };
 
-/** A datagram takes three places: payload, port, hostname. */
+/** Each datagram takes three elements: payload, port, hostname. */
 type Batch = (Uint8Array | number | string)[];
-const PLACES = 3;
-/** So many datagrams are sent without waiting for more. */
+const ELEMENTS = 3;
+/** How many datagrams are sent without waiting for more. */
 const BATCH = 64;
-/** For a socket on `::` that leaves IPv4 alone. */
+/** The port for {@linkcode sourceOf} if only the address matters. */
+const ANY_PORT = 1;
+/** Makes a socket on `::` ignore IPv4. */
 const IPV6_ONLY = 8;
 
-/** Sends all that one turn of the event loop has to send with one call: a tenth cheaper. */
+/** Sends all datagrams of one turn of the event loop with one call, which is a tenth cheaper. */
 class BunDatagrams implements DatagramSocket {
   socket!: BunDatagramSocket;
   addr!: Address;
   readonly #onDatagram: OnDatagram;
   #batch: Batch = [];
-  #octets = 0;
+  #size = 0;
   #full = false;
   #closed = false;
   #overIPv6 = false;
@@ -99,12 +100,12 @@ class BunDatagrams implements DatagramSocket {
     const plain = plainHostname(hostname);
     if (this.#closed) return;
     if (!isSendable(payload, plain, port, this.#overIPv6)) return;
-    if (this.#octets + payload.length > MAX_UNSENT) this.#sendBatch();
-    if (this.#octets + payload.length > MAX_UNSENT) return;
+    if (this.#size + payload.length > MAX_UNSENT) this.#sendBatch();
+    if (this.#size + payload.length > MAX_UNSENT) return;
     if (this.#batch.length === 0) setImmediate(this.#sendBatch);
     this.#batch.push(payload, port, plain);
-    this.#octets += payload.length + WAITING_COST;
-    if (this.#batch.length >= BATCH * PLACES) this.#sendBatch();
+    this.#size += payload.length + QUEUED_COST;
+    if (this.#batch.length >= BATCH * ELEMENTS) this.#sendBatch();
   }
 
   close(): void {
@@ -115,7 +116,7 @@ class BunDatagrams implements DatagramSocket {
     this.socket.close();
   }
 
-  /** The kernel has room again, perhaps. */
+  /** The kernel may accept more. */
   drain(): void {
     if (!this.#full) return;
     this.#full = false;
@@ -132,22 +133,22 @@ class BunDatagrams implements DatagramSocket {
     while (batch.length > 0) {
       const sent = this.#sendSome(batch);
       if (sent === 0) break;
-      batch = batch.slice(sent * PLACES);
+      batch = batch.slice(sent * ELEMENTS);
     }
     this.#full = batch.length > 0;
     this.#batch = batch;
-    this.#octets = 0;
-    for (let i = 0; i < batch.length; i += PLACES) {
-      this.#octets += (batch[i] as Uint8Array).length + WAITING_COST;
+    this.#size = 0;
+    for (let i = 0; i < batch.length; i += ELEMENTS) {
+      this.#size += (batch[i] as Uint8Array).length + QUEUED_COST;
     }
   };
 
-  /** How many datagrams are done with; 0 when the kernel has no room. */
+  /** Returns how many datagrams are sent or lost; 0 if the kernel accepts none. */
   #sendSome(batch: Batch): number {
     try {
       return this.socket.sendMany(batch);
     } catch {
-      // The first one's fault, or only that of the ICMP error to an earlier one.
+      // The cause is the first datagram, or only an ICMP error to an earlier one.
       return this.#sendFirst(batch);
     }
   }
@@ -166,7 +167,7 @@ class BunDatagrams implements DatagramSocket {
   }
 }
 
-/** `Transport.datagrams`. */
+/** Implements {@linkcode Transport.datagrams}. */
 export async function datagrams(
   options: ListenOptions,
   onDatagram: OnDatagram,
@@ -195,16 +196,19 @@ export async function datagrams(
   }
 }
 
-/** `Transport.sourceAddress`. */
+/** Implements {@linkcode Transport.sourceAddress}. */
 export async function sourceAddress(hostname: string): Promise<string> {
   try {
-    return await sourceOf(plainHostname(hostname), 1);
+    return await sourceOf(plainHostname(hostname), ANY_PORT);
   } catch (error) {
     throw toConnectError(error);
   }
 }
 
-/** Connects a UDP socket, which sends nothing but looks for the way; rejects with the runtime's error. */
+/**
+ * Connects a UDP socket, which sends nothing but looks up the route. Rejects with the
+ * runtime's error.
+ */
 export async function sourceOf(
   hostname: string,
   port: number,

@@ -11,8 +11,8 @@ import {
   type BunSocket,
   connOf,
   HANDLERS,
+  peerGone,
   relay,
-  wentAway,
 } from "./conn.ts";
 import {
   type BunUdp,
@@ -20,16 +20,18 @@ import {
   sourceAddress,
   sourceOf,
 } from "./datagrams.ts";
+import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
+import { createLookup, libuvThreads } from "../common/lookup.ts";
 import { ownAddresses } from "../common/own_addresses.ts";
-import { lookup } from "../common/lookup.ts";
+import { systemClock } from "../clock.ts";
 import {
   abortError,
   type NetError,
   toConnectError,
   toNetError,
 } from "../errors.ts";
-import { checkPort, plainAddress, plainHostname } from "../common/checks.ts";
+import { plainAddress, plainHostname } from "../socket.ts";
 import type {
   Conn,
   ConnectOptions,
@@ -40,11 +42,11 @@ import type {
 
 /** The members of `Bun` that are used here. */
 export interface BunNet extends BunUdp {
-  /** Throws what the system says. */
+  /** Binds and listens synchronously, or throws the system's error. */
   listen(options: BunSocketOptions): BunListener;
-  /** Says `ECONNREFUSED` for almost every failure and can't be cancelled. */
+  /** Connects. Reports `ECONNREFUSED` for almost every failure, and cannot be cancelled. */
   connect(options: BunSocketOptions): Promise<BunSocket>;
-  /** A file, read when it is asked for: `node:fs` takes its time to load. */
+  /** Returns a file, which is read on demand; loading `node:fs` takes time. */
   file(path: string): { text(): Promise<string> };
 }
 
@@ -52,17 +54,17 @@ export interface BunNet extends BunUdp {
 export interface BunSocketOptions {
   hostname: string;
   port: number;
-  /** Where to connect from; Bun's types do not show it. */
+  /** Where to connect from; not in Bun's types. */
   localAddress?: string;
   allowHalfOpen: boolean;
-  /** Whether other listeners may have the port, too. */
+  /** Whether other listeners may share the port. */
   reusePort?: boolean;
   socket: BunHandlers;
-  /** What {@linkcode BunSocket.data} is from the start. */
+  /** The initial value of {@linkcode BunSocket.data}. */
   data?: unknown;
 }
 
-/** What {@linkcode BunNet.listen} returns. */
+/** The result of {@linkcode BunNet.listen}. */
 export interface BunListener {
   readonly hostname: string;
   readonly port: number;
@@ -71,7 +73,7 @@ export interface BunListener {
 
 const { Bun: bun } = globalThis as unknown as { Bun: BunNet };
 
-/** Bun tells nothing of what fails while it accepts, so `onError` is never called. */
+/** Bun does not report errors of accepting, so `onError` is never called. */
 function listen(
   options: ListenOptions,
   onConn: (conn: Conn) => void,
@@ -108,9 +110,12 @@ function listener(server: BunListener): Listener {
   };
 }
 
-/** Attempts of Bun's that are under way. One that was given up still is, with its descriptor, until the kernel gives up too. */
+/**
+ * How many attempts of Bun are pending. An aborted attempt stays pending, and keeps its
+ * descriptor, until the kernel gives up.
+ */
 let pending = 0;
-/** With that many of them, new ones go another way. */
+/** At this number of pending attempts, new ones use `node:net`. */
 const MAX_PENDING = 64;
 
 function connect(options: ConnectOptions): Promise<Conn> {
@@ -121,32 +126,32 @@ function connect(options: ConnectOptions): Promise<Conn> {
     const hostname = plainHostname(options.hostname);
     const where = { hostname, port, localAddress };
     const conn = new BunConn({ hostname, port });
-    const started = performance.now();
-    let revoke: (() => void) | undefined;
+    const started = systemClock.now();
+    let cancel: (() => void) | undefined;
     const onAbort = () => {
-      revoke?.();
+      cancel?.();
       reject(abortError(signal!));
     };
     const onOpen = (error?: Error) => {
       signal?.removeEventListener("abort", onAbort);
       if (error) {
-        const ms = performance.now() - started;
+        const ms = systemClock.now() - started;
         return void connectError(error, where, ms).then(reject);
       }
       if (signal?.aborted) conn.reset(); // too late
       else resolve(conn);
     };
     conn.onOpen = onOpen;
-    signal?.addEventListener("abort", onAbort); // before: an attempt may fail at once
+    signal?.addEventListener("abort", onAbort); // first: the attempt may fail synchronously
     if (pending < MAX_PENDING) attempt(where, conn);
-    else revoke = attemptByNode(where, conn);
+    else cancel = attemptByNode(where, conn);
   });
 }
 
-/** What to connect to and from, without brackets. */
+/** Where to connect to and from, without brackets. */
 type Where = Pick<ConnectOptions, "hostname" | "port" | "localAddress">;
 
-/** What happens on a socket that is to connect. */
+/** The callbacks of a socket that is connecting. */
 const CONNECTING: BunHandlers = {
   ...HANDLERS,
   open(socket) {
@@ -161,7 +166,7 @@ const CONNECTING: BunHandlers = {
   },
 };
 
-/** Starts an attempt of Bun's, which nothing can end. */
+/** Starts an attempt of Bun, which cannot be cancelled. */
 function attempt({ hostname, port, localAddress }: Where, conn: BunConn): void {
   pending++;
   try {
@@ -179,16 +184,19 @@ function attempt({ hostname, port, localAddress }: Where, conn: BunConn): void {
   }
 }
 
-/** Starts an attempt through `node:net`, which costs more, and takes its socket over; returns the way to end it. */
+/**
+ * Starts an attempt through `node:net`, which costs more, and takes over its socket.
+ * Returns a function that cancels it.
+ */
 function attemptByNode(
   { hostname, port, localAddress }: Where,
   conn: BunConn,
 ): () => void {
   let socket: NetSocket & { _handle?: BunSocket | null } | undefined;
-  let givenUp = false;
-  // Not before it is needed: to load it takes a third of the time until a server listens.
+  let cancelled = false;
+  // Loaded lazily: it takes a third of the start-up time of a server.
   import("node:net").then(({ createConnection }) => {
-    if (givenUp) return;
+    if (cancelled) return;
     socket = createConnection({
       host: hostname,
       port,
@@ -198,7 +206,7 @@ function attemptByNode(
     socket.once("error", (error) => conn.opened(error));
     socket.once("connect", () => {
       const handle = socket?._handle;
-      if (!socket || !handle) return conn.opened(wentAway());
+      if (!socket || !handle) return conn.opened(peerGone());
       socket._handle = null;
       conn.attach(handle);
       handle.reload({ socket: HANDLERS });
@@ -207,15 +215,15 @@ function attemptByNode(
     });
   }).catch((error) => conn.opened(error));
   return () => {
-    givenUp = true;
+    cancelled = true;
     socket?.destroy();
   };
 }
 
-/** A refusal that takes more milliseconds is none: nobody answered to ARP, or a router gave up. */
+/** A refusal that takes longer is none: ARP was not answered, or a router gave up. */
 const SLOW = 1_000;
 
-/** Why an attempt failed. Bun tells the truth of those that fail at once, and calls all others refused. */
+/** Why an attempt failed. Bun is right about immediate failures, and calls all others refused. */
 async function connectError(
   error: unknown,
   { hostname, port }: Where,
@@ -231,15 +239,16 @@ async function connectError(
   return toNetError(error, ms > SLOW ? "host-unreachable" : "refused");
 }
 
-/** Bun. */
+/** The transport of Bun. */
 export const bunTransport: Transport = {
   name: "bun",
+  canReusePort: true,
   listen,
   connect,
   relay,
   datagrams,
   sourceAddress,
-  lookup,
+  lookup: createLookup(libuvThreads),
   descriptorLimit: () => descriptorLimit((path) => bun.file(path).text()),
   ownAddresses,
 };

@@ -4,7 +4,10 @@
  * @module
  */
 
-/** How many descriptors this process may have, by Linux's own account; `readFile` gives the text of a file. */
+/**
+ * Returns the soft limit of this process for open descriptors as Linux reports it,
+ * or `undefined` on other systems. `readFile` returns the text of a file.
+ */
 export async function descriptorLimit(
   readFile: (path: string) => string | Promise<string>,
 ): Promise<number | undefined> {

@@ -1,7 +1,6 @@
 /**
- * Names to addresses by the system's resolver, which all three runtimes reach
- * through `node:dns` (their native resolvers skip the hosts file or hide why
- * they failed).
+ * Name resolution by the system's resolver. All three runtimes reach it through
+ * `node:dns`; their native resolvers skip the hosts file or hide why they failed.
  *
  * @module
  */
@@ -9,48 +8,51 @@
 import { NameCache } from "../name_cache.ts";
 import type { AbortSignalLike } from "../signal.ts";
 import { NetError, toNetError } from "../errors.ts";
+import type { Transport } from "../transport.ts";
 import { Semaphore } from "./semaphore.ts";
 
-/** A client's many connections to one name ask once; who changes a name need not wait for it. */
-const answers = new NameCache(ask, { lifetime: 1_000 });
+/**
+ * How long an answer is used, in milliseconds. It spares look-ups when a client
+ * opens many connections to one name, and is too short to delay changes of a name.
+ */
+const LIFETIME = 1_000;
 
 /**
- * As many as the system answers at a time: names that nobody answers for keep
- * it busy for seconds, and what it was asked cannot be taken back.
+ * Creates the `lookup()` of a transport. `threads` returns how many look-ups the
+ * runtime runs at a time; it is called on the first look-up. Further ones wait
+ * here, where they can be cancelled: a look-up of an unresponsive name occupies its
+ * thread for seconds, and nothing can abort it.
  */
-let turns: Semaphore | undefined;
+export function createLookup(threads: () => number): Transport["lookup"] {
+  let semaphore: Semaphore | undefined;
+  const answers = new NameCache(
+    (hostname, signal) => {
+      semaphore ??= new Semaphore(threads());
+      return resolve(hostname, semaphore, signal);
+    },
+    { lifetime: LIFETIME },
+  );
+  return (hostname, signal) => answers.get(hostname, signal);
+}
 
-/** Of libuv on Node.js and Bun, of tokio on Deno, where to look at `process` loads it. */
-function threads(): number {
-  if ("Deno" in globalThis) return 32;
+/** Returns the number of threads of libuv, which resolve names on Node.js and Bun. */
+export function libuvThreads(): number {
   const { process } = globalThis as unknown as {
     process: { env: { UV_THREADPOOL_SIZE?: string } };
   };
   return Number(process.env.UV_THREADPOOL_SIZE) || 4;
 }
 
-/**
- * All addresses of `hostname` in the system's order; an IP literal is its own.
- * Who asks again within a second gets the same answer. Rejects with kind `dns`,
- * and with `aborted` when all who asked have left before it was its turn.
- */
-export function lookup(
-  hostname: string,
-  signal?: AbortSignalLike,
-): Promise<string[]> {
-  return answers.get(hostname, signal);
-}
-
 let loading: Promise<typeof import("node:dns")> | undefined;
 
-async function ask(
+async function resolve(
   hostname: string,
+  semaphore: Semaphore,
   signal: AbortSignalLike,
 ): Promise<string[]> {
   try {
     const { lookup } = await (loading ??= import("node:dns"));
-    turns ??= new Semaphore(threads());
-    const found = await turns.run(
+    const found = await semaphore.run(
       () =>
         new Promise<{ address: string }[]>((resolve, reject) =>
           lookup(

@@ -6,12 +6,12 @@
 
 import { networkInterfaces } from "node:os";
 
-/** The IP addresses of all network interfaces; none where the system does not tell. */
+/** Returns the IP addresses of all network interfaces, or none if the system hides them. */
 export function ownAddresses(): string[] {
   try {
     const interfaces = Object.values(networkInterfaces());
     return interfaces.flatMap((it) => it ?? []).map(({ address }) => address);
   } catch {
-    return []; // such as a sandbox without netlink
+    return []; // for example a sandbox without netlink
   }
 }

@@ -1,12 +1,12 @@
 /**
- * From pushed chunks to {@linkcode Conn.read}, for runtimes whose sockets push.
+ * {@linkcode Conn.read} for runtimes whose sockets push chunks.
  *
  * @module
  */
 
 import { closedError, NetError } from "../errors.ts";
 
-/** Octets that may wait for a reader before the socket is paused. */
+/** How many bytes may be queued without a reader before the socket is paused. */
 export const READ_QUEUE_LIMIT = 64 * 1024;
 
 interface Reader {
@@ -20,9 +20,9 @@ interface Peeker {
   reject(error: NetError): void;
 }
 
-/** Holds what came before somebody asked, and the one who asked before something came. */
+/** Holds chunks until they are read, and a read until a chunk arrives. */
 export class ReadQueue {
-  /** Only while something waits: most connections are idle relays, which need no queue. */
+  /** Exists only while it has chunks: most connections are idle relays, which need no queue. */
   #chunks: Uint8Array[] | undefined;
   #size = 0;
   #reader: Reader | undefined;
@@ -35,7 +35,7 @@ export class ReadQueue {
     return this.#size >= READ_QUEUE_LIMIT;
   }
 
-  /** Adds a chunk that nobody else will touch. */
+  /** Adds a chunk, which the queue owns from then on. */
   push(chunk: Uint8Array): void {
     if (this.#peeker) this.#answer(true);
     const reader = this.#reader;
@@ -55,7 +55,10 @@ export class ReadQueue {
     this.#size += chunk.length;
   }
 
-  /** The peer's FIN (`null`) or a failure; the first one counts, chunks before it are still read. */
+  /**
+   * Ends the stream by the peer's FIN (`null`) or by an error. Only the first call
+   * has an effect; chunks before it can still be read.
+   */
   end(end: null | NetError): void {
     if (this.#end !== undefined || this.#closed) return;
     this.#end = end;
@@ -77,7 +80,7 @@ export class ReadQueue {
     this.#reader = undefined;
   }
 
-  /** The chunk that has waited longest; `undefined` when none waits. */
+  /** Removes and returns the oldest chunk; `undefined` if there is none. */
   shift(): Uint8Array | undefined {
     const chunk = this.#chunks?.shift();
     if (!chunk) return undefined;
@@ -86,7 +89,7 @@ export class ReadQueue {
     return chunk;
   }
 
-  /** Whether and how the peer has ended the stream; `undefined` while it has not. */
+  /** How the peer has ended the stream: see {@linkcode end}; `undefined` until then. */
   get ending(): null | NetError | undefined {
     return this.#end;
   }
@@ -96,7 +99,7 @@ export class ReadQueue {
     return this.#closed;
   }
 
-  /** The next chunk, `null` at the end. */
+  /** Returns the next chunk, or `null` at the end. */
   read(): Promise<Uint8Array | null> {
     const chunk = this.shift();
     if (chunk) return Promise.resolve(chunk);
@@ -109,14 +112,14 @@ export class ReadQueue {
     return new Promise((resolve, reject) => this.#reader = { resolve, reject });
   }
 
-  /** Whether the next {@linkcode read} gives octets, once that is known. */
+  /** Resolves when it is known whether the next {@linkcode read} returns bytes. */
   peek(): Promise<boolean> {
     if (this.#chunks) return Promise.resolve(true);
     if (this.#closed) return Promise.reject(closedError());
     if (this.#end !== undefined) {
       return this.#end ? Promise.reject(this.#end) : Promise.resolve(false);
     }
-    return (this.#peeker ??= peeker()).answer;
+    return (this.#peeker ??= createPeeker()).answer;
   }
 
   #answer(answer: boolean | NetError): void {
@@ -127,12 +130,12 @@ export class ReadQueue {
   }
 }
 
-function peeker(): Peeker {
+function createPeeker(): Peeker {
   let resolve!: Peeker["resolve"];
   let reject!: Peeker["reject"];
   const answer = new Promise<boolean>((...settle) =>
     [resolve, reject] = settle
   );
-  answer.catch(() => {}); // a relay may have begun meanwhile, and nobody waits any more
+  answer.catch(() => {}); // a relay may have started meanwhile, and nothing awaits it
   return { answer, resolve, reject };
 }

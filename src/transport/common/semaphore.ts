@@ -1,6 +1,6 @@
 /**
- * Work that is done a few at a time, and not at all when nobody wants it any
- * more before its turn has come.
+ * A bound on how much work runs at a time. Work that is still waiting can be
+ * cancelled.
  *
  * @module
  */
@@ -8,28 +8,31 @@
 import type { AbortSignalLike } from "../signal.ts";
 import { abortError } from "../errors.ts";
 
-/** First come, first served. */
+/** A counting semaphore; waiters are served in the order of their calls. */
 export class Semaphore {
-  readonly #most: number;
+  readonly #permits: number;
   #running = 0;
-  /** What waits, in its order; each is called when its turn has come. */
-  readonly #waiting = new Set<() => void>();
+  /** Starts the waiters, in their order. */
+  readonly #waiters = new Set<() => void>();
 
-  /** So many are done at a time. */
-  constructor(most: number) {
-    this.#most = most;
+  /** Creates a semaphore that runs up to `permits` pieces of work at a time. */
+  constructor(permits: number) {
+    this.#permits = permits;
   }
 
-  /** Does it when its turn has come; rejects, and leaves it undone, when the signal fires before. */
+  /**
+   * Runs the work as soon as there is a permit. Rejects without running it if the
+   * signal fires before.
+   */
   async run<T>(work: () => Promise<T>, signal: AbortSignalLike): Promise<T> {
     if (signal.aborted) throw abortError(signal);
-    if (this.#running < this.#most) this.#running++;
+    if (this.#running < this.#permits) this.#running++;
     else await this.#acquire(signal);
     try {
       return await work();
     } finally {
-      const [next] = this.#waiting;
-      if (next) next(); // into this place
+      const [next] = this.#waiters;
+      if (next) next(); // it takes over this permit
       else this.#running--;
     }
   }
@@ -37,15 +40,15 @@ export class Semaphore {
   #acquire(signal: AbortSignalLike): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = () => {
-        this.#waiting.delete(begin);
+        this.#waiters.delete(start);
         reject(abortError(signal));
       };
-      const begin = () => {
-        this.#waiting.delete(begin);
+      const start = () => {
+        this.#waiters.delete(start);
         signal.removeEventListener("abort", onAbort);
         resolve();
       };
-      this.#waiting.add(begin);
+      this.#waiters.add(start);
       signal.addEventListener("abort", onAbort);
     });
   }

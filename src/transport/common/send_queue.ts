@@ -1,13 +1,13 @@
 /**
- * Datagrams one after the other, for a runtime that sends without waiting for
- * its turn and does not tell how much it has yet to send.
+ * Sends datagrams one after the other, for a runtime that does not keep their order
+ * and does not report how much it has yet to send.
  *
  * @module
  */
 
-import { MAX_UNSENT, WAITING_COST } from "./checks.ts";
+import { MAX_UNSENT, QUEUED_COST } from "./checks.ts";
 
-/** Begins to send a datagram; `done` is called when it has left or is lost. */
+/** Starts to send a datagram; `done` is called when it is sent or lost. */
 export type StartSend = (
   payload: Uint8Array,
   hostname: string,
@@ -15,17 +15,20 @@ export type StartSend = (
   done: () => void,
 ) => void;
 
-interface Waiting {
+interface QueuedDatagram {
   readonly payload: Uint8Array;
   readonly hostname: string;
   readonly port: number;
 }
 
-/** Sends in the order of the calls. A socket of Deno's that has not sent before does not: it needs a turn of the event loop to know that it may. */
+/**
+ * Sends in the order of the calls. A Deno socket that has not sent before would
+ * not: it needs a turn of the event loop to notice that it is writable.
+ */
 export class SendQueue {
   readonly #start: StartSend;
-  readonly #waiting: Waiting[] = [];
-  #octets = 0;
+  readonly #queue: QueuedDatagram[] = [];
+  #size = 0;
   #sending = false;
   #onIdle: (() => void) | undefined;
 
@@ -33,31 +36,31 @@ export class SendQueue {
     this.#start = start;
   }
 
-  /** Sends, when all before it is done; loses what would wait behind too much. */
+  /** Sends a datagram after all earlier ones; drops it if the queue is full. */
   send(payload: Uint8Array, hostname: string, port: number): void {
     if (!this.#sending) {
       this.#sending = true;
       return this.#start(payload, hostname, port, this.#next);
     }
-    if (this.#octets + payload.length > MAX_UNSENT) return;
-    this.#octets += payload.length + WAITING_COST;
+    if (this.#size + payload.length > MAX_UNSENT) return;
+    this.#size += payload.length + QUEUED_COST;
     const own = new Uint8Array(payload);
-    this.#waiting.push({ payload: own, hostname, port });
+    this.#queue.push({ payload: own, hostname, port });
   }
 
-  /** Calls `close` as soon as nothing is on its way: Deno gives up what is. */
+  /** Calls `close` when everything is sent: Deno drops datagrams that are being sent. */
   close(close: () => void): void {
     if (this.#sending) this.#onIdle = close;
     else close();
   }
 
   readonly #next = (): void => {
-    const next = this.#waiting.shift();
+    const next = this.#queue.shift();
     if (!next) {
       this.#sending = false;
       return this.#onIdle?.();
     }
-    this.#octets -= next.payload.length + WAITING_COST;
+    this.#size -= next.payload.length + QUEUED_COST;
     this.#start(next.payload, next.hostname, next.port, this.#next);
   };
 }

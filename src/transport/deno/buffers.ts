@@ -1,31 +1,31 @@
 /**
  * The buffers that Deno reads into.
  *
- * A read that waits holds on to its buffer and cannot be called back, so every
- * wait begins with a small one, and a direction of a relay has a large one only
- * while its reads are large.
+ * A pending read holds its buffer and cannot be taken back. Every wait therefore starts
+ * with a small buffer, and a direction of a relay has a large one only while its reads
+ * are large.
  *
  * @module
  */
 
-/** The sizes of buffers: the first for a wait that may be long, the others as reads fill them. */
+/** The sizes of buffers in bytes: the first for waits that may be long, the others for data. */
 export const SIZES = [256, 4 * 1024, 16 * 1024, 64 * 1024, 256 * 1024] as const;
 const LARGEST = SIZES.length - 1;
-/** The largest size beyond {@linkcode LIMIT}. */
+/** The largest size while there are more bytes than {@linkcode LIMIT}. */
 const MODEST = 2;
 /** The largest size for a chunk that its reader owns. */
 export const OWNED = 3;
-/** Octets in larger buffers above which a read that left room is followed by the smallest. */
+/** How many bytes in larger buffers make a read that left room be followed by the smallest. */
 const PLENTY = 16 * 1024 * 1024;
-/** Octets in larger buffers above which there are modest ones only. */
+/** How many bytes in larger buffers restrict new ones to {@linkcode MODEST}. */
 const LIMIT = 64 * 1024 * 1024;
-/** Octets of each size that are kept for later use. */
+/** How many bytes of each size are kept for reuse. */
 const SPARE = 4 * 1024 * 1024;
 const SLAB_SIZE = 64 * 1024;
 const spare: Uint8Array[][] = SIZES.map(() => []);
 let larger = 0;
 
-/** The size to read into next, after a read of `length` octets into one of `size`. */
+/** Returns the size for the next read, after a read of `length` bytes into a buffer of `size`. */
 export function nextSize(size: number, length: number): number {
   if (length === SIZES[size]) return Math.min(size + 2, LARGEST);
   if (larger > PLENTY) return 0;
@@ -33,7 +33,7 @@ export function nextSize(size: number, length: number): number {
   return size;
 }
 
-/** A buffer of this size, or a smaller one while there are too many large ones. */
+/** Returns a buffer of this size, or a smaller one while there are too many large ones. */
 export function takeBuffer(size: number): Uint8Array {
   if (size > MODEST && larger + SIZES[size] > LIMIT) size = MODEST;
   if (size > 0) larger += SIZES[size];
@@ -41,19 +41,19 @@ export function takeBuffer(size: number): Uint8Array {
   return spare[size].pop() ?? new Uint8Array(SIZES[size]);
 }
 
-/** Takes a buffer back that no read and no write holds any more. */
+/** Takes back a buffer that no read and no write uses any more. */
 export function giveBuffer(buffer: Uint8Array): void {
   const size = sizeOf(buffer);
   if (size > 0) larger -= buffer.length;
   if (spare[size].length * buffer.length < SPARE) spare[size].push(buffer);
 }
 
-/** Which size a buffer has. */
+/** Returns the index of a buffer's size. */
 export function sizeOf(buffer: Uint8Array): number {
   return SIZES.indexOf(buffer.length as typeof SIZES[number]);
 }
 
-/** The smallest buffers share their memory's overhead; no two of them share an octet. */
+/** Creates the smallest buffers out of one `ArrayBuffer`, to share its overhead. */
 function cutSlab(): void {
   const slab = new ArrayBuffer(SLAB_SIZE);
   for (let at = 0; at < SLAB_SIZE; at += SIZES[0]) {

@@ -1,5 +1,8 @@
 /**
- * Connections and relays over sockets of Deno's own.
+ * Connections and relays over the sockets of Deno.
+ *
+ * A read fills a buffer of ours, without a copy. The buffer stays in use until
+ * something arrives, so that its size is the memory of an idle connection.
  *
  * @module
  */
@@ -12,41 +15,42 @@ import {
   SIZES,
   takeBuffer,
 } from "./buffers.ts";
-import { innermost, relayByReading, RelayState, type Side } from "../relay.ts";
-import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
 import { closedError, type NetError, toNetError } from "../errors.ts";
-import { plainAddress } from "../common/checks.ts";
+import { innermost, relayByReading, RelayState, type Side } from "../relay.ts";
+import { plainAddress } from "../socket.ts";
+import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
 
 /** The members of `Deno.TcpConn` that are used here. */
 export interface DenoSocket {
-  /** Our end. */
+  /** The local end. */
   readonly localAddr: Address;
-  /** The peer's end. */
+  /** The remote end. */
   readonly remoteAddr: Address;
-  /** Fills the buffer as far as it can; `null` at the end. */
+  /** Reads as much as is available into the buffer; `null` at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
-  /** Writes what the kernel takes. */
+  /** Writes as much as the kernel accepts. */
   write(chunk: Uint8Array): Promise<number>;
   /** Sends FIN. */
   closeWrite(): Promise<void>;
-  /** Makes waiting reads and writes reject; throws when it is closed already. */
+  /** Makes pending reads and writes reject; throws if the socket is closed already. */
   close(): void;
-  /** Turns Nagle's algorithm off, which Deno leaves on. */
+  /** Disables Nagle's algorithm, which Deno leaves on. */
   setNoDelay(noDelay: boolean): void;
+  /** Enables keepalive; the time is that of the system. */
   setKeepAlive(keepAlive: boolean): void;
 }
 
 /** A socket of Deno as a {@linkcode Conn}. */
 export class DenoConn implements Conn {
   readonly socket: DenoSocket;
-  /** Which side of its relay it is. */
+  /** Its side in its relay. */
   side: Side = "a";
   #relay: RelayState | undefined;
   #size = 0;
   #closed = false;
   #finSent = false;
   #unread: Uint8Array[] | undefined;
-  /** What a peek has read, or will have: it cannot be called back. */
+  /** The result of the read that a peek has started, which cannot be taken back. */
   #ahead: Promise<Uint8Array | null> | undefined;
   #local: Address | undefined;
   #remote: Address | undefined;
@@ -56,7 +60,7 @@ export class DenoConn implements Conn {
     try {
       socket.setNoDelay(true);
     } catch {
-      // macOS refuses it when the peer has gone; reading will tell.
+      // macOS refuses it when the peer is gone; reading will report that.
     }
   }
 
@@ -72,60 +76,21 @@ export class DenoConn implements Conn {
     return this.#remote = plainAddress(hostname, port);
   }
 
-  keepAlive(): void {
-    if (!this.#closed) this.socket.setKeepAlive(true);
-  }
-
   read(): Promise<Uint8Array | null> {
     const chunk = this.takeUnread();
     if (chunk) return Promise.resolve(chunk);
     return this.takeAhead() ?? this.#read(this.#size);
   }
 
-  #read(size: number): Promise<Uint8Array | null> {
-    const buffer = size > 0 ? new Uint8Array(SIZES[size]) : takeBuffer(0);
-    return this.socket.read(buffer).then(
-      (length) => {
-        const chunk = length && this.#chunkOf(buffer, length, size);
-        if (size === 0) giveBuffer(buffer);
-        return chunk || null;
-      },
-      (error) => {
-        if (size === 0) giveBuffer(buffer);
-        throw this.gone(error);
-      },
-    );
-  }
-
-  /** What was read, in memory that the reader may keep. */
-  #chunkOf(buffer: Uint8Array, length: number, size: number): Uint8Array {
-    this.#size = Math.min(nextSize(size, length), OWNED);
-    return size > 0 && length > buffer.length / 2
-      ? buffer.subarray(0, length)
-      : buffer.slice(0, length);
+  unread(chunk: Uint8Array): void {
+    if (chunk.length > 0) (this.#unread ??= []).push(chunk);
   }
 
   peek(): Promise<boolean> {
     if (this.#unread?.length) return Promise.resolve(true);
     const answer = (this.#ahead ??= this.read()).then((it) => it !== null);
-    answer.catch(() => {}); // a relay may have begun meanwhile, and nobody waits any more
+    answer.catch(() => {}); // a relay may have started meanwhile, and nothing awaits it
     return answer;
-  }
-
-  /** What a peek reads, which comes next. */
-  takeAhead(): Promise<Uint8Array | null> | undefined {
-    const ahead = this.#ahead;
-    if (ahead) this.#ahead = undefined;
-    return ahead;
-  }
-
-  unread(chunk: Uint8Array): void {
-    if (chunk.length > 0) (this.#unread ??= []).push(chunk);
-  }
-
-  /** Octets that were read too far, which come first. */
-  takeUnread(): Uint8Array | undefined {
-    return this.#unread?.pop();
   }
 
   write(chunk: Uint8Array): Promise<void> {
@@ -136,7 +101,7 @@ export class DenoConn implements Conn {
         return this.write(chunk.subarray(written));
       },
       (error) => {
-        throw this.gone(error);
+        throw this.why(error);
       },
     );
   }
@@ -144,7 +109,7 @@ export class DenoConn implements Conn {
   closeWrite(): Promise<void> {
     this.#finSent = true;
     return this.socket.closeWrite().catch((error) => {
-      throw this.gone(error);
+      throw this.why(error);
     });
   }
 
@@ -158,25 +123,64 @@ export class DenoConn implements Conn {
     if (relay && !relay.ended) relay.fail(this.side, closedError());
   }
 
-  /** Deno has no call for an RST, and its close sends FIN first: the peer sees the end of the stream. */
+  /** Deno cannot send RST, and its close sends FIN: the peer sees the end of the stream. */
   reset(): void {
     this.close();
   }
 
-  /** Makes it a side of a relay, which fails if it is closed by anybody else. */
+  keepAlive(): void {
+    if (!this.#closed) this.socket.setKeepAlive(true);
+  }
+
+  /** Makes it a side of a relay, which fails if the connection is closed in another way. */
   join(relay: RelayState, side: Side): void {
     this.#relay = relay;
     this.side = side;
     if (this.#closed) relay.fail(side, closedError());
   }
 
+  /** Returns bytes that were unread; they come first. */
+  takeUnread(): Uint8Array | undefined {
+    return this.#unread?.pop();
+  }
+
+  /** Returns the result of the read that a peek has started; it comes next. */
+  takeAhead(): Promise<Uint8Array | null> | undefined {
+    const ahead = this.#ahead;
+    if (ahead) this.#ahead = undefined;
+    return ahead;
+  }
+
+  #read(size: number): Promise<Uint8Array | null> {
+    const buffer = size > 0 ? new Uint8Array(SIZES[size]) : takeBuffer(0);
+    return this.socket.read(buffer).then(
+      (length) => {
+        const chunk = length && this.#chunkOf(buffer, length, size);
+        if (size === 0) giveBuffer(buffer);
+        return chunk || null;
+      },
+      (error) => {
+        if (size === 0) giveBuffer(buffer);
+        throw this.why(error);
+      },
+    );
+  }
+
+  /** Returns the bytes that were read, in memory that the reader may keep. */
+  #chunkOf(buffer: Uint8Array, length: number, size: number): Uint8Array {
+    this.#size = Math.min(nextSize(size, length), OWNED);
+    return size > 0 && length > buffer.length / 2
+      ? buffer.subarray(0, length)
+      : buffer.slice(0, length);
+  }
+
   /** Why a call failed. */
-  gone(error: unknown): NetError {
+  why(error: unknown): NetError {
     return this.#closed ? closedError() : toNetError(error);
   }
 }
 
-/** One direction of a relay; callbacks hold half as much memory as a waiting async function. */
+/** One direction of a relay. Callbacks need half as much memory as a pending async function. */
 class Pump {
   readonly #from: DenoConn;
   readonly #to: DenoConn;
@@ -250,11 +254,11 @@ class Pump {
 
   #fail(conn: DenoConn, error: unknown): void {
     giveBuffer(this.#buffer);
-    this.#state.fail(conn.side, conn.gone(error));
+    this.#state.fail(conn.side, conn.why(error));
   }
 }
 
-/** {@linkcode Transport.relay}. */
+/** Implements {@linkcode Transport.relay}. */
 export function relay(
   client: Conn,
   target: Conn,

@@ -1,25 +1,26 @@
 /**
- * UDP over `Deno.listenDatagram`, which is there with `--unstable-net` only;
- * without it `node:dgram` takes its place.
+ * UDP over `Deno.listenDatagram`, which exists only with `--unstable-net`; without it
+ * over `node:dgram`.
  *
  * @module
  */
 
+import { isSendable } from "../common/checks.ts";
 import { SendQueue } from "../common/send_queue.ts";
+import { systemClock } from "../clock.ts";
+import { toNetError } from "../errors.ts";
 import { cut } from "../slab.ts";
-import { startTimeout } from "../timeouts.ts";
+import { plainHostname } from "../socket.ts";
 import type {
   Address,
   DatagramSocket,
   ListenOptions,
   OnDatagram,
 } from "../transport.ts";
-import { isSendable, plainHostname } from "../common/checks.ts";
-import { toNetError } from "../errors.ts";
 
 /** The members of `Deno` that are used here. */
 export interface DenoUdp {
-  /** Only with `--unstable-net`: binds at once, or throws. */
+  /** Binds synchronously, or throws. Exists only with `--unstable-net`. */
   listenDatagram?(
     options: { hostname: string; port: number; transport: "udp" },
   ): DenoDatagramSocket;
@@ -29,36 +30,42 @@ export interface DenoUdp {
 export interface DenoDatagramSocket {
   /** Where it is bound. */
   readonly addr: unknown;
-  /** The next datagram, as a part of the buffer, and where it came from; what is too long for the buffer is cut. */
+  /**
+   * Waits for the next datagram; returns the part of the buffer that it fills, and its
+   * sender. Truncates datagrams that are longer than the buffer.
+   */
   receive(buffer: Uint8Array): Promise<[Uint8Array, unknown]>;
-  /** Sends to an address, which is read at once; rejects with what the system says. */
+  /** Sends to an address, which is read synchronously; rejects with the system's error. */
   send(
     payload: Uint8Array,
     to: { transport: "udp"; hostname: string; port: number },
   ): Promise<number>;
-  /** Makes a waiting `receive` reject; throws when it is closed already. */
+  /** Makes a pending `receive` reject; throws if the socket is closed already. */
   close(): void;
 }
 
 const deno = (globalThis as unknown as { Deno: DenoUdp }).Deno;
 
-/** Milliseconds until receiving is tried again after it failed. */
+/** How long to wait after receiving has failed, in milliseconds. */
 const RECEIVE_PAUSE = 1;
-/** Octets of a buffer that takes any datagram whole. */
-const WHOLE = 64 * 1024;
-/** Such buffers that are made at once: so large a piece of memory is not touched until it is used, page by page. */
+/** The size of a buffer that holds any datagram, in bytes. */
+const BUFFER_SIZE = 64 * 1024;
+/**
+ * How many buffers are created at a time: the system maps the pages of so large a piece
+ * of memory only when they are used.
+ */
 const BUFFERS = 16;
 const MAX_SPARE = 64;
-const spareWhole: Uint8Array[] = [];
+const spare: Uint8Array[] = [];
 
-function takeWhole(): Uint8Array {
-  if (spareWhole.length === 0) {
-    const memory = new ArrayBuffer(BUFFERS * WHOLE);
-    for (let at = 0; at < memory.byteLength; at += WHOLE) {
-      spareWhole.push(new Uint8Array(memory, at, WHOLE));
+function takeBuffer(): Uint8Array {
+  if (spare.length === 0) {
+    const memory = new ArrayBuffer(BUFFERS * BUFFER_SIZE);
+    for (let at = 0; at < memory.byteLength; at += BUFFER_SIZE) {
+      spare.push(new Uint8Array(memory, at, BUFFER_SIZE));
     }
   }
-  return spareWhole.pop()!;
+  return spare.pop()!;
 }
 
 class DenoDatagrams implements DatagramSocket {
@@ -66,7 +73,7 @@ class DenoDatagrams implements DatagramSocket {
   readonly #socket: DenoDatagramSocket;
   readonly #onDatagram: OnDatagram;
   readonly #overIPv6: boolean;
-  readonly #buffer = takeWhole();
+  readonly #buffer = takeBuffer();
   readonly #queue: SendQueue;
   #closed = false;
 
@@ -107,7 +114,7 @@ class DenoDatagrams implements DatagramSocket {
     if (this.#closed) return this.#end();
     const { hostname, port } = from as Address;
     const plain = plainHostname(hostname);
-    // A socket on :: gets IPv4 too, which is not its family.
+    // A socket on :: receives IPv4 as well, which is not its family.
     if (plain.includes(":") === this.#overIPv6) {
       const own = cut(payload.length);
       own.set(payload);
@@ -116,19 +123,19 @@ class DenoDatagrams implements DatagramSocket {
     this.#receive();
   };
 
-  /** Also by an ICMP error, on Windows. */
+  /** On Windows, receiving also fails after an ICMP error. */
   readonly #failed = (): void => {
     if (this.#closed) return this.#end();
-    startTimeout(RECEIVE_PAUSE, this.#receive);
+    systemClock.startTimeout(RECEIVE_PAUSE, this.#receive);
   };
 
-  /** Nothing is read into the buffer any more. */
+  /** Gives the buffer back: no receive uses it any more. */
   #end(): void {
-    if (spareWhole.length < MAX_SPARE) spareWhole.push(this.#buffer);
+    if (spare.length < MAX_SPARE) spare.push(this.#buffer);
   }
 }
 
-/** `Transport.datagrams`. */
+/** Implements {@linkcode Transport.datagrams}. */
 export async function datagrams(
   options: ListenOptions,
   onDatagram: OnDatagram,
@@ -147,7 +154,10 @@ export async function datagrams(
   }
 }
 
-/** `Transport.sourceAddress`. No UDP socket of Deno's connects, so that it tells no more than the address itself does. */
+/**
+ * Implements {@linkcode Transport.sourceAddress}. Deno cannot connect a UDP socket, so
+ * that only the address of loopback is known.
+ */
 export function sourceAddress(hostname: string): Promise<string> {
   const plain = plainHostname(hostname);
   const isIPv6 = plain.includes(":");

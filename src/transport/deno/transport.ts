@@ -1,15 +1,18 @@
 /**
- * {@linkcode Transport} over `Deno.listen` and `Deno.connect`; `--allow-net` is
- * all the permission it needs.
+ * {@linkcode Transport} over `Deno.listen` and `Deno.connect`, for Deno. It needs no
+ * permission but `--allow-net`.
  *
  * @module
  */
 
 import { DenoConn, type DenoSocket, relay } from "./conn.ts";
 import { datagrams, type DenoUdp, sourceAddress } from "./datagrams.ts";
-import { lookup } from "../common/lookup.ts";
-import { startTimeout } from "../timeouts.ts";
+import { checkPort } from "../common/checks.ts";
+import { createLookup } from "../common/lookup.ts";
+import { systemClock } from "../clock.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
+import type { AbortSignalLike } from "../signal.ts";
+import { plainAddress, plainHostname } from "../socket.ts";
 import type {
   Address,
   Conn,
@@ -18,22 +21,23 @@ import type {
   ListenOptions,
   Transport,
 } from "../transport.ts";
-import { checkPort, plainAddress, plainHostname } from "../common/checks.ts";
-import type { AbortSignalLike } from "../signal.ts";
 
 /** The members of `Deno` that are used here. */
 export interface DenoNet extends DenoUdp {
-  /** Binds and listens at once, or throws. With `reusePort` it ends the process, unless `--unstable-net` was given. */
+  /**
+   * Binds and listens synchronously, or throws. With `reusePort` it ends the process,
+   * unless `--unstable-net` was given.
+   */
   listen(
     options: { hostname: string; port: number; reusePort?: boolean },
   ): DenoListener;
-  /** Connects; a signal that fires frees the descriptor. */
+  /** Connects; a signal that fires releases the descriptor. */
   connect(
     options: { hostname: string; port: number; signal?: AbortSignal },
   ): Promise<DenoSocket>;
-  /** All addresses of this machine; needs the permission. */
+  /** Returns all addresses of this machine; needs a permission. */
   networkInterfaces(): { address: string }[];
-  /** Tells what is permitted. */
+  /** The permissions of the process. */
   readonly permissions: {
     querySync(
       wanted: { name: "sys"; kind: "networkInterfaces" },
@@ -45,16 +49,16 @@ export interface DenoNet extends DenoUdp {
 export interface DenoListener {
   /** Where it listens. */
   readonly addr: Address;
-  /** The next connection. */
+  /** Waits for the next connection. */
   accept(): Promise<DenoSocket>;
-  /** Makes a waiting `accept` reject. */
+  /** Makes a pending `accept` reject. */
   close(): void;
 }
 
 const deno = (globalThis as unknown as { Deno: DenoNet }).Deno;
 
-/** Milliseconds until accepting is tried again after it failed. */
-const ACCEPT_PAUSE = 50;
+/** Whether `--unstable-net` was given: without it this function does not exist. */
+const canReusePort = deno?.listenDatagram !== undefined;
 
 function listen(
   options: ListenOptions,
@@ -65,7 +69,7 @@ function listen(
   const { port, reusePort } = options;
   return new Promise((resolve, reject) => {
     try {
-      if (reusePort && !canReusePort()) throw noReusePort();
+      if (reusePort && !canReusePort) throw noReusePort();
       const native = deno.listen(
         reusePort ? { hostname, port, reusePort } : { hostname, port },
       );
@@ -76,17 +80,15 @@ function listen(
   });
 }
 
-/** Whether `--unstable-net` was given: only then is there this function. */
-export function canReusePort(): boolean {
-  return "listenDatagram" in deno;
-}
-
 function noReusePort(): NetError {
   return new NetError(
     "invalid",
     "Deno shares ports only with the flag --unstable-net",
   );
 }
+
+/** How long to wait after accepting has failed, in milliseconds. */
+const ACCEPT_PAUSE = 50;
 
 function listener(
   native: DenoListener,
@@ -103,12 +105,12 @@ function listener(
       } catch (error) {
         if (!open) return;
         const failure = toNetError(error);
-        // Only this client is gone, before it was accepted. A pause would let
-        // anyone who connects and resets hold up all others.
+        // Only this client is gone, before it was accepted. With a pause, anyone who
+        // connects and resets could block all others.
         if (failure.kind === "reset") continue;
         onError?.(failure);
         await new Promise<void>((resolve) => {
-          const pause = startTimeout(ACCEPT_PAUSE, resolve);
+          const pause = systemClock.startTimeout(ACCEPT_PAUSE, resolve);
           wake = () => {
             pause.cancel();
             resolve();
@@ -132,10 +134,10 @@ function listener(
   };
 }
 
-/** Deno panics when it has to load a module and no descriptor is left. */
+/** Loads modules early: Deno panics if it has to load one when no descriptor is left. */
 async function loadLater(): Promise<void> {
   await import("../node/transport.ts");
-  if (!canReusePort()) await import("../node/datagrams.ts");
+  if (!canReusePort) await import("../node/datagrams.ts");
 }
 
 async function connect(options: ConnectOptions): Promise<Conn> {
@@ -155,24 +157,24 @@ async function connect(options: ConnectOptions): Promise<Conn> {
   }
 }
 
-/** Connects through `node:net`, which can choose the address to connect from, as `Deno.connect` cannot. */
+/** Connects through `node:net`: unlike `Deno.connect`, it can bind to a local address. */
 async function connectFrom(options: ConnectOptions): Promise<Conn> {
   const { nodeTransport } = await import("../node/transport.ts");
   try {
     return await nodeTransport.connect(options);
   } catch (error) {
     const { message, cause } = error as NetError;
-    // That is what it calls an address that is not of this machine.
+    // Deno reports this code for an address of another machine.
     const { code } = (cause ?? {}) as { code?: unknown };
     if (code !== "EINVAL") throw error;
     throw new NetError("addr-not-available", message, cause);
   }
 }
 
-/** Controllers whose signals have not fired: a kilobyte that not every attempt has to make anew. */
+/** Controllers whose signals have not fired; reused, because each takes a kilobyte. */
 const controllers: AbortController[] = [];
 
-/** A controller that fires with a signal until it is given back. */
+/** Returns a controller that fires with the signal until it is given back. */
 function lendController(signal: AbortSignalLike) {
   const controller = controllers.pop() ?? new AbortController();
   const onAbort = () => controller.abort();
@@ -184,21 +186,25 @@ function lendController(signal: AbortSignalLike) {
   return { controller, giveBack };
 }
 
-/** None without the permission: asking would make it ask for it. */
+/** The threads of tokio that resolve names. */
+const RESOLVER_THREADS = 32;
+
+/** Returns none without the permission: otherwise Deno would prompt for it. */
 function ownAddresses(): string[] {
   const wanted = { name: "sys", kind: "networkInterfaces" } as const;
   if (deno.permissions.querySync(wanted).state !== "granted") return [];
   return deno.networkInterfaces().map(({ address }) => address);
 }
 
-/** Deno. */
+/** The transport of Deno. */
 export const denoTransport: Transport = {
   name: "deno",
+  canReusePort,
   listen,
   connect,
   relay,
   datagrams,
   sourceAddress,
-  lookup,
+  lookup: createLookup(() => RESOLVER_THREADS),
   ownAddresses,
 };

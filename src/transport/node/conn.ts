@@ -1,9 +1,9 @@
 /**
- * Connections and relays over sockets of `node:net`.
+ * Connections and relays over the sockets of `node:net`.
  *
- * Octets are read into a buffer of ours (`onread`) instead of a fresh 64 KiB
- * each time: idle connections share one, a busy direction of a relay gets one
- * of its own for as long as it is busy.
+ * Sockets read into a buffer of ours (`onread`) instead of a new one of 64 KiB for each
+ * read: idle connections share one buffer, and a busy direction of a relay has one of its
+ * own while it is busy.
  *
  * @module
  */
@@ -11,6 +11,7 @@
 import * as net from "node:net";
 import { process } from "./process.ts";
 import { ReadQueue } from "../common/read_queue.ts";
+import { closedError, NetError, toNetError } from "../errors.ts";
 import {
   innermost,
   relayByReading,
@@ -18,20 +19,19 @@ import {
   type Side,
   type Sink,
 } from "../relay.ts";
-import { startTimeout, type Timeout } from "../timeouts.ts";
+import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
+import type { Timeout } from "../timeouts.ts";
 import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
-import { closedError, NetError, toNetError } from "../errors.ts";
-import { KEEP_ALIVE_AFTER, plainAddress } from "../common/checks.ts";
 
-/** Undocumented members; every use has a way round. */
+/** Undocumented members; each use works without them, too. */
 interface Internals {
   _handle?: {
     useUserBuffer?(buffer: Uint8Array): void;
-    /** Octets of writes that are under way; goes down as the kernel takes them. */
+    /** The bytes of pending writes; decreases as the kernel accepts them. */
     writeQueueSize?: number;
     getpeername?(into: Record<string, unknown>): number;
   } | null;
-  /** The local address, once it was asked for. */
+  /** The local address, after it was read once. */
   _sockname?: object | null;
 }
 
@@ -39,31 +39,31 @@ function internalsOf(socket: net.Socket): Internals {
   return socket as unknown as Internals;
 }
 
-/** Whether a reset behind unread octets shows as one; to ask the kernel each time is a call. */
+/** Whether resets after unread bytes are reported; otherwise each FIN takes a system call. */
 const SHOWS_RESETS = Number(process.versions.node.split(".")[0]) >= 24;
 
 const EMPTY = new Uint8Array(0);
 const DONE = Promise.resolve();
 const SHARED: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
-/** A read of at least this many octets earns a direction its own buffer. */
+/** After a read of at least this many bytes, a direction gets a buffer of its own. */
 const BUSY_READ = 16 * 1024;
 const BUSY_BUFFER = 256 * 1024;
-/** Milliseconds without a read after which a direction gives its buffer back. */
+/** After how long without a read a direction gives its buffer back, in milliseconds. */
 const QUIET = 5_000;
 const SPARE_BUFFERS = 16;
 const spare: Buffer[] = [];
 
 const OWNER = Symbol("NodeConn");
-/** A socket, and the connection that it belongs to. */
+/** A socket and the connection that it belongs to. */
 type Owned = net.Socket & { [OWNER]?: NodeConn };
 
-// One function for all sockets each: closures are half of what an idle connection takes.
+// One function each for all sockets: closures are half the memory of an idle connection.
 
 function onEnd(this: Owned): void {
   this[OWNER]!.ended();
 }
 
-/** For the `connect` event of a socket that has to tell. */
+/** The listener for the `connect` event of a connecting socket. */
 export function onConnect(this: Owned): void {
   this[OWNER]!.opened();
 }
@@ -77,16 +77,19 @@ function onClose(this: Owned): void {
   this[OWNER]!.closed();
 }
 
-/** What a socket itself does at a FIN: nothing when it may be half open, and beside a second one a list for each connection. */
+/**
+ * The socket's own listeners for a FIN. They do nothing when it may be half-open, and
+ * together with another listener they take an array per connection.
+ */
 const END_LISTENERS = new net.Socket().listeners("end") as (() => void)[];
 
 /** A socket of Node.js as a {@linkcode Conn}. */
 export class NodeConn implements Conn {
   readonly socket: net.Socket;
-  /** What the runtime fills next. */
+  /** The buffer of the next read. */
   buffer: Buffer = SHARED;
   readonly queue = new ReadQueue();
-  /** Called once, when the attempt to connect is over. */
+  /** Called once, when the connection attempt has succeeded or failed. */
   onOpen: ((error?: Error) => void) | undefined;
   #sink: Sink | undefined;
   #paused = false;
@@ -105,7 +108,7 @@ export class NodeConn implements Conn {
   get localAddr(): Address {
     const { localAddress, localPort } = this.socket;
     const internals = internalsOf(this.socket);
-    if (internals._sockname) internals._sockname = null; // what seldom anybody asks for twice
+    if (internals._sockname) internals._sockname = null; // rarely read twice
     return plainAddress(localAddress, localPort);
   }
 
@@ -115,17 +118,6 @@ export class NodeConn implements Conn {
       socket.remoteAddress,
       socket.remotePort,
     );
-  }
-
-  /** How many octets the kernel has not taken yet. */
-  get unsent(): number {
-    const { writableLength } = this.socket;
-    if (writableLength === 0) return 0;
-    return internalsOf(this.socket)._handle?.writeQueueSize || writableLength;
-  }
-
-  keepAlive(): void {
-    this.socket.setKeepAlive(true, KEEP_ALIVE_AFTER);
   }
 
   read(): Promise<Uint8Array | null> {
@@ -145,7 +137,7 @@ export class NodeConn implements Conn {
   write(chunk: Uint8Array): Promise<void> {
     const socket = this.socket;
     if (socket.destroyed || socket.writableEnded) {
-      return Promise.reject(this.#gone());
+      return Promise.reject(this.#why());
     }
     socket.write(chunk);
     return socket.writableLength > 0 || socket.errored ? this.#flushed() : DONE;
@@ -155,9 +147,9 @@ export class NodeConn implements Conn {
     const socket = this.socket;
     return new Promise((resolve, reject) => {
       if (socket.writableFinished) return resolve();
-      if (socket.destroyed) return reject(this.#gone());
+      if (socket.destroyed) return reject(this.#why());
       socket.end((error?: Error | null) =>
-        error ? reject(this.#gone(error)) : resolve()
+        error ? reject(this.#why(error)) : resolve()
       );
     });
   }
@@ -174,17 +166,24 @@ export class NodeConn implements Conn {
     else if (!socket.destroyed) socket.resetAndDestroy();
   }
 
-  /**
-   * Whether a FIN is on its way, with all octets before it, and not yet
-   * confirmed. Node.js could not reset such a socket, and would lose its
-   * descriptor in trying to.
-   */
-  #isSendingFin(): boolean {
-    const { writableEnded, writableLength, writableFinished } = this.socket;
-    return writableEnded && writableLength === 0 && !writableFinished;
+  keepAlive(): void {
+    this.socket.setKeepAlive(true, KEEP_ALIVE_AFTER);
   }
 
-  /** Hands all that is still unread, and all that comes, to a relay. */
+  /** How many bytes the kernel has not accepted yet. */
+  get unsent(): number {
+    const { writableLength } = this.socket;
+    if (writableLength === 0) return 0;
+    return internalsOf(this.socket)._handle?.writeQueueSize || writableLength;
+  }
+
+  /** The connection attempt has succeeded or failed. */
+  opened(error?: Error): void {
+    this.onOpen?.(error);
+    this.onOpen = undefined;
+  }
+
+  /** Passes all unread bytes, and all that follow, to a relay. */
   drainInto(sink: Sink): void {
     this.#sink = sink;
     const { queue, socket } = this;
@@ -199,34 +198,74 @@ export class NodeConn implements Conn {
     if (!more && !this.#paused) this.#pause();
   }
 
-  #pause(): void {
-    this.#paused = true;
-    this.socket.pause();
+  /** Node.js has read a chunk; `false` asks for a pause, until {@linkcode resume}. */
+  receive(chunk: Uint8Array): boolean {
+    const more = this.#sink ? this.#sink.take(chunk) : this.#enqueue(chunk);
+    if (!more) this.#paused = true;
+    return more;
   }
 
-  /** Reads on after a pause. */
+  /** Continues reading after a pause. */
   resume(): void {
     this.#paused = false;
     this.socket.resume();
   }
 
-  /** An attempt to connect is over, in this way. */
-  opened(error?: Error): void {
-    this.onOpen?.(error);
-    this.onOpen = undefined;
-  }
-
-  /** The peer's FIN, or what looks like one. */
+  /** The peer has sent FIN, or what Node.js reports as one. */
   ended(): void {
     if (this.#wasReset()) return this.#resetByPeer();
     this.queue.end(null);
     this.#sink?.end();
   }
 
+  /** The socket has failed; it closes by itself. */
+  failed(error: NetError): void {
+    this.queue.end(error);
+    this.#sink?.fail(error);
+  }
+
+  /** The socket is closed, by either side. */
+  closed(): void {
+    const bothEnded = this.queue.ending === null && !this.queue.closed;
+    if (!bothEnded) this.#sink?.fail(); // otherwise bytes may still be on their way
+  }
+
   /**
-   * Node.js 20 and 22 show a reset behind octets that were not read yet as the
-   * end of the stream. A socket that has not sent its own FIN has a peer as
-   * long as there was no reset.
+   * Makes `buffer` the buffer of the next read. Only while no write uses the present
+   * one, and never in a microtask after a read: Node.js takes that read's buffer over
+   * only afterwards.
+   */
+  useBuffer(buffer: Buffer): boolean {
+    const handle = internalsOf(this.socket)._handle;
+    if (!handle?.useUserBuffer) return false;
+    handle.useUserBuffer(buffer);
+    this.buffer = buffer;
+    return true;
+  }
+
+  #enqueue(chunk: Uint8Array): boolean {
+    this.queue.push(new Uint8Array(chunk));
+    return !this.queue.full;
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  /**
+   * Whether a FIN is on its way, with all bytes before it, and not yet confirmed. Node.js
+   * cannot reset such a socket, and would leak its descriptor.
+   */
+  #isSendingFin(): boolean {
+    const { writableEnded, writableLength, writableFinished } = this.socket;
+    return writableEnded && writableLength === 0 && !writableFinished;
+  }
+
+  /**
+   * Whether the end of the stream is a reset. Node.js 20 and 22 report a reset after
+   * unread bytes as the end of the stream. A socket that has not sent its own FIN has a
+   * peer address unless it was reset.
    */
   #wasReset(): boolean {
     if (SHOWS_RESETS || this.socket.writableEnded) return false;
@@ -239,55 +278,18 @@ export class NodeConn implements Conn {
     this.socket.destroy();
   }
 
-  /** The socket failed; it closes by itself. */
-  failed(error: NetError): void {
-    this.queue.end(error);
-    this.#sink?.fail(error);
-  }
-
-  /** The socket is closed, by whomever. */
-  closed(): void {
-    const bothEnded = this.queue.ending === null && !this.queue.closed;
-    if (!bothEnded) this.#sink?.fail(); // else what was read may still be on its way
-  }
-
-  /** Takes what the runtime has read; false = pause, until {@linkcode resume}. */
-  receive(chunk: Uint8Array): boolean {
-    const more = this.#sink ? this.#sink.take(chunk) : this.#enqueue(chunk);
-    if (!more) this.#paused = true;
-    return more;
-  }
-
-  #enqueue(chunk: Uint8Array): boolean {
-    this.queue.push(new Uint8Array(chunk));
-    return !this.queue.full;
-  }
-
-  /**
-   * Makes `buffer` the one the next read fills; only while no write holds the
-   * present one, and never in a microtask behind a read, whose buffer the
-   * runtime takes over only then.
-   */
-  useBuffer(buffer: Buffer): boolean {
-    const handle = internalsOf(this.socket)._handle;
-    if (!handle?.useUserBuffer) return false;
-    handle.useUserBuffer(buffer);
-    this.buffer = buffer;
-    return true;
-  }
-
-  /** Resolves when all that was written is with the kernel. */
+  /** Resolves when the kernel has accepted everything that was written. */
   #flushed(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.socket.write(
         EMPTY,
-        (error) => error ? reject(this.#gone(error)) : resolve(),
+        (error) => error ? reject(this.#why(error)) : resolve(),
       );
     });
   }
 
   /** Why a call failed. */
-  #gone(error?: unknown): NetError {
+  #why(error?: unknown): NetError {
     if (this.queue.ending) return this.queue.ending;
     return error && !this.queue.closed ? toNetError(error) : closedError();
   }
@@ -306,7 +308,7 @@ class Pump implements Sink {
   readonly #to: net.Socket;
   readonly #state: RelayState;
   readonly #side: Side;
-  /** While it has a buffer of its own. */
+  /** Set while the direction has a buffer of its own. */
   #busy: Busy | undefined;
   #writing = false;
 
@@ -327,7 +329,7 @@ class Pump implements Sink {
     if (shared && chunk.length >= BUSY_READ) this.#borrow();
     if (this.#to.writableLength === 0 || (room && !own)) return true;
     this.#writing = true;
-    // Its callback comes when all before it is with the kernel.
+    // Its callback comes when the kernel has accepted everything before it.
     this.#to.write(EMPTY, (error) => this.#written(error));
     return false;
   }
@@ -340,12 +342,7 @@ class Pump implements Sink {
     });
   }
 
-  #finish(): void {
-    this.#giveBack();
-    this.#state.finish(this.#side);
-  }
-
-  /** What a write may still hold is left to the garbage collector. */
+  /** Leaves the buffer to the garbage collector, because a write may still use it. */
   fail(error?: NetError): void {
     this.#busy?.check?.cancel();
     if (this.#state.ended) return;
@@ -357,6 +354,11 @@ class Pump implements Sink {
     if (!error && !this.#state.ended) this.#from.resume();
   }
 
+  #finish(): void {
+    this.#giveBack();
+    this.#state.finish(this.#side);
+  }
+
   #borrow(): void {
     if (this.#busy) return;
     this.#from.buffer = spare.pop() ?? Buffer.allocUnsafeSlow(BUSY_BUFFER);
@@ -366,7 +368,7 @@ class Pump implements Sink {
 
   #watch(busy: Busy): void {
     const check = () => this.#checkQuiet(busy);
-    busy.check = startTimeout(QUIET, check);
+    busy.check = this.#state.clock.startTimeout(QUIET, check);
   }
 
   #checkQuiet(busy: Busy): void {
@@ -390,12 +392,12 @@ class Pump implements Sink {
 }
 
 function copy(chunk: Uint8Array): Uint8Array {
-  const octets = Buffer.allocUnsafe(chunk.length); // from Node's pool when small
-  octets.set(chunk);
-  return octets;
+  const bytes = Buffer.allocUnsafe(chunk.length); // from Node's pool if it is small
+  bytes.set(chunk);
+  return bytes;
 }
 
-/** {@linkcode Transport.relay}. */
+/** Implements {@linkcode Transport.relay}. */
 export function relay(
   client: Conn,
   target: Conn,
@@ -407,12 +409,14 @@ export function relay(
     return relayByReading(a, b, options);
   }
   const state = new RelayState(a, b, options);
-  a.drainInto(new Pump(a, b, "a", state));
-  b.drainInto(new Pump(b, a, "b", state));
+  const up = new Pump(a, b, "a", state);
+  const down = new Pump(b, a, "b", state);
+  a.drainInto(up);
+  b.drainInto(down);
   return state;
 }
 
-/** The buffer that the next read of the connection whose read was just taken fills. */
+/** The buffer of the next read of the connection that has read last. */
 let nextBuffer: Buffer = SHARED;
 
 function takeNextBuffer(): Buffer {
@@ -421,12 +425,12 @@ function takeNextBuffer(): Buffer {
   return buffer;
 }
 
-/** How a socket is told to read into the buffer of its connection. */
+/** Makes a socket read into the buffer of its connection. */
 export const ONREAD: net.OnReadOpts = {
-  buffer: takeNextBuffer, // called right behind each callback
+  buffer: takeNextBuffer, // called right after each callback
   callback(this: Owned, length: number) {
     const conn = this[OWNER]!;
-    // Not the buffer that comes along: that one is stale after useBuffer().
+    // Not the buffer that is passed along: that one is stale after useBuffer().
     const more = conn.receive(conn.buffer.subarray(0, length));
     nextBuffer = conn.buffer;
     return more;

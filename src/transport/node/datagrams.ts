@@ -1,31 +1,26 @@
 /**
- * UDP over `node:dgram`: for Node.js, and for Deno where it shows no UDP of its
- * own (`--unstable-net`).
+ * UDP over `node:dgram`, for Node.js, and for Deno without `--unstable-net`.
  *
  * @module
  */
 
 import type { RemoteInfo, Socket, SocketOptions } from "node:dgram";
 import { type FastSend, fastSend } from "./fast_send.ts";
+import { isSendable, MAX_UNSENT, QUEUED_COST } from "../common/checks.ts";
 import { SendQueue } from "../common/send_queue.ts";
+import { toConnectError, toNetError } from "../errors.ts";
+import { plainHostname } from "../socket.ts";
 import type {
   Address,
   DatagramSocket,
   ListenOptions,
   OnDatagram,
 } from "../transport.ts";
-import {
-  isSendable,
-  MAX_UNSENT,
-  plainHostname,
-  WAITING_COST,
-} from "../common/checks.ts";
-import { toConnectError, toNetError } from "../errors.ts";
 
-/** What `createSocket` asks for the address of an address. */
+/** The option of `createSocket`, which is called for IP addresses as well. */
 type Lookup = NonNullable<SocketOptions["lookup"]>;
 
-// Both answer at once with what they are asked for: the default is a thread's work, per datagram.
+// Both return the address itself, synchronously: the default uses a thread per datagram.
 
 const lookup4: Lookup = (hostname, _options, callback) =>
   callback(null, hostname, 4);
@@ -33,7 +28,7 @@ const lookup4: Lookup = (hostname, _options, callback) =>
 const lookup6: Lookup = (hostname, _options, callback) =>
   callback(null, hostname, 6);
 
-/** To connect a UDP socket sends nothing, but looks for the way. */
+/** The port for {@linkcode sourceAddress}, where only the address matters. */
 const ANY_PORT = 1;
 
 function isIPv6(hostname: string): boolean {
@@ -43,14 +38,14 @@ function isIPv6(hostname: string): boolean {
 let loading: Promise<typeof import("node:dgram")> | undefined;
 
 async function makeSocket(hostname: string): Promise<Socket> {
-  // Only now: it is part of the runtime, and most servers do without it for long.
+  // Loaded lazily: most servers get no UDP request for long.
   const { createSocket } = await (loading ??= import("node:dgram"));
   return isIPv6(hostname)
     ? createSocket({ type: "udp6", ipv6Only: true, lookup: lookup6 })
     : createSocket({ type: "udp4", lookup: lookup4 });
 }
 
-/** A datagram that this turn of the event loop is to send. */
+/** A datagram that is to be sent in this turn of the event loop. */
 interface Outgoing {
   readonly from: NodeDatagrams;
   readonly payload: Uint8Array;
@@ -58,11 +53,14 @@ interface Outgoing {
   readonly hostname: string;
 }
 
-/** So many are sent without waiting for more. */
+/** How many datagrams are sent without waiting for more. */
 const BATCH = 64;
 let batch: Outgoing[] = [];
 
-/** Sends together what was received together: whom it wakes has more to do then, which makes a relay a sixth cheaper. */
+/**
+ * Sends datagrams together that were received together: the receiver wakes up less often,
+ * which makes a relay a sixth cheaper.
+ */
 function sendSoon(outgoing: Outgoing): void {
   if (batch.length === 0) setImmediate(sendBatch);
   batch.push(outgoing);
@@ -81,7 +79,7 @@ class NodeDatagrams implements DatagramSocket {
   readonly addr: Address;
   readonly #socket: Socket;
   readonly #overIPv6: boolean;
-  /** For Deno, whose sockets have no `getSendQueueSize()`. */
+  /** Set on Deno, whose sockets have no `getSendQueueSize()`. */
   readonly #queue: SendQueue | undefined;
   readonly #sendFast: FastSend | undefined;
   #closed = false;
@@ -91,8 +89,8 @@ class NodeDatagrams implements DatagramSocket {
     this.addr = { hostname: address, port };
     this.#overIPv6 = isIPv6(address);
     this.#socket = socket;
-    const counts: boolean = "getSendQueueSize" in socket;
-    if (counts) {
+    const countsUnsent: boolean = "getSendQueueSize" in socket;
+    if (countsUnsent) {
       enlarge(socket);
       this.#sendFast = fastSend(socket, this.#overIPv6);
     } else {
@@ -114,21 +112,6 @@ class NodeDatagrams implements DatagramSocket {
     sendSoon({ from: this, payload, port, hostname: plain });
   }
 
-  /** Sends without waiting for others, unless too much waits for the kernel. */
-  sendNow(payload: Uint8Array, port: number, hostname: string): void {
-    const socket = this.#socket;
-    const count = socket.getSendQueueCount();
-    if (count > 0 && this.#isFull(count, payload.length)) return;
-    if (this.#sendFast) this.#sendFast(payload, port, hostname);
-    else socket.send(payload, port, hostname); // without a callback nobody is told of what fails
-  }
-
-  /** Whether what waits, and this many octets more, are too many. */
-  #isFull(count: number, length: number): boolean {
-    const unsent = this.#socket.getSendQueueSize() + count * WAITING_COST;
-    return unsent + length > MAX_UNSENT;
-  }
-
   close(): void {
     if (this.#closed) return;
     sendBatch();
@@ -136,21 +119,39 @@ class NodeDatagrams implements DatagramSocket {
     if (this.#queue) this.#queue.close(() => this.#socket.close());
     else this.#socket.close();
   }
+
+  /** Sends without waiting for more datagrams; drops the datagram if the queue is full. */
+  sendNow(payload: Uint8Array, port: number, hostname: string): void {
+    const socket = this.#socket;
+    const count = socket.getSendQueueCount();
+    if (count > 0 && this.#isFull(count, payload.length)) return;
+    if (this.#sendFast) this.#sendFast(payload, port, hostname);
+    else socket.send(payload, port, hostname); // without a callback, errors are ignored
+  }
+
+  /** Whether the queue has no room for this many bytes more. */
+  #isFull(count: number, length: number): boolean {
+    const unsent = this.#socket.getSendQueueSize() + count * QUEUED_COST;
+    return unsent + length > MAX_UNSENT;
+  }
 }
 
-/** Octets that the kernel keeps for a busy event loop: five times the usual. */
+/** How many bytes the kernel buffers for a busy event loop: five times the default. */
 const RECEIVE_BUFFER = 1024 * 1024;
 
-/** Linux cuts what is too large, others refuse it. Not for Deno, which takes this for the length of a datagram. */
+/**
+ * Enlarges the receive buffer. Linux reduces a value that is too large, others refuse it.
+ * Not for Deno, which takes this for the length of a datagram.
+ */
 function enlarge(socket: Socket): void {
   try {
     socket.setRecvBufferSize(RECEIVE_BUFFER);
   } catch {
-    // what the system gave has to do
+    // the system's default has to do
   }
 }
 
-/** The octets as a plain array, in memory of their own: Deno leaves them in 64 KiB. */
+/** Returns a payload as plain bytes, in memory of its own: Deno's keeps 64 KiB alive. */
 function owned(payload: Buffer): Uint8Array {
   const { buffer, byteOffset, length } = payload;
   return buffer.byteLength === length
@@ -158,7 +159,7 @@ function owned(payload: Buffer): Uint8Array {
     : new Uint8Array(payload);
 }
 
-/** {@linkcode Transport.datagrams}. */
+/** Implements {@linkcode Transport.datagrams}. */
 export async function datagrams(
   options: ListenOptions,
   onDatagram: OnDatagram,
@@ -168,7 +169,7 @@ export async function datagrams(
   const socket = await makeSocket(address);
   try {
     await new Promise<void>((resolve, reject) => {
-      socket.on("error", reject); // later ones are of a datagram
+      socket.on("error", reject); // later errors are those of a datagram
       socket.bind({ address, port, exclusive: true }, resolve);
     });
     return new NodeDatagrams(socket, onDatagram);
@@ -178,7 +179,10 @@ export async function datagrams(
   }
 }
 
-/** {@linkcode Transport.sourceAddress} on Node.js; Deno's `node:dgram` only pretends to connect. */
+/**
+ * Implements {@linkcode Transport.sourceAddress} on Node.js, by connecting a UDP socket,
+ * which sends nothing but looks up the route. Deno's `node:dgram` does not connect.
+ */
 export async function sourceAddress(hostname: string): Promise<string> {
   const plain = plainHostname(hostname);
   const socket = await makeSocket(plain);

@@ -1,20 +1,23 @@
 /**
- * A shorter way to send a datagram on Node.js: `socket.send()` makes a request
- * object for each one, which costs a sixth of what a relay costs. The way
- * behind it is not public, so it is only taken where a trial shows it to be the
- * one known from Node.js 20 to 24.
+ * A faster way to send a datagram on Node.js: `socket.send()` creates a request object
+ * for each one, which is a sixth of the cost of a relay. The function below it is not
+ * public. It is only used if a trial call shows that it is the one known from Node.js 20
+ * to 24.
  *
  * @module
  */
 
 import type { Socket } from "node:dgram";
 
-/** What Node.js needs to finish a datagram that the kernel does not take at once. */
+/** The state of a datagram that the kernel does not accept at once. */
 interface Request {
   list?: readonly Uint8Array[];
 }
 
-/** Returns more than 0 when the datagram is done with, 0 when the request is in use, less when it is lost. */
+/**
+ * Returns a positive number if the datagram is sent, 0 if it is queued and the request
+ * in use, and a negative number if it is lost.
+ */
 type HandleSend = (
   request: Request,
   list: readonly Uint8Array[],
@@ -25,11 +28,11 @@ type HandleSend = (
 ) => number;
 
 interface Handle {
-  /** That of the socket's IP version. */
+  /** `send` or `send6`, by the socket's IP version. */
   send: HandleSend;
 }
 
-/** Sends a datagram of a permitted size to an address of the socket's family, or loses it. */
+/** Sends a datagram of a valid size to an address of the socket's family, or loses it. */
 export type FastSend = (
   payload: Uint8Array,
   port: number,
@@ -38,7 +41,10 @@ export type FastSend = (
 
 const TRIAL = { payload: Uint8Array.of(0), port: 9 } as const;
 
-/** The shorter way of a bound socket, if it has one. Its `lookup` must answer at once. */
+/**
+ * Returns the fast way of a bound socket, if there is one. The socket's `lookup` must
+ * answer synchronously.
+ */
 export function fastSend(
   socket: Socket,
   overIPv6: boolean,
@@ -51,7 +57,7 @@ export function fastSend(
   return (payload, port, hostname) => {
     const list = [payload];
     if (handle.send(request, list, 1, port, hostname, false) !== 0) return;
-    request.list = list; // lives as long as the kernel may need it
+    request.list = list; // so that it is not collected before it is sent
     request = new Request();
   };
 }
@@ -63,7 +69,10 @@ function handleOf(socket: Socket): Handle | undefined {
   return state && values[state]?.handle;
 }
 
-/** Sees what `socket.send()` does, without anything being sent: the class of its requests if it is as expected. */
+/**
+ * Records how `socket.send()` calls the handle, without sending anything. Returns the
+ * class of its requests if the call is as expected.
+ */
 function tryOut(
   socket: Socket,
   handle: Handle,
@@ -71,11 +80,11 @@ function tryOut(
 ): (new () => Request) | undefined {
   const { send } = handle;
   let given: unknown[] = [];
-  const note: HandleSend = (...args) => {
+  const record: HandleSend = (...args) => {
     given = args;
-    return TRIAL.payload.length + 1; // done
+    return TRIAL.payload.length + 1; // sent
   };
-  handle.send = note;
+  handle.send = record;
   socket.send(TRIAL.payload, TRIAL.port, hostname);
   handle.send = send;
   const [request, list, ...rest] = given as Parameters<HandleSend>;

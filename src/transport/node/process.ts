@@ -1,15 +1,15 @@
 /**
- * Node's `process` without an import of `node:process`, which would look at all
- * members and thereby open the standard streams and load what reports need.
+ * The global `process` of Node.js. An import of `node:process` would evaluate all of its
+ * members, which opens the standard streams and loads the modules of reports.
  *
  * @module
  */
 
-/** The members that are used here. */
+/** The members of `process` that are used here. */
 interface NodeProcess {
   readonly versions: { readonly node: string };
   readonly platform: string;
-  /** From Node.js 20.16 and 22.3 on. */
+  /** Exists in Node.js 20.16, 22.3 and later. */
   getBuiltinModule?(name: "node:fs"): typeof import("node:fs");
 }
 

@@ -6,13 +6,14 @@
 
 import * as net from "node:net";
 import { NodeConn, onConnect, ONREAD, relay } from "./conn.ts";
-import { descriptorLimit } from "../common/descriptors.ts";
-import { ownAddresses } from "../common/own_addresses.ts";
 import { datagrams, sourceAddress } from "./datagrams.ts";
-import { lookup } from "../common/lookup.ts";
 import { process } from "./process.ts";
+import { checkPort } from "../common/checks.ts";
+import { descriptorLimit } from "../common/descriptors.ts";
+import { createLookup, libuvThreads } from "../common/lookup.ts";
+import { ownAddresses } from "../common/own_addresses.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
-import { checkPort, plainAddress, plainHostname } from "../common/checks.ts";
+import { plainAddress, plainHostname } from "../socket.ts";
 import type {
   Conn,
   ConnectOptions,
@@ -27,56 +28,8 @@ interface ServerInternals {
   } | null;
 }
 
-// A socket copies its options and adds what is missing. V8 gives each copy that
-// grows hidden classes of its own, which stay until the next full collection, so
-// that nothing may be missing: emitClose, autoDestroy and decodeStrings neither.
-
-/**
- * Makes the sockets of a listener itself, for one cannot tell it to let them
- * read into a buffer of ours. Where Node.js is not as expected they are its own.
- */
-function acceptHandles(
-  server: net.Server,
-  onConn: (conn: Conn) => void,
-): void {
-  const listening = (server as unknown as ServerInternals)._handle;
-  const accept = listening?.onconnection;
-  if (!accept) return;
-  const onHandle = (error: number, handle?: object) => {
-    if (error || !handle) return accept.call(listening, error, handle);
-    const options = {
-      handle,
-      allowHalfOpen: true,
-      emitClose: false,
-      autoDestroy: true,
-      decodeStrings: false,
-      onread: ONREAD,
-    };
-    const conn = new NodeConn(new net.Socket(options));
-    conn.socket.setNoDelay(true);
-    onConn(conn);
-  };
-  listening.onconnection = onHandle;
-}
-
-/** What else becomes of an accepted socket. */
-function adopt(socket: net.Socket): NodeConn {
-  const conn = new NodeConn(socket);
-  socket.on("data", (chunk) => {
-    if (!conn.receive(chunk)) socket.pause();
-  });
-  return conn;
-}
-
-/** Not by an import where it can be helped, which loads all of `fs.promises`, too. */
-async function readFile(path: string): Promise<string> {
-  const { readFileSync } = process.getBuiltinModule?.("node:fs") ??
-    await import("node:fs");
-  return readFileSync(path, "utf8");
-}
-
-/** Whether there is SO_REUSEPORT here; Node.js that does not know it ignores the option. */
-export const canReusePort: boolean = knowsReusePort(process.versions.node) &&
+/** Whether there is SO_REUSEPORT; versions of Node.js that do not know it ignore the option. */
+const canReusePort = knowsReusePort(process.versions.node) &&
   !["darwin", "win32"].includes(process.platform);
 
 function knowsReusePort(version: string): boolean {
@@ -106,7 +59,7 @@ async function listen(
       host: plainHostname(options.hostname),
       port: options.port,
       reusePort: reusePort && canReusePort,
-      exclusive: !reusePort, // else a worker of a cluster shares also what it means for itself
+      exclusive: !reusePort, // otherwise a cluster worker shares its private ports as well
     };
     server.listen(
       where,
@@ -123,6 +76,48 @@ async function listen(
 async function isClusterWorker(): Promise<boolean> {
   const { default: cluster } = await import("node:cluster");
   return cluster.isWorker;
+}
+
+// A socket copies its options and adds missing ones. V8 gives each copy that grows
+// hidden classes of its own, which stay until the next full collection. Therefore no
+// option may be missing, not even emitClose, autoDestroy and decodeStrings.
+
+/**
+ * Creates the sockets of a listener here, because a listener has no option that makes
+ * them read into a buffer of ours. If Node.js is not as expected, the listener goes on
+ * creating them itself, see {@linkcode adopt}.
+ */
+function acceptHandles(
+  server: net.Server,
+  onConn: (conn: Conn) => void,
+): void {
+  const listening = (server as unknown as ServerInternals)._handle;
+  const accept = listening?.onconnection;
+  if (!accept) return;
+  const onHandle = (error: number, handle?: object) => {
+    if (error || !handle) return accept.call(listening, error, handle);
+    const options = {
+      handle,
+      allowHalfOpen: true,
+      emitClose: false,
+      autoDestroy: true,
+      decodeStrings: false,
+      onread: ONREAD,
+    };
+    const conn = new NodeConn(new net.Socket(options));
+    conn.socket.setNoDelay(true);
+    onConn(conn);
+  };
+  listening.onconnection = onHandle;
+}
+
+/** Returns a connection over a socket that the listener has created. */
+function adopt(socket: net.Socket): NodeConn {
+  const conn = new NodeConn(socket);
+  socket.on("data", (chunk) => {
+    if (!conn.receive(chunk)) socket.pause();
+  });
+  return conn;
 }
 
 function listener(server: net.Server): Listener {
@@ -170,15 +165,23 @@ function connect(options: ConnectOptions): Promise<Conn> {
   });
 }
 
-/** Node.js. */
+/** Avoids an import if possible, which would load `fs.promises` as well. */
+async function readFile(path: string): Promise<string> {
+  const { readFileSync } = process.getBuiltinModule?.("node:fs") ??
+    await import("node:fs");
+  return readFileSync(path, "utf8");
+}
+
+/** The transport of Node.js. */
 export const nodeTransport: Transport = {
   name: "node",
+  canReusePort,
   listen,
   connect,
   relay,
   datagrams,
   sourceAddress,
-  lookup,
+  lookup: createLookup(libuvThreads),
   descriptorLimit: () => descriptorLimit(readFile),
   ownAddresses,
 };

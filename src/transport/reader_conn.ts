@@ -1,0 +1,110 @@
+/**
+ * Connections over objects that read into a buffer, as `Deno.Conn` does.
+ *
+ * @module
+ */
+
+import { closedError, type NetError, toStreamError } from "./errors.ts";
+import type { Address, Conn } from "./transport.ts";
+
+/** The members of `Deno.Conn` that are used here. */
+export interface BufferReader {
+  /** Reads as much as is available into the buffer; `null` at the end. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Writes a part of the chunk, and returns how much. */
+  write(chunk: Uint8Array): Promise<number>;
+  /** Sends FIN. */
+  closeWrite(): Promise<void>;
+  /** Closes both directions. */
+  close(): void;
+}
+
+const BUFFER_SIZE = 16 * 1024;
+
+/** A {@linkcode BufferReader} as a {@linkcode Conn}. It cannot send RST. */
+export class ReaderConn implements Conn {
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
+  readonly #source: BufferReader;
+  readonly #unread: Uint8Array[] = [];
+  /** The result of the read that a peek has started. */
+  #ahead: Promise<Uint8Array | null> | undefined;
+  #finSent = false;
+  #closed = false;
+
+  constructor(source: BufferReader, localAddr: Address, remoteAddr: Address) {
+    this.#source = source;
+    this.localAddr = localAddr;
+    this.remoteAddr = remoteAddr;
+  }
+
+  read(): Promise<Uint8Array | null> {
+    const chunk = this.#unread.pop();
+    if (chunk) return Promise.resolve(chunk);
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    return ahead ?? this.#read();
+  }
+
+  async #read(): Promise<Uint8Array | null> {
+    const buffer = new Uint8Array(BUFFER_SIZE);
+    try {
+      const length = await this.#source.read(buffer);
+      return length === null ? null : buffer.slice(0, length);
+    } catch (error) {
+      throw this.#why(error);
+    }
+  }
+
+  unread(chunk: Uint8Array): void {
+    if (chunk.length > 0) this.#unread.push(chunk);
+  }
+
+  peek(): Promise<boolean> {
+    if (this.#unread.length > 0) return Promise.resolve(true);
+    const answer = (this.#ahead ??= this.read()).then((it) => it !== null);
+    answer.catch(() => {}); // a relay may have started meanwhile, and nothing awaits it
+    return answer;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    if (this.#finSent) throw closedError();
+    try {
+      for (let rest = chunk; rest.length > 0;) {
+        rest = rest.subarray(await this.#source.write(rest));
+      }
+    } catch (error) {
+      throw this.#why(error);
+    }
+  }
+
+  async closeWrite(): Promise<void> {
+    this.#finSent = true;
+    try {
+      await this.#source.closeWrite();
+    } catch (error) {
+      throw this.#why(error);
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#unread.length = 0;
+    this.#ahead = undefined;
+    try {
+      this.#source.close();
+    } catch {
+      // its owner has closed it
+    }
+  }
+
+  reset(): void {
+    this.close();
+  }
+
+  /** Why a call failed. */
+  #why(error: unknown): NetError {
+    return this.#closed ? closedError() : toStreamError(error);
+  }
+}
