@@ -228,3 +228,31 @@ test(
   },
   { skip },
 );
+
+test(
+  "connect() leaves no socket open when its signal fires as the connection is made",
+  async () => {
+    const listener = await denoTransport.listen(
+      { hostname: "127.0.0.1", port: 0 },
+      (conn) => conn.close(),
+    );
+    const before = openSockets();
+    for (let i = 0; i < 2_000; i++) {
+      const stop = new AbortController();
+      const { port } = listener.addr;
+      const { signal } = stop;
+      const where = { hostname: "127.0.0.1", port, signal };
+      const connecting = denoTransport.connect(where).then(
+        (conn) => conn.close(),
+        () => {},
+      );
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      stop.abort();
+      await connecting;
+    }
+    await listener.close();
+    // One less: that of the listener.
+    if (before !== undefined) await until(() => openSockets()! < before);
+  },
+  { skip },
+);

@@ -149,7 +149,10 @@ async function connect(options: ConnectOptions): Promise<Conn> {
   const lent = signal && lendController(signal);
   try {
     const to = { hostname, port, signal: lent?.controller.signal };
-    return new DenoConn(await deno.connect(to));
+    const socket = await deno.connect(to);
+    if (!signal?.aborted) return new DenoConn(socket);
+    socket.close();
+    throw abortError(signal);
   } catch (error) {
     throw signal?.aborted ? abortError(signal) : toConnectError(error);
   } finally {
@@ -174,9 +177,23 @@ async function connectFrom(options: ConnectOptions): Promise<Conn> {
 /** Controllers whose signals have not fired; reused, because each takes a kilobyte. */
 const controllers: AbortController[] = [];
 
+/**
+ * A controller for `Deno.connect`. If its signal fires after the connection was
+ * made, Deno calls `throwIfAborted()` and never closes the socket: with one that
+ * does not throw, `connect()` gets the socket and closes it.
+ */
+function newController(): AbortController {
+  const controller = new AbortController();
+  const throwIfAborted = () => {};
+  Object.defineProperty(controller.signal, "throwIfAborted", {
+    value: throwIfAborted,
+  });
+  return controller;
+}
+
 /** Returns a controller that fires with the signal until it is given back. */
 function lendController(signal: AbortSignalLike) {
-  const controller = controllers.pop() ?? new AbortController();
+  const controller = controllers.pop() ?? newController();
   const onAbort = () => controller.abort();
   signal.addEventListener("abort", onAbort);
   const giveBack = () => {
