@@ -246,7 +246,7 @@ test(
         (conn) => conn.close(),
         () => {},
       );
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      await new Promise<void>((resolve) => setTimeout(resolve)); // as long as it takes to connect
       stop.abort();
       await connecting;
     }
