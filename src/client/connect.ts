@@ -1,12 +1,13 @@
 /**
- * Connections through a proxy: the command CONNECT.
+ * The command CONNECT: connections to targets.
  *
  * @module
  */
 
 import type { Endpoint } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
-import { Attempt, type ClientOptions } from "./attempt.ts";
+import { Attempt } from "./attempt.ts";
+import type { ClientOptions } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
@@ -19,11 +20,12 @@ import { parseTarget, resolveTarget } from "./target.ts";
  * @param target Name or IP address and port, also as `"example.com:443"`.
  *
  * @throws {SocksError} when there is no connection; nothing is left open then.
- * @throws {TypeError} when the arguments make no sense.
+ * @throws {TypeError} when an argument is invalid.
  *
  * @example
  * ```ts
- * import { serve } from "../server/serve.ts";
+ * import { connect } from "@x/socks5/client";
+ * import { serve } from "@x/socks5/server";
  *
  * await using proxy = await serve({ port: 0 });
  * await using target = await serve({ port: 0 }); // anything that listens
@@ -33,6 +35,20 @@ import { parseTarget, resolveTarget } from "./target.ts";
  *   { hostname: "localhost", port: target.addr.port },
  *   { timeout: 5_000 },
  * );
+ * await conn.write(Uint8Array.of(5, 1, 0));
+ * console.log(await conn.read()); // Uint8Array [5, 0]
+ * ```
+ *
+ * @example With Web streams
+ * ```ts
+ * import { connect } from "@x/socks5/client";
+ * import { serve } from "@x/socks5/server";
+ *
+ * await using proxy = await serve({ port: 0 });
+ * await using target = await serve({ port: 0 });
+ *
+ * const url = `socks5h://127.0.0.1:${proxy.addr.port}`;
+ * await using conn = await connect(url, target.addr);
  * const writer = conn.writable.getWriter();
  * await writer.write(Uint8Array.of(5, 1, 0));
  * const { value } = await conn.readable.getReader().read();
@@ -44,12 +60,17 @@ export async function connect(
   target: string | Endpoint,
   options: ClientOptions = {},
 ): Promise<SocksConn> {
-  const attempt = new Attempt(proxy, options);
-  return await attempt.run(async () => {
-    const wanted = parseTarget(target);
-    const resolved = await resolveTarget(attempt.proxy, wanted, attempt.lookup);
-    const conn = await attempt.dial();
-    const bound = await attempt.request(COMMAND.connect, resolved);
+  return await connectBy(new Attempt(proxy, options), target);
+}
+
+/** Runs an attempt at CONNECT. */
+export function connectBy(
+  attempt: Attempt,
+  target: string | Endpoint,
+): Promise<SocksConn> {
+  return attempt.run(async () => {
+    const wanted = await resolveTarget(attempt, parseTarget(target));
+    const { conn, bound } = await attempt.request(COMMAND.connect, wanted);
     return new Tunnel(conn, bound);
   });
 }

@@ -1,12 +1,12 @@
 /**
- * Datagrams that wait to be asked for.
+ * Datagrams that wait for their receiver.
  *
  * @module
  */
 
 import type { Endpoint } from "../protocol/address.ts";
 
-/** What a datagram that came through a proxy carries, which is yours, and who sent it. */
+/** The payload of a datagram from a proxy, which the receiver owns, and its source. */
 export type ReceivedDatagram = [payload: Uint8Array, from: Endpoint];
 
 interface Taker {
@@ -14,10 +14,10 @@ interface Taker {
   reject(error: unknown): void;
 }
 
-/** What one costs beside its payload, so that empty ones are bounded as well. */
+/** The cost of a datagram beside its payload, so that empty ones are bounded as well. */
 const OVERHEAD = 256;
 
-/** Bounded: when it is full, the newest are lost, as in a socket's buffer. */
+/** A bounded queue: when it is full the newest datagrams are dropped, as in the buffer of a socket. */
 export class DatagramQueue {
   readonly #limit: number;
   #waiting: ReceivedDatagram[] = [];
@@ -26,12 +26,12 @@ export class DatagramQueue {
   #over = false;
   #error: unknown;
 
-  /** `limit` in octets of payload, of which each datagram costs 256 more. */
+  /** `limit` in bytes of payload; each datagram costs 256 more. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Hands it to whoever waits, or keeps it; `false` when it is full or over. */
+  /** Delivers or queues a datagram; `false` when the queue is full or over. */
   push(received: ReceivedDatagram): boolean {
     if (this.#over) return false;
     const taker = this.#takers.shift();
@@ -46,7 +46,7 @@ export class DatagramQueue {
     return true;
   }
 
-  /** The next one; behind the last one the error that ended it, once, and then `done`. */
+  /** The next datagram; after the last one the error that ended the queue, once, and then `done`. */
   next(): Promise<IteratorResult<ReceivedDatagram, undefined>> {
     const received = this.#waiting.shift();
     if (received) {
@@ -65,7 +65,7 @@ export class DatagramQueue {
       : Promise.reject(error);
   }
 
-  /** Nothing more will come; what waits can still be had. */
+  /** Accepts no more datagrams; the queued ones can still be taken. */
   end(error?: unknown): void {
     if (this.#over) return;
     this.#over = true;
@@ -75,7 +75,7 @@ export class DatagramQueue {
     for (const { resolve, reject } of takers) this.next().then(resolve, reject);
   }
 
-  /** Forgets what waits. */
+  /** Drops the queued datagrams. */
   clear(): void {
     this.#waiting = [];
     this.#size = 0;

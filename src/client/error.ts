@@ -1,23 +1,23 @@
 /**
- * What can go wrong between a client and its proxy.
+ * The errors of the client.
  *
  * @module
  */
 
-import { replyText } from "../protocol/reply.ts";
-
 /**
- * - `proxy-unreachable`: the proxy, or in phase `udp` its relay, can't be reached (`cause` says why)
- * - `proxy-closed`: the proxy ended the connection before its answer was complete
- * - `protocol`: the proxy answered with what is no SOCKS
- * - `no-method`: the proxy accepts none of the authentication methods we have
- * - `login-failed`: the proxy refused the user name or password
- * - `rejected`: the proxy refused the request, or could not fulfil it (`reply`)
- * - `dns`: a name was to be resolved here, and was not
- * - `address-type`: this protocol can't carry such a target (IPv6 over `socks4:`, or only an address with a zone)
- * - `unsupported`: this protocol has no such command (UDP over `socks4:`)
- * - `closed`: the listener or association is over: you closed it, or its one peer or its proxy has come and gone
- * - `timeout`: it took longer than `timeout`
+ * Why an operation of the client failed.
+ *
+ * - `proxy-unreachable`: the proxy, or in phase `udp` its relay, cannot be reached (see `cause`)
+ * - `proxy-closed`: the connection to the proxy ended before its answer was complete
+ * - `protocol`: the answer of the proxy is not SOCKS
+ * - `no-method`: the proxy accepts none of the offered authentication methods
+ * - `login-failed`: the proxy refused the login, or an authentication method rejected (see `cause`)
+ * - `rejected`: the proxy refused the request or could not fulfil it (see `reply`)
+ * - `dns`: a name that this client resolves could not be resolved
+ * - `address-type`: the protocol cannot carry such a target (IPv6 over `socks4:`, or only an address with a zone)
+ * - `unsupported`: the protocol has no such command (UDP over `socks4:`)
+ * - `closed`: the listener or association is over: it was closed, its one peer has come, or its proxy has ended it
+ * - `timeout`: the operation took longer than `timeout`
  * - `aborted`: the signal fired
  */
 export type SocksErrorCode =
@@ -35,9 +35,9 @@ export type SocksErrorCode =
   | "aborted";
 
 /**
- * How far a client had come: reaching the proxy, agreeing on a method, logging
- * in, asking; with BIND waiting for the peer, with UDP ASSOCIATE reaching the
- * relay and sending datagrams.
+ * How far an operation had come: connecting to the proxy, agreeing on an
+ * authentication method, authenticating, requesting; with BIND waiting for the
+ * peer, with UDP ASSOCIATE reaching the relay and sending datagrams.
  */
 export type SocksPhase =
   | "dial"
@@ -47,22 +47,23 @@ export type SocksPhase =
   | "bind"
   | "udp";
 
-/** What more there is to say of an error. */
+/** The details of a {@linkcode SocksError}. */
 export interface SocksErrorDetails {
-  /** How far it had come. */
+  /** How far the operation had come. */
   readonly phase: SocksPhase;
-  /** The proxy's reply, as the number on the wire. */
+  /** The number of the proxy's reply on the wire. */
   readonly reply?: number;
-  /** The error behind it. */
+  /** The underlying error. */
   readonly cause?: unknown;
 }
 
 /**
- * Every rejection of the client that is not a `TypeError` of its arguments.
+ * The error of every rejection of the client, except a `TypeError` for invalid
+ * arguments.
  *
  * @example
  * ```ts
- * import { connect } from "./connect.ts";
+ * import { connect, SocksError } from "@x/socks5/client";
  *
  * try {
  *   await connect("socks5h://127.0.0.1:1", { hostname: "example.com", port: 80 });
@@ -75,14 +76,14 @@ export interface SocksErrorDetails {
 export class SocksError extends Error {
   /** Always `"SocksError"`. */
   override readonly name = "SocksError";
-  /** What happened. */
+  /** Why the operation failed. */
   readonly code: SocksErrorCode;
-  /** How far it had come. */
+  /** How far the operation had come. */
   readonly phase: SocksPhase;
-  /** The proxy's reply, as the number on the wire; only with `rejected`. */
+  /** The number of the proxy's reply on the wire; only with `rejected`. */
   readonly reply: number | undefined;
 
-  /** Says what happened and when. */
+  /** Creates an error with this code. */
   constructor(
     code: SocksErrorCode,
     message: string,
@@ -93,25 +94,4 @@ export class SocksError extends Error {
     this.phase = phase;
     this.reply = reply;
   }
-}
-
-/** The error for a proxy's reply other than success. */
-export function rejected(
-  version: 4 | 5,
-  reply: number,
-  phase: SocksPhase,
-): SocksError {
-  const what = phase === "bind" ? "let no peer in" : "rejected the request";
-  const message = `the proxy ${what}: ${replyText(version, reply)}`;
-  return new SocksError("rejected", message, { phase, reply });
-}
-
-/** The error for a name that was to be resolved here. */
-export function unresolved(
-  hostname: string,
-  phase: SocksPhase,
-  cause: Error,
-): SocksError {
-  const message = `${hostname} can't be resolved: ${cause.message}`;
-  return new SocksError("dns", message, { phase, cause });
 }

@@ -1,45 +1,56 @@
 /**
- * What arrives at an association's socket: which of it counts, put together
- * again.
+ * Datagrams from a relay: checked, unwrapped and reassembled.
  *
  * @module
  */
 
 import type { Endpoint } from "../protocol/address.ts";
-import { decodeDatagram, Reassembler } from "../protocol/datagram.ts";
-import { startTimeout, type Timeout } from "../transport/timeouts.ts";
+import {
+  type Datagram,
+  type DatagramWrapper,
+  decodeDatagram,
+  Reassembler,
+} from "../protocol/datagram.ts";
+import type { Clock } from "../transport/clock.ts";
+import type { Timeout } from "../transport/timeouts.ts";
 import type { Address } from "../transport/transport.ts";
 import { DatagramQueue, type ReceivedDatagram } from "./datagram_queue.ts";
 
-/** Milliseconds until fragments are given up of which no more come; RFC 1928 section 7 asks for 5 seconds at least. */
+/** How long to wait for the next fragment, in milliseconds; RFC 1928 section 7 requires 5 seconds or more. */
 const REASSEMBLY_TIME = 10_000;
 
-/** Takes datagrams from one relay. */
+/** Receives datagrams from one relay. */
 export class Inbox {
-  /** The only one whose datagrams count. */
-  relay: Address | undefined;
-  /** How many did not count, or found no room. */
+  /** How many datagrams were not delivered. */
   dropped = 0;
+  #relay: Address | undefined;
+  #wrapper: DatagramWrapper | undefined;
   readonly #queue: DatagramQueue;
   readonly #fragments = new Reassembler();
-  readonly #reassemblyTime: number;
-  #giveUp: Timeout | undefined;
+  readonly #clock: Clock;
+  #reassemblyTimeout: Timeout | undefined;
 
   /** `limit` as in {@linkcode DatagramQueue}. */
-  constructor(limit: number, reassemblyTime = REASSEMBLY_TIME) {
+  constructor(limit: number, clock: Clock) {
     this.#queue = new DatagramQueue(limit);
-    this.#reassemblyTime = reassemblyTime;
+    this.#clock = clock;
   }
 
-  /** Takes what came from somewhere. */
+  /** Accepts datagrams of this relay from now on, and of no other sender. */
+  acceptFrom(relay: Address, wrapper?: DatagramWrapper): void {
+    this.#relay = relay;
+    this.#wrapper = wrapper;
+  }
+
+  /** Takes a datagram that has arrived at the socket. */
   readonly receive = (
-    octets: Uint8Array,
+    bytes: Uint8Array,
     hostname: string,
     port: number,
   ): void => {
-    const isRelay = port === this.relay?.port &&
-      hostname === this.relay.hostname;
-    const datagram = isRelay ? decodeDatagram(octets) : undefined;
+    const isRelay = port === this.#relay?.port &&
+      hostname === this.#relay.hostname;
+    const datagram = isRelay ? this.#decode(bytes) : undefined;
     if (!datagram) {
       this.dropped++;
       return;
@@ -51,32 +62,53 @@ export class Inbox {
     this.#push(whole === datagram ? new Uint8Array(payload) : payload, whole);
   };
 
+  #decode(bytes: Uint8Array): Datagram | undefined {
+    if (!this.#wrapper) return decodeDatagram(bytes);
+    const plain = unwrap(this.#wrapper, bytes);
+    return plain && decodeDatagram(plain);
+  }
+
   #push(payload: Uint8Array, { hostname, port }: Endpoint): void {
     if (!this.#queue.push([payload, { hostname, port }])) this.dropped++;
   }
 
-  /** Each fragment gives the next one its time. */
+  /** Each fragment restarts the time limit. */
   #watchFragments(): void {
-    this.#giveUp?.cancel();
-    this.#giveUp = this.#fragments.waiting
-      ? startTimeout(this.#reassemblyTime, () => this.#fragments.reset())
+    this.#reassemblyTimeout?.cancel();
+    this.#reassemblyTimeout = this.#fragments.waiting
+      ? this.#clock.startTimeout(
+        REASSEMBLY_TIME,
+        () => this.#fragments.reset(),
+      )
       : undefined;
   }
 
-  /** As of {@linkcode DatagramQueue}. */
+  /** As in {@linkcode DatagramQueue}. */
   next(): Promise<IteratorResult<ReceivedDatagram, undefined>> {
     return this.#queue.next();
   }
 
-  /** Nothing more will come; what waits can still be had. */
+  /** Accepts no more datagrams; the queued ones can still be taken. */
   end(error?: unknown): void {
     this.#fragments.reset();
     this.#watchFragments();
     this.#queue.end(error);
   }
 
-  /** Forgets what waits. */
+  /** Drops the queued datagrams. */
   clear(): void {
     this.#queue.clear();
+  }
+}
+
+/** An error of a wrapper must not end the process: anyone can send a datagram. */
+function unwrap(
+  wrapper: DatagramWrapper,
+  bytes: Uint8Array,
+): Uint8Array | undefined {
+  try {
+    return wrapper.unwrap(bytes);
+  } catch {
+    return undefined;
   }
 }

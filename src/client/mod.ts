@@ -9,15 +9,20 @@
  * await using proxy = await serve({ port: 0 });
  * const { hostname, port } = proxy.addr;
  * await using conn = await connect(`socks5://${hostname}:${port}`, { hostname, port });
- * conn.close();
  * ```
  *
  * @module
  */
 
-export type { ClientOptions } from "./attempt.ts";
-export * from "./bind.ts";
-export * from "./connect.ts";
+export {
+  anonymous,
+  type ClientAuth,
+  type ClientAuthExchange,
+  type ClientAuthResult,
+  passwordLogin,
+} from "./auth.ts";
+export { bind } from "./bind.ts";
+export { connect } from "./connect.ts";
 export type { ReceivedDatagram } from "./datagram_queue.ts";
 export {
   SocksError,
@@ -25,31 +30,23 @@ export {
   type SocksErrorDetails,
   type SocksPhase,
 } from "./error.ts";
+export type { ClientOptions, ProxyOptions } from "./options.ts";
+export type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
+export { parseProxyUrl } from "./proxy_url.ts";
+export { socks, type SocksProxy } from "./socks.ts";
 export type { SocksConn } from "./socks_conn.ts";
+export type {
+  AcceptOptions,
+  InboundConn,
+  SocksListener,
+} from "./socks_listener.ts";
 export { udpAssociate, type UdpOptions } from "./udp_associate.ts";
 export type { UdpAssociation } from "./udp_association.ts";
-export {
-  parseProxyUrl,
-  type ProxyConfig,
-  type ProxyProtocol,
-} from "./proxy.ts";
-export {
-  type DuplexStreams,
-  fromStreams,
-  toStreams,
-} from "../transport/streams.ts";
-export type {
-  Address,
-  Conn,
-  DatagramSocket,
-  Listener,
-  ListenOptions,
-  OnDatagram,
-  Relay,
-  RelayEnd,
-  RelayOptions,
-  RelayOwner,
-  Transport,
-} from "../transport/transport.ts";
-export { NetError, type NetErrorKind } from "../transport/errors.ts";
+
 export type { Endpoint } from "../protocol/address.ts";
+export type { DatagramWrapper } from "../protocol/datagram.ts";
+export { NetError, type NetErrorKind } from "../transport/errors.ts";
+export type { Exchange } from "../transport/exchange.ts";
+export type { MessageDecoder } from "../transport/message_reader.ts";
+export type { ConnSource, DuplexStreams } from "../transport/streams.ts";
+export type { Address, Conn, Transport } from "../transport/transport.ts";

@@ -1,44 +1,85 @@
 /**
- * A connection to somebody behind a proxy.
+ * Connections through a proxy.
  *
  * @module
  */
 
 import type { Endpoint } from "../protocol/address.ts";
 import { type DuplexStreams, toStreams } from "../transport/streams.ts";
-import type { Conn } from "../transport/transport.ts";
+import type { Address, Conn } from "../transport/transport.ts";
 
-/** A connection through a proxy. */
-export interface SocksConn extends DuplexStreams, AsyncDisposable {
-  /** The proxy's end of the way to the target, as the proxy says; often zeros. */
+/**
+ * A connection to a target through a proxy. Use it either as a
+ * {@linkcode Conn}, which is faster, or through its Web streams, which are
+ * created on first use.
+ *
+ * Its own addresses are those of the connection to the proxy: `remoteAddr` is
+ * the proxy's end, not the target.
+ */
+export interface SocksConn extends Conn, DuplexStreams, AsyncDisposable {
+  /** The proxy's address towards the target, as the proxy reports it; often zeros. */
   readonly boundAddr: Endpoint;
-  /** The same connection without Web streams, faster. Use either it or the streams. */
-  readonly conn: Conn;
-  /** Ends both directions. Idempotent. */
-  close(): void;
+  /** The connection to the proxy, as the authentication method has wrapped it if it does. */
+  readonly inner: Conn;
 }
 
-/** A {@linkcode SocksConn} over a connection whose handshake is done. */
+/** A {@linkcode SocksConn} over a connection whose handshake is complete. */
 export class Tunnel implements SocksConn {
-  readonly conn: Conn;
+  readonly inner: Conn;
   readonly boundAddr: Endpoint;
   #streams: DuplexStreams | undefined;
 
-  constructor(conn: Conn, boundAddr: Endpoint) {
-    this.conn = conn;
+  constructor(inner: Conn, boundAddr: Endpoint) {
+    this.inner = inner;
     this.boundAddr = boundAddr;
   }
 
-  get readable(): ReadableStream<Uint8Array> {
-    return (this.#streams ??= toStreams(this.conn)).readable;
+  get localAddr(): Address {
+    return this.inner.localAddr;
   }
 
-  get writable(): WritableStream<Uint8Array> {
-    return (this.#streams ??= toStreams(this.conn)).writable;
+  get remoteAddr(): Address {
+    return this.inner.remoteAddr;
+  }
+
+  read(): Promise<Uint8Array | null> {
+    return this.inner.read();
+  }
+
+  unread(chunk: Uint8Array): void {
+    this.inner.unread(chunk);
+  }
+
+  peek(): Promise<boolean> {
+    return this.inner.peek();
+  }
+
+  write(chunk: Uint8Array): Promise<void> {
+    return this.inner.write(chunk);
+  }
+
+  closeWrite(): Promise<void> {
+    return this.inner.closeWrite();
   }
 
   close(): void {
-    this.conn.close();
+    this.inner.close();
+  }
+
+  reset(): void {
+    this.inner.reset();
+  }
+
+  keepAlive(): void {
+    this.inner.keepAlive?.();
+  }
+
+  get readable(): ReadableStream<Uint8Array> {
+    return (this.#streams ??= toStreams(this.inner)).readable;
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    return (this.#streams ??= toStreams(this.inner)).writable;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

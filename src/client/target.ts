@@ -1,5 +1,5 @@
 /**
- * What a proxy is asked about: whom to reach, as the proxy is to be told it.
+ * Targets as users write them, and as requests carry them.
  *
  * @module
  */
@@ -10,14 +10,15 @@ import {
   isIp,
   parseEndpoint,
 } from "../protocol/address.ts";
-import { plainName, type ProxyConfig, resolvesNames } from "./proxy.ts";
+import type { ClientDialect } from "./dialect.ts";
 import { SocksError, type SocksPhase } from "./error.ts";
+import { plainHostname } from "./plain_hostname.ts";
 
 /**
- * A target that a message can carry, from either form it is given in.
+ * A target that a message can carry, given either form.
  *
- * @throws {TypeError} when it can't, or when a text has no port and there is no
- * `defaultPort`.
+ * @throws {TypeError} when no message can carry it, or when a text has no port
+ * and there is no `defaultPort`.
  */
 export function parseTarget(
   target: string | Endpoint,
@@ -26,45 +27,57 @@ export function parseTarget(
   const { hostname, port } = typeof target === "string"
     ? parseEndpoint(target, defaultPort)
     : target;
-  const wanted = { hostname: plainName(hostname), port };
-  encodeAddress(wanted); // throws a TypeError when it can't
+  if (typeof hostname !== "string") {
+    throw new TypeError("an endpoint is { hostname, port }");
+  }
+  const wanted = { hostname: plainHostname(hostname), port };
+  encodeAddress(wanted); // throws a TypeError for an invalid endpoint
   return wanted;
 }
 
+/** Resolves names for a dialect that cannot carry them. */
+export interface TargetResolver {
+  readonly dialect: ClientDialect;
+  /** All addresses of a name; rejects with code `dns`. */
+  lookup(hostname: string): Promise<string[]>;
+}
+
 /**
- * The target as the proxy is to get it: as it is, or resolved here.
+ * The target as the request carries it: unchanged, or resolved by this client.
  *
  * @throws {SocksError} as {@linkcode pickAddress} does.
  */
-export async function resolveTarget(
-  proxy: ProxyConfig,
+export function resolveTarget(
+  resolver: TargetResolver,
   target: Endpoint,
-  lookup: (hostname: string) => Promise<string[]>,
-): Promise<Endpoint> {
+): Endpoint | Promise<Endpoint> {
+  const { dialect } = resolver;
   const { hostname, port } = target;
-  if (resolvesNames(proxy)) return target;
-  const found = isIp(hostname) ? [hostname] : await lookup(hostname);
-  return { hostname: pickAddress(proxy, hostname, found, "request"), port };
+  if (dialect.resolvesNames) return target;
+  const pick = (found: readonly string[]) => ({
+    hostname: pickAddress(dialect, hostname, found, "request"),
+    port,
+  });
+  return isIp(hostname)
+    ? pick([hostname])
+    : resolver.lookup(hostname).then(pick);
 }
 
 /**
  * The first of a name's addresses that the protocol can carry.
  *
  * @throws {SocksError} `"address-type"` when there is none: SOCKS4 has no IPv6,
- * and neither has zones.
+ * and no version has zones.
  */
 export function pickAddress(
-  { protocol }: ProxyConfig,
+  dialect: ClientDialect,
   hostname: string,
   found: readonly string[],
   phase: SocksPhase,
 ): string {
-  const isOld = protocol === "socks4";
-  const fitting = found.find((it) => isOld ? isIp(it) === 4 : isIp(it));
-  if (fitting) return fitting;
-  const what = isOld
-    ? `the IPv6 address of ${hostname}; use socks4a: or socks5:`
-    : `the zone of ${found[0]}, the address of ${hostname}; use socks5h:`;
-  const message = `${protocol}: can't carry ${what}`;
+  const address = found.find((it) => dialect.canCarry(it));
+  if (address) return address;
+  const what = dialect.cannotCarry(hostname, found[0]);
+  const message = `${dialect.protocol}: cannot carry ${what}`;
   throw new SocksError("address-type", message, { phase });
 }

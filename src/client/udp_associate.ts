@@ -1,5 +1,5 @@
 /**
- * Datagrams through a proxy: the command UDP ASSOCIATE.
+ * The command UDP ASSOCIATE: datagrams through a proxy.
  *
  * @module
  */
@@ -11,29 +11,30 @@ import {
   isLoopback,
 } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
-import type { Address, DatagramSocket } from "../transport/transport.ts";
 import { NetError } from "../transport/errors.ts";
-import { Attempt, type ClientOptions } from "./attempt.ts";
+import type { Address, DatagramSocket } from "../transport/transport.ts";
+import { Attempt } from "./attempt.ts";
 import { SocksError } from "./error.ts";
 import { Inbox } from "./inbox.ts";
-import { isSocks4, type ProxyConfig } from "./proxy.ts";
+import type { ClientOptions } from "./options.ts";
+import type { ProxyConfig } from "./proxy.ts";
 import { Association, type UdpAssociation } from "./udp_association.ts";
 
-/** Options of {@linkcode udpAssociate}. The time and the signal end with the promise. */
+/** Options of {@linkcode udpAssociate}. The time limit and the signal end with the promise. */
 export interface UdpOptions extends ClientOptions {
   /**
-   * Whether to tell the proxy our socket's address and port, so that it lets
-   * nobody else use the association; behind NAT they are not what the proxy
-   * sees, and it may then let nobody. Where that socket does not reach the relay
-   * that the proxy names (of the other IP version, or only one of both is on
+   * Whether the request contains the local socket's address and port, so that the
+   * proxy lets no one else use the association. Behind NAT the proxy sees another
+   * address, and may then let no one use it. If that socket cannot reach the relay
+   * that the proxy names (it has the other IP version, or only one of both is on
    * loopback), the rejection's code is `proxy-unreachable`.
    *
    * @default {false}
    */
   readonly announce?: boolean;
   /**
-   * Octets that may wait until somebody asks for them, of which each datagram
-   * costs 256 more than it carries; when it is reached, the newest are lost.
+   * How many bytes may wait for their receiver; each datagram costs 256 more than
+   * its payload. When the limit is reached, the newest datagrams are dropped.
    *
    * @default {1_048_576}
    */
@@ -45,33 +46,32 @@ const UNKNOWN: Endpoint = { hostname: "0.0.0.0", port: 0 };
 /**
  * Sends and receives UDP datagrams through a SOCKS5 proxy.
  *
- * Only the request travels through the connection to the proxy, also where that
- * is one of your own (option `conn`): the datagrams go straight from this
- * machine to the address that the proxy names. They are neither encrypted nor
- * authenticated.
+ * Only the request travels through the connection to the proxy, also with the
+ * option `conn`: the datagrams are sent directly from this machine to the
+ * address that the proxy names. They are neither encrypted nor authenticated,
+ * unless the authentication method does that.
  *
  * @param proxy As in {@linkcode connect}; SOCKS4 has no datagrams.
  *
  * @throws {SocksError} when there is no association (with code `unsupported`
  * for `socks4:` and `socks4a:`); nothing is left open then.
- * @throws {TypeError} when the arguments make no sense.
+ * @throws {TypeError} when an argument is invalid.
  *
  * @example
  * ```ts
- * import { serve } from "../server/serve.ts";
- * import { detectTransport } from "../transport/detect.ts";
+ * import { udpAssociate } from "@x/socks5/client";
+ * import { serve } from "@x/socks5/server";
+ * import { createSocket } from "node:dgram";
  *
  * await using proxy = await serve({ port: 0 });
- * const transport = await detectTransport();
- * const target = await transport.datagrams( // sends everything back
- *   { hostname: "127.0.0.1", port: 0 },
- *   (payload, hostname, port) => target.send(payload, hostname, port),
- * );
+ * const target = createSocket("udp4"); // sends everything back
+ * target.on("message", (payload, { port, address }) => target.send(payload, port, address));
+ * await new Promise<void>((resolve) => target.bind(0, "127.0.0.1", resolve));
  *
  * await using udp = await udpAssociate(`socks5h://127.0.0.1:${proxy.addr.port}`);
- * await udp.send(Uint8Array.of(1, 2, 3), target.addr);
+ * await udp.send(Uint8Array.of(1, 2, 3), `127.0.0.1:${target.address().port}`);
  * for await (const [payload, from] of udp) {
- *   console.log(payload, from.port === target.addr.port); // Uint8Array [1, 2, 3] true
+ *   console.log(payload, from.hostname); // Uint8Array [1, 2, 3] 127.0.0.1
  *   break;
  * }
  * target.close();
@@ -81,31 +81,39 @@ export async function udpAssociate(
   proxy: string | URL | ProxyConfig,
   options: UdpOptions = {},
 ): Promise<UdpAssociation> {
-  const { announce = false, queueLimit = 1024 * 1024 } = options;
-  const attempt = new Attempt(proxy, options);
-  return await attempt.run(async () => {
-    if (isSocks4(attempt.proxy)) throw noDatagrams();
+  return await udpAssociateBy(new Attempt(proxy, options), options);
+}
+
+/** Runs an attempt at UDP ASSOCIATE. */
+export function udpAssociateBy(
+  attempt: Attempt,
+  { announce = false, queueLimit = 1024 * 1024, conn: given }: UdpOptions,
+): Promise<UdpAssociation> {
+  const { dialect } = attempt;
+  return attempt.run(async () => {
+    if (!dialect.hasDatagrams) throw noDatagrams();
     const transport = await attempt.transport();
-    const inbox = new Inbox(queueLimit);
+    const inbox = new Inbox(queueLimit, attempt.bounds.clock);
     const open = (hostname: string) =>
       attempt.open(transport.datagrams({ hostname, port: 0 }, inbox.receive));
 
-    const conn = await attempt.dial();
+    const raw = await attempt.dial();
     attempt.phase = "udp";
-    // The local end of somebody's tunnel says nothing of the way to the relay.
-    let socket = await open(options.conn ? "0.0.0.0" : conn.localAddr.hostname);
-    const asker = announce ? socket.addr : UNKNOWN;
-    const bound = await attempt.request(COMMAND.udpAssociate, asker);
+    // The local address of a given connection may have nothing to do with the route to the relay.
+    let socket = await open(given ? "0.0.0.0" : raw.localAddr.hostname);
+    const client = announce ? socket.addr : UNKNOWN;
+    const granted = await attempt.request(COMMAND.udpAssociate, client);
     attempt.phase = "udp";
-    const relay = await relayAddress(attempt, bound, socket);
+    const relay = await relayAddress(attempt, granted.bound, socket);
     if (!reaches(socket.addr.hostname, relay.hostname)) {
       if (announce) throw announcedInVain(socket.addr, relay);
       socket.close();
       const source = transport.sourceAddress(relay.hostname);
       socket = await open(await attempt.wait(source));
     }
-    const parts = { transport, conn, socket, relay, inbox };
-    return new Association({ proxy: attempt.proxy, ...parts });
+    const { conn, datagrams: wrapper } = granted;
+    const parts = { dialect, transport, conn, socket, relay, inbox, wrapper };
+    return new Association(parts);
   });
 }
 
@@ -114,16 +122,16 @@ function noDatagrams(): SocksError {
   return new SocksError("unsupported", message, { phase: "udp" });
 }
 
-/** Another socket would reach the relay, which takes nothing from it. */
+/** Another socket would reach the relay, but the relay accepts nothing from it. */
 function announcedInVain(announced: Address, relay: Address): NetError {
   const [from, to] = [announced, relay].map(formatEndpoint);
   return new NetError(
     "net-unreachable",
-    `its relay ${to} is not reached from ${from}, which was announced; leave announce out`,
+    `the relay ${to} cannot be reached from ${from}, which was announced; leave announce out`,
   );
 }
 
-/** The relay's IP address, of the socket's family if there is a choice. */
+/** The relay's IP address, of the socket's IP version if there is a choice. */
 async function relayAddress(
   attempt: Attempt,
   bound: Endpoint,
@@ -136,12 +144,12 @@ async function relayAddress(
   }
   if (isIp(hostname)) return { hostname, port };
   const found = await attempt.lookup(hostname);
-  const family = isIp(socket.addr.hostname);
-  const fitting = found.find((it) => isIp(it) === family);
-  return { hostname: fitting ?? found[0], port };
+  const version = isIp(socket.addr.hostname);
+  const address = found.find((it) => isIp(it) === version) ?? found[0];
+  return { hostname: address, port };
 }
 
-/** Whether datagrams from one address get to the other, as far as they tell. */
+/** Whether datagrams from one address can reach the other, judging by the addresses alone. */
 function reaches(local: string, relay: string): boolean {
   if (isIp(local) !== isIp(relay)) return false;
   return local === "0.0.0.0" || isLoopback(local) === isLoopback(relay);

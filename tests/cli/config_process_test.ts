@@ -201,7 +201,7 @@ test("socks5-server reloads users and rules on SIGHUP without ending a session",
       await withProgram(args, async (program) => {
         const at = `${LOOPBACK}:${await program.port()}`;
         const alice = `socks5://alice:one@${at}`;
-        const { conn } = await connect(alice, `${LOOPBACK}:${target}`);
+        const conn = await connect(alice, `${LOOPBACK}:${target}`);
         try {
           await assertEchoes(conn, "before");
           const users = [

@@ -50,7 +50,7 @@ export async function assertEchoes(conn: Conn, text: string): Promise<void> {
 /** Runs a whole session: CONNECT, one byte in each direction, the end. */
 export async function visit(proxy: string, targetPort: number): Promise<void> {
   const target = { hostname: LOOPBACK, port: targetPort };
-  const { conn } = await connect(proxy, target);
+  const conn = await connect(proxy, target);
   try {
     await assertEchoes(conn, "?");
     await conn.closeWrite();

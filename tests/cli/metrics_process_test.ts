@@ -86,7 +86,7 @@ test("--metrics reports during the shutdown that the server does not accept conn
   await withEcho((target) =>
     withProgram(ARGS, async (program) => {
       const { proxy, metrics } = await listening(program);
-      const { conn } = await connect(proxy, {
+      const conn = await connect(proxy, {
         hostname: LOOPBACK,
         port: target,
       });

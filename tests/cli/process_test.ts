@@ -94,7 +94,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     await withEcho(async (target) => {
       await withProgram(TEXT, async (program) => {
         const port = await program.port();
-        const { conn } = await connect(
+        const conn = await connect(
           `socks5://127.0.0.1:${port}`,
           `127.0.0.1:${target}`,
         );
@@ -119,7 +119,7 @@ test("socks5-server does not accept connections while it waits for its sessions"
   await withEcho(async (target) => {
     await withProgram(TEXT, async (program) => {
       const port = await program.port();
-      const { conn } = await connect(
+      const conn = await connect(
         `socks5://127.0.0.1:${port}`,
         `127.0.0.1:${target}`,
       );
@@ -160,7 +160,7 @@ for (
       const args = [...TEXT, "--grace", "1h"];
       await withProgram(args, async (program) => {
         const proxy = `socks5://127.0.0.1:${await program.port()}`;
-        const { conn } = await connect(proxy, `127.0.0.1:${target}`);
+        const conn = await connect(proxy, `127.0.0.1:${target}`);
         try {
           program.kill(first);
           await program.line(new RegExp(`${first}: `));
@@ -183,7 +183,7 @@ for (const grace of ["50ms", "0"]) {
       const args = [...TEXT, "--grace", grace];
       await withProgram(args, async (program) => {
         const proxy = `socks5://127.0.0.1:${await program.port()}`;
-        const { conn } = await connect(proxy, `127.0.0.1:${target}`);
+        const conn = await connect(proxy, `127.0.0.1:${target}`);
         try {
           program.kill("SIGTERM");
           const { code, stdout } = await program.ended;

@@ -34,7 +34,7 @@ async function withTwo(
 }
 
 async function open(proxy: string, target: number): Promise<Conn> {
-  return (await connect(proxy, `${LOOPBACK}:${target}`)).conn;
+  return await connect(proxy, `${LOOPBACK}:${target}`);
 }
 
 /** Enough sessions that they practically never all reach the same worker. */

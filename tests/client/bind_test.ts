@@ -119,9 +119,9 @@ for (const [name, proxy, peer, script] of wires) {
       const conn = await listener.accept();
       assertEquals(conn.peerAddr, { hostname: "192.0.2.7", port: 0x5678 });
       assertEquals(conn.boundAddr, listener.addr);
-      assertEquals(await readExactly(conn.conn, 5), octets('"hello"'));
-      await conn.conn.write(octets('"bye"'));
-      await conn.conn.closeWrite();
+      assertEquals(await readExactly(conn, 5), octets('"hello"'));
+      await conn.write(octets('"bye"'));
+      await conn.closeWrite();
       assertEquals(await server.rest, octets('"bye"'));
       conn.close();
       await server.close();
@@ -179,7 +179,7 @@ test("accept() gets what came while nobody asked", async () => {
   await far.closeWrite();
   await settled();
   const conn = await listener.accept();
-  assertEquals(await readAll(conn.conn), octets('"hello"'));
+  assertEquals(await readAll(conn), octets('"hello"'));
   conn.close();
   await server.close();
 });
@@ -380,8 +380,8 @@ test("close() of a listener leaves the accepted connection alone", async () => {
   const listener = await bind({ ...plain, ...server.addr });
   const conn = await listener.accept();
   await listener[Symbol.asyncDispose]();
-  await conn.conn.write(octets('"still here"'));
-  await conn.conn.closeWrite();
+  await conn.write(octets('"still here"'));
+  await conn.closeWrite();
   assertEquals(await server.rest, octets('"still here"'));
   conn.close();
   await server.close();
@@ -485,7 +485,7 @@ test("bind() goes through serve() over IPv6", async () => {
   await far.write(octets('"hello"'));
   const conn = await listener.accept();
   assertEquals(conn.peerAddr, far.localAddr);
-  assertEquals(await readExactly(conn.conn, 5), octets('"hello"'));
+  assertEquals(await readExactly(conn, 5), octets('"hello"'));
   conn.close();
   far.close();
   await server.close();
@@ -498,10 +498,10 @@ test("bind() can run through another proxy", async () => {
     second.server.addr,
   );
   const proxy = { ...plain, ...second.server.addr };
-  const listener = await bind(proxy, undefined, { conn: hop.conn });
+  const listener = await bind(proxy, undefined, { conn: hop });
   const far = await (await detectTransport()).connect(listener.addr);
   const conn = await listener.accept();
-  await conn.conn.write(octets('"hello"'));
+  await conn.write(octets('"hello"'));
   assertEquals(await readExactly(far, 5), octets('"hello"'));
   conn.close();
   far.close();

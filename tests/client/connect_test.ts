@@ -9,10 +9,10 @@ import {
   SocksError,
   type SocksErrorCode,
   type SocksPhase,
-  toStreams,
 } from "../../src/client/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
+import { toStreams } from "../../src/transport/streams.ts";
 import { test } from "../support/harness.ts";
 import { octets } from "../support/table.ts";
 import {
@@ -155,9 +155,9 @@ for (const [name, proxy, target, script] of wires) {
         await withNames(),
       );
       assertEquals(conn.boundAddr, { hostname: "10.0.0.1", port: 0x1234 });
-      assertEquals(await readExactly(conn.conn, 5), octets('"hello"'));
-      await conn.conn.write(octets('"bye"'));
-      await conn.conn.closeWrite();
+      assertEquals(await readExactly(conn, 5), octets('"hello"'));
+      await conn.write(octets('"bye"'));
+      await conn.closeWrite();
       assertEquals(await server.rest, octets('"bye"'));
       conn.close();
       await server.close();
@@ -387,8 +387,8 @@ test("the signal of connect() ends with it", async () => {
   const conn = await connect(proxy, target.addr, { signal });
   assertEquals(listeners(), 0);
   controller.abort();
-  await conn.conn.write(pattern(10));
-  assertEquals(await readExactly(conn.conn, 10), pattern(10));
+  await conn.write(pattern(10));
+  assertEquals(await readExactly(conn, 10), pattern(10));
   conn.close();
   await server.close();
   await target.close();
@@ -532,14 +532,12 @@ test("connect() can run over a connection that exists: a chain of two proxies", 
       second.server.addr,
     );
     const conn = await connect({ ...plain, hostname: "unused" }, target.addr, {
-      conn: streams
-        ? { readable: hop.readable, writable: hop.writable }
-        : hop.conn,
+      conn: streams ? { readable: hop.readable, writable: hop.writable } : hop,
     });
-    await conn.conn.write(pattern(1000));
-    assertEquals(await readExactly(conn.conn, 1000), pattern(1000));
-    await conn.conn.closeWrite();
-    assertEquals(await conn.conn.read(), null);
+    await conn.write(pattern(1000));
+    assertEquals(await readExactly(conn, 1000), pattern(1000));
+    await conn.closeWrite();
+    assertEquals(await conn.read(), null);
     conn.close();
   }
   await first.close();
@@ -589,7 +587,7 @@ test("the streams of a connection end one by one, and then the socket", async ()
   await writer.close();
   assertEquals(await readAll(far), pattern(20));
   assertEquals((await server.ended()).reason, "finished");
-  const error = await assertRejects(() => conn.conn.read(), NetError);
+  const error = await assertRejects(() => conn.read(), NetError);
   assertEquals(error.kind, "closed");
   await server.close();
   await target.close();

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parseProxyUrl, type ProxyConfig } from "../../src/client/mod.ts";
-import { resolveProxy } from "../../src/client/proxy.ts";
+import { resolveProxy } from "../../src/client/resolve_proxy.ts";
 import { test } from "../support/harness.ts";
 
 const urls: [url: string, proxy: ProxyConfig][] = [

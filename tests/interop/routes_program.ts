@@ -100,7 +100,7 @@ async function echo(proxyPort: number): Promise<number> {
   target.listen(0, "127.0.0.1");
   await once(target, "listening");
   const { port } = target.address() as AddressInfo;
-  const { conn } = await connect(
+  const conn = await connect(
     `socks5://127.0.0.1:${proxyPort}`,
     { hostname: "127.0.0.1", port },
   );

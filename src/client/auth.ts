@@ -1,0 +1,138 @@
+/**
+ * Authentication methods of the client: each is a value with a method number
+ * and a negotiation.
+ *
+ * @module
+ */
+
+import type { DatagramWrapper } from "../protocol/datagram.ts";
+import { decodeLoginStatus, encodeLogin } from "../protocol/password.ts";
+import { METHOD } from "../protocol/socks5.ts";
+import type { Exchange } from "../transport/exchange.ts";
+import type { Conn } from "../transport/transport.ts";
+import { SocksError } from "./error.ts";
+import type { ResolvedProxy } from "./proxy.ts";
+
+/** How a method talks to the proxy. */
+export interface ClientAuthExchange extends Exchange {
+  /** The proxy, with the `username` and `password` that were given for it. */
+  readonly proxy: ResolvedProxy;
+  /** Aborted when the attempt ends early, for example by its timeout; the connection is closed then. */
+  readonly signal: AbortSignal;
+}
+
+/** The outcome of a successful negotiation. */
+export interface ClientAuthResult {
+  /**
+   * The connection for everything after the negotiation, for methods that wrap
+   * the one of {@linkcode ClientAuthExchange.take}. The client closes it.
+   */
+  readonly conn?: Conn;
+  /** Protects the datagrams of UDP ASSOCIATE in both directions, for methods that wrap. */
+  readonly datagrams?: DatagramWrapper;
+}
+
+/**
+ * One way to authenticate with a proxy (RFC 1928 section 3).
+ *
+ * @example A private method: four bytes of a shared secret
+ * ```ts
+ * import { type ClientAuth, connect } from "@x/socks5/client";
+ * import { type AuthMethod, serve } from "@x/socks5/server";
+ *
+ * const token: ClientAuth = {
+ *   number: 0x80, // 0x80 to 0xFE are for private methods
+ *   name: "token",
+ *   negotiate: (exchange) => exchange.write(Uint8Array.of(1, 2, 3, 4)),
+ * };
+ *
+ * const accepted: AuthMethod = {
+ *   ...token,
+ *   async negotiate(exchange) {
+ *     const sent = await exchange.read((bytes) =>
+ *       bytes.length < 4 ? undefined : { value: bytes.slice(0, 4).join(), size: 4 }
+ *     );
+ *     return { ok: sent === "1,2,3,4", user: "token" };
+ *   },
+ * };
+ * await using proxy = await serve({ port: 0, auth: [accepted] });
+ * await using target = await serve({ port: 0 }); // anything that listens
+ *
+ * const url = `socks5h://127.0.0.1:${proxy.addr.port}`;
+ * await using conn = await connect(url, target.addr, { auth: [token] });
+ * ```
+ */
+export interface ClientAuth {
+  /** The number on the wire: 0 to 254. */
+  readonly number: number;
+  /** The name in error messages. */
+  readonly name: string;
+  /**
+   * Runs after the proxy has chosen the method, and resolves when the proxy has
+   * accepted the client. A rejection ends the attempt with code `login-failed`;
+   * a `NetError` of the connection ends it with `proxy-closed`, a
+   * `ProtocolError` with `protocol`. A method without it has no negotiation.
+   */
+  negotiate?(exchange: ClientAuthExchange): Promise<ClientAuthResult | void>;
+}
+
+const ANONYMOUS: ClientAuth = { number: METHOD.none, name: "none" };
+
+const PASSWORD: ClientAuth = {
+  number: METHOD.password,
+  name: "password",
+  negotiate: sendLogin,
+};
+
+/**
+ * Method 00: no authentication.
+ *
+ * @example Only a proxy that requires a login
+ * ```ts
+ * import { passwordLogin, SocksError, socks } from "@x/socks5/client";
+ * import { serve } from "@x/socks5/server";
+ *
+ * await using server = await serve({ port: 0 }); // without logins
+ * const proxy = socks(`socks5h://al:pw@127.0.0.1:${server.addr.port}`, {
+ *   auth: [passwordLogin()], // by default [anonymous(), passwordLogin()]
+ * });
+ * const error = await proxy.connect("example.com:80").catch((error) => error);
+ * console.log(error instanceof SocksError && error.code); // no-method
+ * ```
+ */
+export function anonymous(): ClientAuth {
+  return ANONYMOUS;
+}
+
+/**
+ * Method 02: the user name and password of the proxy's URL (RFC 1929). They
+ * travel unencrypted.
+ *
+ * @example
+ * ```ts
+ * import { anonymous, connect, passwordLogin } from "@x/socks5/client";
+ * import { serve, userPass } from "@x/socks5/server";
+ *
+ * await using proxy = await serve({ port: 0, auth: [userPass({ al: "pw" })] });
+ * await using target = await serve({ port: 0 }); // anything that listens
+ *
+ * await using conn = await connect(
+ *   `socks5h://al:pw@127.0.0.1:${proxy.addr.port}`,
+ *   target.addr,
+ *   { auth: [passwordLogin(), anonymous()] }, // in the order of preference
+ * );
+ * ```
+ */
+export function passwordLogin(): ClientAuth {
+  return PASSWORD;
+}
+
+async function sendLogin(
+  { proxy, read, write }: ClientAuthExchange,
+): Promise<void> {
+  const { username = "", password = "" } = proxy;
+  await write(encodeLogin({ username, password }));
+  if (await read(decodeLoginStatus) === 0) return;
+  const message = "the proxy refused the login";
+  throw new SocksError("login-failed", message, { phase: "auth" });
+}

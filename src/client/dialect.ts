@@ -1,0 +1,64 @@
+/**
+ * The common shape of the protocols that the client speaks.
+ *
+ * @module
+ */
+
+import type { Endpoint } from "../protocol/address.ts";
+import type {
+  MessageDecoder,
+  MessageReader,
+} from "../transport/message_reader.ts";
+import type { AbortSwitch } from "../transport/signal.ts";
+import type { Conn } from "../transport/transport.ts";
+import type { ClientAuth, ClientAuthResult } from "./auth.ts";
+import type { SocksPhase } from "./error.ts";
+import type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
+
+/** One protocol as the client speaks it. */
+export interface ClientDialect {
+  /** The scheme of its URLs. */
+  readonly protocol: ProxyProtocol;
+  /** The version number on the wire. */
+  readonly version: 4 | 5;
+  /** Whether requests carry names, so that the proxy resolves them. */
+  readonly resolvesNames: boolean;
+  /** Whether it has the command UDP ASSOCIATE. */
+  readonly hasDatagrams: boolean;
+  /** Throws a TypeError if no message can carry the proxy's login. */
+  checkLogin(proxy: ProxyConfig): void;
+  /** Whether a request can carry this IP address. */
+  canCarry(address: string): boolean;
+  /** Names the address that no request can carry, and a protocol that helps. */
+  cannotCarry(hostname: string, address: string): string;
+  /** Everything that precedes the request; a dialect without it begins with the request. */
+  authenticate?(
+    attempt: HandshakeAttempt,
+    conn: Conn,
+    reader: MessageReader,
+  ): Promise<ClientAuthResult | undefined>;
+  /** The octets of a request. */
+  encodeRequest(
+    command: number,
+    target: Endpoint,
+    proxy: ProxyConfig,
+  ): Uint8Array;
+  /** Decodes a reply; the endpoint is the bound address. */
+  readonly decodeReply: MessageDecoder<Endpoint & { readonly reply: number }>;
+  /** The reply number that grants a request. */
+  readonly success: number;
+}
+
+/** An attempt as its handshake sees it. */
+export interface HandshakeAttempt {
+  readonly proxy: ResolvedProxy;
+  readonly dialect: ClientDialect;
+  /** The authentication methods to offer. */
+  readonly auth: readonly ClientAuth[];
+  /** Updated as the handshake proceeds. */
+  phase: SocksPhase;
+  /** Fires when the attempt ends early. */
+  readonly stopping: AbortSwitch;
+  /** Takes over the connection as an authentication method has wrapped it. */
+  adopt(wrapped: Conn): void;
+}

@@ -1,0 +1,124 @@
+/**
+ * The life of an operation: it runs within a time limit and until a signal
+ * fires, and leaves nothing open when it fails.
+ *
+ * @module
+ */
+
+import type { Clock } from "../transport/clock.ts";
+import { withSignal } from "../transport/dial.ts";
+import { abortError, NetError } from "../transport/errors.ts";
+import { AbortSwitch } from "../transport/signal.ts";
+import { checkTimeout } from "./options.ts";
+
+/** Bounds of an {@linkcode Operation}. */
+export interface OperationBounds {
+  /** In milliseconds; 0 means no limit. */
+  readonly timeout: number;
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+  /** A second signal, with the same effect. */
+  readonly defaultSignal?: AbortSignal;
+}
+
+interface Closable {
+  close(): void;
+}
+
+/** Something that can fail or be ended at any time. */
+export abstract class Operation {
+  /** Fires when the operation ends early. */
+  readonly stopping: AbortSwitch = new AbortSwitch();
+  readonly #opened: Closable[] = [];
+  #failed = false;
+
+  /** The bounds of {@linkcode Operation.run}. */
+  protected abstract readonly bounds: OperationBounds;
+
+  /** The error for the caller. */
+  protected abstract callerError(error: unknown): unknown;
+
+  /**
+   * Takes the steps within the bounds. If they fail, everything that they opened
+   * is closed and the rejection is the error for the caller.
+   */
+  async run<T>(steps: () => Promise<T>): Promise<T> {
+    let stopLimiting: (() => void) | undefined;
+    try {
+      stopLimiting = this.#limit();
+      this.throwIfStopped();
+      const result = await steps();
+      this.throwIfStopped();
+      return result;
+    } catch (error) {
+      this.#failed = true;
+      this.close();
+      throw this.callerError(error);
+    } finally {
+      stopLimiting?.();
+    }
+  }
+
+  /** Enforces the bounds until the returned function is called. */
+  #limit(): () => void {
+    const { timeout, clock, signal, defaultSignal } = this.bounds;
+    checkTimeout(timeout);
+    const timer = clock.startTimeout(timeout, endLate, this);
+    if (!signal && !defaultSignal) return () => timer.cancel();
+    const signals = [signal, defaultSignal].filter((it) => it !== undefined);
+    const onAbort = () => {
+      const fired = signals.find((it) => it.aborted);
+      if (fired) this.end(abortError(fired));
+    };
+    for (const it of signals) it.addEventListener("abort", onAbort);
+    onAbort();
+    return () => {
+      timer.cancel();
+      for (const it of signals) it.removeEventListener("abort", onAbort);
+    };
+  }
+
+  /** Ends the operation because its time is up. */
+  endLate(): void {
+    const { timeout } = this.bounds;
+    this.end(new NetError("timeout", `no reply within ${timeout} ms`));
+  }
+
+  /** Ends the operation early with this error. */
+  end(error: NetError): void {
+    this.stopping.abort(error);
+    this.close();
+  }
+
+  /** Throws the error of an operation that has been ended. */
+  protected throwIfStopped(): void {
+    if (this.stopping.aborted) throw abortError(this.stopping);
+  }
+
+  /** Closes everything that was opened, the last first. */
+  protected close(): void {
+    for (let i = this.#opened.length; i-- > 0;) this.#opened[i].close();
+  }
+
+  /** The outcome of the promise, unless the operation ends first. */
+  wait<T>(promise: Promise<T>): Promise<T> {
+    return withSignal(promise, this.stopping);
+  }
+
+  /** As {@linkcode wait}, for something that is closed if the operation fails. */
+  open<T extends Closable>(opening: Promise<T>): Promise<T> {
+    opening.then((it) => this.keep(it), () => {});
+    return this.wait(opening);
+  }
+
+  /** Takes over something that is closed if the operation fails, or has failed. */
+  protected keep(it: Closable): void {
+    if (this.#failed || this.stopping.aborted) it.close();
+    else this.#opened.push(it);
+  }
+}
+
+// One function for all operations, which saves each a closure.
+function endLate(operation: Operation): void {
+  operation.endLate();
+}

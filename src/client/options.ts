@@ -1,0 +1,48 @@
+/**
+ * The options that all commands of the client share.
+ *
+ * @module
+ */
+
+import type { ConnSource } from "../transport/streams.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { ClientAuth } from "./auth.ts";
+
+/** Options of {@linkcode socks}: the defaults of everything done through the proxy. */
+export interface ProxyOptions {
+  /** Ends the attempt in any phase; the rejection's code is `aborted`, or `timeout` for `AbortSignal.timeout()`. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds from the call to the proxy's reply, not negative; 0 means no limit. @default {30_000} */
+  readonly timeout?: number;
+  /**
+   * The authentication methods to offer, in the order of preference. By default
+   * {@linkcode anonymous} and, if the proxy has a login,
+   * {@linkcode passwordLogin}. SOCKS4 has no methods: a proxy with `socks4:` or
+   * `socks4a:` is used only if {@linkcode anonymous} is among them.
+   */
+  readonly auth?: readonly ClientAuth[];
+  /** The network to use. By default that of the runtime. */
+  readonly transport?: Transport;
+}
+
+/** Options of one command through a proxy. */
+export interface ClientOptions extends ProxyOptions {
+  /**
+   * An existing connection to the proxy, for example one through another proxy or
+   * inside TLS. The proxy's port is then not used, and its hostname only where the
+   * proxy reports that it listens on all its addresses. The connection is closed
+   * when the attempt fails, also because of invalid arguments.
+   */
+  readonly conn?: ConnSource;
+}
+
+/** The default of {@linkcode ProxyOptions.timeout}. */
+export const DEFAULT_TIMEOUT = 30_000;
+
+/** Throws a TypeError for an invalid timeout. Fractions are valid: the rest of a deadline is seldom a whole number. */
+export function checkTimeout(timeout: number): void {
+  if (typeof timeout === "number" && timeout >= 0) return;
+  throw new TypeError(
+    `timeout must be a number of milliseconds, 0 or more, not ${timeout}`,
+  );
+}

@@ -1,0 +1,16 @@
+/**
+ * The canonical form of hostnames that users write.
+ *
+ * @module
+ */
+
+import { formatIp, parseIp, unmapIp } from "../protocol/address.ts";
+
+/**
+ * An IPv6 address without brackets and in the form that sockets report, an
+ * IPv4-mapped one as IPv4; any other hostname unchanged.
+ */
+export function plainHostname(hostname: string): string {
+  const ip = parseIp(hostname.replace(/^\[(.*)\]$/, "$1"));
+  return ip?.length === 16 ? unmapIp(formatIp(ip)) : hostname;
+}

@@ -1,0 +1,75 @@
+/**
+ * Proxies as URLs.
+ *
+ * @module
+ */
+
+import { dialectNamed, PROTOCOLS } from "./dialects.ts";
+import { plainHostname } from "./plain_hostname.ts";
+import type { ProxyConfig } from "./proxy.ts";
+
+/** The port of a proxy whose URL names none (IANA's registry). */
+export const DEFAULT_PORT = 1080;
+
+/**
+ * Parses `socks5://user:password@hostname:port`, with any
+ * {@linkcode ProxyConfig.protocol} as its scheme. Credentials are
+ * percent-decoded, brackets around IPv6 addresses removed; the default port is
+ * 1080.
+ *
+ * @throws {TypeError} when it is no such URL; the message contains no password.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseProxyUrl } from "@x/socks5/client";
+ *
+ * assertEquals(parseProxyUrl("socks5h://al:p%40ss@[::1]:9050"), {
+ *   protocol: "socks5h",
+ *   hostname: "::1",
+ *   port: 9050,
+ *   username: "al",
+ *   password: "p@ss",
+ * });
+ * ```
+ */
+export function parseProxyUrl(url: string | URL): ProxyConfig {
+  const parsed = parseUrl(url);
+  const protocol = dialectNamed(parsed.protocol.slice(0, -1))?.protocol;
+  if (!protocol) {
+    const schemes = PROTOCOLS.join(":, ");
+    throw new TypeError(
+      `a proxy URL begins with ${schemes}: – not ${parsed.protocol}`,
+    );
+  }
+  const { pathname, search, hash } = parsed;
+  if (!parsed.hostname || !["", "/"].includes(pathname + search + hash)) {
+    throw new TypeError(
+      `a proxy URL is ${protocol}://hostname:port and no more`,
+    );
+  }
+  return {
+    protocol,
+    hostname: plainHostname(decode(parsed.hostname)),
+    port: parsed.port === "" ? DEFAULT_PORT : Number(parsed.port),
+    ...(parsed.username && { username: decode(parsed.username) }),
+    ...(parsed.password && { password: decode(parsed.password) }),
+  };
+}
+
+/** The errors of the runtimes contain the whole URL, password included. */
+function parseUrl(url: string | URL): URL {
+  try {
+    return new URL(url);
+  } catch {
+    throw new TypeError("a proxy URL is socks5://hostname:port or the like");
+  }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new TypeError("a proxy URL has a broken percent-encoding");
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * The choice of the authentication methods to offer.
+ *
+ * @module
+ */
+
+import { METHOD } from "../protocol/socks5.ts";
+import { anonymous, type ClientAuth, passwordLogin } from "./auth.ts";
+import type { ClientDialect } from "./dialect.ts";
+import type { ProxyConfig } from "./proxy.ts";
+
+const WITHOUT_LOGIN: readonly ClientAuth[] = [anonymous()];
+const WITH_LOGIN: readonly ClientAuth[] = [anonymous(), passwordLogin()];
+
+/**
+ * The methods to offer to a proxy: the given ones, by default none and, if the
+ * proxy has a login, user name and password.
+ *
+ * @throws {TypeError} when the given ones cannot be offered.
+ */
+export function resolveAuth(
+  given: readonly ClientAuth[] | undefined,
+  proxy: ProxyConfig,
+  dialect: ClientDialect,
+): readonly ClientAuth[] {
+  if (!given) return proxy.username ? WITH_LOGIN : WITHOUT_LOGIN;
+  const numbers = new Set<number>();
+  for (const method of given) {
+    const { number } = method;
+    if (!Number.isInteger(number) || number < 0 || number > 254) {
+      throw new TypeError(
+        `the number of an authentication method is 0 to 254, not ${number}`,
+      );
+    }
+    if (numbers.has(number)) {
+      throw new TypeError(`auth contains method ${number} twice`);
+    }
+    if (method === passwordLogin() && !proxy.username) {
+      throw new TypeError("passwordLogin() needs a proxy with a username");
+    }
+    numbers.add(number);
+  }
+  if (numbers.size === 0) throw new TypeError("auth contains no method");
+  if (!dialect.authenticate && !numbers.has(METHOD.none)) {
+    throw new TypeError(
+      `${dialect.protocol} has no authentication methods; use socks5: or add anonymous()`,
+    );
+  }
+  return given;
+}

@@ -1,0 +1,33 @@
+/**
+ * Checking the description of a proxy.
+ *
+ * @module
+ */
+
+import { isPort } from "../protocol/octets.ts";
+import { dialectNamed, PROTOCOLS } from "./dialects.ts";
+import { plainHostname } from "./plain_hostname.ts";
+import type { ProxyConfig, ResolvedProxy } from "./proxy.ts";
+import { DEFAULT_PORT, parseProxyUrl } from "./proxy_url.ts";
+
+/**
+ * A checked proxy with its defaults filled in, given either form.
+ *
+ * @throws {TypeError} when no connection or message can be made for it.
+ */
+export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
+  const given = typeof proxy === "string" || proxy instanceof URL
+    ? parseProxyUrl(proxy)
+    : proxy;
+  const { protocol, port = DEFAULT_PORT } = given;
+  const dialect = dialectNamed(protocol);
+  if (!dialect) {
+    throw new TypeError(`protocol must be one of ${PROTOCOLS.join(", ")}`);
+  }
+  if (!given.hostname) throw new TypeError("a proxy needs a hostname");
+  if (!isPort(port) || port === 0) {
+    throw new TypeError(`port must be an integer from 1 to 65535, not ${port}`);
+  }
+  dialect.checkLogin(given);
+  return { ...given, hostname: plainHostname(given.hostname), port };
+}

@@ -1,0 +1,59 @@
+/**
+ * SOCKS5 (RFC 1928).
+ *
+ * @module
+ */
+
+import { type Endpoint, isIp } from "../protocol/address.ts";
+import type { Decoded } from "../protocol/decode.ts";
+import { encodeLogin } from "../protocol/password.ts";
+import { REPLY } from "../protocol/reply.ts";
+import { decodeReply, encodeRequest, type Reply } from "../protocol/socks5.ts";
+import { authenticate } from "./authenticate.ts";
+import type { ClientDialect } from "./dialect.ts";
+import type { ProxyConfig } from "./proxy.ts";
+
+/** SOCKS5 whose targets are resolved by the client. */
+export const SOCKS5: ClientDialect = {
+  protocol: "socks5",
+  version: 5,
+  resolvesNames: false,
+  hasDatagrams: true,
+  checkLogin,
+  canCarry: (address) => isIp(address) !== 0,
+  cannotCarry: (hostname, address) =>
+    `the zone of ${address}, the address of ${hostname}; use socks5h:`,
+  authenticate,
+  encodeRequest: (command, { hostname, port }) =>
+    encodeRequest({ command, hostname, port }),
+  decodeReply: decodeReplyLeniently,
+  success: REPLY.succeeded,
+};
+
+/** SOCKS5 whose targets are resolved by the proxy. */
+export const SOCKS5H: ClientDialect = {
+  ...SOCKS5,
+  protocol: "socks5h",
+  resolvesNames: true,
+};
+
+function checkLogin({ username = "", password = "" }: ProxyConfig): void {
+  if (!username !== !password) {
+    throw new TypeError("a SOCKS5 login needs both username and password");
+  }
+  if (username) encodeLogin({ username, password });
+}
+
+const NOWHERE: Endpoint = { hostname: "0.0.0.0", port: 0 };
+
+/**
+ * Decodes a reply; a refusal takes everything that has arrived. Some servers end
+ * it after REP, others send an invalid address in it, and nothing useful follows
+ * a refusal.
+ */
+function decodeReplyLeniently(octets: Uint8Array): Decoded<Reply> | undefined {
+  const [version, reply] = octets;
+  return version === 5 && reply > 0
+    ? { value: { reply, ...NOWHERE }, size: octets.length }
+    : decodeReply(octets);
+}
