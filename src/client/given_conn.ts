@@ -13,18 +13,22 @@ import type { Conn } from "../transport/transport.ts";
  * @throws {TypeError} when it is none; it is closed then, if it can be.
  */
 export function givenConn(source: ConnSource): Conn {
+  let cause: unknown;
   try {
     const conn = toConn(source);
     if (isConn(conn)) return conn;
-    throw new TypeError(
-      "conn must be a Conn or { readable, writable } streams",
-    );
   } catch (error) {
-    discard(source);
-    throw error;
+    cause = error;
   }
+  discard(source);
+  const reason = cause instanceof Error ? `: ${cause.message}` : "";
+  throw new TypeError(
+    `conn must be a Conn or streams { readable, writable }${reason}`,
+    { cause },
+  );
 }
 
+/** Not all members, but enough to tell a connection from an options object. */
 function isConn(conn: Partial<Conn> | undefined): boolean {
   const members = [conn?.read, conn?.unread, conn?.write, conn?.close];
   return members.every((it) => typeof it === "function");

@@ -25,12 +25,12 @@ import {
   settled,
 } from "../transport/contract.ts";
 import {
-  assertClosesWhatItGot,
+  assertClosesGiven,
   assertGivesUp,
   assertHangsUp,
   assertSocksError,
   countListeners,
-  noTimes,
+  invalidTimeouts,
   type Script,
   startProxy,
   withConns,
@@ -400,7 +400,7 @@ test("a failed bind() closes the connection it was given", async () => {
 
 test("bind() closes the connection it was given when the arguments make no sense", async () => {
   const proxy = { ...plain, hostname: "unused" };
-  await assertClosesWhatItGot([
+  await assertClosesGiven([
     (conn) => bind("socks6://unused", undefined, { conn }),
     (conn) => bind(proxy, "a b", { conn }),
     (conn) => bind(proxy, undefined, { conn, timeout: -1 }),
@@ -408,7 +408,7 @@ test("bind() closes the connection it was given when the arguments make no sense
 });
 
 test("accept() throws a TypeError for times that are none, and closes the listener", async () => {
-  for (const timeout of noTimes) {
+  for (const timeout of invalidTimeouts) {
     const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
     const listener = await bind({ ...plain, ...server.addr });
     await assertRejects(() => listener.accept({ timeout }), TypeError);

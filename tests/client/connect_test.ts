@@ -29,12 +29,12 @@ import {
   startTarget,
 } from "../support/server.ts";
 import {
-  assertClosesWhatItGot,
+  assertClosesGiven,
   assertGivesUp,
   assertHangsUp,
   assertSocksError,
   countListeners,
-  noTimes,
+  invalidTimeouts,
   type Script,
   startProxy,
   withNames,
@@ -473,7 +473,7 @@ test("connect() rejects with address-type when all addresses of a name have a zo
 
 test("connect() throws a TypeError for times that are none, before it dials", async () => {
   const server = await startTarget();
-  for (const timeout of noTimes) {
+  for (const timeout of invalidTimeouts) {
     const attempt = connect({ ...plain, ...server.addr }, TARGET, { timeout });
     const error = await assertRejects(() => attempt, TypeError);
     assert(error.message.includes("timeout"), error.message);
@@ -560,7 +560,7 @@ test("a failed connect() closes the connection it was given", async () => {
 
 test("connect() closes the connection it was given when the arguments make no sense", async () => {
   const proxy = { ...plain, hostname: "unused" };
-  await assertClosesWhatItGot([
+  await assertClosesGiven([
     (conn) => connect("socks6://unused", TARGET, { conn }),
     (conn) => connect({ ...proxy, port: 0 }, TARGET, { conn }),
     (conn) => connect(proxy, "example.com", { conn }),

@@ -39,11 +39,11 @@ export type Script = readonly (readonly [expects: string, sends: string])[];
 export async function startProxy(script: Script, split = false) {
   let onPlayed!: () => void;
   const played = new Promise<void>((resolve) => onPlayed = resolve);
-  let tell!: (seen: Uint8Array) => void;
-  let fail!: (error: unknown) => void;
+  let onRest!: (bytes: Uint8Array) => void;
+  let onError!: (error: unknown) => void;
   const rest = new Promise<Uint8Array>((resolve, reject) => {
-    tell = resolve;
-    fail = reject;
+    onRest = resolve;
+    onError = reject;
   });
   rest.catch(() => {});
   const play = async (conn: Conn) => {
@@ -58,10 +58,10 @@ export async function startProxy(script: Script, split = false) {
       }
     }
     onPlayed();
-    tell(await readAll(conn));
+    onRest(await readAll(conn));
     conn.close();
   };
-  const target = await startTarget((conn) => play(conn).catch(fail));
+  const target = await startTarget((conn) => play(conn).catch(onError));
   return { ...target, played, rest };
 }
 
@@ -70,11 +70,11 @@ export async function startProxy(script: Script, split = false) {
  * more, possibly before it has read everything.
  */
 export async function assertHangsUp(rest: Promise<Uint8Array>): Promise<void> {
-  const said = await rest.catch(({ kind, message }) => {
+  const bytes = await rest.catch(({ kind, message }) => {
     assertEquals(kind, "reset", message);
     return new Uint8Array();
   });
-  assertEquals(said.length, 0);
+  assertEquals(bytes.length, 0);
 }
 
 const NAMES: Readonly<Record<string, string[]>> = {
@@ -121,14 +121,14 @@ export async function withConns(
 }
 
 /** Runs a command with invalid arguments over an existing connection. */
-export type Senseless = (conn: Conn) => Promise<unknown>;
+export type InvalidCommand = (conn: Conn) => Promise<unknown>;
 
 /** Passes if each rejects with a TypeError and closes the connection. */
-export async function assertClosesWhatItGot(
-  senseless: Senseless[],
+export async function assertClosesGiven(
+  commands: InvalidCommand[],
 ): Promise<void> {
   const target = await startTarget();
-  for (const run of senseless) {
+  for (const run of commands) {
     const conn = await (await detectTransport()).connect(target.addr);
     await assertRejects(() => run(conn), TypeError);
     const error = await assertRejects(() => conn.read(), NetError);
@@ -138,7 +138,7 @@ export async function assertClosesWhatItGot(
 }
 
 /** Invalid durations. */
-export const noTimes: number[] = [-1, NaN, -Infinity, "1" as never];
+export const invalidTimeouts: number[] = [-1, NaN, -Infinity, "1" as never];
 
 /**
  * Counts the listeners that are added to a signal after this call, by replacing
