@@ -17,7 +17,10 @@ import type { ResolvedProxy } from "./proxy.ts";
 export interface ClientAuthExchange extends Exchange {
   /** The proxy, with the `username` and `password` that were given for it. */
   readonly proxy: ResolvedProxy;
-  /** Aborted when the attempt ends early, for example by its timeout; the connection is closed then. */
+  /**
+   * Aborted when the attempt ends early, for example by its timeout; the connection
+   * is closed then.
+   */
   readonly signal: AbortSignal;
 }
 

@@ -76,7 +76,10 @@ async function negotiate(
   return result ?? undefined;
 }
 
-/** A method may reject with anything; the errors of the connection and of broken messages stay what they are. */
+/**
+ * A method may reject with anything; the errors of the connection and of broken
+ * messages stay what they are.
+ */
 function loginError({ name }: ClientAuth, error: unknown): unknown {
   const isOurs = error instanceof NetError || error instanceof ProtocolError ||
     error instanceof SocksError && error.code === "login-failed";

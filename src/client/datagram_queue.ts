@@ -17,7 +17,10 @@ interface Taker {
 /** The cost of a datagram beside its payload, so that empty ones are bounded as well. */
 const OVERHEAD = 256;
 
-/** A bounded queue: when it is full the newest datagrams are dropped, as in the buffer of a socket. */
+/**
+ * A bounded queue: when it is full the newest datagrams are dropped, as in the
+ * buffer of a socket.
+ */
 export class DatagramQueue {
   readonly #limit: number;
   #waiting: ReceivedDatagram[] = [];
@@ -46,7 +49,10 @@ export class DatagramQueue {
     return true;
   }
 
-  /** The next datagram; after the last one the error that ended the queue, once, and then `done`. */
+  /**
+   * The next datagram; after the last one the error that ended the queue, once, and
+   * then `done`.
+   */
   next(): Promise<IteratorResult<ReceivedDatagram, undefined>> {
     const received = this.#waiting.shift();
     if (received) {

@@ -14,9 +14,11 @@
  * - `login-failed`: the proxy refused the login, or an authentication method rejected (see `cause`)
  * - `rejected`: the proxy refused the request or could not fulfil it (see `reply`)
  * - `dns`: a name that this client resolves could not be resolved
- * - `address-type`: the protocol cannot carry such a target (IPv6 over `socks4:`, or only an address with a zone)
+ * - `address-type`: the protocol cannot carry such a target (IPv6 over `socks4:`,
+ *   or only an address with a zone)
  * - `unsupported`: the protocol has no such command (UDP over `socks4:`)
- * - `closed`: the listener or association is over: it was closed, its one peer has come, or its proxy has ended it
+ * - `closed`: the listener or association is over: it was closed, its one peer has
+ *   come, or its proxy has ended it
  * - `timeout`: the operation took longer than `timeout`
  * - `aborted`: the signal fired
  */

@@ -16,7 +16,10 @@ import type { Timeout } from "../transport/timeouts.ts";
 import type { Address } from "../transport/transport.ts";
 import { DatagramQueue, type ReceivedDatagram } from "./datagram_queue.ts";
 
-/** How long to wait for the next fragment, in milliseconds; RFC 1928 section 7 requires 5 seconds or more. */
+/**
+ * How long to wait for the next fragment, in milliseconds; RFC 1928 section 7
+ * requires 5 seconds or more.
+ */
 const REASSEMBLY_TIME = 10_000;
 
 /** Receives datagrams from one relay. */

@@ -10,9 +10,17 @@ import type { ClientAuth } from "./auth.ts";
 
 /** Options of {@linkcode socks}: the defaults of everything done through the proxy. */
 export interface ProxyOptions {
-  /** Ends the attempt in any phase; the rejection's code is `aborted`, or `timeout` for `AbortSignal.timeout()`. */
+  /**
+   * Ends the attempt in any phase; the rejection's code is `aborted`, or `timeout`
+   * for `AbortSignal.timeout()`.
+   */
   readonly signal?: AbortSignal;
-  /** Milliseconds from the call to the proxy's reply, not negative; 0 means no limit. @default {30_000} */
+  /**
+   * Milliseconds from the call to the proxy's reply, not negative; 0 means no
+   * limit.
+   *
+   * @default {30_000}
+   */
   readonly timeout?: number;
   /**
    * The authentication methods to offer, in the order of preference. By default
@@ -39,7 +47,10 @@ export interface ClientOptions extends ProxyOptions {
 /** The default of {@linkcode ProxyOptions.timeout}. */
 export const DEFAULT_TIMEOUT = 30_000;
 
-/** Throws a TypeError for an invalid timeout. Fractions are valid: the rest of a deadline is seldom a whole number. */
+/**
+ * Throws a TypeError for an invalid timeout. Fractions are valid: the rest of a
+ * deadline is seldom a whole number.
+ */
 export function checkTimeout(timeout: number): void {
   if (typeof timeout === "number" && timeout >= 0) return;
   throw new TypeError(

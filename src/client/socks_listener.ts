@@ -13,7 +13,10 @@ import { type SocksConn, Tunnel } from "./socks_conn.ts";
 
 /** Bounds of a wait for the peer. */
 export interface AcceptOptions {
-  /** Ends the wait and closes the listener; the rejection's code is `aborted`, or `timeout` for `AbortSignal.timeout()`. */
+  /**
+   * Ends the wait and closes the listener; the rejection's code is `aborted`, or
+   * `timeout` for `AbortSignal.timeout()`.
+   */
   readonly signal?: AbortSignal;
   /**
    * Milliseconds, not negative; 0 means no limit. A proxy has a limit of its own
@@ -41,7 +44,10 @@ export interface SocksListener extends AsyncDisposable {
    * @throws {TypeError} when the timeout is invalid; the listener is closed then, too.
    */
   accept(options?: AcceptOptions): Promise<InboundConn>;
-  /** Closes the port; a pending `accept` rejects with code `closed`. The accepted connection lives on. Idempotent. */
+  /**
+   * Closes the port; a pending `accept` rejects with code `closed`. The accepted
+   * connection lives on. Idempotent.
+   */
   close(): void;
 }
 

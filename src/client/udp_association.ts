@@ -34,7 +34,10 @@ export interface UdpAssociation
    * stayed incomplete are not counted.
    */
   readonly dropped: number;
-  /** Resolves when the association is over, with the error if it was not ended in order; never rejects. */
+  /**
+   * Resolves when the association is over, with the error if it was not ended in
+   * order; never rejects.
+   */
   readonly closed: Promise<SocksError | undefined>;
   /**
    * How many bytes a datagram to this target, with or without a port, can carry:
@@ -116,7 +119,10 @@ export class Association implements UdpAssociation {
     return this;
   }
 
-  /** Ignores everything that the proxy sends now; the end of its connection ends the association (RFC 1928 section 7). */
+  /**
+   * Ignores everything that the proxy sends now; the end of its connection ends the
+   * association (RFC 1928 section 7).
+   */
   async #watch(): Promise<void> {
     try {
       while (await this.#parts.conn.read() !== null) continue;

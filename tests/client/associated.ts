@@ -28,17 +28,17 @@ export const SOMEWHERE = "05 00 00 01 7F 00 00 01 12 34";
 export const plain = { protocol: "socks5" } as const;
 export const distant = { protocol: "socks5h" } as const;
 export const TARGET = { hostname: "192.0.2.1", port: 53 };
-/** What stands in front of a payload to or from {@linkcode TARGET}. */
+/** The header of a datagram to or from {@linkcode TARGET}. */
 export const HEADER = "00 00 00 01 C0 00 02 01 00 35";
 
 export interface Packet extends Address {
   readonly payload: Uint8Array;
 }
 
-/** A socket that keeps what it gets. */
+/** A socket that keeps the datagrams it receives. */
 export interface Mailbox extends DatagramSocket {
   readonly got: Packet[];
-  /** The datagram at this place, as soon as it is there. */
+  /** The datagram at this index, as soon as it has arrived. */
   packet(index: number): Promise<Packet>;
 }
 
@@ -61,7 +61,7 @@ export async function startMailbox(hostname = "127.0.0.1"): Promise<Mailbox> {
   };
 }
 
-/** The octets of an endpoint in a reply, as a script has them. */
+/** The address block of a reply, in the notation of scripts. */
 export function bound({ hostname, port }: Endpoint): string {
   const ip = parseIp(hostname)!;
   const all = [ip.length === 4 ? 1 : 4, ...ip, port >> 8, port & 0xff];
@@ -73,7 +73,7 @@ export interface Scene {
   /** The proxy's end of the connection. */
   readonly control: Conn;
   readonly relay: Mailbox;
-  /** Resolves when the client has hung up. */
+  /** Resolves when the client has closed the connection. */
   readonly rest: Promise<Uint8Array>;
   /** Sends the client a datagram from the target. */
   answer(payload: Uint8Array | string): void;

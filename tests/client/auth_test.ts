@@ -18,9 +18,9 @@ import type { Conn } from "../../src/transport/transport.ts";
 import { shutGate } from "../support/gate.ts";
 import { test } from "../support/harness.ts";
 import {
+  assertClosesConnection,
   assertClosesGiven,
   assertGivesUp,
-  assertHangsUp,
   assertSocksError,
   type Script,
   startProxy,
@@ -91,7 +91,7 @@ for (const [name, auth, script] of offers) {
       const proxy = { ...plain, ...login, ...server.addr };
       const conn = await connect(proxy, TARGET, { auth });
       conn.close();
-      await assertHangsUp(server.rest);
+      await assertClosesConnection(server.rest);
       await server.close();
     }
   });
@@ -119,7 +119,7 @@ test("connect() rejects with no-method when the proxy accepts none of the given 
   await server.close();
 });
 
-test("connect() throws a TypeError for methods that cannot be offered, and closes the connection it was given", async () => {
+test("connect() throws a TypeError for methods that cannot be offered, and closes the given connection", async () => {
   const numbers = [-1, 255, 256, 1.5, NaN, "1" as unknown as number];
   const invalid: ClientAuth[][] = [
     [],
@@ -214,7 +214,7 @@ test("connect() rejects with rejected when the proxy refuses the target, and clo
   const error = await assertSocksError(attempt, "rejected", "request");
   assertEquals(error.reply, 5);
   assert(conns[0].closed);
-  await assertHangsUp(server.rest);
+  await assertClosesConnection(server.rest);
   await server.close();
 });
 
@@ -239,7 +239,7 @@ test("bind() waits for both replies through the wrapped connection, and closes t
       conn.close();
     } else listener.close();
     assert(conns[0].closed);
-    await assertHangsUp(server.rest);
+    await assertClosesConnection(server.rest);
     await server.close();
   }
 });
@@ -255,7 +255,7 @@ test("connect() rejects with protocol when a wrapped message is broken", async (
     });
     await assertSocksError(attempt, "protocol", "request");
     assert(conns[0].closed);
-    await assertHangsUp(server.rest);
+    await assertClosesConnection(server.rest);
     await server.close();
   }
 });
@@ -281,7 +281,7 @@ test("connect() rejects with protocol when the wrapper reports a broken message 
 const why = new RangeError("no ticket");
 const refusals: [string, ClientAuth["negotiate"], unknown][] = [
   ["rejects", () => Promise.reject(why), why],
-  ["throws at once", () => {
+  ["throws synchronously", () => {
     throw why;
   }, why],
   [
@@ -298,7 +298,7 @@ const refusals: [string, ClientAuth["negotiate"], unknown][] = [
 ];
 
 for (const [name, negotiate, cause] of refusals) {
-  test(`connect() rejects with login-failed when the method ${name}, and hangs up`, async () => {
+  test(`connect() rejects with login-failed when the method ${name}, and closes the connection`, async () => {
     const server = await startProxy([["05 01 80", "05 80"]]);
     const auth = [method(negotiate)];
     const attempt = connect({ ...plain, ...server.addr }, TARGET, { auth });
@@ -306,7 +306,7 @@ for (const [name, negotiate, cause] of refusals) {
     assert(error.cause !== undefined);
     if (cause) assertEquals(error.cause, cause);
     assert(error.message.includes("private"), error.message);
-    await assertHangsUp(server.rest);
+    await assertClosesConnection(server.rest);
     await server.close();
   });
 }
@@ -319,7 +319,7 @@ test("connect() rejects with login-failed when the proxy refuses the token", asy
   });
   await assertSocksError(attempt, "login-failed", "auth");
   assertEquals(conns.length, 0);
-  await assertHangsUp(server.rest);
+  await assertClosesConnection(server.rest);
   await server.close();
 });
 
@@ -333,7 +333,7 @@ test("connect() rejects with login-failed with the method's own SocksError", asy
   await server.close();
 });
 
-test("connect() rejects with proxy-closed when the proxy hangs up during the negotiation", async () => {
+test("connect() rejects with proxy-closed when the proxy closes the connection during the negotiation", async () => {
   const server = await startTarget(async (conn) => {
     await readExactly(conn, 3);
     await conn.write(octets("05 80"));
@@ -373,14 +373,14 @@ test("connect() rejects with timeout or aborted while a method never settles, an
     const error = await assertRejects(() => attempt, SocksError);
     if (error.phase === "auth") {
       await fired.opened;
-      await assertHangsUp(server.rest);
+      await assertClosesConnection(server.rest);
     }
     await server.close();
     return error;
   });
 });
 
-test("connect() rejects with timeout or aborted while a method reads, and hangs up", async () => {
+test("connect() rejects with timeout or aborted while a method reads, and closes the connection", async () => {
   await assertGivesUp("auth", async ({ options, giveUp }) => {
     const server = await startProxy([["05 01 80", "05 80"], ["2A", ""]]);
     const proxy = { ...plain, ...server.addr };
@@ -388,7 +388,7 @@ test("connect() rejects with timeout or aborted while a method reads, and hangs 
     const attempt = connect(proxy, TARGET, { ...options, auth });
     server.played.then(settled).then(giveUp);
     const error = await assertRejects(() => attempt, SocksError);
-    if (error.phase === "auth") await assertHangsUp(server.rest);
+    if (error.phase === "auth") await assertClosesConnection(server.rest);
     await server.close();
     return error;
   });
@@ -471,7 +471,7 @@ test("connect() rejects with timeout or aborted after the negotiation, and close
     const error = await assertRejects(() => attempt, SocksError);
     if (error.phase === "request") {
       assert(conns[0].closed);
-      await assertHangsUp(server.rest);
+      await assertClosesConnection(server.rest);
     }
     await server.close();
     return error;

@@ -1,4 +1,4 @@
-/** BIND: a port of the proxy's, for one connection from outside. */
+/** The command BIND. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
@@ -25,9 +25,9 @@ import {
   settled,
 } from "../transport/contract.ts";
 import {
+  assertClosesConnection,
   assertClosesGiven,
   assertGivesUp,
-  assertHangsUp,
   assertSocksError,
   countListeners,
   invalidTimeouts,
@@ -43,8 +43,8 @@ const LISTENS4 = "00 5A 12 34 0A 00 00 01";
 const CAME4 = "00 5A 56 78 C0 00 02 07";
 
 const CHOSEN = ["05 01 00", "05 00"] as const;
-const ANYBODY5 = "05 02 00 01 6*00";
-const ANYBODY4 = "04 02 6*00 00";
+const ANYONE5 = "05 02 00 01 6*00";
+const ANYONE4 = "04 02 6*00 00";
 
 const plain = { protocol: "socks5" } as const;
 const old = { protocol: "socks4" } as const;
@@ -57,9 +57,9 @@ type Wire = readonly [
 ];
 
 const wires: Wire[] = [
-  ["SOCKS5 for anybody", plain, undefined, [
+  ["SOCKS5 for any peer", plain, undefined, [
     CHOSEN,
-    [ANYBODY5, LISTENS5],
+    [ANYONE5, LISTENS5],
   ]],
   ["SOCKS5 for an IPv4 address without a port", plain, "192.0.2.7", [
     CHOSEN,
@@ -69,7 +69,10 @@ const wires: Wire[] = [
     CHOSEN,
     ["05 02 00 04 20 01 0D B8 11*00 01 01 BB", LISTENS5],
   ]],
-  ["SOCKS5 for a name resolved here", plain, { hostname: "v6first", port: 5 }, [
+  ["SOCKS5 for a name that the client resolves", plain, {
+    hostname: "v6first",
+    port: 5,
+  }, [
     CHOSEN,
     ["05 02 00 04 15*00 01 00 05", LISTENS5],
   ]],
@@ -84,14 +87,14 @@ const wires: Wire[] = [
     [
       ["05 02 00 02", "05 02"],
       ['01 02 "al" 02 "pw"', "01 00"],
-      [ANYBODY5, LISTENS5],
+      [ANYONE5, LISTENS5],
     ],
   ],
-  ["SOCKS4 for anybody", old, undefined, [[ANYBODY4, LISTENS4]]],
+  ["SOCKS4 for any peer", old, undefined, [[ANYONE4, LISTENS4]]],
   ["SOCKS4 with a user id", { ...old, username: "al" }, "192.0.2.7:21", [
     ['04 02 00 15 C0 00 02 07 "al" 00', LISTENS4],
   ]],
-  ["SOCKS4 for a name resolved here", old, "v6first", [
+  ["SOCKS4 for a name that the client resolves", old, "v6first", [
     ["04 02 00 00 7F 00 00 01 00", LISTENS4],
   ]],
   ["SOCKS4a for a name", { protocol: "socks4a" }, "example.com", [
@@ -104,9 +107,9 @@ for (const [name, proxy, peer, script] of wires) {
   const came = reply === LISTENS4 ? CAME4 : CAME5;
 
   for (const split of [false, true]) {
-    const how = split ? "in single octets" : "in one segment";
+    const how = split ? "in single bytes" : "in one segment";
 
-    test(`bind() speaks ${name}; both replies and the first words come ${how}`, async () => {
+    test(`bind() speaks ${name}; both replies and the peer's first bytes arrive ${how}`, async () => {
       const eager: Script = [...script.slice(0, -1), [
         asked,
         `${reply} ${came} "hello"`,
@@ -129,15 +132,15 @@ for (const [name, proxy, peer, script] of wires) {
   }
 }
 
-test("a listener's addr has the proxy's own address in place of zeros", async () => {
+test("the addr of a listener is the proxy's own address when the proxy reports zeros", async () => {
   const zeros: [ProxyConfig["protocol"], Script][] = [
-    ["socks5", [CHOSEN, [ANYBODY5, "05 00 00 01 4*00 12 34"]]],
-    ["socks5", [CHOSEN, [ANYBODY5, "05 00 00 04 16*00 12 34"]]],
+    ["socks5", [CHOSEN, [ANYONE5, "05 00 00 01 4*00 12 34"]]],
+    ["socks5", [CHOSEN, [ANYONE5, "05 00 00 04 16*00 12 34"]]],
     ["socks5", [CHOSEN, [
-      ANYBODY5,
+      ANYONE5,
       "05 00 00 04 10*00 FF FF 7F 00 00 01 12 34",
     ]]],
-    ["socks4", [[ANYBODY4, "00 5A 12 34 4*00"]]],
+    ["socks4", [[ANYONE4, "00 5A 12 34 4*00"]]],
   ];
   for (const [protocol, script] of zeros) {
     const server = await startProxy(script);
@@ -148,9 +151,9 @@ test("a listener's addr has the proxy's own address in place of zeros", async ()
   }
 });
 
-test("a listener's addr has the proxy's hostname in place of zeros when the connection was given", async () => {
+test("the addr of a listener is the proxy's hostname when the proxy reports zeros over a given connection", async () => {
   const server = await startProxy([CHOSEN, [
-    ANYBODY5,
+    ANYONE5,
     "05 00 00 01 4*00 12 34",
   ]]);
   const conn = await (await detectTransport()).connect(server.addr);
@@ -161,9 +164,9 @@ test("a listener's addr has the proxy's hostname in place of zeros when the conn
   await server.close();
 });
 
-test("a listener's addr may be a name", async () => {
+test("the addr of a listener is a name when the proxy reports one", async () => {
   const reply = '05 00 00 03 09 "a.example" 12 34';
-  const server = await startProxy([CHOSEN, [ANYBODY5, reply]]);
+  const server = await startProxy([CHOSEN, [ANYONE5, reply]]);
   const listener = await bind({ ...plain, ...server.addr });
   assertEquals(listener.addr, { hostname: "a.example", port: 0x1234 });
   listener.close();
@@ -171,8 +174,8 @@ test("a listener's addr may be a name", async () => {
   await server.close();
 });
 
-test("accept() gets what came while nobody asked", async () => {
-  const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+test("accept() resolves when the peer connected before the call", async () => {
+  const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
   const listener = await bind({ ...plain, ...server.addr });
   const [far] = server.conns;
   await far.write(octets(`${CAME5} "hello"`));
@@ -200,22 +203,22 @@ const firsts: Failing[] = [
 
 for (const [name, sends, code, phase, reply] of firsts) {
   test(`bind() rejects with ${code} when the proxy ${name}`, async () => {
-    const server = await startProxy([CHOSEN, [ANYBODY5, sends]]);
+    const server = await startProxy([CHOSEN, [ANYONE5, sends]]);
     const attempt = bind({ ...plain, ...server.addr });
     const error = await assertSocksError(attempt, code, phase);
     assertEquals(error.reply, reply);
-    assertEquals((await server.rest).length, 0); // and hangs up
+    assertEquals((await server.rest).length, 0); // and closes the connection
     await server.close();
   });
 }
 
 const seconds: Failing[] = [
-  ["says that nobody came", "05 06 00 01 6*00", "rejected", "bind", 6],
-  ["says in two octets that nobody came", "05 06", "rejected", "bind", 6],
+  ["reports that no peer came", "05 06 00 01 6*00", "rejected", "bind", 6],
+  ["reports in two bytes that no peer came", "05 06", "rejected", "bind", 6],
   ["sends HTTP", '"HTTP/1.1"', "protocol", "bind"],
   ["sends address type 9", "05 00 00 09 6*00", "protocol", "bind"],
   [
-    "sends a name that is none",
+    "sends an invalid name",
     '05 00 00 03 03 "a" 00 "b" 00 50',
     "protocol",
     "bind",
@@ -224,9 +227,9 @@ const seconds: Failing[] = [
 
 for (const [name, sends, code, phase, reply] of seconds) {
   test(`accept() rejects with ${code} when the proxy ${name}`, async () => {
-    // At once, and after the listener has waited for a while.
+    // With the first reply, and later.
     for (const first of [`${LISTENS5} ${sends}`, LISTENS5]) {
-      const server = await startProxy([CHOSEN, [ANYBODY5, first]]);
+      const server = await startProxy([CHOSEN, [ANYONE5, first]]);
       const listener = await bind({ ...plain, ...server.addr });
       const accepting = listener.accept();
       if (first === LISTENS5) await server.conns[0].write(octets(sends));
@@ -239,8 +242,8 @@ for (const [name, sends, code, phase, reply] of seconds) {
   });
 }
 
-test("accept() rejects with rejected when a SOCKS4 proxy says that nobody came", async () => {
-  const script: Script = [[ANYBODY4, `${LISTENS4} 00 5B 6*00`]];
+test("accept() rejects with rejected when a SOCKS4 proxy reports that no peer came", async () => {
+  const script: Script = [[ANYONE4, `${LISTENS4} 00 5B 6*00`]];
   const server = await startProxy(script);
   const listener = await bind({ ...old, ...server.addr });
   const attempt = listener.accept();
@@ -251,14 +254,18 @@ test("accept() rejects with rejected when a SOCKS4 proxy says that nobody came",
 });
 
 const hangUps: [string, string, (conn: Conn) => unknown][] = [
-  ["hangs up", "", (conn) => conn.closeWrite()],
-  ["hangs up in mid-reply", "05 00 00 01 C0", (conn) => conn.closeWrite()],
-  ["resets", "", (conn) => conn.reset()],
+  ["closes the connection", "", (conn) => conn.closeWrite()],
+  [
+    "closes the connection in the middle of a reply",
+    "05 00 00 01 C0",
+    (conn) => conn.closeWrite(),
+  ],
+  ["resets the connection", "", (conn) => conn.reset()],
 ];
 
 for (const [name, sends, end] of hangUps) {
   test(`accept() rejects with proxy-closed when the proxy ${name}`, async () => {
-    const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+    const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
     const listener = await bind({ ...plain, ...server.addr });
     const [far] = server.conns;
     await far.write(octets(sends));
@@ -271,11 +278,11 @@ for (const [name, sends, end] of hangUps) {
 const silences: [Script, SocksPhase][] = [
   [[["05 02 00 02", ""]], "method"],
   [[["05 02 00 02", "05 02"], ['01 02 "al" 02 "pw"', "01"]], "auth"],
-  [[["05 02 00 02", "05 00"], [ANYBODY5, "05 00 00 01"]], "request"],
+  [[["05 02 00 02", "05 00"], [ANYONE5, "05 00 00 01"]], "request"],
 ];
 
 for (const [script, phase] of silences) {
-  test(`bind() rejects with timeout or aborted in phase ${phase}, and hangs up`, async () => {
+  test(`bind() rejects with timeout or aborted in phase ${phase}, and closes the connection`, async () => {
     await assertGivesUp(phase, async ({ options, giveUp }) => {
       const listeners = countListeners(options.signal);
       const server = await startProxy(script);
@@ -284,7 +291,7 @@ for (const [script, phase] of silences) {
       const attempt = bind(through, undefined, options);
       server.played.then(settled).then(giveUp);
       const error = await assertRejects(() => attempt, SocksError);
-      if (error.phase === phase) await assertHangsUp(server.rest);
+      if (error.phase === phase) await assertClosesConnection(server.rest);
       assertEquals(listeners(), 0);
       await server.close();
       return error;
@@ -294,7 +301,7 @@ for (const [script, phase] of silences) {
 
 test("bind() and accept() reject at once when their signal has fired", async () => {
   const signal = AbortSignal.abort();
-  const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+  const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
   const through = { ...plain, ...server.addr };
   await assertSocksError(
     bind(through, undefined, { signal }),
@@ -307,18 +314,18 @@ test("bind() and accept() reject at once when their signal has fired", async () 
   await server.close();
 });
 
-test("accept() rejects with timeout or aborted when nobody comes, and hangs up", async () => {
+test("accept() rejects with timeout or aborted when no peer comes, and closes the connection", async () => {
   for (const sent of ["", "05 00 00 01"]) {
     await assertGivesUp("bind", async ({ options, giveUp }) => {
       const { timeout, signal } = options;
       const listeners = countListeners(signal);
-      const script: Script = [CHOSEN, [ANYBODY5, `${LISTENS5} ${sent}`]];
+      const script: Script = [CHOSEN, [ANYONE5, `${LISTENS5} ${sent}`]];
       const server = await startProxy(script);
       const listener = await bind({ ...plain, ...server.addr });
       const accepting = listener.accept({ timeout, signal });
       settled().then(giveUp);
       const error = await assertRejects(() => accepting, SocksError);
-      await assertHangsUp(server.rest);
+      await assertClosesConnection(server.rest);
       assertEquals(listeners(), 0);
       await server.close();
       return error;
@@ -326,8 +333,8 @@ test("accept() rejects with timeout or aborted when nobody comes, and hangs up",
   }
 });
 
-test("the signal and the timeout of bind() end with it", async () => {
-  const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+test("the signal and the timeout of bind() have no effect after bind() has resolved", async () => {
+  const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
   const controller = new AbortController();
   const { signal } = controller;
   const listeners = countListeners(signal);
@@ -342,7 +349,7 @@ test("the signal and the timeout of bind() end with it", async () => {
 });
 
 test("accept() rejects with closed when it was called before", async () => {
-  const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+  const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
   const listener = await bind({ ...plain, ...server.addr });
   const accepting = listener.accept();
   await assertSocksError(listener.accept(), "closed", "bind");
@@ -353,9 +360,9 @@ test("accept() rejects with closed when it was called before", async () => {
   await server.close();
 });
 
-test("close() of a listener hangs up and makes accept() reject with closed", async () => {
+test("close() of a listener closes the connection and makes accept() reject with closed", async () => {
   for (const waiting of [true, false]) {
-    const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+    const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
     const listener = await bind({ ...plain, ...server.addr });
     const accepting = waiting ? listener.accept() : undefined;
     listener.close();
@@ -366,16 +373,16 @@ test("close() of a listener hangs up and makes accept() reject with closed", asy
   }
 });
 
-test("asyncDispose of a listener hangs up", async () => {
-  const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+test("asyncDispose of a listener closes the connection", async () => {
+  const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
   const listener = await bind({ ...plain, ...server.addr });
   await listener[Symbol.asyncDispose]();
   assertEquals((await server.rest).length, 0);
   await server.close();
 });
 
-test("close() of a listener leaves the accepted connection alone", async () => {
-  const script: Script = [CHOSEN, [ANYBODY5, `${LISTENS5} ${CAME5}`]];
+test("close() of a listener does not close the accepted connection", async () => {
+  const script: Script = [CHOSEN, [ANYONE5, `${LISTENS5} ${CAME5}`]];
   const server = await startProxy(script);
   const listener = await bind({ ...plain, ...server.addr });
   const conn = await listener.accept();
@@ -387,7 +394,7 @@ test("close() of a listener leaves the accepted connection alone", async () => {
   await server.close();
 });
 
-test("a failed bind() closes the connection it was given", async () => {
+test("bind() closes the given connection when it fails", async () => {
   const server = await startProxy([["05 01 00", "05 FF"]]);
   const conn = await (await detectTransport()).connect(server.addr);
   const proxy = { ...plain, hostname: "unused" };
@@ -398,7 +405,7 @@ test("a failed bind() closes the connection it was given", async () => {
   await server.close();
 });
 
-test("bind() closes the connection it was given when the arguments make no sense", async () => {
+test("bind() closes the given connection when an argument is invalid", async () => {
   const proxy = { ...plain, hostname: "unused" };
   await assertClosesGiven([
     (conn) => bind("socks6://unused", undefined, { conn }),
@@ -407,9 +414,9 @@ test("bind() closes the connection it was given when the arguments make no sense
   ]);
 });
 
-test("accept() throws a TypeError for times that are none, and closes the listener", async () => {
+test("accept() throws a TypeError for an invalid timeout, and closes the listener", async () => {
   for (const timeout of invalidTimeouts) {
-    const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+    const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
     const listener = await bind({ ...plain, ...server.addr });
     await assertRejects(() => listener.accept({ timeout }), TypeError);
     assertEquals((await server.rest).length, 0);
@@ -418,8 +425,8 @@ test("accept() throws a TypeError for times that are none, and closes the listen
   }
 });
 
-test("a listener has the kernel ask whether the proxy is still there", async () => {
-  const server = await startProxy([CHOSEN, [ANYBODY5, LISTENS5]]);
+test("bind() enables keepalive on the connection to the proxy", async () => {
+  const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
   let asked = 0;
   const options = await withConns({ keepAlive: () => void asked++ });
   const through = { ...plain, ...server.addr };
@@ -429,7 +436,7 @@ test("a listener has the kernel ask whether the proxy is still there", async () 
   await server.close();
 });
 
-test("bind() rejects when the peer's name can't be told or resolved", async () => {
+test("bind() rejects when the peer's name is invalid or cannot be resolved", async () => {
   const server = await startTarget();
   const through = { ...plain, ...server.addr };
   const names = await withNames();
@@ -491,7 +498,7 @@ test("bind() goes through serve() over IPv6", async () => {
   await server.close();
 });
 
-test("bind() can run through another proxy", async () => {
+test("bind() uses a given connection through another proxy", async () => {
   const [first, second] = [await startServer(), await startServer()];
   const hop = await connect(
     { ...plain, ...first.server.addr },

@@ -1,4 +1,4 @@
-/** What the client says, and what it makes of what it hears. */
+/** The command CONNECT. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
@@ -29,9 +29,9 @@ import {
   startTarget,
 } from "../support/server.ts";
 import {
+  assertClosesConnection,
   assertClosesGiven,
   assertGivesUp,
-  assertHangsUp,
   assertSocksError,
   countListeners,
   invalidTimeouts,
@@ -85,7 +85,7 @@ const wires: Wire[] = [
     ["05 01 00", "05 00"],
     ['05 01 00 03 0B "example.com" 00 50', OK5],
   ]],
-  ["SOCKS5 to a name resolved here", { protocol: "socks5" }, {
+  ["SOCKS5 to a name that the client resolves", { protocol: "socks5" }, {
     hostname: "v6first",
     port: 80,
   }, [
@@ -105,7 +105,7 @@ const wires: Wire[] = [
     ["05 01 00 01 C0 00 02 01 00 50", OK5],
   ]],
   [
-    "SOCKS5 with a login that is not asked for",
+    "SOCKS5 with a login that the proxy does not require",
     { protocol: "socks5", ...login },
     TARGET,
     [
@@ -125,7 +125,7 @@ const wires: Wire[] = [
   ["SOCKS4 with a user id", { protocol: "socks4", username: "al" }, TARGET, [
     ['04 01 00 50 C0 00 02 01 "al" 00', OK4],
   ]],
-  ["SOCKS4 to a name resolved here", { protocol: "socks4" }, {
+  ["SOCKS4 to a name that the client resolves", { protocol: "socks4" }, {
     hostname: "v6first",
     port: 80,
   }, [
@@ -142,7 +142,7 @@ const wires: Wire[] = [
 for (const [name, proxy, target, script] of wires) {
   test(`connect() speaks ${name}`, async () => {
     for (const split of [false, true]) {
-      // The target speaks first, and its words come with the reply.
+      // The target sends first, and its bytes arrive with the reply.
       const [asked, reply] = script.at(-1)!;
       const eager: Script = [...script.slice(0, -1), [
         asked,
@@ -233,7 +233,7 @@ const hostiles: Hostile[] = [
     "request",
   ],
   [
-    "replies with a name that is none",
+    "replies with an invalid name",
     plain,
     [CHOSEN, [ASKED, '05 00 00 03 03 "a" 00 "b" 00 50']],
     "protocol",
@@ -248,7 +248,7 @@ const hostiles: Hostile[] = [
     5,
   ],
   [
-    "refuses with a code that nobody knows",
+    "refuses with an unknown code",
     plain,
     [CHOSEN, [ASKED, "05 99 00 01 6*00"]],
     "rejected",
@@ -256,7 +256,7 @@ const hostiles: Hostile[] = [
     0x99,
   ],
   [
-    "refuses in two octets",
+    "refuses in two bytes",
     plain,
     [CHOSEN, [ASKED, "05 05"]],
     "rejected",
@@ -309,22 +309,22 @@ for (const [name, proxy, script, code, phase, reply] of hostiles) {
     const attempt = connect({ ...proxy, ...server.addr }, TARGET);
     const error = await assertSocksError(attempt, code, phase);
     assertEquals(error.reply, reply);
-    assertEquals((await server.rest).length, 0); // and hangs up
+    assertEquals((await server.rest).length, 0); // and closes the connection
     await server.close();
   });
 }
 
-test("connect() rejects with rejected when a refusal comes in pieces, and hangs up", async () => {
+test("connect() rejects with rejected when a refusal arrives in pieces, and closes the connection", async () => {
   const script: Script = [CHOSEN, [ASKED, "05 05 00 01 6*00"]];
   const server = await startProxy(script, true);
   const attempt = connect({ ...plain, ...server.addr }, TARGET);
   const error = await assertSocksError(attempt, "rejected", "request");
   assertEquals(error.reply, 5);
-  await assertHangsUp(server.rest);
+  await assertClosesConnection(server.rest);
   await server.close();
 });
 
-test("connect() rejects with rejected when the proxy refuses in two octets and hangs up", async () => {
+test("connect() rejects with rejected when the proxy refuses in two bytes and closes the connection", async () => {
   const server = await startTarget(async (conn) => {
     await readExactly(conn, 3);
     await conn.write(octets("05 00"));
@@ -348,7 +348,7 @@ const phases: [Script, SocksPhase][] = [
 for (const [script, phase] of phases) {
   const when = `in phase ${phase} after ${script.at(-1)![1] || "nothing"}`;
 
-  test(`connect() rejects with timeout or aborted ${when}, and hangs up`, async () => {
+  test(`connect() rejects with timeout or aborted ${when}, and closes the connection`, async () => {
     await assertGivesUp(phase, async ({ options, giveUp }) => {
       const listeners = countListeners(options.signal);
       const server = await startProxy(script);
@@ -356,7 +356,7 @@ for (const [script, phase] of phases) {
       const attempt = connect(proxy, TARGET, options);
       server.played.then(settled).then(giveUp);
       const error = await assertRejects(() => attempt, SocksError);
-      if (error.phase === phase) await assertHangsUp(server.rest);
+      if (error.phase === phase) await assertClosesConnection(server.rest);
       assertEquals(listeners(), 0);
       await server.close();
       return error;
@@ -377,7 +377,7 @@ for (const [script, phase] of phases) {
   });
 }
 
-test("the signal of connect() ends with it", async () => {
+test("the signal of connect() has no effect after connect() has resolved", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   const controller = new AbortController();
@@ -394,7 +394,7 @@ test("the signal of connect() ends with it", async () => {
   await target.close();
 });
 
-test("connect() rejects with aborted while it dials, and closes what comes of it", async () => {
+test("connect() rejects with aborted while it dials, and closes a connection that is made too late", async () => {
   const server = await startTarget();
   const transport = await detectTransport();
   const controller = new AbortController();
@@ -427,16 +427,16 @@ test("connect() rejects at once when its signal has fired", async () => {
   await server.close();
 });
 
-test("connect() takes AbortSignal.timeout() for a timeout", async () => {
+test("connect() rejects with timeout when AbortSignal.timeout() fires", async () => {
   const server = await startTarget();
   const signal = AbortSignal.timeout(30);
   const attempt = connect({ ...plain, ...server.addr }, TARGET, { signal });
   const error = await assertRejects(() => attempt, SocksError);
-  assertEquals(error.code, "timeout"); // in which phase depends on the machine
+  assertEquals(error.code, "timeout"); // the phase depends on the machine
   await server.close();
 });
 
-test("connect() rejects when the proxy can't be reached", async () => {
+test("connect() rejects when the proxy cannot be reached", async () => {
   const port = await closedPort();
   const attempt = connect(`socks5://127.0.0.1:${port}`, TARGET);
   const error = await assertSocksError(attempt, "proxy-unreachable", "dial");
@@ -445,7 +445,7 @@ test("connect() rejects when the proxy can't be reached", async () => {
   await assertSocksError(nowhere, "proxy-unreachable", "dial");
 });
 
-test("connect() rejects when the target's name can't be resolved here", async () => {
+test("connect() rejects when the client cannot resolve the target's name", async () => {
   const server = await startTarget();
   const proxy = { ...plain, ...server.addr };
   const target = { hostname: "nowhere", port: 80 };
@@ -471,7 +471,7 @@ test("connect() rejects with address-type when all addresses of a name have a zo
   assert(error.message.includes("fe80::1%2"), error.message);
 });
 
-test("connect() throws a TypeError for times that are none, before it dials", async () => {
+test("connect() throws a TypeError for an invalid timeout, before it dials", async () => {
   const server = await startTarget();
   for (const timeout of invalidTimeouts) {
     const attempt = connect({ ...plain, ...server.addr }, TARGET, { timeout });
@@ -482,7 +482,7 @@ test("connect() throws a TypeError for times that are none, before it dials", as
   await server.close();
 });
 
-test("connect() throws a TypeError for targets that are none, before it dials", async () => {
+test("connect() throws a TypeError for an invalid target, before it dials", async () => {
   const server = await startTarget(echo);
   const proxy = { protocol: "socks5h", ...server.addr } as const;
   for (const target of ["example.com", "example.com:0x50", "a b:80", ":80"]) {
@@ -523,7 +523,7 @@ test("connect() goes through serve() in every protocol, with Web streams and hal
   await target.close();
 });
 
-test("connect() can run over a connection that exists: a chain of two proxies", async () => {
+test("connect() uses a given connection: a chain of two proxies", async () => {
   const target = await startTarget(echo);
   const [first, second] = [await startServer(), await startServer()];
   for (const streams of [false, true]) {
@@ -545,7 +545,7 @@ test("connect() can run over a connection that exists: a chain of two proxies", 
   await target.close();
 });
 
-test("a failed connect() closes the connection it was given", async () => {
+test("connect() closes the given connection when it fails", async () => {
   const server = await startTarget(async (conn) => {
     await readExactly(conn, 3);
     await conn.write(octets("05 FF"));
@@ -558,7 +558,7 @@ test("a failed connect() closes the connection it was given", async () => {
   await server.close();
 });
 
-test("connect() closes the connection it was given when the arguments make no sense", async () => {
+test("connect() closes the given connection when an argument is invalid", async () => {
   const proxy = { ...plain, hostname: "unused" };
   await assertClosesGiven([
     (conn) => connect("socks6://unused", TARGET, { conn }),
@@ -569,7 +569,7 @@ test("connect() closes the connection it was given when the arguments make no se
   ]);
 });
 
-test("the streams of a connection end one by one, and then the socket", async () => {
+test("a connection is closed when both of its streams have ended", async () => {
   const target = await startTarget();
   const server = await startServer();
   const conn = await connect({ ...plain, ...server.server.addr }, target.addr);
@@ -593,7 +593,7 @@ test("the streams of a connection end one by one, and then the socket", async ()
   await target.close();
 });
 
-test("a connection's asyncDispose closes it", async () => {
+test("asyncDispose of a connection closes it", async () => {
   const target = await startTarget();
   const server = await startServer();
   const conn = await connect({ ...plain, ...server.server.addr }, target.addr);

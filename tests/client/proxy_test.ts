@@ -56,7 +56,7 @@ const urls: [url: string, proxy: ProxyConfig][] = [
 ];
 
 for (const [url, proxy] of urls) {
-  test(`parseProxyUrl() reads ${url}`, () => {
+  test(`parseProxyUrl() parses ${url}`, () => {
     assertEquals(parseProxyUrl(url), proxy);
     assertEquals(parseProxyUrl(new URL(url)), proxy);
     assertEquals(resolveProxy(url), proxy as typeof proxy & { port: number });
@@ -94,7 +94,7 @@ for (const url of badUrls) {
   });
 }
 
-test("resolveProxy() refuses proxies that no message or connection can be made for", () => {
+test("resolveProxy() refuses a proxy that no message or connection can be made for", () => {
   const proxy = { protocol: "socks5", hostname: "h" } as const;
   const old = { protocol: "socks4", hostname: "h" } as const;
   const long = "x".repeat(256);
@@ -113,7 +113,7 @@ test("resolveProxy() refuses proxies that no message or connection can be made f
   resolveProxy({ ...old, username: `${long}${long}` });
 });
 
-test("resolveProxy() writes IPv6 addresses as sockets do", () => {
+test("resolveProxy() writes IPv6 addresses in the form that sockets report", () => {
   const ways: [given: string, hostname: string][] = [
     ["FD00::2", "fd00::2"],
     ["0:0:0:0:0:0:0:1", "::1"],
@@ -129,7 +129,7 @@ test("resolveProxy() writes IPv6 addresses as sockets do", () => {
   }
 });
 
-test("a SOCKS5 login is a user name and a password", () => {
+test("resolveProxy() refuses a SOCKS5 login without a user name or a password", () => {
   const proxy = { protocol: "socks5", hostname: "h" } as const;
   assertThrows(() => resolveProxy({ ...proxy, username: "al" }), TypeError);
   assertThrows(() => resolveProxy({ ...proxy, password: "x" }), TypeError);

@@ -16,9 +16,9 @@ import { detectTransport } from "../../src/transport/detect.ts";
 import { fromStreams, toStreams } from "../../src/transport/streams.ts";
 import { test } from "../support/harness.ts";
 import {
+  assertClosesConnection,
   assertClosesGiven,
   assertGivesUp,
-  assertHangsUp,
   assertSocksError,
   countListeners,
   type Script,
@@ -46,9 +46,9 @@ import {
 } from "./associated.ts";
 
 for (const split of [false, true]) {
-  const how = split ? "in single octets" : "whole";
+  const how = split ? "in single bytes" : "in one segment";
 
-  test(`udpAssociate() asks, and sends and receives datagrams; replies come ${how}`, async () => {
+  test(`udpAssociate() sends and receives datagrams; replies arrive ${how}`, async () => {
     const relay = await startMailbox();
     const server = await startProxy([
       ["05 02 00 02", "05 02"],
@@ -89,7 +89,7 @@ for (const split of [false, true]) {
   });
 }
 
-test("udpAssociate() tells its own address and port when it is to announce them", async () => {
+test("udpAssociate() sends its own address and port when it announces them", async () => {
   for (const [hostname, size] of [["127.0.0.1", 10], ["::1", 22]] as const) {
     let asked: Uint8Array | undefined;
     const server = await startTarget(async (conn) => {
@@ -108,7 +108,7 @@ test("udpAssociate() tells its own address and port when it is to announce them"
   }
 });
 
-test("udpAssociate() has the proxy's own address in place of zeros", async () => {
+test("udpAssociate() uses the proxy's own address when the proxy reports zeros", async () => {
   for (const zeros of ["01 4*00", "04 16*00", "04 10*00 FF FF 4*00"]) {
     const reply = `05 00 00 ${zeros} 12 34`;
     const server = await startProxy([CHOSEN, [ASKED, reply]]);
@@ -119,7 +119,7 @@ test("udpAssociate() has the proxy's own address in place of zeros", async () =>
   }
 });
 
-test("udpAssociate() resolves the relay's name, to the socket's family if it can", async () => {
+test("udpAssociate() resolves the relay's name, to the socket's IP version if possible", async () => {
   const names = await withNames();
   const reply = '05 00 00 03 07 "v6first" 12 34';
   for (const hostname of ["127.0.0.1", "::1"]) {
@@ -136,7 +136,7 @@ test("udpAssociate() resolves the relay's name, to the socket's family if it can
   }
 });
 
-test("udpAssociate() reaches a relay of the other family", async () => {
+test("udpAssociate() reaches a relay of the other IP version", async () => {
   const relay = await startMailbox("::1");
   const reply = `05 00 00 ${bound(relay.addr)}`;
   const server = await startProxy([CHOSEN, [ASKED, reply]]);
@@ -153,7 +153,7 @@ test("udpAssociate() reaches a relay of the other family", async () => {
   await server.close();
 });
 
-test("udpAssociate() rejects when the socket it has announced does not reach the relay", async () => {
+test("udpAssociate() rejects when the announced socket cannot reach the relay", async () => {
   const server = await startTarget(async (conn) => {
     await readExactly(conn, 3);
     await conn.write(octets("05 00"));
@@ -170,7 +170,7 @@ test("udpAssociate() rejects when the socket it has announced does not reach the
 });
 
 test(
-  "udpAssociate() knows its relay however the proxy's address is written",
+  "udpAssociate() recognizes its relay in every notation of the proxy's address",
   async () => {
     const ways = [
       ["::1", "0:0:0:0:0:0:0:1"],
@@ -200,14 +200,14 @@ test(
   { timeout: 10_000 },
 );
 
-test("udpAssociate() closes the connection it was given when the arguments make no sense", async () => {
+test("udpAssociate() closes the given connection when an argument is invalid", async () => {
   await assertClosesGiven([
     (conn) => udpAssociate("socks6://unused", { conn }),
     (conn) => udpAssociate("socks5://unused", { conn, timeout: NaN }),
   ]);
 });
 
-test("udpAssociate() over a connection that exists takes the proxy's hostname for zeros", async () => {
+test("udpAssociate() over a given connection uses the proxy's hostname when the proxy reports zeros", async () => {
   const relay = await startMailbox();
   const zeros = bound({ hostname: "0.0.0.0", port: relay.addr.port });
   const script: Script = [CHOSEN, [ASKED, `05 00 00 ${zeros}`]];
@@ -229,7 +229,7 @@ test("udpAssociate() over a connection that exists takes the proxy's hostname fo
   relay.close();
 });
 
-test("udpAssociate() does not rely on the local address of a connection that exists", async () => {
+test("udpAssociate() does not rely on the local address of a given connection", async () => {
   const hop = await startTarget(async (conn) => {
     await readExactly(conn, 3);
     await conn.write(octets("05 00"));
@@ -238,7 +238,7 @@ test("udpAssociate() does not rely on the local address of a connection that exi
   });
   let asked: Uint8Array | undefined;
   const near = await (await detectTransport()).connect(hop.addr);
-  const local = { hostname: "192.0.2.9", port: 9 }; // somebody else's
+  const local = { hostname: "192.0.2.9", port: 9 }; // not an address of this machine
   const conn = fromStreams(toStreams(near), { localAddr: local });
   const proxy = { ...plain, hostname: "unused" };
   const udp = await udpAssociate(proxy, { conn, announce: true });
@@ -248,7 +248,7 @@ test("udpAssociate() does not rely on the local address of a connection that exi
   await hop.close();
 });
 
-test("udpAssociate() rejects with unsupported for SOCKS4, and closes what it was given", async () => {
+test("udpAssociate() rejects with unsupported for SOCKS4, and closes the given connection", async () => {
   const target = await startTarget();
   for (const protocol of ["socks4", "socks4a"] as const) {
     const proxy = { protocol, ...target.addr };
@@ -293,7 +293,7 @@ const hostiles: Hostile[] = [
     "udp",
   ],
   [
-    "names a relay that can't be resolved",
+    "names a relay that cannot be resolved",
     [CHOSEN, [ASKED, '05 00 00 03 07 "nowhere" 12 34']],
     "dns",
     "udp",
@@ -307,12 +307,12 @@ for (const [name, script, code, phase, reply] of hostiles) {
     const attempt = udpAssociate(proxy, await withNames());
     const error = await assertSocksError(attempt, code, phase);
     assertEquals(error.reply, reply);
-    assertEquals((await server.rest).length, 0); // and hangs up
+    assertEquals((await server.rest).length, 0); // and closes the connection
     await server.close();
   });
 }
 
-test("udpAssociate() rejects when no socket can be had towards the relay", async () => {
+test("udpAssociate() rejects when no socket can be opened towards the relay", async () => {
   const denied = () => Promise.reject(new NetError("denied", "no"));
   const transport = await detectTransport();
   const relay = bound({ hostname: "192.0.2.1", port: 9 });
@@ -342,7 +342,7 @@ const silences: [Script, SocksPhase][] = [
 ];
 
 for (const [script, phase] of silences) {
-  test(`udpAssociate() rejects with timeout or aborted in phase ${phase}, and leaves nothing`, async () => {
+  test(`udpAssociate() rejects with timeout or aborted in phase ${phase}, and leaves nothing open`, async () => {
     const transport = await detectTransport();
     await assertGivesUp(phase, async ({ options, giveUp }) => {
       const lookup = () => {
@@ -359,7 +359,7 @@ for (const [script, phase] of silences) {
       });
       if (phase !== "udp") server.played.then(settled).then(giveUp);
       const error = await assertRejects(() => attempt, SocksError);
-      if (error.phase === phase) await assertHangsUp(server.rest);
+      if (error.phase === phase) await assertClosesConnection(server.rest);
       assertEquals(listeners(), 0);
       await server.close();
       return error;
@@ -367,7 +367,7 @@ for (const [script, phase] of silences) {
   });
 }
 
-test("udpAssociate() closes a socket that it gets after it was given up", async () => {
+test("udpAssociate() closes a socket that is opened after the end of the attempt", async () => {
   const transport = await detectTransport();
   await assertGivesUp("udp", async ({ options, giveUp }) => {
     let open: (() => Promise<void>) | undefined;
@@ -398,7 +398,7 @@ test("udpAssociate() closes a socket that it gets after it was given up", async 
   });
 });
 
-test("the signal of udpAssociate() ends with it", async () => {
+test("the signal of udpAssociate() has no effect after udpAssociate() has resolved", async () => {
   const controller = new AbortController();
   const { signal } = controller;
   const listeners = countListeners(signal);
@@ -437,7 +437,7 @@ for (const hostname of ["127.0.0.1", "::1"]) {
   }
 }
 
-test("udpAssociate() goes through serve() to names, resolved there and here", async () => {
+test("udpAssociate() goes through serve() to names that the proxy or the client resolves", async () => {
   const server = await startServer();
   const target = await startEcho("127.0.0.1");
   const { port } = target.addr;
@@ -460,7 +460,7 @@ test("udpAssociate() goes through serve() to names, resolved there and here", as
   await there.close();
 });
 
-test("connect(), bind() and udpAssociate() share one proxy", async () => {
+test("connect() and udpAssociate() use one proxy at the same time", async () => {
   const server = await startServer();
   const target = await startTarget(echo);
   const udpTarget = await startEcho("127.0.0.1");

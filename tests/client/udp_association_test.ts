@@ -1,4 +1,4 @@
-/** UDP associations: datagrams through a proxy, and the end of it. */
+/** UDP associations, from the first datagram to their end. */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
@@ -35,20 +35,20 @@ import {
   text,
 } from "./associated.ts";
 
-test("an association has the kernel ask whether the proxy is still there", async () => {
+test("udpAssociate() enables keepalive on the connection to the proxy", async () => {
   let asked = 0;
   const options = await withConns({ keepAlive: () => void asked++ });
   await associated(() => Promise.resolve(assertEquals(asked, 1)), options);
 });
 
-test("an association takes datagrams from its relay only", async () => {
+test("an association accepts datagrams from its relay only", async () => {
   await associated(async ({ udp, relay, answer }) => {
     const { hostname, port } = udp.localAddr;
     const stranger = await startMailbox();
     const impostor = await (await detectTransport()).datagrams(
       { hostname: "127.0.0.2", port: relay.addr.port },
       () => {},
-    ).catch(() => undefined); // only Linux has all of 127.0.0.0/8
+    ).catch(() => undefined); // only Linux has all addresses of 127.0.0.0/8
     const strangers = [stranger, ...(impostor ? [impostor] : [])];
     for (const it of strangers) {
       it.send(octets(`${HEADER} "evil"`), hostname, port);
@@ -60,7 +60,7 @@ test("an association takes datagrams from its relay only", async () => {
   });
 });
 
-test("an association drops malformed datagrams and goes on", async () => {
+test("an association drops malformed datagrams and continues", async () => {
   const malformed = [
     "",
     "00",
@@ -83,7 +83,7 @@ test("an association drops malformed datagrams and goes on", async () => {
   });
 });
 
-test("an association puts fragments together", async () => {
+test("an association reassembles fragments", async () => {
   const from = HEADER.slice("00 00 00 ".length);
   await associated(async ({ udp, relay, answer }) => {
     const { hostname, port } = udp.localAddr;
@@ -106,7 +106,7 @@ test("an association puts fragments together", async () => {
     assertEquals(await nextText(udp), "alone");
     assertEquals(await nextText(udp), "DE");
     assertEquals(udp.dropped, 0);
-    send("01", "never whole"); // its timer ends with the association
+    send("01", "never complete"); // its timeout ends with the association
     relay.send(octets("00"), hostname, port);
     await until(() => udp.dropped === 1);
   });
@@ -128,7 +128,7 @@ test("an association drops fragments when the next one does not arrive within 10
   });
 });
 
-test("maxPayload() of an association is what send() takes", async () => {
+test("maxPayload() is the limit of send()", async () => {
   for (const protocol of ["socks5", "socks5h"] as const) {
     await associated(
       async ({ udp, relay }) => {
@@ -168,7 +168,7 @@ test("maxPayload() of an association is what send() takes", async () => {
   }
 });
 
-test("send() throws a TypeError for targets that are none", async () => {
+test("send() throws a TypeError for an invalid target", async () => {
   await associated(async ({ udp }) => {
     const bad = [
       "192.0.2.1",
@@ -184,7 +184,7 @@ test("send() throws a TypeError for targets that are none", async () => {
   });
 });
 
-test("send() resolves names here with socks5, each once for a while, and holds nobody up", async () => {
+test("send() resolves each name once with socks5, and other datagrams do not wait", async () => {
   const asked: string[] = [];
   const answers = new Map<string, (addresses: string[]) => void>();
   const lookup = (name: string) => {
@@ -225,7 +225,7 @@ test("send() resolves names here with socks5, each once for a while, and holds n
   }, { transport });
 });
 
-test("close() ends an association: iterating, sending and the connection", async () => {
+test("close() of an association ends iterating, sending and the connection", async () => {
   await associated(async ({ udp, relay, rest, answer }) => {
     const waiting = udp.next();
     answer("1");
@@ -249,7 +249,7 @@ test("close() ends an association: iterating, sending and the connection", async
   });
 });
 
-test("close() forgets what nobody has asked for", async () => {
+test("asyncDispose of an association drops the datagrams that were not delivered", async () => {
   await associated(async ({ udp, relay, answer }) => {
     answer("1");
     answer("2");
@@ -261,14 +261,14 @@ test("close() forgets what nobody has asked for", async () => {
   });
 });
 
-test("an association ends with the proxy's FIN, behind what has come", async () => {
+test("an association ends with the proxy's FIN, after the datagrams that have arrived", async () => {
   await associated(async ({ udp, relay, control, answer }) => {
     answer("1");
     answer("2");
     const { hostname, port } = udp.localAddr;
     relay.send(octets("00"), hostname, port);
     await until(() => udp.dropped === 1);
-    await control.write(octets('"what the proxy says means nothing"'));
+    await control.write(octets('"ignored"'));
     await control.closeWrite();
     assertEquals(await udp.closed, undefined);
     await assertSocksError(udp.send(text("x"), TARGET), "closed", "udp");
@@ -281,7 +281,7 @@ test("an association ends with the proxy's FIN, behind what has come", async () 
   });
 });
 
-/** A connection and a switch that makes it fail as a reset does. */
+/** A connection and a function that makes it fail as a reset does. */
 function breakable(conn: Conn): { conn: Conn; fail: () => void } {
   let fail!: () => void;
   const failure = new Promise<never>((_, reject) => {
@@ -292,7 +292,7 @@ function breakable(conn: Conn): { conn: Conn; fail: () => void } {
   return { fail, conn: overridden(conn, { read }) };
 }
 
-test("an association throws proxy-closed, once, when the connection to the proxy breaks", async () => {
+test("an association throws proxy-closed, once, when the connection to the proxy fails", async () => {
   const relay = await startMailbox();
   const reply = `05 00 00 ${bound(relay.addr)}`;
   for (const waiting of [true, false]) {
@@ -305,7 +305,7 @@ test("an association throws proxy-closed, once, when the connection to the proxy
     relay.send(octets("00"), hostname, port);
     await until(() => udp.dropped === 1);
     const takes = waiting ? [udp.next(), udp.next(), udp.next()] : [];
-    if (runtime === "deno") fail(); // it has no call for a reset
+    if (runtime === "deno") fail(); // it cannot send a reset
     else server.conns[0].reset();
     const error = await udp.closed;
     assert(error instanceof SocksError);
@@ -326,7 +326,7 @@ test("an association throws proxy-closed, once, when the connection to the proxy
   relay.close();
 });
 
-test("iterating an association can be broken off and taken up again", async () => {
+test("iterating an association can be stopped and continued", async () => {
   await associated(async ({ udp, answer }) => {
     for (let i = 0; i < 6; i++) answer(`${i}`);
     const got: string[] = [];
@@ -342,8 +342,8 @@ test("iterating an association can be broken off and taken up again", async () =
   });
 });
 
-test("an association keeps no more than its queue may hold, and drops the newest", async () => {
-  // Each datagram costs 256 octets more than it carries.
+test("an association drops the newest datagrams when its queue is full", async () => {
+  // Each datagram costs 256 bytes more than its payload.
   await associated(async ({ udp, answer }) => {
     for (let i = 0; i < 6; i++) answer(`${i}${"x".repeat(43)}`);
     await until(() => udp.dropped === 3);
@@ -354,14 +354,14 @@ test("an association keeps no more than its queue may hold, and drops the newest
     await until(() => udp.dropped === 6);
     for (let i = 0; i < 3; i++) assertEquals(await nextText(udp), "");
     const waiting = udp.next();
-    answer(pattern(5_000)); // larger than the queue, but somebody waits
+    answer(pattern(5_000)); // larger than the queue, but a receiver waits
     assertEquals((await waiting).value![0].length, 5_000);
     answer(pattern(5_000));
     await until(() => udp.dropped === 7);
   }, { queueLimit: 900 });
 });
 
-test("a payload is its receiver's alone", async () => {
+test("the receiver of a payload owns it", async () => {
   await associated(async ({ udp, answer }) => {
     answer("one");
     answer("two");

@@ -7,7 +7,7 @@ import {
   type UdpAssociation,
 } from "../../src/client/mod.ts";
 import { test } from "../support/harness.ts";
-import { assertHangsUp, startProxy } from "../support/scripted.ts";
+import { assertClosesConnection, startProxy } from "../support/scripted.ts";
 import { octets } from "../support/table.ts";
 import { xorDatagrams } from "../support/wrapped_conn.ts";
 import { assertSameOctets, pattern, until } from "../transport/contract.ts";
@@ -57,7 +57,7 @@ async function associated(
   } finally {
     udp.close();
     assert(conns[0].closed);
-    await assertHangsUp(server.rest);
+    await assertClosesConnection(server.rest);
     relay.close();
     await server.close();
   }
@@ -74,7 +74,7 @@ test("an association wraps the datagrams that it sends, and unwraps those that i
   });
 });
 
-test("an association puts wrapped fragments together", async () => {
+test("an association reassembles wrapped fragments", async () => {
   const from = HEADER.slice("00 00 00 ".length);
   await associated(async ({ udp, send }) => {
     send(xorDatagrams.wrap(octets(`00 00 01 ${from} "A"`)));
