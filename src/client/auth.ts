@@ -28,7 +28,8 @@ export interface ClientAuthExchange extends Exchange {
 export interface ClientAuthResult {
   /**
    * The connection for everything after the negotiation, for methods that wrap
-   * the one of {@linkcode ClientAuthExchange.take}. The client closes it.
+   * the one of `take()`. The client closes it; closing it has to close the one
+   * below. Its `read()` reports a broken message by a `ProtocolError`.
    */
   readonly conn?: Conn;
   /** Protects the datagrams of UDP ASSOCIATE in both directions, for methods that wrap. */
@@ -63,6 +64,43 @@ export interface ClientAuthResult {
  *
  * const url = `socks5h://127.0.0.1:${proxy.addr.port}`;
  * await using conn = await connect(url, target.addr, { auth: [token] });
+ * ```
+ *
+ * @example A method that wraps the connection: all later bytes are scrambled
+ * ```ts
+ * import { type ClientAuth, connect } from "@x/socks5/client";
+ * import { type AuthMethod, serve } from "@x/socks5/server";
+ * import { type Conn, fromStreams, toStreams } from "@x/socks5/transport";
+ *
+ * const scramble = () =>
+ *   new TransformStream<Uint8Array, Uint8Array>({
+ *     transform: (chunk, out) => out.enqueue(chunk.map((byte) => byte ^ 0x5a)),
+ *   });
+ * function wrap(raw: Conn): Conn {
+ *   const { readable, writable } = toStreams(raw);
+ *   const sent = scramble();
+ *   sent.readable.pipeTo(writable).catch(() => {}); // reported by the next write
+ *   const received = readable.pipeThrough(scramble());
+ *   return fromStreams({ readable: received, writable: sent.writable }, raw);
+ * }
+ *
+ * const scrambled: ClientAuth = {
+ *   number: 0x81,
+ *   name: "scrambled",
+ *   negotiate: ({ take }) => Promise.resolve({ conn: wrap(take()) }),
+ * };
+ *
+ * const accepted: AuthMethod = {
+ *   ...scrambled,
+ *   negotiate: ({ take }) => Promise.resolve({ ok: true, conn: wrap(take()) }),
+ * };
+ * await using proxy = await serve({ port: 0, auth: [accepted] });
+ * await using target = await serve({ port: 0 }); // anything that listens
+ *
+ * const url = `socks5h://127.0.0.1:${proxy.addr.port}`;
+ * await using conn = await connect(url, target.addr, { auth: [scrambled] });
+ * await conn.write(Uint8Array.of(5, 1, 0));
+ * console.log(await conn.read()); // Uint8Array [5, 0]
  * ```
  */
 export interface ClientAuth {

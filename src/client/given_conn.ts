@@ -13,25 +13,12 @@ import type { Conn } from "../transport/transport.ts";
  * @throws {TypeError} when it is none; it is closed then, if it can be.
  */
 export function givenConn(source: ConnSource): Conn {
-  let cause: unknown;
   try {
-    const conn = toConn(source);
-    if (isConn(conn)) return conn;
-  } catch (error) {
-    cause = error;
+    return toConn(source);
+  } catch (cause) {
+    discard(source);
+    throw new TypeError(`conn: ${(cause as Error).message}`, { cause });
   }
-  discard(source);
-  const reason = cause instanceof Error ? `: ${cause.message}` : "";
-  throw new TypeError(
-    `conn must be a Conn or streams { readable, writable }${reason}`,
-    { cause },
-  );
-}
-
-/** Not all members, but enough to tell a connection from an options object. */
-function isConn(conn: Partial<Conn> | undefined): boolean {
-  const members = [conn?.read, conn?.unread, conn?.write, conn?.close];
-  return members.every((it) => typeof it === "function");
 }
 
 /** Closes whatever it is. */

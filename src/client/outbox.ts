@@ -46,7 +46,8 @@ export class Outbox {
     this.#parts = parts;
     const lookUp = (name: string, signal: AbortSignalLike) =>
       resolve(parts, name, signal);
-    this.#names = new NameCache(lookUp, { lifetime: NAME_LIFETIME });
+    const { clock } = parts.transport;
+    this.#names = new NameCache(lookUp, { lifetime: NAME_LIFETIME, clock });
   }
 
   /** As in `UdpAssociation`. */

@@ -1,5 +1,7 @@
 /** The option `conn`. */
 
+import { once } from "node:events";
+import net from "node:net";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   bind,
@@ -10,7 +12,8 @@ import {
 import { detectTransport } from "../../src/transport/detect.ts";
 import { toStreams } from "../../src/transport/streams.ts";
 import { test } from "../support/harness.ts";
-import { startTarget } from "../support/server.ts";
+import { echo, startServer, startTarget } from "../support/server.ts";
+import { assertSameOctets, pattern, readAll } from "../transport/contract.ts";
 
 const TARGET = { hostname: "192.0.2.1", port: 80 };
 const PROXY = { protocol: "socks5", hostname: "127.0.0.1" } as const;
@@ -38,7 +41,7 @@ for (const [command, run] of commands) {
         () => run({ conn: conn as ClientOptions["conn"] }),
         TypeError,
       );
-      assert(error.message.includes("conn must be"), error.message);
+      assert(error.message.startsWith("conn: expected"), error.message);
     });
   }
 }
@@ -56,7 +59,7 @@ test("connect() closes a conn that is none, if it can be closed", async () => {
     },
   } as never;
   const attempt = connect(PROXY, TARGET, { conn: failing });
-  await assertRejects(() => attempt, TypeError, "conn must be");
+  await assertRejects(() => attempt, TypeError, "conn: expected");
 });
 
 test("connect() throws a TypeError when the streams of conn are locked", async () => {
@@ -66,5 +69,20 @@ test("connect() throws a TypeError when the streams of conn are locked", async (
   conn.readable.getReader();
   await assertRejects(() => connect(PROXY, TARGET, { conn }), TypeError);
   near.close();
+  await target.close();
+});
+
+test("connect() goes through a Node.js socket to the proxy", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  const { hostname, port } = server.server.addr;
+  const socket = net.connect({ host: hostname, port });
+  await once(socket, "connect");
+  const conn = await connect(PROXY, target.addr, { conn: socket });
+  await conn.write(pattern(100_000));
+  await conn.closeWrite();
+  assertSameOctets(await readAll(conn), pattern(100_000));
+  conn.close();
+  await server.close();
   await target.close();
 });

@@ -10,7 +10,6 @@ import {
   type ProxyConfig,
   type ProxyOptions,
   socks,
-  SocksError,
 } from "../../src/client/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
@@ -23,7 +22,12 @@ import {
   startProxy,
   withNames,
 } from "../support/scripted.ts";
-import { echo, startServer, startTarget } from "../support/server.ts";
+import {
+  closedPort,
+  echo,
+  startServer,
+  startTarget,
+} from "../support/server.ts";
 import { withClock } from "../support/skipping_clock.ts";
 import { octets } from "../support/table.ts";
 import {
@@ -199,7 +203,7 @@ test("connect() of an object uses the default methods and network, and those of 
   await server.close();
 });
 
-test("serve() goes through the object that it gets as its dialer", async () => {
+test("serve() goes through its dialer for CONNECT", async () => {
   const target = await startTarget(echo);
   const upstream = await startServer({ auth: [userPass({ al: "pw" })] });
   const dial = socks(`socks5h://al:pw@127.0.0.1:${upstream.server.addr.port}`);
@@ -223,17 +227,66 @@ test("serve() goes through the object that it gets as its dialer", async () => {
   await target.close();
 });
 
-test("serve() closes the connection to the upstream proxy when its client leaves early", async () => {
-  const upstream = await startProxy([CHOSEN, [
-    "05 01 00 01 C0 00 02 01 00 50",
-    "",
-  ]]);
-  const dial = socks({ protocol: "socks5", ...upstream.addr });
-  const server = await startServer({ dial, timeouts: { connect: 50 } });
-  const proxy = { protocol: "socks5", ...server.server.addr } as const;
-  const error = await connect(proxy, TARGET).catch((error) => error);
-  assert(error instanceof SocksError && error.code === "rejected");
-  assertEquals((await upstream.rest).length, 0);
+test("serve() goes through its dialer for BIND and UDP ASSOCIATE", async () => {
+  const upstream = await startServer({ auth: [userPass({ al: "pw" })] });
+  const dial = socks(`socks5h://al:pw@127.0.0.1:${upstream.server.addr.port}`);
+  const server = await startServer({ dial });
+  const proxy = socks(`socks5h://127.0.0.1:${server.server.addr.port}`);
+
+  const listener = await proxy.bind("127.0.0.1");
+  const peer = await (await detectTransport()).connect(listener.addr);
+  await peer.write(octets('"hello"'));
+  const conn = await listener.accept();
+  assertEquals(conn.peerAddr, peer.localAddr);
+  assertEquals(await readExactly(conn, 5), octets('"hello"'));
+  await conn.write(octets('"bye"'));
+  await conn.closeWrite();
+  assertEquals(await readAll(peer), octets('"bye"'));
+  conn.close();
+  peer.close();
+  assertEquals((await upstream.ended()).session.command, "bind");
+
+  const target = await startEcho("127.0.0.1");
+  const udp = await proxy.udpAssociate();
+  await assertEchoed(udp, target.addr, target.addr);
+  udp.close();
+  assertEquals((await upstream.ended()).session.command, "udp-associate");
+  target.close();
   await server.close();
+  await upstream.close();
+});
+
+test("serve() passes on the reply of the upstream proxy", async () => {
+  const upstream = await startServer();
+  const dial = socks(`socks5://127.0.0.1:${upstream.server.addr.port}`);
+  const server = await startServer({ dial });
+  const proxy = socks(`socks5://127.0.0.1:${server.server.addr.port}`);
+  const target = { hostname: "127.0.0.1", port: await closedPort() };
+  const error = await assertSocksError(
+    proxy.connect(target),
+    "rejected",
+    "request",
+  );
+  assertEquals(error.reply, 5);
+  await server.close();
+  await upstream.close();
+});
+
+test("serve() closes the connection to the upstream proxy when CONNECT times out", async () => {
+  const upstream = await startProxy([CHOSEN, [ASKED, ""]]);
+  const dial = socks({ protocol: "socks5", ...upstream.addr });
+  await withClock(async (clock) => {
+    const transport = { ...await detectTransport(), clock };
+    const timeouts = { connect: 5_000, handshake: 0 };
+    const server = await startServer({ dial, transport, timeouts });
+    const proxy = { protocol: "socks5", ...server.server.addr } as const;
+    const connecting = connect(proxy, TARGET);
+    connecting.catch(() => {});
+    await upstream.played;
+    clock.skip(5_000);
+    await assertSocksError(connecting, "rejected", "request");
+    assertEquals((await upstream.rest).length, 0);
+    await server.close();
+  });
   await upstream.close();
 });

@@ -7,6 +7,7 @@ import {
   type Conn,
   connect,
   type ProxyConfig,
+  udpAssociate,
 } from "../../src/client/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { test } from "../support/harness.ts";
@@ -26,6 +27,7 @@ import {
   readAll,
   readExactly,
 } from "../transport/contract.ts";
+import { assertEchoed, startEcho } from "./associated.ts";
 import { wrapping } from "./wrapping.ts";
 
 function startWrappingServer(): Promise<TestServer> {
@@ -99,6 +101,25 @@ test("bind() goes through a wrapping serve(), with what the peer sends first", a
   conn.close();
   peer.close();
   await server.ended();
+  await server.close();
+});
+
+test("udpAssociate() goes through a wrapping serve(), both ways and up to maxPayload()", async () => {
+  const server = await startWrappingServer();
+  const target = await startEcho("127.0.0.1");
+  const { auth, conns } = wrapping();
+  const udp = await udpAssociate(proxyOf(server), { auth: [auth] });
+  await assertEchoed(udp, target.addr, target.addr);
+  assertEquals(udp.maxPayload(target.addr), 65_507 - 10 - 1);
+  const largest = pattern(udp.maxPayload(target.addr));
+  await udp.send(largest, target.addr);
+  const { value } = await udp.next();
+  assertSameOctets(value![0], largest);
+  assertEquals(udp.dropped, 0);
+  udp.close();
+  assert(conns[0].closed);
+  await server.ended();
+  target.close();
   await server.close();
 });
 

@@ -69,7 +69,9 @@ export async function startProxy(script: Script, split = false) {
  * Passes if the client of a scripted proxy closes the connection without sending
  * more, possibly before it has read everything.
  */
-export async function assertClosesConnection(rest: Promise<Uint8Array>): Promise<void> {
+export async function assertClosesConnection(
+  rest: Promise<Uint8Array>,
+): Promise<void> {
   const bytes = await rest.catch(({ kind, message }) => {
     assertEquals(kind, "reset", message);
     return new Uint8Array();

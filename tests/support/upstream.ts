@@ -4,10 +4,9 @@
  * @module
  */
 
-import { bind, connect, udpAssociate } from "../../src/client/mod.ts";
+import { socks } from "../../src/client/mod.ts";
 import type { Endpoint } from "../../src/protocol/address.ts";
 import type { DialedAssociation, Dialer } from "../../src/server/mod.ts";
-import type { Conn } from "../../src/transport/transport.ts";
 import type { TestServer } from "./server.ts";
 
 /** A dialer with all commands. */
@@ -18,30 +17,7 @@ export function through(
   { server }: TestServer,
   protocol = "socks5h",
 ): FullDialer {
-  const url = `${protocol}://127.0.0.1:${server.addr.port}`;
-  return {
-    async connect(target, { signal }) {
-      return connOf(await connect(url, target, { signal }));
-    },
-    async bind(peer, { signal }) {
-      const listener = await bind(url, peer, { signal });
-      return {
-        addr: listener.addr,
-        async accept(options) {
-          const inbound = await listener.accept(options);
-          const { peerAddr } = inbound;
-          return Object.assign(connOf(inbound), { peerAddr });
-        },
-        close: () => listener.close(),
-      };
-    },
-    udpAssociate: ({ signal }) => udpAssociate(url, { signal }),
-  };
-}
-
-/** The connection in what the client returns. */
-function connOf(tunnel: object): Conn {
-  return (tunnel as { conn?: Conn }).conn ?? tunnel as Conn;
+  return socks(`${protocol}://127.0.0.1:${server.addr.port}`);
 }
 
 /** A dialer whose methods reject unless they are given. */
