@@ -125,7 +125,6 @@ const rooms: Room[] = [
     imports: [
       ...network,
       "src/server/client_key.ts",
-      "src/server/options.ts", // the type `Limits`
     ],
   },
   {

@@ -13,11 +13,11 @@ import { AbortSwitch, signalContext } from "../transport/signal.ts";
 import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Address, Conn } from "../transport/transport.ts";
 import { clientKey } from "./client_key.ts";
+import { LocalKeyedLimit } from "./limits/keyed_limit.ts";
 import type {
   ConnectionLimits,
   RejectionReason,
-} from "./limits/connection_limiter.ts";
-import { LocalKeyedLimit } from "./limits/keyed_limit.ts";
+} from "./limits/limit_table.ts";
 
 /** The origin of a connection, if the connection itself does not report it. */
 export interface Origin {

@@ -1,5 +1,5 @@
 /**
- * What a server tells its owner: live sessions and typed events.
+ * Live sessions and typed events of a server.
  *
  * @module
  */
@@ -8,37 +8,43 @@ import type { Endpoint } from "../protocol/address.ts";
 import type { Address } from "../transport/transport.ts";
 import type { NetError } from "../transport/errors.ts";
 
-/** What a client may ask for. */
+/** A command of a client. */
 export type CommandName = "connect" | "bind" | "udp-associate";
 
 /**
- * Where a session stands: `handshake` until the request is complete, then
- * `dial` or, while a BIND waits for its peer, `bind`; then `relay`, and `ended`.
+ * The state of a session: `handshake` until the request is complete, then `dial`
+ * or, while a BIND waits for its peer, `bind`; then `relay`, and `ended`.
  */
 export type SessionPhase = "handshake" | "dial" | "bind" | "relay" | "ended";
 
-/** How many datagrams a UDP association has relayed, and how many not. */
+/** How many datagrams a UDP association has relayed and dropped. */
 export interface DatagramCounts {
-  /** From the client to targets, those included that the system could not send on. */
+  /** Datagrams from the client to targets, including those that the system failed to send. */
   readonly sent: number;
-  /** From targets to the client. */
+  /** Datagrams from targets to the client. */
   readonly received: number;
-  /** From others than the client or its targets, malformed, too long, not allowed, to names without an address, or more than may wait or the rate lets through. */
+  /**
+   * Datagrams that were dropped: from senders other than the client and its
+   * targets, malformed, too long, denied, to names without an address, beyond
+   * the queue's bound, or beyond the rate limit.
+   */
   readonly dropped: number;
 }
 
 /**
  * Why a session ended.
  *
- * - `finished`: both directions ended, every octet delivered; or the client ended its UDP association
+ * - `finished`: both directions ended and all bytes were delivered, or the client ended
+ *   its UDP association
  * - `refused`: the request got an error reply (`session.reply`, `error`)
- * - `no-method`: the client offered no authentication method that is served
+ * - `no-method`: the client offered no authentication method that the server accepts
  * - `login-failed`: the authentication failed
- * - `protocol-error`: the client sent octets that are no SOCKS message
+ * - `protocol-error`: the client sent bytes that are not a SOCKS message
  * - `handshake-timeout`: the request was not complete in time
- * - `idle`: nothing moved for the idle or half-closed time
+ * - `idle`: no data was transferred for the idle or half-closed time
  * - `client-gone`, `target-gone`: that side reset or dropped its connection
- * - `closed`: `session.close()` or the server's shutdown
+ * - `closed`: `session.close()`, the server's shutdown, or a shared limits store that
+ *   failed (`error`)
  */
 export type SessionEndReason =
   | "finished"
@@ -52,65 +58,72 @@ export type SessionEndReason =
   | "target-gone"
   | "closed";
 
-/** One client connection, as it stands when it is looked at. */
+/** One client connection. Its members change as it proceeds. */
 export interface Session {
-  /** Counts up from 1 in each server. */
+  /** Counts from 1 in each server. */
   readonly id: number;
   /** The client's address. */
   readonly client: Address;
-  /** When it was accepted, in milliseconds since the epoch. */
+  /** The time of accept, in milliseconds since the epoch. */
   readonly startedAt: number;
-  /** Where it stands. */
+  /** The current state. */
   readonly phase: SessionPhase;
   /** The SOCKS version, once known. */
   readonly version?: 4 | 5;
   /** The name of the authentication method, once chosen (SOCKS5). */
   readonly method?: string;
-  /** Who logged in; before the login is verified and after it failed, who tried. */
+  /** The user's name. Not verified while the login is pending, nor after it failed. */
   readonly user?: string;
   /** The user id that a SOCKS4 client claims. */
   readonly userId?: string;
-  /** What was asked for; `undefined` also when the command has no name. */
+  /** The command; `undefined` until it is known, and if it has no name. */
   readonly command?: CommandName;
-  /** What the client wants to reach, by the name or address that it gave. */
+  /** The target, by the name or address that the client gave. */
   readonly target?: Endpoint;
-  /** The address that was dialled for it, or of the peer that came to a BIND. */
+  /** The address that was dialled for the target, or of the peer that connected to a BIND. */
   readonly targetAddr?: Address;
-  /** Where a BIND or a UDP association listens, as the client was told. */
+  /** The address in the reply to a BIND or UDP ASSOCIATE, at which the server listens. */
   readonly boundAddr?: Address;
-  /** The reply sent, as the number of the session's version. */
+  /** The reply that was sent, as the number of the session's SOCKS version. */
   readonly reply?: number;
-  /** Octets from the client to the target so far, handshake not counted. */
+  /** Bytes from the client to the target so far, without the handshake. */
   readonly sent: number;
-  /** Octets from the target to the client so far, replies not counted. */
+  /** Bytes from the target to the client so far, without replies. */
   readonly received: number;
-  /** The same in datagrams; only of a UDP association. */
+  /** Datagrams so far; set for UDP associations only. */
   readonly datagrams?: DatagramCounts;
   /** Ends the session now. Idempotent. */
   close(): void;
 }
 
-/** What happens in a server, told as it happens. */
+/** An event of a server, reported as it happens. */
 export type ServerEvent =
   /** The server listens. */
   | { readonly type: "listening"; readonly addr: Address }
   /** A client connected. */
   | { readonly type: "session-start"; readonly session: Session }
-  /** A client was turned away at once, for the limit that `reason` tells. */
+  /** A client was rejected before its handshake; there is no session. */
   | {
     readonly type: "session-rejected";
     readonly client: Address;
+    /**
+     * Why, in words. One of few texts: a limit is reached (`too many sessions`,
+     * `too many sessions from this address`, `too many unfinished handshakes from
+     * this address`, `too many connections per second from this address`), the
+     * client is exposed and not everyone needs a login, the server is shutting
+     * down, `the accept hook failed`, or `the shared limits store failed`.
+     */
     readonly reason: string;
-    /** The error of an `accept` hook. */
+    /** The error of the `accept` hook or the shared limits store. */
     readonly error?: Error;
   }
-  /** An authentication method was chosen and done. */
+  /** An authentication method was completed. */
   | {
     readonly type: "auth";
     readonly session: Session;
     readonly ok: boolean;
   }
-  /** The client's request is complete; the target is about to be dialled. */
+  /** The client's request is complete; the command is about to run. */
   | { readonly type: "request"; readonly session: Session }
   /** A target, one of its addresses, or a BIND's peer is not allowed. */
   | {
@@ -119,21 +132,32 @@ export type ServerEvent =
     /** The target, by the name or address that the client gave. */
     readonly hostname: string;
     readonly port: number;
-    /** Which of its addresses; none when the name itself is not allowed. */
+    /** The address of the target that is denied; `undefined` if the name itself is. */
     readonly address?: string;
-    /** The rule that says so. */
+    /** The rule that denies it, if it was one. */
     readonly rule?: string;
   }
-  /** The request was answered (`session.reply`), be it that it could not be read; a BIND is answered twice. */
+  /**
+   * A reply was sent (`session.reply`), also to a request that could not be read. A
+   * BIND gets two.
+   */
   | { readonly type: "reply"; readonly session: Session }
-  /** The session is over and all its sockets are closed. */
+  /** The session has ended and all its sockets are closed. */
   | {
     readonly type: "session-end";
     readonly session: Session;
     readonly reason: SessionEndReason;
     readonly error?: Error;
   }
-  /** Accepting a connection failed; the server goes on. Only Deno tells: elsewhere the runtime keeps it to itself. */
+  /**
+   * Accepting a connection failed; the server continues. Reported on Deno only: the
+   * other runtimes do not report it.
+   */
   | { readonly type: "accept-error"; readonly error: NetError }
-  /** The server takes no more clients. */
+  /**
+   * A call of the shared limits store failed that ended no session and rejected
+   * no client. Not reported again until a call succeeds.
+   */
+  | { readonly type: "limits-error"; readonly error: NetError }
+  /** The server stopped accepting clients. */
   | { readonly type: "shutdown" };

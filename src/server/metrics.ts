@@ -1,34 +1,40 @@
 /**
- * What a server has done, as numbers for a monitoring system.
+ * Counts the events of a server for a monitoring system.
  *
  * @module
  */
 
 import type { ServerEvent, Session, SessionPhase } from "./events.ts";
 
-/** The value of each series by its name and labels, such as `socks5_requests_total{version="5",command="connect"}`. */
+/**
+ * The value of each series by its name and labels, such as
+ * `socks5_requests_total{version="5",command="connect"}`.
+ */
 export type MetricValues = Readonly<Record<string, number>>;
 
-/** Series of one name and meaning. */
+/** A metric: all series of one name. */
 export interface MetricFamily {
   /** The name, without labels. */
   readonly name: string;
-  /** A `counter` never falls while what it counts lives. */
+  /** A `counter` only rises, until the process ends. */
   readonly type: "counter" | "gauge";
-  /** What it means, on one line. */
+  /** The description, one line without a full stop. */
   readonly help: string;
 }
 
-/** The counters of events: what each means, and what its labels are called. */
+/** The counters of events: the description and the names of the labels. */
 const COUNTERS = {
-  sessions: ["Clients that were let in"],
-  rejected: ["Clients turned away at once, by the limit", "reason"],
+  sessions_started: ["Sessions started"],
+  sessions_rejected: [
+    "Clients rejected before their handshake, by reason",
+    "reason",
+  ],
+  sessions_ended: ["Sessions ended, by reason", "reason"],
   logins: ["Authentications, by method and result", "method", "result"],
   requests: ["Requests, by SOCKS version and command", "version", "command"],
-  replies: ["Replies, by SOCKS version and reply number", "version", "reply"],
-  denied: ["Targets that a rule or the policy denied"],
-  ended: ["Sessions that are over, by why they ended", "reason"],
-  accept_errors: ["Connections that accepting failed for"],
+  replies: ["Replies, by SOCKS version and reply code", "version", "reply"],
+  targets_denied: ["Targets denied by a rule or the policy"],
+  accept_errors: ["Connections that could not be accepted"],
 } as const satisfies Record<
   string,
   readonly [help: string, ...labels: string[]]
@@ -36,38 +42,44 @@ const COUNTERS = {
 
 type CounterName = keyof typeof COUNTERS;
 
-const OPEN = "socks5_open_sessions";
-const OCTETS = "socks5_relayed_bytes_total";
-const DATAGRAMS = "socks5_datagrams_total";
+const ACTIVE = "socks5_active_sessions";
+const BYTES = "socks5_relayed_bytes_total";
+const DATAGRAMS = "socks5_relayed_datagrams_total";
+const DROPPED = "socks5_dropped_datagrams_total";
 
 function nameOf(counter: string): string {
   return `socks5_${counter}_total`;
 }
 
-/** What {@linkcode Metrics} counts. */
+/** The metrics that {@linkcode Metrics} reports. */
 export const METRICS: readonly MetricFamily[] = [
-  { name: OPEN, type: "gauge", help: "Sessions that are open, by phase" },
+  { name: ACTIVE, type: "gauge", help: "Open sessions, by phase" },
   ...Object.entries(COUNTERS).map(([counter, [help]]) => (
     { name: nameOf(counter), type: "counter", help } as const
   )),
   {
-    name: OCTETS,
+    name: BYTES,
     type: "counter",
-    help: "Octets relayed: sent by clients, received by them",
+    help: "Bytes relayed, by direction: sent or received by clients",
   },
   {
     name: DATAGRAMS,
     type: "counter",
-    help: "Datagrams, by what became of them",
+    help: "UDP datagrams relayed, by direction: sent or received by clients",
   },
+  { name: DROPPED, type: "counter", help: "UDP datagrams dropped" },
 ];
 
-/** Where an open session can stand. */
+/** Counters without a label, which are reported from the start. */
+const UNLABELLED = (Object.keys(COUNTERS) as CounterName[])
+  .filter((it) => COUNTERS[it].length === 1);
+
+/** The phases of an open session. */
 const PHASES: readonly SessionPhase[] = ["handshake", "dial", "bind", "relay"];
 
 /**
- * Counts what happens in a server, or in several. No label tells who a client
- * is or where it goes, so that there are never many of them.
+ * Counts the events of one or more servers. No label identifies a client or a
+ * target, so the number of series stays small.
  *
  * @example
  * ```ts
@@ -76,34 +88,34 @@ const PHASES: readonly SessionPhase[] = ["handshake", "dial", "bind", "relay"];
  * const metrics = new Metrics();
  * await using server = await serve({ port: 0, onEvent: metrics.onEvent });
  * // Deno.serve({ port: 9180 }, () => new Response(metrics.text()));
- * console.log(metrics.read()["socks5_sessions_total"]); // 0
+ * console.log(metrics.read()["socks5_sessions_started_total"]); // 0
  * ```
  */
 export class Metrics {
-  /** By the values of the labels; what they are called is put to them when somebody asks. */
+  /** By the values of the labels; their names are added when the counts are read. */
   readonly #counts: Readonly<Record<CounterName, Map<string, number>>>;
-  readonly #open = new Set<Session>();
-  /** Of the sessions that are over. */
+  readonly #active = new Set<Session>();
+  /** The traffic of sessions that have ended. */
   readonly #traffic = noTraffic();
 
-  /** All begins with 0. */
+  /** All counts start at 0. */
   constructor() {
     const names = Object.keys(COUNTERS);
     const counts = names.map((it) => [it, new Map<string, number>()]);
     this.#counts = Object.fromEntries(counts);
-    for (const it of ["sessions", "denied", "accept_errors"] as const) {
+    for (const it of UNLABELLED) {
       this.#counts[it].set("", 0);
     }
   }
 
-  /** The `onEvent` of the servers, or to be called by it. */
+  /** Pass it to the servers as `onEvent`, or call it from there. */
   readonly onEvent = (event: ServerEvent): void => {
     switch (event.type) {
       case "session-start":
-        this.#open.add(event.session);
-        return this.#count("sessions");
+        this.#active.add(event.session);
+        return this.#count("sessions_started");
       case "session-rejected":
-        return this.#count("rejected", event.reason);
+        return this.#count("sessions_rejected", event.reason);
       case "auth": {
         const { method = "" } = event.session;
         return this.#count("logins", method, event.ok ? "ok" : "failed");
@@ -117,22 +129,25 @@ export class Metrics {
         return this.#count("replies", version, reply);
       }
       case "denied":
-        return this.#count("denied");
+        return this.#count("targets_denied");
       case "session-end":
-        this.#open.delete(event.session);
+        this.#active.delete(event.session);
         addTraffic(this.#traffic, event.session);
-        return this.#count("ended", event.reason);
+        return this.#count("sessions_ended", event.reason);
       case "accept-error":
         return this.#count("accept_errors");
     }
   };
 
-  /** What there is to tell now; open sessions count with what they have relayed so far. */
+  /**
+   * The current values; open sessions count with the bytes and datagrams they have
+   * relayed so far.
+   */
   read(): MetricValues {
-    return { ...this.#readOpen(), ...this.#readCounts() };
+    return { ...this.#readActive(), ...this.#readCounts() };
   }
 
-  /** The same in the text format of Prometheus, version 0.0.4. */
+  /** The current values in the text format of Prometheus, version 0.0.4. */
   text(): string {
     return formatMetrics(this.read());
   }
@@ -160,27 +175,28 @@ export class Metrics {
     return values;
   }
 
-  #readOpen(): MetricValues {
+  #readActive(): MetricValues {
     const phases = new Map(PHASES.map((it) => [it, 0]));
     const traffic = noTraffic();
     addTraffic(traffic, this.#traffic);
-    for (const session of this.#open) {
+    for (const session of this.#active) {
       add(phases, session.phase, 1);
       addTraffic(traffic, session);
     }
-    const { sent, received, datagrams } = traffic;
+    const { sent, received, datagrams: { dropped, ...datagrams } } = traffic;
     return {
-      ...seriesOf(OPEN, "phase", Object.fromEntries(phases)),
-      ...seriesOf(OCTETS, "direction", { sent, received }),
-      ...seriesOf(DATAGRAMS, "fate", datagrams),
+      ...seriesOf(ACTIVE, "phase", Object.fromEntries(phases)),
+      ...seriesOf(BYTES, "direction", { sent, received }),
+      ...seriesOf(DATAGRAMS, "direction", datagrams),
+      [DROPPED]: dropped,
     };
   }
 }
 
-/** Stands in no value of a label. */
+/** Separates the values of labels; none contains it. */
 const SEPARATOR = "\0";
 
-/** What sessions have relayed. */
+/** The traffic of sessions. */
 interface Traffic {
   sent: number;
   received: number;
@@ -237,7 +253,7 @@ function escapeLabel(value: string): string {
     .replaceAll("\n", "\\n");
 }
 
-/** What several tell together. */
+/** The sum of the values of several processes. */
 export function sumMetrics(all: Iterable<MetricValues>): MetricValues {
   const sum = new Map<string, number>();
   for (const values of all) {
@@ -246,14 +262,26 @@ export function sumMetrics(all: Iterable<MetricValues>): MetricValues {
   return Object.fromEntries(sum);
 }
 
-/** What stays of one that is gone: what it has counted. */
+/** The counters alone, which remain valid when their process has ended. */
 export function countersOf(values: MetricValues): MetricValues {
   return Object.fromEntries(
     Object.entries(values).filter(([key]) => /_total(\{|$)/.test(key)),
   );
 }
 
-/** The text format of Prometheus, version 0.0.4; of a family without values nothing is told. */
+/**
+ * Formats values in the text format of Prometheus, version 0.0.4. Families
+ * without a value are left out.
+ *
+ * @example
+ * ```ts
+ * import { formatMetrics, METRICS, Metrics } from "@x/socks5/server";
+ *
+ * const family = { name: "up", type: "gauge", help: "Always 1" } as const;
+ * const values = { ...new Metrics().read(), up: 1 };
+ * console.log(formatMetrics(values, [...METRICS, family]));
+ * ```
+ */
 export function formatMetrics(
   values: MetricValues,
   families: readonly MetricFamily[] = METRICS,

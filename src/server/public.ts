@@ -45,9 +45,12 @@ export {
 } from "./metrics.ts";
 export type { Accept, AcceptContext, Accepted, Origin } from "./accept.ts";
 export type {
-  CountedLimit,
   LimitRequest,
+  LimitSlot,
+  PassRequest,
+  RateRequest,
   SharedLimitsStore,
+  SlotRequest,
 } from "./cluster/store.ts";
 export type {
   Dial,

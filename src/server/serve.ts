@@ -5,7 +5,8 @@
  */
 
 import { detectTransport } from "../transport/detect.ts";
-import { toNetError } from "../transport/errors.ts";
+import { NetError, toNetError } from "../transport/errors.ts";
+import { AbortSwitch } from "../transport/signal.ts";
 import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
 import {
@@ -17,18 +18,17 @@ import {
 } from "./accept.ts";
 import type { Ending } from "./commands/command.ts";
 import type { ServerEvent, Session } from "./events.ts";
+import type { Admission } from "./limits/admission.ts";
+import { answerInTime } from "./limits/answer_in_time.ts";
+import { LIMITS, type RejectionReason } from "./limits/limit_table.ts";
 import {
-  type Admission,
-  type ConnectionLimiter,
-  REJECTION_TEXT,
-  type RejectionReason,
-} from "./limits/connection_limiter.ts";
-import type { KeyedLimit } from "./limits/keyed_limit.ts";
-import type { RateLimiters } from "./limits/rate_limiters.ts";
-import { localLimits, type ServerLimits } from "./limits/server_limits.ts";
+  localLimits,
+  type ServerLimits,
+  updateLimits,
+} from "./limits/server_limits.ts";
 import type { ServeOptions } from "./options.ts";
 import { OwnAddresses } from "./policy/own_addresses.ts";
-import { ServerSession, type SessionOwner } from "./session.ts";
+import { ServerSession, type SessionOwner, timeLeft } from "./session.ts";
 import { resolveSettings, type Settings } from "./settings.ts";
 
 /** Options of {@linkcode Server.shutdown}. */
@@ -141,17 +141,22 @@ export interface Server extends AsyncDisposable {
 export async function serve(options: ServeOptions = {}): Promise<Server> {
   const transport = options.transport ?? await detectTransport();
   const settings = await resolveSettings(options, transport);
-  const server = new SocksServer(settings, options, await limitsOf(settings));
+  const onEvent = options.onEvent && guarded(options.onEvent);
+  const limits = await limitsOf(settings, onEvent);
+  const server = new SocksServer(settings, { ...options, onEvent }, limits);
   await server.start(options.signal);
   return server;
 }
 
-async function limitsOf(settings: Settings): Promise<ServerLimits> {
-  const { limits, clock, sharedLimits: shared } = settings;
+async function limitsOf(
+  { limits, clock, sharedLimits: shared }: Settings,
+  emit: ((event: ServerEvent) => void) | undefined,
+): Promise<ServerLimits> {
   if (!shared) return localLimits(limits, clock);
   // Loaded lazily: most servers share no limits.
   const { sharedLimits } = await import("./cluster/shared_limits.ts");
-  return sharedLimits(limits, clock, shared);
+  const onError = (error: NetError) => emit?.({ type: "limits-error", error });
+  return sharedLimits(limits, clock, shared, onError);
 }
 
 /** Wraps `onEvent`: its errors affect nothing, and the first one is reported with its stack. */
@@ -177,6 +182,7 @@ function guarded(
 const NO_ADDRESS: Address = { hostname: "0.0.0.0", port: 0 };
 
 const SHUTTING_DOWN = "the server is shutting down";
+const LIMITS_FAILED = "the shared limits store failed";
 const OPEN_PROXY_TEXT =
   "the client is not on loopback, and not everyone needs a login: " +
   "set auth, or openProxy to true if that is what you want";
@@ -184,13 +190,15 @@ const OPEN_PROXY_TEXT =
 class SocksServer implements Server, SessionOwner {
   readonly finished: Promise<void>;
   settings: Settings;
-  readonly associations: KeyedLimit;
-  readonly rateLimiters: RateLimiters;
+  readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** In no order. Each session knows its index, so that adding and removing take constant time. */
   readonly #sessions: ServerSession[] = [];
-  readonly #connections: ConnectionLimiter;
+  /** How many connections wait for the answer of a shared limits store. */
+  #asking = 0;
+  /** Ends these waits. Created for the first one. */
+  #stopAsking: AbortSwitch | undefined;
   readonly #accepting: PendingAccepts;
   #options: ServeOptions;
   #finish!: () => void;
@@ -207,12 +215,10 @@ class SocksServer implements Server, SessionOwner {
     this.settings = settings;
     this.#options = options;
     const { transport, clock } = settings;
-    this.associations = limits.associations;
-    this.rateLimiters = limits.rateLimiters;
-    this.#connections = limits.connections;
+    this.limits = limits;
     this.#accepting = new PendingAccepts(clock);
     this.ownAddresses = new OwnAddresses(transport, clock);
-    this.emit = options.onEvent && guarded(options.onEvent);
+    this.emit = options.onEvent;
     this.finished = new Promise((resolve) => this.#finish = resolve);
   }
 
@@ -260,16 +266,19 @@ class SocksServer implements Server, SessionOwner {
     else this.#admit(incoming);
   }
 
-  /** Runs the `accept` hook first. Connections that wait for it count as sessions and as handshakes. */
+  /**
+   * Runs the `accept` hook first. Connections that wait for it count as sessions
+   * and as handshakes.
+   */
   async #runHook(incoming: Incoming): Promise<void> {
     const { accept, limits, timeouts } = this.settings;
     if (this.#closing) return this.#reject(incoming, SHUTTING_DOWN);
     const full = this.#accepting.refuses(
       incoming.conn,
-      this.#sessions.length,
+      this.#sessions.length + this.#asking,
       limits,
     );
-    if (full) return this.#reject(incoming, REJECTION_TEXT[full]);
+    if (full) return this.#reject(incoming, LIMITS[full].rejection);
     // Read now: a closed socket no longer reports it.
     const client = this.emit && (incoming.client ?? incoming.conn.remoteAddr);
     try {
@@ -292,7 +301,12 @@ class SocksServer implements Server, SessionOwner {
     if (exposed && !this.settings.servesExposed) {
       return this.#reject(incoming, OPEN_PROXY_TEXT);
     }
-    const answer = this.#connections.admit(
+    // Connections that wait for a store hold a descriptor, as sessions do.
+    const { sessions } = this.settings.limits;
+    if (this.#asking > 0 && this.#asking + this.#sessions.length >= sessions) {
+      return this.#reject(incoming, LIMITS.sessions.rejection);
+    }
+    const answer = this.limits.connections.admit(
       client ? { remoteAddr: client } : conn,
     );
     if (answer instanceof Promise) void this.#openLater(incoming, answer);
@@ -301,7 +315,7 @@ class SocksServer implements Server, SessionOwner {
 
   #open(incoming: Incoming, admission: Admission | RejectionReason): void {
     if (typeof admission === "string") {
-      return this.#reject(incoming, REJECTION_TEXT[admission]);
+      return this.#reject(incoming, LIMITS[admission].rejection);
     }
     const id = ++this.#lastId;
     const session = new ServerSession(id, this, incoming, admission);
@@ -313,17 +327,44 @@ class SocksServer implements Server, SessionOwner {
     incoming: Incoming,
     answer: Promise<Admission | RejectionReason>,
   ): Promise<void> {
-    const admission = await answer;
-    if (!this.#closing) return this.#open(incoming, admission);
-    if (typeof admission !== "string") admission.release();
-    this.#reject(incoming, SHUTTING_DOWN);
+    const { clock, timeouts } = this.settings;
+    const started = clock.now();
+    // Read now: a closed socket no longer reports it.
+    const client = incoming.client ?? (this.emit && incoming.conn.remoteAddr);
+    const known = { ...incoming, client };
+    const discard = (late: Admission | RejectionReason) =>
+      typeof late === "string" || late.release();
+    this.#asking++;
+    try {
+      const admission = await answerInTime(answer, {
+        clock,
+        timeout: timeLeft(timeouts.handshake, incoming.waited),
+        signal: this.#stopAsking ??= new AbortSwitch(),
+        discard,
+      });
+      if (this.#closing) {
+        discard(admission);
+        return this.#reject(known, SHUTTING_DOWN);
+      }
+      const waited = incoming.waited + clock.now() - started;
+      this.#open({ ...known, waited }, admission);
+    } catch (error) {
+      if (this.#closing) return this.#reject(known, SHUTTING_DOWN);
+      this.#reject(known, LIMITS_FAILED, toNetError(error));
+    } finally {
+      this.#asking--;
+    }
   }
 
-  #reject({ conn, client }: Incoming, reason: string): void {
+  #reject({ conn, client }: Incoming, reason: string, error?: Error): void {
     if (this.emit) {
       const { remoteAddr } = conn;
       const rejected = { client: client ?? remoteAddr, reason };
-      this.emit({ type: "session-rejected", ...rejected });
+      this.emit({
+        type: "session-rejected",
+        ...rejected,
+        ...error && { error },
+      });
     }
     conn.close();
   }
@@ -351,9 +392,7 @@ class SocksServer implements Server, SessionOwner {
     const { limits } = settings;
     this.settings = settings;
     this.#options = merged;
-    this.associations.limit = limits.associationsPerClient;
-    this.rateLimiters.limits = limits;
-    this.#connections.limits = limits;
+    updateLimits(this.limits, limits);
   }
 
   shutdown({ grace = 10_000 }: ShutdownOptions = {}): Promise<void> {
@@ -373,6 +412,7 @@ class SocksServer implements Server, SessionOwner {
 
   async #stopListening(): Promise<void> {
     this.#accepting.close();
+    this.#stopAsking?.abort(new NetError("aborted", SHUTTING_DOWN));
     await this.#listener?.close();
     if (this.#sessions.length === 0) this.#finish();
   }

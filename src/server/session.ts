@@ -18,7 +18,16 @@ import type {
   RelayOwner,
 } from "../transport/transport.ts";
 import { NetError, toNetError } from "../transport/errors.ts";
-import type { Admission } from "./limits/connection_limiter.ts";
+import type { Admission } from "./limits/admission.ts";
+import { answerInTime } from "./limits/answer_in_time.ts";
+import {
+  type CommandLimit,
+  LIMITS,
+  type LoginLimit,
+} from "./limits/limit_table.ts";
+import { LimitsError } from "./limits/limits_error.ts";
+import type { ServerLimits } from "./limits/server_limits.ts";
+import type { SessionRateLimiter } from "./limits/session_rate_limiter.ts";
 import { bind } from "./commands/bind.ts";
 import type { Command, CommandSession, Ending } from "./commands/command.ts";
 import { connect } from "./commands/connect.ts";
@@ -29,15 +38,11 @@ import type {
   SessionPhase,
 } from "./events.ts";
 import type { Settings } from "./settings.ts";
-import type { KeyedLimit } from "./limits/keyed_limit.ts";
 import type { Incoming } from "./accept.ts";
+import { clientKey } from "./client_key.ts";
 import { detectFrontend } from "./frontends/detect.ts";
 import type { ClientRequest, HandshakeSession } from "./frontends/frontend.ts";
 import { Refusal } from "./frontends/refusal.ts";
-import type {
-  RateLimiters,
-  SessionRateLimiter,
-} from "./limits/rate_limiters.ts";
 import type { OwnAddresses } from "./policy/own_addresses.ts";
 import { udpAssociate } from "./commands/udp_associate.ts";
 
@@ -55,8 +60,7 @@ const LINGER_BYTES = 64 * 1024;
 /** The server that a session belongs to. */
 export interface SessionOwner {
   readonly settings: Settings;
-  readonly associations: KeyedLimit;
-  readonly rateLimiters: RateLimiters;
+  readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   /** Called when the session and all its sockets are closed. */
@@ -122,10 +126,6 @@ export class ServerSession
 
   get settings(): Settings {
     return this.#owner.settings;
-  }
-
-  get associations(): KeyedLimit {
-    return this.#owner.associations;
   }
 
   isOwn(address: string): boolean {
@@ -227,16 +227,55 @@ export class ServerSession
   }
 
   async #logIn(request: ClientRequest, user: string): Promise<Relay | Ending> {
-    if (await this.#admission.acquireUser(user)) {
-      return await this.#command(request);
+    const acquired = this.#admission.acquireUser(user);
+    const error = await this.#errorOf("sessionsPerUser", acquired);
+    return error
+      ? await this.refuse(request, REPLY.notAllowed, error)
+      : await this.#command(request);
+  }
+
+  acquire(name: CommandLimit): Promise<NetError | undefined> {
+    const limit = this.#owner.limits.commands[name];
+    const key = this.#keyOf(name);
+    const discard = (late: boolean) => late && limit.release(key);
+    return this.#errorOf(name, limit.acquire(key), discard);
+  }
+
+  release(name: CommandLimit): void {
+    this.#owner.limits.commands[name].release(this.#keyOf(name));
+  }
+
+  #keyOf(name: CommandLimit): string {
+    return LIMITS[name].scope === "client"
+      ? clientKey(this.client.hostname)
+      : this.user ?? "";
+  }
+
+  /**
+   * Resolves with an error if a slot is not acquired. A shared store may take as long
+   * as the handshake timeout to answer.
+   */
+  async #errorOf(
+    name: CommandLimit | LoginLimit,
+    acquired: boolean | Promise<boolean>,
+    discard?: (late: boolean) => void,
+  ): Promise<NetError | undefined> {
+    try {
+      if (typeof acquired !== "boolean") {
+        const { clock, timeouts: { handshake: timeout } } = this.settings;
+        const wait = { clock, timeout, signal: this.stopping, discard };
+        acquired = await answerInTime(acquired, wait);
+      }
+      if (acquired) return undefined;
+      return new NetError("denied", LIMITS[name].rejection);
+    } catch (error) {
+      return toNetError(error);
     }
-    const error = new NetError("denied", "too many sessions of this user");
-    return await this.refuse(request, REPLY.notAllowed, error);
   }
 
   #command(request: ClientRequest): Promise<Relay | Ending> {
     if (this.ending) return Promise.resolve(this.ending);
-    this.rateLimiter = this.#owner.rateLimiters.open(this.user);
+    this.rateLimiter = this.#owner.limits.rateLimiters.open(this.user);
     return request.command
       ? COMMANDS[request.command](this, request)
       : this.refuse(request, REPLY.commandNotSupported);
@@ -325,7 +364,10 @@ export class ServerSession
   }
 }
 
-/** Closes a connection that user code may have made: it must not throw, but the session has to end if it does. */
+/**
+ * Closes a connection that user code may have made: it must not throw, but the
+ * session has to end if it does.
+ */
 function closeQuietly(conn: Conn | undefined): void {
   try {
     conn?.close();
@@ -334,13 +376,16 @@ function closeQuietly(conn: Conn | undefined): void {
   }
 }
 
-/** Whether a connection has this local address. A closed socket no longer reports it: every address counts then. */
+/**
+ * Whether a connection has this local address. A closed socket no longer reports
+ * it: every address counts then.
+ */
 function isLocalAddress(address: string, { localAddr }: Conn): boolean {
   return localAddr.hostname === "" || localAddr.hostname === address;
 }
 
 /** Returns the rest of a time limit, at least 1 ms; 0 (no limit) stays 0. */
-function timeLeft(limit: number, waited: number): number {
+export function timeLeft(limit: number, waited: number): number {
   return limit === 0 ? 0 : Math.max(limit - waited, 1);
 }
 
@@ -358,6 +403,7 @@ function endingOf({ reason, side, error }: RelayEnd): Ending {
     case "aborted":
       return { reason: "closed" };
     case "error":
+      if (error instanceof LimitsError) return { reason: "closed", error };
       if (side === "b") return { reason: "target-gone", error };
       return {
         reason: error?.cause instanceof ProtocolError

@@ -13,9 +13,16 @@ import type { IdentOptions } from "./auth/ident.ts";
 import { toVerifier } from "./auth/logins.ts";
 import { type AuthMethod, noAuth } from "./auth/method.ts";
 import type { Accept } from "./accept.ts";
+import type { SharedLimitsStore } from "./cluster/store.ts";
 import type { Dial, Dialer } from "./dialer.ts";
 import {
-  type Limits,
+  defaultLimits,
+  LIMIT_NAMES,
+  type LimitName,
+  LIMITS,
+} from "./limits/limit_table.ts";
+import type { Limits } from "./limits/limits.ts";
+import {
   OptionError,
   type PortRange,
   type ServeOptions,
@@ -67,7 +74,6 @@ export interface Socks4Settings {
   readonly ident: IdentOptions | undefined;
 }
 
-const DEFAULT_MAX_SESSIONS = 10_000;
 /** Descriptors reserved for everything except sessions. */
 const SPARE_DESCRIPTORS = 32;
 
@@ -121,7 +127,7 @@ export async function resolveSettings(
       isExposed || listen === undefined,
       transport,
     ),
-    sharedLimits: options.sharedLimits,
+    sharedLimits: resolveSharedLimits(options.sharedLimits),
     transport,
     clock,
   };
@@ -257,45 +263,53 @@ function resolvePorts(given: PortRange | undefined): PortRange | undefined {
   return { first, last };
 }
 
-/** The defaults on loopback that do not depend on the system. */
-const LIMITS: Omit<Required<Limits>, "sessions"> = {
-  sessionsPerClient: 0,
-  sessionsPerUser: 0,
-  handshakesPerClient: 0,
-  connectionsPerSecondPerClient: 0,
-  bytesPerSecondPerSession: 0,
-  bytesPerSecondPerUser: 0,
-  associationsPerClient: 1_000,
-  targetsPerAssociation: 256,
-};
-
+/** The limits, with `Infinity` for none. */
 async function resolveLimits(
   given: Limits = {},
   isExposed: boolean,
   transport: Transport,
 ): Promise<Required<Limits>> {
-  const defaults = isExposed
-    ? { ...LIMITS, handshakesPerClient: 1_000 }
-    : LIMITS;
-  const sessions = given.sessions ?? await possibleSessions(transport);
-  const limit = (name: keyof Limits, value: number) =>
-    whole(`limits.${name}`, value) || Infinity;
-  return {
-    sessions: limit("sessions", sessions),
-    ...Object.fromEntries(
-      Object.entries(defaults).map(([key, value]) => {
-        const name = key as keyof typeof LIMITS;
-        return [name, limit(name, given[name] ?? value)];
-      }),
-    ) as typeof LIMITS,
+  const defaults = {
+    ...defaultLimits(isExposed),
+    sessions: given.sessions ?? await possibleSessions(transport),
   };
+  const limits = {} as Record<LimitName, number>;
+  for (const name of LIMIT_NAMES) {
+    const value = given[name] ?? defaults[name];
+    limits[name] = whole(`limits.${name}`, value) || Infinity;
+  }
+  return limits;
 }
 
+/** The default of `limits.sessions`, or fewer if this process may not open enough descriptors. */
 async function possibleSessions(transport: Transport): Promise<number> {
   const descriptors = await transport.descriptorLimit?.() ?? Infinity;
   const possible = Math.floor((descriptors - SPARE_DESCRIPTORS) / 2);
-  return Math.max(1, Math.min(DEFAULT_MAX_SESSIONS, possible));
+  return Math.max(1, Math.min(LIMITS.sessions.default, possible));
 }
+
+function resolveSharedLimits(
+  given: SharedLimits | undefined,
+): SharedLimits | undefined {
+  if (!given) return undefined;
+  const { store, servers } = given;
+  const missing = STORE_METHODS.find((it) => typeof store?.[it] !== "function");
+  if (missing) {
+    throw new OptionError(
+      "sharedLimits.store",
+      `sharedLimits.store must have a method ${missing}()`,
+    );
+  }
+  return { store, servers: whole("sharedLimits.servers", servers, { min: 1 }) };
+}
+
+const STORE_METHODS = [
+  "acquire",
+  "release",
+  "forceAcquire",
+  "pass",
+  "cancel",
+] as const satisfies readonly (keyof SharedLimitsStore)[];
 
 /** The longest timeout that the timers of all runtimes support, in milliseconds. */
 const MAX = 2 ** 31 - 1;

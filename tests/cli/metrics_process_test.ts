@@ -93,7 +93,7 @@ test("--metrics reports during the shutdown that the server does not accept conn
       program.kill("SIGTERM");
       await program.line(/"shutdown"/);
       assertEquals((await request(metrics, "/health")).status, 503);
-      const open = 'socks5_open_sessions{phase="relay"}';
+      const open = 'socks5_active_sessions{phase="relay"}';
       assertEquals(await value(metrics, open), 1);
       conn.close();
       const { code, stderr } = await program.ended;
@@ -138,9 +138,9 @@ test("--metrics adds up the metrics of all workers, including those that have en
       const lines = await program.lines(/"session-end"/, MANY);
       const served = new Set(lines.map((it) => JSON.parse(it).worker));
       assertEquals([...served].sort(), [1, 2]);
-      const total = () => value(metrics, "socks5_sessions_total");
+      const total = () => value(metrics, "socks5_sessions_started_total");
       assertEquals(await total(), MANY);
-      const finished = 'socks5_ended_total{reason="finished"}';
+      const finished = 'socks5_sessions_ended_total{reason="finished"}';
       assertEquals(await value(metrics, finished), MANY);
       assertEquals(await value(metrics, "socks5_workers"), 2);
       if (runtime === "deno") return; // a thread cannot be killed from outside

@@ -51,10 +51,10 @@ class FakeWorker {
   }
 
   /** Whether the supervisor lets it have one more session. */
-  acquire(key = ""): boolean {
+  acquire(): boolean {
     const id = this.received.length + 1;
-    const requests = [[["sessions", key]]];
-    this.send({ type: "calls", calls: [[id, "acquire", requests]] });
+    const requests = [{ limit: "sessions", key: "", max: 3 }];
+    this.send({ type: "calls", calls: [[id, "acquire", [requests]]] });
     const last = this.received.at(-1)!;
     assert(last.type === "results");
     return last.results[0][1] === null;
@@ -188,7 +188,7 @@ test("Supervisor releases the limits of a worker that ends, restarts it, and log
     assertEquals(records[1], { type: "worker-started", worker: 1, pid: 3 });
     other.send({
       type: "calls",
-      calls: [[null, "release", [[["sessions", ""]]]]],
+      calls: [[null, "release", [{ limit: "sessions", key: "" }]]],
     });
     assertEquals([workers[2].acquire(), workers[2].acquire()], [true, false]);
     await supervisor.terminate();

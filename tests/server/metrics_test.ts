@@ -1,4 +1,4 @@
-/** What the server counts, and how that is written. */
+/** The metrics of a server and their text format. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
@@ -27,7 +27,7 @@ import {
 import { pattern, readAll, readExactly, until } from "../transport/contract.ts";
 import { start as startAssociation } from "../support/world.ts";
 
-/** Those that are not 0. */
+/** The values that are not 0. */
 function notZero(values: MetricValues): MetricValues {
   return Object.fromEntries(
     Object.entries(values).filter(([, value]) => value !== 0),
@@ -50,7 +50,7 @@ test("Metrics counts a CONNECT from its start to its end", async () => {
   await client.write(pattern(1000));
   await readExactly(client, 1000);
   const during = {
-    socks5_sessions_total: 1,
+    socks5_sessions_started_total: 1,
     'socks5_logins_total{method="none",result="ok"}': 1,
     'socks5_requests_total{version="5",command="connect"}': 1,
     'socks5_replies_total{version="5",reply="0"}': 1,
@@ -59,20 +59,20 @@ test("Metrics counts a CONNECT from its start to its end", async () => {
   };
   assertEquals(notZero(metrics.read()), {
     ...during,
-    'socks5_open_sessions{phase="relay"}': 1,
+    'socks5_active_sessions{phase="relay"}': 1,
   });
   await client.closeWrite();
   await readAll(client);
   await server.ended();
   assertEquals(notZero(metrics.read()), {
     ...during,
-    'socks5_ended_total{reason="finished"}': 1,
+    'socks5_sessions_ended_total{reason="finished"}': 1,
   });
   await server.close();
   await target.close();
 });
 
-test("Metrics counts what fails: logins, limits, rules, targets and commands", async () => {
+test("Metrics counts failures: logins, limits, rules, targets and commands", async () => {
   const metrics = new Metrics();
   const server = await startServer({
     onEvent: metrics.onEvent,
@@ -80,7 +80,7 @@ test("Metrics counts what fails: logins, limits, rules, targets and commands", a
     policy: rules(["deny 127.0.0.2", "allow *"]),
     limits: { sessions: 1 },
   });
-  const say = async (text: string) => {
+  const send = async (text: string) => {
     const client = await server.client();
     await client.write(octets(text));
     await readAll(client);
@@ -89,20 +89,20 @@ test("Metrics counts what fails: logins, limits, rules, targets and commands", a
   };
   const login = '05 01 02 01 05 "alice" 05 "right"';
   const nobody = await closedPort();
-  await say('05 01 02 01 05 "alice" 05 "wrong"');
-  await say("05 01 00");
-  await say("47");
-  await say(`${login} 05 01 00 01 7F 00 00 02 00 50`);
-  await say(`${login} ${connectTo(nobody)}`);
-  await say(`${login} 05 09 00 01 7F 00 00 01 00 50`);
+  await send('05 01 02 01 05 "alice" 05 "wrong"');
+  await send("05 01 00");
+  await send("47");
+  await send(`${login} 05 01 00 01 7F 00 00 02 00 50`);
+  await send(`${login} ${connectTo(nobody)}`);
+  await send(`${login} 05 09 00 01 7F 00 00 01 00 50`);
   const first = await server.client();
   await first.write(octets("05"));
   await until(() => server.server.sessions.length === 1);
   await readAll(await server.client());
   assertEquals(notZero(metrics.read()), {
-    socks5_sessions_total: 7,
-    'socks5_open_sessions{phase="handshake"}': 1,
-    'socks5_rejected_total{reason="too many sessions"}': 1,
+    socks5_sessions_started_total: 7,
+    'socks5_active_sessions{phase="handshake"}': 1,
+    'socks5_sessions_rejected_total{reason="too many sessions"}': 1,
     'socks5_logins_total{method="password",result="failed"}': 1,
     'socks5_logins_total{method="password",result="ok"}': 3,
     'socks5_requests_total{version="5",command="connect"}': 2,
@@ -110,26 +110,28 @@ test("Metrics counts what fails: logins, limits, rules, targets and commands", a
     'socks5_replies_total{version="5",reply="2"}': 1,
     'socks5_replies_total{version="5",reply="5"}': 1,
     'socks5_replies_total{version="5",reply="7"}': 1,
-    socks5_denied_total: 1,
-    'socks5_ended_total{reason="login-failed"}': 1,
-    'socks5_ended_total{reason="no-method"}': 1,
-    'socks5_ended_total{reason="protocol-error"}': 1,
-    'socks5_ended_total{reason="refused"}': 3,
+    socks5_targets_denied_total: 1,
+    'socks5_sessions_ended_total{reason="login-failed"}': 1,
+    'socks5_sessions_ended_total{reason="no-method"}': 1,
+    'socks5_sessions_ended_total{reason="protocol-error"}': 1,
+    'socks5_sessions_ended_total{reason="refused"}': 3,
   });
   await server.close();
 });
 
-test("Metrics counts datagrams and what is dropped", async () => {
+test("Metrics counts relayed and dropped datagrams", async () => {
   const metrics = new Metrics();
   const world = await startAssociation({ onEvent: metrics.onEvent });
   await world.echo();
-  world.own.send(octets("00 00"), world.relay); // no datagram of SOCKS5
+  world.own.send(octets("00 00"), world.relay); // not a SOCKS5 datagram
   await world.echo();
   const values = metrics.read();
   assertEquals(
-    ["sent", "received", "dropped"].map((fate) =>
-      values[series("socks5_datagrams_total", { fate })]
-    ),
+    [
+      values['socks5_relayed_datagrams_total{direction="sent"}'],
+      values['socks5_relayed_datagrams_total{direction="received"}'],
+      values["socks5_dropped_datagrams_total"],
+    ],
     [2, 2, 1],
   );
   const key = 'socks5_requests_total{version="5",command="udp-associate"}';
@@ -137,11 +139,11 @@ test("Metrics counts datagrams and what is dropped", async () => {
   await world.close();
 });
 
-test("Metrics tells each family from the start in the format of Prometheus", () => {
+test("Metrics.text() has each family without a label from the start, in the format of Prometheus", () => {
   const metrics = new Metrics();
   assertMatch(
     metrics.text(),
-    /^# HELP socks5_open_sessions Sessions .+\.\n# TYPE socks5_open_sessions gauge\nsocks5_open_sessions\{phase="bind"\} 0\n/,
+    /^# HELP socks5_active_sessions Open sessions.+\.\n# TYPE socks5_active_sessions gauge\nsocks5_active_sessions\{phase="bind"\} 0\n/,
   );
   const error = new NetError("other", "too many files");
   const event: ServerEvent = { type: "accept-error", error };
@@ -152,14 +154,14 @@ test("Metrics tells each family from the start in the format of Prometheus", () 
   for (const it of metrics.text().trimEnd().split("\n")) assertMatch(it, line);
 });
 
-test("series() escapes what a label may hold", () => {
+test("series() escapes the values of labels", () => {
   assertEquals(
     series("a", { b: 'x"y\\z\n', c: "5" }),
     'a{b="x\\"y\\\\z\\n",c="5"}',
   );
 });
 
-test("formatMetrics() tells a family once, with its own series only", () => {
+test("formatMetrics() writes a family once, with its own series only", () => {
   const families = ["a", "a_b"].map((name) => (
     { name, type: "gauge", help: "H" } as const
   ));
@@ -171,7 +173,7 @@ test("formatMetrics() tells a family once, with its own series only", () => {
   );
 });
 
-test("sumMetrics() and countersOf() keep what workers have counted", () => {
+test("sumMetrics() and countersOf() keep the counts of workers", () => {
   const one = { x_total: 1, 'y_total{a="b"}': 2, z: 3 };
   const sum = sumMetrics([one, { x_total: 5 }, countersOf(one)]);
   assertEquals(sum, { x_total: 7, 'y_total{a="b"}': 4, z: 3 });

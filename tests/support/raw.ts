@@ -66,6 +66,19 @@ export async function ask(
   return { conn, ...await readReply(conn) };
 }
 
+/** Logs in with a name of two letters and the password `pw`, and requests a target. */
+export async function connectAs(
+  user: string,
+  server: TestServer,
+  target: Address,
+): Promise<RawClient> {
+  const conn = await server.client();
+  const login = `01 02 ${hex(new TextEncoder().encode(user))} 02 70 77`;
+  await conn.write(octets(`05 01 02 ${login} 05 01 00 ${block(target)}`));
+  assertEquals(hex(await readExactly(conn, 4)), "05 02 01 00");
+  return { conn, ...await readReply(conn) };
+}
+
 /** {@linkcode ask} from a local address; returns only the code of the reply. */
 export async function askFrom(
   localAddress: string,

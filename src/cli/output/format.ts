@@ -157,6 +157,8 @@ function eventText(
         "red",
         `accepting a connection failed: ${escapeText(record.error.message)}`,
       );
+    case "limits-error":
+      return paint("red", escapeText(record.error.message));
     case "shutdown":
       return shutdownText(record);
     case "worker-ended":
@@ -352,6 +354,7 @@ function fieldsOf(
     case "denied":
       return deniedFields(record);
     case "accept-error":
+    case "limits-error":
       return { kind: record.error.kind, error: record.error.message };
     case "shutdown": {
       const { signal, sessions, grace } = record;

@@ -5,15 +5,19 @@
  * @module
  */
 
+import type { LoginGuard } from "../../server/auth/lockout.ts";
 import type {
   LimitRequest,
+  LimitSlot,
+  PassRequest,
   SharedLimitsStore,
 } from "../../server/cluster/store.ts";
+import type { Limits } from "../../server/limits/limits.ts";
 import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
 import type { Call, CallResult } from "./messages.ts";
 
 /** A store in the supervisor. The calls of one turn of the event loop share a message. */
-export class RemoteLimitsStore implements SharedLimitsStore {
+export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
   readonly #post: (calls: readonly Call[]) => void;
   readonly #pending = new Map<number, (value: unknown) => void>();
   #calls: Call[] = [];
@@ -32,28 +36,24 @@ export class RemoteLimitsStore implements SharedLimitsStore {
     }
   }
 
-  acquire(requests: readonly LimitRequest[]): Promise<LimitRequest[0] | null> {
+  acquire(requests: readonly LimitRequest[]): Promise<keyof Limits | null> {
     return this.#call("acquire", requests);
   }
 
-  release(requests: readonly LimitRequest[]): void {
-    this.#notify("release", requests);
+  release(slot: LimitSlot): void {
+    this.#notify("release", slot);
   }
 
-  forceAcquire(request: LimitRequest, count: number): void {
-    this.#notify("forceAcquire", request, count);
+  forceAcquire(slot: LimitSlot, count: number): void {
+    this.#notify("forceAcquire", slot, count);
   }
 
-  async pass(ticket: number, user: string, bytes: number): Promise<void> {
-    await this.#call("pass", ticket, user, bytes);
+  async pass(request: PassRequest): Promise<void> {
+    await this.#call("pass", request);
   }
 
   cancel(ticket: number): void {
     this.#notify("cancel", ticket);
-  }
-
-  releaseUser(user: string): void {
-    this.#notify("releaseUser", user);
   }
 
   isLocked(client: string): Promise<boolean> {
@@ -98,7 +98,7 @@ export class RemoteLimitsStore implements SharedLimitsStore {
 /** The methods with a result. */
 type Calls = "acquire" | "pass" | "isLocked" | "failed" | "succeeded";
 /** The methods without a result. */
-type Notifications = "release" | "forceAcquire" | "cancel" | "releaseUser";
+type Notifications = "release" | "forceAcquire" | "cancel";
 
 /**
  * Executes the calls of a worker. `reply` gets the results: those of synchronous

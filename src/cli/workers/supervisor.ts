@@ -83,14 +83,14 @@ export class Supervisor implements RunningServer {
    */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
     const transport = await detectTransport();
-    const { loaded, workers, clock = systemClock } = options;
+    const { loaded, clock = systemClock } = options;
     const settings = await resolveSettings(loaded.options, transport);
     // SO_REUSEPORT would share the port with another server of the same user,
     // which would then get a part of the clients. Without it, listening fails.
     const listen = settings.listen!; // the program always listens
     const probe = await transport.listen(listen, (conn) => conn.close());
     await probe.close();
-    const coordinator = new Coordinator(settings.limits, workers, clock);
+    const coordinator = new Coordinator(clock);
     coordinator.lockout = new Lockout(loaded.lockout);
     const supervisor = new Supervisor(options, coordinator, clock);
     try {
@@ -144,12 +144,11 @@ export class Supervisor implements RunningServer {
     { lockout }: LoadedConfig,
   ): Promise<void> {
     const { hostname, port } = this.#options.loaded.options;
-    const { limits } = await resolveSettings(
+    await resolveSettings(
       { ...options, hostname, port },
       await detectTransport(),
     );
     this.#files = this.#options.files();
-    this.#coordinator.limits = limits;
     if (options.auth !== this.#auth) {
       this.#auth = options.auth;
       this.#coordinator.lockout = new Lockout(lockout);

@@ -1,217 +1,198 @@
 /**
- * The books of several servers.
+ * The store that a process keeps for its servers or workers.
  *
  * @module
  */
 
-import { Lockout } from "../auth/lockout.ts";
-import type { ConnectionLimits } from "../limits/connection_limiter.ts";
-import { type CountedLimit, type LimitRequest, shared } from "./store.ts";
-import { LocalKeyedLimit } from "../limits/keyed_limit.ts";
-import {
-  type KeyedRateLimit,
-  keyedRateLimit,
-} from "../limits/keyed_rate_limit.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
+import { Lockout, type LoginGuard } from "../auth/lockout.ts";
+import { KeyedCount } from "../limits/keyed_limit.ts";
+import { KeyedRateLimit } from "../limits/keyed_rate_limit.ts";
 import { RateLimiter, type Waiter } from "../limits/rate_limiter.ts";
-import { UserRateLimiters } from "../limits/rate_limiters.ts";
+import type { Limits } from "../limits/limits.ts";
+import { UserRateLimiters } from "../limits/user_rate_limiters.ts";
+import type {
+  LimitRequest,
+  LimitSlot,
+  PassRequest,
+  RateRequest,
+  SharedLimitsStore,
+} from "./store.ts";
 
-/** The limits that hold for all servers together; `Infinity` means no limit. */
-export interface CoordinatorLimits extends ConnectionLimits {
-  /** UDP associations of each client address. */
-  readonly associationsPerClient: number;
-  /** Octets of each user. */
-  readonly bytesPerSecondPerUser: number;
+/** The store of one server or worker, kept by a {@linkcode Coordinator}. */
+export interface WorkerLimits extends SharedLimitsStore, LoginGuard {
+  /** Grants all of the requests or none; see {@linkcode SharedLimitsStore.acquire}. */
+  acquire(requests: readonly LimitRequest[]): keyof Limits | null;
+  /** Releases a slot; does nothing if this server does not hold it. */
+  release(slot: LimitSlot): void;
+  /** Counts slots as acquired, even beyond the limit. */
+  forceAcquire(slot: LimitSlot, count: number): void;
+  /** Resolves when the bytes may pass, or when the request is cancelled. */
+  pass(request: PassRequest): Promise<void>;
+  /** Cancels the request with this ticket. */
+  cancel(ticket: number): void;
+  /** Whether logins of the client fail now, because of failed logins on any server. */
+  isLocked(client: string): boolean;
+  /** Counts a failed login; returns how long to delay the answer, in milliseconds. */
+  failed(client: string): number;
+  /** Accepts a successful login; returns `false` if it fails because the client is locked out. */
+  succeeded(client: string): boolean;
+  /** Releases everything that the server holds, after its end. */
+  close(): void;
 }
 
-const COUNTED: readonly CountedLimit[] = [
-  "sessions",
-  "sessionsPerClient",
-  "handshakesPerClient",
-  "sessionsPerUser",
-  "associationsPerClient",
-];
+/** What all workers have together. */
+interface Shared {
+  readonly clock: Clock;
+  readonly counts: KeyedCount;
+  readonly rates: Map<string, KeyedRateLimit>;
+  readonly users: UserRateLimiters<RateLimiter>;
+  lockout: Lockout;
+}
 
-/** Keeps the books for a number of servers, each with an account. */
+/**
+ * Counts for several servers in this process, or for workers that reach it
+ * through messages. Each has its own {@linkcode SharedLimitsStore}, so that
+ * everything it holds can be released if it crashes.
+ *
+ * @example Two servers in one process
+ * ```ts
+ * import { Coordinator } from "@x/socks5/cluster";
+ * import { serve } from "@x/socks5/server";
+ *
+ * const coordinator = new Coordinator();
+ * const start = () =>
+ *   serve({
+ *     port: 0,
+ *     limits: { sessionsPerClient: 100, associationsPerClient: 10 },
+ *     sharedLimits: { store: coordinator.open(), servers: 2 },
+ *   });
+ * await using first = await start();
+ * await using second = await start();
+ * console.log(first.addr.port, second.addr.port);
+ * ```
+ */
 export class Coordinator {
-  /** Counts failed logins; to be replaced when the logins are others. */
-  lockout: Lockout = new Lockout();
-  readonly #servers: number;
-  readonly #clock: Clock;
-  readonly #quotas = Object.fromEntries(
-    COUNTED.map((it) => [it, new LocalKeyedLimit(Infinity)]),
-  ) as Record<CountedLimit, LocalKeyedLimit>;
-  readonly #users: UserRateLimiters<RateLimiter>;
-  #limits!: CoordinatorLimits;
-  #rate: KeyedRateLimit | undefined;
+  readonly #shared: Shared;
 
-  constructor(
-    limits: CoordinatorLimits,
-    servers: number,
-    clock: Clock = systemClock,
-  ) {
-    this.#servers = servers;
-    this.#clock = clock;
-    this.#users = new UserRateLimiters(() =>
-      new RateLimiter(this.#limits.bytesPerSecondPerUser, clock)
-    );
-    this.limits = limits;
+  /** Starts with nothing acquired. */
+  constructor(clock: Clock = systemClock) {
+    this.#shared = {
+      clock,
+      counts: new KeyedCount(),
+      rates: new Map(),
+      users: new UserRateLimiters((_, rate) => new RateLimiter(rate, clock)),
+      lockout: new Lockout({ clock }),
+    };
   }
 
-  /** The limits from now on. */
-  set limits(limits: CoordinatorLimits) {
-    this.#limits = limits;
-    this.#rate = keyedRateLimit(
-      limits.connectionsPerSecondPerClient,
-      this.#rate,
-    );
-    for (const it of COUNTED) {
-      this.#quotas[it].limit = shared(limits[it], this.#servers);
-    }
-    this.#users.rate = limits.bytesPerSecondPerUser;
+  /** Counts the failed logins of all workers; replaced when the logins are replaced. */
+  get lockout(): Lockout {
+    return this.#shared.lockout;
   }
 
-  /** How many keys and users are remembered. */
+  set lockout(lockout: Lockout) {
+    this.#shared.lockout = lockout;
+  }
+
+  /** How many slots' keys and users are remembered. */
   get size(): number {
-    const sizes = Object.values(this.#quotas).map(({ size }) => size);
-    return sizes.reduce((sum, size) => sum + size, this.#users.size);
+    return this.#shared.counts.size + this.#shared.users.size;
   }
 
-  /** A server's account, to be closed with it. */
+  /** The store of one server; closed after the server has ended. */
   open(): WorkerLimits {
-    return new WorkerLimits(this);
-  }
-
-  /** Takes one of each or none; gives the first of which there is no more. */
-  acquire(wants: readonly LimitRequest[]): LimitRequest[0] | null {
-    for (const [what, key] of wants) {
-      const hasRoom = what === "connectionsPerSecondPerClient" ||
-        this.#quotas[what].hasRoom(key);
-      if (!hasRoom) return what;
-    }
-    // Last: what was turned away does not count.
-    for (const [what, key] of wants) {
-      if (what !== "connectionsPerSecondPerClient") continue;
-      if (this.#rate?.take(key, this.#clock.now()) === false) return what;
-    }
-    for (const [what, key] of wants) {
-      if (what !== "connectionsPerSecondPerClient") {
-        this.#quotas[what].acquire(key);
-      }
-    }
-    return null;
-  }
-
-  /** Gives places back. */
-  release(what: CountedLimit, key: string, count: number): void {
-    this.#quotas[what].add(key, -count);
-  }
-
-  /** Takes places, whether they are there or not. */
-  forceAcquire(what: CountedLimit, key: string, count: number): void {
-    this.#quotas[what].add(key, count);
-  }
-
-  /** What holds the octets of a user back, until {@linkcode releaseUser}. */
-  acquireUser(user: string): RateLimiter {
-    return this.#users.acquire(user);
-  }
-
-  /** To be called once for each {@linkcode acquireUser}. */
-  releaseUser(user: string): void {
-    this.#users.release(user);
+    return new CoordinatedLimits(this.#shared);
   }
 }
 
-/** What one server has taken, and its way to the books. */
-export class WorkerLimits {
-  readonly #coordinator: Coordinator;
-  readonly #taken = Object.fromEntries(
-    COUNTED.map((it) => [it, new LocalKeyedLimit(Infinity)]),
-  ) as Record<CountedLimit, LocalKeyedLimit>;
-  readonly #waiters = new Map<
-    number,
-    { turn: Waiter; throttle: RateLimiter }
-  >();
-  readonly #users = new Map<string, RateLimiter>();
+interface Pending {
+  readonly waiter: Waiter;
+  readonly limiter: RateLimiter;
+}
 
-  /** Made by {@linkcode Coordinator.open}. */
-  constructor(ledger: Coordinator) {
-    this.#coordinator = ledger;
+class CoordinatedLimits implements WorkerLimits {
+  readonly #shared: Shared;
+  readonly #held = new KeyedCount();
+  readonly #pending = new Map<number, Pending>();
+
+  constructor(shared: Shared) {
+    this.#shared = shared;
   }
 
-  /** See `SharedBooks`, as for all of these. */
-  acquire(wants: readonly LimitRequest[]): LimitRequest[0] | null {
-    const refused = this.#coordinator.acquire(wants);
-    if (refused !== null) return refused;
-    for (const [what, key] of wants) {
-      if (what !== "connectionsPerSecondPerClient") {
-        this.#taken[what].acquire(key);
-      }
+  acquire(requests: readonly LimitRequest[]): keyof Limits | null {
+    const { counts } = this.#shared;
+    for (const it of requests) {
+      if ("max" in it && counts.countOf(idOf(it)) >= it.max) return it.limit;
     }
+    // Last, because a client that is rejected for another limit takes no token.
+    for (const it of requests) {
+      if ("perSecond" in it && !this.#takeToken(it)) return it.limit;
+    }
+    for (const it of requests) if ("max" in it) this.#add(idOf(it), 1);
     return null;
   }
 
-  release(wants: readonly LimitRequest[]): void {
-    for (const [what, key] of wants) {
-      if (what === "connectionsPerSecondPerClient") continue;
-      this.#taken[what].release(key);
-      this.#coordinator.release(what, key, 1);
+  release(slot: LimitSlot): void {
+    const id = idOf(slot);
+    if (this.#held.countOf(id) > 0) this.#add(id, -1);
+  }
+
+  forceAcquire(slot: LimitSlot, count: number): void {
+    this.#add(idOf(slot), count);
+  }
+
+  async pass({ ticket, user, bytes, perSecond }: PassRequest): Promise<void> {
+    const { users } = this.#shared;
+    const limiter = users.acquire(user, perSecond);
+    try {
+      const waiter = limiter.enqueue(bytes);
+      if (!waiter) return;
+      this.#pending.set(ticket, { waiter, limiter });
+      await waiter.ready;
+    } finally {
+      this.#pending.delete(ticket);
+      users.release(user);
     }
-  }
-
-  forceAcquire([what, key]: LimitRequest, count: number): void {
-    if (what === "connectionsPerSecondPerClient") return;
-    this.#taken[what].add(key, count);
-    this.#coordinator.forceAcquire(what, key, count);
-  }
-
-  async pass(ticket: number, user: string, octets: number): Promise<void> {
-    const throttle = this.#throttleOf(user);
-    const turn = throttle.enqueue(octets);
-    if (!turn) return;
-    this.#waiters.set(ticket, { turn, throttle });
-    await turn.ready;
-    this.#waiters.delete(ticket);
   }
 
   cancel(ticket: number): void {
-    const waiting = this.#waiters.get(ticket);
-    waiting?.throttle.cancel(waiting.turn);
-  }
-
-  releaseUser(user: string): void {
-    if (this.#users.delete(user)) this.#coordinator.releaseUser(user);
+    const pending = this.#pending.get(ticket);
+    pending?.limiter.cancel(pending.waiter);
   }
 
   isLocked(client: string): boolean {
-    return this.#coordinator.lockout.isLocked(client);
+    return this.#shared.lockout.isLocked(client);
   }
 
   failed(client: string): number {
-    return this.#coordinator.lockout.failed(client);
+    return this.#shared.lockout.failed(client);
   }
 
   succeeded(client: string): boolean {
-    return this.#coordinator.lockout.succeeded(client);
+    return this.#shared.lockout.succeeded(client);
   }
 
-  /** Gives back all that its server has, which is gone. */
   close(): void {
-    for (const [ticket] of this.#waiters) this.cancel(ticket);
-    for (const user of this.#users.keys()) this.releaseUser(user);
-    for (const what of COUNTED) {
-      for (const [key, count] of this.#taken[what].entries()) {
-        this.#coordinator.release(what, key, count);
-      }
-    }
+    for (const [ticket] of this.#pending) this.cancel(ticket);
+    for (const [id, count] of this.#held.entries()) this.#add(id, -count);
   }
 
-  #throttleOf(user: string): RateLimiter {
-    let throttle = this.#users.get(user);
-    if (!throttle) {
-      this.#users.set(user, throttle = this.#coordinator.acquireUser(user));
-    }
-    return throttle;
+  #add(id: string, count: number): void {
+    this.#held.add(id, count);
+    this.#shared.counts.add(id, count);
   }
+
+  #takeToken({ limit, key, perSecond }: RateRequest): boolean {
+    const { rates, clock } = this.#shared;
+    let rate = rates.get(limit);
+    if (!rate) rates.set(limit, rate = new KeyedRateLimit(perSecond));
+    // The last server that was updated decides.
+    if (rate.perSecond !== perSecond) rate.perSecond = perSecond;
+    return rate.take(key, clock.now());
+  }
+}
+
+function idOf({ limit, key }: LimitSlot): string {
+  return `${limit} ${key}`;
 }

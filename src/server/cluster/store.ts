@@ -1,64 +1,152 @@
 /**
- * The counts that several servers keep together: what is asked and answered
- * between each of them and the one place that has the books.
+ * The interface of a store that counts for several servers.
  *
  * @module
  */
 
-import type { LoginGuard } from "../auth/lockout.ts";
+import type { Limits } from "../limits/limits.ts";
 
-/** Of what there are places to take. */
-export type CountedLimit =
-  | "sessions"
-  | "sessionsPerClient"
-  | "handshakesPerClient"
-  | "sessionsPerUser"
-  | "associationsPerClient";
-
-/** The key of what is counted for everyone together. */
-export const EVERYONE = "";
-
-/** What a server wants one of: for whom is the key. */
-export type LimitRequest = readonly [
-  what: CountedLimit | "connectionsPerSecondPerClient",
-  key: string,
-];
-
-/** The books, as one of the servers sees them. */
-export interface SharedLimitsStore extends LoginGuard {
-  /** Takes one of each, or none at all: then it gives the first of which there is no more. */
-  acquire(wants: readonly LimitRequest[]): Promise<LimitRequest[0] | null>;
-  /** Gives back what was taken. */
-  release(wants: readonly LimitRequest[]): void;
-  /** Takes so many, whether they are there or not: they were the server's own before. */
-  forceAcquire(want: LimitRequest, count: number): void;
-  /** Lets octets of a user pass in their turn; the ticket is a number that was not used before. */
-  pass(ticket: number, user: string, octets: number): Promise<void>;
-  /** Gives up the turn of a ticket. */
-  cancel(ticket: number): void;
-  /** The server has no session of the user any more. */
-  releaseUser(user: string): void;
+/** A slot of a counted limit: one session of a user, one UDP association of a client. */
+export interface LimitSlot {
+  /** The name of the limit, such as `sessionsPerUser`. */
+  readonly limit: keyof Limits;
+  /**
+   * The thing that has the limit: the client (its IPv4 address, the /64 of its
+   * IPv6 address), the user's name, or `""` for everyone together.
+   */
+  readonly key: string;
 }
 
-/** So many places for each server are counted only in the books. */
-const FEW = 64;
+/** Asks for a slot. */
+export interface SlotRequest extends LimitSlot {
+  /** How many slots of this limit and key the store may have granted, this one included. */
+  readonly max: number;
+}
+
+/** Asks whether one more client may connect now; it is not released. */
+export interface RateRequest {
+  /** The name of the limit: `connectionsPerSecondPerClient`. */
+  readonly limit: keyof Limits;
+  /** The client, as in {@linkcode LimitSlot}. */
+  readonly key: string;
+  /**
+   * How many per second in the long run; a burst of twice as many, at least 10,
+   * should be possible.
+   */
+  readonly perSecond: number;
+}
+
+/** One thing that {@linkcode SharedLimitsStore.acquire} asks for. */
+export type LimitRequest = SlotRequest | RateRequest;
+
+/** Asks to let bytes of a user pass. */
+export interface PassRequest {
+  /**
+   * Identifies the request for {@linkcode SharedLimitsStore.cancel}. A process uses
+   * each number once.
+   */
+  readonly ticket: number;
+  /** The user's name. */
+  readonly user: string;
+  /** How many bytes. */
+  readonly bytes: number;
+  /** How many bytes per second the user may transfer on all servers together. */
+  readonly perSecond: number;
+}
 
 /**
- * How many places of each key are a server's own, which it takes without
- * asking: together an eighth of them, and none where there are few.
+ * Counts for several servers, so that their limits hold for all of them
+ * together: in one process, for its workers, or in a database for many machines.
  *
- * So never more are taken than the limit allows, no server has to ask for each
- * client while little of the limit is used, and a small limit is exact. Of a
- * large one the rest of another server's eighth is out of reach.
+ * A store only counts. It has no configuration: each request says how many the
+ * limit allows. Of a large limit (64 or more for each server) a server gets a
+ * share that it uses without asking; all shares together are an eighth of the
+ * limit, and `max` is the rest. Smaller limits are exact.
+ *
+ * The store may answer synchronously or with a promise. **A store that fails,
+ * by throwing or rejecting, counts as "no"**: the client is rejected, the login
+ * or the command is refused, and a relay that waits to let bytes pass is ended.
+ * So does one that does not answer within `timeouts.handshake`, except for
+ * {@linkcode SharedLimitsStore.pass | pass()}, which may have to wait for long.
+ * The error is the `error` of the event `session-rejected` or `session-end`; if
+ * the call belonged to no session, it is reported as an event `limits-error`,
+ * once until a call succeeds. Other sessions continue, and so does a server's
+ * use of its share.
+ *
+ * A server that shuts down releases its slots one by one as its sessions end.
+ * One that crashes does not: a store on another machine should release the slots
+ * of servers that it no longer hears from.
+ *
+ * @example A store of one's own, for two servers of one process
+ * ```ts
+ * import { type LimitSlot, serve, type SharedLimitsStore } from "@x/socks5/server";
+ *
+ * const counts = new Map<string, number>();
+ * const idOf = ({ limit, key }: LimitSlot) => `${limit} ${key}`;
+ * const add = (slot: LimitSlot, count: number) => {
+ *   const id = idOf(slot);
+ *   counts.set(id, (counts.get(id) ?? 0) + count);
+ * };
+ * const store: SharedLimitsStore = {
+ *   acquire(requests) {
+ *     // Rates are not limited here: connectionsPerSecondPerClient is not set.
+ *     const slots = requests.filter((it) => "max" in it);
+ *     const full = slots.find((it) => (counts.get(idOf(it)) ?? 0) >= it.max);
+ *     if (full) return full.limit;
+ *     for (const slot of slots) add(slot, 1);
+ *     return null;
+ *   },
+ *   release: (slot) => add(slot, -1),
+ *   forceAcquire: (slot, count) => add(slot, count),
+ *   pass() {}, // nor is bytesPerSecondPerUser
+ *   cancel() {},
+ * };
+ *
+ * const options = {
+ *   port: 0,
+ *   limits: { sessionsPerClient: 2 },
+ *   sharedLimits: { store, servers: 2 },
+ * };
+ * await using first = await serve(options);
+ * await using second = await serve(options);
+ * console.log(first.addr.port, second.addr.port); // two sessions per client on both together
+ * ```
  */
-export function reserved(limit: number, servers: number): number {
-  if (limit === Infinity) return Infinity;
-  return limit < FEW * servers ? 0 : Math.floor(limit / (8 * servers));
-}
-
-/** How many places of each key are left to be asked for. */
-export function shared(limit: number, servers: number): number {
-  return limit === Infinity
-    ? Infinity
-    : limit - servers * reserved(limit, servers);
+export interface SharedLimitsStore {
+  /**
+   * Grants all of the requests, or none if one of them cannot be granted.
+   * Returns `null`, or the name of the first limit that is reached. A call that
+   * fails must have granted nothing, because nothing is released after it.
+   *
+   * A slot is granted while fewer than `max` of its limit and key are held. A
+   * rate should be checked last: a client that is rejected for another limit
+   * does not count as one that has connected.
+   */
+  acquire(
+    requests: readonly LimitRequest[],
+  ): keyof Limits | null | Promise<keyof Limits | null>;
+  /** Releases a slot that was acquired. */
+  release(slot: LimitSlot): void | Promise<void>;
+  /**
+   * Counts slots as acquired, even beyond the limit. The server held them out of
+   * its share, which became smaller when its limits were changed; each is
+   * released as any other.
+   */
+  forceAcquire(slot: LimitSlot, count: number): void | Promise<void>;
+  /**
+   * Resolves when the bytes may pass: at `perSecond` for each user, first come,
+   * first served for all servers. They count as passed even if the server has
+   * no use for them any more.
+   *
+   * Called with `bytesPerSecondPerUser` only, for about 50 ms' worth of bytes at
+   * a time. A server keeps no time here: a store that can lose a request has to
+   * reject it after a while.
+   */
+  pass(request: PassRequest): void | Promise<void>;
+  /**
+   * Removes the request with this ticket from the queue, because its session
+   * has ended; its {@linkcode SharedLimitsStore.pass | pass()} may resolve, reject
+   * or stay pending. Does nothing if the request was granted already.
+   */
+  cancel(ticket: number): void | Promise<void>;
 }

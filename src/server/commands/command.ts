@@ -14,9 +14,10 @@ import type {
 } from "../events.ts";
 import type { PolicySubject } from "../policy/authorize.ts";
 import type { Settings } from "../settings.ts";
-import type { KeyedLimit } from "../limits/keyed_limit.ts";
+import type { NetError } from "../../transport/errors.ts";
+import type { CommandLimit } from "../limits/limit_table.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
-import type { SessionRateLimiter } from "../limits/rate_limiters.ts";
+import type { SessionRateLimiter } from "../limits/session_rate_limiter.ts";
 
 /** The end of a session. */
 export interface Ending {
@@ -36,8 +37,6 @@ export type Command = (
 /** A session as its command sees it. */
 export interface CommandSession extends Session, PolicySubject {
   readonly settings: Settings;
-  /** Limits the UDP associations of each client. */
-  readonly associations: KeyedLimit;
   /** Limits the rate of the session, if there is a limit. */
   readonly rateLimiter: SessionRateLimiter | undefined;
   /** Aborts when the session is closed, and when the command's timeout expires. */
@@ -51,6 +50,10 @@ export interface CommandSession extends Session, PolicySubject {
   targetAddr?: Address;
   boundAddr?: Address;
   datagrams?: DatagramCounts;
+  /** Acquires a slot of a limit. Resolves with an error if there is none. */
+  acquire(limit: CommandLimit): Promise<NetError | undefined>;
+  /** Releases a slot that was acquired. */
+  release(limit: CommandLimit): void;
   /** Sends a reply, given its SOCKS5 number. */
   answer(request: ClientRequest, reply: number, bound?: Address): Promise<void>;
   /**

@@ -8,7 +8,6 @@ import { isIp, isUnspecified } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Relay } from "../../transport/transport.ts";
-import { clientKey } from "../client_key.ts";
 import type { Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import type { CommandSession, Ending } from "./command.ts";
@@ -27,23 +26,20 @@ export async function udpAssociate(
   session: CommandSession,
   request: ClientRequest,
 ): Promise<Relay | Ending> {
-  const { settings: { dial }, associations } = session;
+  const { dial } = session.settings;
   if (dial && !hasUdpAssociate(dial)) {
     return await session.refuse(request, REPLY.commandNotSupported);
   }
   const client = session.client.hostname;
-  const key = clientKey(client);
-  const denial = !isIp(client) || isUnspecified(client)
-    ? "the client's address is not known"
-    : await associations.acquire(key)
-    ? undefined
-    : "the client has too many associations";
-  if (denial) {
-    const error = new NetError("denied", denial);
+  const error = !isIp(client) || isUnspecified(client)
+    ? new NetError("denied", "the client's address is not known")
+    : await session.acquire("associationsPerClient");
+  if (error) {
     return await session.refuse(request, REPLY.generalFailure, error);
   }
   session.phase = "dial";
-  const relay = new UdpRelay(session, dial, () => associations.release(key));
+  const release = () => session.release("associationsPerClient");
+  const relay = new UdpRelay(session, dial, release);
   try {
     await open(session, request, relay);
   } catch (error) {

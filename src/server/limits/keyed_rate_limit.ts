@@ -1,52 +1,60 @@
 /**
- * How often each of many may do something.
+ * Limits how often each of many keys may do something.
  *
  * @module
  */
 
-/** Keys that are remembered at most. */
+/** The most keys that are remembered. */
 const MAX_KEYS = 100_000;
-/** What even the lowest rate allows at once. */
+/** The burst that even the lowest rate allows. */
 const MIN_BURST = 10;
 
 /**
- * A token bucket for each key: `perSecond` in the long run, twice as many (at
- * least 10) at once. What was turned away does not count.
+ * A token bucket for each key: `perSecond` in the long run, bursts of twice as
+ * many (at least 10). A rejected attempt takes no token.
  *
- * A bucket is one number, the time at which it will be full again, and is
- * forgotten some time after that: not by a timer, but when the generation of
- * keys that it belongs to is dropped whole. Of more than 100,000 keys in such a
- * time the oldest are forgotten early, and so may have their burst once more:
- * who has that many addresses must not shut out those who have one.
+ * A bucket is one number, the time at which it will be full again. It is
+ * forgotten some time after that, without a timer: the generation of keys that
+ * it belongs to is dropped as a whole. If more than 100,000 keys are used in
+ * that time, the oldest are forgotten early and can have another burst: clients
+ * with very many addresses must not lock out clients with one.
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
  *
- * const rate = new RateLimit(5);
+ * const rate = new KeyedRateLimit(5);
  * for (let i = 0; i < 10; i++) rate.take("192.0.2.1", 0);
  * assertEquals(rate.take("192.0.2.1", 0), false);
  * assertEquals(rate.take("192.0.2.1", 200), true);
  * ```
  */
 export class KeyedRateLimit {
-  /** As it was given. */
-  readonly perSecond: number;
-  /** Milliseconds for one token. */
-  readonly #each: number;
-  /** Milliseconds in which an empty bucket is full again. */
-  readonly #all: number;
+  #perSecond!: number;
+  /** Milliseconds per token. */
+  #each!: number;
+  /** Milliseconds until an empty bucket is full again. */
+  #all!: number;
   readonly #maxPerGeneration: number;
   #young = new Map<string, number>();
   #old = new Map<string, number>();
   #youngSince = -Infinity;
 
-  /** `perSecond` is more than 0; not more than `maxKeys` keys are remembered. */
+  /** `perSecond` is more than 0; at most `maxKeys` keys are remembered. */
   constructor(perSecond: number, maxKeys: number = MAX_KEYS) {
     this.perSecond = perSecond;
+    this.#maxPerGeneration = Math.ceil(maxKeys / 2);
+  }
+
+  /** The rate; may be changed at any time. Buckets are full again when they were to be before. */
+  get perSecond(): number {
+    return this.#perSecond;
+  }
+
+  set perSecond(perSecond: number) {
+    this.#perSecond = perSecond;
     this.#each = 1000 / perSecond;
     this.#all = this.#each * Math.max(MIN_BURST, 2 * perSecond);
-    this.#maxPerGeneration = Math.ceil(maxKeys / 2);
   }
 
   /** How many keys are remembered. */
@@ -54,17 +62,23 @@ export class KeyedRateLimit {
     return this.#young.size + this.#old.size;
   }
 
-  /** Whether `key` may do it once more. `now` is in milliseconds of a clock that never goes back. */
+  /**
+   * Takes a token of `key`; returns whether there was one. `now` is in milliseconds
+   * and never goes back.
+   */
   take(key: string, now: number): boolean {
     this.#forget(now);
     const known = this.#young.get(key) ?? this.#old.get(key) ?? now;
     const full = Math.max(known, now) + this.#each;
-    if (full - now > this.#all + this.#each / 1000) return false; // as near as sums of fractions come
+    if (full - now > this.#all + this.#each / 1000) return false; // allows for rounding errors
     this.#young.set(key, full);
     return true;
   }
 
-  /** Drops a generation: whoever took nothing while the one after it was the young one has a full bucket. */
+  /**
+   * Drops a generation: the buckets of keys that took nothing while the next one
+   * was young are full.
+   */
   #forget(now: number): void {
     const crowded = this.#young.size >= this.#maxPerGeneration;
     if (now - this.#youngSince < this.#all && !crowded) return;
@@ -72,15 +86,4 @@ export class KeyedRateLimit {
     this.#young = new Map();
     this.#youngSince = now;
   }
-}
-
-/** A limit of so many: none for `Infinity`, and the one before if it is the same. */
-export function keyedRateLimit(
-  perSecond: number,
-  before: KeyedRateLimit | undefined,
-): KeyedRateLimit | undefined {
-  if (perSecond === Infinity) return undefined;
-  return before?.perSecond === perSecond
-    ? before
-    : new KeyedRateLimit(perSecond);
 }

@@ -1,81 +1,89 @@
 /**
- * Octets per second, of whatever has a throttle.
+ * Limits bytes per second.
  *
  * @module
  */
 
-import type { RelayRateLimiter } from "../../transport/relay.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
+import type { RelayRateLimiter } from "../../transport/relay.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
 
-/** Milliseconds of rest that can be made up for by going faster. */
+/** Milliseconds of idle time that a burst can make up for. */
 const BURST = 100;
-/** Milliseconds' worth of octets that should pass at a time. */
+/** Milliseconds' worth of bytes that should pass at a time. */
 const SLICE = 50;
-/** Waits are multiples of this many milliseconds, so that many throttles share few timers. */
+/** Waits are multiples of this many milliseconds, so that many rate limiters share few timers. */
 const TICK = 10;
-/** After this many milliseconds a wait is looked at again, for the rate may have changed. */
+/** A wait is checked again after this many milliseconds, because the rate may have changed. */
 const LONGEST_WAIT = 100;
 
-/** Holds the octets of all sessions of a user back, as {@linkcode RateLimiter} does. */
+/** Limits the bytes of all sessions of a user together, as {@linkcode RateLimiter} does. */
 export interface UserRateLimiter {
-  /** Octets per second, more than 0; may be changed at any time. */
+  /** Bytes per second, more than 0; may be changed at any time. */
   rate: number;
-  /** How many octets should pass at a time. */
+  /** How many bytes should pass at a time. */
   readonly slice: number;
-  /** A place in the queue; `undefined` when it is the octets' turn now. */
-  enqueue(octets: number): Waiter | undefined;
-  /** Gives up a place in the queue; harmless when its turn has come. */
-  cancel(turn: Waiter): void;
+  /** Queues bytes; returns `undefined` if they may pass now. */
+  enqueue(bytes: number): Waiter | undefined;
+  /** Removes a waiter from the queue; does nothing if it is not there any more. */
+  cancel(waiter: Waiter): void;
   /** Whether a datagram may pass. */
   mayPass(): boolean;
-  /** Passes without asking. */
-  consume(octets: number): void;
-  /** Has what is owed paid; whether there is nothing left by which it differs from a new one. */
+  /** Counts bytes that pass without waiting. */
+  consume(bytes: number): void;
+  /** Pays any debt; returns whether the rate limiter is now equal to a new one. */
   settle(): boolean;
-  /** Called when it is forgotten. */
-  close(): void;
 }
 
-/** A place in the queue of a {@linkcode RateLimiter}. */
+/** An entry of the queue of a {@linkcode RateLimiter}. */
 export class Waiter {
-  /** Resolves when it is this one's turn, or when it was given up. */
+  /** Resolves when the bytes may pass, or when the waiter is cancelled. */
   readonly ready: Promise<void>;
+  /** How many bytes wait. */
+  readonly bytes: number;
   previous: Waiter | undefined;
   next: Waiter | undefined;
   /** Resolves {@linkcode ready}. */
   readonly resolve: () => void;
+  /** Rejects {@linkcode ready}: it is not known whether the bytes may pass. */
+  readonly reject: (error: Error) => void;
 
-  constructor(readonly octets: number) {
-    let call!: () => void;
-    this.ready = new Promise((resolve) => call = resolve);
-    this.resolve = call;
+  constructor(bytes: number) {
+    this.bytes = bytes;
+    let onResolve!: () => void;
+    let onReject!: (error: Error) => void;
+    this.ready = new Promise((resolve, reject) => {
+      onResolve = resolve;
+      onReject = reject;
+    });
+    this.resolve = onResolve;
+    this.reject = onReject;
   }
 }
 
 /**
- * Lets octets pass at a rate, first come, first served. After a rest 100 ms'
- * worth may pass at once. What has passed may leave a debt, so that any number
- * of octets passes in time; who wants an even flow asks for no more than
- * {@linkcode slice} at a time.
+ * Lets bytes pass at a rate, first come, first served. After idle time a burst
+ * of 100 ms' worth may pass at once. Bytes that pass may leave a debt, so that
+ * any number of bytes passes in time. For an even flow, let no more than
+ * {@linkcode slice} pass at a time.
  *
  * @example
  * ```ts
- * const throttle = new Throttle(1_000_000);
+ * const rateLimiter = new RateLimiter(1_000_000);
  * for (const chunk of [new Uint8Array(1_000), new Uint8Array(2_000)]) {
- *   await throttle.pass(chunk.length);
+ *   await rateLimiter.pass(chunk.length);
  * }
  * ```
  */
 export class RateLimiter implements RelayRateLimiter, UserRateLimiter {
   #rate: number;
-  /** How many wait. */
+  /** How many waiters there are. */
   waiting = 0;
   readonly #clock: Clock;
   /** When all that has passed is paid for. */
-  #paid = -Infinity;
-  /** Octets that may still pass by {@linkcode tryPass} while others queue; less than 0 is a debt. */
-  #between = 0;
+  #paidAt = -Infinity;
+  /** Bytes that may still pass by {@linkcode tryPass} while others queue; less than 0 is a debt. */
+  #credit = 0;
   #first: Waiter | undefined;
   #last: Waiter | undefined;
   #timeout: Timeout | undefined;
@@ -85,19 +93,19 @@ export class RateLimiter implements RelayRateLimiter, UserRateLimiter {
     this.#clock = clock;
   }
 
-  /** Octets per second, more than 0; may be changed at any time. */
+  /** Bytes per second, more than 0; may be changed at any time. */
   get rate(): number {
     return this.#rate;
   }
 
   set rate(rate: number) {
     const now = this.#clock.now();
-    const debt = this.#paid - now; // in milliseconds at the rate so far
-    if (debt > 0) this.#paid = now + debt * this.#rate / rate;
+    const debt = this.#paidAt - now; // in milliseconds at the old rate
+    if (debt > 0) this.#paidAt = now + debt * this.#rate / rate;
     this.#rate = rate;
   }
 
-  /** The octets that should pass at a time at this rate. */
+  /** The bytes that should pass at a time at this rate. */
   static slice(rate: number): number {
     return Math.ceil(rate / 1000 * SLICE);
   }
@@ -106,71 +114,77 @@ export class RateLimiter implements RelayRateLimiter, UserRateLimiter {
     return RateLimiter.slice(this.#rate);
   }
 
-  pass(octets: number): Promise<void> | undefined {
-    return this.enqueue(octets)?.ready;
+  pass(bytes: number): Promise<void> | undefined {
+    return this.enqueue(bytes)?.ready;
   }
 
-  /** As {@linkcode pass}, with a place in the queue that can be given up. */
-  enqueue(octets: number): Waiter | undefined {
+  /** As {@linkcode pass}, with a waiter that can be cancelled. */
+  enqueue(bytes: number): Waiter | undefined {
     const now = this.#clock.now();
-    if (!this.#first && this.#paid <= now) return this.#give(octets, now);
-    const turn = new Waiter(octets);
-    turn.previous = this.#last;
-    if (this.#last) this.#last.next = turn;
-    else this.#first = turn;
-    this.#last = turn;
+    if (!this.#first && this.#paidAt <= now) return this.#grant(bytes, now);
+    const waiter = new Waiter(bytes);
+    waiter.previous = this.#last;
+    if (this.#last) this.#last.next = waiter;
+    else this.#first = waiter;
+    this.#last = waiter;
     this.waiting++;
     if (!this.#timeout) this.#wait(now);
-    return turn;
+    return waiter;
   }
 
-  /** Gives up a place in the queue; harmless when its turn has come. */
-  cancel(turn: Waiter): void {
-    if (!this.#remove(turn)) return;
-    turn.resolve();
+  /** Removes a waiter from the queue; does nothing if it is not there any more. */
+  cancel(waiter: Waiter): void {
+    if (!this.#remove(waiter)) return;
+    waiter.resolve();
     if (!this.#first) this.#stop();
   }
 
-  /** Gives up all places in the queue. */
+  /** Cancels all waiters. */
   close(): void {
     while (this.#first) this.cancel(this.#first);
   }
 
-  /** Passes now or not at all, for datagrams. */
-  tryPass(octets: number): boolean {
+  /** Lets bytes pass now or not at all, for datagrams; returns whether they may. */
+  tryPass(bytes: number): boolean {
     if (!this.mayPass()) return false;
-    this.consume(octets);
+    this.consume(bytes);
     return true;
   }
 
-  /** Whether {@linkcode tryPass} would. While others queue, it gets as much as they do. */
+  /**
+   * Whether {@linkcode tryPass} would succeed. While others queue, datagrams get as
+   * much as they do.
+   */
   mayPass(): boolean {
-    return this.#first ? this.#between > 0 : this.#paid <= this.#clock.now();
+    return this.#first ? this.#credit > 0 : this.#paidAt <= this.#clock.now();
   }
 
-  /** Passes without asking. */
-  consume(octets: number): void {
-    if (this.#first) this.#between -= octets;
-    this.#take(octets, this.#clock.now());
+  consume(bytes: number): void {
+    if (this.#first) this.#credit -= bytes;
+    this.#charge(bytes, this.#clock.now());
   }
 
-  /** Whether all is paid for, and a rest made up for: time does that. */
+  /**
+   * Returns whether everything is paid for and the burst is available again; time
+   * alone brings that about.
+   */
   settle(): boolean {
-    return !this.#first && this.#paid + BURST <= this.#clock.now();
+    return !this.#first && this.#paidAt + BURST <= this.#clock.now();
   }
 
-  /** Passes what is no datagram; datagrams may follow suit. */
-  #give(octets: number, now: number): undefined {
-    this.#between = Math.min(this.#between + octets, this.slice);
-    this.#take(octets, now);
+  /** Lets queued bytes pass; as many may then pass in datagrams. */
+  #grant(bytes: number, now: number): undefined {
+    this.#credit = Math.min(this.#credit + bytes, this.slice);
+    this.#charge(bytes, now);
   }
 
-  #take(octets: number, now: number): void {
-    this.#paid = Math.max(this.#paid, now - BURST) + octets / this.#rate * 1000;
+  #charge(bytes: number, now: number): void {
+    const from = Math.max(this.#paidAt, now - BURST);
+    this.#paidAt = from + bytes / this.#rate * 1000;
   }
 
   #wait(now: number): void {
-    const ms = Math.ceil((this.#paid - now) / TICK) * TICK;
+    const ms = Math.ceil((this.#paidAt - now) / TICK) * TICK;
     this.#timeout = this.#clock.startTimeout(
       Math.min(Math.max(ms, TICK), LONGEST_WAIT),
       this.#serve,
@@ -181,13 +195,13 @@ export class RateLimiter implements RelayRateLimiter, UserRateLimiter {
     this.#timeout = undefined;
     const now = this.#clock.now();
     for (
-      let turn = this.#first;
-      turn && this.#paid <= now;
-      turn = this.#first
+      let waiter = this.#first;
+      waiter && this.#paidAt <= now;
+      waiter = this.#first
     ) {
-      this.#remove(turn);
-      this.#give(turn.octets, now);
-      turn.resolve();
+      this.#remove(waiter);
+      this.#grant(waiter.bytes, now);
+      waiter.resolve();
     }
     if (this.#first) this.#wait(now);
   };
@@ -197,14 +211,14 @@ export class RateLimiter implements RelayRateLimiter, UserRateLimiter {
     this.#timeout = undefined;
   }
 
-  #remove(turn: Waiter): boolean {
-    const { previous, next } = turn;
+  #remove(waiter: Waiter): boolean {
+    const { previous, next } = waiter;
     if (previous) previous.next = next;
-    else if (this.#first === turn) this.#first = next;
+    else if (this.#first === waiter) this.#first = next;
     else return false;
     if (next) next.previous = previous;
     else this.#last = previous;
-    turn.previous = turn.next = undefined;
+    waiter.previous = waiter.next = undefined;
     this.waiting--;
     return true;
   }

@@ -1,36 +1,58 @@
 /**
- * Everything that a server counts and limits.
+ * All limiters of one server.
  *
  * @module
  */
 
-import { type Clock } from "../../transport/clock.ts";
-import type { Limits } from "../options.ts";
+import type { Clock } from "../../transport/clock.ts";
 import {
   type ConnectionLimiter,
   LocalConnectionLimiter,
 } from "./connection_limiter.ts";
 import { type KeyedLimit, LocalKeyedLimit } from "./keyed_limit.ts";
+import {
+  COMMAND_LIMITS,
+  type CommandLimit,
+  type LimitValues,
+} from "./limit_table.ts";
 import { RateLimiters } from "./rate_limiters.ts";
+
+/** The limits whose slots commands acquire. */
+export type CommandLimits = Readonly<Record<CommandLimit, KeyedLimit>>;
 
 /** The limiters of one server. */
 export interface ServerLimits {
   /** Sessions. */
   readonly connections: ConnectionLimiter;
-  /** UDP associations of each client address. */
-  readonly associations: KeyedLimit;
+  /** Resources of commands. */
+  readonly commands: CommandLimits;
   /** Bytes per second. */
   readonly rateLimiters: RateLimiters;
 }
 
-/** The limiters of a server that is alone. */
-export function localLimits(
-  limits: Required<Limits>,
-  clock: Clock,
-): ServerLimits {
+/** The limiters of a server that shares them with no other. */
+export function localLimits(limits: LimitValues, clock: Clock): ServerLimits {
   return {
     connections: new LocalConnectionLimiter(limits, clock),
-    associations: new LocalKeyedLimit(limits.associationsPerClient),
+    commands: commandLimits((name) => new LocalKeyedLimit(limits[name])),
     rateLimiters: new RateLimiters(limits, clock),
   };
+}
+
+/** Makes each of the limits whose slots commands acquire. */
+export function commandLimits(
+  make: (name: CommandLimit) => KeyedLimit,
+): CommandLimits {
+  const entries = COMMAND_LIMITS.map((name) => [name, make(name)]);
+  return Object.fromEntries(entries) as CommandLimits;
+}
+
+/** Replaces the values of all limits. */
+export function updateLimits(
+  { connections, commands, rateLimiters }: ServerLimits,
+  limits: LimitValues,
+): void {
+  connections.limits = limits;
+  for (const name of COMMAND_LIMITS) commands[name].limit = limits[name];
+  rateLimiters.limits = limits;
 }

@@ -1,0 +1,92 @@
+/**
+ * Calls a store that may be user code and may fail.
+ *
+ * @module
+ */
+
+import { LimitsError } from "../limits/limits_error.ts";
+import type {
+  LimitRequest,
+  LimitSlot,
+  PassRequest,
+  SharedLimitsStore,
+} from "./store.ts";
+
+/** Called with failures that end no session and reject no client. */
+export type OnLimitsError = (error: LimitsError) => void;
+
+/**
+ * A store whose failures are all {@linkcode LimitsError}s. Those of questions
+ * are rejections. Those of notifications are reported, the first one of each
+ * outage: the next one is reported when a question was answered in between.
+ */
+export class CheckedStore {
+  readonly #store: SharedLimitsStore;
+  readonly #onError: OnLimitsError;
+  #reported = false;
+
+  constructor(store: SharedLimitsStore, onError: OnLimitsError) {
+    this.#store = store;
+    this.#onError = onError;
+  }
+
+  async acquire<R extends LimitRequest>(
+    requests: readonly R[],
+  ): Promise<R["limit"] | null> {
+    const answer = await this.#ask(() => this.#store.acquire(requests));
+    if (answer === null) return null;
+    const reached = requests.find(({ limit }) => limit === answer);
+    if (reached) return reached.limit;
+    // Only untyped code can answer otherwise: what is not understood means no.
+    throw failure(new TypeError(`acquire() returned ${String(answer)}`));
+  }
+
+  release(slot: LimitSlot): void {
+    this.#notify(() => this.#store.release(slot));
+  }
+
+  forceAcquire(slot: LimitSlot, count: number): void {
+    this.#notify(() => this.#store.forceAcquire(slot, count));
+  }
+
+  async pass(request: PassRequest): Promise<void> {
+    await this.#ask(() => this.#store.pass(request));
+  }
+
+  cancel(ticket: number): void {
+    this.#notify(() => this.#store.cancel(ticket));
+  }
+
+  /** Reports a failure that nobody else reports. */
+  report(error: LimitsError): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    this.#onError(error);
+  }
+
+  async #ask<T>(call: () => T | Promise<T>): Promise<T> {
+    try {
+      const answer = await call();
+      this.#reported = false;
+      return answer;
+    } catch (error) {
+      throw failure(error);
+    }
+  }
+
+  #notify(call: () => void | Promise<void>): void {
+    const report = (error: unknown) => this.report(failure(error));
+    try {
+      // A promise is typed as possible, and untyped code may return anything.
+      Promise.resolve(call()).catch(report);
+    } catch (error) {
+      report(error);
+    }
+  }
+}
+
+function failure(cause: unknown): LimitsError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const message = `the shared limits store failed: ${text}`;
+  return new LimitsError("other", message, cause);
+}

@@ -1,0 +1,135 @@
+/**
+ * A counted limit that several servers share.
+ *
+ * @module
+ */
+
+import type { KeyedLimit } from "../limits/keyed_limit.ts";
+import type { CountedLimit } from "../limits/limit_table.ts";
+import type { CheckedStore } from "./checked_store.ts";
+import type { LimitSlot, SlotRequest } from "./store.ts";
+
+/** Limits of fewer slots for each server are counted in the store only. */
+const FEW = 64;
+
+/**
+ * How many slots of each key a server acquires without asking: all servers
+ * together an eighth of the limit, and none if there are few.
+ *
+ * So the limit is never exceeded, no server has to ask for each client while
+ * little of the limit is used, and a small limit is exact. Of a large one the
+ * unused shares of other servers are out of reach.
+ */
+export function serverShare(limit: number, servers: number): number {
+  if (limit === Infinity) return Infinity;
+  return limit < FEW * servers ? 0 : Math.floor(limit / (8 * servers));
+}
+
+/** How many slots of each key are left for all servers to ask for. */
+export function commonRest(limit: number, servers: number): number {
+  return limit === Infinity
+    ? Infinity
+    : limit - servers * serverShare(limit, servers);
+}
+
+interface Held {
+  /** Slots of the server's share. */
+  own: number;
+  /** Slots of the common rest, which the store counts. */
+  common: number;
+}
+
+/** The slots of one server. */
+export class SharedKeyedLimit implements KeyedLimit {
+  readonly #name: CountedLimit;
+  readonly #store: CheckedStore;
+  readonly #servers: number;
+  readonly #held = new Map<string, Held>();
+  #share = 0;
+  #rest = 0;
+
+  constructor(
+    name: CountedLimit,
+    limit: number,
+    store: CheckedStore,
+    servers: number,
+  ) {
+    this.#name = name;
+    this.#store = store;
+    this.#servers = servers;
+    this.limit = limit;
+  }
+
+  /** How many keys have slots. */
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /**
+   * How many slots each key may have on all servers. Slots beyond a smaller share
+   * become common ones.
+   */
+  set limit(limit: number) {
+    this.#share = serverShare(limit, this.#servers);
+    this.#rest = commonRest(limit, this.#servers);
+    for (const [key, held] of this.#held) {
+      const excess = held.own - this.#share;
+      if (excess <= 0) continue;
+      this.#store.forceAcquire(this.#slot(key), excess);
+      held.own -= excess;
+      held.common += excess;
+    }
+  }
+
+  /** Acquires a slot of the server's share, if there is one. */
+  acquireOwn(key: string): boolean {
+    if (this.#share === 0) return false;
+    const held = this.#of(key);
+    if (held.own >= this.#share) return false;
+    held.own++;
+    return true;
+  }
+
+  /**
+   * The request for a slot of the common rest; {@linkcode granted} is called when
+   * it is granted.
+   */
+  request(key: string): SlotRequest {
+    return { ...this.#slot(key), max: this.#rest };
+  }
+
+  /** Takes over a slot of the common rest. */
+  granted(key: string): void {
+    this.#of(key).common++;
+  }
+
+  acquire(key: string): boolean | Promise<boolean> {
+    return this.acquireOwn(key) || this.#ask(key);
+  }
+
+  release(key: string): void {
+    const held = this.#of(key);
+    if (held.common > 0) {
+      held.common--;
+      this.#store.release(this.#slot(key));
+    } else held.own--;
+    if (held.own + held.common === 0) this.#held.delete(key);
+  }
+
+  async #ask(key: string): Promise<boolean> {
+    const reached = await this.#store.acquire([this.request(key)]);
+    if (reached !== null) return false;
+    this.granted(key);
+    return true;
+  }
+
+  #slot(key: string): LimitSlot {
+    return { limit: this.#name, key };
+  }
+
+  #of(key: string): Held {
+    let held = this.#held.get(key);
+    if (!held) this.#held.set(key, held = { own: 0, common: 0 });
+    return held;
+  }
+}

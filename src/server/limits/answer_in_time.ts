@@ -1,0 +1,45 @@
+/**
+ * Waits for a limit that is checked elsewhere.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../transport/clock.ts";
+import { withSignal } from "../../transport/dial.ts";
+import { type AbortSignalLike, AbortSwitch } from "../../transport/signal.ts";
+import { LimitsError } from "./limits_error.ts";
+
+/** How long to wait for an answer. */
+export interface Wait<T> {
+  readonly clock: Clock;
+  /** In milliseconds; 0 means for ever. */
+  readonly timeout: number;
+  /** Ends the wait. */
+  readonly signal: AbortSignalLike;
+  /** Called with an answer that comes after the wait. */
+  readonly discard?: (late: T) => void;
+}
+
+/**
+ * The answer, if it comes in time. Rejects with it, with the reason of the
+ * signal, or with a {@linkcode LimitsError} of kind `timeout`.
+ */
+export async function answerInTime<T>(
+  answer: Promise<T>,
+  { clock, timeout, signal, discard }: Wait<T>,
+): Promise<T> {
+  const late = new AbortSwitch();
+  const timer = clock.startTimeout(timeout, () => {
+    const text = `the shared limits store did not answer in ${timeout} ms`;
+    late.abort(new LimitsError("timeout", text));
+  });
+  const onAbort = () => late.abort(signal.reason);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener("abort", onAbort);
+  try {
+    return await withSignal(answer, late, discard);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener("abort", onAbort);
+  }
+}

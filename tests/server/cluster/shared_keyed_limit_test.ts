@@ -1,0 +1,39 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  commonRest,
+  serverShare,
+  SharedKeyedLimit,
+} from "../../../src/server/cluster/shared_keyed_limit.ts";
+import { test } from "../../support/harness.ts";
+import { sharingServers } from "../../support/sharing_servers.ts";
+
+test("serverShare() and commonRest() add up to the limit", () => {
+  for (const servers of [1, 2, 3, 7, 16]) {
+    for (const limit of [1, 10, 63, 64, 128, 1_000, 10_000]) {
+      const own = serverShare(limit, servers);
+      assertEquals(own * servers + commonRest(limit, servers), limit);
+      assert(own * servers <= limit / 8);
+    }
+    assertEquals(serverShare(Infinity, servers), Infinity);
+    assertEquals(commonRest(Infinity, servers), Infinity);
+  }
+});
+
+test("SharedKeyedLimit counts associations on all servers together", async () => {
+  const { servers: [a, b], coordinator } = sharingServers({
+    associationsPerClient: 2,
+  });
+  const [one, other] = [a, b].map(({ checked }) =>
+    new SharedKeyedLimit("associationsPerClient", 2, checked, 2)
+  );
+  assertEquals(await one.acquire("x"), true);
+  assertEquals(await other.acquire("x"), true);
+  assertEquals(await one.acquire("x"), false);
+  assertEquals(await one.acquire("y"), true);
+  other.release("x");
+  assertEquals(await one.acquire("x"), true);
+  one.release("x");
+  one.release("x");
+  one.release("y");
+  assertEquals([coordinator.size, one.size, other.size], [0, 0, 0]);
+});
