@@ -1,5 +1,5 @@
 /**
- * Connections that callers bring along.
+ * Connections given by the caller.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Conn } from "../transport/transport.ts";
 
 /**
- * The connection that the option `conn` means.
+ * Returns the connection for the option `conn`.
  *
- * @throws {TypeError} when it is none; it is closed then, if it can be.
+ * @throws {TypeError} for anything else, after closing it if possible.
  */
 export function givenConn(source: ConnSource): Conn {
   try {
@@ -21,7 +21,7 @@ export function givenConn(source: ConnSource): Conn {
   }
 }
 
-/** Closes whatever it is. */
+/** Closes the value if it has a method for that. */
 function discard(source: unknown): void {
   const { close, destroy } = (source ?? {}) as Record<string, unknown>;
   const end = [close, destroy].find((it) => typeof it === "function");

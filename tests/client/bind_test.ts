@@ -15,6 +15,7 @@ import {
 import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { test } from "../support/harness.ts";
+import { withClock } from "../support/skipping_clock.ts";
 import { octets } from "../support/table.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
 import {
@@ -331,6 +332,31 @@ test("accept() rejects with timeout or aborted when no peer comes, and closes th
       return error;
     });
   }
+});
+
+test("bind() and accept() wait by the transport's clock, for 30 and 120 seconds", async () => {
+  await withClock(async (clock) => {
+    const transport = { ...await detectTransport(), clock };
+    const silent = await startProxy([CHOSEN, [ANYONE5, ""]]);
+    const through = { ...plain, ...silent.addr };
+    const binding = bind(through, undefined, { transport });
+    binding.catch(() => {});
+    await silent.played;
+    clock.skip(30_000);
+    await assertSocksError(binding, "timeout", "request");
+    await silent.close();
+
+    const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
+    const proxy = { ...plain, ...server.addr };
+    const listener = await bind(proxy, undefined, { transport });
+    const accepting = listener.accept();
+    accepting.catch(() => {});
+    clock.skip(119_000);
+    assertEquals(clock.waiting, 1);
+    clock.skip(1_000);
+    await assertSocksError(accepting, "timeout", "bind");
+    await server.close();
+  });
 });
 
 test("the signal and the timeout of bind() have no effect after bind() has resolved", async () => {

@@ -225,6 +225,24 @@ test("send() resolves each name once with socks5, and other datagrams do not wai
   }, { transport });
 });
 
+test("send() resolves a name again after 30 seconds", async () => {
+  let lookups = 0;
+  const lookup = () => {
+    lookups++;
+    return Promise.resolve(["192.0.2.1"]);
+  };
+  await withClock(async (clock) => {
+    const transport = { ...await detectTransport(), clock, lookup };
+    await associated(async ({ udp }) => {
+      for (const ms of [0, 29_000, 2_000]) {
+        clock.skip(ms);
+        await udp.send(text("x"), "name:53");
+      }
+      assertEquals(lookups, 2);
+    }, { transport });
+  });
+});
+
 test("close() of an association ends iterating, sending and the connection", async () => {
   await associated(async ({ udp, relay, rest, answer }) => {
     const waiting = udp.next();
