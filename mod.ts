@@ -1,49 +1,138 @@
 /**
- * SOCKS4, SOCKS4a and SOCKS5 for Deno, Bun and Node.js: a server, a client, and
- * the protocol's messages as pure functions.
+ * SOCKS4, SOCKS4a and SOCKS5 for Deno, Bun and Node.js: a server and a client. The
+ * protocol's messages, the network's interfaces and the limits of several servers have
+ * entries of their own: `@x/socks5/protocol`, `@x/socks5/transport` and
+ * `@x/socks5/cluster`.
  *
  * @example A server and a client that goes through it
  * ```ts
  * import { connect, serve } from "@x/socks5";
  *
  * await using proxy = await serve({ port: 0 });
- * await using target = await serve({ port: 0 }); // anything that listens
+ * await using target = await serve({ port: 0 }); // any TCP server will do
  *
  * await using conn = await connect(
  *   `socks5://127.0.0.1:${proxy.addr.port}`,
  *   target.addr,
  * );
- * conn.close();
  * ```
  *
  * @module
  */
 
-export * from "./src/server/public.ts";
-export * from "./src/client/mod.ts";
-
-// The protocol
 export {
-  type Decode,
-  type Decoded,
-  ProtocolError,
-  type ProtocolErrorCode,
-} from "./src/protocol/decode.ts";
-export * as address from "./src/protocol/address.ts";
-export * as datagram from "./src/protocol/datagram.ts";
-export * as password from "./src/protocol/password.ts";
-export * as reply from "./src/protocol/reply.ts";
-export * as socks4 from "./src/protocol/socks4.ts";
-export * as socks5 from "./src/protocol/socks5.ts";
-
-// The network
-export { detectTransport } from "./src/transport/detect.ts";
-export {
+  type Accept,
+  type AcceptContext,
+  type Accepted,
+  type Address,
+  type AuthExchange,
+  type AuthMethod,
+  type AuthResult,
+  type Clock,
+  type CommandName,
+  type Conn,
+  type ConnSource,
+  type Credentials,
+  type DatagramCounts,
+  type DatagramWrapper,
+  Denial,
+  type Dial,
+  type DialContext,
+  type DialedAssociation,
+  type DialedListener,
+  type Dialer,
+  type DuplexStreams,
+  type Endpoint,
+  type Exchange,
+  formatMetrics,
+  formatRule,
+  type GuardOptions,
+  type HashOptions,
+  hashPassword,
+  type LimitRequest,
+  type Limits,
+  type LimitSlot,
+  Lockout,
+  type LockoutOptions,
+  type LoginGuard,
+  type Logins,
   type MessageDecoder,
-  MessageReader,
-} from "./src/transport/message_reader.ts";
+  type MetricFamily,
+  METRICS,
+  Metrics,
+  type MetricValues,
+  NetError,
+  type NetErrorKind,
+  noAuth,
+  OptionError,
+  type Origin,
+  parseRule,
+  parseUsers,
+  type PassRequest,
+  type Policy,
+  type PolicyAnswer,
+  type PolicyContext,
+  type PolicyRequest,
+  type PortRange,
+  type RateRequest,
+  type Rule,
+  type RulePolicy,
+  type RuleRequest,
+  rules,
+  type RuleTarget,
+  serve,
+  type ServeOptions,
+  type Server,
+  type ServerEvent,
+  type ServerUpdate,
+  type Session,
+  type SessionEndReason,
+  type SessionPhase,
+  type SharedLimits,
+  type SharedLimitsStore,
+  type ShutdownOptions,
+  type SlotRequest,
+  type Socks4Options,
+  type Timeouts,
+  type Transport,
+  userPass,
+  Users,
+  UsersError,
+  type UsersOptions,
+  type UsersProblem,
+  type Verdict,
+  type Verifier,
+  type VerifyContext,
+  type VerifyLogin,
+  verifyPassword,
+} from "./src/server/public.ts";
 export {
-  type LimitedRelayOptions,
-  relayByReading,
-  type RelayRateLimiter,
-} from "./src/transport/relay.ts";
+  type AcceptOptions,
+  anonymous,
+  bind,
+  type ClientAuth,
+  type ClientAuthExchange,
+  type ClientAuthResult,
+  type ClientOptions,
+  connect,
+  type InboundConn,
+  parseProxyUrl,
+  passwordLogin,
+  type ProxyConfig,
+  type ProxyOptions,
+  type ProxyProtocol,
+  type ReceivedDatagram,
+  type ResolvedProxy,
+  socks,
+  type SocksConn,
+  SocksError,
+  type SocksErrorCode,
+  type SocksErrorDetails,
+  type SocksListener,
+  type SocksPhase,
+  type SocksProxy,
+  udpAssociate,
+  type UdpAssociation,
+  type UdpOptions,
+} from "./src/client/mod.ts";
+export { detectTransport } from "./src/transport/detect.ts";

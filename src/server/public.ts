@@ -1,5 +1,5 @@
 /**
- * What users of the server can import.
+ * The public names of the server.
  *
  * @module
  */
@@ -35,7 +35,14 @@ export type {
   VerifyContext,
   VerifyLogin,
 } from "./auth/verifier.ts";
-export * from "./events.ts";
+export type {
+  CommandName,
+  DatagramCounts,
+  ServerEvent,
+  Session,
+  SessionEndReason,
+  SessionPhase,
+} from "./events.ts";
 export {
   formatMetrics,
   type MetricFamily,
@@ -85,7 +92,9 @@ export {
   type ServerUpdate,
   type ShutdownOptions,
 } from "./serve.ts";
-export * from "../transport/transport.ts";
+export { NetError, type NetErrorKind } from "../transport/errors.ts";
+export type { ConnSource, DuplexStreams } from "../transport/streams.ts";
+export type { Address, Conn, Transport } from "../transport/transport.ts";
 export type { Clock } from "../transport/clock.ts";
 export type { Exchange } from "../transport/exchange.ts";
 export type { MessageDecoder } from "../transport/message_reader.ts";

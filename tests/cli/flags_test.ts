@@ -411,8 +411,8 @@ test("helpText() has the defaults that apply", async () => {
 
 for (
   const [login, message] of [
-    [`${"x".repeat(256)}:hunter2`, /1 to 255 octets/],
-    [`alice:${"x".repeat(256)}`, /1 to 255 octets \(user "alice"\)/],
+    [`${"x".repeat(256)}:hunter2`, /1 to 255 bytes/],
+    [`alice:${"x".repeat(256)}`, /1 to 255 bytes \(user "alice"\)/],
   ] as const
 ) {
   test(`load() refuses --user ${login.slice(0, 9)}…: ${message}`, async () => {

@@ -87,10 +87,6 @@ const allowed: [path: string, text: string][] = [
     `import { x } from "../client_key.ts"`,
   ],
   [
-    "src/server/limits/server_limits.ts",
-    `import type { x } from "../options.ts"`,
-  ],
-  [
     "src/server/cluster/coordinator.ts",
     `import { x } from "../auth/lockout.ts"`,
   ],

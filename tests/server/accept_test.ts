@@ -348,11 +348,14 @@ test("serve() keeps an exposed client from the address that it came to, whatever
 });
 
 test("serve() ends a session whose wrapped connection throws on close()", async () => {
+  const broken = () => {
+    throw new Error("a broken wrapper");
+  };
   const accept: Accept = (conn) => ({
     conn: new Proxy(conn, {
       get(inner, key: keyof Conn) {
-        if (key === "close") throw new Error("a broken wrapper");
         const value = inner[key];
+        if (key === "close") return broken;
         return typeof value === "function" ? value.bind(inner) : value;
       },
     }),
