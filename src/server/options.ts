@@ -85,7 +85,10 @@ export interface Socks4Options {
 export interface SharedLimits {
   /** Counts for all servers, for example in another process or in a database. */
   readonly store: SharedLimitsStore;
-  /** How many servers share the store. A part of each large limit is divided among them. */
+  /**
+   * How many servers share the store, at least as many as run at the same time. An
+   * eighth of each large limit is divided among them, see {@linkcode SharedLimitsStore}.
+   */
   readonly servers: number;
 }
 
@@ -174,7 +177,8 @@ export interface ServeOptions {
   readonly limits?: Limits;
   /**
    * Makes the limits apply to several servers together: their number and the store
-   * that counts for all of them. By default the limits apply to this server alone.
+   * that counts for all of them. `bytesPerSecondPerSession` and `targetsPerAssociation`
+   * need none. By default the limits apply to this server alone.
    */
   readonly sharedLimits?: SharedLimits;
   /** Ends the server and all sessions at once when the signal is aborted. */

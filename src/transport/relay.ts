@@ -183,8 +183,8 @@ export interface RelayRateLimiter {
   /** The largest number of bytes to ask for at once; at least 1. */
   readonly slice: number;
   /**
-   * Resolves when this many bytes may be forwarded; `undefined` means at once. Never
-   * rejects.
+   * Resolves when this many bytes may be forwarded; `undefined` means at once. A
+   * rejection ends the relay with that error.
    */
   pass(bytes: number): Promise<void> | undefined;
 }

@@ -15,8 +15,8 @@ import type { Credentials, Verifier, VerifyContext } from "./verifier.ts";
 export interface GuardOptions extends LockoutOptions {
   /**
    * Counts failed logins. By default a {@linkcode Lockout} of its own, made from
-   * the other options. Give the same one to several servers, or the store of
-   * their shared limits, to count failures for all of them.
+   * the other options. Give the same one to several servers, or to each of them
+   * its store of one `Coordinator`, to count failures for all of them.
    */
   readonly guard?: LoginGuard;
 }

@@ -36,8 +36,7 @@ export interface LockoutOptions {
 
 /**
  * Decides how failed logins slow down and lock out a client. {@linkcode Lockout}
- * is one, and so is a store of limits that several servers share. `client` is an
- * IP address.
+ * is one, and so is each store of a `Coordinator`. `client` is an IP address.
  */
 export interface LoginGuard {
   /** Whether logins from this address must fail now, without being verified. */

@@ -52,21 +52,24 @@ interface Shared {
 
 /**
  * Counts for several servers in this process, or for workers that reach it
- * through messages. Each has its own {@linkcode SharedLimitsStore}, so that
- * everything it holds can be released if it crashes.
+ * through messages. Each has its own store, so that everything it holds can be
+ * released if it crashes.
  *
- * @example Two servers in one process
+ * @example Two servers in one process that also count failed logins together
  * ```ts
  * import { Coordinator } from "@x/socks5/cluster";
- * import { serve } from "@x/socks5/server";
+ * import { serve, userPass } from "@x/socks5/server";
  *
  * const coordinator = new Coordinator();
- * const start = () =>
- *   serve({
+ * const start = () => {
+ *   const store = coordinator.open();
+ *   return serve({
  *     port: 0,
- *     limits: { sessionsPerClient: 100, associationsPerClient: 10 },
- *     sharedLimits: { store: coordinator.open(), servers: 2 },
+ *     auth: [userPass({ alice: "correct horse" }, { guard: store })],
+ *     limits: { sessionsPerUser: 5, associationsPerClient: 10 },
+ *     sharedLimits: { store, servers: 2 },
  *   });
+ * };
  * await using first = await start();
  * await using second = await start();
  * console.log(first.addr.port, second.addr.port);
@@ -86,7 +89,7 @@ export class Coordinator {
     };
   }
 
-  /** Counts the failed logins of all workers; replaced when the logins are replaced. */
+  /** Counts the failed logins on all servers. A new one forgets them. */
   get lockout(): Lockout {
     return this.#shared.lockout;
   }
@@ -95,12 +98,12 @@ export class Coordinator {
     this.#shared.lockout = lockout;
   }
 
-  /** How many slots' keys and users are remembered. */
+  /** How many keys of slots, and how many users, are remembered. */
   get size(): number {
     return this.#shared.counts.size + this.#shared.users.size;
   }
 
-  /** The store of one server; closed after the server has ended. */
+  /** A store for one server. Close it when the server has ended without releasing everything. */
   open(): WorkerLimits {
     return new CoordinatedLimits(this.#shared);
   }

@@ -19,10 +19,7 @@ type Held =
   | "command";
 
 interface LimitRow {
-  /**
-   * The things that have the limit each: their key is ""; `clientKey()` of the
-   * address; the user's name.
-   */
+  /** Whether the limit applies to everyone together, or to each client, user and so on. */
   readonly scope: "everyone" | "client" | "user" | "session" | "association";
   /** For counted limits, which bound how many slots of each key are held at the same time. */
   readonly held?: Held;
