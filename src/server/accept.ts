@@ -93,7 +93,8 @@ export interface Incoming {
  *
  * @throws {TypeError} if it is not an address.
  */
-export function clientOf({ client }: Origin): Address | undefined {
+export function clientOf(origin: Origin): Address | undefined {
+  const { client } = origin;
   if (client === undefined) return undefined;
   const { hostname, port } = client ?? {};
   if (typeof hostname !== "string" || typeof port !== "number") {

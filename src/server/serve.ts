@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkKeys } from "../transport/check_keys.ts";
 import { detectTransport } from "../transport/detect.ts";
 import { NetError, toNetError } from "../transport/errors.ts";
 import { AbortSwitch } from "../transport/signal.ts";
@@ -139,7 +140,7 @@ export interface Server extends AsyncDisposable {
  * ```
  */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
-  const transport = options.transport ?? await detectTransport();
+  const transport = options?.transport ?? await detectTransport();
   const settings = await resolveSettings(options, transport);
   const onEvent = options.onEvent && guarded(options.onEvent);
   const limits = await limitsOf(settings, onEvent);
@@ -253,6 +254,7 @@ class SocksServer implements Server, SessionOwner {
 
   handle(source: ConnSource, origin: Origin = {}): void {
     const conn = toConn(source);
+    checkKeys(origin, ["client", "exposed"], "the origin of a connection");
     const client = clientOf(origin);
     const exposed = origin.exposed ??
       (this.settings.isExposed ||
@@ -395,7 +397,8 @@ class SocksServer implements Server, SessionOwner {
     updateLimits(this.limits, limits);
   }
 
-  shutdown({ grace = 10_000 }: ShutdownOptions = {}): Promise<void> {
+  shutdown(options: ShutdownOptions = {}): Promise<void> {
+    const { grace = 10_000 } = options;
     if (!this.#closing) {
       this.#closing = this.#stopListening();
       this.emit?.({ type: "shutdown" });

@@ -6,6 +6,7 @@
 
 import { isIp, isLoopback, isUnspecified } from "../protocol/address.ts";
 import { METHOD } from "../protocol/socks5.ts";
+import { checkKeys } from "../transport/check_keys.ts";
 import { type Clock, systemClock } from "../transport/clock.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
 import { GuardedVerifier } from "./auth/guarded_verifier.ts";
@@ -86,9 +87,10 @@ export async function resolveSettings(
   options: ServeOptions,
   transport: Transport,
 ): Promise<Settings> {
-  const { auth = [noAuth()], openProxy, policy, onEvent } = options;
+  checkKeys(options, OPTION_KEYS, "the options of serve()");
+  const { openProxy, policy, onEvent } = options;
   const listen = resolveListen(options);
-  if (auth.length === 0) throw new OptionError("auth", "auth needs a method");
+  const auth = resolveAuth(options.auth);
   const clock = transport.clock ?? systemClock;
   const servesNone = auth.some(({ number }) => number === METHOD.none);
   const isOpen = servesNone || auth.some(({ negotiate }) => !negotiate);
@@ -131,6 +133,57 @@ export async function resolveSettings(
     transport,
     clock,
   };
+}
+
+const OPTION_KEYS = Object.keys(
+  {
+    hostname: true,
+    port: true,
+    listen: true,
+    reusePort: true,
+    auth: true,
+    socks4: true,
+    openProxy: true,
+    accept: true,
+    dial: true,
+    policy: true,
+    advertise: true,
+    relayPorts: true,
+    dropFragments: true,
+    timeouts: true,
+    limits: true,
+    sharedLimits: true,
+    signal: true,
+    onEvent: true,
+    transport: true,
+  } satisfies Record<keyof ServeOptions, true>,
+);
+
+/** At least one method, with numbers of their own (RFC 1928 section 3). */
+function resolveAuth(
+  methods: readonly AuthMethod[] = [noAuth()],
+): readonly AuthMethod[] {
+  if (!Array.isArray(methods) || methods.length === 0) {
+    throw new OptionError(
+      "auth",
+      "auth must be a list of methods, such as [userPass(…)]",
+    );
+  }
+  const numbers = new Set<number>();
+  for (const method of methods as readonly AuthMethod[]) {
+    const { number } = method ?? {};
+    if (!Number.isInteger(number) || number < 0 || number > 254) {
+      throw new OptionError(
+        "auth",
+        "auth must hold methods with a number from 0 to 254",
+      );
+    }
+    if (numbers.has(number)) {
+      throw new OptionError("auth", `auth has two methods of number ${number}`);
+    }
+    numbers.add(number);
+  }
+  return methods;
 }
 
 function resolveListen(options: ServeOptions): ListenSettings | undefined {
@@ -179,6 +232,7 @@ function resolveSocks4(
   options: Socks4Options = {},
   clock: Clock,
 ): Socks4Settings | undefined {
+  checkKeys(options, ["userIds", "verifier", "guard", "ident"], "socks4");
   const { userIds, verifier, ident } = options;
   if (userIds === undefined && verifier === undefined && !ident) return;
   return {
@@ -225,16 +279,23 @@ function listenAddress(hostname: string): string {
   );
 }
 
+const TIMEOUTS: Required<Timeouts> = {
+  handshake: 10_000,
+  connect: 15_000,
+  idle: 300_000,
+  halfClosed: 60_000,
+  bind: 60_000,
+  association: 120_000,
+};
+
 function resolveTimeouts(given: Timeouts = {}): Required<Timeouts> {
-  const { handshake, connect, idle, halfClosed, bind, association } = given;
-  return {
-    handshake: whole("timeouts.handshake", handshake ?? 10_000),
-    connect: whole("timeouts.connect", connect ?? 15_000),
-    idle: whole("timeouts.idle", idle ?? 300_000),
-    halfClosed: whole("timeouts.halfClosed", halfClosed ?? 60_000),
-    bind: whole("timeouts.bind", bind ?? 60_000),
-    association: whole("timeouts.association", association ?? 120_000),
-  };
+  const names = Object.keys(TIMEOUTS) as (keyof Timeouts)[];
+  checkKeys(given, names, "timeouts");
+  const timeouts = { ...TIMEOUTS };
+  for (const name of names) {
+    timeouts[name] = whole(`timeouts.${name}`, given[name] ?? TIMEOUTS[name]);
+  }
+  return timeouts;
 }
 
 function resolveAdvertise(given: readonly string[] = []): readonly string[] {
@@ -269,6 +330,7 @@ async function resolveLimits(
   isExposed: boolean,
   transport: Transport,
 ): Promise<Required<Limits>> {
+  checkKeys(given, LIMIT_NAMES, "limits");
   const defaults = {
     ...defaultLimits(isExposed),
     sessions: given.sessions ?? await possibleSessions(transport),

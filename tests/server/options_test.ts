@@ -1,17 +1,24 @@
 /** The documented defaults of the options, and the meaning of 0. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  hashPassword,
+  noAuth,
+  serve,
+  userPass,
+  Users,
+} from "../../src/server/mod.ts";
+import { detectTransport } from "../../src/transport/detect.ts";
 import type {
   Limits,
   ServeOptions,
   Timeouts,
 } from "../../src/server/options.ts";
 import { resolveSettings } from "../../src/server/settings.ts";
-import { userPass } from "../../src/server/auth/user_pass.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
-import { until } from "../transport/contract.ts";
+import { connectedPair, until } from "../transport/contract.ts";
 import { ask, block } from "../support/raw.ts";
 
 const TIMEOUTS: Required<Timeouts> = {
@@ -95,4 +102,78 @@ test("serve() works without any limit or timeout", async () => {
   for (const { conn } of [stream, datagrams]) conn.close();
   await server.close();
   await target.close();
+});
+
+const misspelt: [options: unknown, message: string][] = [
+  [1080, "the options of serve() must be an object, not a number"],
+  [null, "the options of serve() must be an object, not null"],
+  [
+    { host: "::1" },
+    'unknown key "host" in the options of serve(), did you mean "hostname"?',
+  ],
+  [
+    { timeout: 5 },
+    'unknown key "timeout" in the options of serve(), did you mean "timeouts"?',
+  ],
+  [
+    { limits: { session: 3 } },
+    'unknown key "session" in limits, did you mean "sessions"?',
+  ],
+  [{ limits: 3 }, "limits must be an object, not a number"],
+  [
+    { timeouts: { handshakes: 1 } },
+    'unknown key "handshakes" in timeouts, did you mean "handshake"?',
+  ],
+  [
+    { socks4: { userId: [] } },
+    'unknown key "userId" in socks4, did you mean "userIds"?',
+  ],
+  [
+    { auth: userPass({ alice: "secret" }) },
+    "auth must be a list of methods, such as [userPass(…)]",
+  ],
+  [{ auth: [userPass] }, "auth must hold methods with a number from 0 to 254"],
+  [
+    { auth: [{ number: 255, name: "x" }] },
+    "auth must hold methods with a number from 0 to 254",
+  ],
+  [
+    { auth: [{ number: 1.5, name: "x" }] },
+    "auth must hold methods with a number from 0 to 254",
+  ],
+  [{ auth: [noAuth(), noAuth()] }, "auth has two methods of number 0"],
+];
+
+for (const [options, message] of misspelt) {
+  test(`serve() refuses an option: ${message}`, async () => {
+    const error = await assertRejects(
+      () => serve(options as ServeOptions),
+      TypeError,
+    );
+    assertEquals(error.message, message);
+  });
+}
+
+test("server.update() refuses unknown keys, and changes nothing", async () => {
+  const server = await serve({ port: 0, limits: { sessions: 7 } });
+  await assertRejects(
+    () => server.update({ limit: {} } as never),
+    TypeError,
+    'did you mean "limits"?',
+  );
+  await server.shutdown();
+});
+
+test("userPass(), Users and server.handle() refuse unknown keys", async () => {
+  const server = await serve({ listen: false });
+  const { far, close } = await connectedPair(await detectTransport());
+  const hash = await hashPassword("secret", { iterations: 1_000 });
+  const calls = [
+    () => userPass({ alice: "secret" }, { lockoutMs: 5 } as never),
+    () => new Users([["alice", hash]], { rememberMs: 5 } as never),
+    () => server.handle(far, { exposd: false } as never),
+  ];
+  for (const call of calls) assertThrows(call, TypeError, "did you mean");
+  await close();
+  await server.shutdown();
 });

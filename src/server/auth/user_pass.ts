@@ -7,6 +7,7 @@
 import { ProtocolError } from "../../protocol/decode.ts";
 import { decodeLogin, encodeLoginStatus } from "../../protocol/password.ts";
 import { METHOD } from "../../protocol/socks5.ts";
+import { checkKeys } from "../../transport/check_keys.ts";
 import { GuardedVerifier, type GuardOptions } from "./guarded_verifier.ts";
 import { toPasswordVerifier } from "./logins.ts";
 import type { AuthExchange, AuthMethod, AuthResult } from "./method.ts";
@@ -66,6 +67,7 @@ export function userPass(
   logins: Logins,
   options: GuardOptions = {},
 ): AuthMethod {
+  checkKeys(options, GUARD_KEYS, "the options of userPass()");
   const verifier = new GuardedVerifier(toPasswordVerifier(logins), options);
   return {
     number: METHOD.password,
@@ -73,6 +75,15 @@ export function userPass(
     negotiate: (exchange) => negotiate(exchange, verifier),
   };
 }
+
+const GUARD_KEYS = Object.keys(
+  {
+    failedLogins: true,
+    lockout: true,
+    clock: true,
+    guard: true,
+  } satisfies Record<keyof GuardOptions, true>,
+);
 
 async function negotiate(
   exchange: AuthExchange,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkKeys } from "../../transport/check_keys.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import { clientKey } from "../client_key.ts";
 import {
@@ -85,8 +86,10 @@ export class Users implements Verifier {
    */
   constructor(
     hashes: Iterable<readonly [name: string, hash: string]>,
-    { remember = 600_000, clock = systemClock }: UsersOptions = {},
+    options: UsersOptions = {},
   ) {
+    checkKeys(options, ["remember", "clock"], "the options of Users");
+    const { remember = 600_000, clock = systemClock } = options;
     const texts = new Map<string, string>();
     for (const [name, text] of hashes) {
       const problem = problemOfName(name) ?? problemOfHash(text) ??
