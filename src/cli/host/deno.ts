@@ -7,6 +7,9 @@
 import type { Host, ProcessSignal } from "./host.ts";
 import { chunks, encoder, writeAll } from "./chunks.ts";
 
+/** The name of the threads that are workers of the program. */
+export const WORKER_THREAD = "socks5-server worker";
+
 /** The members of `Deno` that are used here. */
 export interface DenoProcess {
   readonly noColor: boolean;
@@ -75,6 +78,6 @@ export function denoHost(deno: DenoProcess): Host {
     },
     end: (code) => deno.exit(code),
     exit: (code) => deno.exit(code),
-    isWorker: false, // workers are threads
+    isWorker: (globalThis as { name?: string }).name === WORKER_THREAD,
   };
 }

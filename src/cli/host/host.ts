@@ -48,7 +48,7 @@ export interface Host {
   end(code: number): void;
   /** Ends the process immediately. */
   exit(code: number): never;
-  /** Whether another process of the program started this one as a worker. */
+  /** Whether the program started this process, or on Deno this thread, as a worker. */
   readonly isWorker: boolean;
 }
 
