@@ -300,6 +300,17 @@ test("socks5-server continues when the reader closes its output", async () => {
   });
 });
 
+test("socks5-server continues when the reader closes its output before a burst of lines", async () => {
+  await withProgram(["--port", "0"], async (program) => {
+    const port = await program.port();
+    program.closeOutput();
+    await flood(port);
+    program.kill("SIGTERM");
+    const { code, stderr } = await program.ended;
+    assertEquals([code, stderr], [0, ""]);
+  });
+});
+
 test("socks5-server continues when the reader of its log pauses, and logs the number of dropped lines", async () => {
   await withEcho(async (target) => {
     await withProgram(["--port", "0"], async (program) => {
