@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { npmInstall, run, strict } from "../runtimes.ts";
 
 /** The time limit of a program, in milliseconds. */
-export const patience = 60_000;
+export const patience = 30_000;
 
 /** The names of the checks that failed. */
 export const failures: string[] = [];

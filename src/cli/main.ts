@@ -14,7 +14,7 @@ import {
 } from "./config/flags.ts";
 import { detectHost } from "./host/detect.ts";
 import type { Host } from "./host/host.ts";
-import { detectRuntime } from "./host/runtime.ts";
+import { detectRuntime } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
 import { openLog } from "./output/log.ts";
 import { Reloader } from "./serve/reload.ts";
