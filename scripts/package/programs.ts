@@ -21,8 +21,8 @@ async function build(
 }
 
 /**
- * Builds programs of the command's module: a CommonJS bundle, as Node's single
- * executable applications need it, an ES module, and executables by Bun. All must
+ * Builds programs of the command's module: bundles in both formats, a single
+ * executable application of Node from the one in CommonJS, and executables by Bun. All must
  * answer `--version`; `serve` checks one of each kind as a server.
  */
 export async function checkPrograms(
@@ -55,6 +55,18 @@ export async function checkPrograms(
       const server = format === "cjs" ? "node24" : "deno";
       if (runtime.name !== server) continue;
       await serve(runtime, [...flags, program], name);
+    }
+  }
+
+  const node = runtimes.find(({ name }) => name === "node26");
+  if (node && esbuild) {
+    const name = "node --build-sea";
+    const program = join(folder, "single-executable");
+    const main = join(folder, "program.cjs");
+    const config = join(folder, "sea.json");
+    await Deno.writeTextFile(config, JSON.stringify({ main, output: program }));
+    if (await build(name, folder, node.path, ["--build-sea", config])) {
+      await serve({ ...node, path: program }, [], name);
     }
   }
 
