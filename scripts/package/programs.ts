@@ -64,7 +64,14 @@ export async function checkPrograms(
     const program = join(folder, "single-executable");
     const main = join(folder, "program.cjs");
     const config = join(folder, "sea.json");
-    await Deno.writeTextFile(config, JSON.stringify({ main, output: program }));
+    await Deno.writeTextFile(
+      config,
+      JSON.stringify({
+        main,
+        output: program,
+        disableExperimentalSEAWarning: true,
+      }),
+    );
     if (await build(name, folder, node.path, ["--build-sea", config])) {
       await serve({ ...node, path: program }, [], name);
     }
