@@ -9,42 +9,13 @@
 import { build } from "@deno/dnt";
 import { basename, dirname, join, relative } from "node:path";
 import { bundle } from "./bundle.ts";
+import { bin, emitted, packageJson } from "./package_json.ts";
 import { files, root, run } from "./runtimes.ts";
 import { type Config, readConfig, stage } from "./stage.ts";
 
 const out = join(root, "npm");
-const bin = { name: "socks5-server", path: "./src/cli/bin.ts" };
 /** The modules of the command that other files refer to. */
 const command = ["./src/cli/main.ts", bin.path];
-
-/** Returns the path of a module such as `./src/server/mod.ts` in the package. */
-function emitted(path: string, extension: ".js" | ".d.ts"): string {
-  return path.replace("./", "./esm/").replace(/\.ts$/, extension);
-}
-
-/** Returns package.json without the fields that dnt adds. */
-function packageJson(config: Config) {
-  // Without conditions, so that `require()` finds the modules if Node supports that.
-  const exports = Object.entries(config.exports).map(([name, path]) => [
-    name,
-    { types: emitted(path, ".d.ts"), default: emitted(path, ".js") },
-  ]);
-  return {
-    name: config.name,
-    version: config.version,
-    description: "SOCKS server and client for Deno, Bun and Node",
-    keywords: ["socks", "socks4", "socks5", "proxy", "server", "client"],
-    license: config.license,
-    type: "module",
-    main: emitted(config.exports["."], ".js"),
-    types: emitted(config.exports["."], ".d.ts"),
-    exports: {
-      ...Object.fromEntries(exports),
-      "./config.schema.json": "./config.schema.json",
-    },
-    engines: { node: ">=20" },
-  };
-}
 
 /** Copies the documents into one folder and adapts the links of the README. */
 async function copyDocuments(): Promise<void> {
@@ -129,6 +100,22 @@ async function withPack(config: Config): Promise<void> {
   );
 }
 
+/**
+ * Makes the types load without `lib: ["ESNext.Disposable"]` in the project that uses
+ * them. JSR allows such directives in no source, and does not need them.
+ */
+async function referToLibraries(): Promise<void> {
+  for await (const path of files(join(out, "esm"))) {
+    if (!path.endsWith(".d.ts")) continue;
+    const text = await Deno.readTextFile(path);
+    if (!/\bAsyncDisposable\b|\bSymbol\.(asyncD|d)ispose\b/.test(text)) {
+      continue;
+    }
+    const directive = `/// <reference lib="esnext.disposable" />\n`;
+    await Deno.writeTextFile(path, directive + text);
+  }
+}
+
 /** Copies the stand-ins next to the modules and makes their imports relative. */
 async function inlineStandins(folder: string): Promise<void> {
   const standins = join(root, "scripts", "standins");
@@ -157,7 +144,11 @@ if (import.meta.main) {
   } else {
     await withDnt(config);
   }
+  await referToLibraries();
   await bundle(out, command.map((path) => emitted(path, ".js")));
   await copyDocuments();
+  if (config.repository === undefined) {
+    console.error("deno.json has no repository: package.json links to none");
+  }
   console.log(`${config.name} ${config.version} is in npm/`);
 }

@@ -207,6 +207,7 @@ const rootEntries = [
   "scripts",
   "src",
   "tests",
+  "tsconfig.json",
 ];
 const ignoredEntries = ["node_modules", "npm"];
 

@@ -1,59 +1,28 @@
 /**
  * Checks the npm package in `npm/` from the point of view of its users: packs
  * it, installs the tarball, uses server and client on every runtime, runs the
- * command, and type-checks a program that uses it. Run `deno task build:npm`
+ * command, bundles and compiles applications and the command, type-checks a program
+ * that uses it, and has the tools of others check it. Run `deno task build:npm`
  * first.
  *
  * @module
  */
 
 import { delimiter, dirname, isAbsolute, join } from "node:path";
+import { checkBundles } from "./package/bundles.ts";
+import { lint } from "./package/linters.ts";
+import { bin, emitted } from "./package_json.ts";
+import { checkPrograms } from "./package/programs.ts";
+import { expect, failures, patience, report } from "./package/report.ts";
+import { checkTypes } from "./package/types.ts";
 import {
   files,
   findRuntimes,
-  npmInstall,
   root,
   run,
   type Runtime,
   runtimeNames,
-  strict,
 } from "./runtimes.ts";
-
-const typescript = "typescript@5.9.3";
-
-/** The time limit of a program, in milliseconds. */
-const patience = 60_000;
-
-const failures: string[] = [];
-
-function report(name: string, problem: string | undefined): void {
-  console.log(`${problem === undefined ? "ok    " : "FAILED"} ${name}`);
-  if (problem === undefined) return;
-  failures.push(name);
-  console.log(problem.trimEnd());
-}
-
-/** Runs a program in the folder; it must succeed and print the text. */
-async function expect(
-  name: string,
-  folder: string,
-  command: string,
-  args: string[],
-  text = "",
-  searchPath = Deno.env.get("PATH") ?? "",
-): Promise<void> {
-  const signal = AbortSignal.timeout(patience);
-  const output = await run(command, args, {
-    cwd: folder,
-    env: { NO_COLOR: "1", PATH: searchPath },
-    signal,
-  });
-  const ok = output.success && output.stdout.includes(text);
-  const shown = `${output.stdout}${output.stderr}${
-    signal.aborted ? "it exceeded the time limit\n" : ""
-  }`;
-  report(name, ok ? undefined : `exit code ${output.code}\n${shown}`);
-}
 
 /** Packs `npm/` and returns the path of the tarball. */
 async function pack(folder: string): Promise<string> {
@@ -123,40 +92,24 @@ async function install(folder: string, tarball: string): Promise<void> {
   );
 }
 
-/** Type-checks the consumer with both module resolutions; compiles it to consumer.js. */
-async function compile(folder: string): Promise<void> {
-  const compiler = await npmInstall(typescript);
-  if (compiler === undefined) {
-    if (strict) throw new Error(`${typescript} is not available`);
-    return console.error(
-      `${typescript} is not available: the types are not checked`,
-    );
-  }
-  const variants = [
-    { module: "nodenext", moduleResolution: "nodenext", noEmit: false },
-    { module: "esnext", moduleResolution: "bundler", noEmit: true },
-  ];
-  for (const variant of variants) {
-    const compilerOptions = {
-      ...variant,
-      target: "es2022",
-      lib: ["ESNext", "DOM"],
-      types: [],
-      strict: true,
-      skipLibCheck: false,
-    };
-    const project = `tsconfig.${variant.moduleResolution}.json`;
-    await Deno.writeTextFile(
-      join(folder, project),
-      JSON.stringify({ compilerOptions, files: ["consumer.ts"] }),
-    );
-    const tsc = join(compiler, "node_modules", "typescript", "bin", "tsc");
-    const args = [tsc, "--project", project];
-    await expect(`types, ${variant.moduleResolution}`, folder, "node", args);
-  }
+/**
+ * Writes a program that exports what all entries of the package do. Returns the
+ * names of its exports.
+ */
+async function writeEntries(
+  folder: string,
+  { name, exports }: { name: string; exports: Record<string, unknown> },
+): Promise<string[]> {
+  const paths = Object.keys(exports).filter((it) => !it.endsWith(".json"));
+  const names = paths.map((it) => it === "." ? "main" : it.slice(2));
+  const text = paths.map((path, i) =>
+    `export * as ${names[i]} from "${name}${path.slice(1)}";\n`
+  ).join("");
+  await Deno.writeTextFile(join(folder, "entries.ts"), text);
+  await Deno.writeTextFile(join(folder, "entries.js"), text);
+  return names.sort();
 }
 
-const command = "socks5-server";
 const denoFlags = [
   "run",
   "-A",
@@ -170,37 +123,37 @@ async function runCommand(
   folder: string,
   packageName: string,
 ): Promise<void> {
-  const ways: Record<string, [string, ...string[]]> = {
-    deno: [path, ...denoFlags, `npm:${packageName}`],
-    bun: [path, "x", "--bun", "--no-install", command],
-    node: ["npx", "--no-install", command],
+  const ways: Record<string, [string, ...string[]][]> = {
+    deno: [
+      [path, ...denoFlags, `npm:${packageName}`],
+      [path, ...denoFlags, `npm:${packageName}/server`],
+    ],
+    bun: [[path, "x", "--bun", "--no-install", bin.name]],
+    node: [["npx", "--no-install", bin.name]],
   };
-  const [program, ...args] = ways[name.replace(/\d+$/, "")];
   // npx uses the first node on the PATH.
   const folders = isAbsolute(path) ? [dirname(path)] : [];
   const searchPath = [...folders, Deno.env.get("PATH")].join(delimiter);
-  await expect(
-    `command, ${name}`,
-    folder,
-    program,
-    [...args, "--version"],
-    command,
-    searchPath,
-  );
+  for (const [command, ...args] of ways[name.replace(/\d+$/, "")]) {
+    await expect(`command, ${name}`, {
+      folder,
+      command,
+      args: [...args, "--version"],
+      output: bin.name,
+      searchPath,
+    });
+  }
 }
 
-/** Starts the installed command, sends it a greeting, and ends it with SIGTERM. */
-async function serveByCommand(
-  { name, path }: Runtime,
+/** Starts a program that serves, sends it a greeting, and ends it with SIGTERM. */
+async function checkServer(
+  name: string,
   folder: string,
-  ...flags: string[]
+  command: string,
+  args: string[],
 ): Promise<void> {
-  const program = join(folder, "node_modules", ".bin", command);
-  const child = new Deno.Command(path, {
-    args: [
-      ...(name === "deno" ? denoFlags : []),
-      ...[program, "--port", "0", "--log", "text", ...flags],
-    ],
+  const child = new Deno.Command(command, {
+    args: [...args, "--port", "0", "--log", "text"],
     cwd: folder,
     stdin: "null",
     stdout: "piped",
@@ -225,46 +178,58 @@ async function serveByCommand(
   clearTimeout(timer);
   const ok = code === 0 && answer === "5 0" && said.includes("SIGTERM");
   const problem = `exit code ${code}, answer ${answer}\n${said}`;
-  report(["server", name, ...flags].join(", "), ok ? undefined : problem);
+  report(name, ok ? undefined : problem);
 }
 
 async function check(folder: string): Promise<void> {
-  await install(folder, await pack(folder));
-  const { name } = JSON.parse(
-    await Deno.readTextFile(join(root, "npm", "package.json")),
-  );
-  report("contents", await contents(join(folder, "node_modules", name)));
+  const tarball = await pack(folder);
+  await install(folder, tarball);
+  const npm = join(root, "npm");
+  const json = JSON.parse(await Deno.readTextFile(join(npm, "package.json")));
+  const installed = join(folder, "node_modules", json.name);
+  report("contents", await contents(installed));
+  await lint(npm, tarball);
 
-  for (const file of ["consumer.ts", "consumer.cjs"]) {
-    await Deno.copyFile(
-      join(root, "tests", "packaging", file),
-      join(folder, file),
-    );
+  for (const file of ["consumer.ts", "consumer.cjs", "application.js"]) {
+    const source = join(root, "tests", "packaging", file);
+    await Deno.copyFile(source, join(folder, file));
   }
-  await compile(folder);
-  for (const runtime of await findRuntimes(runtimeNames)) {
-    const { name: runtimeName, path } = runtime;
-    await runCommand(runtime, folder, name);
-    await serveByCommand(runtime, folder);
-    await serveByCommand(runtime, folder, "--workers=2");
-    const flags = runtimeName === "deno" ? denoFlags : [];
-    await expect(
-      `import, ${runtimeName}`,
-      folder,
-      path,
-      [...flags, "consumer.js"],
-      "it works",
-    );
+  const entries = await writeEntries(folder, json);
+  await checkTypes(folder, ["consumer.ts", "entries.ts"]);
+  const runtimes = await findRuntimes(runtimeNames);
+  for (const runtime of runtimes) {
+    const { name, path } = runtime;
+    const flags = name === "deno" ? denoFlags : [];
+    const program = [...flags, join(folder, "node_modules", ".bin", bin.name)];
+    await runCommand(runtime, folder, json.name);
+    await checkServer(`server, ${name}`, folder, path, program);
+    await checkServer(`workers, ${name}`, folder, path, [
+      ...program,
+      "--workers=2",
+    ]);
+    const consumers = ["consumer.js"];
     // Node 20 cannot require() an ES module.
-    if (runtimeName === "node20") continue;
-    await expect(
-      `require, ${runtimeName}`,
-      folder,
-      path,
-      [...flags, "consumer.cjs"],
-      "it works",
-    );
+    if (name !== "node20") consumers.push("consumer.cjs");
+    for (const consumer of consumers) {
+      await expect(`${consumer}, ${name}`, {
+        folder,
+        command: path,
+        args: [...flags, consumer],
+        output: "it works",
+      });
+    }
   }
+  await checkBundles(folder, "application.js", entries.join(), runtimes);
+  const module = join(installed, emitted(bin.path, ".js"));
+  await checkPrograms(folder, module, runtimes, async (runtime, args, name) => {
+    const { path } = runtime;
+    const title = `${name}, ${runtime.name}`;
+    await checkServer(`server, ${title}`, folder, path, args);
+    await checkServer(`workers, ${title}`, folder, path, [
+      ...args,
+      "--workers=2",
+    ]);
+  });
 }
 
 if (import.meta.main) {

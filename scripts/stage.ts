@@ -16,6 +16,8 @@ export interface Config {
   exports: Record<string, string>;
   imports: Record<string, string>;
   publish: { include: string[] };
+  /** The web address of the repository, for the npm package. */
+  repository?: string;
   [key: string]: unknown;
 }
 

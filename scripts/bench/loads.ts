@@ -46,6 +46,8 @@ function connectRequest(
 
 /** Load on one server until it is stopped. */
 export class Load {
+  readonly port: number;
+  readonly backend: Backend;
   /** The number of octets, round trips, connections or datagrams so far. */
   count = 0;
   /** The number of failures so far. */
@@ -54,7 +56,10 @@ export class Load {
   readonly #conns = new Set<{ close(): void }>();
   readonly #tasks: Promise<void>[] = [];
 
-  constructor(readonly port: number, readonly backend: Backend) {}
+  constructor(port: number, backend: Backend) {
+    this.port = port;
+    this.backend = backend;
+  }
 
   /** Starts `times` concurrent tasks that run until the load is stopped. */
   start(times: number, task: (index: number) => Promise<void>): this {

@@ -14,6 +14,7 @@ import {
 } from "./config/flags.ts";
 import { detectHost } from "./host/detect.ts";
 import type { Host } from "./host/host.ts";
+import { detectRuntime } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
 import { openLog } from "./output/log.ts";
 import { Reloader } from "./serve/reload.ts";
@@ -36,6 +37,12 @@ export function main(args?: readonly string[]): Promise<number> {
 export async function run(): Promise<void> {
   const host = detectHost();
   if (!host.isWorker) return host.end(await runCommand(host, host.args));
+  if (detectRuntime() === "deno") {
+    // In a bundle of the whole program, which is then the module of the thread.
+    // A worker starts by itself as soon as its module is loaded.
+    await import("./workers/worker_thread.ts");
+    return;
+  }
   const { runWorkerProcess } = await import("./workers/worker_process.ts");
   runWorkerProcess();
 }

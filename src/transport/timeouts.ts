@@ -32,15 +32,24 @@ export interface RuntimeTimers {
 }
 
 class Entry implements Timeout {
+  readonly list: TimeoutList;
+  readonly at: number;
+  readonly onTimeout: (argument: unknown) => void;
+  readonly argument: unknown;
   previous: Entry | undefined;
   next: Entry | undefined;
 
   constructor(
-    readonly list: TimeoutList,
-    readonly at: number,
-    readonly onTimeout: (argument: unknown) => void,
-    readonly argument: unknown,
-  ) {}
+    list: TimeoutList,
+    at: number,
+    onTimeout: (argument: unknown) => void,
+    argument: unknown,
+  ) {
+    this.list = list;
+    this.at = at;
+    this.onTimeout = onTimeout;
+    this.argument = argument;
+  }
 
   cancel(): void {
     const { list } = this;

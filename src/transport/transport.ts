@@ -76,7 +76,12 @@ export interface Conn {
    *
    * // Reports another address of the peer
    * class Renamed implements Conn {
-   *   constructor(readonly inner: Conn, readonly remoteAddr: Address) {}
+   *   readonly inner: Conn;
+   *   readonly remoteAddr: Address;
+   *   constructor(inner: Conn, remoteAddr: Address) {
+   *     this.inner = inner;
+   *     this.remoteAddr = remoteAddr;
+   *   }
    *   get localAddr() {
    *     return this.inner.localAddr;
    *   }

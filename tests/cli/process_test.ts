@@ -114,6 +114,24 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
+for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
+  test(`socks5-server ignores ${signal}`, async () => {
+    await withEcho(async (target) => {
+      await withProgram(TEXT, async (program) => {
+        const port = await program.port();
+        program.kill(signal);
+        await visit(`socks5://127.0.0.1:${port}`, target);
+        program.kill("SIGTERM");
+        const { code, stderr } = await program.ended;
+        assertEquals(code, 0);
+        // Deno opens a debugger although the program listens for the signal:
+        // https://github.com/denoland/deno/pull/35738
+        if (runtime !== "deno") assertEquals(stderr, "");
+      });
+    });
+  });
+}
+
 test("socks5-server does not accept connections while it waits for its sessions", async () => {
   const transport = await detectTransport();
   await withEcho(async (target) => {
@@ -297,6 +315,17 @@ test("socks5-server continues when the reader closes its output", async () => {
       const { code, stderr } = await program.ended;
       assertEquals([code, stderr], [0, ""]);
     });
+  });
+});
+
+test("socks5-server continues when the reader closes its output before a burst of lines", async () => {
+  await withProgram(["--port", "0"], async (program) => {
+    const port = await program.port();
+    program.closeOutput();
+    await flood(port);
+    program.kill("SIGTERM");
+    const { code, stderr } = await program.ended;
+    assertEquals([code, stderr], [0, ""]);
   });
 });
 

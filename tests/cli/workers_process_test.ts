@@ -312,12 +312,13 @@ test("a second signal ends all workers immediately", async () => {
 });
 
 test(
-  "workers ignore the signals of a terminal",
+  "workers ignore the signals that the supervisor handles or ignores",
   async () => {
     await withTwo([], async (program, proxy, target) => {
       const conns = await openMany(proxy, target);
       for (const pid of await pidsOf(program)) {
-        for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+        const ending = ["SIGINT", "SIGTERM", "SIGHUP"];
+        for (const signal of [...ending, "SIGUSR1", "SIGUSR2"]) {
           process.kill(pid, signal);
         }
       }

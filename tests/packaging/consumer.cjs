@@ -3,6 +3,7 @@ const { connect, serve } = require("@x/socks5");
 const server = require("@x/socks5/server");
 const client = require("@x/socks5/client");
 const { socks5 } = require("@x/socks5/protocol");
+const { exports: entries, name } = require("@x/socks5/package.json");
 
 if (server.serve !== serve || typeof serve !== "function") {
   throw new Error("serve");
@@ -12,5 +13,10 @@ if (client.connect !== connect || typeof connect !== "function") {
 }
 if (typeof socks5.encodeRequest !== "function") {
   throw new Error("encodeRequest");
+}
+for (const entry of Object.keys(entries)) {
+  if (Object.keys(require(name + entry.slice(1))).length === 0) {
+    throw new Error(`${entry} is empty`);
+  }
 }
 console.log("it works");

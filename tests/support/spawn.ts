@@ -27,7 +27,15 @@ export interface Program {
   /** Resolves with the port that it reports to listen on. */
   port(): Promise<number>;
   /** Sends it a signal. */
-  kill(signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGKILL"): void;
+  kill(
+    signal:
+      | "SIGINT"
+      | "SIGTERM"
+      | "SIGHUP"
+      | "SIGKILL"
+      | "SIGUSR1"
+      | "SIGUSR2",
+  ): void;
   /** Stops reading its standard output, as `head -1` does. */
   closeOutput(): void;
   /** Leaves its standard output open and unread, as a stopped `less` does. */

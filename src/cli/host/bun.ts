@@ -21,6 +21,10 @@ interface BunFile {
 }
 
 interface BunWriter {
+  /**
+   * Returns a promise if the text is longer than the buffer. It is then written
+   * without `flush()`, and only this promise reports an error.
+   */
   write(text: string): unknown;
   /** Settles when the text is written. Blocks the process if a terminal is stopped. */
   flush(): unknown;
@@ -37,10 +41,10 @@ export function bunHost(process: NodeProcess, bun: BunOutput): Host {
     if (await hasTerminal()) return await writeDescriptor(text);
     try {
       writer ??= stdout.writer();
-      writer.write(text);
+      await writer.write(text);
       await writer.flush();
     } catch {
-      // The pipe has no reader any more, or the disk is full.
+      // The reader of the pipe is closed, or the disk is full.
     }
   };
   return {

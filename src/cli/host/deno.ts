@@ -4,8 +4,11 @@
  * @module
  */
 
-import type { Host, ProcessSignal } from "./host.ts";
+import type { Host, HostSignal } from "./host.ts";
 import { chunks, encoder, writeAll } from "./chunks.ts";
+
+/** The name of the threads that are workers of the program. */
+export const WORKER_THREAD = "socks5-server worker";
 
 /** The members of `Deno` that are used here. */
 export interface DenoProcess {
@@ -25,14 +28,8 @@ export interface DenoProcess {
   readonly permissions: {
     querySync(permission: { name: "env"; variable: string }): { state: string };
   };
-  addSignalListener(
-    signal: ProcessSignal | "SIGHUP",
-    listener: () => void,
-  ): void;
-  removeSignalListener(
-    signal: ProcessSignal | "SIGHUP",
-    listener: () => void,
-  ): void;
+  addSignalListener(signal: HostSignal, listener: () => void): void;
+  removeSignalListener(signal: HostSignal, listener: () => void): void;
   exit(code: number): never;
 }
 
@@ -48,7 +45,7 @@ export function denoHost(deno: DenoProcess): Host {
       try {
         deno.addSignalListener(signal, listener);
       } catch {
-        return () => {}; // Windows has no SIGTERM
+        return () => {}; // Windows has only SIGINT and SIGBREAK
       }
       return () => deno.removeSignalListener(signal, listener);
     },
@@ -75,6 +72,6 @@ export function denoHost(deno: DenoProcess): Host {
     },
     end: (code) => deno.exit(code),
     exit: (code) => deno.exit(code),
-    isWorker: false, // workers are threads
+    isWorker: (globalThis as { name?: string }).name === WORKER_THREAD,
   };
 }

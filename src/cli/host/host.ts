@@ -10,6 +10,19 @@ export const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 /** The name of a signal that ends the program. */
 export type ProcessSignal = keyof typeof SIGNALS;
 
+/**
+ * Signals that the program ignores. Without a listener they end it, and SIGUSR1 opens
+ * a debugger on Node.js. On Deno SIGUSR1 opens a debugger even if there is a listener:
+ * https://github.com/denoland/deno/pull/35738
+ */
+export const IGNORED_SIGNALS = ["SIGUSR1", "SIGUSR2"] as const;
+
+/** A signal that the program can listen for. */
+export type HostSignal =
+  | ProcessSignal
+  | "SIGHUP"
+  | typeof IGNORED_SIGNALS[number];
+
 /** The parts of a process that the program uses. Each runtime has an adapter. */
 export interface Host {
   /** The arguments after the name of the program. */
@@ -25,7 +38,7 @@ export interface Host {
    * Calls `listener` for a signal, which then no longer ends the process.
    * Returns a function that removes the listener.
    */
-  onSignal(signal: ProcessSignal | "SIGHUP", listener: () => void): () => void;
+  onSignal(signal: HostSignal, listener: () => void): () => void;
   /** Whether the standard output is a terminal. */
   hasTerminal(): Promise<boolean>;
   /** Whether output to a terminal should be coloured (https://no-color.org). */
@@ -48,7 +61,7 @@ export interface Host {
   end(code: number): void;
   /** Ends the process immediately. */
   exit(code: number): never;
-  /** Whether another process of the program started this one as a worker. */
+  /** Whether the program started this process, or on Deno this thread, as a worker. */
   readonly isWorker: boolean;
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Host, ProcessSignal } from "./host.ts";
+import type { Host, HostSignal } from "./host.ts";
 import { chunks, encoder } from "./chunks.ts";
 
 /** The environment variable that marks a process as a worker of the one that started it. */
@@ -19,8 +19,8 @@ export interface NodeProcess {
   readonly stderr: NodeOutput;
   /** Whether the IPC channel to the parent process is open. */
   readonly connected?: boolean;
-  on(signal: ProcessSignal | "SIGHUP", listener: () => void): void;
-  off(signal: ProcessSignal | "SIGHUP", listener: () => void): void;
+  on(signal: HostSignal, listener: () => void): void;
+  off(signal: HostSignal, listener: () => void): void;
   exit(code: number): never;
 }
 

@@ -1,11 +1,16 @@
 /**
- * The signals that end the program.
+ * The signals that the program handles, besides SIGHUP.
  *
  * @module
  */
 
 import { type Clock, systemClock } from "../../transport/clock.ts";
-import { type Host, type ProcessSignal, SIGNALS } from "../host/host.ts";
+import {
+  type Host,
+  IGNORED_SIGNALS,
+  type ProcessSignal,
+  SIGNALS,
+} from "../host/host.ts";
 
 /**
  * How long a repetition of the first signal is taken for the same one, in
@@ -14,7 +19,10 @@ import { type Host, type ProcessSignal, SIGNALS } from "../host/host.ts";
  */
 const ECHO_TIME = 100;
 
-/** Waits for a first signal. A second one calls `onSecond` with the exit code. */
+/**
+ * Waits for a first signal that ends the program. A second one calls `onSecond` with
+ * the exit code. Other signals that would end a process are ignored.
+ */
 export class Signals {
   /** Resolves with the first signal. */
   readonly first: Promise<ProcessSignal>;
@@ -41,6 +49,9 @@ export class Signals {
           clock.now() - first.at < ECHO_TIME;
         if (!isEcho) onSecond(128 + SIGNALS[name]);
       })
+    );
+    removals.push(
+      ...IGNORED_SIGNALS.map((name) => host.onSignal(name, () => {})),
     );
     this.stop = () => removals.forEach((remove) => remove());
   }

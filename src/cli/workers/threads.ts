@@ -6,8 +6,9 @@
  */
 
 import { UsageError } from "../usage_error.ts";
+import { WORKER_THREAD } from "../host/deno.ts";
 import type { Launcher, WorkerHandlers } from "./channel.ts";
-import { type FromThread, THREAD_NAME, THREAD_URL } from "./worker_thread.ts";
+import { type FromThread, THREAD_URL } from "./worker_thread.ts";
 
 /** The members of `Deno` that are used here. */
 interface DenoPermissions {
@@ -44,7 +45,8 @@ export function openThreads(): Launcher {
 }
 
 function start(handlers: WorkerHandlers) {
-  const thread = new Worker(THREAD_URL, { type: "module", name: THREAD_NAME });
+  const name = WORKER_THREAD;
+  const thread = new Worker(THREAD_URL, { type: "module", name });
   let hasEnded = false;
   const end: WorkerHandlers["onExit"] = (exit) => {
     if (hasEnded) return;

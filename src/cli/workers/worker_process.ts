@@ -5,6 +5,7 @@
  */
 
 import process from "node:process";
+import { IGNORED_SIGNALS, SIGNALS } from "../host/host.ts";
 import type { SupervisorChannel } from "./channel.ts";
 import type { ToWorker } from "./messages.ts";
 import { runWorker } from "./worker.ts";
@@ -14,9 +15,8 @@ export function runWorkerProcess(): void {
   process.on("disconnect", () => process.exit());
   // A terminal sends signals to all of its processes. The supervisor handles
   // them, and sends messages.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {});
-  }
+  const names = [...Object.keys(SIGNALS), "SIGHUP", ...IGNORED_SIGNALS];
+  for (const name of names) process.on(name, () => {});
   runWorker(channel);
 }
 

@@ -5,15 +5,13 @@
  * @module
  */
 
+import { WORKER_THREAD } from "../host/deno.ts";
 import type { SupervisorChannel } from "./channel.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 import { runWorker } from "./worker.ts";
 
 /** The URL of this module, also where a bundler has moved it. */
 export const THREAD_URL: string = import.meta.url;
-
-/** The name of worker threads. */
-export const THREAD_NAME = "socks5-server worker";
 
 /** The messages of a thread, which cannot end itself. */
 export type FromThread = FromWorker | { readonly type: "exit" };
@@ -36,4 +34,4 @@ const channel: SupervisorChannel = {
   exit: () => thread.postMessage({ type: "exit" }),
 };
 
-if (thread.name === THREAD_NAME) runWorker(channel);
+if (thread.name === WORKER_THREAD) runWorker(channel);
