@@ -207,7 +207,6 @@ const rootEntries = [
   "scripts",
   "src",
   "tests",
-  "tsconfig.json",
 ];
 const ignoredEntries = ["node_modules", "npm"];
 
