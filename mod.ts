@@ -87,6 +87,7 @@ export {
   type ServerUpdate,
   type Session,
   type SessionEndReason,
+  type SessionFacts,
   type SessionPhase,
   type SharedLimits,
   type SharedLimitsStore,

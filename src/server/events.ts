@@ -94,7 +94,12 @@ export interface Session {
   readonly datagrams?: DatagramCounts;
   /** Ends the session now. Idempotent. */
   close(): void;
+  /** The current facts as a plain object: for `JSON.stringify()` and, printed, for `console.log()`. */
+  toJSON(): SessionFacts;
 }
+
+/** A copy of the members of a {@linkcode Session}, without those that are not set. */
+export type SessionFacts = Omit<Session, "close" | "toJSON">;
 
 /** An event of a server, reported as it happens. */
 export type ServerEvent =

@@ -41,6 +41,7 @@ export type {
   ServerEvent,
   Session,
   SessionEndReason,
+  SessionFacts,
   SessionPhase,
 } from "./events.ts";
 export {

@@ -35,6 +35,7 @@ import type {
   CommandName,
   DatagramCounts,
   ServerEvent,
+  SessionFacts,
   SessionPhase,
 } from "./events.ts";
 import type { Settings } from "./settings.ts";
@@ -72,6 +73,28 @@ const COMMANDS: Readonly<Record<CommandName, Command>> = {
   bind,
   "udp-associate": udpAssociate,
 };
+
+/** The members of {@linkcode SessionFacts}. */
+const FACTS = Object.keys(
+  {
+    id: true,
+    client: true,
+    version: true,
+    method: true,
+    user: true,
+    userId: true,
+    phase: true,
+    command: true,
+    target: true,
+    targetAddr: true,
+    boundAddr: true,
+    reply: true,
+    sent: true,
+    received: true,
+    datagrams: true,
+    startedAt: true,
+  } satisfies Record<keyof SessionFacts, true>,
+) as (keyof SessionFacts)[];
 
 /** Runs one session. */
 export class ServerSession
@@ -148,6 +171,26 @@ export class ServerSession
 
   close(): void {
     this.#stop({ reason: "closed" });
+  }
+
+  toJSON(): SessionFacts {
+    const facts = FACTS.map((it) => [it, this[it]] as const);
+    return Object.fromEntries(
+      facts.filter(([, value]) => value !== undefined),
+    ) as unknown as SessionFacts;
+  }
+
+  /** Node.js and Bun print this by `console.log()`. */
+  [Symbol.for("nodejs.util.inspect.custom")](): SessionFacts {
+    return this.toJSON();
+  }
+
+  /** Deno prints this. */
+  [Symbol.for("Deno.privateCustomInspect")](
+    inspect: (value: unknown, options: unknown) => string,
+    options: unknown,
+  ): string {
+    return inspect(this.toJSON(), options);
   }
 
   emit(event: ServerEvent): void {

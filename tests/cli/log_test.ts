@@ -22,6 +22,9 @@ function session(facts: Partial<Session> = {}): Session {
     sent: 0,
     received: 0,
     close() {},
+    toJSON() {
+      throw new Error("not used by the log");
+    },
     ...facts,
   };
 }

@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import * as net from "node:net";
+import * as util from "node:util";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   noAuth,
@@ -823,3 +824,45 @@ test("serve() continues when onEvent fails, and reports its first error", async 
   }
   await target.close();
 });
+
+test("server.sessions prints the facts of each session, and nothing else", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  const client = await connected(server, target.addr.port);
+  const [session] = server.server.sessions;
+  await client.write(octets("01 02 03"));
+  await readExactly(client, 3);
+  const facts = {
+    id: 1,
+    client: client.localAddr,
+    version: 5,
+    method: "none",
+    phase: "relay",
+    command: "connect",
+    target: target.addr,
+    targetAddr: target.addr,
+    reply: 0,
+    sent: 3,
+    received: 3,
+    startedAt: session.startedAt,
+  };
+  assertEquals(JSON.parse(JSON.stringify(server.server.sessions)), [facts]);
+  const printed = inspect(session);
+  for (const key of Object.keys(facts)) {
+    assert(printed.includes(`${key}:`), key);
+  }
+  assertEquals(/#|place|ServerSession|stopping/.exec(printed), null);
+  client.close();
+  await server.ended();
+  await server.close();
+  await target.close();
+});
+
+/** The text of `console.log()`. */
+function inspect(value: unknown): string {
+  const { Deno: deno, Bun: bun } = globalThis as unknown as {
+    Deno?: { inspect(value: unknown): string };
+    Bun?: { inspect(value: unknown): string };
+  };
+  return (deno ?? bun)?.inspect(value) ?? util.inspect(value);
+}
