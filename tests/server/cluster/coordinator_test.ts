@@ -21,6 +21,20 @@ test("WorkerLimits.close() releases everything that the server held", async () =
   assertEquals(coordinator.size, 0);
 });
 
+test("WorkerLimits.close() cancels the bytes that wait", async () => {
+  const { servers, clock } = sharingServers({});
+  const [{ worker: a }, { worker: b }] = servers;
+  const pass = { user: "alice", perSecond: 1_000 };
+  await a.pass({ ...pass, ticket: 1, bytes: 200 }); // leaves a debt of 100 ms
+  const waiting = a.pass({ ...pass, ticket: 2, bytes: 1_000_000 });
+  const behind = b.pass({ ...pass, ticket: 3, bytes: 10 });
+  a.close();
+  await waiting;
+  clock.advance(100);
+  await behind;
+  assertEquals(clock.timers, 0);
+});
+
 test("Coordinator counts failed logins on all servers together", () => {
   const { servers, coordinator, clock } = sharingServers({});
   const [{ worker: a }, { worker: b }] = servers;

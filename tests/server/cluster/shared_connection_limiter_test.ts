@@ -1,5 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Admission } from "../../../src/server/limits/admission.ts";
+import { LimitsError } from "../../../src/server/limits/limits_error.ts";
 import { test } from "../../support/harness.ts";
 import {
   admit,
@@ -78,6 +79,27 @@ test("SharedConnectionLimiter loses no slot to clients that are rejected for ano
   assert(typeof first !== "string");
   first.release();
   assert(typeof await admit(servers[1]) !== "string");
+});
+
+test("SharedConnectionLimiter loses no slot while the store fails", async () => {
+  const { servers } = sharingServers({
+    sessions: 1_000,
+    sessionsPerClient: 10,
+  });
+  const [server] = servers;
+  const { acquire } = server.store;
+  server.store.acquire = () => Promise.reject(new Error("no answer"));
+  for (let i = 0; i < 2_000; i++) {
+    await assertRejects(() => admit(server), LimitsError, "no answer");
+  }
+  server.store.acquire = acquire;
+  let admitted = 0;
+  while (
+    typeof await admit(servers[admitted % 2], `${admitted}`) !== "string"
+  ) {
+    admitted++;
+  }
+  assertEquals(admitted, 1_000);
 });
 
 test("SharedConnectionLimiter counts connections per second on all servers together", async () => {

@@ -379,7 +379,8 @@ test("serve() refuses an association when the store does not answer within the h
 
 test("Server.shutdown() does not wait for a store that does not answer", async () => {
   const limits = { sessionsPerClient: 2, sessionsPerUser: 2 };
-  await withTwoServers({ auth, limits }, async (sharing) => {
+  const timeouts = { handshake: 0 };
+  await withTwoServers({ auth, limits, timeouts }, async (sharing) => {
     const { store, first, second, target } = sharing;
     const { resolve } = silence(store);
     const client = await first.client();
