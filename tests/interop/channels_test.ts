@@ -124,7 +124,10 @@ test(
         await http.close();
       }
     }),
-  { skip: missing("ssh", "ssh-keygen", "curl") ?? missingRuntime("deno") },
+  {
+    skip: missing("ssh", "ssh-keygen", "curl") ?? missingRuntime("deno"),
+    foreign: true, // ssh2 keeps its ciphers
+  },
 );
 
 /** The members of npm `ws` that are used here. */

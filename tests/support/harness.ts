@@ -29,10 +29,22 @@ export interface TestOptions {
    * @default {60_000}
    */
   timeout?: number;
+  /**
+   * Whether a library of others leaves objects behind that are no sockets, such as
+   * ciphers. Deno then does not look for its resources; sockets are looked for.
+   *
+   * @default {false}
+   */
+  foreign?: boolean;
 }
 
 interface DenoTest {
-  test(test: { name: string; ignore: boolean; fn: () => Promise<void> }): void;
+  test(test: {
+    name: string;
+    ignore: boolean;
+    sanitizeResources?: boolean;
+    fn: () => Promise<void>;
+  }): void;
 }
 
 /**
@@ -48,10 +60,11 @@ export function test(
   fn: () => void | Promise<void>,
   options: TestOptions = {},
 ): void {
-  const { skip, timeout = 60_000 } = options;
+  const { skip, timeout = 60_000, foreign = false } = options;
   if (!matchesFilter(name)) return;
   const title = skip === undefined ? name : `${name} [skip: ${skip}]`;
-  register(title, skip !== undefined, () => run(fn, timeout), timeout);
+  const call = () => run(fn, timeout);
+  register(title, skip !== undefined, call, timeout, foreign);
 }
 
 /** Whether the name matches `$TEST_FILTER`, a text or a `/regexp/`. */
@@ -79,12 +92,16 @@ type Register = (
   skip: boolean,
   fn: () => Promise<void>,
   timeout: number,
+  foreign: boolean,
 ) => void;
 
 async function registrar(): Promise<Register> {
   if (runtime === "deno") {
     const { Deno } = globalThis as unknown as { Deno: DenoTest };
-    return (name, ignore, fn) => Deno.test({ name, ignore, fn });
+    return (name, ignore, fn, _timeout, foreign) => {
+      const sanitize = foreign ? { sanitizeResources: false } : {};
+      Deno.test({ name, ignore, fn, ...sanitize });
+    };
   }
   const { after, test } = await import("node:test");
   if (runtime === "node") after(() => exitSoon());
