@@ -33,6 +33,53 @@ test("importsOf() finds every form of import", () => {
   assertEquals(found.filter((it) => it.dynamic).length, 3);
 });
 
+const disguised: [name: string, text: string][] = [
+  ["a string with a comment's start", 'const a = "src/**";\nIMPORT\n/** b */'],
+  ["a template with a comment's start", "const a = `/*`;\nIMPORT\n/** b */"],
+  [
+    "a template in a template",
+    "const a = `${{ b: `/*` }.b}//*`; IMPORT\n/** c */",
+  ],
+  [
+    "a regular expression with a comment's start",
+    "const a = b.replace(/[/*]/, c);\nIMPORT\n/** d */",
+  ],
+  ["a quotation mark in a regular expression", 'const a = /"/; IMPORT // "'],
+  ["two slashes in a string", 'const a = "b // c"; IMPORT'],
+  ["a comment without a space", "import {\n  a,// b\n} FROM"],
+  ["a comment with an apostrophe", "import {\n  a, // it's\n} FROM"],
+  ["a long comment", "import {\n  /**\n   * from 'b';\n   */\n  a,\n} FROM"],
+  ["a name in quotation marks", 'export { a as "b c" } FROM'],
+  ["a name with an umlaut", "export { a as größe } FROM"],
+  ["a namespace", "export * as a FROM"],
+  ["types", "export type * FROM"],
+  ["line breaks", 'import\n{ a }\nfrom\n"../server/serve.ts"'],
+  ["an import by require()", 'import a = require("../server/serve.ts");'],
+  ["a reference", '/// <reference types="../server/serve.ts" />'],
+  [
+    "the types of a module",
+    '// @ts-types="../server/serve.ts"\nimport "./a.js"',
+  ],
+  ["a dynamic import with a comment", 'import(/* a */ "../server/serve.ts")'],
+  ["a template as a name", "import(`../server/serve.ts`)"],
+  ["a path from the root", 'import "/src/server/serve.ts"'],
+  ["an escape in a path", 'import "./%2e%2e/server/serve.ts"'],
+  ["an escape in a string", String.raw`import "../\x73erver/serve.ts"`],
+  ["a query", 'import "./proxy.ts?server"'],
+  ["an own name", 'import "@x/socks5/server"'],
+];
+
+for (const [name, text] of disguised) {
+  test(`violationsOf() finds a wrong import with ${name}`, () => {
+    const module = text
+      .replace("IMPORT", 'export { a } from "../server/serve.ts";')
+      .replace("FROM", 'from "../server/serve.ts";');
+    const path = "src/client/connect.ts";
+    assertEquals(violationsOf(path, module).length, 1);
+    assertEquals(violationsOf(path, `const before = 1;\n${module}`).length, 1);
+  });
+}
+
 const allowed: [path: string, text: string][] = [
   ["mod.ts", `export { serve } from "./src/server/serve.ts"`],
   ["mod.ts", `export * from "./src/server/mod.ts"`],
