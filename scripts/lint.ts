@@ -9,8 +9,28 @@
 /** The folders whose code creates functions for each session. */
 const ROOMS = /\/src\/(client|protocol|server|transport)\//;
 
-const isFunction = ({ type }: Deno.lint.Node): boolean =>
-  type === "ArrowFunctionExpression" || type === "FunctionExpression";
+/** Whether an expression is a function literal once its types are erased. */
+function isFunction(node: Deno.lint.Node): boolean {
+  switch (node.type) {
+    case "ArrowFunctionExpression":
+    case "FunctionExpression":
+      return true;
+    case "TSAsExpression":
+    case "TSNonNullExpression":
+    case "TSSatisfiesExpression":
+    case "TSTypeAssertion":
+      return isFunction(node.expression);
+    default:
+      return false;
+  }
+}
+
+/** Whether an expression is a property once its types are erased. */
+function isProperty(node: Deno.lint.Node): boolean {
+  return node.type === "TSNonNullExpression" || node.type === "TSAsExpression"
+    ? isProperty(node.expression)
+    : node.type === "MemberExpression";
+}
 
 /** The last column at which a line of a comment may end. */
 const COMMENT_WIDTH = 100;
@@ -56,8 +76,7 @@ const plugin: Deno.lint.Plugin = {
         if (!ROOMS.test(context.filename)) return {};
         return {
           AssignmentExpression(node) {
-            if (node.left.type !== "MemberExpression") return;
-            if (!isFunction(node.right)) return;
+            if (!isProperty(node.left) || !isFunction(node.right)) return;
             context.report({
               node,
               message: "V8 allocates such a function in the old generation",

@@ -37,6 +37,22 @@ test(
   { skip },
 );
 
+const typed = [
+  "it.x = (() => 1) as F",
+  "it.x = (() => 1) satisfies F",
+  "it.x = (() => 1)!",
+  "it.x = ((() => 1) as unknown) as F",
+  "(it.x as F) = () => 1",
+  "it.x ??= () => 1",
+  "it[x] = () => 1",
+];
+
+for (const text of typed) {
+  test(`no-old-functions reports ${text}`, () => {
+    assertEquals(rangesIn("src/server/session.ts", `${text};`), [text]);
+  }, { skip });
+}
+
 const WORDS = "word ".repeat(19).trim(); // 94 characters
 const URL = `https://example.com/${"a".repeat(100)}`;
 
