@@ -194,6 +194,43 @@ test("Supervisor releases the limits of a worker that ends, restarts it, and log
     await supervisor.terminate();
   }));
 
+test("Supervisor ignores messages of a worker that has ended: nothing would release its slots", () =>
+  withClock(async (clock) => {
+    const { supervisor, workers, records } = await supervise({
+      args: ["--max-sessions=3"],
+      clock,
+    });
+    const [one, other] = workers;
+    const requests = [{ limit: "sessions", key: "", max: 3 }];
+    one.exit({ signal: "SIGKILL" });
+    // Read from the channel only after the end of the process was noticed.
+    one.send({
+      type: "calls",
+      calls: [[1, "acquire", [requests]], [2, "acquire", [requests]]],
+    });
+    assertEquals([1, 2, 3].map(() => other.acquire()), [true, true, true]);
+    await until(() => records.length === 1);
+    await supervisor.terminate();
+  }));
+
+test("Supervisor.start() restarts no worker after it has rejected", () =>
+  withClock(async (clock) => {
+    const workers: FakeWorker[] = [];
+    const onStart: OnStart = (worker, start) => {
+      workers.push(worker);
+      if (start.worker === 1) listen(worker, start);
+    };
+    const rejected = assertRejects(() => supervise({ onStart, clock }));
+    await until(() => workers.length === 2);
+    workers[0].exit({ code: 1 });
+    await settled();
+    workers[1].send({ type: "failed", message: "no" });
+    await rejected;
+    clock.skip(60_000);
+    await settled();
+    assertEquals(workers.length, 2);
+  }));
+
 test("Supervisor logs why a worker cannot restart, and tries again", () =>
   withClock(async (clock) => {
     let count = 0;

@@ -17,7 +17,7 @@ export interface WorkerExit {
 /** The callbacks of a worker's launcher. */
 export interface WorkerHandlers {
   onMessage(message: FromWorker): void;
-  /** The worker has ended. Called once, after the last message. */
+  /** The worker has ended. Called once; later messages are ignored. */
   onExit(exit: WorkerExit): void;
 }
 

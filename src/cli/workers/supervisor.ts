@@ -96,7 +96,7 @@ export class Supervisor implements RunningServer {
     try {
       await supervisor.#startAll(listen.port);
     } catch (error) {
-      supervisor.#isClosing = true;
+      supervisor.#stopRestarting();
       await supervisor.#killAll();
       throw error;
     }

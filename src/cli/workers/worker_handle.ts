@@ -50,6 +50,7 @@ export class WorkerHandle {
   >();
   #failure: Error | undefined;
   #isListening = false;
+  #hasEnded = false;
   #lastMetrics: MetricValues = {};
 
   /** Starts the worker. */
@@ -64,10 +65,14 @@ export class WorkerHandle {
     this.ended = new Promise((resolve) => onEnd = resolve);
     this.#channel = launcher.start({
       onMessage: (message) => {
+        // The end of a process may be noticed before its last messages are read.
+        // Slots that these acquire would never be released.
+        if (this.#hasEnded) return;
         if (message.type === "ready") this.#channel.post(start);
         else this.#receive(message);
       },
       onExit: (exit) => {
+        this.#hasEnded = true;
         limits.close();
         this.#fail("other", `worker ${this.number} ended: ${exitText(exit)}`);
         onEnd(exit);
