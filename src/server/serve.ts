@@ -21,6 +21,7 @@ import type { Ending } from "./commands/command.ts";
 import type { ServerEvent, Session } from "./events.ts";
 import type { Admission } from "./limits/admission.ts";
 import { answerInTime } from "./limits/answer_in_time.ts";
+import type { PendingAdmission } from "./limits/connection_limiter.ts";
 import { LIMITS, type RejectionReason } from "./limits/limit_table.ts";
 import {
   localLimits,
@@ -311,8 +312,9 @@ class SocksServer implements Server, SessionOwner {
     const answer = this.limits.connections.admit(
       client ? { remoteAddr: client } : conn,
     );
-    if (answer instanceof Promise) void this.#openLater(incoming, answer);
-    else this.#open(incoming, answer);
+    if (typeof answer !== "string" && "answer" in answer) {
+      void this.#openLater(incoming, answer);
+    } else this.#open(incoming, answer);
   }
 
   #open(incoming: Incoming, admission: Admission | RejectionReason): void {
@@ -327,30 +329,28 @@ class SocksServer implements Server, SessionOwner {
 
   async #openLater(
     incoming: Incoming,
-    answer: Promise<Admission | RejectionReason>,
+    pending: PendingAdmission,
   ): Promise<void> {
     const { clock, timeouts } = this.settings;
     const started = clock.now();
     // Read now: a closed socket no longer reports it.
     const client = incoming.client ?? (this.emit && incoming.conn.remoteAddr);
     const known = { ...incoming, client };
-    const discard = (late: Admission | RejectionReason) =>
-      typeof late === "string" || late.release();
     this.#asking++;
     try {
-      const admission = await answerInTime(answer, {
+      const admission = await answerInTime(pending.answer, {
         clock,
         timeout: timeLeft(timeouts.handshake, incoming.waited),
         signal: this.#stopAsking ??= new AbortSwitch(),
-        discard,
       });
       if (this.#closing) {
-        discard(admission);
+        pending.cancel();
         return this.#reject(known, SHUTTING_DOWN);
       }
       const waited = incoming.waited + clock.now() - started;
       this.#open({ ...known, waited }, admission);
     } catch (error) {
+      pending.cancel();
       if (this.#closing) return this.#reject(known, SHUTTING_DOWN);
       this.#reject(known, LIMITS_FAILED, toNetError(error));
     } finally {

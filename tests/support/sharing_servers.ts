@@ -88,7 +88,10 @@ export async function admit(
   { limiter }: SharingServer,
   hostname = "192.0.2.1",
 ): Promise<Admission | RejectionReason> {
-  return await limiter.admit({ remoteAddr: { hostname, port: 1 } });
+  const admitted = limiter.admit({ remoteAddr: { hostname, port: 1 } });
+  return typeof admitted !== "string" && "answer" in admitted
+    ? await admitted.answer
+    : admitted;
 }
 
 /**

@@ -11,12 +11,16 @@ import {
   type AdmissionLimits,
   SessionLimits,
 } from "../limits/admission.ts";
-import type { ConnectionLimiter } from "../limits/connection_limiter.ts";
+import type {
+  ConnectionLimiter,
+  PendingAdmission,
+} from "../limits/connection_limiter.ts";
 import {
   type ConnectionLimits,
   EVERYONE,
   type RejectionReason,
 } from "../limits/limit_table.ts";
+import { LimitsError } from "../limits/limits_error.ts";
 import type { CheckedStore } from "./checked_store.ts";
 import { SharedKeyedLimit } from "./shared_keyed_limit.ts";
 import type { RateRequest, SlotRequest } from "./store.ts";
@@ -48,50 +52,100 @@ export class SharedConnectionLimiter implements ConnectionLimiter {
 
   admit(
     conn: { readonly remoteAddr: Address },
-  ): Admission | RejectionReason | Promise<Admission | RejectionReason> {
+  ): Admission | RejectionReason | PendingAdmission {
     const limits = this.#limits.active;
     const client = limits.countsClients
       ? clientKey(conn.remoteAddr.hostname)
       : EVERYONE;
-    const missing = limits.accept.filter(({ limit, perClient }) =>
-      !limit.acquireOwn(perClient ? client : EVERYONE)
-    );
-    return missing.length === 0 && this.#perSecond === Infinity
-      ? new Admission(limits, client)
-      : this.#ask(limits, client, missing);
-  }
-
-  /** Asks for everything that is not in the server's share, in one call. */
-  async #ask(
-    limits: AcceptLimits,
-    client: string,
-    missing: readonly AcceptSlot[],
-  ): Promise<Admission | RejectionReason> {
-    const keyOf = ({ perClient }: AcceptSlot) => perClient ? client : EVERYONE;
-    const giveBack = () => {
-      for (const slot of limits.accept) {
-        if (!missing.includes(slot)) slot.limit.release(keyOf(slot));
-      }
-    };
+    const own: AcceptSlot[] = [];
+    const missing: AcceptSlot[] = [];
+    for (const slot of limits.accept) {
+      const isOwn = slot.limit.acquireOwn(keyOf(slot, client));
+      (isOwn ? own : missing).push(slot);
+    }
+    if (missing.length === 0 && this.#perSecond === Infinity) {
+      return new Admission(limits, client);
+    }
     const requests: AcceptRequest[] = missing.map((slot) => (
-      { ...slot.limit.request(keyOf(slot)), limit: slot.name }
+      { ...slot.limit.request(keyOf(slot, client)), limit: slot.name }
     ));
     if (this.#perSecond !== Infinity) {
       const limit = "connectionsPerSecondPerClient";
       requests.push({ limit, key: client, perSecond: this.#perSecond });
     }
+    // Everything that is not in the server's share, in one call.
+    const answer = this.#store.acquire(requests);
+    return new StoreAdmission(limits, client, { own, missing, answer });
+  }
+}
+
+function keyOf({ perClient }: AcceptSlot, client: string): string {
+  return perClient ? client : EVERYONE;
+}
+
+interface Asked {
+  /** Slots of the server's share, which are held while the store is asked. */
+  readonly own: readonly AcceptSlot[];
+  /** Slots that the store is asked for. */
+  readonly missing: readonly AcceptSlot[];
+  readonly answer: Promise<RejectionReason | null>;
+}
+
+class StoreAdmission implements PendingAdmission {
+  readonly answer: Promise<Admission | RejectionReason>;
+  readonly #limits: AcceptLimits;
+  readonly #client: string;
+  #own: readonly AcceptSlot[];
+  #admission: Admission | undefined;
+  #cancelled = false;
+
+  constructor(
+    limits: AcceptLimits,
+    client: string,
+    { own, missing, answer }: Asked,
+  ) {
+    this.#limits = limits;
+    this.#client = client;
+    this.#own = own;
+    this.answer = this.#finish(missing, answer);
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+    this.#releaseOwn();
+    this.#admission?.release();
+  }
+
+  async #finish(
+    missing: readonly AcceptSlot[],
+    answer: Promise<RejectionReason | null>,
+  ): Promise<Admission | RejectionReason> {
     let reached: RejectionReason | null;
     try {
-      reached = await this.#store.acquire(requests);
+      reached = await answer;
     } catch (error) {
-      giveBack();
+      this.#releaseOwn();
       throw error;
     }
     if (reached !== null) {
-      giveBack();
+      this.#releaseOwn();
       return reached;
     }
-    for (const slot of missing) slot.limit.granted(keyOf(slot));
-    return new Admission(limits, client);
+    for (const slot of missing) slot.limit.granted(keyOf(slot, this.#client));
+    if (this.#cancelled) {
+      release(missing, this.#client);
+      throw new LimitsError("timeout", "the client no longer waits");
+    }
+    this.#own = []; // the admission holds them now
+    return this.#admission = new Admission(this.#limits, this.#client);
   }
+
+  #releaseOwn(): void {
+    release(this.#own, this.#client);
+    this.#own = [];
+  }
+}
+
+function release(slots: readonly AcceptSlot[], client: string): void {
+  for (const slot of slots) slot.limit.release(keyOf(slot, client));
 }

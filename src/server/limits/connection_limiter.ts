@@ -16,17 +16,28 @@ import {
   type RejectionReason,
 } from "./limit_table.ts";
 
+/** A client about which a shared store has been asked. */
+export interface PendingAdmission {
+  /** The answer. Rejects if the store fails. */
+  readonly answer: Promise<Admission | RejectionReason>;
+  /**
+   * Releases all slots that are held for the client, whose connection is closed. A late
+   * answer is handled as it comes; it may never come. Idempotent.
+   */
+  cancel(): void;
+}
+
 /** Admits clients by itself, or by asking a store that several servers share. */
 export interface ConnectionLimiter {
   /** The limits from now on; they end no session. */
   set limits(limits: ConnectionLimits);
   /**
    * Admits a client, or returns the limit that it is rejected for. Reads its
-   * address only if a limit needs it. Rejects if a shared store fails.
+   * address only if a limit needs it.
    */
   admit(
     conn: { readonly remoteAddr: Address },
-  ): Admission | RejectionReason | Promise<Admission | RejectionReason>;
+  ): Admission | RejectionReason | PendingAdmission;
 }
 
 /**

@@ -313,6 +313,23 @@ test("serve() rejects a client when the store does not answer within the handsha
   });
 });
 
+test("serve() loses no slot of its share to clients that the store never answers", async () => {
+  const limits = { sessions: 128, sessionsPerClient: 100 }; // shares of 8 and 0 slots
+  await withSkippedTime({ limits }, async ({ store, first, target }, skip) => {
+    store.answer = () => new Promise(() => {});
+    const clients = [];
+    for (let i = 0; i < 8; i++) clients.push(await first.client());
+    await until(() => store.requests.length === 8);
+    skip(10_000);
+    for (const client of clients) await client.read().catch(() => null);
+    store.answer = grantAtOnce;
+    store.requests.length = 0;
+    assert(await reaches(first, target));
+    const asked = store.requests.map(({ limit }) => limit);
+    assertEquals(asked, ["sessionsPerClient"]);
+  });
+});
+
 test("serve() serves a client when the store answers late, in the rest of the handshake timeout", async () => {
   const limits = { sessionsPerClient: 2 };
   await withSkippedTime({ limits }, async ({ store, first, target }, skip) => {
