@@ -45,8 +45,9 @@ export class CheckedStore {
     this.#notify(() => this.#store.release(slot));
   }
 
-  forceAcquire(slot: LimitSlot, count: number): void {
-    this.#notify(() => this.#store.forceAcquire(slot, count));
+  /** Calls `onFailure` if the slots are not counted. */
+  forceAcquire(slot: LimitSlot, count: number, onFailure: () => void): void {
+    this.#notify(() => this.#store.forceAcquire(slot, count), onFailure);
   }
 
   async pass(request: PassRequest): Promise<void> {
@@ -74,8 +75,11 @@ export class CheckedStore {
     }
   }
 
-  #notify(call: () => void | Promise<void>): void {
-    const report = (error: unknown) => this.report(failure(error));
+  #notify(call: () => void | Promise<void>, onFailure?: () => void): void {
+    const report = (error: unknown) => {
+      onFailure?.();
+      this.report(failure(error));
+    };
     try {
       // A promise is typed as possible, and untyped code may return anything.
       Promise.resolve(call()).catch(report);

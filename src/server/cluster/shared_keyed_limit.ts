@@ -75,9 +75,10 @@ export class SharedKeyedLimit implements KeyedLimit {
     for (const [key, held] of this.#held) {
       const excess = held.own - this.#share;
       if (excess <= 0) continue;
-      this.#store.forceAcquire(this.#slot(key), excess);
       held.own -= excess;
       held.common += excess;
+      const uncount = () => this.#uncount(key, excess);
+      this.#store.forceAcquire(this.#slot(key), excess, uncount);
     }
   }
 
@@ -114,6 +115,18 @@ export class SharedKeyedLimit implements KeyedLimit {
       this.#store.release(this.#slot(key));
     } else held.own--;
     if (held.own + held.common === 0) this.#held.delete(key);
+  }
+
+  /**
+   * Takes back common slots that the store failed to count. Releasing them would
+   * lower the count of the slots of others.
+   */
+  #uncount(key: string, count: number): void {
+    const held = this.#held.get(key);
+    if (!held) return;
+    const uncounted = Math.min(held.common, count);
+    held.common -= uncounted;
+    held.own += uncounted;
   }
 
   async #ask(key: string): Promise<boolean> {

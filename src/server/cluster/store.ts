@@ -130,7 +130,8 @@ export interface SharedLimitsStore {
   /**
    * Counts slots as acquired, even beyond the limit. The server held them out of
    * its share, which became smaller when its limits were changed; each is
-   * released as any other.
+   * released as any other. A call that fails must have counted nothing: these slots
+   * are not released.
    */
   forceAcquire(slot: LimitSlot, count: number): void | Promise<void>;
   /**
