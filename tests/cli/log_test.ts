@@ -52,6 +52,13 @@ const rejected: LogRecord = {
   reason: "too many connections",
 };
 
+const unanswered: LogRecord = {
+  type: "session-rejected",
+  client,
+  reason: "the store failed",
+  error: new NetError("timeout", "no\nanswer"),
+};
+
 const denied: LogRecord = {
   type: "denied",
   session: session({ user: "alice", command: "udp-associate" }),
@@ -192,6 +199,11 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     "a rejected client",
     rejected,
     `${time}  192.0.2.7:50123        rejected: too many connections`,
+  ],
+  [
+    "why a client could not be admitted",
+    unanswered,
+    `${time}  192.0.2.7:50123        rejected: the store failed (no\\x0aanswer)`,
   ],
   [
     "that accepting a connection failed",
@@ -363,6 +375,7 @@ const objects: [record: LogRecord, facts: unknown][] = [
     },
   ],
   [rejected, { client, reason: "too many connections" }],
+  [unanswered, { client, reason: "the store failed", error: "no\nanswer" }],
   [denied, {
     id: 7,
     client,

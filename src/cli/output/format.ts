@@ -92,6 +92,7 @@ export type LogRecord =
 
 type SessionEnd = Extract<LogRecord, { type: "session-end" }>;
 type Denied = Extract<LogRecord, { type: "denied" }>;
+type Rejected = Extract<LogRecord, { type: "session-rejected" }>;
 type Listening = Extract<LogRecord, { type: "listening" }>;
 type WorkerEnded = Extract<LogRecord, { type: "worker-ended" }>;
 
@@ -151,7 +152,7 @@ function eventText(
         : undefined;
     case "session-rejected":
       return `${formatEndpoint(record.client).padEnd(21)}  ` +
-        paint("red", `rejected: ${escapeText(record.reason)}`);
+        paint("red", rejectedText(record));
     case "accept-error":
       return paint(
         "red",
@@ -177,6 +178,11 @@ function eventText(
     case "lines-dropped":
       return paint("yellow", droppedText(record.lines));
   }
+}
+
+function rejectedText({ reason, error }: Rejected): string {
+  const cause = error ? ` (${error.message})` : "";
+  return escapeText(`rejected: ${reason}${cause}`);
 }
 
 function reloadedText(
@@ -350,7 +356,11 @@ function fieldsOf(
     case "session-end":
       return sessionFields(record, now);
     case "session-rejected":
-      return { client: endpoint(record.client), reason: record.reason };
+      return {
+        client: endpoint(record.client),
+        reason: record.reason,
+        error: record.error?.message,
+      };
     case "denied":
       return deniedFields(record);
     case "accept-error":
