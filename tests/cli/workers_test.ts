@@ -80,11 +80,17 @@ interface SuperviseOptions {
   readonly args?: string[];
   readonly onStart?: OnStart;
   readonly clock?: Clock;
+  readonly sharesListener?: boolean;
 }
 
 /** Starts a supervisor of two fake workers. */
 async function supervise(
-  { args = [], onStart = listen, clock = systemClock }: SuperviseOptions = {},
+  {
+    args = [],
+    onStart = listen,
+    clock = systemClock,
+    sharesListener = false,
+  }: SuperviseOptions = {},
 ): Promise<Supervised> {
   const workers: FakeWorker[] = [];
   const records: LogRecord[] = [];
@@ -101,7 +107,7 @@ async function supervise(
     log: (record) => records.push(record),
     clock,
     launcher: {
-      sharesListener: false,
+      sharesListener,
       start(handlers) {
         const worker = new FakeWorker(handlers);
         workers.push(worker);
@@ -316,6 +322,50 @@ test("Supervisor restarts a worker at the same address, whatever the files conta
       { start: { hostname, log } },
     ) => [hostname, log]);
     assertEquals(starts, [["::1", "json"], ["::1", "json"], ["::1", "json"]]);
+    await supervisor.terminate();
+  }));
+
+test("Supervisor restarts workers with a common socket on the same port after all of them have ended", () =>
+  withClock(async (clock) => {
+    const options = { clock, sharesListener: true };
+    const { supervisor, workers, records } = await supervise(options);
+    assertEquals(workers.map(({ start }) => start.port), [0, 0]);
+    // One alone gets the port by requesting port 0 again.
+    workers[0].exit({ code: 1 });
+    await until(() => records.length === 1);
+    clock.skip(1_000);
+    await until(() => records.length === 2);
+    assertEquals(workers[2].start.port, 0);
+    for (const it of workers) it.exit({ code: 1 });
+    await until(() => records.length === 4);
+    clock.skip(30_000);
+    await until(() => records.length === 6);
+    assertEquals(workers.slice(3).map(({ start }) => start.port), [4321, 4321]);
+    await supervisor.terminate();
+  }));
+
+test("Supervisor restarts a worker that listens on another port than the others did", () =>
+  withClock(async (clock) => {
+    let count = 0;
+    const onStart: OnStart = (worker, start) => {
+      if (++count !== 3) return listen(worker, start);
+      const addr = { hostname: "127.0.0.1", port: 5432 };
+      worker.send({ type: "listening", addr });
+    };
+    const options = { clock, onStart, sharesListener: true };
+    const { supervisor, workers, records } = await supervise(options);
+    workers[0].exit({ code: 1 });
+    for (let ends = 1; ends <= 2; ends++) {
+      await until(() => records.length === ends);
+      clock.skip(ends * 1_000); // the delay doubles
+    }
+    await until(() => records.length === 3);
+    const [, ended, started] = records;
+    assert(ended.type === "worker-ended");
+    assertEquals(ended.signal, "SIGKILL");
+    assertMatch(ended.error ?? "", /listened on port 5432, not on 4321/);
+    assertEquals(started.type, "worker-started");
+    assertEquals(workers[3].start.port, 4321);
     await supervisor.terminate();
   }));
 

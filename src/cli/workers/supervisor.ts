@@ -57,6 +57,8 @@ export class Supervisor implements RunningServer {
   #files: FileTexts;
   #auth: LoadedConfig["options"]["auth"];
   #addr: Address | undefined;
+  /** The port that workers with a common listening socket have to request. */
+  #sharedPort: number | undefined;
   /** The counters of workers that have ended. */
   #retired: MetricValues = {};
   #exits = 0;
@@ -207,7 +209,9 @@ export class Supervisor implements RunningServer {
       commandLine: toData(commandLine),
       files: this.#files,
       hostname: loaded.options.hostname,
-      port: launcher.sharesListener ? loaded.options.port ?? port : port,
+      port: launcher.sharesListener
+        ? this.#sharedPort ?? loaded.options.port ?? port
+        : port,
       log: loaded.log,
       metrics: loaded.metrics !== undefined,
     } as const;
@@ -224,12 +228,19 @@ export class Supervisor implements RunningServer {
     const { number } = handle;
     const { log } = this.#options;
     const startedAt = this.#clock.now();
-    const failure = await handle.listening.then(() => undefined, (it) => it);
-    if (failure === undefined && this.#hasStarted) {
+    const failure = await handle.listening.then(
+      ({ port }) => this.#hasStarted ? this.#portError(port) : undefined,
+      (error: Error) => error,
+    );
+    if (failure) handle.kill();
+    else if (this.#hasStarted) {
       log({ type: "worker-started", worker: number, pid: handle.pid });
     }
     const exit = await handle.ended;
     this.#handles.delete(number);
+    // Their common socket is closed with the last one. A new one for port 0 would get
+    // another port.
+    if (this.#handles.size === 0) this.#sharedPort = this.#addr?.port;
     this.#retired = sumMetrics([this.#retired, countersOf(handle.lastMetrics)]);
     // A worker that fails during the start of the program ends the program. Later
     // ones are restarted.
@@ -249,6 +260,17 @@ export class Supervisor implements RunningServer {
     if (delay > 0) {
       this.#restarts.set(number, this.#clock.startTimeout(delay, restart));
     } else restart();
+  }
+
+  /**
+   * The error of a worker that does not listen on the port of the others: the last of
+   * them ended while it started, and with it their common socket was closed.
+   */
+  #portError(port: number): Error | undefined {
+    const { port: expected } = this.addr;
+    if (port === expected) return undefined;
+    this.#sharedPort = expected;
+    return new Error(`the worker listened on port ${port}, not on ${expected}`);
   }
 
   #backoffOf(number: number): Backoff {
