@@ -39,13 +39,14 @@ bytes up (from the client) and down, the duration, and how the session ended. If
 the reader of the log is slow, lines are dropped; the proxy never waits for it.
 
 Signals: after SIGINT or SIGTERM, the server accepts no new clients and gives
-the sessions the grace time to end; a second signal ends it immediately.
+its sessions the grace period to end; a second signal ends the server at once.
 SIGHUP reloads the files: new requests are subject to the new configuration, and
 no session ends. If the files have errors, the old configuration stays in use.
 
-Exit codes: 0 ended by a signal, after the sessions; 1 cannot listen; 2 invalid
-flag, login or configuration; 3 the port is in use; 130, 143 ended by a second
-signal. --check: 0 or 2. --explain: 0 allowed, 1 not allowed, 2 invalid.
+Exit codes: 0 stopped by a signal, after its sessions; 1 cannot listen;
+2 invalid flag, login or configuration; 3 the port is in use; 130, 143 stopped
+by a second signal. --check: 0 or 2. --explain: 0 allowed, 1 not allowed,
+2 invalid.
 
 Examples:
   socks5-server
