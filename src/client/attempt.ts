@@ -96,7 +96,7 @@ export class Attempt extends Operation
     const { stopping } = this;
     const transport = await this.transport();
     try {
-      return await this.wait(transport.lookup(hostname, stopping));
+      return await transport.lookup(hostname, stopping);
     } catch (error) {
       if (stopping.aborted) throw error;
       const phase = this.phase === "udp" ? "udp" : "request";
@@ -110,6 +110,7 @@ export class Attempt extends Operation
     const { hostname, port } = this.proxy;
     const { stopping: signal } = this;
     const transport = await this.transport();
+    this.throwIfStopped();
     const conn = await dial(transport, { hostname, port, signal });
     this.keep(this.#conn = conn);
     this.throwIfStopped();

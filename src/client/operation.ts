@@ -8,6 +8,7 @@
 import type { Clock } from "../transport/clock.ts";
 import { withSignal } from "../transport/dial.ts";
 import { abortError, NetError } from "../transport/errors.ts";
+import { closeQuietly } from "../transport/quiet.ts";
 import { AbortSwitch } from "../transport/signal.ts";
 import { checkTimeout } from "./options.ts";
 
@@ -47,7 +48,8 @@ export abstract class Operation {
     try {
       stopLimiting = this.#limit();
       this.throwIfStopped();
-      const result = await steps();
+      // Connections and transports of users may ignore that they are closed or aborted.
+      const result = await withSignal(steps(), this.stopping);
       this.throwIfStopped();
       return result;
     } catch (error) {
@@ -97,23 +99,22 @@ export abstract class Operation {
 
   /** Closes everything that was opened, the last first. */
   protected close(): void {
-    for (let i = this.#opened.length; i-- > 0;) this.#opened[i].close();
+    for (let i = this.#opened.length; i-- > 0;) {
+      closeQuietly(this.#opened[i]);
+    }
   }
 
-  /** The outcome of the promise, unless the operation ends first. */
-  wait<T>(promise: Promise<T>): Promise<T> {
-    return withSignal(promise, this.stopping);
-  }
-
-  /** As {@linkcode wait}, for something that is closed if the operation fails. */
-  open<T extends Closable>(opening: Promise<T>): Promise<T> {
-    opening.then((it) => this.keep(it), () => {});
-    return this.wait(opening);
+  /** Waits for something that is closed if the operation fails, or has failed meanwhile. */
+  async open<T extends Closable>(opening: Promise<T>): Promise<T> {
+    const it = await opening;
+    this.keep(it);
+    this.throwIfStopped();
+    return it;
   }
 
   /** Takes over something that is closed if the operation fails, or has failed. */
   protected keep(it: Closable): void {
-    if (this.#failed || this.stopping.aborted) it.close();
+    if (this.#failed || this.stopping.aborted) closeQuietly(it);
     else this.#opened.push(it);
   }
 }
