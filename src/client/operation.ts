@@ -6,7 +6,6 @@
  */
 
 import type { Clock } from "../transport/clock.ts";
-import { withSignal } from "../transport/dial.ts";
 import { abortError, NetError } from "../transport/errors.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import { AbortSwitch } from "../transport/signal.ts";
@@ -32,6 +31,8 @@ export abstract class Operation {
   readonly stopping: AbortSwitch = new AbortSwitch();
   readonly #opened: Closable[] = [];
   #failed = false;
+  /** Rejects the promise that {@linkcode Operation.run} waits for. */
+  #interrupt: ((error: NetError) => void) | undefined;
 
   /** The bounds of {@linkcode Operation.run}. */
   protected abstract readonly bounds: OperationBounds;
@@ -48,8 +49,7 @@ export abstract class Operation {
     try {
       stopLimiting = this.#limit();
       this.throwIfStopped();
-      // Connections and transports of users may ignore that they are closed or aborted.
-      const result = await withSignal(steps(), this.stopping);
+      const result = await this.#untilEnded(steps());
       this.throwIfStopped();
       return result;
     } catch (error) {
@@ -90,6 +90,18 @@ export abstract class Operation {
   end(error: NetError): void {
     this.stopping.abort(error);
     this.close();
+    this.#interrupt?.(error);
+  }
+
+  /**
+   * Settles like the steps, or rejects as soon as the operation is ended: connections and
+   * transports of users may ignore that they are closed or aborted.
+   */
+  #untilEnded<T>(steps: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = reject;
+      steps.then(resolve, reject);
+    });
   }
 
   /** Throws the error of an operation that has been ended. */

@@ -260,7 +260,8 @@ class StreamConn implements Conn {
   }
 
   close(): void {
-    if (this.#interrupts.size > 0) return this.reset(); // the sink may never finish the pending write
+    // The sink may never finish the pending write.
+    if (this.#interrupts.size > 0) return this.reset();
     if (!this.#closed && !this.#finished) this.#writer.close().catch(() => {});
     this.#end();
   }
