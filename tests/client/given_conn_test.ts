@@ -130,6 +130,17 @@ test(
   { timeout: 5_000 },
 );
 
+test("connect() rejects with a SocksError when conn or the transport rejects with a TypeError", async () => {
+  const broken = () => Promise.reject(new TypeError("network error"));
+  const conn = { ...scriptedConn(), read: broken };
+  const reading = connect(PROXY, TARGET, { conn });
+  const { cause } = await assertSocksError(reading, "proxy-closed", "method");
+  assert(cause instanceof TypeError);
+  const transport = { ...await detectTransport(), connect: broken };
+  const dialing = connect(PROXY, TARGET, { transport });
+  await assertSocksError(dialing, "proxy-unreachable", "dial");
+});
+
 test("connect() ends in time when the transport does not", async () => {
   const native = await detectTransport();
   const never = () => new Promise<never>(() => {});

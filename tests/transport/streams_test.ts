@@ -231,7 +231,7 @@ test(
         writable: new WritableStream({ write: never }),
       });
       const pending = [conn.write(pattern(3)), conn.closeWrite()];
-    await settled(); // the sink has begun to write
+      await settled(); // the sink has begun to write
       conn[command]();
       await Promise.all(pending.map((it) => assertKind(it, "closed")));
     }
