@@ -47,6 +47,8 @@ export class Attempt extends Operation
   /** Whether the connection to the proxy is one that the caller has given. */
   readonly #isGiven: boolean;
   #conn: Conn | undefined;
+  /** Whether the arguments have been checked, and the network is in use. */
+  #isUnderWay = false;
 
   /** Throws a TypeError for invalid arguments, and closes the given connection then. */
   constructor(
@@ -81,13 +83,17 @@ export class Attempt extends Operation
 
   protected callerError(error: unknown): unknown {
     const { stopping, phase, proxy } = this;
-    return stopping.aborted
-      ? abortToSocksError(abortError(stopping), phase, proxy)
-      : toSocksError(error, phase, proxy);
+    if (stopping.aborted) {
+      return abortToSocksError(abortError(stopping), phase, proxy);
+    }
+    // Later ones are those of connections and transports of users.
+    const isOfArgument = error instanceof TypeError && !this.#isUnderWay;
+    return isOfArgument ? error : toSocksError(error, phase, proxy);
   }
 
   /** The network that the attempt uses. */
   transport(): Promise<Transport> {
+    this.#isUnderWay = true;
     const transport = this.#transport;
     return transport ? Promise.resolve(transport) : detectTransport();
   }
@@ -96,7 +102,7 @@ export class Attempt extends Operation
     const { stopping } = this;
     const transport = await this.transport();
     try {
-      return await this.wait(transport.lookup(hostname, stopping));
+      return await transport.lookup(hostname, stopping);
     } catch (error) {
       if (stopping.aborted) throw error;
       const phase = this.phase === "udp" ? "udp" : "request";
@@ -106,10 +112,12 @@ export class Attempt extends Operation
 
   /** The connection to the proxy, without any wrapper. */
   async dial(): Promise<Conn> {
+    this.#isUnderWay = true;
     if (this.#conn) return this.#conn;
     const { hostname, port } = this.proxy;
     const { stopping: signal } = this;
     const transport = await this.transport();
+    this.throwIfStopped();
     const conn = await dial(transport, { hostname, port, signal });
     this.keep(this.#conn = conn);
     this.throwIfStopped();

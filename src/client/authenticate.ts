@@ -10,7 +10,6 @@ import {
   encodeGreeting,
   METHOD,
 } from "../protocol/socks5.ts";
-import { withSignal } from "../transport/dial.ts";
 import { NetError } from "../transport/errors.ts";
 import { ConnExchange } from "../transport/exchange.ts";
 import type { MessageReader } from "../transport/message_reader.ts";
@@ -64,11 +63,7 @@ async function negotiate(
   attempt.phase = "auth";
   let result: ClientAuthResult | void;
   try {
-    result = await withSignal(
-      Promise.resolve(method.negotiate!(exchange)),
-      attempt.stopping,
-      (late) => late?.conn?.close(),
-    );
+    result = await method.negotiate!(exchange);
   } catch (error) {
     throw loginError(method, error);
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { quietly } from "../transport/quiet.ts";
 import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Conn } from "../transport/transport.ts";
 
@@ -25,9 +26,6 @@ export function givenConn(source: ConnSource): Conn {
 function discard(source: unknown): void {
   const { close, destroy } = (source ?? {}) as Record<string, unknown>;
   const end = [close, destroy].find((it) => typeof it === "function");
-  try {
-    if (end) Reflect.apply(end as () => void, source, []);
-  } catch {
-    // The TypeError is what the caller needs to know.
-  }
+  // The TypeError is what the caller needs to know.
+  if (end) quietly(() => Reflect.apply(end as () => unknown, source, []));
 }

@@ -6,8 +6,8 @@
  */
 
 import type { Clock } from "../transport/clock.ts";
-import { withSignal } from "../transport/dial.ts";
 import { abortError, NetError } from "../transport/errors.ts";
+import { closeQuietly } from "../transport/quiet.ts";
 import { AbortSwitch } from "../transport/signal.ts";
 import { checkTimeout } from "./options.ts";
 
@@ -31,6 +31,8 @@ export abstract class Operation {
   readonly stopping: AbortSwitch = new AbortSwitch();
   readonly #opened: Closable[] = [];
   #failed = false;
+  /** Rejects the promise that {@linkcode Operation.run} waits for. */
+  #interrupt: ((error: NetError) => void) | undefined;
 
   /** The bounds of {@linkcode Operation.run}. */
   protected abstract readonly bounds: OperationBounds;
@@ -47,7 +49,7 @@ export abstract class Operation {
     try {
       stopLimiting = this.#limit();
       this.throwIfStopped();
-      const result = await steps();
+      const result = await this.#untilEnded(steps());
       this.throwIfStopped();
       return result;
     } catch (error) {
@@ -88,6 +90,18 @@ export abstract class Operation {
   end(error: NetError): void {
     this.stopping.abort(error);
     this.close();
+    this.#interrupt?.(error);
+  }
+
+  /**
+   * Settles like the steps, or rejects as soon as the operation is ended: connections and
+   * transports of users may ignore that they are closed or aborted.
+   */
+  #untilEnded<T>(steps: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = reject;
+      steps.then(resolve, reject);
+    });
   }
 
   /** Throws the error of an operation that has been ended. */
@@ -97,23 +111,22 @@ export abstract class Operation {
 
   /** Closes everything that was opened, the last first. */
   protected close(): void {
-    for (let i = this.#opened.length; i-- > 0;) this.#opened[i].close();
+    for (let i = this.#opened.length; i-- > 0;) {
+      closeQuietly(this.#opened[i]);
+    }
   }
 
-  /** The outcome of the promise, unless the operation ends first. */
-  wait<T>(promise: Promise<T>): Promise<T> {
-    return withSignal(promise, this.stopping);
-  }
-
-  /** As {@linkcode wait}, for something that is closed if the operation fails. */
-  open<T extends Closable>(opening: Promise<T>): Promise<T> {
-    opening.then((it) => this.keep(it), () => {});
-    return this.wait(opening);
+  /** Waits for something that is closed if the operation fails, or has failed meanwhile. */
+  async open<T extends Closable>(opening: Promise<T>): Promise<T> {
+    const it = await opening;
+    this.keep(it);
+    this.throwIfStopped();
+    return it;
   }
 
   /** Takes over something that is closed if the operation fails, or has failed. */
   protected keep(it: Closable): void {
-    if (this.#failed || this.stopping.aborted) it.close();
+    if (this.#failed || this.stopping.aborted) closeQuietly(it);
     else this.#opened.push(it);
   }
 }

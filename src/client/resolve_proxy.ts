@@ -19,7 +19,7 @@ export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
   const given = typeof proxy === "string" || proxy instanceof URL
     ? parseProxyUrl(proxy)
     : proxy;
-  const { protocol, port = DEFAULT_PORT } = given;
+  const { protocol, port = DEFAULT_PORT, username, password } = given;
   const dialect = dialectNamed(protocol);
   if (!dialect) {
     throw new TypeError(`protocol must be one of ${PROTOCOLS.join(", ")}`);
@@ -29,5 +29,13 @@ export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
     throw new TypeError(`port must be an integer from 1 to 65535, not ${port}`);
   }
   dialect.checkLogin(given);
-  return { ...given, hostname: plainHostname(given.hostname), port };
+  const hostname = plainHostname(given.hostname);
+  // Not a copy: the members may be getters, as those of a SocksProxy are.
+  return {
+    protocol,
+    hostname,
+    port,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+  };
 }

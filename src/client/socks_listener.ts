@@ -6,6 +6,7 @@
 
 import type { Endpoint } from "../protocol/address.ts";
 import { NetError } from "../transport/errors.ts";
+import { closeQuietly } from "../transport/quiet.ts";
 import type { Conn } from "../transport/transport.ts";
 import type { Attempt } from "./attempt.ts";
 import { SocksError } from "./error.ts";
@@ -97,7 +98,7 @@ export class BoundPort implements SocksListener {
     if (!this.#open) return;
     this.#open = false;
     this.#accepting?.end(new NetError("closed", "the listener was closed"));
-    this.#conn.close();
+    closeQuietly(this.#conn);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

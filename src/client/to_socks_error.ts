@@ -16,8 +16,8 @@ export function toSocksError(
   error: unknown,
   phase: SocksPhase,
   proxy: ResolvedProxy,
-): unknown {
-  if (error instanceof SocksError || error instanceof TypeError) return error;
+): SocksError {
+  if (error instanceof SocksError) return error;
   return socksError(codeOf(error, phase), phase, proxy, error as Error);
 }
 

@@ -108,8 +108,7 @@ export function udpAssociateBy(
     if (!reaches(socket.addr.hostname, relay.hostname)) {
       if (announce) throw announcedInVain(socket.addr, relay);
       socket.close();
-      const source = transport.sourceAddress(relay.hostname);
-      socket = await open(await attempt.wait(source));
+      socket = await open(await transport.sourceAddress(relay.hostname));
     }
     const { conn, datagrams: wrapper } = granted;
     const parts = { dialect, transport, conn, socket, relay, inbox, wrapper };

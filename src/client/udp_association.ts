@@ -5,6 +5,7 @@
  */
 
 import type { Endpoint } from "../protocol/address.ts";
+import { closeQuietly } from "../transport/quiet.ts";
 import type { Address, Conn } from "../transport/transport.ts";
 import type { ReceivedDatagram } from "./datagram_queue.ts";
 import { SocksError } from "./error.ts";
@@ -139,7 +140,7 @@ export class Association implements UdpAssociation {
     if (this.#over) return;
     this.#over = true;
     const { conn, inbox } = this.#parts;
-    conn.close();
+    closeQuietly(conn);
     this.#outbox.close();
     inbox.end(error);
     this.#resolveClosed(error);

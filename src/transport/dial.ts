@@ -14,6 +14,7 @@ import type { Conn, Transport } from "./transport.ts";
 import type { AbortSignalLike } from "./signal.ts";
 import { AbortSwitch } from "./signal.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { closeQuietly } from "./quiet.ts";
 import type { Timeout } from "./timeouts.ts";
 
 /**
@@ -154,7 +155,7 @@ function race(
       reject(abortError(signal!));
     };
     const won = (given: AbortSwitch, conn: Conn) => {
-      if (over || !open.has(given)) return conn.close();
+      if (over || !open.has(given)) return closeQuietly(conn);
       finish();
       resolve(conn);
     };
@@ -183,7 +184,8 @@ function race(
       if (tried < addresses.length) {
         delay = clock.startTimeout(ATTEMPT_DELAY, attempt);
       }
-      connect(hostname, given).then(
+      // In a promise of its own: a transport of a user may throw instead of rejecting.
+      new Promise<Conn>((start) => start(connect(hostname, given))).then(
         (conn) => won(given, conn),
         (error) => failed(given, error),
       );

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { closedError, NetError, toStreamError } from "./errors.ts";
+import { closedError, NetError, notBytes, toStreamError } from "./errors.ts";
 import { KEEP_ALIVE_AFTER, NO_ADDRESS, plainAddress } from "./socket.ts";
 import type { Address, Conn } from "./transport.ts";
 
@@ -200,11 +200,16 @@ export class DuplexConn implements Conn {
     return new Promise((resolve, reject) => {
       const interrupt = () => reject(this.#why());
       this.#interrupts.add(interrupt);
-      start((error) => {
+      const done = (error?: Error | null) => {
         this.#interrupts.delete(interrupt);
         if (error) reject(this.#why(error));
         else resolve();
-      });
+      };
+      try {
+        start(done);
+      } catch (error) {
+        done(error as Error); // Node.js passes on what the stream's own methods throw
+      }
     });
   }
 
@@ -242,10 +247,7 @@ export class DuplexConn implements Conn {
 function toBytes(chunk: unknown): Uint8Array | null {
   if (chunk === null) return null;
   if (!(chunk instanceof Uint8Array)) {
-    throw new NetError(
-      "invalid",
-      "the stream yields text or objects, not bytes",
-    );
+    throw notBytes();
   }
   const { buffer, byteOffset, length } = chunk;
   return buffer.byteLength === length

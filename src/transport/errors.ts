@@ -127,6 +127,12 @@ export function closedError(): NetError {
   return new NetError("closed", "the connection is closed");
 }
 
+/** Returns the error for a stream that yields something else than bytes. */
+export function notBytes(): NetError {
+  const message = "the stream yields text or objects, not bytes";
+  return new NetError("invalid", message);
+}
+
 /**
  * Returns the {@linkcode NetError} for a signal that has fired: its reason if that is
  * one, else one of kind `timeout` (for `AbortSignal.timeout()`) or `aborted`.

@@ -58,8 +58,8 @@ export class MessageReader {
    */
   async read<T>(decode: MessageDecoder<T>): Promise<T> {
     while (true) {
-      const value = this.take(decode);
-      if (value !== undefined) return value;
+      const message = this.#next(decode);
+      if (message) return message.value;
       const chunk = await this.#conn.read();
       if (chunk === null) {
         throw new NetError(
@@ -73,18 +73,23 @@ export class MessageReader {
 
   /** Returns the next message if it has arrived; throws the error that `decode` throws. */
   take<T>(decode: MessageDecoder<T>): T | undefined {
+    return this.#next(decode)?.value;
+  }
+
+  /** The message itself may be `undefined`, unlike the result of its decoder. */
+  #next<T>(decode: MessageDecoder<T>): ReturnType<MessageDecoder<T>> {
     if (this.#bytes.length === 0) return undefined;
     const message = decode(this.#bytes);
     if (message === undefined) return undefined;
-    const { value, size } = message;
+    const { size } = message;
     if (size === this.#bytes.length) this.#bytes = NONE;
     else if (size > 0) this.#bytes = this.#bytes.subarray(size);
-    return value;
+    return message;
   }
 
   /** Returns the connection, with the bytes after the last message unread. */
   release(): Conn {
-    this.#conn.unread(this.#bytes);
+    if (this.#bytes.length > 0) this.#conn.unread(this.#bytes);
     this.#bytes = NONE;
     return this.#conn;
   }

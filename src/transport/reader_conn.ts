@@ -5,6 +5,7 @@
  */
 
 import { closedError, type NetError, toStreamError } from "./errors.ts";
+import { closeQuietly } from "./quiet.ts";
 import type { Address, Conn } from "./transport.ts";
 
 /** The members of `Deno.Conn` that are used here. */
@@ -49,7 +50,8 @@ export class ReaderConn implements Conn {
   async #read(): Promise<Uint8Array | null> {
     const buffer = new Uint8Array(BUFFER_SIZE);
     try {
-      const length = await this.#source.read(buffer);
+      let length: number | null;
+      do length = await this.#source.read(buffer); while (length === 0);
       return length === null ? null : buffer.slice(0, length);
     } catch (error) {
       throw this.#why(error);
@@ -92,11 +94,7 @@ export class ReaderConn implements Conn {
     this.#closed = true;
     this.#unread.length = 0;
     this.#ahead = undefined;
-    try {
-      this.#source.close();
-    } catch {
-      // its owner has closed it
-    }
+    closeQuietly(this.#source); // its owner may have closed it
   }
 
   reset(): void {

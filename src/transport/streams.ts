@@ -6,7 +6,13 @@
  */
 
 import { DuplexConn, type NodeDuplex } from "./duplex_conn.ts";
-import { closedError, type NetError, toStreamError } from "./errors.ts";
+import {
+  closedError,
+  type NetError,
+  notBytes,
+  toStreamError,
+} from "./errors.ts";
+import { closeQuietly, resetQuietly } from "./quiet.ts";
 import { type BufferReader, ReaderConn } from "./reader_conn.ts";
 import { NO_ADDRESS, plainAddress } from "./socket.ts";
 import type { Address, Conn } from "./transport.ts";
@@ -43,10 +49,10 @@ export interface DuplexStreams {
 export function toStreams(conn: Conn): DuplexStreams {
   let open = 2;
   const ended = () => {
-    if (--open === 0) conn.close();
+    if (--open === 0) closeQuietly(conn);
   };
   const broken = (error: unknown): never => {
-    conn.close();
+    closeQuietly(conn);
     throw error;
   };
   const readable = new ReadableStream<Uint8Array>({
@@ -60,7 +66,8 @@ export function toStreams(conn: Conn): DuplexStreams {
   }, { highWaterMark: 0 });
   const writable = new WritableStream<Uint8Array>({
     // A sink's abort() would be called only after the write in flight has ended.
-    start: ({ signal }) => signal.addEventListener("abort", () => conn.reset()),
+    start: ({ signal }) =>
+      signal.addEventListener("abort", () => resetQuietly(conn)),
     write: (chunk) =>
       conn.write(chunk).catch((error) => {
         ended(); // data that the peer sent before can still be read
@@ -199,7 +206,8 @@ class StreamConn implements Conn {
   readonly #unread: Uint8Array[] = [];
   #finished = false;
   #closed = false;
-  #interrupt: (() => void) | undefined;
+  /** Reject the writes in flight, which the sink may never finish. */
+  readonly #interrupts = new Set<() => void>();
   /** The result of the read that a peek has started. */
   #ahead: Promise<Uint8Array | null> | undefined;
 
@@ -224,6 +232,7 @@ class StreamConn implements Conn {
         .catch((error) => this.#fail(error));
       if (this.#closed) throw closedError();
       if (done) return null;
+      if (!(value instanceof Uint8Array)) throw notBytes();
       if (value.length > 0) return value;
     }
   }
@@ -251,7 +260,8 @@ class StreamConn implements Conn {
   }
 
   close(): void {
-    if (this.#interrupt) return this.reset(); // the sink may never finish the pending write
+    // The sink may never finish the pending write.
+    if (this.#interrupts.size > 0) return this.reset();
     if (!this.#closed && !this.#finished) this.#writer.close().catch(() => {});
     this.#end();
   }
@@ -265,8 +275,8 @@ class StreamConn implements Conn {
   #unlessClosed(writing: Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
       const interrupt = () => reject(closedError());
-      this.#interrupt = interrupt;
-      const over = () => this.#interrupt = undefined;
+      this.#interrupts.add(interrupt);
+      const over = () => this.#interrupts.delete(interrupt);
       writing.finally(over).then(resolve, (error) => reject(this.#why(error)));
     });
   }
@@ -274,7 +284,7 @@ class StreamConn implements Conn {
   #end(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#interrupt?.();
+    for (const interrupt of this.#interrupts) interrupt();
     this.#unread.length = 0;
     this.#ahead = undefined;
     this.#reader.cancel().catch(() => {});

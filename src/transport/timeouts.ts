@@ -152,13 +152,22 @@ class Timeouts {
 
   readonly #fire = (): void => {
     this.#firesAt = -Infinity; // timeouts that start meanwhile are found by the loop
+    try {
+      this.#endDue();
+    } finally {
+      // A callback has thrown, which must not stop all others for ever.
+      if (this.#firesAt === -Infinity) this.#setTimer(this.#timers.now(), 0);
+    }
+  };
+
+  #endDue(): void {
     const now = this.#timers.now();
     for (let it = this.#earliest(); it; it = this.#earliest()) {
       if (it.at > now + 1) return this.#setTimer(it.at, it.at - now);
       it.cancel();
       it.onTimeout(it.argument);
     }
-  };
+  }
 
   /** Returns the entry that ends next, and drops empty lists. */
   #earliest(): Entry | undefined {

@@ -11,7 +11,10 @@ import {
 } from "../../src/client/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { toStreams } from "../../src/transport/streams.ts";
+import type { Conn } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
+import { assertSocksError } from "../support/scripted.ts";
+import { scriptedConn } from "../support/scripted_conn.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
 import { assertSameOctets, pattern, readAll } from "../transport/contract.ts";
 
@@ -86,3 +89,87 @@ test("connect() goes through a Node.js socket to the proxy", async () => {
   await server.close();
   await target.close();
 });
+
+test(
+  "connect() fails with its own error when conn cannot be closed or is never over",
+  async () => {
+    const never = () => new Promise<never>(() => {});
+    const failures: (() => void)[] = [
+      () => {
+        throw new Error("cannot be closed");
+      },
+      () => Promise.reject(new Error("cannot be closed")),
+    ];
+    for (const close of failures) {
+      const ended = { ...scriptedConn(), close };
+      await assertSocksError(
+        connect(PROXY, TARGET, { conn: ended }),
+        "proxy-closed",
+        "method",
+      );
+      const silent = { ...scriptedConn(), read: never, close };
+      await assertSocksError(
+        connect(PROXY, TARGET, { conn: silent, timeout: 20 }),
+        "timeout",
+        "method",
+      );
+      const conn = { ...scriptedConn(), read: never, close };
+      const signal = AbortSignal.timeout(20);
+      await assertSocksError(
+        connect(PROXY, TARGET, { conn, signal }),
+        "timeout",
+        "method",
+      );
+      const invalid = connect({ ...PROXY, hostname: "" }, TARGET, { conn });
+      await assertRejects(() => invalid, TypeError, "a proxy needs a hostname");
+      const none = { close } as never;
+      const attempt = connect(PROXY, TARGET, { conn: none });
+      await assertRejects(() => attempt, TypeError, "conn: expected");
+    }
+  },
+  { timeout: 5_000 },
+);
+
+test("connect() rejects with a SocksError when conn or the transport rejects with a TypeError", async () => {
+  const broken = () => Promise.reject(new TypeError("network error"));
+  const conn = { ...scriptedConn(), read: broken };
+  const reading = connect(PROXY, TARGET, { conn });
+  const { cause } = await assertSocksError(reading, "proxy-closed", "method");
+  assert(cause instanceof TypeError);
+  const transport = { ...await detectTransport(), connect: broken };
+  const dialing = connect(PROXY, TARGET, { transport });
+  await assertSocksError(dialing, "proxy-unreachable", "dial");
+});
+
+test("connect() ends in time when the transport does not", async () => {
+  const native = await detectTransport();
+  const never = () => new Promise<never>(() => {});
+  const transport = { ...native, connect: never, lookup: never };
+  const dialing = connect(PROXY, TARGET, { transport, timeout: 20 });
+  await assertSocksError(dialing, "timeout", "dial");
+}, { timeout: 5_000 });
+
+test("udpAssociate() is over when its conn cannot be closed", async () => {
+  const server = await startServer();
+  const raw = await (await detectTransport()).connect(server.server.addr);
+  const { localAddr, remoteAddr } = raw;
+  const close = () => {
+    raw.close();
+    throw new Error("cannot be closed");
+  };
+  const conn: Conn = {
+    localAddr,
+    remoteAddr,
+    read: () => raw.read(),
+    unread: (chunk) => raw.unread(chunk),
+    peek: () => raw.peek(),
+    write: (chunk) => raw.write(chunk),
+    closeWrite: () => raw.closeWrite(),
+    reset: () => raw.reset(),
+    close,
+  };
+  const association = await udpAssociate(PROXY, { conn });
+  association.close();
+  assertEquals(await association.closed, undefined);
+  await server.close();
+}, { timeout: 5_000 });

@@ -290,3 +290,16 @@ test("serve() closes the connection to the upstream proxy when CONNECT times out
   });
   await upstream.close();
 });
+
+test("connect() takes a proxy whose members are getters, such as the one of socks()", async () => {
+  const target = await startTarget(echo);
+  const server = await startServer();
+  const { hostname, port } = server.server.addr;
+  const proxy = socks(`socks5h://${hostname}:${port}`);
+  const conn = await connect(proxy, target.addr);
+  await conn.write(octets("01 02 03"));
+  assertEquals(await readExactly(conn, 3), octets("01 02 03"));
+  conn.close();
+  await server.close();
+  await target.close();
+});

@@ -218,3 +218,45 @@ test("withSignal() discards a value that is late, and only that", async () => {
   await Promise.resolve();
   assertEquals(discarded.sort(), [2, 3]);
 });
+
+test(
+  "dialAddresses() rejects when the transport throws, and closes late connections quietly",
+  async () => {
+    const { transport } = fakeTransport({}, {});
+    const addresses = ["192.0.2.1", "192.0.2.2"];
+    const broken = () => {
+      throw new NetError("denied");
+    };
+    const refusing = { ...transport, connect: broken };
+    await assertKind(
+      dialAddresses(refusing, { addresses, port: 80 }),
+      "denied",
+    );
+
+    const won = { close() {} } as Conn;
+    const late = { close: broken } as unknown as Conn;
+    const opened: ((conn: Conn) => void)[] = [];
+    const connect = () => new Promise<Conn>((resolve) => opened.push(resolve));
+    const race = dialAddresses({ ...transport, connect }, {
+      addresses,
+      port: 80,
+    });
+    await until(() => opened.length === 2);
+    opened[0](won);
+    opened[1](late);
+    assertEquals(await race, won);
+
+    // The second address is tried by a timeout, where an error would end the process.
+    let tried = 0;
+    const half = () => tried++ === 0 ? new Promise<Conn>(() => {}) : broken();
+    const signal = new AbortSwitch();
+    const dialing = dialAddresses(
+      { ...transport, connect: half },
+      { addresses, port: 80, signal },
+    );
+    await until(() => tried === 2);
+    signal.abort(new NetError("aborted"));
+    await assertKind(dialing, "aborted");
+  },
+  { timeout: 5_000 },
+);

@@ -368,3 +368,15 @@ test("toConn() leaves bytes for a later reader that arrived before it", async ()
   conn.close();
   near.destroy();
 });
+
+test("write() of a stream rejects with a NetError when the stream throws", async () => {
+  const stream = new Duplex({
+    read() {},
+    write() {
+      throw new Error("broken");
+    },
+  });
+  const conn = toConn(stream);
+  await assertKind(conn.write(Uint8Array.of(1)), "reset");
+  conn.close();
+});

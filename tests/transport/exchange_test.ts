@@ -9,6 +9,7 @@ import { toConn } from "../../src/transport/streams.ts";
 import type { Conn } from "../../src/transport/transport.ts";
 import { duplexPair } from "../support/duplex_pair.ts";
 import { test } from "../support/harness.ts";
+import { scriptedConn } from "../support/scripted_conn.ts";
 import { assertKind, readAll, readExactly, settled } from "./contract.ts";
 
 /** A length of one byte, then as many bytes; refuses a length of 255. */
@@ -108,4 +109,21 @@ test("ConnExchange rejects reads and writes, and throws in take(), when the conn
   assertEquals(await readAll(peer), new Uint8Array(0));
   taken.close();
   peer.close();
+});
+
+test("MessageReader.read() returns a message that is undefined", async () => {
+  const { exchange, peer } = start();
+  const skip: MessageDecoder<undefined> = () => ({ value: undefined, size: 1 });
+  await peer.write(Uint8Array.of(0, ...encode("one")));
+  assertEquals(await exchange.read(skip), undefined);
+  assertEquals(await exchange.read(decode), "one");
+}, { timeout: 5_000 });
+
+test("MessageReader.release() unreads nothing when nothing is left", () => {
+  const unread: Uint8Array[] = [];
+  const conn = Object.assign(scriptedConn(), {
+    unread: (chunk: Uint8Array) => void unread.push(chunk),
+  });
+  new MessageReader(conn).release();
+  assertEquals(unread, []);
 });

@@ -124,3 +124,19 @@ test(
   },
   { skip },
 );
+
+test("toConn() of a BufferReader skips empty reads", async () => {
+  const lengths = [0, 0, 3, 0];
+  const source: BufferReader & DuplexStreams = {
+    read: () => Promise.resolve(lengths.shift() ?? null),
+    write: (chunk) => Promise.resolve(chunk.length),
+    closeWrite: () => Promise.resolve(),
+    close: () => {},
+    readable: new ReadableStream(),
+    writable: new WritableStream(),
+  };
+  const conn = toConn(source);
+  assertEquals(await conn.read(), new Uint8Array(3));
+  assertEquals(await conn.peek(), false);
+  conn.close();
+});

@@ -1,8 +1,11 @@
-/** The state of a relay, without connections. */
+/** The state of a relay, and relays between connections without a network. */
 
 import { assertEquals } from "@std/assert";
-import { RelayState } from "../../src/transport/relay.ts";
+import { NetError } from "../../src/transport/errors.ts";
+import { relayByReading, RelayState } from "../../src/transport/relay.ts";
+import type { Conn, Relay } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
+import { scriptedConn } from "../support/scripted_conn.ts";
 import { withClock } from "../support/skipping_clock.ts";
 
 /** A side with unsent bytes, which records how it is closed. */
@@ -33,3 +36,54 @@ test("RelayState closes both sides without a reset when nothing is unsent at the
     assertEquals((await relay.done).reason, "idle");
     assertEquals([a.ends, b.ends], [["close"], ["close"]]);
   }));
+
+/** Methods of a connection that break the promise never to throw. */
+const breaking: [string, () => void][] = [
+  ["throws", () => {
+    throw new Error("cannot be closed");
+  }],
+  ["rejects", () => Promise.reject(new Error("cannot be closed"))],
+];
+
+for (const [how, broken] of breaking) {
+  test(
+    `relayByReading() closes the other side when close() or reset() of one ${how}`,
+    async () => {
+      const waiting = { read: () => new Promise<never>(() => {}) };
+      const failing = { read: () => Promise.reject(new NetError("reset")) };
+      const ends: [string, Partial<Conn>, (relay: Relay) => void][] = [
+        ["finished", {}, () => {}],
+        ["error", failing, () => {}],
+        ["aborted", waiting, (relay) => relay.abort()],
+      ];
+      for (const [reason, reading, act] of ends) {
+        for (const isFirst of [true, false]) {
+          const sides = [scriptedConn(), scriptedConn()];
+          const bad = { ...sides[0], ...reading, close: broken, reset: broken };
+          const good = Object.assign(sides[1], reason === "aborted" && waiting);
+          const relay = isFirst
+            ? relayByReading(bad, good)
+            : relayByReading(good, bad);
+          act(relay);
+          assertEquals((await relay.done).reason, reason);
+          assertEquals(good.closed, true);
+        }
+      }
+    },
+    { timeout: 5_000 },
+  );
+
+  test(
+    `RelayState ends both sides at the idle time when close() of one ${how}`,
+    () =>
+      withClock(async (clock) => {
+        const [a, b] = [new Side(), new Side()];
+        Object.assign(a, { unsent: 1, close: broken, reset: broken });
+        const relay = new RelayState(a, b, { idle: 10_000, clock });
+        clock.skip(20_000);
+        assertEquals((await relay.done).reason, "idle");
+        assertEquals(b.ends, ["close"]);
+      }),
+    { timeout: 5_000 },
+  );
+}

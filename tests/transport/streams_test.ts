@@ -220,3 +220,36 @@ test("peek() of streams takes nothing, reports FIN and rejects when they are clo
     await close();
   }
 });
+
+test(
+  "fromStreams() rejects a write and a FIN that are pending when it is closed",
+  async () => {
+    const never = () => new Promise<never>(() => {});
+    for (const command of ["close", "reset"] as const) {
+      const conn = fromStreams({
+        readable: new ReadableStream(),
+        writable: new WritableStream({ write: never }),
+      });
+      const pending = [conn.write(pattern(3)), conn.closeWrite()];
+      await settled(); // the sink has begun to write
+      conn[command]();
+      await Promise.all(pending.map((it) => assertKind(it, "closed")));
+    }
+  },
+  { timeout: 5_000 },
+);
+
+test(
+  "fromStreams() rejects reads when the stream yields text or objects",
+  async () => {
+    for (const value of ["text", new ArrayBuffer(3), undefined]) {
+      const readable = new ReadableStream({
+        start: (controller) => controller.enqueue(value),
+      });
+      const conn = fromStreams({ readable, writable: new WritableStream() });
+      await assertKind(conn.read(), "invalid");
+      conn.close();
+    }
+  },
+  { timeout: 5_000 },
+);

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   createTimeouts,
   type RuntimeTimers,
@@ -164,4 +164,22 @@ test("createTimeouts() uses one timer for many timeouts", () =>
     assertEquals(timers.waiting, 1);
     for (const it of timeouts) it.cancel();
     assertEquals(timers.waiting, 0);
+  }));
+
+test("createTimeouts() goes on when a timeout throws", () =>
+  withTimers((start, timers) => {
+    const fired: string[] = [];
+    start(10_000, () => {
+      throw new Error("broken");
+    });
+    start(10_000, () => fired.push("same"));
+    start(20_000, () => fired.push("later"));
+    assertThrows(() => timers.skip(11_000), Error, "broken");
+    timers.skip(1);
+    assertEquals(fired, ["same"]);
+    start(5_000, () => fired.push("new"));
+    timers.skip(6_000);
+    assertEquals(fired, ["same", "new"]);
+    timers.skip(10_000);
+    assertEquals(fired, ["same", "new", "later"]);
   }));
