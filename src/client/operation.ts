@@ -8,7 +8,7 @@
 import type { Clock } from "../transport/clock.ts";
 import { withSignal } from "../transport/dial.ts";
 import { abortError, NetError } from "../transport/errors.ts";
-import { AbortSwitch } from "../transport/signal.ts";
+import { AbortSwitch, onAbort } from "../transport/signal.ts";
 import { checkTimeout } from "./options.ts";
 
 /** Bounds of an {@linkcode Operation}. */
@@ -66,15 +66,15 @@ export abstract class Operation {
     const timer = clock.startTimeout(timeout, endLate, this);
     if (!signal && !defaultSignal) return () => timer.cancel();
     const signals = [signal, defaultSignal].filter((it) => it !== undefined);
-    const onAbort = () => {
+    const endIfFired = () => {
       const fired = signals.find((it) => it.aborted);
       if (fired) this.end(abortError(fired));
     };
-    for (const it of signals) it.addEventListener("abort", onAbort);
-    onAbort();
+    const offs = signals.map((it) => onAbort(it, endIfFired));
+    endIfFired();
     return () => {
       timer.cancel();
-      for (const it of signals) it.removeEventListener("abort", onAbort);
+      for (const off of offs) off();
     };
   }
 
