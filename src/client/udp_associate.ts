@@ -16,7 +16,7 @@ import type { Address, DatagramSocket } from "../transport/transport.ts";
 import { Attempt } from "./attempt.ts";
 import { SocksError } from "./error.ts";
 import { Inbox } from "./inbox.ts";
-import type { ClientOptions } from "./options.ts";
+import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { Association, type UdpAssociation } from "./udp_association.ts";
 
@@ -40,6 +40,13 @@ export interface UdpOptions extends ClientOptions {
    */
   readonly queueLimit?: number;
 }
+
+/** The keys of {@linkcode UdpOptions}. */
+export const UDP_KEYS: readonly string[] = [
+  ...CLIENT_KEYS,
+  "announce",
+  "queueLimit",
+];
 
 const UNKNOWN: Endpoint = { hostname: "0.0.0.0", port: 0 };
 
@@ -81,6 +88,7 @@ export async function udpAssociate(
   proxy: string | URL | ProxyConfig,
   options: UdpOptions = {},
 ): Promise<UdpAssociation> {
+  checkOptions(options, UDP_KEYS, "udpAssociate");
   return await udpAssociateBy(new Attempt(proxy, options), options);
 }
 
