@@ -9,7 +9,7 @@ import type { Clock } from "../transport/clock.ts";
 import { withSignal } from "../transport/dial.ts";
 import { abortError, NetError } from "../transport/errors.ts";
 import { AbortSwitch, onAbort } from "../transport/signal.ts";
-import { checkTimeout } from "./options.ts";
+import { checkSignal, checkTimeout } from "./options.ts";
 
 /** Bounds of an {@linkcode Operation}. */
 export interface OperationBounds {
@@ -63,6 +63,8 @@ export abstract class Operation {
   #limit(): () => void {
     const { timeout, clock, signal, defaultSignal } = this.bounds;
     checkTimeout(timeout);
+    if (signal) checkSignal(signal);
+    if (defaultSignal) checkSignal(defaultSignal);
     const timer = clock.startTimeout(timeout, endLate, this);
     if (!signal && !defaultSignal) return () => timer.cancel();
     const signals = [signal, defaultSignal].filter((it) => it !== undefined);

@@ -85,6 +85,12 @@ export function checkOptions(
 /** The default of {@linkcode ProxyOptions.timeout}. */
 export const DEFAULT_TIMEOUT = 30_000;
 
+/** Throws a TypeError for anything but a signal, such as an `AbortController`. */
+export function checkSignal(signal: AbortSignal): void {
+  if (typeof signal.addEventListener === "function") return;
+  throw new TypeError("signal must be an AbortSignal");
+}
+
 /**
  * Throws a TypeError for an invalid timeout. Fractions are valid: the rest of a
  * deadline is seldom a whole number.

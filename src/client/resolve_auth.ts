@@ -24,6 +24,11 @@ export function resolveAuth(
   dialect: ClientDialect,
 ): readonly ClientAuth[] {
   if (!given) return hasLogin(proxy) ? WITH_LOGIN : WITHOUT_LOGIN;
+  if (!Array.isArray(given)) {
+    throw new TypeError(
+      "auth must be a list of methods, such as [passwordLogin()]",
+    );
+  }
   const numbers = new Set<number>();
   for (const method of given) {
     const { number } = method;

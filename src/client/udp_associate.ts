@@ -99,6 +99,7 @@ export function udpAssociateBy(
 ): Promise<UdpAssociation> {
   const { dialect } = attempt;
   return attempt.run(async () => {
+    checkQueueLimit(queueLimit);
     if (!dialect.hasDatagrams) throw noDatagrams();
     const transport = await attempt.transport();
     const inbox = new Inbox(queueLimit, attempt.bounds.clock);
@@ -123,6 +124,13 @@ export function udpAssociateBy(
     const parts = { dialect, transport, conn, socket, relay, inbox, wrapper };
     return new Association(parts);
   });
+}
+
+function checkQueueLimit(limit: number): void {
+  if (typeof limit === "number" && limit >= 0) return;
+  throw new TypeError(
+    `queueLimit must be a number of bytes, 0 or more, not ${limit}`,
+  );
 }
 
 function noDatagrams(): SocksError {

@@ -6,6 +6,7 @@ import {
   type ClientOptions,
   connect,
   type Endpoint,
+  passwordLogin,
   type ProxyConfig,
   socks,
   udpAssociate,
@@ -93,6 +94,33 @@ test("the commands close the given connection when a key is unknown", async () =
     (conn) => connect(plain, undefined as unknown as string, { conn }),
     (conn) => connect(undefined as unknown as string, TARGET, { conn }),
   ]);
+});
+
+test("the commands throw a TypeError for an option of another type, and close the given connection", async () => {
+  const wrong: [options: unknown, message: string][] = [
+    [{ signal: new AbortController() }, "must be an AbortSignal"],
+    [{ auth: passwordLogin() }, "auth must be a list"],
+    [{ auth: passwordLogin }, "auth must be a list"],
+    [{ timeout: "5" }, "timeout must be a number"],
+  ];
+  const queues = ["5", NaN, -1].map((queueLimit): [unknown, string] => [
+    { queueLimit },
+    "queueLimit must be a number",
+  ]);
+  for (const [given, message] of wrong) {
+    const options = given as ClientOptions;
+    await assertClosesGiven([
+      async (conn) => {
+        const attempt = connect(plain, TARGET, { conn, ...options });
+        const error = await assertRejects(() => attempt, TypeError, message);
+        throw error;
+      },
+    ]);
+  }
+  for (const [given, message] of [...wrong, ...queues]) {
+    const attempt = udpAssociate(plain, given as ClientOptions);
+    await assertRejects(() => attempt, TypeError, message);
+  }
 });
 
 test("accept() throws a TypeError for an unknown key, and closes the listener", async () => {
