@@ -38,6 +38,7 @@ export const SOCKS5H: ClientDialect = {
 };
 
 function checkLogin({ username = "", password = "" }: ProxyConfig): void {
+  if (!username && !password) return;
   encodeLogin({ username, password }); // throws if a field is too long
 }
 
