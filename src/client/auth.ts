@@ -163,6 +163,18 @@ export function anonymous(): ClientAuth {
  *   { auth: [passwordLogin(), anonymous()] }, // in the order of preference
  * );
  * ```
+ *
+ * @example Tor isolates the streams of different logins
+ * ```ts
+ * import { passwordLogin, socks } from "@x/socks5/client";
+ *
+ * // Offered alone: a proxy that also accepts method 00 may prefer it, and would then
+ * // never see the login.
+ * const auth = [passwordLogin()];
+ * const alice = socks("socks5h://alice:x@127.0.0.1:9050", { auth });
+ * const bob = socks("socks5h://bob:x@127.0.0.1:9050", { auth });
+ * console.log(`${alice}` === `${bob}`); // true: the URLs have no credentials
+ * ```
  */
 export function passwordLogin(): ClientAuth {
   return PASSWORD;

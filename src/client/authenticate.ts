@@ -21,7 +21,7 @@ import type {
 } from "./auth.ts";
 import type { HandshakeAttempt } from "./dialect.ts";
 import { SocksError } from "./error.ts";
-import type { ProxyConfig, ResolvedProxy } from "./proxy.ts";
+import { hasLogin, type ResolvedProxy } from "./proxy.ts";
 
 /** Agrees with the proxy on a method and runs it. */
 export async function authenticate(
@@ -44,13 +44,13 @@ export async function authenticate(
     : undefined;
 }
 
-function noSuchMethod(choice: number, { username }: ProxyConfig): SocksError {
+function noSuchMethod(choice: number, proxy: ResolvedProxy): SocksError {
   const phase = "method";
   if (choice !== METHOD.unacceptable) {
     const message = `the proxy chose method ${choice}, which was not offered`;
     return new SocksError("protocol", message, { phase });
   }
-  const hint = username ? "" : "; it may require a login";
+  const hint = hasLogin(proxy) ? "" : "; it may require a login";
   const message = `the proxy accepts none of the offered methods${hint}`;
   return new SocksError("no-method", message, { phase });
 }

@@ -7,7 +7,7 @@
 import type { Endpoint } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
 import { Attempt } from "./attempt.ts";
-import type { ClientOptions } from "./options.ts";
+import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { BoundPort, type SocksListener } from "./socks_listener.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
@@ -49,6 +49,7 @@ export async function bind(
   peer: string | Endpoint = ANYONE,
   options: ClientOptions = {},
 ): Promise<SocksListener> {
+  checkOptions(options, CLIENT_KEYS, "bind");
   return await bindBy(new Attempt(proxy, options), peer);
 }
 

@@ -7,7 +7,7 @@
 import type { Endpoint } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
 import { Attempt } from "./attempt.ts";
-import type { ClientOptions } from "./options.ts";
+import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
@@ -60,6 +60,7 @@ export async function connect(
   target: string | Endpoint,
   options: ClientOptions = {},
 ): Promise<SocksConn> {
+  checkOptions(options, CLIENT_KEYS, "connect");
   return await connectBy(new Attempt(proxy, options), target);
 }
 

@@ -22,6 +22,16 @@ export function givenConn(source: ConnSource): Conn {
   }
 }
 
+/** Closes a connection given by the caller that will not be used. */
+export function closeGivenConn(source: unknown): void {
+  if (source === undefined) return;
+  try {
+    toConn(source as ConnSource).close();
+  } catch {
+    discard(source);
+  }
+}
+
 /** Closes the value if it has a method for that. */
 function discard(source: unknown): void {
   const { close, destroy } = (source ?? {}) as Record<string, unknown>;

@@ -22,6 +22,12 @@ import { DatagramQueue, type ReceivedDatagram } from "./datagram_queue.ts";
  */
 const REASSEMBLY_TIME = 10_000;
 
+/**
+ * Stands for a source whose name is not a valid host; some relays send an empty name
+ * when they do not know the source.
+ */
+const UNKNOWN_SOURCE = "0.0.0.0";
+
 /** Receives datagrams from one relay. */
 export class Inbox {
   /** How many datagrams were not delivered. */
@@ -66,9 +72,9 @@ export class Inbox {
   };
 
   #decode(bytes: Uint8Array): Datagram | undefined {
-    if (!this.#wrapper) return decodeDatagram(bytes);
+    if (!this.#wrapper) return decodeDatagram(bytes, UNKNOWN_SOURCE);
     const plain = unwrap(this.#wrapper, bytes);
-    return plain && decodeDatagram(plain);
+    return plain && decodeDatagram(plain, UNKNOWN_SOURCE);
   }
 
   #push(payload: Uint8Array, { hostname, port }: Endpoint): void {

@@ -8,8 +8,8 @@
 import type { Clock } from "../transport/clock.ts";
 import { abortError, NetError } from "../transport/errors.ts";
 import { closeQuietly } from "../transport/quiet.ts";
-import { AbortSwitch } from "../transport/signal.ts";
-import { checkTimeout } from "./options.ts";
+import { AbortSwitch, onAbort } from "../transport/signal.ts";
+import { checkSignal, checkTimeout } from "./options.ts";
 
 /** Bounds of an {@linkcode Operation}. */
 export interface OperationBounds {
@@ -65,18 +65,20 @@ export abstract class Operation {
   #limit(): () => void {
     const { timeout, clock, signal, defaultSignal } = this.bounds;
     checkTimeout(timeout);
+    if (signal) checkSignal(signal);
+    if (defaultSignal) checkSignal(defaultSignal);
     const timer = clock.startTimeout(timeout, endLate, this);
     if (!signal && !defaultSignal) return () => timer.cancel();
     const signals = [signal, defaultSignal].filter((it) => it !== undefined);
-    const onAbort = () => {
+    const endIfFired = () => {
       const fired = signals.find((it) => it.aborted);
       if (fired) this.end(abortError(fired));
     };
-    for (const it of signals) it.addEventListener("abort", onAbort);
-    onAbort();
+    const offs = signals.map((it) => onAbort(it, endIfFired));
+    endIfFired();
     return () => {
       timer.cancel();
-      for (const it of signals) it.removeEventListener("abort", onAbort);
+      for (const off of offs) off();
     };
   }
 

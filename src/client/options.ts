@@ -4,9 +4,11 @@
  * @module
  */
 
+import { checkKeys } from "../transport/check_keys.ts";
 import type { ConnSource } from "../transport/streams.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { ClientAuth } from "./auth.ts";
+import { closeGivenConn } from "./given_conn.ts";
 
 /** Options of {@linkcode socks}: the defaults of everything done through the proxy. */
 export interface ProxyOptions {
@@ -44,8 +46,50 @@ export interface ClientOptions extends ProxyOptions {
   readonly conn?: ConnSource;
 }
 
+/** The keys of {@linkcode ProxyOptions}. */
+export const PROXY_KEYS: readonly string[] = [
+  "signal",
+  "timeout",
+  "auth",
+  "transport",
+];
+
+/**
+ * The keys of {@linkcode ClientOptions}, and the additional one of the server's
+ * `DialContext`: a proxy is also a `dial` option for `serve()`.
+ */
+export const CLIENT_KEYS: readonly string[] = [
+  ...PROXY_KEYS,
+  "conn",
+  "session",
+];
+
+/**
+ * Checks that the options of a command have no unknown keys; `name` is the command.
+ *
+ * @throws {TypeError} for the first unknown key, after closing the given connection.
+ */
+export function checkOptions(
+  options: ClientOptions,
+  known: readonly string[],
+  name: string,
+): void {
+  try {
+    checkKeys(options, known, `the options of ${name}()`);
+  } catch (error) {
+    closeGivenConn((options as ClientOptions | null)?.conn);
+    throw error;
+  }
+}
+
 /** The default of {@linkcode ProxyOptions.timeout}. */
 export const DEFAULT_TIMEOUT = 30_000;
+
+/** Throws a TypeError for anything but a signal, such as an `AbortController`. */
+export function checkSignal(signal: AbortSignal): void {
+  if (typeof signal.addEventListener === "function") return;
+  throw new TypeError("signal must be an AbortSignal");
+}
 
 /**
  * Throws a TypeError for an invalid timeout. Fractions are valid: the rest of a

@@ -20,14 +20,23 @@ export type ProxyProtocol = "socks4" | "socks4a" | "socks5" | "socks5h";
 export interface ProxyConfig {
   /** The protocol that it speaks. */
   readonly protocol: ProxyProtocol;
-  /** Its name or IP address. */
+  /** Its name or IP address; names need not be ASCII (`proxy.münchen.example`). */
   readonly hostname: string;
   /** Its port. @default {1080} */
   readonly port?: number;
-  /** The user name, 1 to 255 bytes; with SOCKS4 the user id. */
+  /**
+   * The user name, at most 255 bytes; with SOCKS4 the user id. If only one of user
+   * name and password is given, the other one is sent empty, as curl does. An empty
+   * string counts as given: leave both out for a proxy without a login.
+   */
   readonly username?: string;
-  /** The password, 1 to 255 bytes; SOCKS4 has none. */
+  /** The password, at most 255 bytes; SOCKS4 has none. */
   readonly password?: string;
+}
+
+/** Whether there is a login for the proxy, possibly an empty one. */
+export function hasLogin({ username, password }: ProxyConfig): boolean {
+  return username !== undefined || password !== undefined;
 }
 
 /** A {@linkcode ProxyConfig} that has been checked, with its defaults filled in. */

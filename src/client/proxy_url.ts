@@ -12,10 +12,16 @@ import type { ProxyConfig } from "./proxy.ts";
 export const DEFAULT_PORT = 1080;
 
 /**
+ * The scheme without a version, as desktops and other programs write it. The proxy
+ * resolves the names then, so that none is looked up in the local network.
+ */
+const ANY_SOCKS = "socks";
+
+/**
  * Parses `socks5://user:password@hostname:port`, with any
- * {@linkcode ProxyConfig.protocol} as its scheme. Credentials are
- * percent-decoded, brackets around IPv6 addresses removed; the default port is
- * 1080.
+ * {@linkcode ProxyConfig.protocol} as its scheme, or `socks:`, which means
+ * `socks5h:`. Credentials are percent-decoded, brackets around IPv6 addresses
+ * removed; the default port is 1080.
  *
  * @throws {TypeError} when it is no such URL; the message contains no password.
  *
@@ -35,7 +41,10 @@ export const DEFAULT_PORT = 1080;
  */
 export function parseProxyUrl(url: string | URL): ProxyConfig {
   const parsed = parseUrl(url);
-  const protocol = dialectNamed(parsed.protocol.slice(0, -1))?.protocol;
+  const scheme = parsed.protocol.slice(0, -1);
+  const protocol = scheme === ANY_SOCKS
+    ? "socks5h"
+    : dialectNamed(scheme)?.protocol;
   if (!protocol) {
     const schemes = PROTOCOLS.join(":, ");
     throw new TypeError(

@@ -7,7 +7,7 @@
 import { METHOD } from "../protocol/socks5.ts";
 import { anonymous, type ClientAuth, passwordLogin } from "./auth.ts";
 import type { ClientDialect } from "./dialect.ts";
-import type { ProxyConfig } from "./proxy.ts";
+import { hasLogin, type ProxyConfig } from "./proxy.ts";
 
 const WITHOUT_LOGIN: readonly ClientAuth[] = [anonymous()];
 const WITH_LOGIN: readonly ClientAuth[] = [anonymous(), passwordLogin()];
@@ -23,7 +23,12 @@ export function resolveAuth(
   proxy: ProxyConfig,
   dialect: ClientDialect,
 ): readonly ClientAuth[] {
-  if (!given) return proxy.username ? WITH_LOGIN : WITHOUT_LOGIN;
+  if (!given) return hasLogin(proxy) ? WITH_LOGIN : WITHOUT_LOGIN;
+  if (!Array.isArray(given)) {
+    throw new TypeError(
+      "auth must be a list of methods, such as [passwordLogin()]",
+    );
+  }
   const numbers = new Set<number>();
   for (const method of given) {
     const { number } = method;
@@ -35,7 +40,7 @@ export function resolveAuth(
     if (numbers.has(number)) {
       throw new TypeError(`auth contains method ${number} twice`);
     }
-    if (method === passwordLogin() && !proxy.username) {
+    if (method === passwordLogin() && !hasLogin(proxy)) {
       throw new TypeError("passwordLogin() needs a proxy with a username");
     }
     numbers.add(number);

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { isPort } from "../protocol/octets.ts";
+import { isPort, showPort } from "../protocol/octets.ts";
+import { checkKeys } from "../transport/check_keys.ts";
 import { dialectNamed, PROTOCOLS } from "./dialects.ts";
 import { plainHostname } from "./plain_hostname.ts";
 import type { ProxyConfig, ResolvedProxy } from "./proxy.ts";
@@ -18,15 +19,19 @@ import { DEFAULT_PORT, parseProxyUrl } from "./proxy_url.ts";
 export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
   const given = typeof proxy === "string" || proxy instanceof URL
     ? parseProxyUrl(proxy)
-    : proxy;
+    : checkedConfig(proxy);
   const { protocol, port = DEFAULT_PORT, username, password } = given;
   const dialect = dialectNamed(protocol);
   if (!dialect) {
     throw new TypeError(`protocol must be one of ${PROTOCOLS.join(", ")}`);
   }
-  if (!given.hostname) throw new TypeError("a proxy needs a hostname");
+  if (typeof given.hostname !== "string" || !given.hostname) {
+    throw new TypeError("a proxy needs a hostname");
+  }
   if (!isPort(port) || port === 0) {
-    throw new TypeError(`port must be an integer from 1 to 65535, not ${port}`);
+    throw new TypeError(
+      `port must be an integer from 1 to 65535, not ${showPort(port)}`,
+    );
   }
   dialect.checkLogin(given);
   const hostname = plainHostname(given.hostname);
@@ -38,4 +43,16 @@ export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
   };
+}
+
+const KEYS = ["protocol", "hostname", "port", "username", "password"];
+
+function checkedConfig(proxy: ProxyConfig): ProxyConfig {
+  if (typeof proxy !== "object" || proxy === null) {
+    throw new TypeError(
+      `a proxy is "socks5h://hostname:port" or { protocol, hostname, port }, not ${proxy}`,
+    );
+  }
+  checkKeys(proxy, KEYS, "the proxy");
+  return proxy;
 }

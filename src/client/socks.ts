@@ -9,9 +9,13 @@ import { Attempt, type AttemptOptions } from "./attempt.ts";
 import { bindBy } from "./bind.ts";
 import { connectBy } from "./connect.ts";
 import { dialectOf } from "./dialects.ts";
+import { checkKeys } from "../transport/check_keys.ts";
 import {
+  checkOptions,
   checkTimeout,
+  CLIENT_KEYS,
   type ClientOptions,
+  PROXY_KEYS,
   type ProxyOptions,
 } from "./options.ts";
 import type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
@@ -19,7 +23,7 @@ import { resolveAuth } from "./resolve_auth.ts";
 import { resolveProxy } from "./resolve_proxy.ts";
 import type { SocksConn } from "./socks_conn.ts";
 import type { SocksListener } from "./socks_listener.ts";
-import { udpAssociateBy, type UdpOptions } from "./udp_associate.ts";
+import { UDP_KEYS, udpAssociateBy, type UdpOptions } from "./udp_associate.ts";
 import type { UdpAssociation } from "./udp_association.ts";
 
 /**
@@ -94,14 +98,15 @@ export function socks(
   defaults: ProxyOptions = {},
 ): SocksProxy {
   const resolved = resolveProxy(proxy);
-  const { auth, timeout } = defaults;
-  resolveAuth(auth, resolved, dialectOf(resolved));
-  if (timeout !== undefined) checkTimeout(timeout);
-  if ((defaults as ClientOptions).conn !== undefined) {
+  if ((defaults as ClientOptions | null)?.conn !== undefined) {
     throw new TypeError(
       "conn is an option of a call: it can be used only once",
     );
   }
+  checkKeys(defaults, PROXY_KEYS, "the options of socks()");
+  const { auth, timeout } = defaults;
+  resolveAuth(auth, resolved, dialectOf(resolved));
+  if (timeout !== undefined) checkTimeout(timeout);
   return new DefaultedProxy(resolved, defaults);
 }
 
@@ -131,6 +136,7 @@ class DefaultedProxy implements SocksProxy {
     target: string | Endpoint,
     options: ClientOptions = {},
   ): Promise<SocksConn> {
+    checkOptions(options, CLIENT_KEYS, "connect");
     return await connectBy(this.#attempt(options), target);
   }
 
@@ -138,10 +144,12 @@ class DefaultedProxy implements SocksProxy {
     peer?: string | Endpoint,
     options: ClientOptions = {},
   ): Promise<SocksListener> {
+    checkOptions(options, CLIENT_KEYS, "bind");
     return await bindBy(this.#attempt(options), peer);
   }
 
   async udpAssociate(options: UdpOptions = {}): Promise<UdpAssociation> {
+    checkOptions(options, UDP_KEYS, "udpAssociate");
     return await udpAssociateBy(this.#attempt(options), options);
   }
 

@@ -38,10 +38,8 @@ export const SOCKS5H: ClientDialect = {
 };
 
 function checkLogin({ username = "", password = "" }: ProxyConfig): void {
-  if (!username !== !password) {
-    throw new TypeError("a SOCKS5 login needs both username and password");
-  }
-  if (username) encodeLogin({ username, password });
+  if (!username && !password) return;
+  encodeLogin({ username, password }); // throws if a field is too long
 }
 
 const NOWHERE: Endpoint = { hostname: "0.0.0.0", port: 0 };

@@ -5,6 +5,7 @@
  */
 
 import type { Endpoint } from "../protocol/address.ts";
+import { checkKeys } from "../transport/check_keys.ts";
 import { NetError } from "../transport/errors.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import type { Conn } from "../transport/transport.ts";
@@ -42,7 +43,7 @@ export interface SocksListener extends AsyncDisposable {
    * @throws {SocksError} when no peer comes; the listener is closed then. The
    * code is `rejected` when the proxy reports so, for example because its time
    * limit is reached or because another peer than the expected one connected.
-   * @throws {TypeError} when the timeout is invalid; the listener is closed then, too.
+   * @throws {TypeError} when an option is invalid; the listener is closed then, too.
    */
   accept(options?: AcceptOptions): Promise<InboundConn>;
   /**
@@ -76,6 +77,7 @@ export class BoundPort implements SocksListener {
 
   async accept(options: AcceptOptions = {}): Promise<InboundConn> {
     if (this.#accepting || !this.#open) throw this.#closedError();
+    this.#checkOptions(options);
     const { timeout = 120_000, signal } = options;
     const conn = this.#conn;
     const attempt = this.#binding.next("bind", { timeout, signal, conn });
@@ -85,6 +87,15 @@ export class BoundPort implements SocksListener {
       this.#open = false;
       return new Inbound(conn, this.addr, peer);
     });
+  }
+
+  #checkOptions(options: AcceptOptions): void {
+    try {
+      checkKeys(options, ["signal", "timeout"], "the options of accept()");
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   #closedError(): SocksError {

@@ -10,12 +10,14 @@ import {
   isIp,
   parseEndpoint,
 } from "../protocol/address.ts";
+import { checkKeys } from "../transport/check_keys.ts";
 import type { ClientDialect } from "./dialect.ts";
 import { SocksError, type SocksPhase } from "./error.ts";
 import { plainHostname } from "./plain_hostname.ts";
 
 /**
- * A target that a message can carry, given either form.
+ * A target that a message can carry, given either form. Unknown keys of a complete
+ * endpoint are ignored: the addresses of other libraries have more members.
  *
  * @throws {TypeError} when no message can carry it, or when a text has no port
  * and there is no `defaultPort`.
@@ -25,14 +27,51 @@ export function parseTarget(
   defaultPort?: number,
 ): Endpoint {
   const { hostname, port } = typeof target === "string"
-    ? parseEndpoint(target, defaultPort)
-    : target;
-  if (typeof hostname !== "string") {
-    throw new TypeError("an endpoint is { hostname, port }");
-  }
+    ? parseText(target, defaultPort)
+    : checkedEndpoint(target);
   const wanted = { hostname: plainHostname(hostname), port };
   encodeAddress(wanted); // throws a TypeError for an invalid endpoint
   return wanted;
+}
+
+function parseText(text: string, defaultPort?: number): Endpoint {
+  if (/^[a-z][a-z\d+.-]*:\/\//i.test(text)) throw urlAsTarget(text);
+  return parseEndpoint(text, defaultPort);
+}
+
+function checkedEndpoint(target: Endpoint): Endpoint {
+  if (target instanceof URL) throw urlAsTarget(target.href);
+  if (typeof target !== "object" || target === null) {
+    throw new TypeError(`${EXPECTED}, not ${target}`);
+  }
+  const { hostname, port } = target;
+  if (hostname === undefined || port === undefined) {
+    checkKeys(target, ["hostname", "port"], "the target");
+  }
+  if (typeof hostname !== "string") throw new TypeError(EXPECTED);
+  return target;
+}
+
+const EXPECTED = 'a target is "HOSTNAME:PORT" or { hostname, port }';
+
+/** The ports of URLs that are likely to be taken for targets. */
+const PORTS: Readonly<Record<string, string>> = {
+  "http:": "80",
+  "https:": "443",
+  "ws:": "80",
+  "wss:": "443",
+};
+
+/** The message does not repeat the URL, which may contain a login. */
+function urlAsTarget(url: string): TypeError {
+  let example = "example.com:443";
+  try {
+    const { protocol, hostname, port } = new URL(url);
+    if (hostname) example = `${hostname}:${port || PORTS[protocol] || "PORT"}`;
+  } catch {
+    // The URL is broken as well.
+  }
+  return new TypeError(`${EXPECTED}, not a URL: write "${example}"`);
 }
 
 /** Resolves names for a dialect that cannot carry them. */

@@ -16,7 +16,7 @@ import type { Address, DatagramSocket } from "../transport/transport.ts";
 import { Attempt } from "./attempt.ts";
 import { SocksError } from "./error.ts";
 import { Inbox } from "./inbox.ts";
-import type { ClientOptions } from "./options.ts";
+import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { Association, type UdpAssociation } from "./udp_association.ts";
 
@@ -40,6 +40,13 @@ export interface UdpOptions extends ClientOptions {
    */
   readonly queueLimit?: number;
 }
+
+/** The keys of {@linkcode UdpOptions}. */
+export const UDP_KEYS: readonly string[] = [
+  ...CLIENT_KEYS,
+  "announce",
+  "queueLimit",
+];
 
 const UNKNOWN: Endpoint = { hostname: "0.0.0.0", port: 0 };
 
@@ -81,6 +88,7 @@ export async function udpAssociate(
   proxy: string | URL | ProxyConfig,
   options: UdpOptions = {},
 ): Promise<UdpAssociation> {
+  checkOptions(options, UDP_KEYS, "udpAssociate");
   return await udpAssociateBy(new Attempt(proxy, options), options);
 }
 
@@ -91,6 +99,7 @@ export function udpAssociateBy(
 ): Promise<UdpAssociation> {
   const { dialect } = attempt;
   return attempt.run(async () => {
+    checkQueueLimit(queueLimit);
     if (!dialect.hasDatagrams) throw noDatagrams();
     const transport = await attempt.transport();
     const inbox = new Inbox(queueLimit, attempt.bounds.clock);
@@ -114,6 +123,13 @@ export function udpAssociateBy(
     const parts = { dialect, transport, conn, socket, relay, inbox, wrapper };
     return new Association(parts);
   });
+}
+
+function checkQueueLimit(limit: number): void {
+  if (typeof limit === "number" && limit >= 0) return;
+  throw new TypeError(
+    `queueLimit must be a number of bytes, 0 or more, not ${limit}`,
+  );
 }
 
 function noDatagrams(): SocksError {

@@ -6,7 +6,12 @@
  */
 
 import { type Decoded, ProtocolError } from "./decode.ts";
-import { decodeHostname, parseHost } from "./hostname.ts";
+import {
+  asciiHostname,
+  canonicalAscii,
+  decodeHostname,
+  parseHost,
+} from "./hostname.ts";
 import { formatIp, isIp } from "./ip.ts";
 import { decodePort, encodePort, hex, isPort, toOctets } from "./octets.ts";
 
@@ -87,10 +92,12 @@ export function encodeAddress(
  * form of {@linkcode canonicalHostname}: as an IP address if it is one in
  * disguise, otherwise in lower case without a trailing dot.
  *
- * An invalid name is reported before the port has arrived.
+ * An invalid name is reported before the port has arrived. If `fallback` is
+ * given, it is returned in place of an invalid name instead, which is skipped by
+ * its length: for addresses that the receiver can do without.
  *
  * @throws {ProtocolError} `"address-type"` if ATYP is not 1, 3 or 4,
- * `"hostname"` if a name is not a valid host.
+ * `"hostname"` if a name is not a valid host and there is no `fallback`.
  *
  * @example
  * ```ts
@@ -107,6 +114,7 @@ export function encodeAddress(
 export function decodeAddress(
   octets: Uint8Array,
   offset: number,
+  fallback?: string,
 ): Decoded<Endpoint> | undefined {
   if (octets.length <= offset) return undefined;
   const type = octets[offset];
@@ -115,11 +123,25 @@ export function decodeAddress(
   if (octets.length < start) return undefined;
   const end = start + length;
 
-  const name = type === NAME ? decodeHostname(octets, start, end) : undefined;
+  const name = type === NAME
+    ? decodeName(octets, start, end, fallback)
+    : undefined;
   if (octets.length < end + 2) return undefined;
   const hostname = name ?? formatIp(octets, start, end);
   const port = decodePort(octets, end);
   return { value: { hostname, port }, size: end + 2 - offset };
+}
+
+function decodeName(
+  octets: Uint8Array,
+  start: number,
+  end: number,
+  fallback?: string,
+): string | undefined {
+  if (fallback === undefined) return decodeHostname(octets, start, end);
+  if (octets.length < end) return undefined;
+  const text = String.fromCharCode(...octets.subarray(start, end));
+  return canonicalAscii(text) ?? fallback;
 }
 
 function hostLength(type: number, next: number): number {
@@ -148,8 +170,9 @@ export function formatEndpoint({ hostname, port }: Endpoint): string {
 
 /**
  * Parses the text form of {@linkcode formatEndpoint}. The port may be omitted if
- * `defaultPort` is given. IP addresses are returned in canonical form. An IPv6
- * address needs brackets, even without a port.
+ * `defaultPort` is given. IP addresses are returned in canonical form, and names
+ * that are not ASCII in their ASCII form. An IPv6 address needs brackets, even
+ * without a port.
  *
  * @throws {TypeError} if the text is invalid; the message says why.
  *
@@ -177,8 +200,9 @@ export function parseEndpoint(text: string, defaultPort?: number): Endpoint {
     const shown = JSON.stringify(`[${bracketed}]`);
     throw new TypeError(`${shown} does not hold an IPv6 address`);
   }
-  const ip = parseHost(host);
-  return { hostname: ip === undefined ? host : formatIp(ip), port };
+  const name = asciiHostname(host);
+  const ip = parseHost(name);
+  return { hostname: ip === undefined ? name : formatIp(ip), port };
 }
 
 const ENDPOINT = /^(?:\[([^\]]*)\]|([^:[\]]+))(?::([^:]*))?$/;

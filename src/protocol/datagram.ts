@@ -118,8 +118,9 @@ export function encodeDatagram(
  *
  * RSV is ignored. A name (ATYP 3) is returned in the form of
  * `address.canonicalHostname`: as an IP address if it is one in disguise,
- * otherwise in lower case without a trailing dot. The payload shares memory with
- * `octets`.
+ * otherwise in lower case without a trailing dot. If `fallback` is given, it is
+ * returned in place of an invalid name, so that the payload of a datagram from an
+ * unknown source is not lost. The payload shares memory with `octets`.
  *
  * @example
  * ```ts
@@ -136,25 +137,28 @@ export function encodeDatagram(
  * assertEquals(datagram.decodeDatagram(octets.subarray(0, 9)), undefined);
  * ```
  */
-export function decodeDatagram(octets: Uint8Array): Datagram | undefined {
+export function decodeDatagram(
+  octets: Uint8Array,
+  fallback?: string,
+): Datagram | undefined {
   const end = hostEnd(octets);
   if (end === undefined || octets.length < end + 2) return undefined;
   const fragment = octets[2];
-  const hostname = hostIn(octets, end);
+  const hostname = hostIn(octets, end) ?? fallback;
   if (hostname === undefined || fragment === LAST) return undefined;
   const port = decodePort(octets, end);
   return { hostname, port, fragment, payload: octets.subarray(end + 2) };
 }
 
-/** The offset of the port, which may be past the end of the octets. */
+/** The offset of the port, which may be past the end of the octets, if it is known. */
 function hostEnd(octets: Uint8Array): number | undefined {
   switch (octets[3]) {
     case IPV4:
       return 8;
     case IPV6:
       return 20;
-    case NAME: // NaN if the length octet is missing
-      return 5 + octets[4];
+    case NAME:
+      return octets.length > 4 ? 5 + octets[4] : undefined;
   }
 }
 

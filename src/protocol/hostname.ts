@@ -75,6 +75,24 @@ export function canonicalHostname(text: string): string | undefined {
   }
 }
 
+/**
+ * Returns a name that is not ASCII in its canonical form if it has one, and any
+ * other text unchanged. For names that users write: they are sent as written,
+ * except that no message can carry them if they are not ASCII.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(asciiHostname("Bücher.example"), "xn--bcher-kva.example");
+ * assertEquals(asciiHostname("Example.COM."), "Example.COM.");
+ * assertEquals(asciiHostname("ü..b"), "ü..b");
+ * ```
+ */
+export function asciiHostname(text: string): string {
+  return NOT_ASCII.test(text) ? canonicalHostname(text) ?? text : text;
+}
+
 /** Names with non-ASCII characters; no character in them ends the host of a URL. */
 const NOT_ASCII = /^[\w.-]*[\u0080-\uffff][\w.\u0080-\uffff-]*$/;
 

@@ -45,9 +45,18 @@ export function octet(value: number, name: string): number {
  */
 export function encodePort(port: number): [number, number] {
   if (!isPort(port)) {
-    throw new TypeError(`port must be an integer from 0 to 65535, not ${port}`);
+    throw new TypeError(
+      `port must be an integer from 0 to 65535, not ${showPort(port)}`,
+    );
   }
   return [port >> 8, port & 0xff];
+}
+
+/** Shows anything in place of a port, for error messages; JavaScript passes text as well. */
+export function showPort(port: unknown): string {
+  return typeof port === "string"
+    ? `the string ${JSON.stringify(port)}`
+    : String(port);
 }
 
 /** Decodes the port in the two octets at `offset`, which must have arrived. */

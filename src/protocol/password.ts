@@ -19,9 +19,9 @@ export interface Login {
 
 /** The argument of {@linkcode encodeLogin}; strings are encoded as UTF-8. */
 export interface LoginInit {
-  /** 1 to 255 octets. */
+  /** 0 to 255 octets; the RFC allows 1 to 255. */
   readonly username: string | Uint8Array;
-  /** 1 to 255 octets. */
+  /** 0 to 255 octets; the RFC allows 1 to 255. */
   readonly password: string | Uint8Array;
 }
 
@@ -32,9 +32,10 @@ export interface LoginInit {
 // +----+------+----------+------+----------+
 
 /**
- * Encodes the login of a client.
+ * Encodes the login of a client. Empty fields are sent with a length of 0, as curl
+ * does: some servers know users without a password.
  *
- * @throws {TypeError} unless both fields have 1 to 255 octets.
+ * @throws {TypeError} if a field has more than 255 octets.
  *
  * @example
  * ```ts
@@ -57,11 +58,9 @@ export function encodeLogin({ username, password }: LoginInit): Uint8Array {
 
 function encodeField(value: string | Uint8Array, name: string): number[] {
   const octets = toOctets(value);
-  if (octets.length >= 1 && octets.length <= 255) {
-    return [octets.length, ...octets];
-  }
+  if (octets.length <= 255) return [octets.length, ...octets];
   throw new TypeError(
-    `${name} must have 1 to 255 octets, not ${octets.length}`,
+    `${name} must have at most 255 octets, not ${octets.length}`,
   );
 }
 
@@ -125,7 +124,8 @@ export function encodeLoginStatus(status: number): Uint8Array {
 /**
  * Decodes the status that a server sends; 0 is success.
  *
- * @throws {ProtocolError} `"version"` at the first octet: some servers send 5.
+ * Only STATUS decides. VER is ignored, because some servers send 5 or 0 there,
+ * and the octet has no other use.
  *
  * @example
  * ```ts
@@ -139,7 +139,6 @@ export function encodeLoginStatus(status: number): Uint8Array {
 export function decodeLoginStatus(
   octets: Uint8Array,
 ): Decoded<number> | undefined {
-  checkVersion(octets, VERSION);
   if (octets.length < 2) return undefined;
   return { value: octets[1], size: 2 };
 }

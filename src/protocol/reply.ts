@@ -38,6 +38,19 @@ export const REPLY4 = {
   identMismatch: 0x5d,
 } as const;
 
+// Tor's replies for onion services, which it sends with the flag ExtendedErrors (its
+// proposal 304).
+const TOR_TEXT: Readonly<Record<number, string>> = {
+  0xf0: "onion service descriptor not found",
+  0xf1: "onion service descriptor is invalid",
+  0xf2: "introduction to the onion service failed",
+  0xf3: "rendezvous with the onion service failed",
+  0xf4: "the onion service requires client authorization",
+  0xf5: "the client authorization for the onion service is wrong",
+  0xf6: "invalid onion address",
+  0xf7: "introduction to the onion service timed out",
+};
+
 const TEXT: Readonly<Record<number, string>> = {
   [REPLY.succeeded]: "succeeded",
   [REPLY.generalFailure]: "general failure",
@@ -48,6 +61,7 @@ const TEXT: Readonly<Record<number, string>> = {
   [REPLY.ttlExpired]: "TTL expired",
   [REPLY.commandNotSupported]: "command not supported",
   [REPLY.addressTypeNotSupported]: "address type not supported",
+  ...TOR_TEXT,
 };
 
 const TEXT4: Readonly<Record<number, string>> = {
@@ -58,8 +72,9 @@ const TEXT4: Readonly<Record<number, string>> = {
 };
 
 /**
- * Describes a reply code of SOCKS4 or SOCKS5 in a short phrase. Unknown codes
- * are formatted in hexadecimal.
+ * Describes a reply code of SOCKS4 or SOCKS5 in a short phrase. With SOCKS5, F0 to
+ * F7 are Tor's replies for onion services. Unknown codes are formatted in
+ * hexadecimal.
  *
  * @example
  * ```ts

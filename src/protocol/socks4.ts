@@ -245,10 +245,10 @@ export function encodeReply(
 }
 
 /**
- * Decodes a reply of 8 octets. VN must be 0, and the code one of the four.
+ * Decodes a reply of 8 octets. Its code must be one of the four. VN is ignored: it
+ * should be 0, but some servers send 4, and the octet has no other use.
  *
- * @throws {ProtocolError} `"version"` at the first octet, `"reply"` at the
- * second.
+ * @throws {ProtocolError} `"reply"` at the second octet.
  *
  * @example
  * ```ts
@@ -260,7 +260,6 @@ export function encodeReply(
  * ```
  */
 export function decodeReply(octets: Uint8Array): Decoded<Reply> | undefined {
-  checkVersion(octets, REPLY_VERSION);
   if (octets.length < 2) return undefined;
   const reply = octets[1];
   if (reply < 0x5a || reply > 0x5d) {

@@ -262,11 +262,16 @@ export function encodeReply(
   return encodeAddress({ hostname, port }, head);
 }
 
+/** Stands for a bound address that is unknown. */
+const UNKNOWN = "0.0.0.0";
+
 /**
  * Decodes a reply of at most 262 octets. The bound address may be a name, which
- * is returned in canonical form.
+ * is returned in canonical form. A name that is not a valid host does not make
+ * the reply invalid, because few clients need the address: it is returned as
+ * `0.0.0.0`, the address of servers that do not know theirs.
  *
- * @throws {ProtocolError} `"version"`, `"address-type"` or `"hostname"`, as
+ * @throws {ProtocolError} `"version"` or `"address-type"`, as
  * {@linkcode decodeRequest} does.
  *
  * @example
@@ -284,7 +289,7 @@ export function encodeReply(
  */
 export function decodeReply(octets: Uint8Array): Decoded<Reply> | undefined {
   checkVersion(octets, VERSION);
-  const address = decodeAddress(octets, 3);
+  const address = decodeAddress(octets, 3, UNKNOWN);
   if (address === undefined) return undefined;
   const { hostname, port } = address.value;
   return {

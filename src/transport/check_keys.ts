@@ -29,7 +29,11 @@ export function checkKeys(
 }
 
 /** Names that other libraries use. */
-const ALIASES: Readonly<Record<string, string>> = { host: "hostname" };
+const ALIASES: Readonly<Record<string, string>> = {
+  host: "hostname",
+  pass: "password",
+  user: "username",
+};
 
 /** Without characters that a terminal interprets or does not show. */
 function quoteKey(key: string): string {

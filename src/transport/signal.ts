@@ -60,6 +60,53 @@ export class AbortSwitch implements AbortSignalLike {
 }
 
 /**
+ * Calls the listener when the signal fires, unless the returned function was called
+ * before. All listeners share one of the signal: Node.js 20 warns of a leak when one
+ * signal gets more than ten, though many attempts under one signal are ordinary.
+ */
+export function onAbort(signal: AbortSignal, listener: () => void): () => void {
+  let shared = SHARED.get(signal);
+  if (!shared) SHARED.set(signal, shared = new SharedListener(signal));
+  shared.add(listener);
+  return () => shared.delete(listener);
+}
+
+/** One listener of a signal, which calls many. */
+class SharedListener {
+  readonly #signal: AbortSignal;
+  readonly #listeners = new Set<() => void>();
+  readonly #call = () => {
+    for (const listener of this.#listeners) {
+      try {
+        listener();
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error; // uncaught, as it would be in a listener of its own
+        });
+      }
+    }
+  };
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  add(listener: () => void): void {
+    const isFirst = this.#listeners.size === 0;
+    this.#listeners.add(listener);
+    if (isFirst) this.#signal.addEventListener("abort", this.#call);
+  }
+
+  delete(listener: () => void): void {
+    this.#listeners.delete(listener);
+    if (this.#listeners.size > 0) return;
+    this.#signal.removeEventListener("abort", this.#call);
+  }
+}
+
+const SHARED = new WeakMap<AbortSignal, SharedListener>();
+
+/**
  * Returns an `AbortSignal` that fires together with any kind of signal, or one that
  * never fires if there is none.
  *

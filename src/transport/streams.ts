@@ -6,12 +6,7 @@
  */
 
 import { DuplexConn, type NodeDuplex } from "./duplex_conn.ts";
-import {
-  closedError,
-  type NetError,
-  notBytes,
-  toStreamError,
-} from "./errors.ts";
+import { closedError, NetError, notBytes, toStreamError } from "./errors.ts";
 import { closeQuietly, resetQuietly } from "./quiet.ts";
 import { type BufferReader, ReaderConn } from "./reader_conn.ts";
 import { NO_ADDRESS, plainAddress } from "./socket.ts";
@@ -73,9 +68,18 @@ export function toStreams(conn: Conn): DuplexStreams {
         ended(); // data that the peer sent before can still be read
         throw error;
       }),
-    close: () => conn.closeWrite().finally(ended),
+    close: () => conn.closeWrite().catch(unlessClosed).finally(ended),
   });
   return { readable, writable };
+}
+
+/**
+ * Every write has settled before the stream is closed, so nothing is lost if this
+ * process has closed the connection meanwhile. `Duplex.fromWeb()` closes the stream
+ * by itself after the end of `readable`, and an error would end the process there.
+ */
+function unlessClosed(error: unknown): void {
+  if (!(error instanceof NetError && error.kind === "closed")) throw error;
 }
 
 /** Everything that can be used as a connection; see {@linkcode toConn}. */

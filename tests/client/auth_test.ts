@@ -62,6 +62,11 @@ const offers: [string, ClientAuth[], Script][] = [
     ['01 02 "al" 02 "pw"', "01 00"],
     [ASKED, OK],
   ]],
+  ["the login alone", [passwordLogin()], [
+    ["05 01 02", "05 02"],
+    ['01 02 "al" 02 "pw"', "01 00"],
+    [ASKED, OK],
+  ]],
   ["none, though the proxy has a login", [anonymous()], [
     ["05 01 00", "05 00"],
     [ASKED, OK],
@@ -116,6 +121,15 @@ test("connect() rejects with no-method when the proxy accepts none of the given 
     auth: [method()],
   });
   await assertSocksError(attempt, "no-method", "method");
+  await server.close();
+});
+
+test("connect() rejects when it offers the login alone and the proxy chooses none", async () => {
+  const server = await startProxy([["05 01 02", "05 00"]]);
+  const proxy = { ...plain, ...login, ...server.addr };
+  const attempt = connect(proxy, TARGET, { auth: [passwordLogin()] });
+  await assertSocksError(attempt, "protocol", "method");
+  await assertClosesConnection(server.rest);
   await server.close();
 });
 

@@ -1,5 +1,6 @@
 /** The command CONNECT. */
 
+import process from "node:process";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   connect,
@@ -113,6 +114,77 @@ const wires: Wire[] = [
       ["05 01 00 01 C0 00 02 01 00 50", OK5],
     ],
   ],
+  [
+    "SOCKS5 with a user name alone",
+    { protocol: "socks5", username: "al" },
+    TARGET,
+    [
+      ["05 02 00 02", "05 02"],
+      ['01 02 "al" 00', "01 00"],
+      ["05 01 00 01 C0 00 02 01 00 50", OK5],
+    ],
+  ],
+  [
+    "SOCKS5 with a password alone",
+    { protocol: "socks5", password: "pw" },
+    TARGET,
+    [
+      ["05 02 00 02", "05 02"],
+      ['01 00 02 "pw"', "01 00"],
+      ["05 01 00 01 C0 00 02 01 00 50", OK5],
+    ],
+  ],
+  [
+    "SOCKS5 with an empty login",
+    {
+      protocol: "socks5",
+      username: "",
+      password: "",
+    },
+    TARGET,
+    [
+      ["05 02 00 02", "05 02"],
+      ["01 00 00", "01 00"],
+      ["05 01 00 01 C0 00 02 01 00 50", OK5],
+    ],
+  ],
+  ...["05 00", "00 00"].map((status): Wire => [
+    `SOCKS5 with a login whose status is ${status}`,
+    { protocol: "socks5", ...login },
+    TARGET,
+    [
+      ["05 02 00 02", "05 02"],
+      ['01 02 "al" 02 "pw"', status],
+      ["05 01 00 01 C0 00 02 01 00 50", OK5],
+    ],
+  ]),
+  ["SOCKS5h to a name that is not ASCII", { protocol: "socks5h" }, {
+    hostname: "München.example",
+    port: 80,
+  }, [
+    ["05 01 00", "05 00"],
+    ['05 01 00 03 16 "xn--mnchen-3ya.example" 00 50', OK5],
+  ]],
+  ["SOCKS4a to a name that is not ASCII", { protocol: "socks4a" }, {
+    hostname: "München.example",
+    port: 80,
+  }, [
+    ['04 01 00 50 00 00 00 01 00 "xn--mnchen-3ya.example" 00', OK4],
+  ]],
+  [
+    "SOCKS5 to a name that is not ASCII and that the client resolves",
+    {
+      protocol: "socks5",
+    },
+    { hostname: "Bücher.example", port: 80 },
+    [
+      ["05 01 00", "05 00"],
+      ["05 01 00 01 7F 00 00 02 00 50", OK5],
+    ],
+  ],
+  ["SOCKS4 with VN 4 in the reply", { protocol: "socks4" }, TARGET, [
+    ["04 01 00 50 C0 00 02 01 00", "04 5A 12 34 0A 00 00 01"],
+  ]],
   ["SOCKS4", { protocol: "socks4" }, TARGET, [
     ["04 01 00 50 C0 00 02 01 00", OK4],
   ]],
@@ -165,6 +237,49 @@ for (const [name, proxy, target, script] of wires) {
   });
 }
 
+const unusable = [
+  "00",
+  "01 00",
+  '03 "a" 00 "b"',
+  '05 "web.1"',
+  '09 "1.2.3.4:5"',
+  "02 C3 A4",
+  '05 "[::1]"',
+];
+
+test("connect() accepts a success whose bound address has an unusable name", async () => {
+  for (const name of unusable) {
+    for (const split of [false, true]) {
+      const reply = `05 00 00 03 ${name} 1D 49 "hi"`;
+      const server = await startProxy([CHOSEN, [ASKED, reply]], split);
+      const conn = await connect({ ...plain, ...server.addr }, TARGET);
+      assertEquals(conn.boundAddr, { hostname: "0.0.0.0", port: 7497 });
+      assertEquals(await readExactly(conn, 2), octets('"hi"'));
+      conn.close();
+      await server.close();
+    }
+  }
+});
+
+test("connect() takes a target as text whose name is not ASCII", async () => {
+  const server = await startProxy([
+    CHOSEN,
+    ['05 01 00 03 16 "xn--mnchen-3ya.example" 00 50', OK5],
+  ]);
+  const proxy = { protocol: "socks5h", ...server.addr } as const;
+  const conn = await connect(proxy, "München.example:80");
+  conn.close();
+  await server.close();
+});
+
+test("connect() explains a reply of Tor", async () => {
+  const server = await startProxy([CHOSEN, [ASKED, "05 F4 00 01 6*00"]]);
+  const attempt = connect({ ...plain, ...server.addr }, TARGET);
+  const { message } = await assertSocksError(attempt, "rejected", "request");
+  assert(message.includes("client authorization"), message);
+  await server.close();
+});
+
 type Hostile = readonly [
   name: string,
   proxy: Omit<ProxyConfig, "hostname" | "port">,
@@ -209,13 +324,13 @@ const hostiles: Hostile[] = [
     "auth",
   ],
   [
-    "answers the login with version 5",
+    "refuses the login with version 5",
     { ...plain, ...login },
     [
       ["05 02 00 02", "05 02"],
-      ['01 02 "al" 02 "pw"', "05 00"],
+      ['01 02 "al" 02 "pw"', "05 01"],
     ],
-    "protocol",
+    "login-failed",
     "auth",
   ],
   [
@@ -229,13 +344,6 @@ const hostiles: Hostile[] = [
     "replies with address type 9",
     plain,
     [CHOSEN, [ASKED, "05 00 00 09 6*00"]],
-    "protocol",
-    "request",
-  ],
-  [
-    "replies with an invalid name",
-    plain,
-    [CHOSEN, [ASKED, '05 00 00 03 03 "a" 00 "b" 00 50']],
     "protocol",
     "request",
   ],
@@ -288,11 +396,27 @@ const hostiles: Hostile[] = [
     0x5b,
   ],
   [
-    "answers SOCKS4 with version 4",
+    "refuses SOCKS4 with version 4",
     old,
-    [[ASKED4, "04 5A 6*00"]],
+    [[ASKED4, "04 5B 6*00"]],
+    "rejected",
+    "request",
+    0x5b,
+  ],
+  [
+    "answers SOCKS4 with an unknown code",
+    old,
+    [[ASKED4, "00 00 6*00"]],
     "protocol",
     "request",
+  ],
+  [
+    "refuses as Tor does for an unknown onion service",
+    plain,
+    [CHOSEN, [ASKED, "05 F0 00 01 6*00"]],
+    "rejected",
+    "request",
+    0xf0,
   ],
   [
     "answers SOCKS4 with SOCKS5",
@@ -413,6 +537,31 @@ test("connect() rejects with aborted while it dials, and closes a connection tha
   await assertSocksError(attempt, "aborted", "dial");
   const far = await server.accepted();
   assertEquals(await far.read(), null);
+  await server.close();
+});
+
+test("connect() causes no warning when many attempts run under one signal", async () => {
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error) => warnings.push(name);
+  process.on("warning", onWarning);
+  const server = await startTarget();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const listeners = countListeners(signal);
+  const attempts = Array.from({ length: 20 }, () =>
+    assertRejects(
+      () => connect({ ...plain, ...server.addr }, TARGET, { signal }),
+      SocksError,
+    ));
+  for (let i = 0; i < 20; i++) await server.accepted();
+  await settled();
+  controller.abort();
+  for (const error of await Promise.all(attempts)) {
+    assertEquals(error.code, "aborted");
+  }
+  process.off("warning", onWarning);
+  assertEquals(warnings, []);
+  assertEquals(listeners(), 0);
   await server.close();
 });
 

@@ -46,6 +46,35 @@ const urls: [url: string, proxy: ProxyConfig][] = [
     username: "a:l",
     password: "p@s/s%",
   }],
+  ["socks://al:pw@proxy", {
+    protocol: "socks5h",
+    hostname: "proxy",
+    port: 1080,
+    username: "al",
+    password: "pw",
+  }],
+  ["socks5://München.example", {
+    protocol: "socks5",
+    hostname: "xn--mnchen-3ya.example",
+    port: 1080,
+  }],
+  ["socks5h://日本語。jp:1", {
+    protocol: "socks5h",
+    hostname: "xn--wgv71a119e.jp",
+    port: 1,
+  }],
+  ["socks5://al@h", {
+    protocol: "socks5",
+    hostname: "h",
+    port: 1080,
+    username: "al",
+  }],
+  ["socks5://:pw@h", {
+    protocol: "socks5",
+    hostname: "h",
+    port: 1080,
+    password: "pw",
+  }],
   ["socks5://%C3%A9:%E2%82%AC@h:80", {
     protocol: "socks5",
     hostname: "h",
@@ -67,7 +96,6 @@ const badUrls = [
   "",
   "127.0.0.1:1080",
   "http://127.0.0.1:1080",
-  "socks://127.0.0.1",
   "socks6://127.0.0.1",
   "socks5://",
   "socks5:///path",
@@ -113,7 +141,7 @@ test("resolveProxy() refuses a proxy that no message or connection can be made f
   resolveProxy({ ...old, username: `${long}${long}` });
 });
 
-test("resolveProxy() writes IPv6 addresses in the form that sockets report", () => {
+test("resolveProxy() writes IPv6 addresses in the form that sockets report, and names in ASCII", () => {
   const ways: [given: string, hostname: string][] = [
     ["FD00::2", "fd00::2"],
     ["0:0:0:0:0:0:0:1", "::1"],
@@ -122,6 +150,7 @@ test("resolveProxy() writes IPv6 addresses in the form that sockets report", () 
     ["fe80::1%2", "fe80::1%2"],
     ["Proxy.Example", "Proxy.Example"],
     ["[127.0.0.1]", "[127.0.0.1]"],
+    ["MÜNCHEN.example", "xn--mnchen-3ya.example"],
   ];
   for (const [given, hostname] of ways) {
     const proxy = resolveProxy({ protocol: "socks5", hostname: given });
@@ -129,11 +158,8 @@ test("resolveProxy() writes IPv6 addresses in the form that sockets report", () 
   }
 });
 
-test("resolveProxy() refuses a SOCKS5 login without a user name or a password", () => {
+test("resolveProxy() refuses an unknown protocol", () => {
   const proxy = { protocol: "socks5", hostname: "h" } as const;
-  assertThrows(() => resolveProxy({ ...proxy, username: "al" }), TypeError);
-  assertThrows(() => resolveProxy({ ...proxy, password: "x" }), TypeError);
-  assertThrows(() => resolveProxy("socks5://al@h"), TypeError);
   assertThrows(
     () => resolveProxy({ ...proxy, protocol: "http" as "socks5" }),
     TypeError,

@@ -1,5 +1,6 @@
 /** The connections that the client returns, as `Conn`s. */
 
+import { Duplex } from "node:stream";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   bind,
@@ -13,7 +14,7 @@ import type { Conn } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
 import { type Script, startProxy, withConns } from "../support/scripted.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
-import { octets } from "../support/table.ts";
+import { join, octets } from "../support/table.ts";
 import {
   assertSameOctets,
   pattern,
@@ -49,6 +50,29 @@ test("a connection peeks, reads and takes bytes back like any other", async () =
     assertEquals(await conn.peek(), true);
     assertEquals(await conn.read(), hello);
   });
+});
+
+test("close() after the end of a stream that Duplex.fromWeb() has made causes no error", async () => {
+  for (const when of ["end", "later"]) {
+    await connected(async (conn, far) => {
+      const { readable, writable } = conn;
+      const pair = { readable, writable } as ReadableWritablePair;
+      const duplex = Duplex.fromWeb(
+        pair as Parameters<typeof Duplex.fromWeb>[0],
+      );
+      const over = new Promise<unknown>((resolve) => {
+        duplex.on("error", resolve);
+        duplex.on("close", () => resolve("closed"));
+      });
+      if (when === "end") duplex.on("end", () => conn.close());
+      else duplex.on("end", () => setTimeout(() => conn.close()));
+      const got: Uint8Array[] = [];
+      duplex.on("data", (chunk) => got.push(chunk));
+      await far.closeWrite();
+      assertEquals(await over, "closed");
+      assertEquals(join(...got), octets('"hello"'));
+    });
+  }
 });
 
 test("a connection has the addresses of the connection to the proxy", async () => {

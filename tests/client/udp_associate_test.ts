@@ -108,9 +108,11 @@ test("udpAssociate() sends its own address and port when it announces them", asy
   }
 });
 
-test("udpAssociate() uses the proxy's own address when the proxy reports zeros", async () => {
-  for (const zeros of ["01 4*00", "04 16*00", "04 10*00 FF FF 4*00"]) {
-    const reply = `05 00 00 ${zeros} 12 34`;
+test("udpAssociate() uses the proxy's own address when the proxy reports zeros or an unusable name", async () => {
+  const zeros = ["01 4*00", "04 16*00", "04 10*00 FF FF 4*00"];
+  const names = ["03 00", "03 01 00", '03 05 "web.1"', '03 05 "[::1]"'];
+  for (const address of [...zeros, ...names]) {
+    const reply = `05 00 00 ${address} 12 34`;
     const server = await startProxy([CHOSEN, [ASKED, reply]]);
     const udp = await udpAssociate({ ...plain, ...server.addr });
     assertEquals(udp.relayAddr, { hostname: "127.0.0.1", port: 0x1234 });

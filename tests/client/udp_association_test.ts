@@ -69,8 +69,7 @@ test("an association drops malformed datagrams and continues", async () => {
     "00 00 00 04 16*00 00",
     "00 00 00 09 C0 00 02 01 00 35",
     "00 00 00 03",
-    '00 00 00 03 00 00 35 "x"',
-    '00 00 00 03 05 "a" 00 "bcd" 00 35',
+    "00 00 00 03 00 00",
     '00 00 00 03 FF "short" 00 35',
     "00 00 80 01 C0 00 02 01 00 35 01",
   ];
@@ -80,6 +79,20 @@ test("an association drops malformed datagrams and continues", async () => {
     answer("good");
     assertEquals(await nextText(udp), "good");
     assertEquals(udp.dropped, malformed.length);
+  });
+});
+
+test("an association delivers datagrams whose source has an unusable name, as from an unknown source", async () => {
+  const names = ["00", '03 "a" 00 "b"', '05 "web.1"', '05 "[::1]"', "02 C3 A4"];
+  await associated(async ({ udp, relay }) => {
+    const { hostname, port } = udp.localAddr;
+    for (const name of names) {
+      const datagram = octets(`00 00 00 03 ${name} 00 35 "hi"`);
+      relay.send(datagram, hostname, port);
+      const from = { hostname: "0.0.0.0", port: 53 };
+      assertEquals((await udp.next()).value, [octets('"hi"'), from]);
+    }
+    assertEquals(udp.dropped, 0);
   });
 });
 

@@ -159,6 +159,18 @@ test("parseEndpoint() uses the default when the text has no port", () => {
   }
 });
 
+test("parseEndpoint() converts names that are not ASCII", () => {
+  const names = [
+    ["München.example.", "xn--mnchen-3ya.example"],
+    ["日本語。jp", "xn--wgv71a119e.jp"],
+    ["１２７.1", "127.0.0.1"],
+  ];
+  for (const [text, hostname] of names) {
+    assertEquals(parseEndpoint(`${text}:80`), { hostname, port: 80 });
+  }
+  assertThrows(() => parseEndpoint("ü..b:80"), TypeError, "neither a hostname");
+});
+
 /** Text, and a part of the error message. */
 const NO_ENDPOINTS: readonly [string, string][] = [
   ["", "HOSTNAME:PORT"],

@@ -231,6 +231,20 @@ for (const [name, text] of MALFORMED) {
   });
 }
 
+for (const [name, text] of MALFORMED) {
+  test(`decodeDatagram() with a fallback decodes only an invalid name: ${name}`, () => {
+    const datagram = decodeDatagram(octets(text), "0.0.0.0");
+    const isName = /^00 00 00 03 .* 00 35 AA$/.test(text);
+    const expected = {
+      hostname: "0.0.0.0",
+      port: 53,
+      fragment: 0,
+      payload: octets("AA"),
+    };
+    assertEquals(datagram, isName ? expected : undefined);
+  });
+}
+
 test("decodeDatagram() is undefined for every ATYP but 1, 3 and 4 (U14b)", () => {
   for (let type = 0; type <= 255; type++) {
     if ([1, 3, 4].includes(type)) continue;

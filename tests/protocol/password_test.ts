@@ -51,16 +51,20 @@ testDecoder(decodeLoginStatus, [
   ["A1 success", "01 00", 0],
   ["A2 failure", "01 01", 1],
   ["A2 failure FF", "01 FF", 255],
-], [
-  ["version 05", "05", "version"],
-]);
+  ["success with version 05", "05 00", 0],
+  ["success with version 00", "00 00", 0],
+  ["failure with version 05", "05 01", 1],
+], []);
 
 test("decodeLogin() rejects every version but 1", () => {
   assertVersion(decodeLogin, 1);
 });
 
-test("decodeLoginStatus() rejects every version but 1", () => {
-  assertVersion(decodeLoginStatus, 1);
+test("decodeLoginStatus() ignores the version", () => {
+  for (let version = 0; version <= 255; version++) {
+    const status = Uint8Array.of(version, 2);
+    assertEquals(decodeLoginStatus(status), { value: 2, size: 2 });
+  }
 });
 
 test("encodeLogin() encodes strings as UTF-8 and leaves octets unchanged", () => {
@@ -90,10 +94,19 @@ test("decodeLoginStatus() decodes what encodeLoginStatus() returns for every sta
   }
 });
 
-test("encodeLogin() throws unless both fields have 1 to 255 octets", () => {
+test("encodeLogin() encodes empty fields as ULEN 0 and PLEN 0", () => {
+  const rows = [
+    ["al", "", '01 02 "al" 00'],
+    ["", "pw", '01 00 02 "pw"'],
+    ["", "", "01 00 00"],
+  ];
+  for (const [username, password, sent] of rows) {
+    assertEquals(encodeLogin({ username, password }), octets(sent));
+  }
+});
+
+test("encodeLogin() throws if a field has more than 255 octets", () => {
   const fields: (string | Uint8Array)[] = [
-    "",
-    new Uint8Array(0),
     "x".repeat(256),
     "é".repeat(128),
     new Uint8Array(256),

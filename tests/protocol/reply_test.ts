@@ -22,6 +22,14 @@ test("replyText() has a distinct phrase for every known code", () => {
   for (const phrase of phrases) assert(!phrase.includes("unknown"), phrase);
 });
 
+test("replyText() has a distinct phrase for each of Tor's replies", () => {
+  const codes = [0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7];
+  const phrases = codes.map((code) => replyText(5, code));
+  assertEquals(new Set(phrases).size, codes.length);
+  for (const phrase of phrases) assert(/onion/.test(phrase), phrase);
+  assertEquals(replyText(4, 0xf0), "unknown reply 0xf0");
+});
+
 test("replyText() includes the number of an unknown code", () => {
   assertEquals(replyText(5, 9), "unknown reply 0x09");
   assertEquals(replyText(5, 0x5a), "unknown reply 0x5a");

@@ -170,9 +170,20 @@ testDecoder(decodeReply, [
     hostname: "0.0.0.0",
     port: 0,
   }],
+  ["granted with VN 4", "04 5A 00 50 C0 00 02 01", {
+    reply: 0x5a,
+    hostname: "192.0.2.1",
+    port: 80,
+  }],
+  ["rejected with VN 4", "04 5B 00 00 4*00", {
+    reply: 0x5b,
+    hostname: "0.0.0.0",
+    port: 0,
+  }],
 ], [
-  ["VN 4", "04", "version"],
-  ["a SOCKS5 choice", "05", "version"],
+  ["a SOCKS5 choice", "05 FF", "reply"],
+  ["a SOCKS5 reply", "05 01", "reply"],
+  ["HTTP", '"HT"', "reply"],
   ["code 00", "00 00", "reply"],
   ["code 59", "00 59", "reply"],
   ["code 5E", "00 5E", "reply"],
@@ -183,8 +194,11 @@ test("SOCKS4 decodeRequest() rejects every version but 4", () => {
   assertVersion(decodeRequest, 4);
 });
 
-test("SOCKS4 decodeReply() rejects every version but 0", () => {
-  assertVersion(decodeReply, 0);
+test("SOCKS4 decodeReply() ignores the version", () => {
+  for (let version = 0; version <= 255; version++) {
+    const reply = Uint8Array.of(version, 0x5b, 0, 0, 0, 0, 0, 0);
+    assertEquals(decodeReply(reply)?.value.reply, 0x5b);
+  }
 });
 
 test("S11 decodeRequest() rejects a user id of 64 KiB, and one that ends after octet 512", () => {

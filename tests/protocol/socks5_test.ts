@@ -10,6 +10,7 @@ import {
   encodeReply,
   encodeRequest,
   METHOD,
+  type Reply,
   type Request,
 } from "../../src/protocol/socks5.ts";
 import { test } from "../support/harness.ts";
@@ -19,6 +20,7 @@ import {
   octets,
   outcome,
   random,
+  type Taken,
   testDecoder,
 } from "../support/table.ts";
 
@@ -164,6 +166,21 @@ testDecoder(decodeRequest, [
   ["A11 a login", "01", "version"],
 ]);
 
+/** Names in BND that are not valid hosts, with their length. */
+const UNUSABLE = [
+  "00",
+  "01 00",
+  '03 "a" 00 "b"',
+  '05 "web.1"',
+  '09 "1.2.3.4:5"',
+  '05 "[::1]"',
+  '06 "::1%lo"',
+  '03 "a b"',
+  "02 C3 A4",
+  "01 FF",
+  "FF 255*61",
+];
+
 testDecoder(decodeReply, [
   ["C1 BND with ATYP 1", "05 00 00 01 C0 00 02 01 00 50", {
     reply: 0,
@@ -195,12 +212,15 @@ testDecoder(decodeReply, [
     hostname: "0.0.0.0",
     port: 0,
   }],
+  ...UNUSABLE.map((name): Taken<Reply> => [
+    `BND with the unusable name ${name}`,
+    `05 00 00 03 ${name} 1D 49`,
+    { reply: 0, hostname: "0.0.0.0", port: 7497 },
+  ]),
 ], [
   ["version 1", "01", "version"],
   ["a SOCKS4 reply", "00", "version"],
   ["ATYP 02", "05 00 00 02", "address-type"],
-  ["BND with a name of no octets", "05 00 00 03 00", "hostname"],
-  ["BND with a NUL in the name", '05 00 00 03 03 "a" 00', "hostname"],
 ]);
 
 const DECODERS = [

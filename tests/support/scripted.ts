@@ -81,6 +81,7 @@ export async function assertClosesConnection(
 
 const NAMES: Readonly<Record<string, string[]>> = {
   v6first: ["::1", "127.0.0.1"],
+  "xn--bcher-kva.example": ["127.0.0.2"],
   zoned: ["fe80::1%2", "::1", "127.0.0.1"],
   "only-zoned": ["fe80::1%2"],
 };

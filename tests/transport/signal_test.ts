@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { AbortSwitch } from "../../src/transport/signal.ts";
+import { AbortSwitch, onAbort } from "../../src/transport/signal.ts";
 import { test } from "../support/harness.ts";
+import { countListeners } from "../support/scripted.ts";
 
 test("AbortSwitch calls each listener once, and none that was removed", () => {
   const stop = new AbortSwitch();
@@ -23,4 +24,33 @@ test("AbortSwitch calls each listener once, and none that was removed", () => {
   stop.abort(new Error("again"));
   assertEquals(called.sort(), ["fourth", "second"]);
   assertEquals([stop.aborted, `${stop.reason}`], [true, "Error: why"]);
+});
+
+test("onAbort() calls all listeners of a signal but the removed ones, by one listener of the signal", () => {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const count = countListeners(signal);
+  const called: string[] = [];
+  const offs = ["first", "second", "third"].map((name) =>
+    onAbort(signal, () => called.push(name))
+  );
+  assertEquals(count(), 1);
+  offs[1]();
+  offs[1]();
+  assertEquals(count(), 1);
+  controller.abort();
+  assertEquals(called, ["first", "third"]);
+  offs[0]();
+  offs[2]();
+  assertEquals(count(), 0);
+});
+
+test("onAbort() listens again after all listeners were removed", () => {
+  const controller = new AbortController();
+  let calls = 0;
+  const listener = () => calls++;
+  onAbort(controller.signal, listener)();
+  onAbort(controller.signal, listener);
+  controller.abort();
+  assertEquals(calls, 1);
 });
