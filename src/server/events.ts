@@ -94,7 +94,7 @@ export interface Session {
   readonly datagrams?: DatagramCounts;
   /** Ends the session now. Idempotent. */
   close(): void;
-  /** The current facts as a plain object: for `JSON.stringify()` and, printed, for `console.log()`. */
+  /** The current facts as a plain object, which `JSON.stringify()` and `console.log()` show. */
   toJSON(): SessionFacts;
 }
 
