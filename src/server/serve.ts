@@ -8,10 +8,12 @@ import { checkKeys } from "../transport/check_keys.ts";
 import { detectTransport } from "../transport/detect.ts";
 import { NetError, toNetError } from "../transport/errors.ts";
 import { AbortSwitch } from "../transport/signal.ts";
-import { type ConnSource, toConn } from "../transport/streams.ts";
+import { closeQuietly } from "../transport/quiet.ts";
+import type { ConnSource } from "../transport/streams.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
 import {
   clientOf,
+  connOf,
   type Incoming,
   isKnownLoopback,
   type Origin,
@@ -253,9 +255,9 @@ class SocksServer implements Server, SessionOwner {
   }
 
   handle(source: ConnSource, origin: Origin = {}): void {
-    const conn = toConn(source);
     checkKeys(origin, ["client", "exposed"], "the origin of a connection");
     const client = clientOf(origin);
+    const conn = connOf(source);
     const exposed = origin.exposed ??
       (this.settings.isExposed ||
         !isKnownLoopback(client ?? conn.remoteAddr));
@@ -358,7 +360,11 @@ class SocksServer implements Server, SessionOwner {
     }
   }
 
-  #reject({ conn, client }: Incoming, reason: string, error?: Error): void {
+  #reject(
+    { conn, raw, client }: Incoming,
+    reason: string,
+    error?: Error,
+  ): void {
     if (this.emit) {
       const { remoteAddr } = conn;
       const rejected = { client: client ?? remoteAddr, reason };
@@ -368,7 +374,8 @@ class SocksServer implements Server, SessionOwner {
         ...error && { error },
       });
     }
-    conn.close();
+    closeQuietly(conn);
+    if (raw !== conn) closeQuietly(raw);
   }
 
   ended(session: ServerSession, ending: Ending): void {

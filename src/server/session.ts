@@ -8,6 +8,7 @@ import type { Endpoint } from "../protocol/address.ts";
 import { ProtocolError } from "../protocol/decode.ts";
 import { REPLY } from "../protocol/reply.ts";
 import { MessageReader } from "../transport/message_reader.ts";
+import { closeQuietly } from "../transport/quiet.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
 import type {
@@ -17,7 +18,7 @@ import type {
   RelayEnd,
   RelayOwner,
 } from "../transport/transport.ts";
-import { NetError, toNetError } from "../transport/errors.ts";
+import { closedError, NetError, toNetError } from "../transport/errors.ts";
 import type { Admission } from "./limits/admission.ts";
 import { answerInTime } from "./limits/answer_in_time.ts";
 import {
@@ -158,7 +159,14 @@ export class ServerSession
   }
 
   get stopping(): AbortSwitch {
-    return this.#stopping ??= new AbortSwitch();
+    return this.#stopping ??= this.#newSwitch();
+  }
+
+  /** User code may ask for the signal only after the session has ended. */
+  #newSwitch(): AbortSwitch {
+    const stopping = new AbortSwitch();
+    if (this.ending || this.phase === "ended") stopping.abort(sessionClosed());
+    return stopping;
   }
 
   get sent(): number {
@@ -338,6 +346,7 @@ export class ServerSession
     reply: number,
     bound?: Address,
   ): Promise<void> {
+    if (this.ending) return Promise.reject(closedError());
     this.#emitReply(request.dialect.replyNumber(reply));
     return request.conn.write(request.dialect.encodeReply(reply, bound));
   }
@@ -396,7 +405,7 @@ export class ServerSession
     if (this.phase === "ended" || this.ending) return;
     this.ending = ending;
     if (this.#relay) return this.#relay.abort();
-    this.stopping.abort(new NetError("aborted", "the session was closed"));
+    this.stopping.abort(sessionClosed());
     this.#hangUp();
   }
 
@@ -407,16 +416,8 @@ export class ServerSession
   }
 }
 
-/**
- * Closes a connection that user code may have made: it must not throw, but the
- * session has to end if it does.
- */
-function closeQuietly(conn: Conn | undefined): void {
-  try {
-    conn?.close();
-  } catch {
-    // The connection below it is closed as well.
-  }
+function sessionClosed(): NetError {
+  return new NetError("aborted", "the session was closed");
 }
 
 /**

@@ -15,6 +15,7 @@ import type {
 } from "./transport.ts";
 import { closedError, type NetError, toNetError } from "./errors.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { closeQuietly, resetQuietly } from "./quiet.ts";
 import type { Timeout } from "./timeouts.ts";
 
 /** The side of a relay that a failure or a count belongs to; `a` is its first connection. */
@@ -109,15 +110,15 @@ export class RelayState implements Relay {
   fail(side: Side, error: NetError): void {
     if (this.ended) return;
     this.ended = true; // a reset may call back at once
-    if (this.#finished !== side) this.#other(side).reset();
+    if (this.#finished !== side) resetQuietly(this.#other(side));
     this.#finish({ reason: "error", side, error });
   }
 
   abort(): void {
     if (this.ended) return;
     this.ended = true;
-    this.#a.reset();
-    this.#b.reset();
+    resetQuietly(this.#a);
+    resetQuietly(this.#b);
     this.#finish({ reason: "aborted" });
   }
 
@@ -129,8 +130,8 @@ export class RelayState implements Relay {
     this.ended = true;
     this.#end = end;
     this.#timeout?.cancel();
-    this.#a.close();
-    this.#b.close();
+    closeQuietly(this.#a);
+    closeQuietly(this.#b);
     this.#settle?.(end);
     this.owner?.relayEnded(end);
   }
@@ -160,7 +161,7 @@ export class RelayState implements Relay {
     if (++this.#quietChecks < CHECKS_PER_IDLE_TIME) return this.#wait();
     this.ended = true; // a reset may call back at once
     for (const side of [this.#a, this.#b]) {
-      if (side.unsent) side.reset(); // bytes are lost, which must not look like the end
+      if (side.unsent) resetQuietly(side); // bytes are lost, which must not look like the end
     }
     this.#finish({ reason: "idle" });
   }

@@ -5,6 +5,7 @@
  */
 
 import {
+  canonicalHostname,
   type Endpoint,
   isIp,
   isUnspecified,
@@ -12,6 +13,7 @@ import {
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { NetError } from "../../transport/errors.ts";
+import { resetQuietly } from "../../transport/quiet.ts";
 import type { Conn } from "../../transport/transport.ts";
 import type { DialedListener, Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
@@ -76,7 +78,7 @@ export class DialedPeerListener implements PeerListener {
   }
 
   close(accepted?: Conn): void {
-    if (this.#conn !== accepted) this.#conn?.reset();
+    if (this.#conn !== accepted) resetQuietly(this.#conn);
     try {
       this.#listener?.close();
     } catch {
@@ -114,7 +116,7 @@ export class DialedPeerListener implements PeerListener {
  */
 function knownAddress({ hostname }: Endpoint): string | undefined {
   return isIp(hostname) && !isUnspecified(hostname)
-    ? unmapIp(hostname)
+    ? unmapIp(canonicalHostname(hostname)!)
     : undefined;
 }
 

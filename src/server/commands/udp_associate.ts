@@ -7,6 +7,7 @@
 import { isIp, isUnspecified } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
+import { closeQuietly } from "../../transport/quiet.ts";
 import type { Relay } from "../../transport/transport.ts";
 import type { Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
@@ -64,7 +65,7 @@ async function open(
   const timeout = clock.startTimeout(timeouts.connect, () => {
     stopping.abort(new NetError("timeout", "the dialer did not answer"));
     // The client does not read the reply.
-    if (session.reply !== undefined) request.conn.close();
+    if (session.reply !== undefined) closeQuietly(request.conn);
   });
   try {
     const addr = await relay.open(request);
