@@ -124,6 +124,11 @@ export function connOf(source: ConnSource): Conn {
   throw new TypeError("a connection must have localAddr and remoteAddr");
 }
 
+/** Of the values of untyped callers, only `false` itself says that a client is not exposed. */
+export function exposedBy({ exposed }: Origin, byDefault: boolean): boolean {
+  return (exposed ?? byDefault) !== false;
+}
+
 /** Whether a client is known to be on this machine. */
 export function isKnownLoopback({ hostname }: Address): boolean {
   return hostname !== "" && isLoopback(hostname);
@@ -176,7 +181,7 @@ export class PendingAccepts {
       const accepted = await withSignal(
         answer,
         stop,
-        (it) => it && toConn(it.conn).close(),
+        (it) => it && closeQuietly(toConn(it.conn)),
       );
       if (accepted === undefined) return void closeQuietly(conn);
       const waited = this.#clock.now() - started;
@@ -223,8 +228,10 @@ function merge(incoming: Incoming, accepted: Accepted): Incoming {
     ...incoming,
     conn,
     client,
-    exposed: accepted.exposed ??
-      (incoming.exposed || isNew && !isKnownLoopback(client)),
+    exposed: exposedBy(
+      accepted,
+      incoming.exposed || isNew && !isKnownLoopback(client),
+    ),
   };
 }
 

@@ -14,6 +14,7 @@ import type { Address, Conn, Listener } from "../transport/transport.ts";
 import {
   clientOf,
   connOf,
+  exposedBy,
   type Incoming,
   isKnownLoopback,
   type Origin,
@@ -77,7 +78,7 @@ export interface Server extends AsyncDisposable {
    * set, and it reaches special-purpose addresses only if the policy allows them. If
    * there is a policy, a client whose address is not known is denied.
    *
-   * @throws {TypeError} if `conn` is none of these.
+   * @throws {TypeError} if `conn` is none of these, or `origin.client` is no address.
    *
    * @example A server without a listener, for connections that other code accepts
    * ```ts
@@ -258,9 +259,10 @@ class SocksServer implements Server, SessionOwner {
     checkKeys(origin, ["client", "exposed"], "the origin of a connection");
     const client = clientOf(origin);
     const conn = connOf(source);
-    const exposed = origin.exposed ??
-      (this.settings.isExposed ||
-        !isKnownLoopback(client ?? conn.remoteAddr));
+    const exposed = exposedBy(
+      origin,
+      this.settings.isExposed || !isKnownLoopback(client ?? conn.remoteAddr),
+    );
     this.#accepted(conn, client, exposed);
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Endpoint } from "../protocol/address.ts";
+import { type Endpoint, isUnspecified } from "../protocol/address.ts";
 import { ProtocolError } from "../protocol/decode.ts";
 import { REPLY } from "../protocol/reply.ts";
 import { MessageReader } from "../transport/message_reader.ts";
@@ -156,6 +156,13 @@ export class ServerSession
     return isLocalAddress(address, this.#conn) ||
       this.#raw !== this.#conn && isLocalAddress(address, this.#raw) ||
       this.#owner.ownAddresses.has(address);
+  }
+
+  reachedAt({ localAddr }: Conn): Address {
+    for (const known of [localAddr, this.#conn.localAddr]) {
+      if (!isUnspecified(known.hostname)) return known;
+    }
+    return this.#raw.localAddr;
   }
 
   get stopping(): AbortSwitch {

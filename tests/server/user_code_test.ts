@@ -4,6 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   type Accept,
   type AuthMethod,
+  type DialedListener,
   type Policy,
   type ServeOptions,
   type ServerEvent,
@@ -11,7 +12,8 @@ import {
   type Verifier,
 } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import { fromStreams } from "../../src/transport/streams.ts";
+import { NetError } from "../../src/transport/errors.ts";
+import { fromStreams, toStreams } from "../../src/transport/streams.ts";
 import type { Address, Conn } from "../../src/transport/transport.ts";
 import { ANYONE, bind } from "../support/bind.ts";
 import { CountingStore } from "../support/counting_store.ts";
@@ -25,6 +27,7 @@ import {
   startTarget,
   type TestServer,
 } from "../support/server.ts";
+import { dialer, ScriptedAssociation } from "../support/upstream.ts";
 import { withClock } from "../support/skipping_clock.ts";
 import { octets } from "../support/table.ts";
 import { deferred, ZEROS } from "../support/world.ts";
@@ -386,6 +389,7 @@ test("serve() asks the identd of the client that accept() names", async () => {
   await conn.write(octets('04 01 00 50 C0 00 02 01 "alice" 00'));
   // The balancer at 127.0.0.1 has an identd, the client at 127.0.0.9 has none.
   assertEquals(hex(await readExactly(conn, 2)), "00 5c");
+  conn.close();
   await server.ended();
   await identd.close();
   await server.close();
@@ -399,3 +403,221 @@ test("serve() rejects socks4.userIds that are no list", async () => {
   );
   assertEquals((error as Error)?.name, "OptionError");
 });
+
+test("server.handle() and accept() serve an exposed session only for false itself", async () => {
+  for (const exposed of [0, "", null] as never[]) {
+    const server = await startServer({ listen: false });
+    const { near, far, close } = await connectedPair(await detectTransport());
+    server.server.handle(far, { client: REMOTE, exposed });
+    assertEquals(rejections(server).length, 1);
+    near.close();
+    await close();
+    await server.close();
+    const accept: Accept = (conn) => ({ conn, client: REMOTE, exposed });
+    const second = await startServer({ accept });
+    await second.client();
+    await until(() => second.events.length === 2);
+    assertEquals(rejections(second).length, 1);
+    await second.close();
+  }
+});
+
+test("serve() rejects a method whose number is not 0 to 254", async () => {
+  for (const number of [-1, 255, 1.5, 256, NaN]) {
+    const auth: AuthMethod[] = [{ number, name: "none of SOCKS5" }];
+    const error = await startServer({ auth }).then(
+      (it) => it.close(),
+      (error) => error,
+    );
+    assertEquals((error as Error)?.name, "OptionError");
+  }
+});
+
+for (const [name, command] of [["BIND", "02"], ["UDP ASSOCIATE", "03"]]) {
+  test(`serve() opens the port of ${name} where the client reached it, whatever wraps the connection`, async () => {
+    const method: AuthMethod = {
+      number: 0x80,
+      name: "wrapping",
+      negotiate: (exchange) => {
+        const conn = fromStreams(toStreams(exchange.take()));
+        return Promise.resolve({ ok: true, conn });
+      },
+    };
+    const accept: Accept = (conn) => ({ conn: fromStreams(toStreams(conn)) });
+    const all = [{ auth: [method] }, { accept }, { accept, auth: [method] }];
+    for (const options of all) {
+      const server = await startServer(options);
+      const conn = await server.client();
+      const chosen = options.auth ? "80" : "00";
+      await conn.write(octets(`05 01 ${chosen} 05 ${command} 00 ${ZEROS}`));
+      const reply = await readExactly(conn, 12);
+      assertEquals(
+        hex(reply.subarray(0, 10)),
+        `05 ${chosen} 05 00 00 01 7f 00 00 01`,
+      );
+      conn.close();
+      await server.ended();
+      await server.close();
+    }
+  });
+}
+
+test("serve() closes the ports of an association whose wrapper throws on keepAlive()", async () => {
+  const accept: Accept = (conn) => ({
+    conn: altered(conn, { keepAlive: broken, inner: undefined }),
+  });
+  const server = await startServer({
+    accept,
+    limits: { associationsPerClient: 1 },
+  });
+  for (let i = 0; i < 2; i++) {
+    const { conn, rep } = await ask(server, `03 00 ${ZEROS}`);
+    assertEquals(rep, 0);
+    conn.close();
+    await server.ended();
+  }
+  await server.close();
+});
+
+test("serve() ends a BIND whose wrapped client leaves and throws on unread()", async () => {
+  const accept: Accept = (conn) => ({
+    conn: altered(conn, {
+      unread: (chunk) => chunk.length > 0 && broken(),
+      inner: undefined,
+    }),
+  });
+  const server = await startServer({ accept });
+  const client = await server.client();
+  await client.write(octets("05 01 00"));
+  await readExactly(client, 2);
+  await client.write(octets(`05 02 00 ${ANYONE}`));
+  await readExactly(client, 10);
+  await client.write(octets("2A"));
+  await client.closeWrite();
+  assertEquals(await reasonOf(server), "client-gone");
+  await settled();
+  await server.close();
+});
+
+test("serve() survives a dialer whose listeners and associations fail to close later", async () => {
+  const close = () => Promise.reject(new Error("broken by the test"));
+  const listener: DialedListener = {
+    addr: LOOPBACK,
+    accept: () => Promise.reject(new NetError("refused")),
+    close,
+  };
+  const association = new ScriptedAssociation();
+  association.close = close;
+  const server = await startServer({
+    dial: dialer({
+      bind: () => Promise.resolve(listener),
+      udpAssociate: () => Promise.resolve(association),
+    }),
+  });
+  const { conn } = await ask(server, `02 00 ${ANYONE}`);
+  assertEquals((await readExactly(conn, 10))[1], 5);
+  conn.close();
+  await server.ended();
+  const second = await ask(server, `03 00 ${ZEROS}`);
+  assertEquals(second.rep, 0);
+  second.conn.close();
+  await server.ended();
+  await settled();
+  association.end();
+  await server.close();
+});
+
+test("serve() knows the expected peer of a dialer in any notation", async () => {
+  const [peer, other] = [scriptedConn(), scriptedConn()];
+  const listener: DialedListener = {
+    addr: LOOPBACK,
+    accept: () => {
+      const peerAddr = { hostname: "2001:DB8:0::1", port: 9 };
+      return Promise.resolve(altered(peer, { peerAddr } as Partial<Conn>));
+    },
+    close() {},
+  };
+  const server = await startServer({
+    dial: dialer({ bind: () => Promise.resolve(listener) }),
+  });
+  const dst = "04 20 01 0D B8 00 00 00 00 00 00 00 00 00 00 00 01 00 00";
+  const { conn } = await ask(server, `02 00 ${dst}`);
+  assertEquals((await readExactly(conn, 4))[1], 0);
+  conn.close();
+  other.close();
+  await server.ended();
+  await server.close();
+});
+
+/** A store that answers only the first requests. */
+function silentStore(answers: number): CountingStore {
+  const store = new CountingStore();
+  store.answer = (grant) =>
+    answers-- > 0 ? grant() : new Promise<never>(() => {});
+  return store;
+}
+
+test("serve() rejects a client when a store does not answer in the handshake timeout", () =>
+  withClock(async (clock) => {
+    const transport = { ...await detectTransport(), clock };
+    const store = silentStore(0);
+    const server = await startServer({
+      transport,
+      limits: { sessions: 1 },
+      sharedLimits: { store, servers: 2 },
+    });
+    const client = await server.client();
+    await until(() => store.requests.length === 1);
+    clock.skip(10_000);
+    assertEquals((await readAll(client)).length, 0);
+    const [{ reason, client: shown }] = rejections(server);
+    assertEquals(reason, "the shared limits store failed");
+    assertEquals(shown, client.localAddr);
+    await server.close();
+  }));
+
+test("server.shutdown() does not wait for a store that does not answer", async () => {
+  const store = silentStore(0);
+  const server = await startServer({
+    limits: { sessions: 1 },
+    timeouts: { handshake: 0 },
+    sharedLimits: { store, servers: 2 },
+  });
+  const client = await server.client();
+  await until(() => store.requests.length === 1);
+  await server.server.shutdown({ grace: 60_000 });
+  assertEquals((await readAll(client)).length, 0);
+  await until(() => rejections(server).length === 1);
+  assertEquals(rejections(server)[0].reason, "the server is shutting down");
+  await server.close();
+});
+
+for (const how of ["session.close()", "server.shutdown()"]) {
+  test(`${how} ends a login and an association whose store does not answer`, async () => {
+    const auth = [userPass({ alice: "secret" })];
+    const login =
+      '05 01 02 01 05 "alice" 06 "secret" 05 01 00 01 7F 00 00 01 00 09';
+    const association = `05 01 00 05 03 00 ${ZEROS}`;
+    const cases: [ServeOptions, string][] = [
+      [{ auth, limits: { sessionsPerUser: 1 } }, login],
+      [{ limits: { associationsPerClient: 1 } }, association],
+    ];
+    for (const [options, bytes] of cases) {
+      const store = silentStore(0);
+      const server = await startServer({
+        ...options,
+        limits: { ...options.limits, sessions: 0 },
+        timeouts: { handshake: 0, connect: 0 },
+        sharedLimits: { store, servers: 2 },
+      });
+      const client = await server.client();
+      await client.write(octets(bytes));
+      await until(() => store.requests.length === 1);
+      if (how === "session.close()") server.server.sessions[0].close();
+      else await server.server.shutdown({ grace: 0 });
+      assertEquals(await reasonOf(server), "closed");
+      await readAll(client).catch(() => {});
+      await server.close();
+    }
+  });
+}

@@ -81,9 +81,11 @@ async function dialAllowed(
     const address = isIp(hostname) ? dialledAddress(hostname) : undefined;
     await authorize(session, target, { address, signal: stopping });
     const context = { session, signal: stopping.signal };
-    const conn = dial.connect({ hostname, port }, context);
+    const conn = Promise.resolve(
+      dial.connect({ hostname, port }, context),
+    );
     return checkedConn(
-      await withSignal(conn, stopping, (late) => late.close()),
+      await withSignal(conn, stopping, closeQuietly),
     );
   }
   const route = await resolve(session, target, stopping);

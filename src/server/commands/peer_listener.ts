@@ -70,7 +70,7 @@ export class LocalPeerListener implements PeerListener {
   async open(): Promise<Endpoint> {
     const { settings } = this.#session;
     const { transport, relayPorts } = settings;
-    const { hostname: reached } = this.#client.localAddr;
+    const { hostname: reached } = this.#session.reachedAt(this.#client);
     const hostname = await this.#sourceAddress() ?? reached;
     const onConn = (conn: Conn) => void this.#onConn(conn);
     this.#listener = await onFreePort(

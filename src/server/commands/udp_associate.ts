@@ -48,7 +48,12 @@ export async function udpAssociate(
     return await session.refuse(request, replyToFailure(error), error);
   }
   session.phase = "relay";
-  return relay.start(request.conn);
+  try {
+    return relay.start(request.conn);
+  } catch (error) { // of a wrapped connection
+    relay.close();
+    throw error;
+  }
 }
 
 function hasUdpAssociate(dial: Dialer): dial is UdpDialer {
