@@ -208,6 +208,11 @@ export class ServerSession
     return inspect(this.toJSON(), options);
   }
 
+  /** Ends the session, because the request has not come in time. */
+  expire(): void {
+    this.#stop({ reason: "handshake-timeout" });
+  }
+
   emit(event: ServerEvent): void {
     this.#owner.emit?.(event);
   }
@@ -225,7 +230,8 @@ export class ServerSession
     const { clock, timeouts } = this.settings;
     const timeout = clock.startTimeout(
       timeLeft(timeouts.handshake, waited),
-      () => this.#stop({ reason: "handshake-timeout" }),
+      handshakeExpired,
+      this,
     );
     let outcome: Relay | Ending;
     try {
@@ -421,6 +427,11 @@ export class ServerSession
     closeQuietly(this.#conn);
     if (this.#raw !== this.#conn) closeQuietly(this.#raw);
   }
+}
+
+// One function for all sessions: each would allocate its own closure.
+function handshakeExpired(session: ServerSession): void {
+  session.expire();
 }
 
 function sessionClosed(): NetError {

@@ -40,7 +40,6 @@ import {
 } from "../transport/contract.ts";
 
 const REMOTE: Address = { hostname: "203.0.113.9", port: 40_000 };
-const GREETING = octets("05 01 00");
 /** A request for 192.0.2.1:80, and its first bytes. */
 const REQUEST = "01 00 01 C0 00 02 01 00 50";
 
@@ -207,7 +206,6 @@ test("accept() exposes the session when its connection reports a client beyond l
   });
   const server = await startServer({ accept });
   const client = await server.client();
-  await client.write(GREETING);
   assertEquals((await readAll(client)).length, 0);
   const [{ client: named, reason }] = rejections(server);
   assertEquals(named, REMOTE);
