@@ -619,3 +619,37 @@ for (const how of ["session.close()", "server.shutdown()"]) {
     }
   });
 }
+
+test("serve() relays through a connection that a Proxy object changes", async () => {
+  const hidden = (chunk: Uint8Array) => chunk.map((it) => it ^ 0x5a);
+  const accept: Accept = (conn) => ({
+    conn: altered(conn, {
+      read: () => conn.read().then((it) => it && hidden(it)),
+      write: (chunk) => conn.write(hidden(chunk)),
+    }),
+  });
+  const arrived: number[] = [];
+  const target = await startTarget(async (conn) => {
+    for (let c = await conn.read(); c; c = await conn.read()) {
+      arrived.push(...c);
+      await conn.write(c);
+    }
+    await conn.closeWrite();
+  });
+  const server = await startServer({ accept });
+  const client = await server.client();
+  await client.write(hidden(octets("05 01 00")));
+  assertEquals(hex(hidden(await readExactly(client, 2))), "05 00");
+  const { port: number } = target.addr;
+  await client.write(
+    hidden(octets(`05 01 00 01 7F 00 00 01 ${port(number)}`)),
+  );
+  assertEquals(hidden(await readExactly(client, 10))[1], 0);
+  await client.write(hidden(octets("01 02 03")));
+  await client.closeWrite();
+  assertEquals(hex(hidden(await readAll(client))), "01 02 03");
+  assertEquals(arrived, [1, 2, 3]);
+  assertEquals(await reasonOf(server), "finished");
+  await target.close();
+  await server.close();
+});
