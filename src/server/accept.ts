@@ -5,10 +5,17 @@
  * @module
  */
 
-import { isLoopback, unmapIp } from "../protocol/address.ts";
+import {
+  canonicalHostname,
+  isIp,
+  isLoopback,
+  isUnspecified,
+  unmapIp,
+} from "../protocol/address.ts";
 import type { Clock } from "../transport/clock.ts";
 import { withSignal } from "../transport/dial.ts";
 import { NetError } from "../transport/errors.ts";
+import { closeQuietly, resetQuietly } from "../transport/quiet.ts";
 import { AbortSwitch, signalContext } from "../transport/signal.ts";
 import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Address, Conn } from "../transport/transport.ts";
@@ -22,8 +29,9 @@ import type {
 /** The origin of a connection, if the connection itself does not report it. */
 export interface Origin {
   /**
-   * The client's address. By default `remoteAddr` of the connection. UDP ASSOCIATE
-   * accepts datagrams only from this address.
+   * The client's address. By default `remoteAddr` of the connection or, if a wrapper has
+   * none, of the connection that it wraps. UDP ASSOCIATE accepts datagrams only from this
+   * address.
    */
   readonly client?: Address;
   /**
@@ -100,7 +108,25 @@ export function clientOf(origin: Origin): Address | undefined {
   if (typeof hostname !== "string" || typeof port !== "number") {
     throw new TypeError("client must be an address: { hostname, port }");
   }
-  return { hostname: unmapIp(hostname), port };
+  const canonical = isIp(hostname) ? canonicalHostname(hostname)! : hostname;
+  return { hostname: unmapIp(canonical), port };
+}
+
+/**
+ * The source as a connection with addresses.
+ *
+ * @throws {TypeError} if it is none.
+ */
+export function connOf(source: ConnSource): Conn {
+  const conn = toConn(source);
+  const ends = [conn.localAddr, conn.remoteAddr];
+  if (ends.every((it) => typeof it?.hostname === "string")) return conn;
+  throw new TypeError("a connection must have localAddr and remoteAddr");
+}
+
+/** Of the values of untyped callers, only `false` itself says that a client is not exposed. */
+export function exposedBy({ exposed }: Origin, byDefault: boolean): boolean {
+  return (exposed ?? byDefault) !== false;
 }
 
 /** Whether a client is known to be on this machine. */
@@ -155,13 +181,13 @@ export class PendingAccepts {
       const accepted = await withSignal(
         answer,
         stop,
-        (it) => it && toConn(it.conn).close(),
+        (it) => it && closeQuietly(toConn(it.conn)),
       );
-      if (accepted === undefined) return void conn.close();
+      if (accepted === undefined) return void closeQuietly(conn);
       const waited = this.#clock.now() - started;
       return { ...merge(incoming, accepted), waited };
     } catch (error) {
-      conn.reset();
+      resetQuietly(conn);
       throw error;
     } finally {
       timer.cancel();
@@ -179,22 +205,38 @@ export class PendingAccepts {
     const text = kind === "timeout"
       ? "the accept hook took too long"
       : "the server is shutting down";
-    conn.reset();
+    resetQuietly(conn);
     stop.abort(new NetError(kind, text));
   }
 }
 
-/** A new client is exposed unless it is on loopback; without one the exposure stays. */
+/**
+ * A new client, named by the hook or reported by its connection, is exposed unless it
+ * is on loopback; without one the exposure stays.
+ */
 function merge(incoming: Incoming, accepted: Accepted): Incoming {
   if (typeof accepted !== "object" || !accepted?.conn) {
     throw new TypeError("accept must return { conn }, or undefined");
   }
-  const client = clientOf(accepted);
+  const named = clientOf(accepted);
+  const conn = connOf(accepted.conn);
+  const below = incoming.conn.remoteAddr;
+  const client = named ?? incoming.client ?? reportedClient(conn, below);
+  const isNew = named !== undefined ||
+    incoming.client === undefined && client.hostname !== below.hostname;
   return {
     ...incoming,
-    conn: toConn(accepted.conn),
-    client: client ?? incoming.client,
-    exposed: accepted.exposed ??
-      (incoming.exposed || client !== undefined && !isKnownLoopback(client)),
+    conn,
+    client,
+    exposed: exposedBy(
+      accepted,
+      incoming.exposed || isNew && !isKnownLoopback(client),
+    ),
   };
+}
+
+/** A wrapper may not know the address of the connection that it wraps. */
+function reportedClient({ remoteAddr }: Conn, below: Address): Address {
+  const { hostname } = remoteAddr;
+  return hostname === "" || isUnspecified(hostname) ? below : remoteAddr;
 }

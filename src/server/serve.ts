@@ -8,10 +8,13 @@ import { checkKeys } from "../transport/check_keys.ts";
 import { detectTransport } from "../transport/detect.ts";
 import { NetError, toNetError } from "../transport/errors.ts";
 import { AbortSwitch } from "../transport/signal.ts";
-import { type ConnSource, toConn } from "../transport/streams.ts";
+import { closeQuietly } from "../transport/quiet.ts";
+import type { ConnSource } from "../transport/streams.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
 import {
   clientOf,
+  connOf,
+  exposedBy,
   type Incoming,
   isKnownLoopback,
   type Origin,
@@ -76,7 +79,7 @@ export interface Server extends AsyncDisposable {
    * set, and it reaches special-purpose addresses only if the policy allows them. If
    * there is a policy, a client whose address is not known is denied.
    *
-   * @throws {TypeError} if `conn` is none of these.
+   * @throws {TypeError} if `conn` is none of these, or `origin.client` is no address.
    *
    * @example A server without a listener, for connections that other code accepts
    * ```ts
@@ -254,12 +257,13 @@ class SocksServer implements Server, SessionOwner {
   }
 
   handle(source: ConnSource, origin: Origin = {}): void {
-    const conn = toConn(source);
     checkKeys(origin, ["client", "exposed"], "the origin of a connection");
     const client = clientOf(origin);
-    const exposed = origin.exposed ??
-      (this.settings.isExposed ||
-        !isKnownLoopback(client ?? conn.remoteAddr));
+    const conn = connOf(source);
+    const exposed = exposedBy(
+      origin,
+      this.settings.isExposed || !isKnownLoopback(client ?? conn.remoteAddr),
+    );
     this.#accepted(conn, client, exposed);
   }
 
@@ -358,7 +362,11 @@ class SocksServer implements Server, SessionOwner {
     }
   }
 
-  #reject({ conn, client }: Incoming, reason: string, error?: Error): void {
+  #reject(
+    { conn, raw, client }: Incoming,
+    reason: string,
+    error?: Error,
+  ): void {
     if (this.emit) {
       const { remoteAddr } = conn;
       const rejected = { client: client ?? remoteAddr, reason };
@@ -368,7 +376,8 @@ class SocksServer implements Server, SessionOwner {
         ...error && { error },
       });
     }
-    conn.close();
+    closeQuietly(conn);
+    if (raw !== conn) closeQuietly(raw);
   }
 
   ended(session: ServerSession, ending: Ending): void {

@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { Endpoint } from "../protocol/address.ts";
+import { type Endpoint, isUnspecified } from "../protocol/address.ts";
 import { ProtocolError } from "../protocol/decode.ts";
 import { REPLY } from "../protocol/reply.ts";
 import { MessageReader } from "../transport/message_reader.ts";
+import { closeQuietly } from "../transport/quiet.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
 import type {
@@ -17,7 +18,7 @@ import type {
   RelayEnd,
   RelayOwner,
 } from "../transport/transport.ts";
-import { NetError, toNetError } from "../transport/errors.ts";
+import { closedError, NetError, toNetError } from "../transport/errors.ts";
 import type { Admission } from "./limits/admission.ts";
 import { answerInTime } from "./limits/answer_in_time.ts";
 import {
@@ -157,8 +158,22 @@ export class ServerSession
       this.#owner.ownAddresses.has(address);
   }
 
+  reachedAt({ localAddr }: Conn): Address {
+    for (const known of [localAddr, this.#conn.localAddr]) {
+      if (!isUnspecified(known.hostname)) return known;
+    }
+    return this.#raw.localAddr;
+  }
+
   get stopping(): AbortSwitch {
-    return this.#stopping ??= new AbortSwitch();
+    return this.#stopping ??= this.#newSwitch();
+  }
+
+  /** User code may ask for the signal only after the session has ended. */
+  #newSwitch(): AbortSwitch {
+    const stopping = new AbortSwitch();
+    if (this.ending || this.phase === "ended") stopping.abort(sessionClosed());
+    return stopping;
   }
 
   get sent(): number {
@@ -193,6 +208,11 @@ export class ServerSession
     return inspect(this.toJSON(), options);
   }
 
+  /** Ends the session, because the request has not come in time. */
+  expire(): void {
+    this.#stop({ reason: "handshake-timeout" });
+  }
+
   emit(event: ServerEvent): void {
     this.#owner.emit?.(event);
   }
@@ -210,7 +230,8 @@ export class ServerSession
     const { clock, timeouts } = this.settings;
     const timeout = clock.startTimeout(
       timeLeft(timeouts.handshake, waited),
-      () => this.#stop({ reason: "handshake-timeout" }),
+      handshakeExpired,
+      this,
     );
     let outcome: Relay | Ending;
     try {
@@ -338,6 +359,7 @@ export class ServerSession
     reply: number,
     bound?: Address,
   ): Promise<void> {
+    if (this.ending) return Promise.reject(closedError());
     this.#emitReply(request.dialect.replyNumber(reply));
     return request.conn.write(request.dialect.encodeReply(reply, bound));
   }
@@ -396,7 +418,7 @@ export class ServerSession
     if (this.phase === "ended" || this.ending) return;
     this.ending = ending;
     if (this.#relay) return this.#relay.abort();
-    this.stopping.abort(new NetError("aborted", "the session was closed"));
+    this.stopping.abort(sessionClosed());
     this.#hangUp();
   }
 
@@ -407,16 +429,13 @@ export class ServerSession
   }
 }
 
-/**
- * Closes a connection that user code may have made: it must not throw, but the
- * session has to end if it does.
- */
-function closeQuietly(conn: Conn | undefined): void {
-  try {
-    conn?.close();
-  } catch {
-    // The connection below it is closed as well.
-  }
+// One function for all sessions: each would allocate its own closure.
+function handshakeExpired(session: ServerSession): void {
+  session.expire();
+}
+
+function sessionClosed(): NetError {
+  return new NetError("aborted", "the session was closed");
 }
 
 /**

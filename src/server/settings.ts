@@ -235,6 +235,12 @@ function resolveSocks4(
   checkKeys(options, ["userIds", "verifier", "guard", "ident"], "socks4");
   const { userIds, verifier, ident } = options;
   if (userIds === undefined && verifier === undefined && !ident) return;
+  if (userIds !== undefined && !Array.isArray(userIds)) {
+    throw new OptionError(
+      "socks4.userIds",
+      "socks4.userIds must be an array of strings",
+    );
+  }
   return {
     userIds,
     verifier: verifier === undefined

@@ -1,39 +1,38 @@
 /**
- * Closing connections of users, whose methods may throw or reject although they should
- * not: nothing is left to be done about it, and it must not end the process.
+ * The end of connections and other objects that user code may have made: a dialer, an
+ * `accept` hook, an authentication method. They must not throw or reject; one that does
+ * must not keep a session from its end, or end the process from a timer.
  *
  * @module
  */
 
-import type { Conn } from "./transport.ts";
-
-/** Calls the function and ignores its errors, those of a promise included. */
+/** Calls the function and ignores its errors, including those of a promise. */
 export function quietly(call: () => unknown): void {
   try {
-    ignore(call());
+    ignoreRejection(call());
   } catch {
-    // See above.
+    // Nothing is left to be done about it.
   }
 }
 
-/** Closes a connection, a socket or the like; never throws. */
-export function closeQuietly(it: Pick<Conn, "close">): void {
+/** Closes an object, if there is one; never throws. */
+export function closeQuietly(it: { close(): unknown } | undefined): void {
   try {
-    ignore(it.close());
+    ignoreRejection(it?.close());
   } catch {
-    // See above.
+    // It counts as closed.
   }
 }
 
-/** Resets a connection; never throws. */
-export function resetQuietly(it: Pick<Conn, "reset">): void {
+/** Resets a connection, if there is one; never throws. */
+export function resetQuietly(it: { reset(): unknown } | undefined): void {
   try {
-    ignore(it.reset());
+    ignoreRejection(it?.reset());
   } catch {
-    // See above.
+    // It counts as closed.
   }
 }
 
-function ignore(outcome: unknown): void {
-  if (outcome instanceof Promise) outcome.catch(() => {});
+function ignoreRejection(result: unknown): void {
+  if (result instanceof Promise) result.catch(() => {});
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isUnspecified } from "../../protocol/address.ts";
 import { NetError } from "../../transport/errors.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
 import { type AbortSignalLike, AbortSwitch } from "../../transport/signal.ts";
@@ -28,8 +29,9 @@ export interface IdentOptions {
 
 /**
  * Asks the identd of a client's machine which user has this connection. Resolves
- * with `undefined` if there is no identd, or no response in time that names a
- * user; never rejects. The response is as trustworthy as the machine that sends it.
+ * with `undefined` if the client's address is not known, or there is no identd, or no
+ * response in time that names a user; never rejects. The response is as trustworthy as
+ * the machine that sends it.
  */
 export async function askIdent(
   transport: Pick<Transport, "connect" | "clock">,
@@ -38,7 +40,7 @@ export async function askIdent(
 ): Promise<string | undefined> {
   const stop = new AbortSwitch();
   const giveUp = () => stop.abort(new NetError("aborted", "given up"));
-  if (signal?.aborted) return undefined;
+  if (signal?.aborted || isUnspecified(remoteAddr.hostname)) return undefined;
   signal?.addEventListener("abort", giveUp);
   const { clock = systemClock } = transport;
   const timer = clock.startTimeout(timeout, giveUp);

@@ -7,6 +7,7 @@
 import type { Endpoint } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
+import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
 import type { Conn, Relay } from "../../transport/transport.ts";
 import type { Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
@@ -69,7 +70,8 @@ class Bind {
     const { settings: { clock, timeouts }, stopping } = this.#session;
     const timeout = clock.startTimeout(timeouts.bind, () => {
       stopping.abort(new NetError("timeout", "no peer came in time"));
-      if (this.#answering) this.#request.conn.close(); // the client does not read the reply
+      // The client does not read the reply.
+      if (this.#answering) closeQuietly(this.#request.conn);
     });
     try {
       return await this.#wait();
@@ -115,8 +117,8 @@ class Bind {
 
   #fail(error: unknown): Promise<Ending> {
     this.#listener.close();
-    this.#hangupWatch?.end();
-    this.#peer?.reset();
+    this.#hangupWatch?.end().catch(() => {}); // as above: the connection is not used any more
+    resetQuietly(this.#peer);
     const { boundAddr, stopping } = this.#session;
     const reply = boundAddr && stopping.aborted
       ? REPLY.ttlExpired

@@ -50,6 +50,11 @@ export interface CommandSession extends Session, PolicySubject {
   targetAddr?: Address;
   boundAddr?: Address;
   datagrams?: DatagramCounts;
+  /**
+   * The address that the client used to reach the server, given the connection of its
+   * request. A wrapper may not know it; then it is that of the connection below.
+   */
+  reachedAt(conn: Conn): Address;
   /** Acquires a slot of a limit. Resolves with an error if there is none. */
   acquire(limit: CommandLimit): Promise<NetError | undefined>;
   /** Releases a slot that was acquired. */

@@ -7,6 +7,7 @@
 import { type Endpoint, isIp } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { dial, dialAddresses, withSignal } from "../../transport/dial.ts";
+import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
 import type { Address, Conn, Relay } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { CommandSession, Ending } from "./command.ts";
@@ -25,7 +26,7 @@ export async function connect(
   const timeout = clock.startTimeout(timeouts.connect, () => {
     stopping.abort(new NetError("timeout", "the target did not answer"));
     // The client does not read the reply.
-    if (session.reply !== undefined) request.conn.close();
+    if (session.reply !== undefined) closeQuietly(request.conn);
   });
   let target: Conn | undefined;
   try {
@@ -44,8 +45,8 @@ export async function connect(
   } finally {
     timeout.cancel();
   }
-  if (session.reply === undefined) target.close();
-  else target.reset();
+  if (session.reply === undefined) closeQuietly(target);
+  else resetQuietly(target);
   return session.ending;
 }
 
@@ -80,9 +81,11 @@ async function dialAllowed(
     const address = isIp(hostname) ? dialledAddress(hostname) : undefined;
     await authorize(session, target, { address, signal: stopping });
     const context = { session, signal: stopping.signal };
-    const conn = dial.connect({ hostname, port }, context);
+    const conn = Promise.resolve(
+      dial.connect({ hostname, port }, context),
+    );
     return checkedConn(
-      await withSignal(conn, stopping, (late) => late.close()),
+      await withSignal(conn, stopping, closeQuietly),
     );
   }
   const route = await resolve(session, target, stopping);

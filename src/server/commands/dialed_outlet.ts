@@ -12,6 +12,7 @@ import {
 } from "../../protocol/address.ts";
 import { isPort } from "../../protocol/octets.ts";
 import { withSignal } from "../../transport/dial.ts";
+import { closeQuietly } from "../../transport/quiet.ts";
 import type { AbortSignalLike } from "../../transport/signal.ts";
 import type { OnDatagram } from "../../transport/transport.ts";
 import type { DialedAssociation, Dialer } from "../dialer.ts";
@@ -53,9 +54,9 @@ export class DialedOutlet implements UdpOutlet {
     const { stopping } = session;
     const context = { session, signal: stopping.signal };
     const opening = withSignal(
-      this.#dialer.udpAssociate(context),
+      Promise.resolve(this.#dialer.udpAssociate(context)),
       stopping,
-      (late) => late.close(),
+      closeQuietly,
     );
     this.#association = checkedAssociation(await opening);
   }
@@ -121,11 +122,7 @@ export class DialedOutlet implements UdpOutlet {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    try {
-      this.#association?.close();
-    } catch {
-      // The association is not used any more.
-    }
+    closeQuietly(this.#association);
   }
 }
 

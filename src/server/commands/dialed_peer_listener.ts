@@ -5,6 +5,7 @@
  */
 
 import {
+  canonicalHostname,
   type Endpoint,
   isIp,
   isUnspecified,
@@ -12,6 +13,7 @@ import {
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { NetError } from "../../transport/errors.ts";
+import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
 import type { Conn } from "../../transport/transport.ts";
 import type { DialedListener, Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
@@ -52,9 +54,9 @@ export class DialedPeerListener implements PeerListener {
     const { hostname, port } = target;
     const context = { session, signal: signal.signal };
     this.#listener = await withSignal(
-      this.#dialer.bind({ hostname, port }, context),
+      Promise.resolve(this.#dialer.bind({ hostname, port }, context)),
       signal,
-      (late) => late.close(),
+      closeQuietly,
     );
     const { addr } = this.#listener;
     if (addr && isReplyable(this.#request, addr)) return addr;
@@ -65,9 +67,9 @@ export class DialedPeerListener implements PeerListener {
     const { settings: { timeouts }, stopping } = this.#session;
     const options = { signal: stopping.signal, timeout: timeouts.bind };
     const accepting = withSignal(
-      this.#listener!.accept(options),
+      Promise.resolve(this.#listener!.accept(options)),
       stopping,
-      (late) => late.reset(),
+      resetQuietly,
     );
     const conn = this.#conn = checkedConn(await accepting);
     const addr = conn.peerAddr ?? conn.remoteAddr;
@@ -76,12 +78,8 @@ export class DialedPeerListener implements PeerListener {
   }
 
   close(accepted?: Conn): void {
-    if (this.#conn !== accepted) this.#conn?.reset();
-    try {
-      this.#listener?.close();
-    } catch {
-      // The listener is not used any more.
-    }
+    if (this.#conn !== accepted) resetQuietly(this.#conn);
+    closeQuietly(this.#listener);
   }
 
   /** The address of the expected peer; `undefined` for a name, and when any peer may connect. */
@@ -114,7 +112,7 @@ export class DialedPeerListener implements PeerListener {
  */
 function knownAddress({ hostname }: Endpoint): string | undefined {
   return isIp(hostname) && !isUnspecified(hostname)
-    ? unmapIp(hostname)
+    ? unmapIp(canonicalHostname(hostname)!)
     : undefined;
 }
 

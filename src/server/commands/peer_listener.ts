@@ -11,6 +11,8 @@ import {
   isUnspecified,
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
+import { NetError } from "../../transport/errors.ts";
+import { AbortSwitch } from "../../transport/signal.ts";
 import type { Address, Conn, Listener } from "../../transport/transport.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import { authorize, resolve } from "../policy/authorize.ts";
@@ -45,7 +47,8 @@ export class LocalPeerListener implements PeerListener {
   /** The addresses that may connect; `undefined` when any may. */
   #expected: readonly string[] | undefined;
   #listener: Listener | undefined;
-  #closed = false;
+  /** Fires when the verdict on a peer is no longer needed. */
+  readonly #closing = new AbortSwitch();
   /** Peers that the policy has not judged yet. */
   readonly #pending = new Set<Conn>();
   #accepted: Conn | undefined;
@@ -67,7 +70,7 @@ export class LocalPeerListener implements PeerListener {
   async open(): Promise<Endpoint> {
     const { settings } = this.#session;
     const { transport, relayPorts } = settings;
-    const { hostname: reached } = this.#client.localAddr;
+    const { hostname: reached } = this.#session.reachedAt(this.#client);
     const hostname = await this.#sourceAddress() ?? reached;
     const onConn = (conn: Conn) => void this.#onConn(conn);
     this.#listener = await onFreePort(
@@ -101,7 +104,7 @@ export class LocalPeerListener implements PeerListener {
   }
 
   close(accepted?: Conn): void {
-    this.#closed = true;
+    this.#closing.abort(new NetError("closed", "the port is closed"));
     this.#listener?.close();
     if (this.#accepted !== accepted) this.#accepted?.reset();
     for (const conn of this.#pending) conn.reset();
@@ -112,7 +115,9 @@ export class LocalPeerListener implements PeerListener {
     this.#pending.add(conn);
     const isExpected = await this.#isExpected(conn.remoteAddr);
     this.#pending.delete(conn);
-    if (this.#closed || this.#accepted || !isExpected) return conn.reset();
+    if (this.#closing.aborted || this.#accepted || !isExpected) {
+      return conn.reset();
+    }
     this.#accepted = conn;
     this.#resolvePeer(conn);
   }
@@ -121,7 +126,8 @@ export class LocalPeerListener implements PeerListener {
     if (hostname === "") return false; // closed already, so that its address is not known
     if (this.#expected) return this.#expected.includes(hostname);
     try {
-      await authorize(this.#session, this.#target, { address: hostname });
+      const options = { address: hostname, signal: this.#closing };
+      await authorize(this.#session, this.#target, options);
       return true;
     } catch {
       return false;

@@ -8,7 +8,7 @@ import type { DatagramWrapper } from "../../protocol/datagram.ts";
 
 /**
  * A {@linkcode DatagramWrapper} that drops a datagram where the method's own
- * code throws: an exception in a socket's callback would end the process.
+ * code throws or returns something else: an exception in a socket's callback would end the process.
  */
 export class SafeWrapper {
   readonly #wrapper: DatagramWrapper;
@@ -19,7 +19,7 @@ export class SafeWrapper {
 
   wrap(datagram: Uint8Array): Uint8Array | undefined {
     try {
-      return this.#wrapper.wrap(datagram);
+      return octetsOf(this.#wrapper.wrap(datagram));
     } catch {
       return undefined;
     }
@@ -27,9 +27,14 @@ export class SafeWrapper {
 
   unwrap(datagram: Uint8Array): Uint8Array | undefined {
     try {
-      return this.#wrapper.unwrap(datagram);
+      return octetsOf(this.#wrapper.unwrap(datagram));
     } catch {
       return undefined;
     }
   }
+}
+
+/** The result if it consists of octets: a promise of an async function does not. */
+function octetsOf(result: Uint8Array | undefined): Uint8Array | undefined {
+  return result instanceof Uint8Array ? result : undefined;
 }

@@ -7,6 +7,7 @@
 import { isIp, isUnspecified } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
+import { closeQuietly } from "../../transport/quiet.ts";
 import type { Relay } from "../../transport/transport.ts";
 import type { Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
@@ -47,7 +48,12 @@ export async function udpAssociate(
     return await session.refuse(request, replyToFailure(error), error);
   }
   session.phase = "relay";
-  return relay.start(request.conn);
+  try {
+    return relay.start(request.conn);
+  } catch (error) { // of a wrapped connection
+    relay.close();
+    throw error;
+  }
 }
 
 function hasUdpAssociate(dial: Dialer): dial is UdpDialer {
@@ -64,7 +70,7 @@ async function open(
   const timeout = clock.startTimeout(timeouts.connect, () => {
     stopping.abort(new NetError("timeout", "the dialer did not answer"));
     // The client does not read the reply.
-    if (session.reply !== undefined) request.conn.close();
+    if (session.reply !== undefined) closeQuietly(request.conn);
   });
   try {
     const addr = await relay.open(request);

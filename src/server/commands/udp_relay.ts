@@ -93,7 +93,7 @@ export class UdpRelay {
       this.#maxDatagram -= datagrams.overhead;
     }
     const { transport, relayPorts } = this.#session.settings;
-    const { hostname } = conn.localAddr;
+    const { hostname } = this.#session.reachedAt(conn);
     this.#socket = await onFreePort(
       relayPorts,
       (port) => transport.datagrams({ hostname, port }, this.#fromClient),
@@ -109,9 +109,9 @@ export class UdpRelay {
   start(control: Conn): Relay {
     const { clock, timeouts } = this.#session.settings;
     const options = { idle: timeouts.association, clock };
-    const relay = this.#relay = new RelayState(control, this, options);
     // Nothing is sent on the connection, so that only this detects a dead client.
     control.keepAlive?.();
+    const relay = this.#relay = new RelayState(control, this, options);
     endWithClient(control, relay);
     if (this.#upstream) endWithUpstream(this.#upstream, relay);
     return relay;

@@ -89,6 +89,8 @@ function checksOf(
 ): UserIdChecks {
   const { client, stopping: signal } = session;
   const credentials = { username: userId, password: new Uint8Array(0) };
+  // The client that an `accept` hook names may be another one than the peer.
+  const ends = { localAddr: conn.localAddr, remoteAddr: client };
   const source = {
     client,
     get signal() {
@@ -98,6 +100,6 @@ function checksOf(
   return {
     userIds,
     verify: verifier && (() => verifier.verify(credentials, source)),
-    ident: ident && (() => askIdent(transport, conn, { ...ident, signal })),
+    ident: ident && (() => askIdent(transport, ends, { ...ident, signal })),
   };
 }

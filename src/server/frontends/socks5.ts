@@ -15,6 +15,7 @@ import {
 import { withSignal } from "../../transport/dial.ts";
 import { ConnExchange } from "../../transport/exchange.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
+import { closeQuietly } from "../../transport/quiet.ts";
 import type { Address } from "../../transport/transport.ts";
 import type { AuthExchange, AuthMethod, AuthResult } from "../auth/method.ts";
 import type {
@@ -88,7 +89,7 @@ async function authenticate(
   const result = await withSignal(
     negotiate(method, exchange),
     session.stopping,
-    (late) => late.conn?.close(),
+    (late) => closeQuietly(late.conn),
   ).catch((error) => {
     throw refuseLogin(error, session);
   });

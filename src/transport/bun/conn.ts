@@ -84,6 +84,14 @@ export class BunConn implements Conn {
   #local: Address | undefined;
   #remote: Address | undefined;
 
+  /**
+   * Whether this relay may use the socket of a connection. A `Proxy` object that changes
+   * its methods may not be passed over, and would pass for an `instanceof`.
+   */
+  static isNative(conn: Conn): conn is BunConn {
+    return #closed in conn;
+  }
+
   /** `remote` if it is known: reading it from the socket takes a system call per member. */
   constructor(remote?: Address) {
     this.#remote = remote;
@@ -364,7 +372,7 @@ export function relay(
 ): Relay {
   const a = innermost(client);
   const b = innermost(target);
-  if (!(a instanceof BunConn && b instanceof BunConn)) {
+  if (!(BunConn.isNative(a) && BunConn.isNative(b))) {
     return relayByReading(a, b, options);
   }
   const state = new RelayState(a, b, options);

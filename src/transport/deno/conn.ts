@@ -55,6 +55,14 @@ export class DenoConn implements Conn {
   #local: Address | undefined;
   #remote: Address | undefined;
 
+  /**
+   * Whether this relay may use the socket of a connection. A `Proxy` object that changes
+   * its methods may not be passed over, and would pass for an `instanceof`.
+   */
+  static isNative(conn: Conn): conn is DenoConn {
+    return #closed in conn;
+  }
+
   constructor(socket: DenoSocket) {
     this.socket = socket;
     try {
@@ -266,7 +274,7 @@ export function relay(
 ): Relay {
   const a = innermost(client);
   const b = innermost(target);
-  if (!(a instanceof DenoConn && b instanceof DenoConn)) {
+  if (!(DenoConn.isNative(a) && DenoConn.isNative(b))) {
     return relayByReading(a, b, options);
   }
   const state = new RelayState(a, b, options);

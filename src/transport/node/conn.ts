@@ -95,6 +95,14 @@ export class NodeConn implements Conn {
   #paused = false;
   #remote: Address | undefined;
 
+  /**
+   * Whether this relay may use the socket of a connection. A `Proxy` object that changes
+   * its methods may not be passed over, and would pass for an `instanceof`.
+   */
+  static isNative(conn: Conn): conn is NodeConn {
+    return #sink in conn;
+  }
+
   constructor(socket: Owned, remote?: Address) {
     this.socket = socket;
     this.#remote = remote;
@@ -405,7 +413,7 @@ export function relay(
 ): Relay {
   const a = innermost(client);
   const b = innermost(target);
-  if (!(a instanceof NodeConn && b instanceof NodeConn)) {
+  if (!(NodeConn.isNative(a) && NodeConn.isNative(b))) {
     return relayByReading(a, b, options);
   }
   const state = new RelayState(a, b, options);
