@@ -252,6 +252,7 @@ const subtle: [file: unknown, problem: RegExp][] = [
   [{ advertise: ["::1", "::2"] }, /^f: advertise: may have one address/],
   [{ relayPorts: "2-1" }, /^f: relayPorts: must be FIRST-LAST/],
   [{ relayPorts: { first: 2, last: 1 } }, /^f: relayPorts: must be FIRST/],
+  [{ hostname: "alice:hunter2" }, /^f: hostname: must be .* may be a login$/],
   [{ metrics: "65536" }, /^f: metrics: must be PORT or ADDRESS:PORT/],
 ];
 
@@ -528,6 +529,41 @@ test("load() reports the position of a syntax error", async () => {
   assertEquals(error.problems, [
     'etc/f: line 3, column 3: expected "," or "}"',
   ]);
+});
+
+test("load() reports the first problems of a configuration of any size", async () => {
+  const keys = Array.from(
+    { length: 200_000 },
+    (_, i) => [`key-${i}-of-many`, 1],
+  );
+  const long = "x".repeat(1_000_000);
+  const files: [file: unknown, count: number, first: RegExp][] = [
+    [Object.fromEntries(keys), 101, /^etc\/f: key-0-of-many: unknown key$/],
+    [{ rules: Array(200_000).fill("x") }, 101, /^etc\/f: rules\[0\]: /],
+    [{ users: Array(200_000).fill("x") }, 101, /^etc\/f: users\[0\]: /],
+    [{ [long]: 1, port: "x" }, 2, /^etc\/f: x{900}.*…$/],
+    [{ hostname: long }, 1, /^etc\/f: hostname: must be .* not "x+…$/],
+  ];
+  for (const [file, count, first] of files) {
+    const text = JSON.stringify(file);
+    const load = () => loadFiles({ "etc/f": text });
+    const { problems, message } = await assertRejects(load, ConfigError);
+    assertMatch(problems[0], first);
+    assertEquals(problems.length, count);
+    assertEquals(problems.includes("and more problems"), count > 100);
+    assert(message.length < 20_000);
+  }
+});
+
+test("load() does not show a login in place of the path of a file", async () => {
+  for (const flag of ["--users-file", "--config"]) {
+    const load = () => loadFiles({}, [flag, "alice:hunter2"]);
+    const { problems } = await assertRejects(load, ConfigError);
+    assertEquals(problems, ['a file with ":" in its name: no such file']);
+  }
+  const load = () => loadFiles({}, ["--users-file", "C:\\u.txt"]);
+  const { problems } = await assertRejects(load, ConfigError);
+  assertEquals(problems, ["C:\\\\u.txt: no such file"]);
 });
 
 test("load() escapes the path of a file that does not exist", async () => {

@@ -478,7 +478,7 @@ for (const [record, facts] of objects) {
 }
 
 test("formatRecord() writes JSON without characters that break lines or terminals", () => {
-  const error = new Error("a\nb\x1b\x7f\x9b\u2028c");
+  const error = new Error("a\nb\x1b\x7f\x9b\u2028\u202e\u{e0041}c");
   const record: LogRecord = {
     type: "session-end",
     reason: "protocol-error",

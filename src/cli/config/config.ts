@@ -107,7 +107,7 @@ export function readConfig(
     if (!(error instanceof JsoncError)) throw error;
     found.push(error.message);
   }
-  problems.push(...found.map((it) => `${file}: ${it}`));
+  for (const it of found) problems.push(`${file}: ${it}`);
   return config ?? {};
 }
 

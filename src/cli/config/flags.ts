@@ -5,7 +5,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { flagName, quote } from "../output/escape.ts";
+import { flagName, mayBeLogin, quote } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   type Config,
@@ -158,8 +158,12 @@ function refuse(arg: string, mayShow = true): never {
     );
   }
   if (name === undefined) {
-    // It may be the rest of a password that has a space.
-    const shown = mayShow ? quote(arg) : "in addition to --user NAME:PASSWORD";
+    // It may be a login, or the rest of a password that has a space.
+    const shown = !mayShow
+      ? "in addition to --user NAME:PASSWORD"
+      : mayBeLogin(arg)
+      ? 'with ":": logins are given by --user'
+      : quote(arg);
     throw new UsageError(`unexpected argument ${shown} ${see}`);
   }
   const suggestion = /^--(?!no-)/.test(name)
@@ -193,14 +197,17 @@ function readRules(
   args: readonly string[],
   valuesOf: (name: string) => string[],
 ): readonly string[] | undefined {
-  const rest = { allow: valuesOf("allow"), deny: valuesOf("deny") };
+  const rest = {
+    allow: valuesOf("allow").values(),
+    deny: valuesOf("deny").values(),
+  };
   const rules: string[] = [];
   for (const arg of args) {
     if (arg === "--") break;
     const name = /^--(allow|deny)(?:=|$)/.exec(arg)?.[1];
     if (name === undefined) continue;
     const action = name as keyof typeof rest;
-    const rule = `${action} ${rest[action].shift()}`;
+    const rule = `${action} ${rest[action].next().value}`;
     rules.push(...OPTIONS.rules.kind.parse(rule, `--${action}`));
   }
   return rules.length > 0 ? rules : undefined;

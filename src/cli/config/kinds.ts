@@ -5,7 +5,7 @@
  * @module
  */
 
-import { escapeText, quote } from "../output/escape.ts";
+import { escapeText, showValue } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import { hint } from "./hint.ts";
 import { parseDuration } from "./parse_duration.ts";
@@ -20,6 +20,12 @@ export interface ReadContext {
   /** Problems, each on one line: `PATH: reason`. */
   readonly problems: string[];
 }
+
+/**
+ * The number of problems that are shown. Reading stops after that: a file of any
+ * size has its answer soon.
+ */
+export const MAX_PROBLEMS = 100;
 
 /** A kind of values. */
 export interface Kind<T> {
@@ -74,7 +80,7 @@ export function scalar<T>(
     parse(given, subject) {
       const value = text(given, subject);
       if (value !== undefined) return value;
-      throw refusal(subject, quote(given));
+      throw refusal(subject, showValue(given));
     },
     read(given, context) {
       const subject = `${context.path}:`;
@@ -102,7 +108,7 @@ export function attempt<T>(
 
 /** A value of a file in error messages. */
 function show(value: unknown): string {
-  if (typeof value === "string") return quote(value);
+  if (typeof value === "string") return showValue(value);
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object" && value) return "an object";
   return escapeText(String(value));
@@ -235,9 +241,12 @@ export function list<T>(
         problems.push(`${path}: must be a list, not ${shown}`);
         return undefined;
       }
-      const elements = value
-        .map((it, i) => kind.read(it, { path: `${path}[${i}]`, problems }))
-        .filter((it) => it !== undefined);
+      const elements: T[] = [];
+      for (const [i, it] of value.entries()) {
+        if (problems.length > MAX_PROBLEMS) break;
+        const element = kind.read(it, { path: `${path}[${i}]`, problems });
+        if (element !== undefined) elements.push(element);
+      }
       return attempt(context, () => {
         check?.(elements, `${path}:`);
         return elements;
@@ -288,13 +297,15 @@ function readGroup(
     problems.push(path ? `${path}: ${problem}` : problem);
     return undefined;
   }
+  const known = Object.keys(keys);
   const read: Record<string, unknown> = {};
   for (const [key, element] of Object.entries(value)) {
+    if (problems.length > MAX_PROBLEMS) break;
     const isKnown = Object.hasOwn(keys, key);
     const name = isKnown ? key : escapeText(key);
     const inner = path ? `${path}.${name}` : name;
     if (isKnown) read[key] = keys[key].read(element, { path: inner, problems });
-    else problems.push(`${inner}: unknown key${hint(key, Object.keys(keys))}`);
+    else problems.push(`${inner}: unknown key${hint(key, known)}`);
   }
   return read;
 }

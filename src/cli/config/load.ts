@@ -14,7 +14,7 @@ import { type RulePolicy, rules } from "../../server/policy/rules.ts";
 import { userPass } from "../../server/auth/user_pass.ts";
 import { Users } from "../../server/auth/users.ts";
 import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
-import { escapeText, quote } from "../output/escape.ts";
+import { quote, showPath } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   type Config,
@@ -24,6 +24,7 @@ import {
   readConfig,
   serveConfig,
 } from "./config.ts";
+import { MAX_PROBLEMS } from "./kinds.ts";
 import { besideFile, type ReadFile } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
 
@@ -66,11 +67,21 @@ export class ConfigError extends UsageError {
   /** Each on one line: `FILE: PATH: reason`. */
   readonly problems: readonly string[];
 
-  /** Takes at least one problem. */
+  /** Takes at least one problem. Keeps the first ones, and of long ones the beginning. */
   constructor(problems: readonly string[]) {
-    super(problems.join("\n"));
-    this.problems = problems;
+    const shown = problems.slice(0, MAX_PROBLEMS).map(shorten);
+    if (problems.length > MAX_PROBLEMS) shown.push("and more problems");
+    super(shown.join("\n"));
+    this.problems = shown;
   }
+}
+
+/** The maximum length of a problem: a value of a file may have any length. */
+const MAX_PROBLEM = 1_000;
+
+function shorten(problem: string): string {
+  if (problem.length <= MAX_PROBLEM) return problem;
+  return `${problem.slice(0, MAX_PROBLEM - 1)}…`;
 }
 
 /**
@@ -142,7 +153,7 @@ async function loadFile(
   read: ReadFile,
   problems: string[],
 ): Promise<Config> {
-  const name = escapeText(path);
+  const name = showPath(path);
   const text = await attempt(() => read(path), name, problems);
   if (text === undefined) return {};
   const config = readConfig(text, name, problems);
@@ -177,9 +188,9 @@ async function loadUsers(
       else problems.push(`${source}: user ${quote(name)} is defined twice`);
     }
   };
-  for (const line of users) add(line, `${escapeText(file!)}: users`, () => "");
+  for (const line of users) add(line, `${showPath(file!)}: users`, () => "");
   for (const path of usersFile) {
-    const name = escapeText(path);
+    const name = showPath(path);
     const lines = await attempt(() => read(path), name, problems);
     if (lines !== undefined) {
       add(lines, name, (line) => line ? `line ${line}: ` : "");

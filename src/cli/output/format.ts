@@ -332,10 +332,7 @@ function formatJson(
     ...fields,
   });
   // JSON allows these characters; a terminal or a reader of lines may interpret them.
-  return line.replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return line.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escapeUnits);
 }
 
 function fieldsOf(
@@ -431,6 +428,13 @@ function verdictOf(end: SessionEnd): "allow" | "deny" | undefined {
 function isRefusedBefore({ reason, error }: SessionEnd): boolean {
   if (reason !== "refused") return false;
   return !error || error instanceof NetError && error.kind === "denied";
+}
+
+/** A character as the UTF-16 code units of JSON. */
+function escapeUnits(character: string): string {
+  return character.split("")
+    .map((it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .join("");
 }
 
 /** Only these two fields: an address may have others. */

@@ -194,8 +194,11 @@ const badTexts: [text: string, message: string][] = [
   ["deny *.10.0.0.0/8", "is neither an IP address"],
   ["deny 1.2.3.256", "is not a target"],
   ["deny a..b", "is not a target"],
-  ["deny a\0b", '"a\\u0000b" is not a target'],
+  ["deny a\0b", '"a\\x00b" is not a target'],
   ["deny a\u202eb", '"a\\u{202e}b" is not a target'],
+  ["deny from \u202e", '"\\u{202e}" is neither an IP address'],
+  ["deny \u202e/8", '"\\u{202e}/8" is neither an IP address'],
+  ["deny from 10.0.0.0/\u20608", '"10.0.0.0/\\u{2060}8"'],
   ["deny a%2eb", "is not a target"],
   ["deny http://a", '"//a" is not a list of ports'],
   [`deny ${long}`, "is not a target"],
@@ -224,6 +227,7 @@ for (const [text, message] of badTexts) {
     assertStringIncludes(error.message, message);
     assert(error.message.length < 500, error.message);
     assert(error.message.startsWith('rule "'), error.message);
+    assert(!/[\p{C}\p{Zl}\p{Zp}]/u.test(error.message), "not escaped");
   });
 }
 
