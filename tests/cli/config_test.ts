@@ -241,6 +241,10 @@ const bad: [file: unknown, problem: RegExp][] = [
 const subtle: [file: unknown, problem: RegExp][] = [
   [{ hostname: "a.example" }, /^f: hostname: must be an IP address/],
   [{ rules: ["allow a:b"] }, /^f: rules\[0\]: rule "allow a:b": /],
+  [{ socks4: { userIds: ["a\r"] } }, /must not have a carriage return/],
+  [{ usersFile: ["a\0"] }, /^f: usersFile\[0\]: must not have a control/],
+  [{ users: [`a\0:${hash}`] }, /^f: users\[0\]: a control character$/],
+  [{ rules: ["deny user a\0"] }, /^f: rules\[0\]: a rule has a control ch/],
   [{ rules: ["permit *"] }, /^f: rules\[0\]: rule "permit \*": /],
   [{ users: ["hunter2"] }, /^f: users\[0\]: /],
   [{ users: ["alice:hunter2"] }, /^f: users\[0\]: /],
@@ -553,6 +557,24 @@ test("load() reports the first problems of a configuration of any size", async (
     assertEquals(problems.includes("and more problems"), count > 100);
     assert(message.length < 20_000);
   }
+});
+
+test("load() warns of durations without a unit", async () => {
+  const file = '{"timeouts": {"idle": 600, "connect": 0, "bind": "5s"}}';
+  const { warnings } = await loadFiles({ "etc/f": file });
+  assertEquals(warnings, [
+    "etc/f: timeouts.idle: 600 has no unit and means milliseconds: " +
+    'write "600ms", or "600s" for seconds',
+  ]);
+});
+
+test("Reloader logs the warnings of the new files", async () => {
+  await withReloader(async ({ files, reload, records }) => {
+    files.f = '{"lockout": 5}';
+    await reload();
+    const warnings = records.map((it) => "warnings" in it && it.warnings);
+    assertMatch(String(warnings), /^f: lockout: 5 has no unit/);
+  }, {});
 });
 
 test("load() does not show a login in place of the path of a file", async () => {

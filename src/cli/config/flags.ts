@@ -5,6 +5,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { linesOf, problemOfLine } from "../../server/auth/text_lines.ts";
 import { flagName, mayBeLogin, quote } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
@@ -219,10 +220,9 @@ function parseLogins(
 ): Map<string, string> {
   const logins = new Map<string, string>();
   for (const text of given) addLogin(logins, text, "--user");
-  for (const [index, line] of (variable ?? "").split("\n").entries()) {
-    const text = line.replace(/\r$/, "");
-    if (text === "") continue;
-    addLogin(logins, text, `line ${index + 1} of ${USERS_VARIABLE}`);
+  for (const { line, text } of linesOf(variable ?? "")) {
+    if (text.trim() === "") continue;
+    addLogin(logins, text, `line ${line} of ${USERS_VARIABLE}`);
   }
   return logins;
 }
@@ -233,12 +233,17 @@ function addLogin(
   text: string,
   source: string,
 ): void {
+  const unusable = problemOfLine(text);
+  if (unusable) throw new UsageError(`${source} has ${unusable}`);
   const colon = text.indexOf(":");
   const [name, password] = [text.slice(0, colon), text.slice(colon + 1)];
   if (colon < 1 || password === "") {
     throw new UsageError(
       `${source} must be NAME:PASSWORD, neither of them empty`,
     );
+  }
+  if (name !== name.trim()) {
+    throw new UsageError(`${source} has white space around the name`);
   }
   if (logins.has(name)) {
     throw new UsageError(`user ${quote(name)} is defined twice`);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { problemOfLine } from "../../server/auth/text_lines.ts";
 import { escapeText, showValue } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import { hint } from "./hint.ts";
@@ -19,6 +20,8 @@ export interface ReadContext {
   readonly path: string;
   /** Problems, each on one line: `PATH: reason`. */
   readonly problems: string[];
+  /** Values that are accepted but may be mistakes, in the same form. */
+  readonly warnings?: string[];
 }
 
 /**
@@ -63,11 +66,13 @@ export interface Scalar<T> {
   text(text: string, subject: string): T | undefined;
   /** Reads a value of a file that is not text. */
   json?(value: unknown): T | undefined;
+  /** Why a value that is not text may be a mistake. */
+  warning?(value: T): string | undefined;
 }
 
 /** A kind of values without parts. */
 export function scalar<T>(
-  { schema, requirement, text, json }: Scalar<T>,
+  { schema, requirement, text, json, warning }: Scalar<T>,
 ): Kind<T> {
   const refusal = (subject: string, shown: string) =>
     new UsageError(`${subject} ${requirement}, not ${shown}`);
@@ -86,8 +91,10 @@ export function scalar<T>(
       const subject = `${context.path}:`;
       return attempt(context, () => {
         const value = fromValue(given, subject);
-        if (value !== undefined) return value;
-        throw refusal(subject, show(given));
+        if (value === undefined) throw refusal(subject, show(given));
+        const doubt = typeof given === "string" ? undefined : warning?.(value);
+        if (doubt !== undefined) context.warnings?.push(`${subject} ${doubt}`);
+        return value;
       });
     },
   };
@@ -114,7 +121,10 @@ function show(value: unknown): string {
   return escapeText(String(value));
 }
 
-/** Text that `accepts` returns `true` for, by default any but an empty one. */
+/**
+ * Text that `accepts` returns `true` for, by default any but an empty one. It has no
+ * control characters.
+ */
 export function text(
   requirement: string = "must be a string",
   accepts: (text: string) => boolean = (it) => it !== "",
@@ -122,7 +132,11 @@ export function text(
   return scalar({
     schema: { type: "string", minLength: 1 },
     requirement,
-    text: (given) => accepts(given) ? given : undefined,
+    text(given, subject) {
+      const problem = problemOfLine(given);
+      if (problem) throw new UsageError(`${subject} must not have ${problem}`);
+      return accepts(given) ? given : undefined;
+    },
   });
 }
 
@@ -184,6 +198,11 @@ export function duration(): Kind<number> {
   return numberOr("^(0+|\\d+(ms|s|m|h))$", {
     requirement: "must be a duration such as 10s, or a number of milliseconds",
     text: (given, subject) => parseDuration(subject, given),
+    warning: (value) =>
+      value === 0
+        ? undefined
+        : `${value} has no unit and means milliseconds: ` +
+          `write "${value}ms", or "${value}s" for seconds`,
   });
 }
 
@@ -204,13 +223,12 @@ export function rate(): Kind<number> {
 
 function numberOr(
   pattern: string,
-  { requirement, text }: Pick<Scalar<number>, "requirement" | "text">,
+  parts: Pick<Scalar<number>, "requirement" | "text" | "warning">,
 ): Kind<number> {
   const number = { type: "integer", minimum: 0, maximum: MAX };
   return scalar({
     schema: { anyOf: [number, { type: "string", pattern }] },
-    requirement,
-    text,
+    ...parts,
     json: (value) => isWhole(value) ? value : undefined,
   });
 }
@@ -244,7 +262,7 @@ export function list<T>(
       const elements: T[] = [];
       for (const [i, it] of value.entries()) {
         if (problems.length > MAX_PROBLEMS) break;
-        const element = kind.read(it, { path: `${path}[${i}]`, problems });
+        const element = kind.read(it, { ...context, path: `${path}[${i}]` });
         if (element !== undefined) elements.push(element);
       }
       return attempt(context, () => {
@@ -289,9 +307,10 @@ export function group<T extends object>(
 
 function readGroup(
   value: unknown,
-  { path, problems }: ReadContext,
+  context: ReadContext,
   keys: Readonly<Record<string, Kind<unknown>>>,
 ): Record<string, unknown> | undefined {
+  const { path, problems } = context;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     const problem = `must be an object, not ${show(value)}`;
     problems.push(path ? `${path}: ${problem}` : problem);
@@ -304,8 +323,9 @@ function readGroup(
     const isKnown = Object.hasOwn(keys, key);
     const name = isKnown ? key : escapeText(key);
     const inner = path ? `${path}.${name}` : name;
-    if (isKnown) read[key] = keys[key].read(element, { path: inner, problems });
-    else problems.push(`${inner}: unknown key${hint(key, known)}`);
+    if (isKnown) {
+      read[key] = keys[key].read(element, { ...context, path: inner });
+    } else problems.push(`${inner}: unknown key${hint(key, known)}`);
   }
   return read;
 }

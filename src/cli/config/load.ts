@@ -40,6 +40,8 @@ export interface LoadedConfig extends ProgramConfig {
   readonly users: ReadonlySet<string>;
   /** The number of rules. */
   readonly rules: number;
+  /** Parts that are valid but may be mistakes, each on one line. */
+  readonly warnings: readonly string[];
   /** Whether there are files to reload. */
   readonly hasFiles: boolean;
   /** The options of the lockout after failed logins. */
@@ -97,10 +99,11 @@ export async function load(
   { before, guard }: LoadOptions = {},
 ): Promise<LoadedConfig> {
   const problems: string[] = [];
+  const warnings: string[] = [];
   const { file } = commandLine;
   const config = mergeConfigs(
     commandLine.config,
-    file === undefined ? {} : await loadFile(file, read, problems),
+    file === undefined ? {} : await loadFile(file, read, problems, warnings),
   );
   const users = await loadUsers(config, commandLine, read, problems);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -126,6 +129,7 @@ export async function load(
     authKey,
     users: new Set([...users.keys(), ...logins.keys()]),
     rules: list.length,
+    warnings,
     hasFiles: file !== undefined || usersFile.length > 0,
   };
 }
@@ -152,11 +156,12 @@ async function loadFile(
   path: string,
   read: ReadFile,
   problems: string[],
+  warnings: string[],
 ): Promise<Config> {
   const name = showPath(path);
   const text = await attempt(() => read(path), name, problems);
   if (text === undefined) return {};
-  const config = readConfig(text, name, problems);
+  const config = readConfig(text, name, problems, warnings);
   const usersFile = config.usersFile?.map((it) => besideFile(path, it));
   return { ...config, usersFile };
 }

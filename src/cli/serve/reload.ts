@@ -59,10 +59,16 @@ export class Reloader {
       log({ type: "reload-failed", problems: this.#problemsOf(error) });
       return;
     }
-    const { users, rules } = this.#current;
+    const { users, rules, warnings } = this.#current;
     const { config } = this.#options.loaded;
     const ignored = restartPaths(config, this.#current.config);
-    log({ type: "reloaded", logins: users.size, rules, ignored });
+    log({
+      type: "reloaded",
+      logins: users.size,
+      rules,
+      ignored,
+      ...warnings.length > 0 && { warnings },
+    });
   }
 
   #problemsOf(error: unknown): readonly string[] {
