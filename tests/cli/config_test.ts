@@ -568,6 +568,46 @@ test("load() warns of durations without a unit", async () => {
   ]);
 });
 
+/** Rules, further flags, and the warnings. */
+const doubtful: [rules: string[], args: string[], warnings: string[]][] = [
+  [["allow user bob", "allow user bob 10.0.0.0/8"], ["--user=bob:b"], [
+    'rule 2 "allow user bob 10.0.0.0/8" never decides: rule 1 "allow user bob *" ' +
+    "matches first; before rule 1, it would open its targets",
+  ]],
+  [["deny *:25", "allow a:25", "allow *"], [], [
+    'rule 2 "allow a:25" never decides: rule 1 "deny *:25" matches first',
+  ]],
+  [["deny user bob,alice,eve"], ["--user=alice:a"], [
+    'rule 1 "deny user bob,alice,eve": there is no user "bob", "eve"',
+  ]],
+  [["allow user *"], [], [
+    'rule 1 "allow user *" needs a user, and there are no logins',
+  ]],
+  [["allow user *"], ["--user=alice:a"], []],
+  [["allow user bob"], ["--socks4-user-id=bob"], []],
+  [["allow user bob"], ["--socks4-user-id=eve", "--socks4-ident"], [
+    'rule 1 "allow user bob": there is no user "bob"',
+  ]],
+  [["allow user bob"], ["--socks4-ident"], []],
+];
+
+for (const [rules, args, warnings] of doubtful) {
+  test(`load() warns of ${JSON.stringify(rules)} with ${args.join(" ")}`, async () => {
+    const text = JSON.stringify({ rules });
+    const all = ["--config", "etc/f", ...args];
+    const loaded = await loadFiles({ "etc/f": text }, all);
+    assertEquals(loaded.warnings, warnings);
+  });
+}
+
+test("load() has a bounded number of warnings", async () => {
+  const rules = Array.from({ length: 300 }, (_, i) => `deny user u${i} a:${i}`);
+  const text = JSON.stringify({ rules });
+  const { warnings } = await loadFiles({ "etc/f": text });
+  assertEquals(warnings.length, 101);
+  assertEquals(warnings.at(-1), "and more warnings about rules");
+});
+
 test("Reloader logs the warnings of the new files", async () => {
   await withReloader(async ({ files, reload, records }) => {
     files.f = '{"lockout": 5}';

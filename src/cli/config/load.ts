@@ -121,17 +121,32 @@ export async function load(
     : await authOf(login, guard);
   const { rules: list = [], usersFile = [] } = config;
   const policy = list.length > 0 ? rules(list) : undefined;
+  const names = new Set([...users.keys(), ...logins.keys()]);
+  if (list.length > 0) {
+    // Loaded lazily: most servers start without rules.
+    const { ruleWarnings } = await import("./rule_warnings.ts");
+    warnings.push(...ruleWarnings(list, namesOf(names, config)));
+  }
   return {
     ...programConfig(config),
     config,
     options: { ...serveConfig(config), auth, policy },
     lockout,
     authKey,
-    users: new Set([...users.keys(), ...logins.keys()]),
+    users: names,
     rules: list.length,
     warnings,
     hasFiles: file !== undefined || usersFile.length > 0,
   };
+}
+
+/** The names that rules may have; `undefined` if an ident server may confirm any name. */
+function namesOf(
+  users: ReadonlySet<string>,
+  { socks4: { userIds, ident } = {} }: Config,
+): ReadonlySet<string> | undefined {
+  if (ident && userIds === undefined) return undefined;
+  return userIds === undefined ? users : new Set([...users, ...userIds]);
 }
 
 /** Refuses a port that the server itself would report as in use. */
