@@ -72,6 +72,7 @@ async function runCommand(
     const files = new FileReader();
     const { commandLine } = invocation;
     loaded = await load(commandLine, files.read);
+    for (const warning of loaded.warnings) printError(`warning: ${warning}`);
     switch (invocation.type) {
       case "check": {
         const { checkText } = await import("./commands/dry_run.ts");
@@ -134,6 +135,9 @@ async function serveUntilSignal(
     type: "listening",
     addr,
     logins: users.size,
+    unreadVariable: host.mayReadEnv(USERS_VARIABLE)
+      ? undefined
+      : USERS_VARIABLE,
     workers,
     pids,
     metrics: metrics?.url,

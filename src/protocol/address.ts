@@ -5,6 +5,7 @@
  * @module
  */
 
+import { quote } from "./escape.ts";
 import { type Decoded, ProtocolError } from "./decode.ts";
 import {
   asciiHostname,
@@ -194,10 +195,10 @@ export function parseEndpoint(text: string, defaultPort?: number): Endpoint {
   if (host === undefined) throw notAnEndpoint(text);
   const port = digits === undefined ? defaultPort : parsePort(digits);
   if (port === undefined) {
-    throw new TypeError(`${JSON.stringify(text)} has no port`);
+    throw new TypeError(`${quote(text)} has no port`);
   }
   if (bracketed !== undefined && isIp(bracketed) !== 6) {
-    const shown = JSON.stringify(`[${bracketed}]`);
+    const shown = quote(`[${bracketed}]`);
     throw new TypeError(`${shown} does not hold an IPv6 address`);
   }
   const name = asciiHostname(host);
@@ -210,7 +211,7 @@ const PORT = /^(?:0|[1-9]\d{0,4})$/;
 
 function parsePort(digits: string): number {
   if (PORT.test(digits) && isPort(Number(digits))) return Number(digits);
-  const shown = JSON.stringify(digits);
+  const shown = quote(digits);
   throw new TypeError(`port must be a number from 0 to 65535, not ${shown}`);
 }
 
@@ -218,6 +219,6 @@ function notAnEndpoint(text: string): TypeError {
   return new TypeError(
     isIp(text) === 6
       ? `${text} is an IPv6 address and needs brackets: [${text}]`
-      : `${JSON.stringify(text)} is not "HOSTNAME:PORT" or "[IPV6]:PORT"`,
+      : `${quote(text)} is not "HOSTNAME:PORT" or "[IPV6]:PORT"`,
   );
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { quote } from "./escape.ts";
 import {
   embeddedOctets,
   formatIp,
@@ -72,7 +73,7 @@ export function cidrFault(text: string): string | undefined {
 
 /** Returns the block, or the reason why the text is invalid. */
 function read(text: string): Cidr | string {
-  const shown = JSON.stringify(text);
+  const shown = quote(text);
   const slash = text.indexOf("/");
   const address = parseIp(
     withoutBrackets(slash === -1 ? text : text.slice(0, slash)),

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { quote } from "./escape.ts";
 import { ProtocolError } from "./decode.ts";
 import { endsInNumber, inetAton } from "./inet_aton.ts";
 import { formatIp, parseIp } from "./ip.ts";
@@ -123,7 +124,7 @@ export function parseHost(text: string): Uint8Array | undefined {
   const ip = parseIp(text);
   if (ip !== undefined || isHostname(text)) return ip;
   throw new TypeError(
-    `${JSON.stringify(text)} is neither a hostname nor an IP address`,
+    `${quote(text)} is neither a hostname nor an IP address`,
   );
 }
 

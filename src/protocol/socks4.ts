@@ -8,6 +8,7 @@
  * @module
  */
 
+import { quote } from "./escape.ts";
 import type { Endpoint } from "./address.ts";
 import {
   type Decoded,
@@ -234,7 +235,7 @@ export function encodeReply(
 ): Uint8Array {
   const ip = parseIp(unmapIp(hostname));
   if (ip === undefined) {
-    throw new TypeError(`${JSON.stringify(hostname)} is not an IP address`);
+    throw new TypeError(`${quote(hostname)} is not an IP address`);
   }
   return Uint8Array.of(
     REPLY_VERSION,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { quote } from "../protocol/escape.ts";
 import { isIp, isLoopback, isUnspecified } from "../protocol/address.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import { checkKeys } from "../transport/check_keys.ts";
@@ -279,9 +280,7 @@ function listenAddress(hostname: string): string {
   if (isIp(bare)) return bare;
   throw new OptionError(
     "hostname",
-    `hostname must be an IP address to listen on, not ${
-      JSON.stringify(hostname)
-    }`,
+    `hostname must be an IP address to listen on, not ${quote(hostname)}`,
   );
 }
 
@@ -311,7 +310,7 @@ function resolveAdvertise(given: readonly string[] = []): readonly string[] {
     throw new OptionError(
       "advertise",
       `advertise must hold IP addresses that clients can reach, not ${
-        JSON.stringify(hostname)
+        quote(hostname)
       }`,
     );
   });

@@ -158,6 +158,30 @@ test("socks5-server --explain notes that a login is missing or unknown", async (
   assertEquals([known.stderr, known.code], ["", 0]);
 });
 
+test("socks5-server reports rules that never decide with --check, --explain and at the start", async () => {
+  const args = ["--port=0", "--hostname=0.0.0.0", "--user=bob:one"];
+  args.push("--allow=user bob", "--allow=user bob 10.0.0.0/8");
+  const warning =
+    /^socks5-server: warning: rule 2 .* never decides: rule 1 .*\n$/;
+  const checked = await runProgram([...args, "--check"]);
+  assertMatch(checked.stderr, warning);
+  assertEquals(checked.code, 0);
+  const question = "user bob 10.0.0.1:80";
+  const explained = await runProgram([...args, "--explain", question]);
+  assertMatch(explained.stderr, warning);
+  assertEquals(
+    explained.stdout,
+    "deny: special-purpose address 10.0.0.1 " +
+      '("allow user bob *" matches first, and does not name the address: ' +
+      "an earlier rule that names it would decide)\n",
+  );
+  await withProgram(args, async (program) => {
+    await program.port();
+    program.kill("SIGTERM");
+    assertMatch((await program.ended).stderr, warning);
+  });
+});
+
 test("socks5-server --explain prints the local address of the route", async () => {
   const { code, stdout, stderr } = await runProgram([
     "--allow=127.0.0.1 via 127.0.0.2",

@@ -241,6 +241,10 @@ const bad: [file: unknown, problem: RegExp][] = [
 const subtle: [file: unknown, problem: RegExp][] = [
   [{ hostname: "a.example" }, /^f: hostname: must be an IP address/],
   [{ rules: ["allow a:b"] }, /^f: rules\[0\]: rule "allow a:b": /],
+  [{ socks4: { userIds: ["a\r"] } }, /must not have a carriage return/],
+  [{ usersFile: ["a\0"] }, /^f: usersFile\[0\]: must not have a control/],
+  [{ users: [`a\0:${hash}`] }, /^f: users\[0\]: a control character$/],
+  [{ rules: ["deny user a\0"] }, /^f: rules\[0\]: a rule has a control ch/],
   [{ rules: ["permit *"] }, /^f: rules\[0\]: rule "permit \*": /],
   [{ users: ["hunter2"] }, /^f: users\[0\]: /],
   [{ users: ["alice:hunter2"] }, /^f: users\[0\]: /],
@@ -252,6 +256,7 @@ const subtle: [file: unknown, problem: RegExp][] = [
   [{ advertise: ["::1", "::2"] }, /^f: advertise: may have one address/],
   [{ relayPorts: "2-1" }, /^f: relayPorts: must be FIRST-LAST/],
   [{ relayPorts: { first: 2, last: 1 } }, /^f: relayPorts: must be FIRST/],
+  [{ hostname: "alice:hunter2" }, /^f: hostname: must be .* may be a login$/],
   [{ metrics: "65536" }, /^f: metrics: must be PORT or ADDRESS:PORT/],
 ];
 
@@ -528,6 +533,99 @@ test("load() reports the position of a syntax error", async () => {
   assertEquals(error.problems, [
     'etc/f: line 3, column 3: expected "," or "}"',
   ]);
+});
+
+test("load() reports the first problems of a configuration of any size", async () => {
+  const keys = Array.from(
+    { length: 200_000 },
+    (_, i) => [`key-${i}-of-many`, 1],
+  );
+  const long = "x".repeat(1_000_000);
+  const files: [file: unknown, count: number, first: RegExp][] = [
+    [Object.fromEntries(keys), 101, /^etc\/f: key-0-of-many: unknown key$/],
+    [{ rules: Array(200_000).fill("x") }, 101, /^etc\/f: rules\[0\]: /],
+    [{ users: Array(200_000).fill("x") }, 101, /^etc\/f: users\[0\]: /],
+    [{ [long]: 1, port: "x" }, 2, /^etc\/f: x{900}.*…$/],
+    [{ hostname: long }, 1, /^etc\/f: hostname: must be .* not "x+…$/],
+  ];
+  for (const [file, count, first] of files) {
+    const text = JSON.stringify(file);
+    const load = () => loadFiles({ "etc/f": text });
+    const { problems, message } = await assertRejects(load, ConfigError);
+    assertMatch(problems[0], first);
+    assertEquals(problems.length, count);
+    assertEquals(problems.includes("and more problems"), count > 100);
+    assert(message.length < 20_000);
+  }
+});
+
+test("load() warns of durations without a unit", async () => {
+  const file = '{"timeouts": {"idle": 600, "connect": 0, "bind": "5s"}}';
+  const { warnings } = await loadFiles({ "etc/f": file });
+  assertEquals(warnings, [
+    "etc/f: timeouts.idle: 600 has no unit and means milliseconds: " +
+    'write "600ms", or "600s" for seconds',
+  ]);
+});
+
+/** Rules, further flags, and the warnings. */
+const doubtful: [rules: string[], args: string[], warnings: string[]][] = [
+  [["allow user bob", "allow user bob 10.0.0.0/8"], ["--user=bob:b"], [
+    'rule 2 "allow user bob 10.0.0.0/8" never decides: rule 1 "allow user bob *" ' +
+    "matches first; before rule 1, it would open its targets",
+  ]],
+  [["deny *:25", "allow a:25", "allow *"], [], [
+    'rule 2 "allow a:25" never decides: rule 1 "deny *:25" matches first',
+  ]],
+  [["deny user bob,alice,eve"], ["--user=alice:a"], [
+    'rule 1 "deny user bob,alice,eve": there is no user "bob", "eve"',
+  ]],
+  [["allow user *"], [], [
+    'rule 1 "allow user *" needs a user, and there are no logins',
+  ]],
+  [["allow user *"], ["--user=alice:a"], []],
+  [["allow user bob"], ["--socks4-user-id=bob"], []],
+  [["allow user bob"], ["--socks4-user-id=eve", "--socks4-ident"], [
+    'rule 1 "allow user bob": there is no user "bob"',
+  ]],
+  [["allow user bob"], ["--socks4-ident"], []],
+];
+
+for (const [rules, args, warnings] of doubtful) {
+  test(`load() warns of ${JSON.stringify(rules)} with ${args.join(" ")}`, async () => {
+    const text = JSON.stringify({ rules });
+    const all = ["--config", "etc/f", ...args];
+    const loaded = await loadFiles({ "etc/f": text }, all);
+    assertEquals(loaded.warnings, warnings);
+  });
+}
+
+test("load() has a bounded number of warnings", async () => {
+  const rules = Array.from({ length: 300 }, (_, i) => `deny user u${i} a:${i}`);
+  const text = JSON.stringify({ rules });
+  const { warnings } = await loadFiles({ "etc/f": text });
+  assertEquals(warnings.length, 101);
+  assertEquals(warnings.at(-1), "and more warnings about rules");
+});
+
+test("Reloader logs the warnings of the new files", async () => {
+  await withReloader(async ({ files, reload, records }) => {
+    files.f = '{"lockout": 5}';
+    await reload();
+    const warnings = records.map((it) => "warnings" in it && it.warnings);
+    assertMatch(String(warnings), /^f: lockout: 5 has no unit/);
+  }, {});
+});
+
+test("load() does not show a login in place of the path of a file", async () => {
+  for (const flag of ["--users-file", "--config"]) {
+    const load = () => loadFiles({}, [flag, "alice:hunter2"]);
+    const { problems } = await assertRejects(load, ConfigError);
+    assertEquals(problems, ['a file with ":" in its name: no such file']);
+  }
+  const load = () => loadFiles({}, ["--users-file", "C:\\u.txt"]);
+  const { problems } = await assertRejects(load, ConfigError);
+  assertEquals(problems, ["C:\\\\u.txt: no such file"]);
 });
 
 test("load() escapes the path of a file that does not exist", async () => {

@@ -55,6 +55,7 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--user", "__proto__:b"], serve({}, ["__proto__"])],
   [[], serve({}, ["a"]), "a:b"],
   [[], serve({}, ["a", "c"]), "a:b\r\n\r\nc: d \n"],
+  [[], serve({}, ["a"]), "\ufeffa:b\n \n"],
   [[], serve({}), ""],
   [["--user", "a:b"], serve({}, ["a", "c"]), "c:d"],
   [["--open-proxy"], serve({ openProxy: true })],
@@ -251,6 +252,29 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
     ["--user", "hunter2"],
     /^--user must be NAME:PASSWORD, neither of them empty$/,
   ],
+  [
+    ["--connect-timeout=alice:hunter2"],
+    /must be a duration .* not a value with ":"/,
+  ],
+  [
+    ["--port", "alice:hunter2"],
+    /^--port must be a whole .* not a value with ":"/,
+  ],
+  [["--hostname=alice:hunter2"], /^--hostname must be an IP address to /],
+  [["--metrics=alice:hunter2"], /^--metrics must be PORT or ADDRESS:PORT/],
+  [["--workers", "alice:hunter2"], /^--workers must be /],
+  [["--log=alice:hunter2"], /^--log must be one of /],
+  [["--advertise=alice:hunter2"], /^--advertise must be /],
+  [["--relay-ports=alice:hunter2"], /^--relay-ports must be /],
+  [
+    ["--max-bytes-per-second-per-user=alice:hunter2"],
+    /^--max-bytes-per-second-per-user must be /,
+  ],
+  [["--port=0::1"], /^--port must be .* not "0::1"$/],
+  [
+    ["alice:hunter2"],
+    /^unexpected argument with ":": logins are given by --user/,
+  ],
   [["--user", "alice:"], /^--user must be NAME:PASSWORD/],
   [["--user", ":hunter2"], /^--user must be NAME:PASSWORD/],
   [["--user"], /^--user must be NAME:PASSWORD/],
@@ -260,6 +284,14 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   ],
   [["--user", "alice:hunter2"], /^user "alice" is defined twice$/, "alice:b"],
   [[], /^line 2 of SOCKS5_USERS must be NAME:PASSWORD/, "a:b\nhunter2"],
+  [[], /^line 1 of SOCKS5_USERS has a carriage return /, "a:hunter2\rb:c\n"],
+  [[], /^line 2 of SOCKS5_USERS has a control character$/, "a:b\nc:hunter2\0"],
+  [[], /^line 1 of SOCKS5_USERS has white space around the name$/, " a:b"],
+  [["--user=a:hunter2\r"], /^--user has a carriage return within the line/],
+  [["--socks4-user-id=a\x1b"], /^--socks4-user-id must not have a control ch/],
+  [["--users-file=a\r"], /^--users-file must not have a carriage return/],
+  [["--deny=user a\x1b"], /^--deny a rule has a control character$/],
+  [["--deny=a:1\r"], /^--deny a rule has a carriage return/],
 ];
 
 for (const [args, message, users] of refused) {

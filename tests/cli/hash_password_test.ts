@@ -14,6 +14,7 @@ for (
     ["a line that ends in CR LF", " pass word \r\n", " pass word "],
     ["bytes that are not UTF-8", Uint8Array.of(0xff, 0x80, 0x0a), null],
     ["UTF-8", "pässwörd🔑\n", "pässwörd🔑"],
+    ["a line after a byte order mark", "\ufeffsecret\r\n", "secret"],
     ["255 bytes", "x".repeat(255) + "\n", "x".repeat(255)],
   ] as [string, string | Uint8Array, string | null][]
 ) {
@@ -40,6 +41,9 @@ for (
     [[], "", 1, /no password was given/],
     [[], "\n", 1, /no password was given/],
     [[], "x".repeat(256), 1, /at most 255 bytes/],
+    [[], "hunter2\rx\n", 1, /the password has a carriage return within/],
+    [[], "hunter2\0\n", 1, /the password has a control character/],
+    [[], "hunter2\u0085\n", 1, /the password has a control character/],
     [["hunter2"], "x", 2, /hash-password takes only --user NAME/],
     [["--password=hunter2"], "x", 2, /not "--password"/],
     [["--user"], "x", 2, /--user must be 1 to 255 bytes/],

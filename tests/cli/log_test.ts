@@ -76,7 +76,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       addr: { hostname: "127.0.0.1", port: 1080 },
       logins: 0,
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080)",
+    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login)",
   ],
   [
     "that a login is required, and a URL that works for all interfaces",
@@ -95,6 +95,17 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, 2 workers)",
   ],
   [
+    "that the variable with logins was not read",
+    {
+      type: "listening",
+      addr: { hostname: "127.0.0.1", port: 1080 },
+      logins: 1,
+      unreadVariable: "SOCKS5_USERS",
+    },
+    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, " +
+    "SOCKS5_USERS not read: --allow-env=SOCKS5_USERS is missing)",
+  ],
+  [
     "the URL of the metrics",
     {
       type: "listening",
@@ -102,7 +113,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       logins: 0,
       metrics: "http://127.0.0.1:9180/metrics",
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080), metrics on http://127.0.0.1:9180/metrics",
+    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login), metrics on http://127.0.0.1:9180/metrics",
   ],
   [
     "that a worker was killed",
@@ -122,7 +133,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
   [
     "IPv6 in brackets",
     { type: "listening", addr: { hostname: "::", port: 1080 }, logins: 0 },
-    "socks5-server listens on [::]:1080 (socks5://[::1]:1080)",
+    "socks5-server listens on [::]:1080 (socks5://[::1]:1080, no login)",
   ],
   [
     "a finished session",
@@ -478,7 +489,7 @@ for (const [record, facts] of objects) {
 }
 
 test("formatRecord() writes JSON without characters that break lines or terminals", () => {
-  const error = new Error("a\nb\x1b\x7f\x9b\u2028c");
+  const error = new Error("a\nb\x1b\x7f\x9b\u2028\u202e\u{e0041}c");
   const record: LogRecord = {
     type: "session-end",
     reason: "protocol-error",

@@ -49,7 +49,7 @@ test("--metrics serves metrics and health", async () => {
   await withEcho((target) =>
     withProgram([...ARGS, "--log", "off"], async (program) => {
       const line = await program.line(/listens on/);
-      const [, proxy] = /\((socks5:\S+)\)/.exec(line)!;
+      const [, proxy] = /\((socks5:[^\s,)]+)/.exec(line)!;
       const [, metrics] = /, metrics on (\S+)$/.exec(line)!;
       assertMatch(metrics, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
       await visit(proxy, target);

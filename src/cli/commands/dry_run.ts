@@ -106,11 +106,15 @@ function notesOn({ user }: Question, users: ReadonlySet<string>): string[] {
 }
 
 function explanationText(
-  { verdict, address, rule, localAddress, family }: Explanation,
+  { verdict, address, rule, matched, localAddress, family }: Explanation,
   { hostname }: Question,
 ): string {
   const resolved = address && !isIp(hostname) ? ` ${address}` : "";
   const via = localAddress ? `, via ${localAddress}` : "";
   const prefer = family ? `, IPv${family} first` : "";
-  return `${verdict}${resolved}: ${escapeText(rule)}${via}${prefer}`;
+  const first = matched === undefined
+    ? ""
+    : ` (${quote(matched)} matches first, and does not name the address: ` +
+      "an earlier rule that names it would decide)";
+  return `${verdict}${resolved}: ${escapeText(rule)}${via}${prefer}${first}`;
 }

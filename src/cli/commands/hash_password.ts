@@ -6,6 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { hashPassword } from "../../server/auth/password_hash.ts";
+import { problemOfLine } from "../../server/auth/text_lines.ts";
 import { EXIT } from "../failure.ts";
 import { type Host, SIGNALS } from "../host/host.ts";
 import { flagName, quote } from "../output/escape.ts";
@@ -17,7 +18,8 @@ export const HASH_PASSWORD_HELP = `\
 Usage: socks5-server hash-password [--user NAME]
 
 Asks for a password, twice and without showing it, and prints its hash. If the
-standard input is not a terminal, its first line is the password.
+standard input is not a terminal, its first line is the password. It may have no
+control characters.
 
   --user NAME  Print NAME:HASH, a line of a users file
   -h, --help   Print this help, and exit
@@ -90,14 +92,14 @@ function checkName(name: string): void {
 async function readPassword(
   host: Host,
 ): Promise<Uint8Array | string | undefined> {
-  if (!host.input.isTerminal) return checkLength(await readLine(host));
+  if (!host.input.isTerminal) return checkPassword(await readLine(host));
   const lines = await readSecrets(host, ["Password: ", "Again: "]);
   if (lines.some((it) => it.type === "interrupted")) return undefined;
   const [first, again] = lines.map(bytesOf);
   if (first.length > 0 && !isEqual(first, again)) {
     return "the two passwords differ";
   }
-  return checkLength(first);
+  return checkPassword(first);
 }
 
 function bytesOf(line: Line): Uint8Array {
@@ -108,8 +110,11 @@ function isEqual(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-function checkLength(password: Uint8Array): Uint8Array | string {
+function checkPassword(password: Uint8Array): Uint8Array | string {
   if (password.length === 0) return "no password was given";
+  // Bytes that are not UTF-8 decode to characters that pass.
+  const problem = problemOfLine(new TextDecoder().decode(password));
+  if (problem) return `the password has ${problem}`;
   if (password.length <= MAX_LENGTH) return password;
   return `a password has at most ${MAX_LENGTH} bytes (RFC 1929), ` +
     `this one has ${password.length}`;

@@ -148,17 +148,26 @@ async function readLines(
   return [...lines, { type: "ended" }];
 }
 
-/** Reads the first line of an input that is not a terminal, without its line break. */
+/**
+ * Reads the first line of an input that is not a terminal, without its line break
+ * and a byte order mark.
+ */
 export async function readLine(host: Host): Promise<Uint8Array> {
   const bytes: number[] = [];
   for (let chunk; (chunk = await host.input.read());) {
     const end = chunk.indexOf(KEY.lineFeed);
-    bytes.push(...(end < 0 ? chunk : chunk.subarray(0, end)));
+    for (const byte of end < 0 ? chunk : chunk.subarray(0, end)) {
+      bytes.push(byte);
+    }
     if (end >= 0 || bytes.length > MAX_LENGTH) break;
   }
   if (bytes.at(-1) === KEY.enter) bytes.pop();
+  // A byte order mark, which some editors and shells on Windows write.
+  if (BYTE_ORDER_MARK.every((byte, i) => bytes[i] === byte)) bytes.splice(0, 3);
   return Uint8Array.from(bytes);
 }
+
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** Longer than any password: an endless line must not fill the memory. */
 const MAX_LENGTH = 65_536;

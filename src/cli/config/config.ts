@@ -91,23 +91,31 @@ export function configSchema(): JsonSchema {
  *
  * @param file The name of the file in error messages.
  * @param problems Gets each problem as a line: `FILE: PATH: reason`.
+ * @param warnings Gets each value that may be a mistake, in the same form.
  * @return The options that are valid.
  */
 export function readConfig(
   content: string,
   file: string,
   problems: string[],
+  warnings: string[] = [],
 ): Config {
   const found: string[] = [];
+  const doubts: string[] = [];
   let config: Config | undefined;
   try {
     const value = parseJsonc(content);
-    config = CONFIG.read(value, { path: "", problems: found });
+    config = CONFIG.read(value, {
+      path: "",
+      problems: found,
+      warnings: doubts,
+    });
   } catch (error) {
     if (!(error instanceof JsoncError)) throw error;
     found.push(error.message);
   }
-  problems.push(...found.map((it) => `${file}: ${it}`));
+  for (const it of found) problems.push(`${file}: ${it}`);
+  for (const it of doubts) warnings.push(`${file}: ${it}`);
   return config ?? {};
 }
 

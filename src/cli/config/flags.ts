@@ -5,7 +5,8 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { flagName, quote } from "../output/escape.ts";
+import { linesOf, problemOfLine } from "../../server/auth/text_lines.ts";
+import { flagName, mayBeLogin, quote } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   type Config,
@@ -158,8 +159,12 @@ function refuse(arg: string, mayShow = true): never {
     );
   }
   if (name === undefined) {
-    // It may be the rest of a password that has a space.
-    const shown = mayShow ? quote(arg) : "in addition to --user NAME:PASSWORD";
+    // It may be a login, or the rest of a password that has a space.
+    const shown = !mayShow
+      ? "in addition to --user NAME:PASSWORD"
+      : mayBeLogin(arg)
+      ? 'with ":": logins are given by --user'
+      : quote(arg);
     throw new UsageError(`unexpected argument ${shown} ${see}`);
   }
   const suggestion = /^--(?!no-)/.test(name)
@@ -193,14 +198,17 @@ function readRules(
   args: readonly string[],
   valuesOf: (name: string) => string[],
 ): readonly string[] | undefined {
-  const rest = { allow: valuesOf("allow"), deny: valuesOf("deny") };
+  const rest = {
+    allow: valuesOf("allow").values(),
+    deny: valuesOf("deny").values(),
+  };
   const rules: string[] = [];
   for (const arg of args) {
     if (arg === "--") break;
     const name = /^--(allow|deny)(?:=|$)/.exec(arg)?.[1];
     if (name === undefined) continue;
     const action = name as keyof typeof rest;
-    const rule = `${action} ${rest[action].shift()}`;
+    const rule = `${action} ${rest[action].next().value}`;
     rules.push(...OPTIONS.rules.kind.parse(rule, `--${action}`));
   }
   return rules.length > 0 ? rules : undefined;
@@ -212,10 +220,9 @@ function parseLogins(
 ): Map<string, string> {
   const logins = new Map<string, string>();
   for (const text of given) addLogin(logins, text, "--user");
-  for (const [index, line] of (variable ?? "").split("\n").entries()) {
-    const text = line.replace(/\r$/, "");
-    if (text === "") continue;
-    addLogin(logins, text, `line ${index + 1} of ${USERS_VARIABLE}`);
+  for (const { line, text } of linesOf(variable ?? "")) {
+    if (text.trim() === "") continue;
+    addLogin(logins, text, `line ${line} of ${USERS_VARIABLE}`);
   }
   return logins;
 }
@@ -226,12 +233,17 @@ function addLogin(
   text: string,
   source: string,
 ): void {
+  const unusable = problemOfLine(text);
+  if (unusable) throw new UsageError(`${source} has ${unusable}`);
   const colon = text.indexOf(":");
   const [name, password] = [text.slice(0, colon), text.slice(colon + 1)];
   if (colon < 1 || password === "") {
     throw new UsageError(
       `${source} must be NAME:PASSWORD, neither of them empty`,
     );
+  }
+  if (name !== name.trim()) {
+    throw new UsageError(`${source} has white space around the name`);
   }
   if (logins.has(name)) {
     throw new UsageError(`user ${quote(name)} is defined twice`);

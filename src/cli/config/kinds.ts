@@ -5,7 +5,8 @@
  * @module
  */
 
-import { escapeText, quote } from "../output/escape.ts";
+import { problemOfLine } from "../../server/auth/text_lines.ts";
+import { escapeText, showValue } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import { hint } from "./hint.ts";
 import { parseDuration } from "./parse_duration.ts";
@@ -19,7 +20,15 @@ export interface ReadContext {
   readonly path: string;
   /** Problems, each on one line: `PATH: reason`. */
   readonly problems: string[];
+  /** Values that are accepted but may be mistakes, in the same form. */
+  readonly warnings?: string[];
 }
+
+/**
+ * The number of problems that are shown. Reading stops after that: a file of any
+ * size has its answer soon.
+ */
+export const MAX_PROBLEMS = 100;
 
 /** A kind of values. */
 export interface Kind<T> {
@@ -57,11 +66,13 @@ export interface Scalar<T> {
   text(text: string, subject: string): T | undefined;
   /** Reads a value of a file that is not text. */
   json?(value: unknown): T | undefined;
+  /** Why a value that is not text may be a mistake. */
+  warning?(value: T): string | undefined;
 }
 
 /** A kind of values without parts. */
 export function scalar<T>(
-  { schema, requirement, text, json }: Scalar<T>,
+  { schema, requirement, text, json, warning }: Scalar<T>,
 ): Kind<T> {
   const refusal = (subject: string, shown: string) =>
     new UsageError(`${subject} ${requirement}, not ${shown}`);
@@ -74,14 +85,16 @@ export function scalar<T>(
     parse(given, subject) {
       const value = text(given, subject);
       if (value !== undefined) return value;
-      throw refusal(subject, quote(given));
+      throw refusal(subject, showValue(given));
     },
     read(given, context) {
       const subject = `${context.path}:`;
       return attempt(context, () => {
         const value = fromValue(given, subject);
-        if (value !== undefined) return value;
-        throw refusal(subject, show(given));
+        if (value === undefined) throw refusal(subject, show(given));
+        const doubt = typeof given === "string" ? undefined : warning?.(value);
+        if (doubt !== undefined) context.warnings?.push(`${subject} ${doubt}`);
+        return value;
       });
     },
   };
@@ -102,13 +115,16 @@ export function attempt<T>(
 
 /** A value of a file in error messages. */
 function show(value: unknown): string {
-  if (typeof value === "string") return quote(value);
+  if (typeof value === "string") return showValue(value);
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object" && value) return "an object";
   return escapeText(String(value));
 }
 
-/** Text that `accepts` returns `true` for, by default any but an empty one. */
+/**
+ * Text that `accepts` returns `true` for, by default any but an empty one. It has no
+ * control characters.
+ */
 export function text(
   requirement: string = "must be a string",
   accepts: (text: string) => boolean = (it) => it !== "",
@@ -116,7 +132,11 @@ export function text(
   return scalar({
     schema: { type: "string", minLength: 1 },
     requirement,
-    text: (given) => accepts(given) ? given : undefined,
+    text(given, subject) {
+      const problem = problemOfLine(given);
+      if (problem) throw new UsageError(`${subject} must not have ${problem}`);
+      return accepts(given) ? given : undefined;
+    },
   });
 }
 
@@ -178,6 +198,11 @@ export function duration(): Kind<number> {
   return numberOr("^(0+|\\d+(ms|s|m|h))$", {
     requirement: "must be a duration such as 10s, or a number of milliseconds",
     text: (given, subject) => parseDuration(subject, given),
+    warning: (value) =>
+      value === 0
+        ? undefined
+        : `${value} has no unit and means milliseconds: ` +
+          `write "${value}ms", or "${value}s" for seconds`,
   });
 }
 
@@ -198,13 +223,12 @@ export function rate(): Kind<number> {
 
 function numberOr(
   pattern: string,
-  { requirement, text }: Pick<Scalar<number>, "requirement" | "text">,
+  parts: Pick<Scalar<number>, "requirement" | "text" | "warning">,
 ): Kind<number> {
   const number = { type: "integer", minimum: 0, maximum: MAX };
   return scalar({
     schema: { anyOf: [number, { type: "string", pattern }] },
-    requirement,
-    text,
+    ...parts,
     json: (value) => isWhole(value) ? value : undefined,
   });
 }
@@ -235,9 +259,12 @@ export function list<T>(
         problems.push(`${path}: must be a list, not ${shown}`);
         return undefined;
       }
-      const elements = value
-        .map((it, i) => kind.read(it, { path: `${path}[${i}]`, problems }))
-        .filter((it) => it !== undefined);
+      const elements: T[] = [];
+      for (const [i, it] of value.entries()) {
+        if (problems.length > MAX_PROBLEMS) break;
+        const element = kind.read(it, { ...context, path: `${path}[${i}]` });
+        if (element !== undefined) elements.push(element);
+      }
       return attempt(context, () => {
         check?.(elements, `${path}:`);
         return elements;
@@ -280,21 +307,25 @@ export function group<T extends object>(
 
 function readGroup(
   value: unknown,
-  { path, problems }: ReadContext,
+  context: ReadContext,
   keys: Readonly<Record<string, Kind<unknown>>>,
 ): Record<string, unknown> | undefined {
+  const { path, problems } = context;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     const problem = `must be an object, not ${show(value)}`;
     problems.push(path ? `${path}: ${problem}` : problem);
     return undefined;
   }
+  const known = Object.keys(keys);
   const read: Record<string, unknown> = {};
   for (const [key, element] of Object.entries(value)) {
+    if (problems.length > MAX_PROBLEMS) break;
     const isKnown = Object.hasOwn(keys, key);
     const name = isKnown ? key : escapeText(key);
     const inner = path ? `${path}.${name}` : name;
-    if (isKnown) read[key] = keys[key].read(element, { path: inner, problems });
-    else problems.push(`${inner}: unknown key${hint(key, Object.keys(keys))}`);
+    if (isKnown) {
+      read[key] = keys[key].read(element, { ...context, path: inner });
+    } else problems.push(`${inner}: unknown key${hint(key, known)}`);
   }
   return read;
 }

@@ -14,7 +14,7 @@ import { type RulePolicy, rules } from "../../server/policy/rules.ts";
 import { userPass } from "../../server/auth/user_pass.ts";
 import { Users } from "../../server/auth/users.ts";
 import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
-import { escapeText, quote } from "../output/escape.ts";
+import { quote, showPath } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   type Config,
@@ -24,6 +24,7 @@ import {
   readConfig,
   serveConfig,
 } from "./config.ts";
+import { MAX_PROBLEMS } from "./kinds.ts";
 import { besideFile, type ReadFile } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
 
@@ -39,6 +40,8 @@ export interface LoadedConfig extends ProgramConfig {
   readonly users: ReadonlySet<string>;
   /** The number of rules. */
   readonly rules: number;
+  /** Parts that are valid but may be mistakes, each on one line. */
+  readonly warnings: readonly string[];
   /** Whether there are files to reload. */
   readonly hasFiles: boolean;
   /** The options of the lockout after failed logins. */
@@ -66,11 +69,21 @@ export class ConfigError extends UsageError {
   /** Each on one line: `FILE: PATH: reason`. */
   readonly problems: readonly string[];
 
-  /** Takes at least one problem. */
+  /** Takes at least one problem. Keeps the first ones, and of long ones the beginning. */
   constructor(problems: readonly string[]) {
-    super(problems.join("\n"));
-    this.problems = problems;
+    const shown = problems.slice(0, MAX_PROBLEMS).map(shorten);
+    if (problems.length > MAX_PROBLEMS) shown.push("and more problems");
+    super(shown.join("\n"));
+    this.problems = shown;
   }
+}
+
+/** The maximum length of a problem: a value of a file may have any length. */
+const MAX_PROBLEM = 1_000;
+
+function shorten(problem: string): string {
+  if (problem.length <= MAX_PROBLEM) return problem;
+  return `${problem.slice(0, MAX_PROBLEM - 1)}…`;
 }
 
 /**
@@ -86,10 +99,11 @@ export async function load(
   { before, guard }: LoadOptions = {},
 ): Promise<LoadedConfig> {
   const problems: string[] = [];
+  const warnings: string[] = [];
   const { file } = commandLine;
   const config = mergeConfigs(
     commandLine.config,
-    file === undefined ? {} : await loadFile(file, read, problems),
+    file === undefined ? {} : await loadFile(file, read, problems, warnings),
   );
   const users = await loadUsers(config, commandLine, read, problems);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -107,16 +121,32 @@ export async function load(
     : await authOf(login, guard);
   const { rules: list = [], usersFile = [] } = config;
   const policy = list.length > 0 ? rules(list) : undefined;
+  const names = new Set([...users.keys(), ...logins.keys()]);
+  if (list.length > 0) {
+    // Loaded lazily: most servers start without rules.
+    const { ruleWarnings } = await import("./rule_warnings.ts");
+    warnings.push(...ruleWarnings(list, namesOf(names, config)));
+  }
   return {
     ...programConfig(config),
     config,
     options: { ...serveConfig(config), auth, policy },
     lockout,
     authKey,
-    users: new Set([...users.keys(), ...logins.keys()]),
+    users: names,
     rules: list.length,
+    warnings,
     hasFiles: file !== undefined || usersFile.length > 0,
   };
+}
+
+/** The names that rules may have; `undefined` if an ident server may confirm any name. */
+function namesOf(
+  users: ReadonlySet<string>,
+  { socks4: { userIds, ident } = {} }: Config,
+): ReadonlySet<string> | undefined {
+  if (ident && userIds === undefined) return undefined;
+  return userIds === undefined ? users : new Set([...users, ...userIds]);
 }
 
 /** Refuses a port that the server itself would report as in use. */
@@ -141,11 +171,12 @@ async function loadFile(
   path: string,
   read: ReadFile,
   problems: string[],
+  warnings: string[],
 ): Promise<Config> {
-  const name = escapeText(path);
+  const name = showPath(path);
   const text = await attempt(() => read(path), name, problems);
   if (text === undefined) return {};
-  const config = readConfig(text, name, problems);
+  const config = readConfig(text, name, problems, warnings);
   const usersFile = config.usersFile?.map((it) => besideFile(path, it));
   return { ...config, usersFile };
 }
@@ -177,9 +208,9 @@ async function loadUsers(
       else problems.push(`${source}: user ${quote(name)} is defined twice`);
     }
   };
-  for (const line of users) add(line, `${escapeText(file!)}: users`, () => "");
+  for (const line of users) add(line, `${showPath(file!)}: users`, () => "");
   for (const path of usersFile) {
-    const name = escapeText(path);
+    const name = showPath(path);
     const lines = await attempt(() => read(path), name, problems);
     if (lines !== undefined) {
       add(lines, name, (line) => line ? `line ${line}: ` : "");

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { quote } from "../output/escape.ts";
+import { showValue } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 
 const UNITS: Readonly<Record<string, number>> = {
@@ -28,7 +28,7 @@ export function parseDuration(subject: string, text: string): number {
   if (digits === undefined) {
     throw new UsageError(
       `${subject} must be a duration such as 500ms, 10s, 5m, 1h or 0, ` +
-        `not ${quote(text)}`,
+        `not ${showValue(text)}`,
     );
   }
   const number = Number(digits);

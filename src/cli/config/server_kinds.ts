@@ -11,6 +11,7 @@ import {
   parseEndpoint,
 } from "../../protocol/address.ts";
 import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
+import { problemOfLine } from "../../server/auth/text_lines.ts";
 import type { PortRange } from "../../server/options.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
 import { UsageError } from "../usage_error.ts";
@@ -135,6 +136,9 @@ function problemOfLogin(line: unknown): string | undefined {
 /** A rule of the policy. */
 export function rule(): Kind<string> {
   const parse = (given: string, subject: string) => {
+    // Any white space separates words, also in a rule of several lines.
+    const problem = problemOfLine(given.replace(/\r?\n/g, " "), true);
+    if (problem) throw new UsageError(`${subject} a rule has ${problem}`);
     try {
       parseRule(given);
       return given;
@@ -147,9 +151,10 @@ export function rule(): Kind<string> {
     ...text(),
     parse,
     read(given, context: ReadContext) {
-      const read = text().read(given, context);
-      if (read === undefined) return undefined;
-      return attempt(context, () => parse(read, `${context.path}:`));
+      if (typeof given !== "string" || given === "") {
+        return text().read(given, context);
+      }
+      return attempt(context, () => parse(given, `${context.path}:`));
     },
   };
 }

@@ -1,26 +1,13 @@
 /**
- * Makes text of unknown origin safe to print.
+ * Makes arguments and other text of unknown origin safe to print.
  *
  * @module
  */
 
-/**
- * Escapes backslashes and all characters that a terminal interprets or does not
- * show: line breaks, control and format characters, bidirectional overrides.
- */
-export function escapeText(text: string): string {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}\\]/gu, escapeCharacter);
-}
+import { isIp } from "../../protocol/ip.ts";
+import { escapeText, quote } from "../../protocol/escape.ts";
 
-/** As {@linkcode escapeText}, and escapes white space, too: for a field of a line. */
-export function escapeField(text: string): string {
-  return text.replace(/[\p{C}\p{Z}\\]/gu, escapeCharacter);
-}
-
-/** Puts the text in double quotes, escaped as by {@linkcode escapeText}. */
-export function quote(text: string): string {
-  return `"${escapeText(text).replaceAll('"', '\\"')}"`;
-}
+export { escapeField, escapeText, quote } from "../../protocol/escape.ts";
 
 /**
  * Returns the name in an argument that has the form of a flag. An error message
@@ -30,8 +17,27 @@ export function flagName(arg: string): string | undefined {
   return /^(--[a-z][\w-]*|-[a-z])(?==|$)/i.exec(arg)?.[1];
 }
 
-function escapeCharacter(character: string): string {
-  if (character === "\\") return "\\\\";
-  const hex = character.codePointAt(0)!.toString(16);
-  return hex.length <= 2 ? `\\x${hex.padStart(2, "0")}` : `\\u{${hex}}`;
+/**
+ * A refused value in an error message. Text with a colon may be a login in the
+ * wrong place, and is not shown.
+ */
+export function showValue(text: string): string {
+  return mayBeLogin(text)
+    ? 'a value with ":", which may be a login'
+    : quote(text);
+}
+
+/**
+ * The path of a file in an error message, unless it may be a login that was given
+ * to the flag beside `--user`. A drive letter (`C:`) is none.
+ */
+export function showPath(path: string): string {
+  return /^[^\\/:]{2,}:/.test(path)
+    ? 'a file with ":" in its name'
+    : escapeText(path);
+}
+
+/** Whether the text may be NAME:PASSWORD. */
+export function mayBeLogin(text: string): boolean {
+  return text.includes(":") && isIp(text.replace(/^\[(.*)\]$/, "$1")) === 0;
 }

@@ -41,6 +41,8 @@ export type LogRecord =
     readonly addr: Address;
     /** The number of logins; if it is 0, clients need none. */
     readonly logins: number;
+    /** The environment variable with logins, if the program may not read it (on Deno). */
+    readonly unreadVariable?: string;
     /** The number of workers, if there are several. */
     readonly workers?: number;
     /** The process ids of the workers. */
@@ -78,6 +80,8 @@ export type LogRecord =
     readonly rules: number;
     /** The options that have changed, but take effect only after a restart. */
     readonly ignored: readonly string[];
+    /** Parts of the configuration that may be mistakes, if there are any. */
+    readonly warnings?: readonly string[];
   }
   | {
     readonly type: "reload-failed";
@@ -186,12 +190,16 @@ function rejectedText({ reason, error }: Rejected): string {
 }
 
 function reloadedText(
-  { logins, rules, ignored }: Extract<LogRecord, { type: "reloaded" }>,
+  { logins, rules, ignored, warnings = [] }: Extract<
+    LogRecord,
+    { type: "reloaded" }
+  >,
 ): string {
   const restart = ignored.length > 0
     ? `; a restart is needed to change ${ignored.join(", ")}`
     : "";
-  return `reloaded: logins ${logins}, rules ${rules}${restart}`;
+  const doubts = warnings.map((it) => `; warning: ${it}`).join("");
+  return `reloaded: logins ${logins}, rules ${rules}${restart}${doubts}`;
 }
 
 function droppedText(lines: number): string {
@@ -208,12 +216,15 @@ function workerEndedText(
 }
 
 function listeningText(
-  { addr, logins, workers, metrics }: Listening,
+  { addr, logins, unreadVariable, workers, metrics }: Listening,
 ): string {
-  const login = logins > 0 ? ", login required" : "";
+  const login = logins > 0 ? ", login required" : ", no login";
+  const unread = unreadVariable
+    ? `, ${unreadVariable} not read: --allow-env=${unreadVariable} is missing`
+    : "";
   const count = workers ? `, ${workers} workers` : "";
   return `socks5-server listens on ${formatEndpoint(addr)} ` +
-    `(${proxyUrl(addr)}${login}${count})` +
+    `(${proxyUrl(addr)}${login}${unread}${count})` +
     (metrics ? `, metrics on ${metrics}` : "");
 }
 
@@ -332,10 +343,7 @@ function formatJson(
     ...fields,
   });
   // JSON allows these characters; a terminal or a reader of lines may interpret them.
-  return line.replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return line.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escapeUnits);
 }
 
 function fieldsOf(
@@ -371,8 +379,8 @@ function fieldsOf(
       return { signal, sessions, grace };
     }
     case "reloaded": {
-      const { logins, rules, ignored } = record;
-      return { logins, rules, ignored };
+      const { logins, rules, ignored, warnings } = record;
+      return { logins, rules, ignored, warnings };
     }
     case "reload-failed":
       return { problems: record.problems };
@@ -431,6 +439,13 @@ function verdictOf(end: SessionEnd): "allow" | "deny" | undefined {
 function isRefusedBefore({ reason, error }: SessionEnd): boolean {
   if (reason !== "refused") return false;
   return !error || error instanceof NetError && error.kind === "denied";
+}
+
+/** A character as the UTF-16 code units of JSON. */
+function escapeUnits(character: string): string {
+  return character.split("")
+    .map((it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .join("");
 }
 
 /** Only these two fields: an address may have others. */

@@ -10,6 +10,7 @@ import type { CommandLine } from "../config/flags.ts";
 import { load, type LoadedConfig } from "../config/load.ts";
 import { describeFailure } from "../failure.ts";
 import type { LogRecord } from "../output/format.ts";
+import { escapeText } from "../output/escape.ts";
 import type { RunningServer } from "./running_server.ts";
 
 /** Options of {@linkcode Reloader}. */
@@ -58,15 +59,22 @@ export class Reloader {
       log({ type: "reload-failed", problems: this.#problemsOf(error) });
       return;
     }
-    const { users, rules } = this.#current;
+    const { users, rules, warnings } = this.#current;
     const { config } = this.#options.loaded;
     const ignored = restartPaths(config, this.#current.config);
-    log({ type: "reloaded", logins: users.size, rules, ignored });
+    log({
+      type: "reloaded",
+      logins: users.size,
+      rules,
+      ignored,
+      ...warnings.length > 0 && { warnings },
+    });
   }
 
   #problemsOf(error: unknown): readonly string[] {
     const { options } = this.#options.loaded;
-    const message = describeFailure(error, options)?.message ?? String(error);
+    const message = describeFailure(error, options)?.message ??
+      escapeText(String(error));
     return message.split("\n");
   }
 }

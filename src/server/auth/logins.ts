@@ -4,6 +4,7 @@
  * @module
  */
 
+import { quote } from "../../protocol/escape.ts";
 import { decodeText } from "./name.ts";
 import type {
   Credentials,
@@ -89,7 +90,7 @@ function encodeLogin([username, password]: [string, string]): Uint8Array {
   if (bytes.some(({ length }) => length < 1 || length > 255)) {
     throw new TypeError(
       "a user name and its password each have 1 to 255 bytes" +
-        (username ? ` (user ${JSON.stringify(username)})` : ""),
+        (username ? ` (user ${quote(username)})` : ""),
     );
   }
   return pad(bytes[0], bytes[1]);

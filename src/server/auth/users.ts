@@ -4,6 +4,7 @@
  * @module
  */
 
+import { quote } from "../../protocol/escape.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import { clientKey } from "../client_key.ts";
@@ -94,7 +95,7 @@ export class Users implements Verifier {
     for (const [name, text] of hashes) {
       const problem = problemOfName(name) ?? problemOfHash(text) ??
         (texts.has(name) ? "there is a user of this name already" : undefined);
-      if (problem) throw new TypeError(`${problem} (${JSON.stringify(name)})`);
+      if (problem) throw new TypeError(`${problem} (${quote(name)})`);
       texts.set(name, text);
       this.#users.set(keyOf(encode(name)), userOf(parseHash(text)));
     }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { linesOf, problemOfLine } from "./text_lines.ts";
 import { problemOfHash, problemOfName, Users } from "./users.ts";
 import type { UsersOptions } from "./users.ts";
 
@@ -34,10 +35,11 @@ function describe({ line, reason }: UsersProblem): string {
 }
 
 /**
- * Reads the text of a users file. Each line has a name, a colon and a hash made
+ * Reads the text of a users file, in which lines end with LF or CR LF, and a byte
+ * order mark is ignored. Each line has a name, a colon and a hash made
  * by {@linkcode hashPassword}. Names may contain colons, but do not begin with
  * `#`, and neither begin nor end with white space. Blank lines and lines that
- * begin with `#` are skipped.
+ * begin with `#` are skipped. Control characters are errors.
  *
  * @throws {UsersError} with all problems and their lines. It does not show the
  * text of a line, because that may be a password.
@@ -54,16 +56,19 @@ export function parseUsers(text: string, options?: UsersOptions): Users {
   const hashes = new Map<string, string>();
   const lineOf = new Map<string, number>();
   const problems: UsersProblem[] = [];
-  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
-  for (const [i, content] of lines.entries()) {
-    if (/^\s*(#|$)/.test(content)) continue;
-    const line = i + 1;
-    const { name, hash, problem } = parseLine(content.trimEnd());
+  for (const { line, text: content } of linesOf(text)) {
+    const isComment = /^\s*(#|$)/.test(content);
+    // A carriage return may hide a login after a comment.
+    const unusable = problemOfLine(content.replace(/[ \t]+$/, ""), isComment);
+    if (isComment && !unusable) continue;
+    const { name, hash, problem } = unusable
+      ? { name: "", hash: "", problem: unusable }
+      : parseLine(content.trimEnd());
     const other = lineOf.get(name);
     const reason = problem ?? (other && `the name is on line ${other} already`);
     if (reason) problems.push({ line, reason });
     else hashes.set(name, hash);
-    lineOf.set(name, other ?? line);
+    if (name !== "") lineOf.set(name, other ?? line);
   }
   if (problems.length > 0) throw new UsersError(problems);
   if (hashes.size > 0) return new Users(hashes, options);

@@ -116,6 +116,11 @@ export interface Explanation {
   readonly verdict: "allow" | "deny" | "depends";
   /** The rule that decides, or the reason if none does. */
   readonly rule: string;
+  /**
+   * The rule that matches first but leaves the decision to the default, which
+   * denies the address: the rule allows any target, and does not name it.
+   */
+  readonly matched?: string;
   /** The IP address to connect from, if the rule names one. */
   readonly localAddress?: string;
   /** The IP version to try first, if the rule names one. */
@@ -152,6 +157,7 @@ export interface ExplainOptions {
  *   address: "10.0.0.1",
  *   verdict: "deny",
  *   rule: "special-purpose address 10.0.0.1",
+ *   matched: "allow *:443",
  * }]);
  * ```
  */
@@ -185,7 +191,10 @@ function answer(
   }
   if (verdict === "default" && exposed) {
     const rule = defaultDenial(address, isOwn);
-    if (rule !== undefined) return { address, verdict: "deny", rule };
+    const matched = decided?.rule;
+    if (rule !== undefined) {
+      return { address, verdict: "deny", rule, ...matched && { matched } };
+    }
   }
   return {
     address,

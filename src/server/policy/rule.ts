@@ -11,6 +11,7 @@ import {
   parseCidr,
   unmapIp,
 } from "../../protocol/address.ts";
+import { quote as quoteText } from "../../protocol/escape.ts";
 import { isPort } from "../../protocol/octets.ts";
 import type { CommandName } from "../events.ts";
 import type { PortRange } from "./port_range.ts";
@@ -219,11 +220,7 @@ function notAHost(text: string): TypeError {
   );
 }
 
-/** Quotes a text of unknown origin: shortened, and without control characters for a terminal. */
+/** Quotes a text of unknown origin, cut at 80 characters. */
 export function quote(value: unknown): string {
-  const text = typeof value === "string" ? value : String(value);
-  const short = text.length > 80 ? `${text.slice(0, 79)}…` : text;
-  return JSON.stringify(short).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (it) => {
-    return `\\u{${it.codePointAt(0)!.toString(16)}}`;
-  });
+  return quoteText(String(value), 80);
 }

@@ -15,9 +15,11 @@ import {
 } from "./rule.ts";
 import {
   KEYWORDS,
+  needsDot,
   NO_HOSTS,
   readParts,
   readUser,
+  refusePorts,
   splitTarget,
   withContext,
   wordsOf,
@@ -137,6 +139,7 @@ function percentEncode(character: string): string {
 const RANGE = /^(\d{1,5})(?:-(\d{1,5}))?$/;
 
 function readTarget(text: string): RuleTarget {
+  refusePorts(text);
   const { host, port } = splitTarget(text);
   return { host, ...port !== undefined && { ports: readPorts(port) } };
 }
@@ -154,7 +157,7 @@ function readPorts(text: string): (number | PortRange)[] {
 function formatTarget({ host = "*", ports }: RuleTarget): string {
   const shown = host.includes(":")
     ? `[${host}]`
-    : NO_HOSTS.includes(host)
+    : needsDot(host)
     ? `${host}.`
     : host;
   return ports ? `${shown}:${ports.map(formatPorts).join("+")}` : shown;

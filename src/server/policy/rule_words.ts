@@ -26,6 +26,58 @@ export const NO_HOSTS: readonly string[] = [
   ...["allow", "deny", "to", "all", "any", "none", "tcp", "udp"],
   ...["users", "port", "ports", "ipv4", "ipv6"],
 ];
+
+const PRIVATE =
+  "private networks are 10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,[fc00::/7]";
+const ANY = "any target is *";
+const ANY_CLIENT = "a rule without from, user and targets matches everyone";
+
+/**
+ * Words that look like filters, and how the filter is written. Like
+ * {@linkcode NO_HOSTS}, but a user may have such a name.
+ */
+const FILTERS: ReadonlyMap<string, string> = new Map([
+  ["associate", "the command is udp-associate"],
+  ["private", PRIVATE],
+  ["local", PRIVATE],
+  ["lan", PRIVATE],
+  ["loopback", "this machine is 127.0.0.0/8,[::1]"],
+  ["everything", ANY],
+  ["anything", ANY],
+  ["everywhere", ANY],
+  ["anywhere", ANY],
+  ["internet", ANY],
+  ["public", ANY],
+  ["everyone", ANY_CLIENT],
+  ["anyone", ANY_CLIENT],
+]);
+
+/** The ports of services whose names look like filters if no port follows. */
+const SERVICES: ReadonlyMap<string, number> = new Map([
+  ["http", 80],
+  ["https", 443],
+  ["ssh", 22],
+  ["smtp", 25],
+  ["dns", 53],
+]);
+
+/** Ports without a host. As a host, `25` would be the address 0.0.0.25. */
+const ONLY_PORTS = /^\d{1,5}(?:[-+]\d{1,5})*$/;
+
+/** Whether the text of a host would be taken for something else in a rule. */
+export function needsDot(host: string): boolean {
+  return NO_HOSTS.includes(host) || FILTERS.has(host) || SERVICES.has(host) ||
+    ONLY_PORTS.test(host);
+}
+
+/** Refuses a target of a rule that is only a port: `--deny 25`. */
+export function refusePorts(text: string): void {
+  if (!ONLY_PORTS.test(text)) return;
+  throw new TypeError(
+    `${quote(text)} is not a target: a port of any target is written *:${text}`,
+  );
+}
+
 /** Calls `parse`, and adds the text to the message of its `TypeError`. */
 export function withContext<T>(kind: string, text: string, parse: () => T): T {
   try {
@@ -147,7 +199,18 @@ export function splitTarget(text: string): { host: string; port?: string } {
   if (/^[\da-f:.]+\/\d+$/i.test(text)) return { host: text };
   const [, host, port] = TARGET.exec(text) ?? [];
   if (host === undefined || isIp(text) === 6) throw notATarget(text);
-  if (!NO_HOSTS.includes(host.toLowerCase())) return { host, port };
+  const word = host.toLowerCase();
+  const service = port === undefined ? SERVICES.get(word) : undefined;
+  const filter = service === undefined
+    ? FILTERS.get(word)
+    : `a port is written *:${service}`;
+  if (filter) {
+    throw new TypeError(
+      `${quote(host)} is not accepted as a target: ${filter}, and a host of ` +
+        `that name is written ${host}. with a dot`,
+    );
+  }
+  if (!NO_HOSTS.includes(word)) return { host, port };
   throw new TypeError(
     `${quote(host)} is not accepted as a target: any target is *, a host of ` +
       `that name is written ${host}. with a dot, and the commands are ` +

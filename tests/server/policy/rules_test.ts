@@ -8,6 +8,7 @@ import {
 } from "@std/assert";
 import type { CommandName } from "../../../src/server/events.ts";
 import { explain, parseQuestion } from "../../../src/server/policy/explain.ts";
+import { shadowedRules } from "../../../src/server/policy/shadowed.ts";
 import type { Verdict } from "../../../src/server/policy/policy.ts";
 import type { Rule } from "../../../src/server/policy/rule.ts";
 import { formatRule, parseRule } from "../../../src/server/policy/rule_text.ts";
@@ -194,12 +195,25 @@ const badTexts: [text: string, message: string][] = [
   ["deny *.10.0.0.0/8", "is neither an IP address"],
   ["deny 1.2.3.256", "is not a target"],
   ["deny a..b", "is not a target"],
-  ["deny a\0b", '"a\\u0000b" is not a target'],
+  ["deny a\0b", '"a\\x00b" is not a target'],
   ["deny a\u202eb", '"a\\u{202e}b" is not a target'],
+  ["deny from \u202e", '"\\u{202e}" is neither an IP address'],
+  ["deny \u202e/8", '"\\u{202e}/8" is neither an IP address'],
+  ["deny from 10.0.0.0/\u20608", '"10.0.0.0/\\u{2060}8"'],
   ["deny a%2eb", "is not a target"],
   ["deny http://a", '"//a" is not a list of ports'],
   [`deny ${long}`, "is not a target"],
   [`deny ${"b.".repeat(200)}`, "is not a target"],
+  ["deny 25", '"25" is not a target: a port of any target is written *:25'],
+  ["deny a,80-90", "written *:80-90"],
+  ["deny 80+443", "written *:80+443"],
+  ["deny private", "are 10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,[fc00::/7]"],
+  [
+    "deny Everything",
+    "any target is *, and a host of that name is written Ever",
+  ],
+  ["deny associate", "the command is udp-associate"],
+  ["deny user bob https", "a port is written *:443"],
   ["deny a:", '"" is not a list of ports'],
   ["deny a:http", "is not a list of ports such as 443, 1-1023 or 80+443"],
   ["deny a:-1", "is not a list of ports"],
@@ -224,6 +238,7 @@ for (const [text, message] of badTexts) {
     assertStringIncludes(error.message, message);
     assert(error.message.length < 500, error.message);
     assert(error.message.startsWith('rule "'), error.message);
+    assert(!/[\p{C}\p{Zl}\p{Zp}]/u.test(error.message), "not escaped");
   });
 }
 
@@ -719,6 +734,87 @@ for (const [list, question, said] of explained) {
     assertEquals(texts, said);
   });
 }
+
+test("explain() reports the rule that matches first and leaves an address closed", async () => {
+  const list = ["deny *:25", "allow user bob", "allow user bob 10.0.0.0/8"];
+  const ask = (list: string[], exposed = true) =>
+    explain(rules(list), parseQuestion("user bob 10.0.0.1:80"), { exposed });
+  const [closed] = await ask(list);
+  assertEquals([closed.verdict, closed.matched], ["deny", "allow user bob *"]);
+  const [reversed] = await ask([...list].reverse());
+  assertEquals([reversed.verdict, reversed.matched], ["allow", undefined]);
+  const [none] = await ask(["deny *:25"]);
+  assertEquals([none.verdict, none.matched], ["deny", undefined]);
+});
+
+for (
+  const text of [
+    "allow private.",
+    "allow associate.,https.:8443",
+    "allow 80-90.",
+    "allow user private,https",
+    "deny *.private",
+  ]
+) {
+  test(`formatRule() formats a host that looks like a filter: ${text}`, () => {
+    const whole = text.includes("user") ? `${text} *` : text;
+    assertEquals(formatRule(parseRule(text)), whole);
+    assertEquals(parseRule(formatRule(parseRule(text))), parseRule(text));
+  });
+}
+
+/** Lists of rules, and the numbers of each rule that never decides and of the one before it. */
+const shadowed: [list: string[], found: [number, number][]][] = [
+  [["allow user bob", "allow user bob 10.0.0.0/8"], [[2, 1]]],
+  [["allow user bob 10.0.0.0/8", "allow user bob"], []],
+  [["deny *", "allow a:1", "allow user bob"], [[2, 1], [3, 1]]],
+  [["allow user *", "deny user bob", "deny *"], [[2, 1]]],
+  [["allow user alice", "deny user alice,bob"], []],
+  [["allow user alice,bob", "deny user bob"], [[2, 1]]],
+  [["deny connect", "allow connect,bind", "allow connect *:1"], [[3, 1]]],
+  [["deny from 10.0.0.0/8", "allow from 10.1.0.0/16", "deny *"], [[2, 1]]],
+  [["deny from 10.1.0.0/16", "allow from 10.0.0.0/8", "allow from ::/0"], []],
+  [["deny *:1-100", "allow a:80+90", "allow a:80+101", "deny a"], [[2, 1]]],
+  [["deny *.a.test", "allow b.a.test", "allow *.c.a.test", "allow a.test"], [
+    [2, 1],
+    [3, 1],
+  ]],
+  [["deny b.a.test", "allow *.a.test", "allow xb.a.test", "allow b.a.test"], [
+    [3, 2],
+    [4, 1],
+  ]],
+  [["deny 10.0.0.0/8,[::/0]", "allow 10.0.0.1", "allow [::1]", "allow a"], [
+    [2, 1],
+    [3, 1],
+  ]],
+  [["deny 0.0.0.0/0", "allow *", "allow a"], [[3, 2]]],
+  [["allow a", "allow A."], [[2, 1]]],
+  [[], []],
+];
+
+for (const [list, found] of shadowed) {
+  test(`shadowedRules() finds ${JSON.stringify(found)} in ${JSON.stringify(list)}`, () => {
+    const numbers = shadowedRules(list).map(({ number, by }) => [number, by]);
+    assertEquals(numbers, found);
+  });
+}
+
+test("shadowedRules() says whether the rule would open addresses in an earlier place", () => {
+  const opens = (...list: string[]) => shadowedRules(list)[0].wouldOpen;
+  assertEquals(opens("allow user bob", "allow user bob 10.0.0.0/8"), true);
+  assertEquals(opens("allow *:80", "allow a:80"), true);
+  assertEquals(opens("allow *", "deny 10.0.0.0/8"), false);
+  assertEquals(opens("deny *", "allow 10.0.0.0/8"), false);
+  assertEquals(opens("allow *", "allow *:80"), false);
+  assertEquals(opens("allow 10.0.0.0/8", "allow 10.0.0.1"), false);
+});
+
+test("shadowedRules() ends soon for a list of any size", () => {
+  const many = Array.from({ length: 8_000 }, (_, i) => `allow a${i}`);
+  assertEquals(shadowedRules([...many, "allow a0"]).length <= 1, true);
+  const long = many.slice(0, 2_000).map((it) => it.slice(6)).join(",");
+  assertEquals(shadowedRules([`deny ${long}`, `deny ${long},b`]), []);
+});
 
 test("explain() needs no look-up when the addresses do not decide", async () => {
   const question = parseQuestion("a.test:80");

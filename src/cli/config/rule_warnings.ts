@@ -1,0 +1,54 @@
+/**
+ * Rules that are valid but never decide.
+ *
+ * @module
+ */
+
+import { parseRule } from "../../server/policy/rule_text.ts";
+import { shadowedRules } from "../../server/policy/shadowed.ts";
+import { quote } from "../output/escape.ts";
+import { MAX_PROBLEMS } from "./kinds.ts";
+
+/** The maximum length of a rule in a warning. */
+const MAX_RULE = 80;
+
+/**
+ * Returns a line for each rule that an earlier one hides, and for each that names
+ * users that do not exist.
+ *
+ * @param users The names of the users; `undefined` if any name may log in.
+ */
+export function ruleWarnings(
+  rules: readonly string[],
+  users: ReadonlySet<string> | undefined,
+): string[] {
+  const shadowed = shadowedRules(rules).map((it) =>
+    `rule ${it.number} ${quote(it.rule, MAX_RULE)} never decides: ` +
+    `rule ${it.by} ${quote(it.byRule, MAX_RULE)} matches first` +
+    (it.wouldOpen ? `; before rule ${it.by}, it would open its targets` : "")
+  );
+  const warnings = [...shadowed, ...unknownUsers(rules, users)];
+  if (warnings.length <= MAX_PROBLEMS) return warnings;
+  return [...warnings.slice(0, MAX_PROBLEMS), "and more warnings about rules"];
+}
+
+function unknownUsers(
+  rules: readonly string[],
+  users: ReadonlySet<string> | undefined,
+): string[] {
+  if (users === undefined) return [];
+  return rules.flatMap((text, index) => {
+    const { users: named = [] } = parseRule(text);
+    const unknown = named.filter((it) =>
+      it === "*" ? users.size === 0 : !users.has(it)
+    );
+    if (unknown.length === 0) return [];
+    const rule = `rule ${index + 1} ${quote(text, MAX_RULE)}`;
+    if (users.size === 0) {
+      return [`${rule} needs a user, and there are no logins`];
+    }
+    const shown = unknown.slice(0, 3).map((it) => quote(it, MAX_RULE));
+    const rest = unknown.length > 3 ? ` and ${unknown.length - 3} more` : "";
+    return [`${rule}: there is no user ${shown.join(", ")}${rest}`];
+  });
+}

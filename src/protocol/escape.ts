@@ -1,0 +1,34 @@
+/**
+ * Makes text of unknown origin safe to show: in errors, in logs, on a terminal.
+ *
+ * @module
+ */
+
+/**
+ * Escapes backslashes and all characters that a terminal interprets or does not
+ * show: line breaks, control and format characters, bidirectional overrides.
+ */
+export function escapeText(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}\\]/gu, escapeCharacter);
+}
+
+/** As {@linkcode escapeText}, and escapes white space, too: for a field of a line. */
+export function escapeField(text: string): string {
+  return text.replace(/[\p{C}\p{Z}\\]/gu, escapeCharacter);
+}
+
+/**
+ * Puts the text in double quotes, escaped as by {@linkcode escapeText}. A text of
+ * more than `maxLength` characters is cut.
+ */
+export function quote(text: string, maxLength = Infinity): string {
+  const isLong = text.length > maxLength;
+  const shown = isLong ? `${text.slice(0, maxLength - 1)}…` : text;
+  return `"${escapeText(shown).replaceAll('"', '\\"')}"`;
+}
+
+function escapeCharacter(character: string): string {
+  if (character === "\\") return "\\\\";
+  const hex = character.codePointAt(0)!.toString(16);
+  return hex.length <= 2 ? `\\x${hex.padStart(2, "0")}` : `\\u{${hex}}`;
+}
