@@ -29,6 +29,7 @@ const COUNTERS = {
     "Clients rejected before their handshake, by reason",
     "reason",
   ],
+  probes: ["Connections that ended before their first byte"],
   sessions_ended: ["Sessions ended, by reason", "reason"],
   logins: ["Authentications, by method and result", "method", "result"],
   requests: ["Requests, by SOCKS version and command", "version", "command"],
@@ -114,6 +115,8 @@ export class Metrics {
       case "session-start":
         this.#active.add(event.session);
         return this.#count("sessions_started");
+      case "probe":
+        return this.#count("probes");
       case "session-rejected":
         return this.#count("sessions_rejected", event.reason);
       case "auth": {

@@ -371,9 +371,10 @@ class SocksServer implements Server, SessionOwner {
     conn.close();
   }
 
-  ended(session: ServerSession, ending: Ending): void {
+  ended(session: ServerSession, ending: Ending | undefined): void {
     this.#remove(session);
-    this.emit?.({ type: "session-end", session, ...ending });
+    if (ending) this.emit?.({ type: "session-end", session, ...ending });
+    else this.emit?.({ type: "probe", client: session.client });
     if (this.#closing && this.#sessions.length === 0) {
       this.#closing.then(this.#finish);
     }

@@ -64,8 +64,11 @@ export interface SessionOwner {
   readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
-  /** Called when the session and all its sockets are closed. */
-  ended(session: ServerSession, ending: Ending): void;
+  /**
+   * Called when the session and all its sockets are closed; without an ending if the
+   * client has closed the connection before its first byte.
+   */
+  ended(session: ServerSession, ending: Ending | undefined): void;
 }
 
 const COMMANDS: Readonly<Record<CommandName, Command>> = {
@@ -103,6 +106,11 @@ export class ServerSession
   /** Its index in the server's list. */
   place = 0;
   readonly startedAt: number = Date.now();
+  /** The times of the start and the end, by the clock of the transport. */
+  readonly #started: number;
+  #ended: number | undefined;
+  /** Whether the event `session-start` was emitted. */
+  #isKnown = false;
   phase: SessionPhase = "handshake";
   version?: 4 | 5;
   method?: string;
@@ -139,6 +147,7 @@ export class ServerSession
     this.#conn = conn;
     this.#raw = raw;
     this.#owner = owner;
+    this.#started = owner.settings.clock.now();
     // Read now if events will show it: a closed socket no longer reports it.
     this.#client = client ?? (owner.emit ? conn.remoteAddr : undefined);
   }
@@ -155,6 +164,10 @@ export class ServerSession
     return isLocalAddress(address, this.#conn) ||
       this.#raw !== this.#conn && isLocalAddress(address, this.#raw) ||
       this.#owner.ownAddresses.has(address);
+  }
+
+  get duration(): number {
+    return (this.#ended ?? this.settings.clock.now()) - this.#started;
   }
 
   get stopping(): AbortSwitch {
@@ -206,7 +219,6 @@ export class ServerSession
    * handshake timeout have already passed. Never rejects.
    */
   async run(waited: number): Promise<void> {
-    this.#owner.emit?.({ type: "session-start", session: this });
     const { clock, timeouts } = this.settings;
     const timeout = clock.startTimeout(
       timeLeft(timeouts.handshake, waited),
@@ -216,6 +228,7 @@ export class ServerSession
     try {
       const reader = new MessageReader(this.#conn);
       const frontend = await detectFrontend(reader);
+      this.#announce();
       this.version = frontend.version;
       // An update may have changed the options by which the client was admitted.
       if (this.exposed && !this.settings.servesExposed) {
@@ -246,6 +259,13 @@ export class ServerSession
     outcome.owner = this;
   }
 
+  /** Emits the event `session-start`, if that has not happened yet. */
+  #announce(): void {
+    if (this.#isKnown) return;
+    this.#isKnown = true;
+    this.#owner.emit?.({ type: "session-start", session: this });
+  }
+
   relayEnded(end: RelayEnd): void {
     this.#end(endingOf(end));
   }
@@ -254,8 +274,12 @@ export class ServerSession
     this.#hangUp();
     this.rateLimiter?.close();
     this.#admission.release();
+    const last = this.ending ?? ending;
+    const isProbe = !this.#isKnown && last.reason === "client-gone";
+    if (!isProbe) this.#announce();
     this.phase = "ended";
-    this.#owner.ended(this, this.ending ?? ending);
+    this.#ended = this.settings.clock.now();
+    this.#owner.ended(this, isProbe ? undefined : last);
   }
 
   /** Runs the request's command. Resolves with its relay, or with the ending if there is none. */
@@ -358,6 +382,7 @@ export class ServerSession
     if (!(error instanceof Refusal)) {
       return { reason: "client-gone", error: toNetError(error) };
     }
+    this.#announce();
     const { farewell, reason, reply } = error;
     if (reply !== undefined) this.#emitReply(reply);
     if (farewell) {

@@ -50,6 +50,8 @@ export class RelayState implements Relay {
   stirs = 0;
   /** How many directions wait for the {@linkcode RelayRateLimiter}: the relay is not idle then. */
   held = 0;
+  /** Whether both sides are closed with FIN, not reset, when the relay is idle. */
+  closesIdle = false;
   /** Whether the relay has ended. */
   ended = false;
   readonly #a: Closable;
@@ -113,12 +115,22 @@ export class RelayState implements Relay {
     this.#finish({ reason: "error", side, error });
   }
 
+  /** A FIN that the other side has not sent would make a cut transfer look complete. */
+  #endIdle(side: Side, { unsent }: Closable): void {
+    const hasAll = this.closesIdle || this.isLast(side);
+    if (unsent || !hasAll) this.#at(side).reset();
+  }
+
   abort(): void {
     if (this.ended) return;
     this.ended = true;
     this.#a.reset();
     this.#b.reset();
     this.#finish({ reason: "aborted" });
+  }
+
+  #at(side: Side): Closable {
+    return side === "a" ? this.#a : this.#b;
   }
 
   #other(side: Side): Closable {
@@ -159,9 +171,8 @@ export class RelayState implements Relay {
     if (this.#moved !== this.#total || this.held > 0) return this.#watch();
     if (++this.#quietChecks < CHECKS_PER_IDLE_TIME) return this.#wait();
     this.ended = true; // a reset may call back at once
-    for (const side of [this.#a, this.#b]) {
-      if (side.unsent) side.reset(); // bytes are lost, which must not look like the end
-    }
+    this.#endIdle("a", this.#a);
+    this.#endIdle("b", this.#b);
     this.#finish({ reason: "idle" });
   }
 }

@@ -18,6 +18,7 @@ function session(facts: Partial<Session> = {}): Session {
     id: 7,
     client,
     startedAt: now.getTime() - 1_234,
+    duration: 1_234,
     phase: "ended",
     sent: 0,
     received: 0,

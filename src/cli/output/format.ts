@@ -143,7 +143,7 @@ function eventText(
 ): string | undefined {
   switch (record.type) {
     case "session-end":
-      return sessionText(record, now, paint);
+      return sessionText(record, paint);
     case "denied":
       // Of the other commands, the line of the session's end has it.
       return record.session.command === "udp-associate"
@@ -229,14 +229,14 @@ function shutdownText(
       "to end (a second signal exits immediately)";
 }
 
-function sessionText(end: SessionEnd, now: Date, paint: Paint): string {
+function sessionText(end: SessionEnd, paint: Paint): string {
   const { session } = end;
   return [
     ...sessionColumns(session),
     targetText(session.target).padEnd(24),
     `up ${String(session.sent).padStart(9)}`,
     `down ${String(session.received).padStart(10)}`,
-    formatDuration(now.getTime() - session.startedAt).padStart(6),
+    formatDuration(session.duration).padStart(6),
     paint(outcomeColor(end), outcomeText(end)),
   ].join("  ");
 }
@@ -285,6 +285,7 @@ function outcomeColor(end: SessionEnd): Color {
       return "green";
     case "no-method":
     case "login-failed":
+    case "login-error":
     case "protocol-error":
       return "red";
     default:
@@ -348,7 +349,7 @@ function fieldsOf(
     case "worker-started":
       return { worker: record.worker, pid: record.pid };
     case "session-end":
-      return sessionFields(record, now);
+      return sessionFields(record);
     case "session-rejected":
       return { client: endpoint(record.client), reason: record.reason };
     case "denied":
@@ -384,7 +385,7 @@ function deniedFields({ session, hostname, port, address, rule }: Denied) {
   };
 }
 
-function sessionFields(end: SessionEnd, now: Date) {
+function sessionFields(end: SessionEnd) {
   const { session, reason, error } = end;
   return {
     id: session.id,
@@ -405,7 +406,7 @@ function sessionFields(end: SessionEnd, now: Date) {
     sent: session.sent,
     received: session.received,
     datagrams: session.datagrams,
-    duration: Math.max(0, now.getTime() - session.startedAt),
+    duration: Math.round(session.duration),
   };
 }
 

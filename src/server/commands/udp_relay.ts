@@ -110,6 +110,7 @@ export class UdpRelay {
     const { clock, timeouts } = this.#session.settings;
     const options = { idle: timeouts.association, clock };
     const relay = this.#relay = new RelayState(control, this, options);
+    relay.closesIdle = true; // nothing is cut off on the client's connection
     // Nothing is sent on the connection, so that only this detects a dead client.
     control.keepAlive?.();
     endWithClient(control, relay);
