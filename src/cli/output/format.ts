@@ -132,13 +132,12 @@ function formatText(
   if (record.type === "listening") {
     return listeningText(record);
   }
-  const text = eventText(record, now, paint);
+  const text = eventText(record, paint);
   return text && `${paint("dim", now.toISOString())}  ${text}`;
 }
 
 function eventText(
   record: Exclude<LogRecord, { type: "listening" }>,
-  now: Date,
   paint: Paint,
 ): string | undefined {
   switch (record.type) {
@@ -318,7 +317,7 @@ function formatJson(
   now: Date,
   worker: number | undefined,
 ): string | undefined {
-  const fields = fieldsOf(record, now);
+  const fields = fieldsOf(record);
   if (!fields) return undefined;
   const line = JSON.stringify({
     time: now.toISOString(),
@@ -333,10 +332,7 @@ function formatJson(
   );
 }
 
-function fieldsOf(
-  record: LogRecord,
-  now: Date,
-): Record<string, unknown> | undefined {
+function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
   switch (record.type) {
     case "listening": {
       const { addr, ...rest } = record;
