@@ -27,6 +27,7 @@ import {
 import { commandName, replyHostname } from "./socks.ts";
 
 const DIALECT: Dialect = {
+  isIPv4Only: true,
   replyNumber: (reply) =>
     reply === REPLY.succeeded ? REPLY4.granted : REPLY4.rejected,
   encodeReply: (reply, bound) =>

@@ -33,6 +33,7 @@ import {
 import { commandName, replyHostname } from "./socks.ts";
 
 const DIALECT: Dialect = {
+  isIPv4Only: false,
   replyNumber: (reply) => reply,
   encodeReply: (reply, bound) =>
     encodeReply({ reply, hostname: replyHostname(bound), port: bound?.port }),
