@@ -57,8 +57,8 @@ const IPV6 = [
  * The addresses are those of IANA's special-purpose registries, including the
  * globally reachable exceptions within their blocks, multicast and deprecated
  * blocks, and 168.63.129.16 (Azure). An IPv6 address that embeds an IPv4 address
- * (`embeddedIpv4`) is checked as that IPv4 address. A zone (`fe80::1%eth0`) is ignored. The result for a name
- * is false, so check the addresses that the resolver returns.
+ * (`embeddedIpv4`) is checked as that IPv4 address. A zone (`fe80::1%eth0`) is ignored.
+ * The result for a name is false, so check the addresses that the resolver returns.
  *
  * @example
  * ```ts

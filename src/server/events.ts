@@ -183,5 +183,12 @@ export type ServerEvent =
    * no client. Not reported again until a call succeeds.
    */
   | { readonly type: "limits-error"; readonly error: NetError }
+  /**
+   * The server has exposed sessions, or listens for them, but the system or the runtime
+   * does not list the addresses of this machine. The default policy then closes only the
+   * one at which a client reached the server, besides special-purpose addresses. Emitted
+   * once for a server.
+   */
+  | { readonly type: "own-addresses-unknown" }
   /** The server stopped accepting clients. */
   | { readonly type: "shutdown" };

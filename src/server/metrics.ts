@@ -44,6 +44,7 @@ const COUNTERS = {
 type CounterName = keyof typeof COUNTERS;
 
 const ACTIVE = "socks5_active_sessions";
+const OWN_ADDRESSES_UNKNOWN = "socks5_own_addresses_unknown";
 const BYTES = "socks5_relayed_bytes_total";
 const DATAGRAMS = "socks5_relayed_datagrams_total";
 const DROPPED = "socks5_dropped_datagrams_total";
@@ -55,6 +56,11 @@ function nameOf(counter: string): string {
 /** The metrics that {@linkcode Metrics} reports. */
 export const METRICS: readonly MetricFamily[] = [
   { name: ACTIVE, type: "gauge", help: "Open sessions, by phase" },
+  {
+    name: OWN_ADDRESSES_UNKNOWN,
+    type: "gauge",
+    help: "Exposed servers that cannot list the addresses of their machine",
+  },
   ...Object.entries(COUNTERS).map(([counter, [help]]) => (
     { name: nameOf(counter), type: "counter", help } as const
   )),
@@ -98,6 +104,7 @@ export class Metrics {
   readonly #active = new Set<Session>();
   /** The traffic of sessions that have ended. */
   readonly #traffic = noTraffic();
+  #ownAddressesUnknown = 0;
 
   /** All counts start at 0. */
   constructor() {
@@ -139,6 +146,9 @@ export class Metrics {
         return this.#count("sessions_ended", event.reason);
       case "accept-error":
         return this.#count("accept_errors");
+      case "own-addresses-unknown":
+        this.#ownAddressesUnknown++;
+        return;
     }
   };
 
@@ -191,6 +201,7 @@ export class Metrics {
       ...seriesOf(ACTIVE, "phase", Object.fromEntries(phases)),
       ...seriesOf(BYTES, "direction", { sent, received }),
       ...seriesOf(DATAGRAMS, "direction", datagrams),
+      [OWN_ADDRESSES_UNKNOWN]: this.#ownAddressesUnknown,
       [DROPPED]: dropped,
     };
   }

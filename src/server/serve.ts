@@ -205,6 +205,7 @@ class SocksServer implements Server, SessionOwner {
   #finish!: () => void;
   #listener: Listener | undefined;
   #lastId = 0;
+  #areOwnAddressesChecked = false;
   #updated: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
@@ -250,6 +251,15 @@ class SocksServer implements Server, SessionOwner {
       (error) => this.emit?.({ type: "accept-error", error }),
     );
     this.emit?.({ type: "listening", addr: this.addr });
+    if (this.settings.isExposed) this.#checkOwnAddresses();
+  }
+
+  /** Reports once if the addresses of this machine cannot be closed to exposed sessions. */
+  #checkOwnAddresses(): void {
+    if (this.#areOwnAddressesChecked) return;
+    this.#areOwnAddressesChecked = true;
+    if (!this.emit || this.ownAddresses.areKnown) return;
+    this.emit({ type: "own-addresses-unknown" });
   }
 
   handle(source: ConnSource, origin: Origin = {}): void {
@@ -264,6 +274,7 @@ class SocksServer implements Server, SessionOwner {
 
   #accepted(conn: Conn, client: Address | undefined, exposed: boolean): void {
     const incoming = { conn, raw: conn, client, exposed, waited: 0 };
+    if (exposed) this.#checkOwnAddresses();
     if (this.settings.accept) void this.#runHook(incoming);
     else this.#admit(incoming);
   }

@@ -99,6 +99,11 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080), metrics on http://127.0.0.1:9180/metrics",
   ],
   [
+    "that own addresses are not protected",
+    { type: "own-addresses-unknown" },
+    `${time}  the addresses of this machine cannot be listed: clients can reach all of them except the one that they used (on Deno, allow --allow-sys=networkInterfaces)`,
+  ],
+  [
     "that a worker was killed",
     { type: "worker-ended", worker: 2, signal: "SIGKILL", delay: 2_000 },
     `${time}  worker 2 ended (SIGKILL), restarting in 2s`,

@@ -158,6 +158,8 @@ function eventText(
       );
     case "limits-error":
       return paint("red", escapeText(record.error.message));
+    case "own-addresses-unknown":
+      return paint("yellow", OWN_ADDRESSES_UNKNOWN);
     case "shutdown":
       return shutdownText(record);
     case "worker-ended":
@@ -177,6 +179,10 @@ function eventText(
       return paint("yellow", droppedText(record.lines));
   }
 }
+
+const OWN_ADDRESSES_UNKNOWN =
+  "the addresses of this machine cannot be listed: clients can reach all of them " +
+  "except the one that they used (on Deno, allow --allow-sys=networkInterfaces)";
 
 function reloadedText(
   { logins, rules, ignored }: Extract<LogRecord, { type: "reloaded" }>,
@@ -353,6 +359,8 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
     case "accept-error":
     case "limits-error":
       return { kind: record.error.kind, error: record.error.message };
+    case "own-addresses-unknown":
+      return { warning: OWN_ADDRESSES_UNKNOWN };
     case "shutdown": {
       const { signal, sessions, grace } = record;
       return { signal, sessions, grace };
