@@ -12,6 +12,8 @@ import {
 } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
+import type { Clock } from "../../src/transport/clock.ts";
+import type { Conn, Transport } from "../../src/transport/transport.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { runtime, test } from "../support/harness.ts";
 import { block, hex } from "../support/raw.ts";
@@ -20,8 +22,15 @@ import {
   startTarget,
   type TestServer,
 } from "../support/server.ts";
+import { withClock } from "../support/skipping_clock.ts";
 import { octets } from "../support/table.ts";
-import { pattern, readAll, readExactly, until } from "../transport/contract.ts";
+import {
+  pattern,
+  readAll,
+  readExactly,
+  settled,
+  until,
+} from "../transport/contract.ts";
 
 /** Sends octets, and returns everything that the server answers. */
 async function say(server: TestServer, sent: Uint8Array): Promise<string> {
@@ -253,6 +262,62 @@ for (
     }
   });
 }
+
+/** A transport that calls `onKeepAlive` when keepalive is enabled on a connection. */
+async function watchedTransport(
+  clock: Clock,
+  onKeepAlive: (side: "client" | "target") => void,
+): Promise<Transport> {
+  const native = await detectTransport();
+  const watched = (conn: Conn, side: "client" | "target") => {
+    const enabled = conn.keepAlive!.bind(conn);
+    const keepAlive = () => {
+      onKeepAlive(side);
+      enabled();
+    };
+    return Object.assign(conn, { keepAlive });
+  };
+  return {
+    ...native,
+    clock,
+    listen: (options, onConn, ...rest) =>
+      native.listen(options, (it) => onConn(watched(it, "client")), ...rest),
+    connect: async (options) =>
+      watched(await native.connect(options), "target"),
+  };
+}
+
+for (const idle of [0, 300_000]) {
+  test(`serve() enables keepalive on both sides of a CONNECT that is quiet, with an idle time of ${idle}`, () =>
+    withClock(async (clock) => {
+      const kept: string[] = [];
+      const transport = await watchedTransport(clock, (it) => kept.push(it));
+      const target = await startTarget();
+      const server = await startServer({ transport, timeouts: { idle } });
+      const client = await server.client();
+      await client.write(octets(`05 01 00 05 01 00 ${block(target.addr)}`));
+      await readExactly(client, 12);
+      await until(() => server.server.sessions[0].phase === "relay");
+      await settled();
+      assertEquals(kept, []);
+      clock.skip(80_000);
+      assertEquals(kept, ["client", "target"]);
+      await server.close();
+      await target.close();
+    }));
+}
+
+test("serve() enables keepalive on the client that waits for the peer of its BIND", () =>
+  withClock(async (clock) => {
+    const kept: string[] = [];
+    const transport = await watchedTransport(clock, (it) => kept.push(it));
+    const server = await startServer({ transport, timeouts: { bind: 0 } });
+    const client = await server.client();
+    await client.write(octets("05 01 00 05 02 00 01 7F 00 00 01 00 00"));
+    assertEquals([...await readExactly(client, 12)].slice(2, 4), [5, 0]);
+    assertEquals(kept, ["client"]);
+    await server.close();
+  }));
 
 /** Connects without the transport of the server. */
 async function connectRaw(server: TestServer) {
