@@ -105,7 +105,10 @@ export interface Session {
   readonly datagrams?: DatagramCounts;
   /** Ends the session now. Idempotent. */
   close(): void;
-  /** The current facts as a plain object: for `JSON.stringify()` and, printed, for `console.log()`. */
+  /**
+   * The current facts as a plain object: for `JSON.stringify()` and, printed, for
+   * `console.log()`.
+   */
   toJSON(): SessionFacts;
 }
 

@@ -96,6 +96,7 @@ const FACTS = Object.keys(
     received: true,
     datagrams: true,
     startedAt: true,
+    duration: true,
   } satisfies Record<keyof SessionFacts, true>,
 ) as (keyof SessionFacts)[];
 
