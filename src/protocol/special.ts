@@ -7,12 +7,19 @@
 import { type Cidr, cidrContains, parseCidr } from "./cidr.ts";
 import { embeddedOctets, parseZoned } from "./ip.ts";
 
-/** The IANA IPv4 Special-Purpose Address Registry and multicast. */
+/**
+ * The IANA IPv4 Special-Purpose Address Registry and multicast, and the addresses of
+ * clouds' internal services that no registry has. Most of those are in blocks of the
+ * registries: 169.254.169.254 and 169.254.170.2 (AWS, Google, Azure and others),
+ * 100.100.100.200 (Alibaba), 192.0.0.192 (Oracle), fd00:ec2::254 (AWS), fd20:ce::254
+ * (Google).
+ */
 const IPV4 = [
   "0.0.0.0/8", // this network, RFC 791
   "10.0.0.0/8", // private, RFC 1918
   "100.64.0.0/10", // shared, RFC 6598
   "127.0.0.0/8", // loopback, RFC 1122
+  "168.63.129.16/32", // the platform of Azure: DNS, DHCP, health probes, certificates
   "169.254.0.0/16", // link-local, cloud metadata services, RFC 3927
   "172.16.0.0/12", // private
   "192.0.0.0/24", // protocol assignments, RFC 6890
@@ -44,14 +51,14 @@ const IPV6 = [
 
 /**
  * Whether `text` is an address outside the public Internet (loopback, private,
- * link-local including cloud metadata services, multicast, reserved, …), which a
- * public proxy should not open to its clients.
+ * link-local, services of clouds, multicast, reserved, …), which a public proxy should
+ * not open to its clients.
  *
  * The addresses are those of IANA's special-purpose registries, including the
  * globally reachable exceptions within their blocks, multicast and deprecated
- * blocks. An IPv6 address that embeds an IPv4 address (`embeddedIpv4`) is checked
- * as that IPv4 address. A zone (`fe80::1%eth0`) is ignored. The result for a name
- * is false, so check the addresses that the resolver returns.
+ * blocks, and 168.63.129.16 (Azure). An IPv6 address that embeds an IPv4 address
+ * (`embeddedIpv4`) is checked as that IPv4 address. A zone (`fe80::1%eth0`) is ignored.
+ * The result for a name is false, so check the addresses that the resolver returns.
  *
  * @example
  * ```ts

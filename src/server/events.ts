@@ -38,8 +38,13 @@ export interface DatagramCounts {
  *   its UDP association
  * - `refused`: the request got an error reply (`session.reply`, `error`)
  * - `no-method`: the client offered no authentication method that the server accepts
- * - `login-failed`: the authentication failed
- * - `protocol-error`: the client sent bytes that are not a SOCKS message
+ * - `login-failed`: the authentication failed, or the client is locked out (`error` says
+ *   so)
+ * - `login-error`: the login could not be verified, because the verifier or the
+ *   authentication method failed (the `cause` of `error`, unless that contains the
+ *   password)
+ * - `protocol-error`: the client sent bytes that are not a SOCKS message; `error` says if
+ *   it speaks HTTP or TLS
  * - `handshake-timeout`: the request was not complete in time
  * - `idle`: no data was transferred for the idle or half-closed time
  * - `client-gone`, `target-gone`: that side reset or dropped its connection
@@ -51,6 +56,7 @@ export type SessionEndReason =
   | "refused"
   | "no-method"
   | "login-failed"
+  | "login-error"
   | "protocol-error"
   | "handshake-timeout"
   | "idle"
@@ -66,6 +72,11 @@ export interface Session {
   readonly client: Address;
   /** The time of accept, in milliseconds since the epoch. */
   readonly startedAt: number;
+  /**
+   * How long the session has lasted, until now or until its end, in milliseconds. It
+   * follows a monotonic clock, so that a change of the system's time does not affect it.
+   */
+  readonly duration: number;
   /** The current state. */
   readonly phase: SessionPhase;
   /** The SOCKS version, once known. */
@@ -105,8 +116,16 @@ export type SessionFacts = Omit<Session, "close" | "toJSON">;
 export type ServerEvent =
   /** The server listens. */
   | { readonly type: "listening"; readonly addr: Address }
-  /** A client connected. */
+  /**
+   * A client has sent its first byte, or was connected without one until the session
+   * ended by a timeout, `session.close()` or a shutdown.
+   */
   | { readonly type: "session-start"; readonly session: Session }
+  /**
+   * A connection ended before its first byte, as those of health checks do. It is no
+   * session: it has no other event.
+   */
+  | { readonly type: "probe"; readonly client: Address }
   /** A client was rejected before its handshake; there is no session. */
   | {
     readonly type: "session-rejected";
@@ -164,5 +183,12 @@ export type ServerEvent =
    * no client. Not reported again until a call succeeds.
    */
   | { readonly type: "limits-error"; readonly error: NetError }
+  /**
+   * The server has exposed sessions, or listens for them, but the system or the runtime
+   * does not list the addresses of this machine. The default policy then closes only the
+   * one at which a client reached the server, besides special-purpose addresses. Emitted
+   * once for a server.
+   */
+  | { readonly type: "own-addresses-unknown" }
   /** The server stopped accepting clients. */
   | { readonly type: "shutdown" };

@@ -29,6 +29,7 @@ const COUNTERS = {
     "Clients rejected before their handshake, by reason",
     "reason",
   ],
+  probes: ["Connections that ended before their first byte"],
   sessions_ended: ["Sessions ended, by reason", "reason"],
   logins: ["Authentications, by method and result", "method", "result"],
   requests: ["Requests, by SOCKS version and command", "version", "command"],
@@ -43,6 +44,7 @@ const COUNTERS = {
 type CounterName = keyof typeof COUNTERS;
 
 const ACTIVE = "socks5_active_sessions";
+const OWN_ADDRESSES_UNKNOWN = "socks5_own_addresses_unknown";
 const BYTES = "socks5_relayed_bytes_total";
 const DATAGRAMS = "socks5_relayed_datagrams_total";
 const DROPPED = "socks5_dropped_datagrams_total";
@@ -54,6 +56,11 @@ function nameOf(counter: string): string {
 /** The metrics that {@linkcode Metrics} reports. */
 export const METRICS: readonly MetricFamily[] = [
   { name: ACTIVE, type: "gauge", help: "Open sessions, by phase" },
+  {
+    name: OWN_ADDRESSES_UNKNOWN,
+    type: "gauge",
+    help: "Exposed servers that cannot list the addresses of their machine",
+  },
   ...Object.entries(COUNTERS).map(([counter, [help]]) => (
     { name: nameOf(counter), type: "counter", help } as const
   )),
@@ -97,6 +104,7 @@ export class Metrics {
   readonly #active = new Set<Session>();
   /** The traffic of sessions that have ended. */
   readonly #traffic = noTraffic();
+  #ownAddressesUnknown = 0;
 
   /** All counts start at 0. */
   constructor() {
@@ -114,6 +122,8 @@ export class Metrics {
       case "session-start":
         this.#active.add(event.session);
         return this.#count("sessions_started");
+      case "probe":
+        return this.#count("probes");
       case "session-rejected":
         return this.#count("sessions_rejected", event.reason);
       case "auth": {
@@ -136,6 +146,9 @@ export class Metrics {
         return this.#count("sessions_ended", event.reason);
       case "accept-error":
         return this.#count("accept_errors");
+      case "own-addresses-unknown":
+        this.#ownAddressesUnknown++;
+        return;
     }
   };
 
@@ -188,6 +201,7 @@ export class Metrics {
       ...seriesOf(ACTIVE, "phase", Object.fromEntries(phases)),
       ...seriesOf(BYTES, "direction", { sent, received }),
       ...seriesOf(DATAGRAMS, "direction", datagrams),
+      [OWN_ADDRESSES_UNKNOWN]: this.#ownAddressesUnknown,
       [DROPPED]: dropped,
     };
   }

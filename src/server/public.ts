@@ -14,6 +14,7 @@ export {
   type AuthExchange,
   type AuthMethod,
   type AuthResult,
+  type LoginFailure,
   noAuth,
 } from "./auth/method.ts";
 export {

@@ -209,6 +209,7 @@ class SocksServer implements Server, SessionOwner {
   #finish!: () => void;
   #listener: Listener | undefined;
   #lastId = 0;
+  #areOwnAddressesChecked = false;
   #updated: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
@@ -254,6 +255,15 @@ class SocksServer implements Server, SessionOwner {
       (error) => this.emit?.({ type: "accept-error", error }),
     );
     this.emit?.({ type: "listening", addr: this.addr });
+    if (this.settings.isExposed) this.#checkOwnAddresses();
+  }
+
+  /** Reports once if the addresses of this machine cannot be closed to exposed sessions. */
+  #checkOwnAddresses(): void {
+    if (this.#areOwnAddressesChecked) return;
+    this.#areOwnAddressesChecked = true;
+    if (!this.emit || this.ownAddresses.areKnown) return;
+    this.emit({ type: "own-addresses-unknown" });
   }
 
   handle(source: ConnSource, origin: Origin = {}): void {
@@ -269,6 +279,7 @@ class SocksServer implements Server, SessionOwner {
 
   #accepted(conn: Conn, client: Address | undefined, exposed: boolean): void {
     const incoming = { conn, raw: conn, client, exposed, waited: 0 };
+    if (exposed) this.#checkOwnAddresses();
     if (this.settings.accept) void this.#runHook(incoming);
     else this.#admit(incoming);
   }
@@ -380,9 +391,10 @@ class SocksServer implements Server, SessionOwner {
     if (raw !== conn) closeQuietly(raw);
   }
 
-  ended(session: ServerSession, ending: Ending): void {
+  ended(session: ServerSession, ending: Ending | undefined): void {
     this.#remove(session);
-    this.emit?.({ type: "session-end", session, ...ending });
+    if (ending) this.emit?.({ type: "session-end", session, ...ending });
+    else this.emit?.({ type: "probe", client: session.client });
     if (this.#closing && this.#sessions.length === 0) {
       this.#closing.then(this.#finish);
     }

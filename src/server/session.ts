@@ -65,8 +65,11 @@ export interface SessionOwner {
   readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
-  /** Called when the session and all its sockets are closed. */
-  ended(session: ServerSession, ending: Ending): void;
+  /**
+   * Called when the session and all its sockets are closed; without an ending if the
+   * client has closed the connection before its first byte.
+   */
+  ended(session: ServerSession, ending: Ending | undefined): void;
 }
 
 const COMMANDS: Readonly<Record<CommandName, Command>> = {
@@ -94,6 +97,7 @@ const FACTS = Object.keys(
     received: true,
     datagrams: true,
     startedAt: true,
+    duration: true,
   } satisfies Record<keyof SessionFacts, true>,
 ) as (keyof SessionFacts)[];
 
@@ -104,6 +108,11 @@ export class ServerSession
   /** Its index in the server's list. */
   place = 0;
   readonly startedAt: number = Date.now();
+  /** The times of the start and the end, by the clock of the transport. */
+  readonly #started: number;
+  #ended: number | undefined;
+  /** Whether the event `session-start` was emitted. */
+  #isKnown = false;
   phase: SessionPhase = "handshake";
   version?: 4 | 5;
   method?: string;
@@ -140,6 +149,7 @@ export class ServerSession
     this.#conn = conn;
     this.#raw = raw;
     this.#owner = owner;
+    this.#started = owner.settings.clock.now();
     // Read now if events will show it: a closed socket no longer reports it.
     this.#client = client ?? (owner.emit ? conn.remoteAddr : undefined);
   }
@@ -163,6 +173,10 @@ export class ServerSession
       if (!isUnspecified(known.hostname)) return known;
     }
     return this.#raw.localAddr;
+  }
+
+  get duration(): number {
+    return (this.#ended ?? this.settings.clock.now()) - this.#started;
   }
 
   get stopping(): AbortSwitch {
@@ -226,7 +240,6 @@ export class ServerSession
    * handshake timeout have already passed. Never rejects.
    */
   async run(waited: number): Promise<void> {
-    this.#owner.emit?.({ type: "session-start", session: this });
     const { clock, timeouts } = this.settings;
     const timeout = clock.startTimeout(
       timeLeft(timeouts.handshake, waited),
@@ -237,6 +250,7 @@ export class ServerSession
     try {
       const reader = new MessageReader(this.#conn);
       const frontend = await detectFrontend(reader);
+      this.#announce();
       this.version = frontend.version;
       // An update may have changed the options by which the client was admitted.
       if (this.exposed && !this.settings.servesExposed) {
@@ -267,6 +281,13 @@ export class ServerSession
     outcome.owner = this;
   }
 
+  /** Emits the event `session-start`, if that has not happened yet. */
+  #announce(): void {
+    if (this.#isKnown) return;
+    this.#isKnown = true;
+    this.#owner.emit?.({ type: "session-start", session: this });
+  }
+
   relayEnded(end: RelayEnd): void {
     this.#end(endingOf(end));
   }
@@ -275,8 +296,12 @@ export class ServerSession
     this.#hangUp();
     this.rateLimiter?.close();
     this.#admission.release();
+    const last = this.ending ?? ending;
+    const isProbe = !this.#isKnown && last.reason === "client-gone";
+    if (!isProbe) this.#announce();
     this.phase = "ended";
-    this.#owner.ended(this, this.ending ?? ending);
+    this.#ended = this.settings.clock.now();
+    this.#owner.ended(this, isProbe ? undefined : last);
   }
 
   /** Runs the request's command. Resolves with its relay, or with the ending if there is none. */
@@ -380,6 +405,7 @@ export class ServerSession
     if (!(error instanceof Refusal)) {
       return { reason: "client-gone", error: toNetError(error) };
     }
+    this.#announce();
     const { farewell, reason, reply } = error;
     if (reply !== undefined) this.#emitReply(reply);
     if (farewell) {

@@ -10,7 +10,7 @@ import {
   type NetErrorKind,
   toNetError,
 } from "./errors.ts";
-import type { Conn, Transport } from "./transport.ts";
+import type { Conn, ConnectOptions, Transport } from "./transport.ts";
 import type { AbortSignalLike } from "./signal.ts";
 import { AbortSwitch } from "./signal.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -51,7 +51,7 @@ export function dial(
   { hostname, port, signal }: DialOptions,
 ): Promise<Conn> {
   return isAddress(hostname)
-    ? transport.connect({ hostname, port, signal })
+    ? connectTo(transport, { hostname, port, signal })
     : dialName(transport, hostname, port, signal);
 }
 
@@ -84,7 +84,7 @@ export function dialAddresses(
 ): Promise<Conn> {
   const connect = (hostname: string, signal?: AbortSignalLike) => {
     const localAddress = localAddressOf?.(hostname);
-    return transport.connect({ hostname, port, localAddress, signal });
+    return connectTo(transport, { hostname, port, localAddress, signal });
   };
   const fitting = localAddressOf
     ? addresses.filter((it) => isV6(localAddressOf(it) ?? it) === isV6(it))
@@ -98,6 +98,26 @@ export function dialAddresses(
     transport.clock ?? systemClock,
     signal,
   );
+}
+
+/**
+ * Connects to an address. A machine without an IPv6 address to connect from has no route
+ * there, whichever way its system reports that.
+ */
+function connectTo(
+  transport: Transport,
+  options: ConnectOptions,
+): Promise<Conn> {
+  const attempt = transport.connect(options);
+  return isV6(options.hostname) && !options.localAddress
+    ? attempt.catch(failWithoutSource)
+    : attempt;
+}
+
+function failWithoutSource(error: unknown): never {
+  const { kind, message } = toNetError(error);
+  if (kind !== "addr-not-available") throw error;
+  throw new NetError("net-unreachable", message, error);
 }
 
 function noRouteFrom(localAddress: string): NetError {

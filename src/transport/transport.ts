@@ -157,7 +157,7 @@ export interface ConnectOptions {
 /** Options of {@linkcode Transport.relay}. */
 export interface RelayOptions {
   /**
-   * How long no byte may move in either direction before both sides are closed, in
+   * How long no byte may move in either direction before both sides are reset, in
    * milliseconds; 0 means forever. Noticed up to a quarter late.
    *
    * @default {0}
@@ -177,7 +177,8 @@ export interface RelayOptions {
 export interface RelayEnd {
   /**
    * - `finished`: both directions ended with FIN, all bytes were delivered
-   * - `idle`: the idle or half-closed time is over; a side with undelivered bytes was reset
+   * - `idle`: the idle or half-closed time is over; a side was reset if bytes for it are
+   *   undelivered or the other side has not sent FIN: it must not take what it has for all
    * - `error`: one side failed (`side`, `error`); the other was reset
    * - `aborted`: {@linkcode Relay.abort} was called
    */

@@ -18,6 +18,7 @@ function session(facts: Partial<Session> = {}): Session {
     id: 7,
     client,
     startedAt: now.getTime() - 1_234,
+    duration: 1_234,
     phase: "ended",
     sent: 0,
     received: 0,
@@ -114,6 +115,11 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       metrics: "http://127.0.0.1:9180/metrics",
     },
     "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login), metrics on http://127.0.0.1:9180/metrics",
+  ],
+  [
+    "that own addresses are not protected",
+    { type: "own-addresses-unknown" },
+    `${time}  the addresses of this machine cannot be listed: clients can reach all of them except the one that they used (on Deno, allow --allow-sys=networkInterfaces)`,
   ],
   [
     "that a worker was killed",

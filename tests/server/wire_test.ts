@@ -58,7 +58,7 @@ const refusals: Refusal[] = [
   ["G6 an unknown method", {}, "05 01 7F", "05 ff"],
   ["G7 version 6", {}, "06 01 00", ""],
   ["G7 version 0", {}, "00 01 00", ""],
-  ["G8 HTTP", {}, '"GET / HTTP/1.1" 0D 0A 0D 0A', ""],
+  ["G8 text", {}, '"get / http/1.1" 0D 0A 0D 0A', ""],
   ["A13 no login where one is required", login, "05 01 00", "05 ff"],
   [
     "A15 SOCKS4 where a login is required",

@@ -137,18 +137,17 @@ function formatText(
   if (record.type === "listening") {
     return listeningText(record);
   }
-  const text = eventText(record, now, paint);
+  const text = eventText(record, paint);
   return text && `${paint("dim", now.toISOString())}  ${text}`;
 }
 
 function eventText(
   record: Exclude<LogRecord, { type: "listening" }>,
-  now: Date,
   paint: Paint,
 ): string | undefined {
   switch (record.type) {
     case "session-end":
-      return sessionText(record, now, paint);
+      return sessionText(record, paint);
     case "denied":
       // Of the other commands, the line of the session's end has it.
       return record.session.command === "udp-associate"
@@ -164,6 +163,8 @@ function eventText(
       );
     case "limits-error":
       return paint("red", escapeText(record.error.message));
+    case "own-addresses-unknown":
+      return paint("yellow", OWN_ADDRESSES_UNKNOWN);
     case "shutdown":
       return shutdownText(record);
     case "worker-ended":
@@ -188,6 +189,10 @@ function rejectedText({ reason, error }: Rejected): string {
   const cause = error ? ` (${error.message})` : "";
   return escapeText(`rejected: ${reason}${cause}`);
 }
+
+const OWN_ADDRESSES_UNKNOWN =
+  "the addresses of this machine cannot be listed: clients can reach all of them " +
+  "except the one that they used (on Deno, allow --allow-sys=networkInterfaces)";
 
 function reloadedText(
   { logins, rules, ignored, warnings = [] }: Extract<
@@ -246,14 +251,14 @@ function shutdownText(
       "to end (a second signal exits immediately)";
 }
 
-function sessionText(end: SessionEnd, now: Date, paint: Paint): string {
+function sessionText(end: SessionEnd, paint: Paint): string {
   const { session } = end;
   return [
     ...sessionColumns(session),
     targetText(session.target).padEnd(24),
     `up ${String(session.sent).padStart(9)}`,
     `down ${String(session.received).padStart(10)}`,
-    formatDuration(now.getTime() - session.startedAt).padStart(6),
+    formatDuration(session.duration).padStart(6),
     paint(outcomeColor(end), outcomeText(end)),
   ].join("  ");
 }
@@ -302,6 +307,7 @@ function outcomeColor(end: SessionEnd): Color {
       return "green";
     case "no-method":
     case "login-failed":
+    case "login-error":
     case "protocol-error":
       return "red";
     default:
@@ -334,7 +340,7 @@ function formatJson(
   now: Date,
   worker: number | undefined,
 ): string | undefined {
-  const fields = fieldsOf(record, now);
+  const fields = fieldsOf(record);
   if (!fields) return undefined;
   const line = JSON.stringify({
     time: now.toISOString(),
@@ -346,10 +352,7 @@ function formatJson(
   return line.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escapeUnits);
 }
 
-function fieldsOf(
-  record: LogRecord,
-  now: Date,
-): Record<string, unknown> | undefined {
+function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
   switch (record.type) {
     case "listening": {
       const { addr, ...rest } = record;
@@ -362,7 +365,7 @@ function fieldsOf(
     case "worker-started":
       return { worker: record.worker, pid: record.pid };
     case "session-end":
-      return sessionFields(record, now);
+      return sessionFields(record);
     case "session-rejected":
       return {
         client: endpoint(record.client),
@@ -374,6 +377,8 @@ function fieldsOf(
     case "accept-error":
     case "limits-error":
       return { kind: record.error.kind, error: record.error.message };
+    case "own-addresses-unknown":
+      return { warning: OWN_ADDRESSES_UNKNOWN };
     case "shutdown": {
       const { signal, sessions, grace } = record;
       return { signal, sessions, grace };
@@ -402,7 +407,7 @@ function deniedFields({ session, hostname, port, address, rule }: Denied) {
   };
 }
 
-function sessionFields(end: SessionEnd, now: Date) {
+function sessionFields(end: SessionEnd) {
   const { session, reason, error } = end;
   return {
     id: session.id,
@@ -423,7 +428,7 @@ function sessionFields(end: SessionEnd, now: Date) {
     sent: session.sent,
     received: session.received,
     datagrams: session.datagrams,
-    duration: Math.max(0, now.getTime() - session.startedAt),
+    duration: Math.round(session.duration),
   };
 }
 

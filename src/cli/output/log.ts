@@ -55,6 +55,8 @@ export async function openLog(
     onEvent: format === "off" ? undefined : (event) => {
       // The program has records of its own for these, with more information.
       if (event.type === "listening" || event.type === "shutdown") return;
+      const isPerMachine = event.type === "own-addresses-unknown";
+      if (isPerMachine && worker !== undefined && worker > 1) return;
       if (event.type !== "denied" || denials.mayPrint(event.session)) {
         print(event);
       }

@@ -8,6 +8,8 @@
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import { withSignal } from "../../transport/dial.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
+import type { LoginFailure } from "./method.ts";
+import { safeCause } from "./safe_cause.ts";
 import { Lockout, type LockoutOptions, type LoginGuard } from "./lockout.ts";
 import type { Credentials, Verifier, VerifyContext } from "./verifier.ts";
 
@@ -20,6 +22,16 @@ export interface GuardOptions extends LockoutOptions {
    */
   readonly guard?: LoginGuard;
 }
+
+/** The outcome of a login. */
+export interface LoginOutcome {
+  /** As {@linkcode Verifier.verify} returns it. */
+  readonly ok: boolean | undefined;
+  /** Why it is refused, unless it is wrong. */
+  readonly failure?: LoginFailure;
+}
+
+const LOCKED_OUT: LoginOutcome = { ok: false, failure: { kind: "locked-out" } };
 
 /** The part of {@linkcode VerifyContext} that comes from the session; an `AuthExchange` has it. */
 export type LoginSource = Pick<VerifyContext, "client" | "signal">;
@@ -37,29 +49,38 @@ export class GuardedVerifier implements Verifier {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /**
-   * The verifier's answer, but `false` for a client that is locked out. Rejects if
-   * the session ends during a delay, and with the errors of the guard.
-   */
+  /** As {@linkcode check}, without the reason. */
   async verify(
     credentials: Credentials,
     source: LoginSource,
   ): Promise<boolean | undefined> {
+    return (await this.check(credentials, source)).ok;
+  }
+
+  /**
+   * The verifier's answer, but `false` for a client that is locked out. Rejects if
+   * the session ends during a delay, and with the errors of the guard.
+   */
+  async check(
+    credentials: Credentials,
+    source: LoginSource,
+  ): Promise<LoginOutcome> {
     const { hostname } = source.client;
-    if (await this.#guard.isLocked(hostname)) return false;
+    if (await this.#guard.isLocked(hostname)) return LOCKED_OUT;
     let isRight;
     try {
       const context = this.#contextOf(source);
       isRight = await this.#verifier.verify(credentials, context);
-    } catch {
-      return undefined;
+    } catch (error) {
+      return notVerified(safeCause(error, credentials));
     }
-    if (isRight === undefined) return undefined;
+    if (isRight === undefined) return notVerified();
     // A login that was verified at the same time may have locked the client out.
-    if (isRight === true && await this.#guard.succeeded(hostname)) return true;
+    const passes = isRight === true && await this.#guard.succeeded(hostname);
+    if (passes) return { ok: true };
     const delay = await this.#guard.failed(hostname);
     if (delay > 0) await this.#pause(delay, source.signal);
-    return false;
+    return isRight === true ? LOCKED_OUT : { ok: false };
   }
 
   /**
@@ -94,4 +115,8 @@ export class GuardedVerifier implements Verifier {
     });
     return withSignal(over, signal).finally(() => timeout.cancel());
   }
+}
+
+function notVerified(cause?: Error): LoginOutcome {
+  return { ok: undefined, failure: { kind: "not-verified", cause } };
 }

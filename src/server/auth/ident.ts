@@ -6,11 +6,15 @@
  */
 
 import { isUnspecified } from "../../protocol/address.ts";
-import { NetError } from "../../transport/errors.ts";
+import { NetError, toNetError } from "../../transport/errors.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
 import { type AbortSignalLike, AbortSwitch } from "../../transport/signal.ts";
 import { systemClock } from "../../transport/clock.ts";
-import type { Conn, Transport } from "../../transport/transport.ts";
+import type {
+  Conn,
+  ConnectOptions,
+  Transport,
+} from "../../transport/transport.ts";
 import { decodeText } from "./name.ts";
 
 /** The maximum length of a response, from RFC 1413 section 4. */
@@ -46,13 +50,35 @@ export async function askIdent(
   const timer = clock.startTimeout(timeout, giveUp);
   try {
     const { hostname } = remoteAddr;
-    const conn = await transport.connect({ hostname, port, signal: stop });
+    const to = { hostname, port, signal: stop };
+    const conn = await connectFrom(transport, localAddr.hostname, to);
     return await query(conn, remoteAddr.port, localAddr.port, stop);
   } catch {
     return undefined;
   } finally {
     timer.cancel();
     signal?.removeEventListener("abort", giveUp);
+  }
+}
+
+/**
+ * Connects from the address at which the client came: identd answers only about
+ * connections between the two addresses of the query (RFC 1413 section 2). If that is no
+ * address of this machine, because something in front has changed it, the system chooses.
+ */
+async function connectFrom(
+  transport: Pick<Transport, "connect">,
+  localAddress: string,
+  options: ConnectOptions,
+): Promise<Conn> {
+  if (localAddress === "" || isUnspecified(localAddress)) {
+    return await transport.connect(options);
+  }
+  try {
+    return await transport.connect({ ...options, localAddress });
+  } catch (error) {
+    if (toNetError(error).kind !== "addr-not-available") throw error;
+    return await transport.connect(options);
   }
 }
 

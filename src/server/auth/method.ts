@@ -24,12 +24,28 @@ export interface AuthExchange extends Exchange {
   readonly signal: AbortSignal;
 }
 
+/** Why a login is refused, unless it is wrong. */
+export interface LoginFailure {
+  /**
+   * - `locked-out`: too many logins of the client's address have failed
+   * - `not-verified`: whether the login is right could not be found out
+   */
+  readonly kind: "locked-out" | "not-verified";
+  /** The error of the verifier. It must not contain the password. */
+  readonly cause?: Error;
+}
+
 /** The outcome of a negotiation. */
 export interface AuthResult {
   /** Whether the client may go on to its request. */
   readonly ok: boolean;
   /** The client's user name; without a successful login the name it claims. */
   readonly user?: string;
+  /**
+   * Why `ok` is false, if the login is not simply wrong. The session's end reports it;
+   * the client does not learn it.
+   */
+  readonly failure?: LoginFailure;
   /** Sent before the connection is closed if `ok` is false. */
   readonly farewell?: Uint8Array;
   /**
@@ -93,8 +109,9 @@ export interface AuthMethod {
   /** The name in events, logs and metrics. */
   readonly name: string;
   /**
-   * Runs after the method was chosen; a rejection closes the connection. A
-   * method without a negotiation accepts every client.
+   * Runs after the method was chosen. A rejection closes the connection: the session
+   * ends with `login-error`, or with `login-failed` for a `ProtocolError`. A method
+   * without a negotiation accepts every client.
    */
   negotiate?(exchange: AuthExchange): Promise<AuthResult>;
 }

@@ -97,8 +97,9 @@ async function negotiate(
     return { ok: false, farewell: encodeLoginStatus(1) };
   }
   const user = readName(login.username);
-  if (await verifier.verify(login, exchange) !== true) {
-    return { ok: false, user, farewell: encodeLoginStatus(1) };
+  const { ok, failure } = await verifier.check(login, exchange);
+  if (ok !== true) {
+    return { ok: false, user, failure, farewell: encodeLoginStatus(1) };
   }
   await exchange.write(encodeLoginStatus(0));
   return { ok: true, user };

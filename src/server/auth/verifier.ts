@@ -66,9 +66,9 @@ export interface VerifyContext {
 export interface Verifier {
   /**
    * Whether the login is right; `undefined` if that could not be found out. Then
-   * the client is refused, but the login does not count as a wrong one. A
-   * rejection means the same; its error is not reported anywhere, because it may
-   * contain the password.
+   * the client is refused, and the session ends with `login-error`, but the login does
+   * not count as a wrong one. A rejection means the same; its error is the `cause` of
+   * the session's error, unless it contains the password.
    */
   verify(
     credentials: Credentials,

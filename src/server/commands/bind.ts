@@ -85,6 +85,7 @@ class Bind {
   async #wait(): Promise<Relay> {
     const session = this.#session;
     const { conn } = this.#request;
+    conn.keepAlive?.(); // nothing is sent to it while it waits
     session.boundAddr = await this.#listener.open();
     await this.#answer(session.boundAddr);
     this.#hangupWatch = new HangupWatch(conn, (it) => this.#clientGone(it));

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Endpoint } from "../../protocol/address.ts";
+import { type Endpoint, isIp, unmapIp } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import type { Conn } from "../../transport/transport.ts";
 import type { DialedAssociation } from "../dialer.ts";
@@ -31,12 +31,13 @@ export function checkedAssociation<T extends DialedAssociation>(given: T): T {
 
 /**
  * Whether a reply to the client can carry the address. It cannot carry the path
- * of a Unix socket, or in SOCKS4 a name.
+ * of a Unix socket, or in SOCKS4 a name or an IPv6 address.
  */
 export function isReplyable(
   { dialect }: ClientRequest,
   addr: Endpoint,
 ): boolean {
+  if (dialect.isIPv4Only && isIp(unmapIp(addr.hostname)) === 6) return false;
   try {
     dialect.encodeReply(REPLY.succeeded, addr);
     return true;

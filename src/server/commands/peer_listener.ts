@@ -15,7 +15,12 @@ import { NetError } from "../../transport/errors.ts";
 import { AbortSwitch } from "../../transport/signal.ts";
 import type { Address, Conn, Listener } from "../../transport/transport.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
-import { authorize, resolve } from "../policy/authorize.ts";
+import {
+  authorize,
+  preferFamily,
+  resolve,
+  type Route,
+} from "../policy/authorize.ts";
 import type { CommandSession } from "./command.ts";
 import { advertisedAddress, onFreePort } from "./relay_ports.ts";
 
@@ -44,6 +49,7 @@ export class LocalPeerListener implements PeerListener {
   readonly #session: CommandSession;
   readonly #client: Conn;
   readonly #target: Endpoint;
+  readonly #isIPv4Only: boolean;
   /** The addresses that may connect; `undefined` when any may. */
   #expected: readonly string[] | undefined;
   #listener: Listener | undefined;
@@ -55,23 +61,34 @@ export class LocalPeerListener implements PeerListener {
   readonly #peer: Promise<Conn>;
   #resolvePeer!: (peer: Conn) => void;
 
-  constructor(session: CommandSession, { conn, target }: ClientRequest) {
+  constructor(
+    session: CommandSession,
+    { conn, target, dialect }: ClientRequest,
+  ) {
     this.#session = session;
     this.#client = conn;
     this.#target = target;
+    this.#isIPv4Only = dialect.isIPv4Only;
     this.#peer = new Promise((resolve) => this.#resolvePeer = resolve);
   }
 
   /**
    * Listens at the address that the rule names, or else at the address from which
    * this machine reaches the expected peer. If any peer may connect, it listens at
-   * the address that the client used to reach the server.
+   * the address that the client used to reach the server. Rejects if no reply can
+   * carry the address of the listener.
    */
   async open(): Promise<Endpoint> {
     const { settings } = this.#session;
     const { transport, relayPorts } = settings;
     const { hostname: reached } = this.#session.reachedAt(this.#client);
     const hostname = await this.#sourceAddress() ?? reached;
+    if (!this.#isReplyable(hostname)) {
+      throw new NetError(
+        "addr-not-available",
+        `no address of IPv${isIp(hostname)} is known for the reply`,
+      );
+    }
     const onConn = (conn: Conn) => void this.#onConn(conn);
     this.#listener = await onFreePort(
       relayPorts,
@@ -92,10 +109,60 @@ export class LocalPeerListener implements PeerListener {
       return (await authorize(session, this.#target, { signal })).localAddress;
     }
     const route = await resolve(session, this.#target, signal);
-    this.#expected = route.addresses;
-    const [first] = route.addresses;
-    return route.localAddressOf?.(first) ??
-      await session.settings.transport.sourceAddress(first);
+    return await this.#routedAddress(route);
+  }
+
+  /**
+   * The listener has one IP version, so that only the addresses of that version are
+   * expected: the one that the rule prefers, or else the one by which the client reached
+   * the server, because its peer is likely to have that as well. The other one is used
+   * only if there is no route otherwise.
+   */
+  async #routedAddress(route: Route): Promise<string> {
+    const { family = isIp(this.#client.localAddr.hostname) || undefined } =
+      route;
+    const addresses = route.addresses.filter((it) =>
+      !this.#isIPv4Only || isIp(it) === 4
+    );
+    if (family) preferFamily(addresses, family);
+    let failure: unknown;
+    for (const version of new Set(addresses.map(isIp))) {
+      const expected = addresses.filter((it) => isIp(it) === version);
+      try {
+        const hostname = await this.#sourceOf(expected[0], route);
+        this.#expected = expected;
+        return hostname;
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    throw failure ??
+      new NetError("host-unreachable", "the peer has no IPv4 address");
+  }
+
+  async #sourceOf(
+    address: string,
+    { localAddressOf }: Route,
+  ): Promise<string> {
+    const { transport } = this.#session.settings;
+    const hostname = localAddressOf?.(address) ??
+      await transport.sourceAddress(address);
+    if (isIp(hostname) === isIp(address)) return hostname;
+    const what = `the peer cannot reach ${hostname}, which the rule names`;
+    throw new NetError("net-unreachable", what);
+  }
+
+  /**
+   * Whether a reply can carry the address of a listener, so that it leads there. Clients
+   * replace zeros by the address at which they reached the server.
+   */
+  #isReplyable(hostname: string): boolean {
+    const version = isIp(hostname);
+    if (this.#isIPv4Only && version !== 4) return false;
+    const { advertise } = this.#session.settings;
+    return !isUnspecified(hostname) ||
+      isIp(this.#client.localAddr.hostname) === version ||
+      advertise.some((it) => isIp(it) === version);
   }
 
   async accept(): Promise<Peer> {

@@ -44,8 +44,10 @@ export class UdpRelay {
   readonly #session: CommandSession;
   readonly #onClosed: () => void;
   readonly #client: string;
-  /** 0 until the first datagram, unless the request names the port. */
+  /** 0 until the first datagram. */
   #clientPort = 0;
+  /** The port that the request names; 0 if it names none. */
+  #announcedPort = 0;
   /** The socket for the client's side. */
   #socket: DatagramSocket | undefined;
   #wrapper: SafeWrapper | undefined;
@@ -81,12 +83,20 @@ export class UdpRelay {
 
   /**
    * Binds the client's side at the address that the client used to reach the
-   * server. If the request names the client's own address, its port is the
-   * client's. Other addresses are ignored: many clients send zeros or the target.
+   * server.
+   *
+   * If the request names the client's own address, its port is only a hint: the first
+   * datagram may come from another port. RFC 1928 section 4 has the client's port there,
+   * but many clients send their target instead, which may be on their own machine (or have
+   * the same address, behind NAT): go-tun2socks (eycorsican/go-tun2socks#136), Hysteria
+   * (HyNetworks/hysteria#1582), glider (nadoo/glider#168), the client of go-socks5
+   * (things-go/go-socks5#1). Datagrams from the port of the hint are always accepted, so
+   * that a client that told the truth cannot be shut out by another one at its address.
+   * Other addresses are ignored: clients send zeros or the target.
    */
   async open({ conn, target, datagrams }: ClientRequest): Promise<Address> {
     if (unmapIp(target.hostname) === this.#client) {
-      this.#clientPort = target.port;
+      this.#announcedPort = target.port;
     }
     if (datagrams) {
       this.#wrapper = new SafeWrapper(datagrams);
@@ -112,6 +122,7 @@ export class UdpRelay {
     // Nothing is sent on the connection, so that only this detects a dead client.
     control.keepAlive?.();
     const relay = this.#relay = new RelayState(control, this, options);
+    relay.closesIdle = true; // nothing is cut off on the client's connection
     endWithClient(control, relay);
     if (this.#upstream) endWithUpstream(this.#upstream, relay);
     return relay;
@@ -132,14 +143,17 @@ export class UdpRelay {
   }
 
   readonly #fromClient: OnDatagram = (received, hostname, port) => {
-    const known = this.#clientPort;
-    if (hostname !== this.#client || (port !== known && known !== 0)) {
+    const isKnown = port === this.#clientPort;
+    if (hostname !== this.#client || !(isKnown || this.#mayComeFrom(port))) {
       return this.#drop();
     }
     const octets = this.#wrapper ? this.#wrapper.unwrap(received) : received;
     if (!octets) return this.#drop();
     const last = this.#targets.last; // the usual target
-    if (last && startsWith(octets, last.header) && !this.#fragments?.waiting) {
+    if (
+      isKnown && last && startsWith(octets, last.header) &&
+      !this.#fragments?.waiting
+    ) {
       return this.#forward(last, octets.subarray(last.header.length));
     }
     const datagram = decodeDatagram(octets);
@@ -156,6 +170,11 @@ export class UdpRelay {
     }
     this.#forward(target, whole.payload);
   };
+
+  /** Whether a datagram from this port of the client makes it the client's port. */
+  #mayComeFrom(port: number): boolean {
+    return this.#clientPort === 0 || port === this.#announcedPort;
+  }
 
   #forward(target: UdpTarget, payload: Uint8Array): void {
     const { waiting, socket } = target;

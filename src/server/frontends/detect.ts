@@ -25,5 +25,36 @@ function peekFrontend(bytes: Uint8Array): { value: Frontend; size: number } {
   for (const frontend of FRONTENDS) {
     if (frontend.accepts(first)) return { value: frontend, size: 0 };
   }
-  throw new Refusal("protocol-error", `no SOCKS version: ${first}`);
+  throw refusedStranger(bytes);
+}
+
+/** The head of an HTTP request: a method (RFC 9110 section 9) and a space. */
+const HTTP = /^[A-Z]{3,20} /;
+/** The type of a TLS record with a ClientHello, and the major version (RFC 8446 section 5.1). */
+const TLS_HANDSHAKE = 22;
+const TLS_MAJOR = 3;
+
+/** The refusal of a client that speaks something else. */
+function refusedStranger(bytes: Uint8Array): Refusal {
+  const head = String.fromCharCode(...bytes.subarray(0, 32));
+  if (HTTP.test(head)) {
+    const why = "the client speaks HTTP, not SOCKS";
+    return new Refusal("protocol-error", why, badRequest());
+  }
+  if (bytes[0] === TLS_HANDSHAKE && (bytes[1] ?? TLS_MAJOR) === TLS_MAJOR) {
+    return new Refusal("protocol-error", "the client speaks TLS, not SOCKS");
+  }
+  return new Refusal("protocol-error", `no SOCKS version: ${bytes[0]}`);
+}
+
+/** Browsers and HTTP libraries show the text to their users. */
+function badRequest(): Uint8Array {
+  const body = "This is a SOCKS proxy. It does not speak HTTP.\n";
+  const head = [
+    "HTTP/1.1 400 Bad Request",
+    "Content-Type: text/plain",
+    `Content-Length: ${body.length}`,
+    "Connection: close",
+  ];
+  return new TextEncoder().encode(`${head.join("\r\n")}\r\n\r\n${body}`);
 }

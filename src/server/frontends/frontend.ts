@@ -67,6 +67,8 @@ export interface ClientRequest {
 
 /** The replies of one protocol. */
 export interface Dialect {
+  /** Whether its replies can carry only IPv4 addresses. */
+  readonly isIPv4Only: boolean;
   /** Translates a SOCKS5 reply number. */
   replyNumber(reply: number): number;
   /** The bytes of a reply, given its SOCKS5 number. */

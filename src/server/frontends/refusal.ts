@@ -7,6 +7,7 @@
 import { ProtocolError } from "../../protocol/decode.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
+import type { LoginFailure } from "../auth/method.ts";
 import type { SessionEndReason } from "../events.ts";
 import type { Dialect, HandshakeSession } from "./frontend.ts";
 
@@ -23,17 +24,39 @@ export class Refusal extends Error {
     message: string,
     farewell?: Uint8Array,
     reply?: number,
+    cause?: unknown,
   ) {
-    super(message);
+    super(message, cause === undefined ? undefined : { cause });
     this.reason = reason;
     this.farewell = farewell;
     this.reply = reply;
   }
 }
 
+/** The {@linkcode Refusal} of a login that is wrong, or refused for another reason. */
+export function refusedLogin(
+  failure: LoginFailure | undefined,
+  message: string,
+  farewell?: Uint8Array,
+  reply?: number,
+): Refusal {
+  if (failure?.kind === "locked-out") {
+    const why = "locked out after too many failed logins";
+    return new Refusal("login-failed", why, farewell, reply);
+  }
+  if (failure?.kind === "not-verified") {
+    const { cause } = failure;
+    const why = "the login could not be verified" +
+      (cause ? `: ${cause.message}` : "");
+    return new Refusal("login-error", why, farewell, reply, cause);
+  }
+  return new Refusal("login-failed", message, farewell, reply);
+}
+
 /**
  * The {@linkcode Refusal} of a login that ends with an error, which may be
- * anything; the error of a broken connection is returned unchanged.
+ * anything; the error of a broken connection is returned unchanged. Only a
+ * `ProtocolError` is the fault of the client.
  */
 export function refuseLogin(
   error: unknown,
@@ -44,7 +67,10 @@ export function refuseLogin(
   if (error instanceof NetError) return error;
   session.onAuth(false);
   const message = `the login failed: ${error}`;
-  return new Refusal("login-failed", message, farewell, reply);
+  const reason = error instanceof ProtocolError
+    ? "login-failed"
+    : "login-error";
+  return new Refusal(reason, message, farewell, reply, error);
 }
 
 /**

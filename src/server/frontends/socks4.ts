@@ -8,6 +8,7 @@ import { REPLY, REPLY4, replyText } from "../../protocol/reply.ts";
 import { decodeRequest, encodeReply } from "../../protocol/socks4.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { askIdent } from "../auth/ident.ts";
+import type { LoginFailure } from "../auth/method.ts";
 import { readName } from "../auth/name.ts";
 import { checkUserId, type UserIdChecks } from "../auth/user_id.ts";
 import type { Socks4Settings } from "../settings.ts";
@@ -17,10 +18,16 @@ import type {
   Frontend,
   FrontendContext,
 } from "./frontend.ts";
-import { Refusal, refuseBadRequest, refuseLogin } from "./refusal.ts";
+import {
+  Refusal,
+  refuseBadRequest,
+  refusedLogin,
+  refuseLogin,
+} from "./refusal.ts";
 import { commandName, replyHostname } from "./socks.ts";
 
 const DIALECT: Dialect = {
+  isIPv4Only: true,
   replyNumber: (reply) =>
     reply === REPLY.succeeded ? REPLY4.granted : REPLY4.rejected,
   encodeReply: (reply, bound) =>
@@ -69,8 +76,10 @@ async function authenticate(
 ): Promise<void> {
   const { session } = context;
   session.user = session.userId;
+  let failure: LoginFailure | undefined;
+  const onFailure = (it: LoginFailure | undefined) => failure = it;
   const reply = await withSignal(
-    checkUserId(userId, checksOf(context, socks4, userId)),
+    checkUserId(userId, checksOf(context, socks4, userId, onFailure)),
     session.stopping,
   ).catch((error) => {
     const reply = REPLY4.rejected;
@@ -79,13 +88,14 @@ async function authenticate(
   session.onAuth(reply === REPLY4.granted);
   if (reply === REPLY4.granted) return;
   const farewell = encodeReply({ reply });
-  throw new Refusal("login-failed", replyText(4, reply), farewell, reply);
+  throw refusedLogin(failure, replyText(4, reply), farewell, reply);
 }
 
 function checksOf(
   { conn, settings: { transport }, session }: FrontendContext,
   { userIds, verifier, ident }: Socks4Settings,
   userId: Uint8Array,
+  onFailure: (failure: LoginFailure | undefined) => void,
 ): UserIdChecks {
   const { client, stopping: signal } = session;
   const credentials = { username: userId, password: new Uint8Array(0) };
@@ -99,7 +109,11 @@ function checksOf(
   };
   return {
     userIds,
-    verify: verifier && (() => verifier.verify(credentials, source)),
+    verify: verifier && (async () => {
+      const { ok, failure } = await verifier.check(credentials, source);
+      onFailure(failure);
+      return ok;
+    }),
     ident: ident && (() => askIdent(transport, ends, { ...ident, signal })),
   };
 }

@@ -25,10 +25,16 @@ import type {
   FrontendContext,
   HandshakeSession,
 } from "./frontend.ts";
-import { Refusal, refuseBadRequest, refuseLogin } from "./refusal.ts";
+import {
+  Refusal,
+  refuseBadRequest,
+  refusedLogin,
+  refuseLogin,
+} from "./refusal.ts";
 import { commandName, replyHostname } from "./socks.ts";
 
 const DIALECT: Dialect = {
+  isIPv4Only: false,
   replyNumber: (reply) => reply,
   encodeReply: (reply, bound) =>
     encodeReply({ reply, hostname: replyHostname(bound), port: bound?.port }),
@@ -97,7 +103,8 @@ async function authenticate(
   session.onAuth(result.ok);
   session.wrapped = result.conn;
   if (result.ok) return result.datagrams;
-  throw new Refusal("login-failed", "the login failed", result.farewell);
+  const { failure, farewell } = result;
+  throw refusedLogin(failure, "the login failed", farewell);
 }
 
 /** Rejects also when the method throws, or returns nothing of the kind. */

@@ -43,6 +43,8 @@ export interface Route {
   readonly addresses: string[];
   /** The local address for one of them, if a rule names one. */
   readonly localAddressOf?: (address: string) => string | undefined;
+  /** The IP version that a rule prefers; its addresses come first. */
+  readonly family?: 4 | 6;
 }
 
 /** Options of {@linkcode authorize}. */
@@ -180,12 +182,14 @@ async function allowedOf(
     }
   }
   if (!first) throw denial;
-  if (first.family) preferFamily(addresses, first.family);
-  if (local.size === 0) return { addresses };
-  return { addresses, localAddressOf: (address) => local.get(address) };
+  const { family } = first;
+  if (family) preferFamily(addresses, family);
+  if (local.size === 0) return { addresses, family };
+  return { addresses, family, localAddressOf: (it) => local.get(it) };
 }
 
-function preferFamily(addresses: string[], family: 4 | 6): void {
+/** Sorts addresses so that those of an IP version come first. */
+export function preferFamily(addresses: string[], family: 4 | 6): void {
   const rank = (address: string) => isIp(address) === family ? 0 : 1;
   addresses.sort((a, b) => rank(a) - rank(b));
 }

@@ -26,13 +26,22 @@ export class OwnAddresses {
     this.#clock = clock;
   }
 
+  /** Whether any of them is known; even a machine without a network has loopback. */
+  get areKnown(): boolean {
+    return this.#list().size > 0;
+  }
+
   /** Whether this canonical address is one of them. */
   has(address: string): boolean {
+    return this.#list().has(address);
+  }
+
+  #list(): ReadonlySet<string> {
     const now = this.#clock.now();
     if (now >= this.#until) {
       this.#known = new Set(this.#transport.ownAddresses?.().map(unmapIp));
       this.#until = now + LIFETIME;
     }
-    return this.#known.has(address);
+    return this.#known;
   }
 }

@@ -149,6 +149,34 @@ test("askIdent() connects over IPv6", async () => {
   assertEquals(await identified(answering(answer), {}, "::1"), "alice");
 });
 
+for (
+  const [local, seen] of [
+    ["127.0.0.2", "127.0.0.2"],
+    ["127.0.0.3", "127.0.0.3"],
+    ["192.0.2.1", "127.0.0.1"], // not an address of this machine
+    ["0.0.0.0", "127.0.0.1"],
+    ["", "127.0.0.1"],
+  ]
+) {
+  test(`askIdent() asks from ${seen} when the client came at "${local}"`, async () => {
+    const identd = await startTarget();
+    const user = askIdent(
+      await detectTransport(),
+      {
+        localAddr: { hostname: local, port: OURS },
+        remoteAddr: { hostname: "127.0.0.1", port: THEIRS },
+      },
+      { port: identd.addr.port },
+    );
+    const conn = await identd.accepted();
+    assertEquals(conn.remoteAddr.hostname, seen);
+    await conn.read();
+    await conn.write(bytes("6193, 1080 : USERID : UNIX : alice\r\n"));
+    assertEquals(await user, "alice");
+    await identd.close();
+  });
+}
+
 test("askIdent() finds no user when nothing listens on the port", async () => {
   const address = { hostname: "127.0.0.1", port: 1 };
   const user = await askIdent(

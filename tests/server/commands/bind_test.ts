@@ -734,16 +734,111 @@ const PEERS4: readonly [string, string, string, string][] = [
     "127.0.0.1",
   ],
   [
-    "an IPv6 address, which no reply can carry",
-    '00 00 00 00 00 01 00 "::1" 00',
-    "00 00 00 00",
-    "::1",
+    "a name with an IPv6 address before it",
+    '00 00 00 00 00 01 00 "both.test" 00',
+    "7f 00 00 01",
+    "127.0.0.1",
   ],
 ];
 
+/** Name, the request after CMD, the address at which the server listens. */
+const UNNAMEABLE4: readonly [string, string, string][] = [
+  ["an IPv6 address", '00 00 00 00 00 01 00 "::1" 00', "127.0.0.1"],
+  ["a name without IPv4", '00 00 00 00 00 01 00 "six.test" 00', "127.0.0.1"],
+  ["anyone, from a client over IPv6", "00 00 00 00 00 00 00", "::1"],
+];
+
+for (const [name, sent, hostname] of UNNAMEABLE4) {
+  test(`serve() answers 5B to a SOCKS4 BIND for ${name}: no reply can carry the listener`, async () => {
+    const names = { "six.test": ["::1"] };
+    const server = await startServer({ ...await withNames(names), hostname });
+    const conn = await server.client();
+    await conn.write(octets(`04 02 ${sent}`));
+    assertEquals(hex(await readAll(conn)), REFUSED4);
+    conn.close();
+    assertEquals((await server.ended()).reason, "refused");
+    await server.close();
+  });
+}
+
+for (const [reached, other] of [["127.0.0.1", "::1"], ["::1", "127.0.0.1"]]) {
+  for (const addresses of [[reached, other], [other, reached]]) {
+    test(`serve() listens at ${reached}, by which the client came, for a peer of ${addresses.join(" and ")}`, async () => {
+      const names = { "target.test": addresses };
+      const server = await startServer({
+        ...await withNames(names),
+        hostname: reached,
+      });
+      const { conn, bound } = await bind(server, NAME);
+      assertEquals(bound.hostname, reached);
+      const peer = await connect(bound);
+      await readReply(conn);
+      await assertStream(conn, peer);
+      await server.ended();
+      await server.close();
+    });
+  }
+}
+
+test("serve() listens by the IP version that the policy prefers, or that has a route", async () => {
+  const names = { "target.test": ["::1", "127.0.0.1"] };
+  const { transport } = await withNames(names);
+  const noV4: Transport = {
+    ...transport!,
+    sourceAddress: (hostname) =>
+      hostname === "127.0.0.1"
+        ? Promise.reject(new NetError("net-unreachable"))
+        : transport!.sourceAddress(hostname),
+  };
+  for (
+    const options of [
+      { transport, policy: () => ({ verdict: "allow", family: 6 }) as const },
+      { transport: noV4 },
+    ]
+  ) {
+    const server = await startServer(options);
+    const { conn, bound } = await bind(server, NAME);
+    assertEquals(bound.hostname, "::1");
+    const peer = await connect(bound);
+    await readReply(conn);
+    await assertStream(conn, peer);
+    await server.ended();
+    await server.close();
+  }
+});
+
+for (
+  const [reached, other, zeros, dst] of [
+    ["127.0.0.1", "::1", "::", "04 15*00 01 00 00"],
+    ["::1", "127.0.0.1", "0.0.0.0", LOOPBACK],
+  ]
+) {
+  test(`serve() refuses a BIND for ${other} from a client at ${reached} when no route is known, unless an address is advertised`, async () => {
+    const transport = {
+      ...await detectTransport(),
+      sourceAddress: () => Promise.resolve(zeros), // as on Deno
+    };
+    const server = await startServer({ transport, hostname: reached });
+    const { conn, reply } = await ask(server, `02 00 ${dst}`);
+    assertEquals(reply, ERROR("01"));
+    conn.close();
+    await server.ended();
+    await server.server.update({ advertise: [other] });
+    const { bound, conn: client } = await bind(server, dst);
+    assertEquals(bound.hostname, other);
+    const peer = await connect(bound);
+    await readReply(client);
+    await assertStream(client, peer);
+    await server.close();
+  });
+}
+
 for (const [name, sent, told, hostname] of PEERS4) {
   test(`serve() accepts the peer of a SOCKS4 BIND for ${name}`, async () => {
-    const names = { "target.test": ["127.0.0.1"] };
+    const names = {
+      "target.test": ["127.0.0.1"],
+      "both.test": ["::1", "127.0.0.1"],
+    };
     const server = await startServer(await withNames(names));
     const conn = await server.client();
     await conn.write(octets(`04 02 ${sent} "early"`));

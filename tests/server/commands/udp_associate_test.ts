@@ -205,17 +205,52 @@ test("serve() gives each client address at most limits.associationsPerClient", a
 
 // Senders
 
-test("serve() drops datagrams from another port than DST.PORT (U4)", async () => {
+test("serve() drops datagrams from another port than DST.PORT when one has come from that (U4)", async () => {
   const own = await udp();
   const world = await start({}, `01 7F 00 00 01 ${port(own.addr.port)}`);
   const { relay, target, counts } = world;
-  world.own.send(to(target.addr, "AA"), relay);
-  await until(() => counts().dropped === 1);
   own.send(to(target.addr, "BB"), relay);
   assertEquals(await got(own), to(target.addr, "BB"));
+  world.own.send(to(target.addr, "AA"), relay);
+  await until(() => counts().dropped === 1);
   assertEquals(texts(target), ["bb"]);
   assertEquals(texts(world.own), []);
   assertEquals(counts(), { sent: 1, received: 1, dropped: 1 });
+  own.close();
+  await world.close();
+});
+
+test("serve() relays for a client that puts a target on its own machine into DST (U4)", async () => {
+  const target = await udpEcho();
+  const world = await start({}, `01 7F 00 00 01 ${port(target.addr.port)}`);
+  const { own, relay, counts } = world;
+  for (const payload of ["AA", "BB"]) {
+    own.send(to(target.addr, payload), relay);
+    assertEquals(await got(own), to(target.addr, payload));
+  }
+  const second = await udp();
+  second.send(to(target.addr, "CC"), relay);
+  await until(() => counts().dropped === 1);
+  assertEquals(texts(target), ["aa", "bb"]);
+  second.close();
+  target.close();
+  await world.close();
+});
+
+test("serve() lets the port in DST take the association over from the port that was first (U4)", async () => {
+  const own = await udp();
+  const world = await start({}, `01 7F 00 00 01 ${port(own.addr.port)}`);
+  const { own: first, relay, target, counts } = world;
+  await world.echo("AA");
+  for (const payload of ["BB", "CC"]) {
+    own.send(to(target.addr, payload), relay);
+    assertEquals(await got(own), to(target.addr, payload));
+    first.send(to(target.addr, "DD"), relay);
+    await until(() => counts().dropped > 0);
+  }
+  await until(() => counts().dropped === 2);
+  assertEquals(texts(target), ["aa", "bb", "cc"]);
+  assertEquals(first.arrivals.length, 1);
   own.close();
   await world.close();
 });

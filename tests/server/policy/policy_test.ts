@@ -4,6 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   Denial,
   type Endpoint,
+  Metrics,
   type PolicyRequest,
   rules,
   type ServeOptions,
@@ -27,6 +28,7 @@ import {
   connectedPair,
   readExactly,
   settled,
+  until,
 } from "../../transport/contract.ts";
 
 type Asked = [command: string, hostname: string, address: string | undefined];
@@ -366,6 +368,46 @@ test("OwnAddresses.has() lists the addresses again when the list is 10 seconds o
   now = 10_000;
   assertEquals(known(), [false, false, true]);
   assertEquals(new OwnAddresses({}).has("192.0.2.1"), false);
+});
+
+test("serve() reports once that it cannot list its own addresses when sessions are exposed", async () => {
+  const native = await detectTransport();
+  const outside = { hostname: "203.0.113.9", port: 4711 };
+  for (const [found, count] of [[[], 1], [["127.0.0.1"], 0]] as const) {
+    const transport = { ...native, ownAddresses: () => found };
+    for (
+      const options of [EXPOSED, { ...EXPOSED, listen: false }, {
+        ...EXPOSED,
+        hostname: "127.0.0.1",
+      }]
+    ) {
+      const metrics = new Metrics();
+      const server = await startServer({
+        ...options,
+        transport,
+        onEvent: metrics.onEvent,
+      });
+      const reports = () =>
+        server.events.filter((it) => it.type === "own-addresses-unknown");
+      const isAtStart = options === EXPOSED;
+      assertEquals(reports().length, isAtStart ? count : 0);
+      for (let i = 0; i < 2; i++) {
+        const { near, far, close } = await connectedPair(native);
+        server.server.handle(far, { client: outside });
+        near.close();
+        await until(() => server.server.sessions.length === 0);
+        await close();
+      }
+      assertEquals(reports().length, count);
+      assertEquals(metrics.read().socks5_own_addresses_unknown, count);
+      await server.close();
+    }
+  }
+  const { events, close } = await startServer({
+    transport: { ...native, ownAddresses: () => [] },
+  });
+  await close();
+  assertEquals(events.map(({ type }) => type), ["listening", "shutdown"]);
 });
 
 /**
