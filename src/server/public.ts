@@ -88,12 +88,8 @@ export {
 export type { Rule, RuleTarget } from "./policy/rule.ts";
 export { formatRule, parseRule } from "./policy/rule_text.ts";
 export { type RulePolicy, type RuleRequest, rules } from "./policy/rules.ts";
-export {
-  serve,
-  type Server,
-  type ServerUpdate,
-  type ShutdownOptions,
-} from "./serve.ts";
+export { serve } from "./serve.ts";
+export type { Server, ServerUpdate, ShutdownOptions } from "./server.ts";
 export { NetError, type NetErrorKind } from "../transport/errors.ts";
 export type { ConnSource, DuplexStreams } from "../transport/streams.ts";
 export type { Address, Conn, Transport } from "../transport/transport.ts";

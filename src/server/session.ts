@@ -5,7 +5,6 @@
  */
 
 import { type Endpoint, isUnspecified } from "../protocol/address.ts";
-import { ProtocolError } from "../protocol/decode.ts";
 import { REPLY } from "../protocol/reply.ts";
 import { MessageReader } from "../transport/message_reader.ts";
 import { closeQuietly } from "../transport/quiet.ts";
@@ -26,11 +25,11 @@ import {
   LIMITS,
   type LoginLimit,
 } from "./limits/limit_table.ts";
-import { LimitsError } from "./limits/limits_error.ts";
 import type { ServerLimits } from "./limits/server_limits.ts";
 import type { SessionRateLimiter } from "./limits/session_rate_limiter.ts";
 import { bind } from "./commands/bind.ts";
-import type { Command, CommandSession, Ending } from "./commands/command.ts";
+import type { Command, CommandSession } from "./commands/command.ts";
+import { type Ending, endingOf, errorOf } from "./commands/ending.ts";
 import { connect } from "./commands/connect.ts";
 import type {
   CommandName,
@@ -42,22 +41,13 @@ import type {
 import type { Settings } from "./settings.ts";
 import type { Incoming } from "./accept.ts";
 import { clientKey } from "./client_key.ts";
+import { lingeringClose } from "./lingering_close.ts";
+import { factsOf } from "./session_facts.ts";
 import { detectFrontend } from "./frontends/detect.ts";
 import type { ClientRequest, HandshakeSession } from "./frontends/frontend.ts";
 import { Refusal } from "./frontends/refusal.ts";
 import type { OwnAddresses } from "./policy/own_addresses.ts";
 import { udpAssociate } from "./commands/udp_associate.ts";
-
-/**
- * How long a client may take to read an error reply and to close the connection,
- * in milliseconds (RFC 1928 section 6 allows 10 s).
- */
-const LINGER_TIME = 2_000;
-/**
- * How many bytes of such a client are read and dropped. Unread ones would turn
- * our FIN into a reset, which overtakes the reply.
- */
-const LINGER_BYTES = 64 * 1024;
 
 /** The server that a session belongs to. */
 export interface SessionOwner {
@@ -77,29 +67,6 @@ const COMMANDS: Readonly<Record<CommandName, Command>> = {
   bind,
   "udp-associate": udpAssociate,
 };
-
-/** The members of {@linkcode SessionFacts}. */
-const FACTS = Object.keys(
-  {
-    id: true,
-    client: true,
-    version: true,
-    method: true,
-    user: true,
-    userId: true,
-    phase: true,
-    command: true,
-    target: true,
-    targetAddr: true,
-    boundAddr: true,
-    reply: true,
-    sent: true,
-    received: true,
-    datagrams: true,
-    startedAt: true,
-    duration: true,
-  } satisfies Record<keyof SessionFacts, true>,
-) as (keyof SessionFacts)[];
 
 /** Runs one session. */
 export class ServerSession
@@ -203,10 +170,7 @@ export class ServerSession
   }
 
   toJSON(): SessionFacts {
-    const facts = FACTS.map((it) => [it, this[it]] as const);
-    return Object.fromEntries(
-      facts.filter(([, value]) => value !== undefined),
-    ) as unknown as SessionFacts;
+    return factsOf(this);
   }
 
   /** Node.js and Bun print this by `console.log()`. */
@@ -420,24 +384,9 @@ export class ServerSession
     this.#owner.emit?.({ type: "reply", session: this });
   }
 
-  /** Sends the last bytes so that they arrive: followed by a FIN, and with nothing left unread. */
-  async #lingeringClose(conn: Conn, send: () => Promise<void>): Promise<void> {
+  #lingeringClose(conn: Conn, send: () => Promise<void>): Promise<void> {
     const { clock } = this.settings;
-    const timeout = clock.startTimeout(LINGER_TIME, () => this.#hangUp());
-    try {
-      await send();
-      await conn.closeWrite();
-      let left = LINGER_BYTES;
-      while (left > 0) {
-        const chunk = await conn.read();
-        if (chunk === null) break;
-        left -= chunk.length;
-      }
-    } catch {
-      // The client has closed the connection: there is nothing left to wait for.
-    } finally {
-      timeout.cancel();
-    }
+    return lingeringClose(conn, { send, clock, giveUp: () => this.#hangUp() });
   }
 
   #stop(ending: Ending): void {
@@ -475,29 +424,4 @@ function isLocalAddress(address: string, { localAddr }: Conn): boolean {
 /** Returns the rest of a time limit, at least 1 ms; 0 (no limit) stays 0. */
 export function timeLeft(limit: number, waited: number): number {
   return limit === 0 ? 0 : Math.max(limit - waited, 1);
-}
-
-/** A dialer may reject with anything. */
-function errorOf(error: unknown): Error | undefined {
-  if (error === undefined || error instanceof Error) return error;
-  return toNetError(error);
-}
-
-function endingOf({ reason, side, error }: RelayEnd): Ending {
-  switch (reason) {
-    case "finished":
-    case "idle":
-      return { reason };
-    case "aborted":
-      return { reason: "closed" };
-    case "error":
-      if (error instanceof LimitsError) return { reason: "closed", error };
-      if (side === "b") return { reason: "target-gone", error };
-      return {
-        reason: error?.cause instanceof ProtocolError
-          ? "protocol-error" // a message that the login protects is damaged
-          : "client-gone",
-        error,
-      };
-  }
 }

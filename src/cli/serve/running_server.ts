@@ -5,7 +5,7 @@
  */
 
 import type { MetricValues } from "../../server/metrics.ts";
-import type { ServerUpdate, ShutdownOptions } from "../../server/serve.ts";
+import type { ServerUpdate, ShutdownOptions } from "../../server/server.ts";
 import type { Address } from "../../transport/transport.ts";
 import type { LoadedConfig } from "../config/load.ts";
 

@@ -11,7 +11,7 @@ import {
   type MetricValues,
   sumMetrics,
 } from "../../server/metrics.ts";
-import type { ServerUpdate, ShutdownOptions } from "../../server/serve.ts";
+import type { ServerUpdate, ShutdownOptions } from "../../server/server.ts";
 import { resolveSettings } from "../../server/settings.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import { detectTransport } from "../../transport/detect.ts";

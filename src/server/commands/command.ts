@@ -6,24 +6,14 @@
 
 import type { AbortSwitch } from "../../transport/signal.ts";
 import type { Address, Conn, Relay } from "../../transport/transport.ts";
-import type {
-  DatagramCounts,
-  Session,
-  SessionEndReason,
-  SessionPhase,
-} from "../events.ts";
+import type { DatagramCounts, Session, SessionPhase } from "../events.ts";
 import type { PolicySubject } from "../policy/authorize.ts";
 import type { Settings } from "../settings.ts";
 import type { NetError } from "../../transport/errors.ts";
 import type { CommandLimit } from "../limits/limit_table.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
+import type { Ending } from "./ending.ts";
 import type { SessionRateLimiter } from "../limits/session_rate_limiter.ts";
-
-/** The end of a session. */
-export interface Ending {
-  readonly reason: SessionEndReason;
-  readonly error?: Error;
-}
 
 /**
  * Runs a request. Resolves with the relay that it starts, or with the end of

@@ -1,0 +1,53 @@
+/**
+ * The end of a connection whose last bytes have to arrive.
+ *
+ * @module
+ */
+
+import type { Clock } from "../transport/clock.ts";
+import type { Conn } from "../transport/transport.ts";
+
+/**
+ * How long a client may take to read an error reply and to close the connection,
+ * in milliseconds (RFC 1928 section 6 allows 10 s).
+ */
+const LINGER_TIME = 2_000;
+/**
+ * How many bytes of such a client are read and dropped. Unread ones would turn
+ * our FIN into a reset, which overtakes the reply.
+ */
+const LINGER_BYTES = 64 * 1024;
+
+/** What {@linkcode lingeringClose} works with. */
+export interface LingeringCloseOptions {
+  /** Writes the last bytes. */
+  readonly send: () => Promise<void>;
+  readonly clock: Clock;
+  /** Closes the connection of a client that takes too long. */
+  readonly giveUp: () => void;
+}
+
+/**
+ * Sends the last bytes so that they arrive: followed by a FIN, and with nothing left
+ * unread. Resolves when the client has closed the connection, or has had its time.
+ */
+export async function lingeringClose(
+  conn: Conn,
+  { send, clock, giveUp }: LingeringCloseOptions,
+): Promise<void> {
+  const timeout = clock.startTimeout(LINGER_TIME, giveUp);
+  try {
+    await send();
+    await conn.closeWrite();
+    let left = LINGER_BYTES;
+    while (left > 0) {
+      const chunk = await conn.read();
+      if (chunk === null) break;
+      left -= chunk.length;
+    }
+  } catch {
+    // The client has closed the connection: there is nothing left to wait for.
+  } finally {
+    timeout.cancel();
+  }
+}

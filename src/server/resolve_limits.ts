@@ -1,0 +1,105 @@
+/**
+ * The checks of everything that is a number: limits and timeouts.
+ *
+ * @module
+ */
+
+import { checkKeys } from "../transport/check_keys.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { SharedLimitsStore } from "./cluster/store.ts";
+import {
+  defaultLimits,
+  LIMIT_NAMES,
+  type LimitName,
+  LIMITS,
+} from "./limits/limit_table.ts";
+import type { Limits } from "./limits/limits.ts";
+import { OptionError, type SharedLimits, type Timeouts } from "./options.ts";
+
+/** The defaults. */
+const TIMEOUTS: Required<Timeouts> = {
+  handshake: 10_000,
+  connect: 15_000,
+  idle: 300_000,
+  halfClosed: 60_000,
+  bind: 60_000,
+  association: 120_000,
+};
+
+export function resolveTimeouts(given: Timeouts = {}): Required<Timeouts> {
+  const names = Object.keys(TIMEOUTS) as (keyof Timeouts)[];
+  checkKeys(given, names, "timeouts");
+  const timeouts = { ...TIMEOUTS };
+  for (const name of names) {
+    timeouts[name] = whole(`timeouts.${name}`, given[name] ?? TIMEOUTS[name]);
+  }
+  return timeouts;
+}
+
+/** Descriptors reserved for everything except sessions. */
+const SPARE_DESCRIPTORS = 32;
+
+/** The limits, with `Infinity` for none. */
+export async function resolveLimits(
+  given: Limits = {},
+  isExposed: boolean,
+  transport: Transport,
+): Promise<Required<Limits>> {
+  checkKeys(given, LIMIT_NAMES, "limits");
+  const defaults = {
+    ...defaultLimits(isExposed),
+    sessions: given.sessions ?? await possibleSessions(transport),
+  };
+  const limits = {} as Record<LimitName, number>;
+  for (const name of LIMIT_NAMES) {
+    const value = given[name] ?? defaults[name];
+    limits[name] = whole(`limits.${name}`, value) || Infinity;
+  }
+  return limits;
+}
+
+/** The default of `limits.sessions`, or fewer if this process may not open enough descriptors. */
+async function possibleSessions(transport: Transport): Promise<number> {
+  const descriptors = await transport.descriptorLimit?.() ?? Infinity;
+  const possible = Math.floor((descriptors - SPARE_DESCRIPTORS) / 2);
+  return Math.max(1, Math.min(LIMITS.sessions.default, possible));
+}
+
+export function resolveSharedLimits(
+  given: SharedLimits | undefined,
+): SharedLimits | undefined {
+  if (!given) return undefined;
+  const { store, servers } = given;
+  const missing = STORE_METHODS.find((it) => typeof store?.[it] !== "function");
+  if (missing) {
+    throw new OptionError(
+      "sharedLimits.store",
+      `sharedLimits.store must have a method ${missing}()`,
+    );
+  }
+  return { store, servers: whole("sharedLimits.servers", servers, { min: 1 }) };
+}
+
+const STORE_METHODS = [
+  "acquire",
+  "release",
+  "forceAcquire",
+  "pass",
+  "cancel",
+] as const satisfies readonly (keyof SharedLimitsStore)[];
+
+/** The longest timeout that the timers of all runtimes support, in milliseconds. */
+const MAX = 2 ** 31 - 1;
+
+/** A whole number, by default of milliseconds or of things that are limited. */
+export function whole(
+  name: string,
+  value: number,
+  { min = 0, max = MAX }: { min?: number; max?: number } = {},
+): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new OptionError(
+    name,
+    `${name} must be a whole number from ${min} to ${max}`,
+  );
+}

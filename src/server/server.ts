@@ -1,0 +1,89 @@
+/**
+ * The interface of a running server.
+ *
+ * @module
+ */
+
+import type { ConnSource } from "../transport/streams.ts";
+import type { Address } from "../transport/transport.ts";
+import type { Origin } from "./accept.ts";
+import type { Session } from "./events.ts";
+import type { ServeOptions } from "./options.ts";
+
+/** Options of {@linkcode Server.shutdown}. */
+export interface ShutdownOptions {
+  /**
+   * How long sessions may take to end by themselves, in milliseconds; 0 ends them at
+   * once.
+   *
+   * @default {10_000}
+   */
+  readonly grace?: number;
+}
+
+/** The options that can be changed while the server runs. */
+export type ServerUpdate = Omit<
+  ServeOptions,
+  | "hostname"
+  | "port"
+  | "listen"
+  | "reusePort"
+  | "signal"
+  | "onEvent"
+  | "transport"
+  | "sharedLimits"
+>;
+
+/** A running server. */
+export interface Server extends AsyncDisposable {
+  /** The address and port it listens on; zeros if it does not listen. */
+  readonly addr: Address;
+  /** The open sessions, in the order of their ids. */
+  readonly sessions: readonly Session[];
+  /** Resolves when the server is shut down and the last session has ended. Never rejects. */
+  readonly finished: Promise<void>;
+  /**
+   * Serves one more connection, of any origin, under the same options and
+   * limits: a {@linkcode Conn}, Web streams (a WebSocket, a TLS or SSH channel)
+   * or a `Duplex` of Node.js.
+   *
+   * The session is exposed unless the client is known to be on loopback and the
+   * server itself does not listen beyond loopback. An exposed session is rejected
+   * with a `session-rejected` event unless everyone needs a login or `openProxy` is
+   * set, and it reaches special-purpose addresses only if the policy allows them. If
+   * there is a policy, a client whose address is not known is denied.
+   *
+   * @throws {TypeError} if `conn` is none of these, or `origin.client` is no address.
+   *
+   * @example A server without a listener, for connections that other code accepts
+   * ```ts
+   * import { type DuplexStreams, serve, userPass } from "@x/socks5/server";
+   *
+   * await using server = await serve({
+   *   listen: false,
+   *   auth: [userPass({ alice: "correct horse" })],
+   * });
+   *
+   * function onTunnel(tunnel: DuplexStreams, hostname: string, port: number) {
+   *   server.handle(tunnel, { client: { hostname, port } });
+   * }
+   * console.log(typeof onTunnel);
+   * ```
+   */
+  handle(conn: ConnSource, origin?: Origin): void;
+  /**
+   * Replaces options without ending a session. Later requests are checked against the
+   * new options; a login that has begun continues with the old ones. A group such as
+   * `limits` is replaced as a whole; `undefined` restores the default. If it rejects,
+   * nothing has changed. Concurrent updates are applied in the order of the calls.
+   *
+   * @throws {TypeError} if {@linkcode serve} would throw it.
+   */
+  update(options: ServerUpdate): Promise<void>;
+  /**
+   * Stops accepting connections, waits until the sessions have ended by themselves,
+   * and ends the remaining ones after the grace time. May be called again with a
+   * shorter time. `await using` calls it with the default.
+   */
+  shutdown(options?: ShutdownOptions): Promise<void>;
+}

@@ -1,0 +1,305 @@
+/**
+ * The implementation of a server: its listener, its connections on their way to
+ * sessions, and the list of sessions.
+ *
+ * @module
+ */
+
+import { checkKeys } from "../transport/check_keys.ts";
+import { NetError, toNetError } from "../transport/errors.ts";
+import { AbortSwitch } from "../transport/signal.ts";
+import { closeQuietly } from "../transport/quiet.ts";
+import type { ConnSource } from "../transport/streams.ts";
+import type { Address, Conn, Listener } from "../transport/transport.ts";
+import {
+  clientOf,
+  connOf,
+  exposedBy,
+  type Incoming,
+  isKnownLoopback,
+  type Origin,
+  PendingAccepts,
+} from "./accept.ts";
+import type { Ending } from "./commands/ending.ts";
+import type { ServerEvent, Session } from "./events.ts";
+import type { Admission } from "./limits/admission.ts";
+import { answerInTime } from "./limits/answer_in_time.ts";
+import type { PendingAdmission } from "./limits/connection_limiter.ts";
+import { LIMITS, type RejectionReason } from "./limits/limit_table.ts";
+import { type ServerLimits, updateLimits } from "./limits/server_limits.ts";
+import type { Server, ServerUpdate, ShutdownOptions } from "./server.ts";
+import type { ServeOptions } from "./options.ts";
+import { OwnAddresses } from "./policy/own_addresses.ts";
+import { ServerSession, type SessionOwner, timeLeft } from "./session.ts";
+import { resolveSettings, type Settings } from "./settings.ts";
+
+const NO_ADDRESS: Address = { hostname: "0.0.0.0", port: 0 };
+
+const SHUTTING_DOWN = "the server is shutting down";
+const LIMITS_FAILED = "the shared limits store failed";
+const OPEN_PROXY_TEXT =
+  "the client is not on loopback, and not everyone needs a login: " +
+  "set auth, or openProxy to true if that is what you want";
+
+/** A server; {@linkcode SocksServer.start} has to be called once. */
+export class SocksServer implements Server, SessionOwner {
+  readonly finished: Promise<void>;
+  settings: Settings;
+  readonly limits: ServerLimits;
+  readonly ownAddresses: OwnAddresses;
+  readonly emit: ((event: ServerEvent) => void) | undefined;
+  /** In no order. Each session knows its index, so that adding and removing take constant time. */
+  readonly #sessions: ServerSession[] = [];
+  /** How many connections wait for the answer of a shared limits store. */
+  #asking = 0;
+  /** Ends these waits. Created for the first one. */
+  #stopAsking: AbortSwitch | undefined;
+  readonly #accepting: PendingAccepts;
+  #options: ServeOptions;
+  #finish!: () => void;
+  #listener: Listener | undefined;
+  #lastId = 0;
+  #areOwnAddressesChecked = false;
+  #updated: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    settings: Settings,
+    options: ServeOptions,
+    limits: ServerLimits,
+  ) {
+    this.settings = settings;
+    this.#options = options;
+    const { transport, clock } = settings;
+    this.limits = limits;
+    this.#accepting = new PendingAccepts(clock);
+    this.ownAddresses = new OwnAddresses(transport, clock);
+    this.emit = options.onEvent;
+    this.finished = new Promise((resolve) => this.#finish = resolve);
+  }
+
+  get addr(): Address {
+    return this.#listener?.addr ?? NO_ADDRESS;
+  }
+
+  get sessions(): readonly Session[] {
+    return this.#sessions.slice().sort((a, b) => a.id - b.id);
+  }
+
+  async start(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const { listen } = this.settings;
+    if (listen) await this.#listen(listen);
+    const onAbort = () => void this.shutdown({ grace: 0 });
+    signal?.addEventListener("abort", onAbort);
+    this.finished.then(() => signal?.removeEventListener("abort", onAbort));
+    if (!signal?.aborted) return;
+    await this.shutdown({ grace: 0 });
+    throw signal.reason;
+  }
+
+  async #listen(where: NonNullable<Settings["listen"]>): Promise<void> {
+    this.#listener = await this.settings.transport.listen(
+      where,
+      (conn) => this.#accepted(conn, undefined, this.settings.isExposed),
+      (error) => this.emit?.({ type: "accept-error", error }),
+    );
+    this.emit?.({ type: "listening", addr: this.addr });
+    if (this.settings.isExposed) this.#checkOwnAddresses();
+  }
+
+  /** Reports once if the addresses of this machine cannot be closed to exposed sessions. */
+  #checkOwnAddresses(): void {
+    if (this.#areOwnAddressesChecked) return;
+    this.#areOwnAddressesChecked = true;
+    if (!this.emit || this.ownAddresses.areKnown) return;
+    this.emit({ type: "own-addresses-unknown" });
+  }
+
+  handle(source: ConnSource, origin: Origin = {}): void {
+    checkKeys(origin, ["client", "exposed"], "the origin of a connection");
+    const client = clientOf(origin);
+    const conn = connOf(source);
+    const exposed = exposedBy(
+      origin,
+      this.settings.isExposed || !isKnownLoopback(client ?? conn.remoteAddr),
+    );
+    this.#accepted(conn, client, exposed);
+  }
+
+  #accepted(conn: Conn, client: Address | undefined, exposed: boolean): void {
+    const incoming = { conn, raw: conn, client, exposed, waited: 0 };
+    if (exposed) this.#checkOwnAddresses();
+    if (this.settings.accept) void this.#runHook(incoming);
+    else this.#admit(incoming);
+  }
+
+  /**
+   * Runs the `accept` hook first. Connections that wait for it count as sessions
+   * and as handshakes.
+   */
+  async #runHook(incoming: Incoming): Promise<void> {
+    const { accept, limits, timeouts } = this.settings;
+    if (this.#closing) return this.#reject(incoming, SHUTTING_DOWN);
+    const full = this.#accepting.refuses(
+      incoming.conn,
+      this.#sessions.length + this.#asking,
+      limits,
+    );
+    if (full) return this.#reject(incoming, LIMITS[full].rejection);
+    // Read now: a closed socket no longer reports it.
+    const client = this.emit && (incoming.client ?? incoming.conn.remoteAddr);
+    try {
+      const { handshake } = timeouts;
+      const accepted = await this.#accepting.run(accept!, incoming, handshake);
+      if (accepted) this.#admit(accepted);
+    } catch (cause) {
+      this.emit?.({
+        type: "session-rejected",
+        client: client!,
+        reason: "the accept hook failed",
+        error: toNetError(cause),
+      });
+    }
+  }
+
+  #admit(incoming: Incoming): void {
+    const { conn, client, exposed } = incoming;
+    if (this.#closing) return this.#reject(incoming, SHUTTING_DOWN);
+    if (exposed && !this.settings.servesExposed) {
+      return this.#reject(incoming, OPEN_PROXY_TEXT);
+    }
+    // Connections that wait for a store hold a descriptor, as sessions do.
+    const { sessions } = this.settings.limits;
+    if (this.#asking > 0 && this.#asking + this.#sessions.length >= sessions) {
+      return this.#reject(incoming, LIMITS.sessions.rejection);
+    }
+    const answer = this.limits.connections.admit(
+      client ? { remoteAddr: client } : conn,
+    );
+    if (typeof answer !== "string" && "answer" in answer) {
+      void this.#openLater(incoming, answer);
+    } else this.#open(incoming, answer);
+  }
+
+  #open(incoming: Incoming, admission: Admission | RejectionReason): void {
+    if (typeof admission === "string") {
+      return this.#reject(incoming, LIMITS[admission].rejection);
+    }
+    const id = ++this.#lastId;
+    const session = new ServerSession(id, this, incoming, admission);
+    session.place = this.#sessions.push(session) - 1;
+    session.run(incoming.waited);
+  }
+
+  async #openLater(
+    incoming: Incoming,
+    pending: PendingAdmission,
+  ): Promise<void> {
+    const { clock, timeouts } = this.settings;
+    const started = clock.now();
+    // Read now: a closed socket no longer reports it.
+    const client = incoming.client ?? (this.emit && incoming.conn.remoteAddr);
+    const known = { ...incoming, client };
+    this.#asking++;
+    try {
+      const admission = await answerInTime(pending.answer, {
+        clock,
+        timeout: timeLeft(timeouts.handshake, incoming.waited),
+        signal: this.#stopAsking ??= new AbortSwitch(),
+      });
+      if (this.#closing) {
+        pending.cancel();
+        return this.#reject(known, SHUTTING_DOWN);
+      }
+      const waited = incoming.waited + clock.now() - started;
+      this.#open({ ...known, waited }, admission);
+    } catch (error) {
+      pending.cancel();
+      if (this.#closing) return this.#reject(known, SHUTTING_DOWN);
+      this.#reject(known, LIMITS_FAILED, toNetError(error));
+    } finally {
+      this.#asking--;
+    }
+  }
+
+  #reject(
+    { conn, raw, client }: Incoming,
+    reason: string,
+    error?: Error,
+  ): void {
+    if (this.emit) {
+      const { remoteAddr } = conn;
+      const rejected = { client: client ?? remoteAddr, reason };
+      this.emit({
+        type: "session-rejected",
+        ...rejected,
+        ...error && { error },
+      });
+    }
+    closeQuietly(conn);
+    if (raw !== conn) closeQuietly(raw);
+  }
+
+  ended(session: ServerSession, ending: Ending | undefined): void {
+    this.#remove(session);
+    if (ending) this.emit?.({ type: "session-end", session, ...ending });
+    else this.emit?.({ type: "probe", client: session.client });
+    if (this.#closing && this.#sessions.length === 0) {
+      this.#closing.then(this.#finish);
+    }
+  }
+
+  update(options: ServerUpdate): Promise<void> {
+    const update = () => this.#update(options);
+    const updated = this.#updated.then(update, update);
+    this.#updated = updated;
+    return updated;
+  }
+
+  async #update(options: ServerUpdate): Promise<void> {
+    const { transport } = this.settings;
+    const { hostname, port, listen } = this.#options;
+    const merged = { ...this.#options, ...options, hostname, port, listen };
+    const settings = await resolveSettings(merged, transport);
+    const { limits } = settings;
+    this.settings = settings;
+    this.#options = merged;
+    updateLimits(this.limits, limits);
+  }
+
+  shutdown(options: ShutdownOptions = {}): Promise<void> {
+    const { grace = 10_000 } = options;
+    if (!this.#closing) {
+      this.#closing = this.#stopListening();
+      this.emit?.({ type: "shutdown" });
+    }
+    if (!(grace > 0)) this.#closeSessions();
+    const { clock } = this.settings;
+    const timeout = clock.startTimeout(grace, () => this.#closeSessions());
+    return this.finished.finally(() => timeout.cancel());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  async #stopListening(): Promise<void> {
+    this.#accepting.close();
+    this.#stopAsking?.abort(new NetError("aborted", SHUTTING_DOWN));
+    await this.#listener?.close();
+    if (this.#sessions.length === 0) this.#finish();
+  }
+
+  /** Moves the last session to the index of this one. */
+  #remove({ place }: ServerSession): void {
+    const last = this.#sessions.pop()!;
+    if (last.place === place) return;
+    this.#sessions[place] = last;
+    last.place = place;
+  }
+
+  #closeSessions(): void {
+    for (const session of this.sessions) session.close();
+  }
+}
