@@ -187,13 +187,16 @@ test("server.handle() knows a client by the canonical form of its address", asyn
     ["0:0:0:0:0:0:0:1", "::1"],
   ];
   for (const [hostname, shown] of forms) {
-    const { far, close } = await connectedPair(await detectTransport());
+    const { near, far, close } = await connectedPair(await detectTransport());
     server.server.handle(far, {
       client: { hostname, port: 9 },
       exposed: false,
     });
     const [session] = server.server.sessions;
     assertEquals(session.client.hostname, shown);
+    await near.write(Uint8Array.of(5)); // without a byte it would be no session
+    await until(() => server.events.some((it) => it.type === "session-start"));
+    server.events.length = 0;
     await close();
     await server.ended();
   }
