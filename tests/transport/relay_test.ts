@@ -146,7 +146,7 @@ for (const [how, broken] of breaking) {
         const relay = new RelayState(a, b, { idle: 10_000, clock });
         clock.skip(20_000);
         assertEquals((await relay.done).reason, "idle");
-        assertEquals(b.ends, ["close"]);
+        assertEquals(b.ends, ["reset", "close"]);
       }),
     { timeout: 5_000 },
   );

@@ -49,7 +49,7 @@ test("serve() rejects clients of one address beyond limits.sessionsPerClient, an
   const other = await connectFrom("127.0.0.2", server.server.addr);
   await sessionsOf(server, 3);
   first.close();
-  await server.ended();
+  await sessionsOf(server, 2);
   await server.client();
   await sessionsOf(server, 3);
   assertEquals(await rejection(server), "too many sessions from this address");
@@ -69,7 +69,7 @@ test("serve() rejects clients of one address beyond limits.handshakesPerClient u
   const why = "too many unfinished handshakes from this address";
   assertEquals(await rejection(server), why);
   second.close();
-  await server.ended();
+  await sessionsOf(server, 4);
   served.push(await ask(server, command));
   for (const { conn } of served) conn.close();
   await server.close();
