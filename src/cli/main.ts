@@ -6,7 +6,7 @@
 
 import { configSchema } from "./config/config.ts";
 import { describeFailure, EXIT } from "./failure.ts";
-import { FileReader } from "./config/files.ts";
+import { ConfigFileReader } from "./config/files.ts";
 import {
   type CommandLine,
   parseFlags,
@@ -69,7 +69,7 @@ async function runCommand(
       case "schema":
         return print(JSON.stringify(configSchema(), null, 2));
     }
-    const files = new FileReader();
+    const files = new ConfigFileReader();
     const { commandLine } = invocation;
     loaded = await load(commandLine, files.read);
     for (const warning of loaded.warnings) printError(`warning: ${warning}`);
@@ -104,7 +104,7 @@ async function serveUntilSignal(
   host: Host,
   commandLine: CommandLine,
   loaded: LoadedConfig,
-  files: FileReader,
+  files: ConfigFileReader,
 ): Promise<number> {
   const { users } = loaded;
   const log = await openLog(host, loaded.log);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FileReader } from "./config/files.ts";
+import type { ConfigFileReader } from "./config/files.ts";
 import type { CommandLine } from "./config/flags.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { Log } from "./output/log.ts";
@@ -19,7 +19,7 @@ export interface StartOptions {
   /** The configuration made of them and the files. */
   readonly loaded: LoadedConfig;
   /** The files that were read for it. */
-  readonly files: FileReader;
+  readonly files: ConfigFileReader;
   readonly log: Log;
 }
 

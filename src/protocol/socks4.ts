@@ -42,7 +42,7 @@ export const COMMAND = {
 } as const;
 
 /** The request of a client; the endpoint is the target. */
-export interface Request extends Endpoint {
+export interface RequestMessage extends Endpoint {
   /** A number of {@linkcode COMMAND}, or an unknown one. */
   readonly command: number;
   /** The user id that the client claims: 0 to 512 octets without NUL. */
@@ -50,7 +50,7 @@ export interface Request extends Endpoint {
 }
 
 /** The argument of {@linkcode encodeRequest}. */
-export interface RequestInit extends Endpoint {
+export interface RequestFields extends Endpoint {
   /** A number of {@linkcode COMMAND}. */
   readonly command: number;
   /** 0 to 512 octets without NUL; a string is encoded as UTF-8. @default {""} */
@@ -111,7 +111,7 @@ export interface ReplyInit {
  * ```
  */
 export function encodeRequest(
-  { command, hostname, port, userId = "" }: RequestInit,
+  { command, hostname, port, userId = "" }: RequestFields,
 ): Uint8Array {
   const ip = parseHost(hostname);
   const plain = ip?.length === 4 && !is4a(ip, 0);
@@ -159,7 +159,7 @@ function encodeUserId(userId: string | Uint8Array): number[] {
  */
 export function decodeRequest(
   octets: Uint8Array,
-): Decoded<Request> | undefined {
+): Decoded<RequestMessage> | undefined {
   checkVersion(octets, VERSION);
   const userEnd = indexOfNul(octets, 8, MAX_USER_ID, "user-id");
   if (userEnd === undefined) return undefined;

@@ -41,7 +41,7 @@ export interface Greeting {
 }
 
 /** The request of a client; the endpoint is the target (DST). */
-export interface Request extends Endpoint {
+export interface RequestMessage extends Endpoint {
   /** A number of {@linkcode COMMAND}, or an unknown one. */
   readonly command: number;
 }
@@ -196,7 +196,7 @@ export function decodeMethodChoice(
  * assertEquals(octets, Uint8Array.of(5, 1, 0, 1, 192, 0, 2, 1, 1, 187));
  * ```
  */
-export function encodeRequest(request: Request): Uint8Array {
+export function encodeRequest(request: RequestMessage): Uint8Array {
   const command = octet(request.command, "command");
   return encodeAddress(request, [VERSION, command, 0]);
 }
@@ -224,7 +224,7 @@ export function encodeRequest(request: Request): Uint8Array {
  */
 export function decodeRequest(
   octets: Uint8Array,
-): Decoded<Request> | undefined {
+): Decoded<RequestMessage> | undefined {
   checkVersion(octets, VERSION);
   const address = decodeAddress(octets, 3);
   if (address === undefined) return undefined;

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { FileReader } from "../../src/cli/config/files.ts";
+import { ConfigFileReader } from "../../src/cli/config/files.ts";
 import { parseFlags } from "../../src/cli/config/flags.ts";
 import { load, type LoadedConfig } from "../../src/cli/config/load.ts";
 import type { LogRecord } from "../../src/cli/output/format.ts";
@@ -97,7 +97,7 @@ async function supervise(
   const command = parseFlags(["--port", "0", ...args]);
   assert(command.type === "serve");
   const { commandLine } = command;
-  const files = new FileReader();
+  const files = new ConfigFileReader();
   const loaded = await load(commandLine, files.read);
   const supervisor = await Supervisor.start({
     workers: 2,
@@ -137,7 +137,7 @@ async function supervise(
 async function loadDefaults(): Promise<LoadedConfig> {
   const command = parseFlags([]);
   assert(command.type === "serve");
-  return await load(command.commandLine, new FileReader().read);
+  return await load(command.commandLine, new ConfigFileReader().read);
 }
 
 test("Supervisor.start() passes the port of the first worker to the others", async () => {

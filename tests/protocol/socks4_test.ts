@@ -6,7 +6,7 @@ import {
   encodeReply,
   encodeRequest,
   MAX_USER_ID,
-  type Request,
+  type RequestMessage,
 } from "../../src/protocol/socks4.ts";
 import { test } from "../support/harness.ts";
 import {
@@ -21,7 +21,7 @@ import {
 const LABEL = "a".repeat(63);
 const LONGEST = `${`${LABEL}.`.repeat(3)}${LABEL}`;
 
-function connect(hostname: string, userId = ""): Request {
+function connect(hostname: string, userId = ""): RequestMessage {
   return {
     command: COMMAND.connect,
     hostname,

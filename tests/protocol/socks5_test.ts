@@ -11,7 +11,7 @@ import {
   encodeRequest,
   METHOD,
   type Reply,
-  type Request,
+  type RequestMessage,
 } from "../../src/protocol/socks5.ts";
 import { test } from "../support/harness.ts";
 import {
@@ -32,7 +32,7 @@ function offers(...methods: number[]): { methods: Uint8Array } {
   return { methods: Uint8Array.from(methods) };
 }
 
-function connect(hostname: string, port: number): Request {
+function connect(hostname: string, port: number): RequestMessage {
   return { command: COMMAND.connect, hostname, port };
 }
 

@@ -8,12 +8,12 @@
 import type { ServeOptions } from "../../server/options.ts";
 import { JsoncError, parseJsonc } from "./jsonc.ts";
 import { described, group, type JsonSchema, type Kind } from "./kinds.ts";
-import type { Option, OptionGroup } from "./option.ts";
+import type { ConfigOption, OptionGroup } from "./option.ts";
 import { OPTIONS } from "./options.ts";
 
 type Table = typeof OPTIONS;
 
-type ValueOf<Row> = Row extends Option<infer T> ? T
+type ValueOf<Row> = Row extends ConfigOption<infer T> ? T
   : Row extends OptionGroup<infer Rows> ? ConfigOf<Rows>
   : never;
 
@@ -45,10 +45,10 @@ export type ProgramConfig = {
 /** An option and its path in a configuration: its key, after that of its group if it has one. */
 export interface OptionEntry {
   readonly path: readonly string[];
-  readonly option: Option;
+  readonly option: ConfigOption;
 }
 
-const ROWS = Object.entries<Option | OptionGroup>(OPTIONS);
+const ROWS = Object.entries<ConfigOption | OptionGroup>(OPTIONS);
 
 /** All options, those of groups included. */
 export const OPTION_ENTRIES: readonly OptionEntry[] = ROWS.flatMap(
@@ -65,7 +65,7 @@ export const OPTION_ENTRIES: readonly OptionEntry[] = ROWS.flatMap(
 export const CONFIG: Kind<Config> = group(kindsOf(ROWS));
 
 function kindsOf(
-  rows: readonly (readonly [string, Option | OptionGroup])[],
+  rows: readonly (readonly [string, ConfigOption | OptionGroup])[],
 ): Record<string, Kind<unknown>> {
   return Object.fromEntries(rows.map(([key, row]) => {
     const kind = "kind" in row

@@ -12,7 +12,7 @@ import { UsageError } from "../usage_error.ts";
 export type ReadFile = (path: string) => Promise<string>;
 
 /** Reads files, and keeps the latest text of each. */
-export class FileReader {
+export class ConfigFileReader {
   readonly #texts = new Map<string, string>();
 
   /** See {@linkcode ReadFile}. */

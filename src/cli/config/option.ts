@@ -64,13 +64,13 @@ export interface OptionSpec {
 }
 
 /** An option with values of type `T`. */
-export interface Option<T = unknown> extends OptionSpec {
+export interface ConfigOption<T = unknown> extends OptionSpec {
   /** How its values are read. */
   readonly kind: Kind<T>;
 }
 
 /** The options of an object of the file. */
-export interface OptionGroup<Rows = Readonly<Record<string, Option>>> {
+export interface OptionGroup<Rows = Readonly<Record<string, ConfigOption>>> {
   /** The text of the JSON Schema. */
   readonly description: string;
   /** See {@linkcode Flag.section}. */
@@ -80,13 +80,13 @@ export interface OptionGroup<Rows = Readonly<Record<string, Option>>> {
 
 /** An option for each member of `T`. */
 export type OptionsOf<T> = {
-  readonly [K in keyof T]-?: Option<NonNullable<T[K]>>;
+  readonly [K in keyof T]-?: ConfigOption<NonNullable<T[K]>>;
 };
 
 /** A row of the table. Its type keeps the columns, from which other types follow. */
 export function option<T, const S extends OptionSpec>(
   kind: Kind<T>,
   spec: S,
-): Option<T> & S {
+): ConfigOption<T> & S {
   return { kind, ...spec };
 }

@@ -20,8 +20,8 @@ import {
   whole,
 } from "./kinds.ts";
 import {
+  type ConfigOption,
   type Flag,
-  type Option,
   option,
   type OptionGroup,
   type OptionsOf,
@@ -324,7 +324,7 @@ export const OPTIONS = {
       "Serve GET /metrics (for Prometheus; no names, no addresses) and GET " +
       "/health over HTTP; without an ADDRESS on 127.0.0.1",
   }),
-} satisfies Readonly<Record<string, Option | OptionGroup>>;
+} satisfies Readonly<Record<string, ConfigOption | OptionGroup>>;
 
 /** The flags that are not options. `--help` lists them after the options of their section. */
 export const COMMAND_FLAGS: readonly Flag[] = [

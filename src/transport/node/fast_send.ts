@@ -10,7 +10,7 @@
 import type { Socket } from "node:dgram";
 
 /** The state of a datagram that the kernel does not accept at once. */
-interface Request {
+interface SendRequest {
   list?: readonly Uint8Array[];
 }
 
@@ -19,7 +19,7 @@ interface Request {
  * in use, and a negative number if it is lost.
  */
 type HandleSend = (
-  request: Request,
+  request: SendRequest,
   list: readonly Uint8Array[],
   length: number,
   port: number,
@@ -77,7 +77,7 @@ function tryOut(
   socket: Socket,
   handle: Handle,
   hostname: string,
-): (new () => Request) | undefined {
+): (new () => SendRequest) | undefined {
   const { send } = handle;
   let given: unknown[] = [];
   const record: HandleSend = (...args) => {
@@ -93,5 +93,5 @@ function tryOut(
     rest.every((it, i) => it === expected[i]) &&
     Array.isArray(list) && list.length === 1 &&
     request?.constructor.name === "SendWrap";
-  return isKnown ? request.constructor as new () => Request : undefined;
+  return isKnown ? request.constructor as new () => SendRequest : undefined;
 }
