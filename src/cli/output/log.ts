@@ -5,6 +5,7 @@
  */
 
 import type { ServerEvent, Session } from "../../server/events.ts";
+import { systemClock } from "../../transport/clock.ts";
 import type { Host } from "../host/host.ts";
 import { formatRecord, type LogFormat, type LogRecord } from "./format.ts";
 import { LineWriter } from "./line_writer.ts";
@@ -75,7 +76,7 @@ class DenialLimiter {
 
   /** Counts a denial. Returns whether to print it. */
   mayPrint(session: Session): boolean {
-    const now = performance.now();
+    const now = systemClock.now();
     let printed = this.#printed.get(session);
     if (!printed || now >= printed.until) {
       this.#printed.set(session, printed = { count: 0, until: now + 1_000 });
