@@ -35,6 +35,8 @@ const transportCore = [
   "!src/transport/mod.ts",
 ];
 const network = [transport, protocol];
+/** Loaded only if TLS is used: it takes 5 to 9 ms. */
+const tls = "src/transport/tls/**";
 
 /** What each room of the command line may import from other parts of `src/`. */
 const library = [
@@ -91,15 +93,21 @@ const rooms: Room[] = [
     packages: node,
   },
   {
+    modules: "src/transport/tls/**",
+    imports: [...transportCore, "src/transport/common/**"],
+    packages: node,
+  },
+  {
     modules: "src/transport/deno/**",
     imports: [...transportCore, "src/transport/common/**"],
     // Deno has `node:net` and `node:dgram` as well, for what its own sockets lack.
-    dynamic: ["src/transport/node/**"],
+    dynamic: ["src/transport/node/**", tls],
     packages: node,
   },
   ...["src/transport/bun/**", "src/transport/node/**"].map((modules) => ({
     modules,
     imports: [...transportCore, "src/transport/common/**"],
+    dynamic: [tls],
     packages: node,
   })),
   { modules: "src/client/**", imports: network },

@@ -244,7 +244,7 @@ export class DuplexConn implements Conn {
 }
 
 /** Returns a chunk without the methods of `Buffer`, in memory that it does not share. */
-function toBytes(chunk: unknown): Uint8Array | null {
+export function toBytes(chunk: unknown): Uint8Array | null {
   if (chunk === null) return null;
   if (!(chunk instanceof Uint8Array)) {
     throw notBytes();
