@@ -184,6 +184,7 @@ const rooms: Room[] = [
     ],
     dynamic: [
       "src/server/cluster/shared_limits.ts", // loaded only with that option
+      "src/transport/tls/check_certificates.ts", // the same
       // The server's entry is also the program.
       ...(modules === "src/server/mod.ts" ? ["src/cli/main.ts"] : []),
     ],

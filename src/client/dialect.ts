@@ -19,6 +19,8 @@ import type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
 export interface ClientDialect {
   /** The scheme of its URLs. */
   readonly protocol: ProxyProtocol;
+  /** Whether it is inside TLS. */
+  readonly usesTls: boolean;
   /** The version number on the wire. */
   readonly version: 4 | 5;
   /** Whether requests carry names, so that the proxy resolves them. */

@@ -20,8 +20,8 @@ export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
   const given = typeof proxy === "string" || proxy instanceof URL
     ? parseProxyUrl(proxy)
     : checkedConfig(proxy);
-  const { protocol, port = DEFAULT_PORT, username, password } = given;
-  const dialect = dialectNamed(protocol);
+  const { port = DEFAULT_PORT, username, password } = given;
+  const dialect = dialectNamed(String(given.protocol));
   if (!dialect) {
     throw new TypeError(`protocol must be one of ${PROTOCOLS.join(", ")}`);
   }
@@ -37,7 +37,7 @@ export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
   const hostname = plainHostname(given.hostname);
   // Not a copy: the members may be getters, as those of a SocksProxy are.
   return {
-    protocol,
+    protocol: dialect.protocol,
     hostname,
     port,
     ...(username !== undefined && { username }),

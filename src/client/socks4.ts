@@ -12,6 +12,7 @@ import type { ClientDialect } from "./dialect.ts";
 /** SOCKS4, which carries IPv4 addresses. */
 export const SOCKS4: ClientDialect = {
   protocol: "socks4",
+  usesTls: false,
   version: 4,
   resolvesNames: false,
   hasDatagrams: false,

@@ -16,6 +16,7 @@ import type { ProxyConfig } from "./proxy.ts";
 /** SOCKS5 whose targets are resolved by the client. */
 export const SOCKS5: ClientDialect = {
   protocol: "socks5",
+  usesTls: false,
   version: 5,
   resolvesNames: false,
   hasDatagrams: true,

@@ -92,6 +92,8 @@ export interface Incoming {
   /** Overrides `remoteAddr` of the connection. */
   readonly client: Address | undefined;
   readonly exposed: boolean;
+  /** Whether no byte is read before the client's certificate is verified. */
+  readonly isCertified: boolean;
   /** How many milliseconds of the handshake timeout have passed. */
   readonly waited: number;
 }

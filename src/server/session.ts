@@ -10,6 +10,7 @@ import { MessageReader } from "../transport/message_reader.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
+import type { TlsFacts } from "../transport/tls_options.ts";
 import type {
   Address,
   Conn,
@@ -82,6 +83,7 @@ export class ServerSession
   #isKnown = false;
   phase: SessionPhase = "handshake";
   version?: 4 | 5;
+  tls?: TlsFacts;
   method?: string;
   user?: string;
   userId?: string;
@@ -214,10 +216,14 @@ export class ServerSession
     try {
       const reader = new MessageReader(this.#conn);
       const frontend = await detectFrontend(reader);
+      this.tls = this.#raw.tls;
+      this.user = this.tls?.clientName;
       this.#announce();
       this.version = frontend.version;
-      // An update may have changed the options by which the client was admitted.
-      if (this.exposed && !this.settings.servesExposed) {
+      // An update may have changed the options by which the client was admitted. A
+      // certificate counts as a login.
+      const isOpen = this.exposed && !this.settings.servesExposed;
+      if (isOpen && this.user === undefined) {
         throw new Refusal(
           "no-method",
           "a login is no longer needed by everyone",
@@ -367,7 +373,9 @@ export class ServerSession
   async #failed(error: unknown): Promise<Ending> {
     if (this.ending) return this.ending;
     if (!(error instanceof Refusal)) {
-      return { reason: "client-gone", error: toNetError(error) };
+      const gone = toNetError(error);
+      const reason = gone.kind === "tls" ? "tls-failed" : "client-gone";
+      return { reason, error: gone };
     }
     this.#announce();
     const { farewell, reason, reply } = error;

@@ -19,7 +19,10 @@ export interface Certificate {
 export interface CertificateRequest {
   /** Such as `/CN=alice`. */
   readonly subject: string;
-  /** Lines of OpenSSL's `x509v3_config`, such as `subjectAltName=DNS:localhost`. */
+  /**
+   * Lines of OpenSSL's `x509v3_config`, such as `subjectAltName=DNS:localhost`. By default
+   * only that it is not one of an authority.
+   */
   readonly extensions?: readonly string[];
   /** The issuer. By default the certificate is self-signed. */
   readonly by?: Certificate;
@@ -29,7 +32,7 @@ export interface CertificateRequest {
 
 /** Makes a certificate. */
 export function issue(request: CertificateRequest): Certificate {
-  const { subject, extensions = [], by, days = 2 } = request;
+  const { subject, extensions = [NO_AUTHORITY], by, days = 2 } = request;
   const folder = mkdtempSync(join(tmpdir(), "socks5-tls-"));
   const file = (name: string, content?: string) => {
     const path = join(folder, name);
@@ -58,6 +61,9 @@ export function issue(request: CertificateRequest): Certificate {
     rmSync(folder, { recursive: true });
   }
 }
+
+/** Without any extension, OpenSSL makes a certificate of version 1, which Deno refuses. */
+const NO_AUTHORITY = "basicConstraints=CA:FALSE";
 
 const CURVE = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
 

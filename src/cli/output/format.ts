@@ -309,6 +309,7 @@ function outcomeColor(end: SessionEnd): Color {
     case "login-failed":
     case "login-error":
     case "protocol-error":
+    case "tls-failed":
       return "red";
     default:
       return isDenied(end) ? "red" : "yellow";
@@ -412,6 +413,7 @@ function sessionFields(end: SessionEnd) {
   return {
     id: session.id,
     client: endpoint(session.client),
+    tls: session.tls,
     version: session.version,
     method: session.method,
     user: session.user,

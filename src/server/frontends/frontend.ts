@@ -42,6 +42,7 @@ export interface HandshakeSession {
   readonly client: Address;
   /** The name of the authentication method. */
   method?: string;
+  /** The user's name; before a login, that of the client's certificate. */
   user?: string;
   userId?: string;
   /** The connection as the authentication method has wrapped it; the session closes it. */

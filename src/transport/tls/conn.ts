@@ -141,7 +141,7 @@ export class TlsConn implements Conn {
   reset(): void {
     this.#queue.close();
     const raw = this.#raw;
-    if (raw.destroyed) return this.#drop();
+    if (raw.destroyed || this.#isSendingFin()) return this.#drop();
     // Not both at once: Node.js would free the state of TLS in the next tick, which may be
     // inside the OpenSSL call that reports the end of the handshake, and crash.
     raw.once("close", () => this.#drop());
@@ -201,6 +201,12 @@ export class TlsConn implements Conn {
     const handle = this.#handle;
     if (this.#isFinSent || !handle?.getpeername) return false;
     return handle.getpeername({}) !== 0;
+  }
+
+  /** Node.js cannot reset a socket whose FIN is on its way, and would leak its descriptor. */
+  #isSendingFin(): boolean {
+    const { writableFinished, writableLength } = this.#socket;
+    return this.#isFinSent && writableLength === 0 && !writableFinished;
   }
 
   #drop(): void {

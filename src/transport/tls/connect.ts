@@ -67,8 +67,8 @@ function secured(
   return new Promise((resolve, reject) => {
     const socket = start(raw, how);
     const conn = new TlsConn(socket, raw, remote);
-    socket.once("error", (error) => reject(toTlsError(error)));
-    socket.once("close", () => reject(closedEarly()));
+    socket.once("error", (error) => reject(handshakeError(error)));
+    socket.once("close", () => reject(handshakeError()));
     socket.once("secureConnect", () => {
       if (pin !== undefined && !isPinned(socket, pin)) {
         conn.reset();
@@ -115,7 +115,10 @@ function notPinned(): TlsError {
   return new TlsError("pin", "the certificate is not the pinned one");
 }
 
-function closedEarly(): TlsError {
+/** The error for a failure before the end of the handshake. */
+function handshakeError(cause?: Error): TlsError {
+  const error = cause && toTlsError(cause);
+  if (error instanceof TlsError) return error;
   const message = "the server closed the connection during the TLS handshake";
-  return new TlsError("handshake", message);
+  return new TlsError("handshake", message, cause);
 }

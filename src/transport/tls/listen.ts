@@ -6,7 +6,7 @@
 
 import * as net from "node:net";
 import * as tls from "node:tls";
-import { NetError, TlsError, toNetError } from "../errors.ts";
+import { type NetError, TlsError, toNetError } from "../errors.ts";
 import { plainAddress, plainHostname } from "../socket.ts";
 import type { TlsServerOptions } from "../tls_options.ts";
 import type { Conn, Listener, ListenOptions } from "../transport.ts";
