@@ -20,8 +20,8 @@ const ANY_SOCKS = "socks";
 /**
  * Parses `socks5://user:password@hostname:port`, with any
  * {@linkcode ProxyConfig.protocol} as its scheme, or `socks:`, which means
- * `socks5h:`, or a name such as `socks5s:`, which means `socks5+tls:`. Credentials are percent-decoded, brackets around IPv6 addresses
- * removed; the default port is 1080.
+ * `socks5h:`, or a name such as `socks5s:`, which means `socks5+tls:`. Credentials are
+ * percent-decoded, brackets around IPv6 addresses removed; the default port is 1080.
  *
  * @throws {TypeError} when it is no such URL; the message contains no password.
  *
