@@ -50,6 +50,8 @@ export * as address from "./address.ts";
 export * as datagram from "./datagram.ts";
 /** The username/password sub-negotiation of SOCKS5 (RFC 1929). */
 export * as password from "./password.ts";
+/** The header of the PROXY protocol, which load balancers send. */
+export * as proxyHeader from "./proxy_header.ts";
 /** The reply codes of SOCKS4 and SOCKS5. */
 export * as reply from "./reply.ts";
 /** The messages of SOCKS4 and SOCKS4a. */

@@ -8,6 +8,7 @@ import {
   Reassembler,
 } from "../../src/protocol/datagram.ts";
 import type { Decode } from "../../src/protocol/decode.ts";
+import { decodeProxyHeader } from "../../src/protocol/proxy_header.ts";
 import * as password from "../../src/protocol/password.ts";
 import * as socks4 from "../../src/protocol/socks4.ts";
 import * as socks5 from "../../src/protocol/socks5.ts";
@@ -48,6 +49,13 @@ const DECODERS: readonly [string, Decode<unknown>, number, string[]][] = [
   ["a login", password.decodeLogin, 513, [
     '01 04 "user" 08 "password"',
     "01 FF 255*75 FF 255*70",
+  ]],
+  ["a PROXY header", decodeProxyHeader, 4_096, [
+    '"PROXY TCP4 203.0.113.9 192.0.2.1 40000 1080" 0D 0A',
+    '"PROXY TCP6 2001:db8::9 ::1 40000 1080" 0D 0A',
+    "0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A 21 11 00 0C 12*01",
+    "0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A 21 21 00 26 38*01",
+    "0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A 20 00 00 00",
   ]],
   ["a login's status", password.decodeLoginStatus, 2, ["01 00"]],
 ];
@@ -95,7 +103,7 @@ function assertSound(
   const verdict = outcome(decode, input);
   assertEquals(input, before);
   if (verdict === "more") assert(input.length < bound, `${input}`);
-  if (verdict === "message") {
+  if (verdict === "decoded") {
     const decoded = decode(input)!;
     assert(decoded.size >= 1 && decoded.size <= input.length, `${input}`);
     assert(decoded.size <= bound, `${input}`);
@@ -125,7 +133,7 @@ function assertRoundTrip<T>(
   encode: (value: T) => Uint8Array,
   input: Uint8Array,
 ): void {
-  if (outcome(decode, input) !== "message") return;
+  if (outcome(decode, input) !== "decoded") return;
   const { value } = decode(input)!;
   const sent = encode(value);
   assertEquals(decode(sent), { value, size: sent.length });
@@ -158,7 +166,7 @@ test(`decodeDatagram() is sound on ${INPUTS} random inputs`, () => {
 /** The expected result, computed with the decoder of requests and replies. */
 function byDecodeAddress(input: Uint8Array): Datagram | undefined {
   const decode: Decode<unknown> = (it) => decodeAddress(it, 3);
-  const address = outcome(decode, input) === "message"
+  const address = outcome(decode, input) === "decoded"
     ? decodeAddress(input, 3)
     : undefined;
   if (address === undefined || input[2] === 0x80) return undefined;

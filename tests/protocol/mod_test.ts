@@ -12,6 +12,7 @@ const names: [name: string, exports: object, names: string[]][] = [
     "isIp",
     "parseEndpoint",
     "password",
+    "proxyHeader",
     "reply",
     "socks4",
     "socks5",
@@ -48,6 +49,11 @@ const names: [name: string, exports: object, names: string[]][] = [
     "decodeLoginStatus",
     "encodeLogin",
     "encodeLoginStatus",
+  ]],
+  ["proxyHeader", protocol.proxyHeader, [
+    "MAX_PROXY_HEADER",
+    "decodeProxyHeader",
+    "encodeProxyHeader",
   ]],
   ["reply", protocol.reply, ["REPLY", "REPLY4", "replyText"]],
   ["socks4", protocol.socks4, [
