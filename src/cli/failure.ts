@@ -78,21 +78,27 @@ export function describeFailure(
   return { message: escapeText(message), code: EXIT.usage };
 }
 
-function claimedText({ hostname }: ServeOptions): string {
-  return `a server on ${hostname} that accepts the unverified user id of SOCKS4 ` +
+/** Why clients of the server may be on other machines. */
+function exposedText({ hostname, proxyFrom = [] }: ServeOptions): string {
+  return proxyFrom.length > 0
+    ? "a server behind a load balancer (--proxy-from)"
+    : `a server on ${hostname}`;
+}
+
+function claimedText(options: ServeOptions): string {
+  return `${
+    exposedText(options)
+  } that accepts the unverified user id of SOCKS4 ` +
     "as a login would be an open proxy: leave out --socks4-user-id and " +
     '--socks4-ident ("socks4" in the --config file), or add --open-proxy if that ' +
     "is what you want";
 }
 
-function openProxyText(
-  { hostname }: ServeOptions,
-  mayReadEnv: boolean,
-): string {
+function openProxyText(options: ServeOptions, mayReadEnv: boolean): string {
   const unread = mayReadEnv
     ? ""
     : `; ${USERS_VARIABLE} was not read, because --allow-env=${USERS_VARIABLE} is missing`;
-  return `a server on ${hostname} without a login would be an open proxy: ` +
+  return `${exposedText(options)} without a login would be an open proxy: ` +
     `add logins with --user, ${USERS_VARIABLE}, --users-file or "users" in ` +
     `the --config file, or add --open-proxy if that is what you want${unread}`;
 }

@@ -41,6 +41,12 @@ export interface Origin {
    * known to be on loopback.
    */
   readonly exposed?: boolean;
+  /**
+   * The address at which the client reached whatever is in front of this server, such as
+   * a load balancer. The default policy closes it to exposed sessions, as it does the
+   * addresses of this machine.
+   */
+  readonly destination?: Address;
 }
 
 /** The result of an {@linkcode Accept} hook. */
@@ -83,6 +89,17 @@ export interface AcceptContext {
   readonly signal: AbortSignal;
 }
 
+/** A step before the handshake. */
+export interface AcceptHook {
+  /** The subject of its error messages. */
+  readonly name: string;
+  /** The reason for rejecting a connection when it fails. */
+  readonly failure: string;
+  /** Whether a connection that it closes is reported as a probe. */
+  readonly countsProbes: boolean;
+  readonly accept: Accept;
+}
+
 /** A connection on its way to a session. */
 export interface Incoming {
   /** The connection to serve. */
@@ -92,6 +109,8 @@ export interface Incoming {
   /** Overrides `remoteAddr` of the connection. */
   readonly client: Address | undefined;
   readonly exposed: boolean;
+  /** Where the client reached what is in front of this server, if that is known. */
+  readonly destination?: Address;
   /** How many milliseconds of the handshake timeout have passed. */
   readonly waited: number;
 }
@@ -101,12 +120,27 @@ export interface Incoming {
  *
  * @throws {TypeError} if it is not an address.
  */
-export function clientOf(origin: Origin): Address | undefined {
-  const { client } = origin;
-  if (client === undefined) return undefined;
-  const { hostname, port } = client ?? {};
+export function clientOf({ client }: Origin): Address | undefined {
+  return canonicalAddress(client, "client");
+}
+
+/**
+ * The destination of an origin in canonical form.
+ *
+ * @throws {TypeError} if it is not an address.
+ */
+export function destinationOf({ destination }: Origin): Address | undefined {
+  return canonicalAddress(destination, "destination");
+}
+
+function canonicalAddress(
+  address: Address | undefined,
+  name: string,
+): Address | undefined {
+  if (address === undefined) return undefined;
+  const { hostname, port } = address ?? {};
   if (typeof hostname !== "string" || typeof port !== "number") {
-    throw new TypeError("client must be an address: { hostname, port }");
+    throw new TypeError(`${name} must be an address: { hostname, port }`);
   }
   const canonical = isIp(hostname) ? canonicalHostname(hostname)! : hostname;
   return { hostname: unmapIp(canonical), port };
@@ -164,7 +198,7 @@ export class PendingAccepts {
    * hook fails or takes longer than `timeout`, resets the connection and rejects.
    */
   async run(
-    hook: Accept,
+    { accept, name }: AcceptHook,
     incoming: Incoming,
     timeout: number,
   ): Promise<Incoming | undefined> {
@@ -172,19 +206,22 @@ export class PendingAccepts {
     const client = clientKey(conn.remoteAddr.hostname);
     const started = this.#clock.now();
     const stop = new AbortSwitch();
-    const late = () => this.#stop(stop, conn, "timeout");
+    const late = () => {
+      const error = new NetError("timeout", `${name} took too long`);
+      this.#stop(stop, conn, error);
+    };
     const timer = this.#clock.startTimeout(timeout, late);
     this.#stops.set(stop, conn);
     this.#perClient.add(client, 1);
     try {
-      const answer = Promise.resolve(hook(conn, signalContext(stop)));
+      const answer = Promise.resolve(accept(conn, signalContext(stop)));
       const accepted = await withSignal(
         answer,
         stop,
         (it) => it && closeQuietly(toConn(it.conn)),
       );
       if (accepted === undefined) return void closeQuietly(conn);
-      const waited = this.#clock.now() - started;
+      const waited = incoming.waited + this.#clock.now() - started;
       return { ...merge(incoming, accepted), waited };
     } catch (error) {
       resetQuietly(conn);
@@ -198,15 +235,13 @@ export class PendingAccepts {
 
   /** Resets all of them. */
   close(): void {
-    for (const [stop, conn] of this.#stops) this.#stop(stop, conn, "aborted");
+    const error = new NetError("aborted", "the server is shutting down");
+    for (const [stop, conn] of this.#stops) this.#stop(stop, conn, error);
   }
 
-  #stop(stop: AbortSwitch, conn: Conn, kind: "timeout" | "aborted"): void {
-    const text = kind === "timeout"
-      ? "the accept hook took too long"
-      : "the server is shutting down";
+  #stop(stop: AbortSwitch, conn: Conn, error: NetError): void {
     resetQuietly(conn);
-    stop.abort(new NetError(kind, text));
+    stop.abort(error);
   }
 }
 
@@ -228,6 +263,7 @@ function merge(incoming: Incoming, accepted: Accepted): Incoming {
     ...incoming,
     conn,
     client,
+    destination: destinationOf(accepted) ?? incoming.destination,
     exposed: exposedBy(
       accepted,
       incoming.exposed || isNew && !isKnownLoopback(client),

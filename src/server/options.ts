@@ -138,6 +138,23 @@ export interface ServeOptions {
    */
   readonly accept?: Accept;
   /**
+   * The addresses of load balancers, as IP addresses and blocks such as `10.0.0.0/8`. Each
+   * connection from one of them has to begin with a header of the PROXY protocol (version 1
+   * or 2), which names the client; a balancer's own connections, such as health checks, are
+   * reported as probes if they end before their first byte. Connections from other addresses
+   * are served as they are. The header is read before `accept` runs, and not on connections
+   * that {@linkcode Server.handle} gets with a client.
+   *
+   * All sessions of a server with this option are exposed, because a balancer may forward
+   * from anywhere: it needs a login, or `openProxy`. BIND and UDP ASSOCIATE need `advertise`
+   * (and usually `relayPorts`): the balancer does not forward their ports.
+   *
+   * @default {[]}
+   *
+   * @see https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
+   */
+  readonly proxyFrom?: readonly string[];
+  /**
    * Reaches targets in another way than directly: a function for CONNECT, or a
    * {@linkcode Dialer} for all commands. A command without a method gets the reply
    * "command not supported", because it would bypass the dialer. Names are passed on

@@ -98,6 +98,7 @@ export class ServerSession
   readonly #conn: Conn;
   /** The same, unless an `accept` hook has put layers on top. */
   readonly #raw: Conn;
+  readonly #destination: Address | undefined;
   readonly #owner: SessionOwner;
   readonly #admission: Admission;
   rateLimiter: SessionRateLimiter | undefined;
@@ -107,7 +108,7 @@ export class ServerSession
   constructor(
     id: number,
     owner: SessionOwner,
-    { conn, raw, client, exposed }: Incoming,
+    { conn, raw, client, exposed, destination }: Incoming,
     admission: Admission,
   ) {
     this.id = id;
@@ -115,6 +116,7 @@ export class ServerSession
     this.#admission = admission;
     this.#conn = conn;
     this.#raw = raw;
+    this.#destination = destination;
     this.#owner = owner;
     this.#started = owner.settings.clock.now();
     // Read now if events will show it: a closed socket no longer reports it.
@@ -132,6 +134,7 @@ export class ServerSession
   isOwn(address: string): boolean {
     return isLocalAddress(address, this.#conn) ||
       this.#raw !== this.#conn && isLocalAddress(address, this.#raw) ||
+      this.#destination?.hostname === address ||
       this.#owner.ownAddresses.has(address);
   }
 

@@ -6,12 +6,14 @@
 
 import { quote } from "../protocol/escape.ts";
 import { isIp, isLoopback, isUnspecified } from "../protocol/address.ts";
+import { type Cidr, cidrFault, parseCidr } from "../protocol/cidr.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import { checkKeys } from "../transport/check_keys.ts";
 import { type Clock, systemClock } from "../transport/clock.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
 import type { AuthMethod } from "./auth/method.ts";
-import type { Accept } from "./accept.ts";
+import type { Accept, AcceptHook } from "./accept.ts";
+import { proxyHeaderHook } from "./proxy_header.ts";
 import type { Dial, Dialer } from "./dialer.ts";
 import type { Limits } from "./limits/limits.ts";
 import {
@@ -43,7 +45,9 @@ export interface Settings {
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly socks4: Socks4Settings | undefined;
-  readonly accept: Accept | undefined;
+  readonly accept: AcceptHook | undefined;
+  /** Reads the PROXY headers of load balancers. */
+  readonly proxyHeader: AcceptHook | undefined;
   readonly dial: Dialer | undefined;
   readonly policy: Policy | undefined;
   /** Whether connections of the server's own listener are exposed. */
@@ -87,11 +91,15 @@ export async function resolveSettings(
   const servesNone = auth.some(({ number }) => number === METHOD.none);
   const isOpen = servesNone || auth.some(({ negotiate }) => !negotiate);
   const socks4 = resolveSocks4(options.socks4, clock);
-  const isExposed = listen !== undefined && !isLoopback(listen.hostname);
+  const balancers = resolveProxyFrom(options.proxyFrom);
+  const isExposed = listen !== undefined &&
+    (!isLoopback(listen.hostname) || balancers.length > 0);
   // Untyped callers have to set it to true as well: the string "false" is truthy, too.
   const servesExposed = !isOpen && !socks4 || openProxy === true;
   if (isExposed && !servesExposed) {
-    throw openProxyError(listen.hostname, isOpen);
+    const { hostname } = listen;
+    const where = isLoopback(hostname) ? "behind a balancer" : `on ${hostname}`;
+    throw openProxyError(where, isOpen);
   }
   if (policy !== undefined && typeof policy !== "function") {
     throw new OptionError("policy", "policy must be a function, as of rules()");
@@ -107,6 +115,7 @@ export async function resolveSettings(
     servesSocks4: servesNone || socks4 !== undefined,
     socks4,
     accept: resolveAccept(options.accept),
+    proxyHeader: balancers.length > 0 ? proxyHeaderHook(balancers) : undefined,
     dial: resolveDial(options.dial),
     policy,
     isExposed,
@@ -137,6 +146,7 @@ const OPTION_KEYS = Object.keys(
     socks4: true,
     openProxy: true,
     accept: true,
+    proxyFrom: true,
     dial: true,
     policy: true,
     advertise: true,
@@ -161,9 +171,26 @@ function resolveListen(options: ServeOptions): ListenSettings | undefined {
   return listen ? settings : undefined;
 }
 
-function resolveAccept(accept: Accept | undefined): Accept | undefined {
-  if (accept === undefined || typeof accept === "function") return accept;
-  throw new OptionError("accept", "accept must be a function");
+function resolveAccept(accept: Accept | undefined): AcceptHook | undefined {
+  if (accept === undefined) return undefined;
+  if (typeof accept !== "function") {
+    throw new OptionError("accept", "accept must be a function");
+  }
+  const name = "the accept hook";
+  return { name, failure: `${name} failed`, countsProbes: false, accept };
+}
+
+function resolveProxyFrom(from: readonly string[] = []): Cidr[] {
+  if (!Array.isArray(from)) {
+    const text = "proxyFrom must be a list of IP addresses and blocks";
+    throw new OptionError("proxyFrom", text);
+  }
+  return from.map((text) => {
+    const block = typeof text === "string" ? parseCidr(text) : undefined;
+    if (block) return block;
+    const fault = typeof text === "string" ? cidrFault(text) : "it is no text";
+    throw new OptionError("proxyFrom", `proxyFrom: ${fault}`);
+  });
 }
 
 /** A function becomes a dialer that supports only CONNECT. */
@@ -177,7 +204,7 @@ function resolveDial(dial: Dial | Dialer | undefined): Dialer | undefined {
   );
 }
 
-function openProxyError(hostname: string, isOpen: boolean): OptionError {
+function openProxyError(where: string, isOpen: boolean): OptionError {
   const [option, flaw, remedy] = isOpen
     ? ["openProxy", "without a login", "set auth to [userPass(…)]"]
     : [
@@ -187,7 +214,7 @@ function openProxyError(hostname: string, isOpen: boolean): OptionError {
     ];
   return new OptionError(
     option,
-    `a server on ${hostname} ${flaw} would be an open proxy: ` +
+    `a server ${where} ${flaw} would be an open proxy: ` +
       `${remedy}, or set openProxy to true if that is what you want`,
     "open-proxy",
   );

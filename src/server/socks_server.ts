@@ -12,8 +12,10 @@ import { closeQuietly } from "../transport/quiet.ts";
 import type { ConnSource } from "../transport/streams.ts";
 import type { Address, Conn, Listener } from "../transport/transport.ts";
 import {
+  type AcceptHook,
   clientOf,
   connOf,
+  destinationOf,
   exposedBy,
   type Incoming,
   isKnownLoopback,
@@ -101,7 +103,7 @@ export class SocksServer implements Server, SessionOwner {
   async #listen(where: NonNullable<Settings["listen"]>): Promise<void> {
     this.#listener = await this.settings.transport.listen(
       where,
-      (conn) => this.#accepted(conn, undefined, this.settings.isExposed),
+      (conn) => this.#accepted(this.#incoming(conn)),
       (error) => this.emit?.({ type: "accept-error", error }),
     );
     this.emit?.({ type: "listening", addr: this.addr });
@@ -117,49 +119,76 @@ export class SocksServer implements Server, SessionOwner {
   }
 
   handle(source: ConnSource, origin: Origin = {}): void {
-    checkKeys(origin, ["client", "exposed"], "the origin of a connection");
+    const keys = ["client", "exposed", "destination"];
+    checkKeys(origin, keys, "the origin of a connection");
     const client = clientOf(origin);
+    const destination = destinationOf(origin);
     const conn = connOf(source);
     const exposed = exposedBy(
       origin,
       this.settings.isExposed || !isKnownLoopback(client ?? conn.remoteAddr),
     );
-    this.#accepted(conn, client, exposed);
+    this.#accepted({ ...this.#incoming(conn), client, exposed, destination });
   }
 
-  #accepted(conn: Conn, client: Address | undefined, exposed: boolean): void {
-    const incoming = { conn, raw: conn, client, exposed, waited: 0 };
-    if (exposed) this.#checkOwnAddresses();
-    if (this.settings.accept) void this.#runHook(incoming);
+  #incoming(conn: Conn): Incoming {
+    const { isExposed: exposed } = this.settings;
+    const client = undefined;
+    return { conn, raw: conn, client, exposed, waited: 0 };
+  }
+
+  #accepted(incoming: Incoming): void {
+    if (incoming.exposed) this.#checkOwnAddresses();
+    const { accept, proxyHeader } = this.settings;
+    if (accept || proxyHeader) void this.#runHooks(incoming);
     else this.#admit(incoming);
   }
 
+  /** Runs what precedes the handshake. The client of `handle()` needs no PROXY header. */
+  async #runHooks(incoming: Incoming): Promise<void> {
+    const { accept, proxyHeader } = this.settings;
+    let accepted: Incoming | undefined = incoming;
+    if (proxyHeader && !incoming.client) {
+      accepted = await this.#runHook(incoming, proxyHeader);
+    }
+    if (accepted && accept) accepted = await this.#runHook(accepted, accept);
+    if (accepted) this.#admit(accepted);
+  }
+
   /**
-   * Runs the `accept` hook first. Connections that wait for it count as sessions
-   * and as handshakes.
+   * Connections that wait for a hook count as sessions and as handshakes. Resolves with
+   * `undefined` if the connection is closed.
    */
-  async #runHook(incoming: Incoming): Promise<void> {
-    const { accept, limits, timeouts } = this.settings;
-    if (this.#closing) return this.#reject(incoming, SHUTTING_DOWN);
-    const full = this.#accepting.refuses(
-      incoming.conn,
-      this.#sessions.length + this.#asking,
-      limits,
-    );
-    if (full) return this.#reject(incoming, LIMITS[full].rejection);
+  async #runHook(
+    incoming: Incoming,
+    hook: AcceptHook,
+  ): Promise<Incoming | undefined> {
+    const { limits, timeouts } = this.settings;
+    const count = this.#sessions.length + this.#asking;
+    const full = this.#accepting.refuses(incoming.conn, count, limits);
+    if (this.#closing || full) {
+      const isClosing = this.#closing !== undefined;
+      const reason = isClosing ? SHUTTING_DOWN : LIMITS[full!].rejection;
+      this.#reject(incoming, reason);
+      return undefined;
+    }
     // Read now: a closed socket no longer reports it.
     const client = this.emit && (incoming.client ?? incoming.conn.remoteAddr);
+    const timeout = timeLeft(timeouts.handshake, incoming.waited);
     try {
-      const { handshake } = timeouts;
-      const accepted = await this.#accepting.run(accept!, incoming, handshake);
-      if (accepted) this.#admit(accepted);
+      const accepted = await this.#accepting.run(hook, incoming, timeout);
+      if (!accepted && hook.countsProbes) {
+        this.emit?.({ type: "probe", client: client! });
+      }
+      return accepted;
     } catch (cause) {
       this.emit?.({
         type: "session-rejected",
         client: client!,
-        reason: "the accept hook failed",
+        reason: hook.failure,
         error: toNetError(cause),
       });
+      return undefined;
     }
   }
 

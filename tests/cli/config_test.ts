@@ -150,6 +150,7 @@ const good: [file: unknown, config: Config][] = [
       limits: { associationsPerClient: 2 ** 31 - 1, targetsPerAssociation: 0 },
     },
   ],
+  [{ proxyFrom: ["10.0.0.0/8"] }, { proxyFrom: ["10.0.0.0/8"] }],
   [{ advertise: ["::1", "192.0.2.1"] }, { advertise: ["::1", "192.0.2.1"] }],
   [{ relayPorts: "1-65535" }, { relayPorts: { first: 1, last: 65535 } }],
   [
@@ -252,6 +253,10 @@ const subtle: [file: unknown, problem: RegExp][] = [
   [{ users: ["# hunter2"] }, /^f: users\[0\]: must be NAME:HASH/],
   [{ timeouts: { idle: "597h" } }, /^f: timeouts\.idle: 597h is too long/],
   [{ limits: { bytesPerSecondPerSession: "3G" } }, /must be bytes per second/],
+  [
+    { proxyFrom: ["a"] },
+    /^f: proxyFrom\[0\]: must be an IP address or a block/,
+  ],
   [{ advertise: ["0.0.0.0"] }, /^f: advertise\[0\]: must be an IP address/],
   [{ advertise: ["::1", "::2"] }, /^f: advertise: may have one address/],
   [{ relayPorts: "2-1" }, /^f: relayPorts: must be FIRST-LAST/],

@@ -27,6 +27,7 @@ import {
   type OptionsOf,
 } from "./option.ts";
 import {
+  addressBlocks,
   filePath,
   listenAddress,
   listenEndpoint,
@@ -72,6 +73,18 @@ export const OPTIONS = {
       "Number of processes (threads on Deno) that share the port and the limits; " +
       "auto: one per CPU core. A worker that fails is restarted. For several, " +
       "Deno needs its flags --unstable-net and --allow-read.",
+  }),
+  proxyFrom: option(addressBlocks(), {
+    flag: "--proxy-from ADDRESS[/PREFIX]",
+    section: "listen",
+    description:
+      "Addresses of load balancers, such as 10.0.0.0/8. Their connections must begin " +
+      "with a header of the PROXY protocol, which names the client; the server then " +
+      "needs logins, wherever it listens.",
+    help:
+      "Address of load balancers, such as 10.0.0.0/8; may be repeated. Their " +
+      "connections must begin with a header of the PROXY protocol, which names the " +
+      "client; the server then needs logins, wherever it listens.",
   }),
   usersFile: option(oneOrMore(filePath()), {
     flag: "--users-file FILE",

@@ -10,6 +10,7 @@ import {
   isUnspecified,
   parseEndpoint,
 } from "../../protocol/address.ts";
+import { parseCidr } from "../../protocol/cidr.ts";
 import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
 import { problemOfLine } from "../../server/auth/text_lines.ts";
 import type { PortRange } from "../../server/options.ts";
@@ -106,6 +107,14 @@ export function reachableAddresses(): Kind<readonly string[]> {
 function checkVersions(addresses: readonly string[], subject: string): void {
   if (new Set(addresses.map(isIp)).size === addresses.length) return;
   throw new UsageError(`${subject} may have one address of each IP version`);
+}
+
+/** IP addresses and blocks of them. */
+export function addressBlocks(): Kind<readonly string[]> {
+  return list(text(
+    "must be an IP address or a block such as 10.0.0.0/8",
+    (it) => parseCidr(it) !== undefined,
+  ));
 }
 
 /** A line of a users file. Error messages never show it: it may be a password. */
