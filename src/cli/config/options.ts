@@ -105,6 +105,22 @@ export const OPTIONS = {
       },
     ],
   }),
+  chapSecrets: option(filePath(), {
+    flag: "--chap-secrets FILE",
+    section: "login",
+    usedBy: "load",
+    description:
+      "File of secrets for CHAP, which PuTTY uses, one NAME:SECRET per line. CHAP needs " +
+      "the secrets in clear, so that only the owner may have access to the file (chmod " +
+      "600). A password does not travel in clear then, but the traffic does. If every " +
+      "user has a secret, CHAP is preferred to passwords, otherwise passwords to CHAP. " +
+      "A relative path is relative to the folder of this file.",
+    help:
+      "File of secrets for CHAP, which PuTTY uses, one NAME:SECRET per line. CHAP needs " +
+      "the secrets in clear, so that only the owner may have access to the file (chmod " +
+      "600). If every user has a secret, CHAP is preferred to passwords, otherwise " +
+      "passwords to CHAP.",
+  }),
   failedLogins: option(whole(), {
     flag: "--failed-logins N",
     section: "login",

@@ -23,6 +23,16 @@ export interface GuardOptions extends LockoutOptions {
   readonly guard?: LoginGuard;
 }
 
+/** The names of the members of {@linkcode GuardOptions}. */
+export const GUARD_KEYS: readonly string[] = Object.keys(
+  {
+    failedLogins: true,
+    lockout: true,
+    clock: true,
+    guard: true,
+  } satisfies Record<keyof GuardOptions, true>,
+);
+
 /** The outcome of a login. */
 export interface LoginOutcome {
   /** As {@linkcode Verifier.verify} returns it. */

@@ -8,7 +8,11 @@ import { ProtocolError } from "../../protocol/decode.ts";
 import { decodeLogin, encodeLoginStatus } from "../../protocol/password.ts";
 import { METHOD } from "../../protocol/socks5.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
-import { GuardedVerifier, type GuardOptions } from "./guarded_verifier.ts";
+import {
+  GUARD_KEYS,
+  GuardedVerifier,
+  type GuardOptions,
+} from "./guarded_verifier.ts";
 import { toPasswordVerifier } from "./logins.ts";
 import type { AuthExchange, AuthMethod, AuthResult } from "./method.ts";
 import { readName } from "./name.ts";
@@ -75,15 +79,6 @@ export function userPass(
     negotiate: (exchange) => negotiate(exchange, verifier),
   };
 }
-
-const GUARD_KEYS = Object.keys(
-  {
-    failedLogins: true,
-    lockout: true,
-    clock: true,
-    guard: true,
-  } satisfies Record<keyof GuardOptions, true>,
-);
 
 async function negotiate(
   exchange: AuthExchange,
