@@ -62,17 +62,6 @@ export const OPTIONS = {
     needsRestart: true,
     description: "Port to listen on; 0 for any free port",
   }),
-  workers: option(countOrAuto(MAX_WORKERS), {
-    flag: "--workers N|auto",
-    section: "listen",
-    default: 1,
-    needsRestart: true,
-    usedBy: "program",
-    description:
-      "Number of processes (threads on Deno) that share the port and the limits; " +
-      "auto: one per CPU core. A worker that fails is restarted. For several, " +
-      "Deno needs its flags --unstable-net and --allow-read.",
-  }),
   usersFile: option(oneOrMore(filePath()), {
     flag: "--users-file FILE",
     section: "login",
@@ -330,6 +319,17 @@ export const OPTIONS = {
       "Format of the log, which has a line for each session and each rejected " +
       "client. auto: text on a terminal, JSON elsewhere; off: only lines about " +
       "the program itself.",
+  }),
+  workers: option(countOrAuto(MAX_WORKERS), {
+    flag: "--workers N|auto",
+    section: "listen",
+    default: 1,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Number of processes (threads on Deno) that share the port and the limits; " +
+      "auto: one per CPU core. A worker that fails is restarted. For several, " +
+      "Deno needs its flags --unstable-net and --allow-read.",
   }),
   metrics: option(listenEndpoint(), {
     flag: "--metrics [ADDRESS:]PORT",

@@ -21,6 +21,7 @@ import {
   REFUSED,
   response,
 } from "../../support/chap.ts";
+import type { Conn } from "../../../src/transport/transport.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { test } from "../../support/harness.ts";
 import { hex } from "../../support/raw.ts";
@@ -56,6 +57,11 @@ async function login(
   const client = await server.client();
   const challenge = await challengeOf(client, offer(user));
   await client.write(octets(`${response(secret, challenge)} ${REQUEST}`));
+  return await answerOf(client);
+}
+
+/** Reads everything up to the FIN of the server. */
+async function answerOf(client: Conn): Promise<string> {
   const answer = hex(await readAll(client));
   client.close();
   return answer;
@@ -113,7 +119,7 @@ test("chap() does not look up a name that is not UTF-8", async () => {
     const client = await server.client();
     const challenge = await challengeOf(client, "01 02 11 01 85 02 02 C3 28");
     await client.write(octets(response(SECRET, challenge)));
-    assertEquals(hex(await readAll(client)), REFUSED);
+    assertEquals(await answerOf(client), REFUSED);
     assertEquals((await server.ended()).reason, "login-failed");
   });
   assertEquals(names, []);
@@ -147,7 +153,7 @@ test("chap() takes the user name of the second message", async () => {
     const challenge = await challengeOf(client, "01 01 11 02 05 85");
     const mac = response(SECRET, challenge).slice("01 01 ".length);
     await client.write(octets(`01 02 02 05 "alice" ${mac} ${REQUEST}`));
-    assertEquals(hex(await readAll(client)), IN);
+    assertEquals(await answerOf(client), IN);
     assertEquals((await server.ended()).session.user, "alice");
   });
 });
@@ -160,7 +166,7 @@ test("chap() ignores attributes of other types, and their order", async () => {
     const challenge = await challengeOf(client, first);
     const mac = response(SECRET, challenge).slice("01 01 ".length);
     await client.write(octets(`01 03 01 02 "hi" ${mac} 10 01 07 ${REQUEST}`));
-    assertEquals(hex(await readAll(client)), IN);
+    assertEquals(await answerOf(client), IN);
     await server.ended();
   });
 });
@@ -174,7 +180,7 @@ test("chap() accepts a login that arrives octet by octet", async () => {
     await send(`05 01 03 ${offer("alice")}`);
     const challenge = await readChallenge(client);
     await send(`${response(SECRET, challenge)} ${REQUEST}`);
-    assertEquals(hex(await readAll(client)), IN);
+    assertEquals(await answerOf(client), IN);
     await server.ended();
   });
 });
@@ -196,7 +202,7 @@ for (const [name, message] of firstMessages) {
     await withServer(TABLE, async (server) => {
       const client = await server.client();
       await client.write(octets(`05 01 03 ${message}`));
-      assertEquals(hex(await readAll(client)), `05 03 ${REFUSED}`);
+      assertEquals(await answerOf(client), `05 03 ${REFUSED}`);
       assertEquals((await server.ended()).reason, "login-failed");
     });
   });
@@ -227,7 +233,7 @@ for (const [name, message] of secondMessages) {
       const client = await server.client();
       const challenge = await challengeOf(client, offer("alice"));
       await client.write(octets(message(response(SECRET, challenge))));
-      assertEquals(hex(await readAll(client)), REFUSED);
+      assertEquals(await answerOf(client), REFUSED);
       assertEquals((await server.ended()).reason, "login-failed");
     });
   });
@@ -238,7 +244,7 @@ test("chap() refuses a response without a user", async () => {
     const client = await server.client();
     const challenge = await challengeOf(client, "01 01 11 01 85");
     await client.write(octets(response(SECRET, challenge)));
-    assertEquals(hex(await readAll(client)), REFUSED);
+    assertEquals(await answerOf(client), REFUSED);
     const { reason, session } = await server.ended();
     assertEquals([reason, session.user], ["login-failed", undefined]);
   });
@@ -254,7 +260,7 @@ test("chap() sends another challenge for each login, and refuses a recorded resp
     const second = await server.client();
     assertNotEquals(await challengeOf(second, offer("alice")), challenge);
     await second.write(recorded);
-    assertEquals(hex(await readAll(second)), REFUSED);
+    assertEquals(await answerOf(second), REFUSED);
     assertEquals((await server.ended()).reason, "login-failed");
   });
 });
@@ -306,7 +312,7 @@ test("chap() delays and locks out failed logins, and counts them with those of u
   await until(() => clock.timers === 1);
   assertEquals(hex(await readExactly(byPassword, 2)), "05 02");
   clock.advance(250);
-  assertEquals(hex(await readAll(byPassword)), "01 01");
+  assertEquals(await answerOf(byPassword), "01 01");
   assertEquals(await login(server, "alice", "wrong"), REFUSED);
   for (let i = 0; i < 4; i++) {
     assertEquals((await server.ended()).reason, "login-failed");
