@@ -20,7 +20,8 @@ import { AbortSwitch, signalContext } from "../transport/signal.ts";
 import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Address, Conn } from "../transport/transport.ts";
 import { clientKey } from "./client_key.ts";
-import { LocalKeyedLimit } from "./limits/keyed_limit.ts";
+import type { ConnectionLimiter } from "./limits/connection_limiter.ts";
+import { KeyedCount } from "./limits/keyed_limit.ts";
 import type {
   ConnectionLimits,
   RejectionReason,
@@ -138,25 +139,30 @@ export function isKnownLoopback({ hostname }: Address): boolean {
 export class PendingAccepts {
   readonly #clock: Clock;
   readonly #stops = new Map<AbortSwitch, Conn>();
-  readonly #perClient = new LocalKeyedLimit(Infinity);
+  readonly #perClient = new KeyedCount();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /**
-   * The limit that one more connection would exceed. Until the hook has settled,
-   * the client of a connection is its `remoteAddr`.
+   * The limit that one more connection would exceed, together with `sessions` and with
+   * the handshakes that `admitted` counts. Until the hook has settled, the client of a
+   * connection is its `remoteAddr`.
    */
   refuses(
     { remoteAddr }: Conn,
     sessions: number,
+    admitted: Pick<ConnectionLimiter, "handshakesOf">,
     limits: Pick<ConnectionLimits, "sessions" | "handshakesPerClient">,
   ): RejectionReason | undefined {
     if (this.#stops.size + sessions >= limits.sessions) return "sessions";
-    this.#perClient.limit = limits.handshakesPerClient;
-    const hasRoom = this.#perClient.hasRoom(clientKey(remoteAddr.hostname));
-    return hasRoom ? undefined : "handshakesPerClient";
+    const client = clientKey(remoteAddr.hostname);
+    const handshakes = this.#perClient.countOf(client) +
+      admitted.handshakesOf(client);
+    return handshakes >= limits.handshakesPerClient
+      ? "handshakesPerClient"
+      : undefined;
   }
 
   /**
@@ -192,7 +198,7 @@ export class PendingAccepts {
     } finally {
       timer.cancel();
       this.#stops.delete(stop);
-      this.#perClient.release(client);
+      this.#perClient.add(client, -1);
     }
   }
 

@@ -144,6 +144,7 @@ export class SocksServer implements Server, SessionOwner {
     const full = this.#accepting.refuses(
       incoming.conn,
       this.#sessions.length + this.#asking,
+      this.limits.connections,
       limits,
     );
     if (full) return this.#reject(incoming, LIMITS[full].rejection);

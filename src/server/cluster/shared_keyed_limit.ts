@@ -39,6 +39,8 @@ interface Held {
   common: number;
 }
 
+const NONE: Held = { own: 0, common: 0 };
+
 /** The slots of one server. */
 export class SharedKeyedLimit implements KeyedLimit {
   readonly #name: CountedLimit;
@@ -63,6 +65,12 @@ export class SharedKeyedLimit implements KeyedLimit {
   /** How many keys have slots. */
   get size(): number {
     return this.#held.size;
+  }
+
+  /** How many slots `key` has on this server. */
+  countOf(key: string): number {
+    const { own, common } = this.#held.get(key) ?? NONE;
+    return own + common;
   }
 
   /**
