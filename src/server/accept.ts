@@ -46,7 +46,10 @@ export interface Origin {
 
 /** The result of an {@linkcode Accept} hook. */
 export interface Accepted extends Origin {
-  /** The connection to serve. The server closes it; a wrapper has to close what it wraps. */
+  /**
+   * The connection to serve. The server closes it; a wrapper must also close the
+   * connection that it wraps.
+   */
   readonly conn: ConnSource;
 }
 
@@ -125,7 +128,10 @@ export function connOf(source: ConnSource): Conn {
   throw new TypeError("a connection must have localAddr and remoteAddr");
 }
 
-/** Of the values of untyped callers, only `false` itself says that a client is not exposed. */
+/**
+ * Untyped callers may pass other values: only `false` itself means that a client is not
+ * exposed.
+ */
 export function exposedBy({ exposed }: Origin, byDefault: boolean): boolean {
   return (exposed ?? byDefault) !== false;
 }
@@ -202,7 +208,7 @@ export class PendingAccepts {
     }
   }
 
-  /** Resets all of them. */
+  /** Resets all these connections. */
   close(): void {
     for (const [stop, conn] of this.#stops) this.#stop(stop, conn, "aborted");
   }
@@ -217,8 +223,8 @@ export class PendingAccepts {
 }
 
 /**
- * A new client, named by the hook or reported by its connection, is exposed unless it
- * is on loopback; without one the exposure stays.
+ * A new client, named by the hook or reported by its connection, is exposed unless it is
+ * on loopback. Without a new client, the exposure does not change.
  */
 function merge(incoming: Incoming, accepted: Accepted): Incoming {
   if (typeof accepted !== "object" || !accepted?.conn) {
@@ -241,7 +247,7 @@ function merge(incoming: Incoming, accepted: Accepted): Incoming {
   };
 }
 
-/** A wrapper may not know the address of the connection that it wraps. */
+/** A wrapper may not report the address of the connection that it wraps. */
 function reportedClient({ remoteAddr }: Conn, below: Address): Address {
   const { hostname } = remoteAddr;
   return hostname === "" || isUnspecified(hostname) ? below : remoteAddr;

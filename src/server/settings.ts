@@ -1,5 +1,5 @@
 /**
- * The options of `serve()`, checked and with every default in place.
+ * Checks the options of `serve()`, and fills in their defaults.
  *
  * @module
  */
@@ -54,7 +54,7 @@ export interface Settings {
   readonly relayPorts: PortRange | undefined;
   readonly dropFragments: boolean;
   readonly timeouts: Required<Timeouts>;
-  /** The relay's share of the timeouts, and its clock. */
+  /** The timeouts of relays, and their clock. */
   readonly relay: RelayOptions;
   /** Infinity means no limit. */
   readonly limits: Required<Limits>;
@@ -88,7 +88,7 @@ export async function resolveSettings(
   const isOpen = servesNone || auth.some(({ negotiate }) => !negotiate);
   const socks4 = resolveSocks4(options.socks4, clock);
   const isExposed = listen !== undefined && !isLoopback(listen.hostname);
-  // Untyped callers have to set it to true as well: the string "false" is truthy, too.
+  // Untyped callers must set it to `true` as well: the string "false" is also truthy.
   const servesExposed = !isOpen && !socks4 || openProxy === true;
   if (isExposed && !servesExposed) {
     throw openProxyError(listen.hostname, isOpen);

@@ -77,7 +77,7 @@ function tableOf(secrets: Readonly<Record<string, string>>): SecretLookup {
   return (username) => table.get(username);
 }
 
-/** Why this is not a secret, if it is not one. */
+/** Returns why this cannot be a secret, or `undefined` if it can. */
 export function problemOfSecret(secret: string): string | undefined {
   // HMAC does not distinguish such a key from the one without (RFC 2104 section 2).
   if (secret.endsWith("\0")) return "the secret ends in NUL";

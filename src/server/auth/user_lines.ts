@@ -8,7 +8,7 @@ import { linesOf, problemOfLine } from "./text_lines.ts";
 
 /** One problem of a file of users. */
 export interface UsersProblem {
-  /** The line, from 1 on; `undefined` if the problem is not one of a line. */
+  /** The line, starting at 1; `undefined` if the problem concerns the whole file. */
   readonly line?: number;
   /** Never contains text of the file. */
   readonly reason: string;
@@ -37,7 +37,7 @@ export interface UserLine {
   /** Empty if the line has none. */
   readonly name: string;
   readonly value: string;
-  /** Why the line cannot be used, if it cannot. */
+  /** Why the line is invalid, if it is. */
   readonly problem?: string;
 }
 

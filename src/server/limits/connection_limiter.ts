@@ -22,12 +22,12 @@ export interface PendingAdmission {
   readonly answer: Promise<Admission | RejectionReason>;
   /**
    * Releases all slots that are held for the client, whose connection is closed. A late
-   * answer is handled as it comes; it may never come. Idempotent.
+   * answer is handled when it arrives, if it ever does. Idempotent.
    */
   cancel(): void;
 }
 
-/** Admits clients by itself, or by asking a store that several servers share. */
+/** Admits clients on its own, or by asking a store that several servers share. */
 export interface ConnectionLimiter {
   /** The limits from now on; they end no session. */
   set limits(limits: ConnectionLimits);
