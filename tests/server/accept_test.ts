@@ -366,7 +366,7 @@ test("accept() may return Web streams", async () => {
   await server.close();
 });
 
-test("serve() keeps an exposed client from the address that it came to, whatever accept() returns", async () => {
+test("serve() denies an exposed client the address that it has connected to, whatever accept() returns", async () => {
   const reached = { hostname: "8.8.4.1", port: 1080 };
   const accept: Accept = (conn) => ({
     conn: fromStreams(toStreams(conn)), // whose own addresses are zeros
