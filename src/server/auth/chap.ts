@@ -161,11 +161,10 @@ class ResponseVerifier implements Verifier {
     { username, password: response }: Credentials,
     context: VerifyContext,
   ): Promise<boolean> {
+    const { standIn } = this.#source;
     const secret = await this.#source.secretOf(username, context);
-    const expected = await hmacMd5(
-      secret ?? this.#source.standIn,
-      this.#challenge,
-    );
+    const key = new TextEncoder().encode(secret ?? standIn);
+    const expected = await hmacMd5(key, this.#challenge);
     return sameBytes(response, expected) && secret !== undefined;
   }
 }

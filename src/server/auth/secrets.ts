@@ -38,9 +38,9 @@ export interface SecretSource {
   secretOf(
     username: Uint8Array,
     context: VerifyContext,
-  ): Promise<Uint8Array | undefined>;
+  ): Promise<string | undefined>;
   /** Takes the place of a secret that does not exist, so that the work is the same. */
-  readonly standIn: Uint8Array;
+  readonly standIn: string;
 }
 
 /**
@@ -52,13 +52,13 @@ export interface SecretSource {
 export function toSecretSource(secrets: Secrets): SecretSource {
   const lookUp = typeof secrets === "function" ? secrets : tableOf(secrets);
   return {
-    standIn: crypto.getRandomValues(new Uint8Array(16)),
+    standIn: crypto.randomUUID(),
     async secretOf(username, context) {
       const name = decodeText(username);
       if (!name) return undefined;
       const secret = await lookUp(name, context);
       if (secret === undefined || secret === "") return undefined;
-      if (typeof secret === "string") return new TextEncoder().encode(secret);
+      if (typeof secret === "string") return secret;
       throw new TypeError("the secret of a user must be a string");
     },
   };
