@@ -220,7 +220,7 @@ export class ServerSession
       if (this.exposed && !this.settings.servesExposed) {
         throw new Refusal(
           "no-method",
-          "a login is no longer needed by everyone",
+          "no longer everyone needs a login",
         );
       }
       const request = await frontend.read({

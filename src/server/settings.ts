@@ -182,7 +182,7 @@ function openProxyError(hostname: string, isOpen: boolean): OptionError {
     ? ["openProxy", "without a login", "set auth to [userPass(…)]"]
     : [
       "socks4",
-      "that takes a claimed user id for a login",
+      "that accepts a claimed user id as a login",
       "leave socks4 out",
     ];
   return new OptionError(

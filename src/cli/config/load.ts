@@ -22,12 +22,8 @@ import {
 import { MAX_PROBLEMS } from "./kinds.ts";
 import { besideFile, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
-import {
-  loadLogins,
-  loginWarnings,
-  methodsOf,
-  namesOfLogins,
-} from "./load_logins.ts";
+import { loadLogins, namesOfLogins } from "./load_logins.ts";
+import { loginWarnings, methodsOf } from "./login_methods.ts";
 
 /** The configuration of the program, merged and checked. */
 export interface LoadedConfig extends ProgramConfig {
