@@ -74,6 +74,8 @@ const rooms: Room[] = [
     imports: [protocol, transport, "src/server/**", "src/client/**"],
   },
   { modules: protocol, imports: [] },
+  // Algorithms that Web Crypto does not have.
+  { modules: "src/crypto/**", imports: [], packages: node },
   {
     modules: "src/transport/detect.ts",
     imports: [transport],
@@ -102,7 +104,7 @@ const rooms: Room[] = [
     imports: [...transportCore, "src/transport/common/**"],
     packages: node,
   })),
-  { modules: "src/client/**", imports: network },
+  { modules: "src/client/**", imports: [...network, "src/crypto/**"] },
   {
     modules: "src/server/policy/policy.ts",
     imports: [
@@ -118,7 +120,7 @@ const rooms: Room[] = [
   },
   {
     modules: "src/server/auth/**",
-    imports: [...network, "src/server/client_key.ts"],
+    imports: [...network, "src/crypto/**", "src/server/client_key.ts"],
   },
   {
     modules: "src/server/limits/**",

@@ -46,6 +46,8 @@ export {
 
 /** Endpoints, IP addresses, CIDR blocks and hostnames. */
 export * as address from "./address.ts";
+/** The messages of CHAP for SOCKS5 (draft-ietf-aft-socks-chap-01). */
+export * as chap from "./chap.ts";
 /** The datagrams of UDP ASSOCIATE and their fragments (RFC 1928 section 7). */
 export * as datagram from "./datagram.ts";
 /** The username/password sub-negotiation of SOCKS5 (RFC 1929). */

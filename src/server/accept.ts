@@ -20,7 +20,8 @@ import { AbortSwitch, signalContext } from "../transport/signal.ts";
 import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Address, Conn } from "../transport/transport.ts";
 import { clientKey } from "./client_key.ts";
-import { LocalKeyedLimit } from "./limits/keyed_limit.ts";
+import type { ConnectionLimiter } from "./limits/connection_limiter.ts";
+import { KeyedCount } from "./limits/keyed_limit.ts";
 import type {
   ConnectionLimits,
   RejectionReason,
@@ -51,7 +52,10 @@ export interface Origin {
 
 /** The result of an {@linkcode Accept} hook. */
 export interface Accepted extends Origin {
-  /** The connection to serve. The server closes it; a wrapper has to close what it wraps. */
+  /**
+   * The connection to serve. The server closes it; a wrapper must also close the
+   * connection that it wraps.
+   */
   readonly conn: ConnSource;
 }
 
@@ -158,7 +162,10 @@ export function connOf(source: ConnSource): Conn {
   throw new TypeError("a connection must have localAddr and remoteAddr");
 }
 
-/** Of the values of untyped callers, only `false` itself says that a client is not exposed. */
+/**
+ * Untyped callers may pass other values: only `false` itself means that a client is not
+ * exposed.
+ */
 export function exposedBy({ exposed }: Origin, byDefault: boolean): boolean {
   return (exposed ?? byDefault) !== false;
 }
@@ -172,25 +179,30 @@ export function isKnownLoopback({ hostname }: Address): boolean {
 export class PendingAccepts {
   readonly #clock: Clock;
   readonly #stops = new Map<AbortSwitch, Conn>();
-  readonly #perClient = new LocalKeyedLimit(Infinity);
+  readonly #perClient = new KeyedCount();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /**
-   * The limit that one more connection would exceed. Until the hook has settled,
-   * the client of a connection is its `remoteAddr`.
+   * The limit that one more connection would exceed, together with `sessions` and with
+   * the handshakes that `admitted` counts. Until the hook has settled, the client of a
+   * connection is its `remoteAddr`.
    */
   refuses(
     { remoteAddr }: Conn,
     sessions: number,
+    admitted: Pick<ConnectionLimiter, "handshakesOf">,
     limits: Pick<ConnectionLimits, "sessions" | "handshakesPerClient">,
   ): RejectionReason | undefined {
     if (this.#stops.size + sessions >= limits.sessions) return "sessions";
-    this.#perClient.limit = limits.handshakesPerClient;
-    const hasRoom = this.#perClient.hasRoom(clientKey(remoteAddr.hostname));
-    return hasRoom ? undefined : "handshakesPerClient";
+    const client = clientKey(remoteAddr.hostname);
+    const handshakes = this.#perClient.countOf(client) +
+      admitted.handshakesOf(client);
+    return handshakes >= limits.handshakesPerClient
+      ? "handshakesPerClient"
+      : undefined;
   }
 
   /**
@@ -229,11 +241,11 @@ export class PendingAccepts {
     } finally {
       timer.cancel();
       this.#stops.delete(stop);
-      this.#perClient.release(client);
+      this.#perClient.add(client, -1);
     }
   }
 
-  /** Resets all of them. */
+  /** Resets all these connections. */
   close(): void {
     const error = new NetError("aborted", "the server is shutting down");
     for (const [stop, conn] of this.#stops) this.#stop(stop, conn, error);
@@ -246,8 +258,8 @@ export class PendingAccepts {
 }
 
 /**
- * A new client, named by the hook or reported by its connection, is exposed unless it
- * is on loopback; without one the exposure stays.
+ * A new client, named by the hook or reported by its connection, is exposed unless it is
+ * on loopback. Without a new client, the exposure does not change.
  */
 function merge(incoming: Incoming, accepted: Accepted): Incoming {
   if (typeof accepted !== "object" || !accepted?.conn) {
@@ -271,7 +283,7 @@ function merge(incoming: Incoming, accepted: Accepted): Incoming {
   };
 }
 
-/** A wrapper may not know the address of the connection that it wraps. */
+/** A wrapper may not report the address of the connection that it wraps. */
 function reportedClient({ remoteAddr }: Conn, below: Address): Address {
   const { hostname } = remoteAddr;
   return hostname === "" || isUnspecified(hostname) ? below : remoteAddr;

@@ -46,7 +46,7 @@ export interface Timeouts {
 /**
  * The checks that the user id of a SOCKS4 client must pass, in this order.
  *
- * @example User ids that only your database knows
+ * @example User ids that are stored in a database
  * ```ts
  * import { serve } from "@x/socks5/server";
  *
@@ -115,7 +115,10 @@ export interface ServeOptions {
    * @default {false}
    */
   readonly reusePort?: boolean;
-  /** The authentication methods, in the server's order of preference. @default {[noAuth()]} */
+  /**
+   * The authentication methods, in the server's order of preference: the first one that
+   * the client offers is used. @default {[noAuth()]}
+   */
   readonly auth?: readonly AuthMethod[];
   /**
    * Checks of SOCKS4 user ids, which then count as users. With a check, SOCKS4 is
@@ -155,7 +158,7 @@ export interface ServeOptions {
    */
   readonly proxyFrom?: readonly string[];
   /**
-   * Reaches targets in another way than directly: a function for CONNECT, or a
+   * Reaches targets in place of direct connections: a function for CONNECT, or a
    * {@linkcode Dialer} for all commands. A command without a method gets the reply
    * "command not supported", because it would bypass the dialer. Names are passed on
    * unresolved: the dialer decides which addresses they may lead to.
@@ -193,12 +196,12 @@ export interface ServeOptions {
   /** Limits of sessions, connections, bytes and associations. */
   readonly limits?: Limits;
   /**
-   * Makes the limits apply to several servers together: their number and the store
-   * that counts for all of them. `bytesPerSecondPerSession` and `targetsPerAssociation`
-   * need none. By default the limits apply to this server alone.
+   * Makes the limits apply to several servers together: the number of servers, and the
+   * store that counts for them. `bytesPerSecondPerSession` and `targetsPerAssociation` do
+   * not need it. By default the limits apply to this server alone.
    */
   readonly sharedLimits?: SharedLimits;
-  /** Ends the server and all sessions at once when the signal is aborted. */
+  /** Ends the server and all sessions immediately when the signal is aborted. */
   readonly signal?: AbortSignal;
   /**
    * Called for each event, as it happens; it must return quickly. Its errors affect no

@@ -153,7 +153,7 @@ export class ServerSession
     return this.#stopping ??= this.#newSwitch();
   }
 
-  /** User code may ask for the signal only after the session has ended. */
+  /** User code may read the signal for the first time after the session has ended. */
   #newSwitch(): AbortSwitch {
     const stopping = new AbortSwitch();
     if (this.ending || this.phase === "ended") stopping.abort(sessionClosed());
@@ -189,7 +189,7 @@ export class ServerSession
     return inspect(this.toJSON(), options);
   }
 
-  /** Ends the session, because the request has not come in time. */
+  /** Ends the session, because its request was not complete in time. */
   expire(): void {
     this.#stop({ reason: "handshake-timeout" });
   }
@@ -223,7 +223,7 @@ export class ServerSession
       if (this.exposed && !this.settings.servesExposed) {
         throw new Refusal(
           "no-method",
-          "a login is no longer needed by everyone",
+          "no longer everyone needs a login",
         );
       }
       const request = await frontend.read({
@@ -238,8 +238,8 @@ export class ServerSession
       timeout.cancel();
       outcome = await this.#failed(error);
     }
-    // Only the relay follows, in which most sessions spend most of their time: let the
-    // garbage collector have what the handshake needed.
+    // Only the relay follows, in which most sessions spend most of their time: release
+    // the memory that the handshake needed.
     this.#stopping = undefined;
     if (!("done" in outcome)) return this.#end(outcome);
     this.#relay = outcome;
@@ -407,7 +407,7 @@ export class ServerSession
   }
 }
 
-// One function for all sessions: each would allocate its own closure.
+// Shared by all sessions, so that no session allocates a closure.
 function handshakeExpired(session: ServerSession): void {
   session.expire();
 }
@@ -417,8 +417,8 @@ function sessionClosed(): NetError {
 }
 
 /**
- * Whether a connection has this local address. A closed socket no longer reports
- * it: every address counts then.
+ * Whether a connection has this local address. A closed socket no longer reports it;
+ * every address counts as local then.
  */
 function isLocalAddress(address: string, { localAddr }: Conn): boolean {
   return localAddr.hostname === "" || localAddr.hostname === address;

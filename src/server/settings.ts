@@ -1,5 +1,5 @@
 /**
- * The options of `serve()`, checked and with every default in place.
+ * Checks the options of `serve()`, and fills in their defaults.
  *
  * @module
  */
@@ -58,7 +58,7 @@ export interface Settings {
   readonly relayPorts: PortRange | undefined;
   readonly dropFragments: boolean;
   readonly timeouts: Required<Timeouts>;
-  /** The relay's share of the timeouts, and its clock. */
+  /** The timeouts of relays, and their clock. */
   readonly relay: RelayOptions;
   /** Infinity means no limit. */
   readonly limits: Required<Limits>;
@@ -94,7 +94,7 @@ export async function resolveSettings(
   const balancers = resolveProxyFrom(options.proxyFrom);
   const isExposed = listen !== undefined &&
     (!isLoopback(listen.hostname) || balancers.length > 0);
-  // Untyped callers have to set it to true as well: the string "false" is truthy, too.
+  // Untyped callers must set it to `true` as well: the string "false" is also truthy.
   const servesExposed = !isOpen && !socks4 || openProxy === true;
   if (isExposed && !servesExposed) {
     const { hostname } = listen;
@@ -209,7 +209,7 @@ function openProxyError(where: string, isOpen: boolean): OptionError {
     ? ["openProxy", "without a login", "set auth to [userPass(…)]"]
     : [
       "socks4",
-      "that takes a claimed user id for a login",
+      "that accepts a claimed user id as a login",
       "leave socks4 out",
     ];
   return new OptionError(

@@ -1,5 +1,5 @@
 /**
- * The implementation of a server: its listener, its connections on their way to
+ * The implementation of a server: its listener, its connections before they become
  * sessions, and the list of sessions.
  *
  * @module
@@ -43,18 +43,21 @@ const OPEN_PROXY_TEXT =
   "the client is not on loopback, and not everyone needs a login: " +
   "set auth, or openProxy to true if that is what you want";
 
-/** A server; {@linkcode SocksServer.start} has to be called once. */
+/** A server. Call {@linkcode SocksServer.start} once. */
 export class SocksServer implements Server, SessionOwner {
   readonly finished: Promise<void>;
   settings: Settings;
   readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
-  /** In no order. Each session knows its index, so that adding and removing take constant time. */
+  /**
+   * In no particular order. Each session stores its index, so that adding and removing
+   * take constant time.
+   */
   readonly #sessions: ServerSession[] = [];
   /** How many connections wait for the answer of a shared limits store. */
   #asking = 0;
-  /** Ends these waits. Created for the first one. */
+  /** Ends these waits. Created on first use. */
   #stopAsking: AbortSwitch | undefined;
   readonly #accepting: PendingAccepts;
   #options: ServeOptions;
@@ -110,7 +113,10 @@ export class SocksServer implements Server, SessionOwner {
     if (this.settings.isExposed) this.#checkOwnAddresses();
   }
 
-  /** Reports once if the addresses of this machine cannot be closed to exposed sessions. */
+  /**
+   * Reports once if the addresses of this machine are not known, so that they cannot be
+   * denied to exposed sessions.
+   */
   #checkOwnAddresses(): void {
     if (this.#areOwnAddressesChecked) return;
     this.#areOwnAddressesChecked = true;
@@ -165,7 +171,13 @@ export class SocksServer implements Server, SessionOwner {
   ): Promise<Incoming | undefined> {
     const { limits, timeouts } = this.settings;
     const count = this.#sessions.length + this.#asking;
-    const full = this.#accepting.refuses(incoming.conn, count, limits);
+    const { connections } = this.limits;
+    const full = this.#accepting.refuses(
+      incoming.conn,
+      count,
+      connections,
+      limits,
+    );
     if (this.#closing || full) {
       const isClosing = this.#closing !== undefined;
       const reason = isClosing ? SHUTTING_DOWN : LIMITS[full!].rejection;

@@ -7,6 +7,7 @@ import {
   MAX_DATAGRAM,
   Reassembler,
 } from "../../src/protocol/datagram.ts";
+import * as chap from "../../src/protocol/chap.ts";
 import type { Decode } from "../../src/protocol/decode.ts";
 import { decodeProxyHeader } from "../../src/protocol/proxy_header.ts";
 import * as password from "../../src/protocol/password.ts";
@@ -56,6 +57,13 @@ const DECODERS: readonly [string, Decode<unknown>, number, string[]][] = [
     "0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A 21 11 00 0C 12*01",
     "0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A 21 21 00 26 38*01",
     "0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A 20 00 00 00",
+  ]],
+  ["a message of CHAP", chap.decodeMessage, 2048, [
+    '01 02 11 01 85 02 05 "alice"',
+    "01 02 11 01 85 03 20 32*C7",
+    "01 01 04 10 16*AB",
+    "01 01 00 01 00",
+    `01 08 ${"01 FF 255*61 ".repeat(7)} 01 F5 245*61`,
   ]],
   ["a login's status", password.decodeLoginStatus, 2, ["01 00"]],
 ];
@@ -138,6 +146,27 @@ function assertRoundTrip<T>(
   const sent = encode(value);
   assertEquals(decode(sent), { value, size: sent.length });
 }
+
+const MANY = 1_000_000;
+
+test(`chap.decodeMessage() decodes ${MANY} random inputs to what encodeMessage() encodes`, () => {
+  const next = random(6);
+  const [, , , seeds] = DECODERS.find(([, it]) => it === chap.decodeMessage)!;
+  const messages = seeds.slice(0, -1).map(octets);
+  let decoded = 0;
+  for (let i = 0; i < MANY; i++) {
+    const input = mutate(messages[next(messages.length)], next);
+    if (outcome(chap.decodeMessage, input) !== "decoded") continue;
+    const { value, size } = chap.decodeMessage(input)!;
+    const encoded = chap.encodeMessage(value);
+    // Not assertEquals(), which takes most of the time.
+    const isSame = encoded.length === size &&
+      encoded.every((it, at) => it === input[at]);
+    assert(isSame, `${input}`);
+    decoded++;
+  }
+  assert(decoded > MANY / 10, `${decoded}`);
+});
 
 const DATAGRAMS: readonly string[] = [
   "00 00 00 01 C0 00 02 01 00 35 20*AA",

@@ -7,6 +7,7 @@ const names: [name: string, exports: object, names: string[]][] = [
   ["./protocol", protocol, [
     "ProtocolError",
     "address",
+    "chap",
     "datagram",
     "formatEndpoint",
     "isIp",
@@ -35,6 +36,13 @@ const names: [name: string, exports: object, names: string[]][] = [
     "parseEndpoint",
     "parseIp",
     "unmapIp",
+  ]],
+  ["chap", protocol.chap, [
+    "ALGORITHM",
+    "ATTRIBUTE",
+    "decodeMessage",
+    "encodeMessage",
+    "findAttribute",
   ]],
   ["datagram", protocol.datagram, [
     "MAX_DATAGRAM",

@@ -63,17 +63,6 @@ export const OPTIONS = {
     needsRestart: true,
     description: "Port to listen on; 0 for any free port",
   }),
-  workers: option(countOrAuto(MAX_WORKERS), {
-    flag: "--workers N|auto",
-    section: "listen",
-    default: 1,
-    needsRestart: true,
-    usedBy: "program",
-    description:
-      "Number of processes (threads on Deno) that share the port and the limits; " +
-      "auto: one per CPU core. A worker that fails is restarted. For several, " +
-      "Deno needs its flags --unstable-net and --allow-read.",
-  }),
   proxyFrom: option(addressBlocks(), {
     flag: "--proxy-from ADDRESS[/PREFIX]",
     section: "listen",
@@ -117,6 +106,22 @@ export const OPTIONS = {
           "in the process list: prefer a file or the variable.",
       },
     ],
+  }),
+  chapSecrets: option(filePath(), {
+    flag: "--chap-secrets FILE",
+    section: "login",
+    usedBy: "load",
+    description:
+      "File of secrets for CHAP, which PuTTY uses, one NAME:SECRET per line. CHAP needs " +
+      "the secrets in clear, so that only the owner may have access to the file (chmod " +
+      "600). A password does not travel in clear then, but the traffic does. If every " +
+      "user has a secret, CHAP is preferred to passwords, otherwise passwords to CHAP. " +
+      "A relative path is relative to the folder of this file.",
+    help:
+      "File of secrets for CHAP, which PuTTY uses, one NAME:SECRET per line. CHAP needs " +
+      "the secrets in clear, so that only the owner may have access to the file (chmod " +
+      "600). If every user has a secret, CHAP is preferred to passwords, otherwise " +
+      "passwords to CHAP.",
   }),
   failedLogins: option(whole(), {
     flag: "--failed-logins N",
@@ -327,6 +332,17 @@ export const OPTIONS = {
       "Format of the log, which has a line for each session and each rejected " +
       "client. auto: text on a terminal, JSON elsewhere; off: only lines about " +
       "the program itself.",
+  }),
+  workers: option(countOrAuto(MAX_WORKERS), {
+    flag: "--workers N|auto",
+    section: "listen",
+    default: 1,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Number of processes (threads on Deno) that share the port and the limits; " +
+      "auto: one per CPU core. A worker that fails is restarted. For several, " +
+      "Deno needs its flags --unstable-net and --allow-read.",
   }),
   metrics: option(listenEndpoint(), {
     flag: "--metrics [ADDRESS:]PORT",

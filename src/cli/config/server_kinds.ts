@@ -11,8 +11,9 @@ import {
   parseEndpoint,
 } from "../../protocol/address.ts";
 import { parseCidr } from "../../protocol/cidr.ts";
-import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
 import { problemOfLine } from "../../server/auth/text_lines.ts";
+import { UsersError } from "../../server/auth/user_lines.ts";
+import { parseUsers } from "../../server/auth/users_file.ts";
 import type { PortRange } from "../../server/options.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
 import { UsageError } from "../usage_error.ts";
