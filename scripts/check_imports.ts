@@ -76,6 +76,8 @@ const rooms: Room[] = [
     imports: [protocol, transport, "src/server/**", "src/client/**"],
   },
   { modules: protocol, imports: [] },
+  // Algorithms that Web Crypto does not have.
+  { modules: "src/crypto/**", imports: [], packages: node },
   {
     modules: "src/transport/detect.ts",
     imports: [transport],
@@ -110,7 +112,7 @@ const rooms: Room[] = [
     dynamic: [tls],
     packages: node,
   })),
-  { modules: "src/client/**", imports: network },
+  { modules: "src/client/**", imports: [...network, "src/crypto/**"] },
   {
     modules: "src/server/policy/policy.ts",
     imports: [
@@ -126,7 +128,7 @@ const rooms: Room[] = [
   },
   {
     modules: "src/server/auth/**",
-    imports: [...network, "src/server/client_key.ts"],
+    imports: [...network, "src/crypto/**", "src/server/client_key.ts"],
   },
   {
     modules: "src/server/limits/**",
@@ -202,6 +204,7 @@ const rooms: Room[] = [
   ...cliOrder.map((modules, i) => ({
     modules,
     imports: [...library, ...cliOrder.slice(0, i)],
+    dynamic: ["src/transport/tls/check_certificates.ts"],
     packages: program,
   })),
   { modules: "src/cli/*.ts", imports: ["src/**"], packages: program },

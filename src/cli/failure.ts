@@ -72,36 +72,51 @@ export function describeFailure(
   const isOpen = error instanceof OptionError && error.code === "open-proxy";
   const message = !isOpen
     ? error.message
+    : error.option === "plainPort"
+    ? plainPortText(options)
     : error.option === "socks4"
     ? claimedText(options)
     : openProxyText(options, mayReadEnv);
   return { message: escapeText(message), code: EXIT.usage };
 }
 
-function claimedText({ hostname }: ServeOptions): string {
-  return `a server on ${hostname} that accepts the unverified user id of SOCKS4 ` +
+/** Why clients of the server may be on other machines. */
+function exposedText({ hostname, proxyFrom = [] }: ServeOptions): string {
+  return proxyFrom.length > 0
+    ? "a server behind a load balancer (--proxy-from)"
+    : `a server on ${hostname}`;
+}
+
+function claimedText(options: ServeOptions): string {
+  return `${
+    exposedText(options)
+  } that accepts the unverified user id of SOCKS4 ` +
     "as a login would be an open proxy: leave out --socks4-user-id and " +
     '--socks4-ident ("socks4" in the --config file), or add --open-proxy if that ' +
     "is what you want";
 }
 
-function openProxyText(
-  { hostname }: ServeOptions,
-  mayReadEnv: boolean,
-): string {
+function plainPortText({ hostname }: ServeOptions): string {
+  return `the plain port of a server on ${hostname} would be an open proxy, because ` +
+    "it asks for no certificate: add logins with --user or --users-file, leave out " +
+    "--plain-port, or add --open-proxy if that is what you want";
+}
+
+function openProxyText(options: ServeOptions, mayReadEnv: boolean): string {
   const unread = mayReadEnv
     ? ""
     : `; ${USERS_VARIABLE} was not read, because --allow-env=${USERS_VARIABLE} is missing`;
-  return `a server on ${hostname} without a login would be an open proxy: ` +
-    `add logins with --user, ${USERS_VARIABLE}, --users-file or "users" in ` +
-    `the --config file, or add --open-proxy if that is what you want${unread}`;
+  return `${exposedText(options)} without a login would be an open proxy: ` +
+    `add logins with --user, ${USERS_VARIABLE}, --users-file, --chap-secrets or ` +
+    `"users" in the --config file, or add --open-proxy if that is what you want${unread}`;
 }
 
 function explainNetError(
   { kind, message }: NetError,
-  { hostname = "127.0.0.1", port = 1080 }: ServeOptions,
+  { hostname = "127.0.0.1", port = 1080, plainPort }: ServeOptions,
 ): Failure {
-  const where = formatEndpoint({ hostname: plainHostname(hostname), port });
+  const first = formatEndpoint({ hostname: plainHostname(hostname), port });
+  const where = plainPort === undefined ? first : `${first} or ${plainPort}`;
   switch (kind) {
     case "addr-in-use":
       return {

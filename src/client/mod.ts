@@ -22,6 +22,7 @@ export {
   passwordLogin,
 } from "./auth.ts";
 export { bind } from "./bind.ts";
+export { chapLogin } from "./chap_login.ts";
 export { connect } from "./connect.ts";
 export type { ReceivedDatagram } from "./datagram_queue.ts";
 export {

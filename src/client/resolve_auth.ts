@@ -6,11 +6,17 @@
 
 import { METHOD } from "../protocol/socks5.ts";
 import { anonymous, type ClientAuth, passwordLogin } from "./auth.ts";
+import { chapLogin } from "./chap_login.ts";
 import type { ClientDialect } from "./dialect.ts";
 import { hasLogin, type ProxyConfig } from "./proxy.ts";
 
 const WITHOUT_LOGIN: readonly ClientAuth[] = [anonymous()];
 const WITH_LOGIN: readonly ClientAuth[] = [anonymous(), passwordLogin()];
+/** The methods that send the proxy's login. */
+const LOGINS = new Map([
+  [passwordLogin(), "passwordLogin()"],
+  [chapLogin(), "chapLogin()"],
+]);
 
 /**
  * The methods to offer to a proxy: the given ones, by default none and, if the
@@ -40,8 +46,9 @@ export function resolveAuth(
     if (numbers.has(number)) {
       throw new TypeError(`auth contains method ${number} twice`);
     }
-    if (method === passwordLogin() && !hasLogin(proxy)) {
-      throw new TypeError("passwordLogin() needs a proxy with a username");
+    if (LOGINS.has(method) && !hasLogin(proxy)) {
+      const name = LOGINS.get(method);
+      throw new TypeError(`${name} needs a proxy with a username`);
     }
     numbers.add(number);
   }

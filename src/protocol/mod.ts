@@ -46,10 +46,14 @@ export {
 
 /** Endpoints, IP addresses, CIDR blocks and hostnames. */
 export * as address from "./address.ts";
+/** The messages of CHAP for SOCKS5 (draft-ietf-aft-socks-chap-01). */
+export * as chap from "./chap.ts";
 /** The datagrams of UDP ASSOCIATE and their fragments (RFC 1928 section 7). */
 export * as datagram from "./datagram.ts";
 /** The username/password sub-negotiation of SOCKS5 (RFC 1929). */
 export * as password from "./password.ts";
+/** The header of the PROXY protocol, which load balancers send. */
+export * as proxyHeader from "./proxy_header.ts";
 /** The reply codes of SOCKS4 and SOCKS5. */
 export * as reply from "./reply.ts";
 /** The messages of SOCKS4 and SOCKS4a. */

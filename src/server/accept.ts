@@ -20,7 +20,8 @@ import { AbortSwitch, signalContext } from "../transport/signal.ts";
 import { type ConnSource, toConn } from "../transport/streams.ts";
 import type { Address, Conn } from "../transport/transport.ts";
 import { clientKey } from "./client_key.ts";
-import { LocalKeyedLimit } from "./limits/keyed_limit.ts";
+import type { ConnectionLimiter } from "./limits/connection_limiter.ts";
+import { KeyedCount } from "./limits/keyed_limit.ts";
 import type {
   ConnectionLimits,
   RejectionReason,
@@ -41,11 +42,20 @@ export interface Origin {
    * known to be on loopback.
    */
   readonly exposed?: boolean;
+  /**
+   * The address at which the client reached whatever is in front of this server, such as
+   * a load balancer. The default policy closes it to exposed sessions, as it does the
+   * addresses of this machine.
+   */
+  readonly destination?: Address;
 }
 
 /** The result of an {@linkcode Accept} hook. */
 export interface Accepted extends Origin {
-  /** The connection to serve. The server closes it; a wrapper has to close what it wraps. */
+  /**
+   * The connection to serve. The server closes it; a wrapper must also close the
+   * connection that it wraps.
+   */
   readonly conn: ConnSource;
 }
 
@@ -83,6 +93,17 @@ export interface AcceptContext {
   readonly signal: AbortSignal;
 }
 
+/** A step before the handshake. */
+export interface AcceptHook {
+  /** The subject of its error messages. */
+  readonly name: string;
+  /** The reason for rejecting a connection when it fails. */
+  readonly failure: string;
+  /** Whether a connection that it closes is reported as a probe. */
+  readonly countsProbes: boolean;
+  readonly accept: Accept;
+}
+
 /** A connection on its way to a session. */
 export interface Incoming {
   /** The connection to serve. */
@@ -94,6 +115,8 @@ export interface Incoming {
   readonly exposed: boolean;
   /** Whether no byte is read before the client's certificate is verified. */
   readonly isCertified: boolean;
+  /** Where the client reached what is in front of this server, if that is known. */
+  readonly destination?: Address;
   /** How many milliseconds of the handshake timeout have passed. */
   readonly waited: number;
 }
@@ -103,12 +126,27 @@ export interface Incoming {
  *
  * @throws {TypeError} if it is not an address.
  */
-export function clientOf(origin: Origin): Address | undefined {
-  const { client } = origin;
-  if (client === undefined) return undefined;
-  const { hostname, port } = client ?? {};
+export function clientOf({ client }: Origin): Address | undefined {
+  return canonicalAddress(client, "client");
+}
+
+/**
+ * The destination of an origin in canonical form.
+ *
+ * @throws {TypeError} if it is not an address.
+ */
+export function destinationOf({ destination }: Origin): Address | undefined {
+  return canonicalAddress(destination, "destination");
+}
+
+function canonicalAddress(
+  address: Address | undefined,
+  name: string,
+): Address | undefined {
+  if (address === undefined) return undefined;
+  const { hostname, port } = address ?? {};
   if (typeof hostname !== "string" || typeof port !== "number") {
-    throw new TypeError("client must be an address: { hostname, port }");
+    throw new TypeError(`${name} must be an address: { hostname, port }`);
   }
   const canonical = isIp(hostname) ? canonicalHostname(hostname)! : hostname;
   return { hostname: unmapIp(canonical), port };
@@ -126,7 +164,10 @@ export function connOf(source: ConnSource): Conn {
   throw new TypeError("a connection must have localAddr and remoteAddr");
 }
 
-/** Of the values of untyped callers, only `false` itself says that a client is not exposed. */
+/**
+ * Untyped callers may pass other values: only `false` itself means that a client is not
+ * exposed.
+ */
 export function exposedBy({ exposed }: Origin, byDefault: boolean): boolean {
   return (exposed ?? byDefault) !== false;
 }
@@ -140,25 +181,30 @@ export function isKnownLoopback({ hostname }: Address): boolean {
 export class PendingAccepts {
   readonly #clock: Clock;
   readonly #stops = new Map<AbortSwitch, Conn>();
-  readonly #perClient = new LocalKeyedLimit(Infinity);
+  readonly #perClient = new KeyedCount();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /**
-   * The limit that one more connection would exceed. Until the hook has settled,
-   * the client of a connection is its `remoteAddr`.
+   * The limit that one more connection would exceed, together with `sessions` and with
+   * the handshakes that `admitted` counts. Until the hook has settled, the client of a
+   * connection is its `remoteAddr`.
    */
   refuses(
     { remoteAddr }: Conn,
     sessions: number,
+    admitted: Pick<ConnectionLimiter, "handshakesOf">,
     limits: Pick<ConnectionLimits, "sessions" | "handshakesPerClient">,
   ): RejectionReason | undefined {
     if (this.#stops.size + sessions >= limits.sessions) return "sessions";
-    this.#perClient.limit = limits.handshakesPerClient;
-    const hasRoom = this.#perClient.hasRoom(clientKey(remoteAddr.hostname));
-    return hasRoom ? undefined : "handshakesPerClient";
+    const client = clientKey(remoteAddr.hostname);
+    const handshakes = this.#perClient.countOf(client) +
+      admitted.handshakesOf(client);
+    return handshakes >= limits.handshakesPerClient
+      ? "handshakesPerClient"
+      : undefined;
   }
 
   /**
@@ -166,7 +212,7 @@ export class PendingAccepts {
    * hook fails or takes longer than `timeout`, resets the connection and rejects.
    */
   async run(
-    hook: Accept,
+    { accept, name }: AcceptHook,
     incoming: Incoming,
     timeout: number,
   ): Promise<Incoming | undefined> {
@@ -174,19 +220,22 @@ export class PendingAccepts {
     const client = clientKey(conn.remoteAddr.hostname);
     const started = this.#clock.now();
     const stop = new AbortSwitch();
-    const late = () => this.#stop(stop, conn, "timeout");
+    const late = () => {
+      const error = new NetError("timeout", `${name} took too long`);
+      this.#stop(stop, conn, error);
+    };
     const timer = this.#clock.startTimeout(timeout, late);
     this.#stops.set(stop, conn);
     this.#perClient.add(client, 1);
     try {
-      const answer = Promise.resolve(hook(conn, signalContext(stop)));
+      const answer = Promise.resolve(accept(conn, signalContext(stop)));
       const accepted = await withSignal(
         answer,
         stop,
         (it) => it && closeQuietly(toConn(it.conn)),
       );
       if (accepted === undefined) return void closeQuietly(conn);
-      const waited = this.#clock.now() - started;
+      const waited = incoming.waited + this.#clock.now() - started;
       return { ...merge(incoming, accepted), waited };
     } catch (error) {
       resetQuietly(conn);
@@ -194,27 +243,25 @@ export class PendingAccepts {
     } finally {
       timer.cancel();
       this.#stops.delete(stop);
-      this.#perClient.release(client);
+      this.#perClient.add(client, -1);
     }
   }
 
-  /** Resets all of them. */
+  /** Resets all these connections. */
   close(): void {
-    for (const [stop, conn] of this.#stops) this.#stop(stop, conn, "aborted");
+    const error = new NetError("aborted", "the server is shutting down");
+    for (const [stop, conn] of this.#stops) this.#stop(stop, conn, error);
   }
 
-  #stop(stop: AbortSwitch, conn: Conn, kind: "timeout" | "aborted"): void {
-    const text = kind === "timeout"
-      ? "the accept hook took too long"
-      : "the server is shutting down";
+  #stop(stop: AbortSwitch, conn: Conn, error: NetError): void {
     resetQuietly(conn);
-    stop.abort(new NetError(kind, text));
+    stop.abort(error);
   }
 }
 
 /**
- * A new client, named by the hook or reported by its connection, is exposed unless it
- * is on loopback; without one the exposure stays.
+ * A new client, named by the hook or reported by its connection, is exposed unless it is
+ * on loopback. Without a new client, the exposure does not change.
  */
 function merge(incoming: Incoming, accepted: Accepted): Incoming {
   if (typeof accepted !== "object" || !accepted?.conn) {
@@ -230,6 +277,7 @@ function merge(incoming: Incoming, accepted: Accepted): Incoming {
     ...incoming,
     conn,
     client,
+    destination: destinationOf(accepted) ?? incoming.destination,
     exposed: exposedBy(
       accepted,
       incoming.exposed || isNew && !isKnownLoopback(client),
@@ -237,7 +285,7 @@ function merge(incoming: Incoming, accepted: Accepted): Incoming {
   };
 }
 
-/** A wrapper may not know the address of the connection that it wraps. */
+/** A wrapper may not report the address of the connection that it wraps. */
 function reportedClient({ remoteAddr }: Conn, below: Address): Address {
   const { hostname } = remoteAddr;
   return hostname === "" || isUnspecified(hostname) ? below : remoteAddr;

@@ -7,12 +7,12 @@
 import { formatIp, parseIp, unmapIp } from "../protocol/ip.ts";
 
 /**
- * The key under which a client address is counted. An IPv4 address is its own
- * key. An IPv6 address counts together with its /64, because a machine can
- * choose its address from all of that. (The owner of a /48 still has 65,536
- * keys.) Link-local addresses, and those that a translator makes from IPv4
- * (RFC 6052), share their /64 with other machines, so each is its own key. A zone
- * such as `%eth0` is ignored. Text that is not an IP address is its own key.
+ * The key under which a client address is counted. An IPv4 address is its own key. The
+ * IPv6 addresses of a /64 are counted together, because a machine can use any of them.
+ * (The owner of a /48 still has 65,536 keys.) Link-local addresses, and those that a
+ * translator makes from IPv4 (RFC 6052), share their /64 with other machines, so each is
+ * its own key. A zone such as `%eth0` is ignored. Text that is not an IP address is its
+ * own key.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Other ways to reach targets than directly.
+ * Ways to reach targets other than direct connections.
  *
  * @module
  */
@@ -20,8 +20,9 @@ export interface DialContext {
 }
 
 /**
- * Connects to a target in another way than directly. The target has the name or IP
- * address that the client sent: names are not resolved before.
+ * Connects to a target in place of a direct connection, for example through another
+ * proxy. The target has the name or IP address that the client sent: names are not
+ * resolved first.
  *
  * A rejection becomes the reply to the client: an error with a SOCKS5 reply number
  * from 1 to 8 as its `reply` gets that reply (the error of an upstream proxy has
@@ -82,13 +83,13 @@ export interface DialedAssociation
 }
 
 /**
- * Another way to the targets for all commands, for example the object that
- * `socks()` of the client returns. A command whose method is missing gets the reply
- * "command not supported": nothing bypasses the dialer.
+ * Reaches the targets of all commands, for example the object that the client's `socks()`
+ * returns. A command whose method is missing gets the reply "command not supported":
+ * nothing bypasses the dialer.
  *
- * The policy is asked as without a dialer, except that names are not resolved and
- * therefore judged as names only. Errors become replies as those of a
- * {@linkcode Dial} function.
+ * The policy applies as without a dialer, except that names are not resolved, so that it
+ * decides by the names alone. Errors become replies as those of a {@linkcode Dial}
+ * function.
  *
  * @example All commands through another proxy
  * ```ts
@@ -122,8 +123,8 @@ export interface Dialer {
   /** For BIND. `peer` is the expected peer; its hostname is `0.0.0.0` or `::` for any peer. */
   bind?(peer: Endpoint, context: DialContext): Promise<DialedListener>;
   /**
-   * For UDP ASSOCIATE. Called once for each association of a client, before the
-   * reply, so that the client learns of a failure.
+   * For UDP ASSOCIATE. Called once for each association of a client, before the reply, so
+   * that a failure is reported to the client.
    */
   udpAssociate?(context: DialContext): Promise<DialedAssociation>;
 }

@@ -25,9 +25,9 @@ export interface DatagramCounts {
   /** Datagrams from targets to the client. */
   readonly received: number;
   /**
-   * Datagrams that were dropped: from senders other than the client and its
-   * targets, malformed, too long, denied, to names without an address, beyond
-   * the queue's bound, or beyond the rate limit.
+   * Datagrams that were dropped: from senders other than the client and its targets,
+   * malformed, too long, denied, to names without an address, beyond the size of the
+   * queue, or beyond the rate limit.
    */
   readonly dropped: number;
 }
@@ -104,7 +104,7 @@ export interface Session {
   readonly targetAddr?: Address;
   /** The address in the reply to a BIND or UDP ASSOCIATE, at which the server listens. */
   readonly boundAddr?: Address;
-  /** The reply that was sent, as the number of the session's SOCKS version. */
+  /** The number of the reply that was sent, in the session's SOCKS version. */
   readonly reply?: number;
   /** Bytes from the client to the target so far, without the handshake. */
   readonly sent: number;
@@ -136,8 +136,8 @@ export type ServerEvent =
    */
   | { readonly type: "session-start"; readonly session: Session }
   /**
-   * A connection ended before its first byte, as those of health checks do. It is no
-   * session: it has no other event.
+   * A connection ended before its first byte, as those of health checks do. It does not
+   * count as a session: there is no other event.
    */
   | { readonly type: "probe"; readonly client: Address }
   /** A client was rejected before its handshake; there is no session. */
@@ -145,11 +145,11 @@ export type ServerEvent =
     readonly type: "session-rejected";
     readonly client: Address;
     /**
-     * Why, in words. One of few texts: a limit is reached (`too many sessions`,
-     * `too many sessions from this address`, `too many unfinished handshakes from
-     * this address`, `too many connections per second from this address`), the
-     * client is exposed and not everyone needs a login, the server is shutting
-     * down, `the accept hook failed`, or `the shared limits store failed`.
+     * The reason, as one of a few texts: a limit is reached (`too many sessions`, `too
+     * many sessions from this address`, `too many unfinished handshakes from this
+     * address`, `too many connections per second from this address`), the client is
+     * exposed and not everyone needs a login, the server is shutting down, `the accept
+     * hook failed`, or `the shared limits store failed`.
      */
     readonly reason: string;
     /** The error of the `accept` hook or the shared limits store. */

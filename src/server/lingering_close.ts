@@ -1,5 +1,5 @@
 /**
- * The end of a connection whose last bytes have to arrive.
+ * Closes a connection so that its last bytes arrive.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const LINGER_TIME = 2_000;
  */
 const LINGER_BYTES = 64 * 1024;
 
-/** What {@linkcode lingeringClose} works with. */
+/** Options of {@linkcode lingeringClose}. */
 export interface LingeringCloseOptions {
   /** Writes the last bytes. */
   readonly send: () => Promise<void>;
@@ -28,8 +28,9 @@ export interface LingeringCloseOptions {
 }
 
 /**
- * Sends the last bytes so that they arrive: followed by a FIN, and with nothing left
- * unread. Resolves when the client has closed the connection, or has had its time.
+ * Sends the last bytes and a FIN, and reads what the client still sends, so that no reset
+ * overtakes them. Resolves when the client has closed the connection, or when its time is
+ * up.
  */
 export async function lingeringClose(
   conn: Conn,

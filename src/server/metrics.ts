@@ -16,7 +16,7 @@ export type MetricValues = Readonly<Record<string, number>>;
 export interface MetricFamily {
   /** The name, without labels. */
   readonly name: string;
-  /** A `counter` only rises, until the process ends. */
+  /** A `counter` only increases until the process ends. */
   readonly type: "counter" | "gauge";
   /** The description, one line without a full stop. */
   readonly help: string;

@@ -47,7 +47,7 @@ export interface Timeouts {
 /**
  * The checks that the user id of a SOCKS4 client must pass, in this order.
  *
- * @example User ids that only your database knows
+ * @example User ids that are stored in a database
  * ```ts
  * import { serve } from "@x/socks5/server";
  *
@@ -121,7 +121,7 @@ export interface ServeOptions {
    * of one of these authorities; its common name is then the user, unless an authentication
    * method names another, and the certificate counts as a login. The handshake of TLS shares
    * the handshake timeout and the limits of connections. `accept` gets the decrypted
-   * connection. The datagrams of UDP ASSOCIATE are not encrypted.
+   * connection, and `proxyFrom` cannot be used. The datagrams of UDP ASSOCIATE are not encrypted.
    *
    * Whether the server has `tls` cannot be changed while it runs, but the certificates can:
    * {@linkcode Server.update} replaces them for later connections.
@@ -147,7 +147,10 @@ export interface ServeOptions {
    * only on the other port. By default there is none.
    */
   readonly plainPort?: number;
-  /** The authentication methods, in the server's order of preference. @default {[noAuth()]} */
+  /**
+   * The authentication methods, in the server's order of preference: the first one that
+   * the client offers is used. @default {[noAuth()]}
+   */
   readonly auth?: readonly AuthMethod[];
   /**
    * Checks of SOCKS4 user ids, which then count as users. With a check, SOCKS4 is
@@ -170,7 +173,24 @@ export interface ServeOptions {
    */
   readonly accept?: Accept;
   /**
-   * Reaches targets in another way than directly: a function for CONNECT, or a
+   * The addresses of load balancers, as IP addresses and blocks such as `10.0.0.0/8`. Each
+   * connection from one of them has to begin with a header of the PROXY protocol (version 1
+   * or 2), which names the client; a balancer's own connections, such as health checks, are
+   * reported as probes if they end before their first byte. Connections from other addresses
+   * are served as they are. The header is read before `accept` runs, and not on connections
+   * that {@linkcode Server.handle} gets with a client.
+   *
+   * All sessions of a server with this option are exposed, because a balancer may forward
+   * from anywhere: it needs a login, or `openProxy`. BIND and UDP ASSOCIATE need `advertise`
+   * (and usually `relayPorts`): the balancer does not forward their ports.
+   *
+   * @default {[]}
+   *
+   * @see https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
+   */
+  readonly proxyFrom?: readonly string[];
+  /**
+   * Reaches targets in place of direct connections: a function for CONNECT, or a
    * {@linkcode Dialer} for all commands. A command without a method gets the reply
    * "command not supported", because it would bypass the dialer. Names are passed on
    * unresolved: the dialer decides which addresses they may lead to.
@@ -208,12 +228,12 @@ export interface ServeOptions {
   /** Limits of sessions, connections, bytes and associations. */
   readonly limits?: Limits;
   /**
-   * Makes the limits apply to several servers together: their number and the store
-   * that counts for all of them. `bytesPerSecondPerSession` and `targetsPerAssociation`
-   * need none. By default the limits apply to this server alone.
+   * Makes the limits apply to several servers together: the number of servers, and the
+   * store that counts for them. `bytesPerSecondPerSession` and `targetsPerAssociation` do
+   * not need it. By default the limits apply to this server alone.
    */
   readonly sharedLimits?: SharedLimits;
-  /** Ends the server and all sessions at once when the signal is aborted. */
+  /** Ends the server and all sessions immediately when the signal is aborted. */
   readonly signal?: AbortSignal;
   /**
    * Called for each event, as it happens; it must return quickly. Its errors affect no

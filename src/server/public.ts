@@ -4,6 +4,7 @@
  * @module
  */
 
+export { chap } from "./auth/chap.ts";
 export type { GuardOptions } from "./auth/guarded_verifier.ts";
 export {
   Lockout,
@@ -22,13 +23,12 @@ export {
   hashPassword,
   verifyPassword,
 } from "./auth/password_hash.ts";
+export type { SecretLookup, Secrets } from "./auth/secrets.ts";
+export { parseSecrets } from "./auth/secrets_file.ts";
+export { UsersError, type UsersProblem } from "./auth/user_lines.ts";
 export { userPass } from "./auth/user_pass.ts";
 export { Users, type UsersOptions } from "./auth/users.ts";
-export {
-  parseUsers,
-  UsersError,
-  type UsersProblem,
-} from "./auth/users_file.ts";
+export { parseUsers } from "./auth/users_file.ts";
 export type {
   Credentials,
   Logins,

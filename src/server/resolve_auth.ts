@@ -1,5 +1,5 @@
 /**
- * The checks of everything that authenticates clients.
+ * Checks the options that authenticate clients.
  *
  * @module
  */
@@ -13,14 +13,14 @@ import { type AuthMethod, noAuth } from "./auth/method.ts";
 import type { Verifier, VerifyLogin } from "./auth/verifier.ts";
 import { OptionError, type Socks4Options } from "./options.ts";
 
-/** The checks of SOCKS4 user ids. */
+/** The checked options of SOCKS4 user ids. */
 export interface Socks4Settings {
   readonly userIds: readonly string[] | undefined;
   readonly verifier: GuardedVerifier | undefined;
   readonly ident: IdentOptions | undefined;
 }
 
-/** At least one method, with numbers of their own (RFC 1928 section 3). */
+/** Returns at least one method; no two have the same number (RFC 1928 section 3). */
 export function resolveAuth(
   methods: readonly AuthMethod[] = [noAuth()],
 ): readonly AuthMethod[] {
@@ -69,7 +69,7 @@ export function resolveSocks4(
   };
 }
 
-/** By the object of options, so that an update of other options does not forget lock-outs. */
+/** By the options object, so that an update of other options keeps the lockouts. */
 const guardedVerifiers = new WeakMap<Socks4Options, GuardedVerifier>();
 
 function guarded(

@@ -1,5 +1,5 @@
 /**
- * The checks of everything that is a number: limits and timeouts.
+ * Checks the options that are numbers: limits and timeouts.
  *
  * @module
  */
@@ -39,7 +39,7 @@ export function resolveTimeouts(given: Timeouts = {}): Required<Timeouts> {
 /** Descriptors reserved for everything except sessions. */
 const SPARE_DESCRIPTORS = 32;
 
-/** The limits, with `Infinity` for none. */
+/** Returns the limits; `Infinity` means no limit. */
 export async function resolveLimits(
   given: Limits = {},
   isExposed: boolean,
@@ -91,7 +91,7 @@ const STORE_METHODS = [
 /** The longest timeout that the timers of all runtimes support, in milliseconds. */
 const MAX = 2 ** 31 - 1;
 
-/** A whole number, by default of milliseconds or of things that are limited. */
+/** Checks a whole number, by default one that a timeout or a limit may have. */
 export function whole(
   name: string,
   value: number,

@@ -16,7 +16,7 @@ const KEYS = ["cert", "key", "clientCa"] as const;
  * @throws {OptionError} if they cannot be used.
  */
 export async function resolveTls(
-  { tls, listen, plainPort }: ServeOptions,
+  { tls, listen, plainPort, proxyFrom = [] }: ServeOptions,
 ): Promise<TlsServerOptions | undefined> {
   if (tls === undefined) {
     if (plainPort === undefined) return undefined;
@@ -25,6 +25,12 @@ export async function resolveTls(
   checkKeys(tls, KEYS, "tls");
   if (listen === false) {
     throw new OptionError("tls", "tls is for a server that listens");
+  }
+  if (proxyFrom.length > 0) {
+    throw new OptionError(
+      "proxyFrom",
+      "proxyFrom cannot be used with tls: balancers send the header in clear, before TLS",
+    );
   }
   for (const key of KEYS) {
     const text: unknown = tls[key];
@@ -47,4 +53,14 @@ async function checkTexts(tls: TlsServerOptions): Promise<void> {
     if (!(error instanceof CertificateError)) throw error;
     throw new OptionError(`tls.${error.option}`, `tls.${error.message}`);
   }
+}
+
+/** Throws if an update would add or remove TLS: the port would change its protocol. */
+export function checkTlsKept(
+  now: TlsServerOptions | undefined,
+  next: TlsServerOptions | undefined,
+): void {
+  if ((now === undefined) === (next === undefined)) return;
+  const message = "tls cannot be added or removed while the server runs";
+  throw new OptionError("tls", message);
 }

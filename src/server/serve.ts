@@ -1,5 +1,5 @@
 /**
- * The server's one function.
+ * Starts servers.
  *
  * @module
  */
@@ -63,7 +63,7 @@ async function limitsOf(
   return sharedLimits(limits, clock, shared, onError);
 }
 
-/** Wraps `onEvent`: its errors affect nothing, and the first one is reported with its stack. */
+/** Wraps `onEvent` so that its errors have no effect; the first one is printed with its stack. */
 function guarded(
   onEvent: (event: ServerEvent) => unknown,
 ): (event: ServerEvent) => void {

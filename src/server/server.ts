@@ -46,9 +46,8 @@ export interface Server extends AsyncDisposable {
   /** Resolves when the server is shut down and the last session has ended. Never rejects. */
   readonly finished: Promise<void>;
   /**
-   * Serves one more connection, of any origin, under the same options and
-   * limits: a {@linkcode Conn}, Web streams (a WebSocket, a TLS or SSH channel)
-   * or a `Duplex` of Node.js.
+   * Serves a connection of any origin under the same options and limits: a {@linkcode
+   * Conn}, Web streams (a WebSocket, a TLS or SSH channel) or a `Duplex` of Node.js.
    *
    * The session is exposed unless the client is known to be on loopback and the
    * server itself does not listen beyond loopback. An exposed session is rejected
@@ -56,7 +55,7 @@ export interface Server extends AsyncDisposable {
    * set, and it reaches special-purpose addresses only if the policy allows them. If
    * there is a policy, a client whose address is not known is denied.
    *
-   * @throws {TypeError} if `conn` is none of these, or `origin.client` is no address.
+   * @throws {TypeError} if `conn` is none of these, or `origin.client` is not an address.
    *
    * @example A server without a listener, for connections that other code accepts
    * ```ts

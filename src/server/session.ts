@@ -100,6 +100,7 @@ export class ServerSession
   readonly #conn: Conn;
   /** The same, unless an `accept` hook has put layers on top. */
   readonly #raw: Conn;
+  readonly #destination: Address | undefined;
   readonly #owner: SessionOwner;
   readonly #admission: Admission;
   rateLimiter: SessionRateLimiter | undefined;
@@ -109,7 +110,7 @@ export class ServerSession
   constructor(
     id: number,
     owner: SessionOwner,
-    { conn, raw, client, exposed }: Incoming,
+    { conn, raw, client, exposed, destination }: Incoming,
     admission: Admission,
   ) {
     this.id = id;
@@ -117,6 +118,7 @@ export class ServerSession
     this.#admission = admission;
     this.#conn = conn;
     this.#raw = raw;
+    this.#destination = destination;
     this.#owner = owner;
     this.#started = owner.settings.clock.now();
     // Read now if events will show it: a closed socket no longer reports it.
@@ -134,6 +136,7 @@ export class ServerSession
   isOwn(address: string): boolean {
     return isLocalAddress(address, this.#conn) ||
       this.#raw !== this.#conn && isLocalAddress(address, this.#raw) ||
+      this.#destination?.hostname === address ||
       this.#owner.ownAddresses.has(address);
   }
 
@@ -152,7 +155,7 @@ export class ServerSession
     return this.#stopping ??= this.#newSwitch();
   }
 
-  /** User code may ask for the signal only after the session has ended. */
+  /** User code may read the signal for the first time after the session has ended. */
   #newSwitch(): AbortSwitch {
     const stopping = new AbortSwitch();
     if (this.ending || this.phase === "ended") stopping.abort(sessionClosed());
@@ -188,7 +191,7 @@ export class ServerSession
     return inspect(this.toJSON(), options);
   }
 
-  /** Ends the session, because the request has not come in time. */
+  /** Ends the session, because its request was not complete in time. */
   expire(): void {
     this.#stop({ reason: "handshake-timeout" });
   }
@@ -226,7 +229,7 @@ export class ServerSession
       if (isOpen && this.user === undefined) {
         throw new Refusal(
           "no-method",
-          "a login is no longer needed by everyone",
+          "no longer everyone needs a login",
         );
       }
       const request = await frontend.read({
@@ -241,8 +244,8 @@ export class ServerSession
       timeout.cancel();
       outcome = await this.#failed(error);
     }
-    // Only the relay follows, in which most sessions spend most of their time: let the
-    // garbage collector have what the handshake needed.
+    // Only the relay follows, in which most sessions spend most of their time: release
+    // the memory that the handshake needed.
     this.#stopping = undefined;
     if (!("done" in outcome)) return this.#end(outcome);
     this.#relay = outcome;
@@ -412,7 +415,7 @@ export class ServerSession
   }
 }
 
-// One function for all sessions: each would allocate its own closure.
+// Shared by all sessions, so that no session allocates a closure.
 function handshakeExpired(session: ServerSession): void {
   session.expire();
 }
@@ -422,8 +425,8 @@ function sessionClosed(): NetError {
 }
 
 /**
- * Whether a connection has this local address. A closed socket no longer reports
- * it: every address counts then.
+ * Whether a connection has this local address. A closed socket no longer reports it;
+ * every address counts as local then.
  */
 function isLocalAddress(address: string, { localAddr }: Conn): boolean {
   return localAddr.hostname === "" || localAddr.hostname === address;

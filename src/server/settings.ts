@@ -1,18 +1,20 @@
 /**
- * The options of `serve()`, checked and with every default in place.
+ * Checks the options of `serve()`, and fills in their defaults.
  *
  * @module
  */
 
 import { quote } from "../protocol/escape.ts";
 import { isIp, isLoopback, isUnspecified } from "../protocol/address.ts";
+import { type Cidr, cidrFault, parseCidr } from "../protocol/cidr.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import { checkKeys } from "../transport/check_keys.ts";
 import { type Clock, systemClock } from "../transport/clock.ts";
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
 import type { AuthMethod } from "./auth/method.ts";
-import type { Accept } from "./accept.ts";
+import type { Accept, AcceptHook } from "./accept.ts";
+import { proxyHeaderHook } from "./proxy_header.ts";
 import type { Dial, Dialer } from "./dialer.ts";
 import type { Limits } from "./limits/limits.ts";
 import {
@@ -45,7 +47,9 @@ export interface Settings {
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly socks4: Socks4Settings | undefined;
-  readonly accept: Accept | undefined;
+  readonly accept: AcceptHook | undefined;
+  /** Reads the PROXY headers of load balancers. */
+  readonly proxyHeader: AcceptHook | undefined;
   readonly dial: Dialer | undefined;
   readonly policy: Policy | undefined;
   /** Whether connections of the server's own listener are exposed. */
@@ -56,7 +60,7 @@ export interface Settings {
   readonly relayPorts: PortRange | undefined;
   readonly dropFragments: boolean;
   readonly timeouts: Required<Timeouts>;
-  /** The relay's share of the timeouts, and its clock. */
+  /** The timeouts of relays, and their clock. */
   readonly relay: RelayOptions;
   /** Infinity means no limit. */
   readonly limits: Required<Limits>;
@@ -92,8 +96,10 @@ export async function resolveSettings(
   const servesNone = auth.some(({ number }) => number === METHOD.none);
   const isOpen = servesNone || auth.some(({ negotiate }) => !negotiate);
   const socks4 = resolveSocks4(options.socks4, clock);
-  const isExposed = listen !== undefined && !isLoopback(listen.hostname);
-  // Untyped callers have to set it to true as well: the string "false" is truthy, too.
+  const balancers = resolveProxyFrom(options.proxyFrom);
+  const isExposed = listen !== undefined &&
+    (!isLoopback(listen.hostname) || balancers.length > 0);
+  // Untyped callers must set it to `true` as well: the string "false" is also truthy.
   const servesExposed = !isOpen && !socks4 || openProxy === true;
   if (isExposed && !servesExposed) checkDoors(listen, isOpen);
   if (policy !== undefined && typeof policy !== "function") {
@@ -110,6 +116,7 @@ export async function resolveSettings(
     servesSocks4: servesNone || socks4 !== undefined,
     socks4,
     accept: resolveAccept(options.accept),
+    proxyHeader: balancers.length > 0 ? proxyHeaderHook(balancers) : undefined,
     dial: resolveDial(options.dial),
     policy,
     isExposed,
@@ -142,6 +149,7 @@ const OPTION_KEYS = Object.keys(
     socks4: true,
     openProxy: true,
     accept: true,
+    proxyFrom: true,
     dial: true,
     policy: true,
     advertise: true,
@@ -174,9 +182,26 @@ function resolveListen(
   return listen ? settings : undefined;
 }
 
-function resolveAccept(accept: Accept | undefined): Accept | undefined {
-  if (accept === undefined || typeof accept === "function") return accept;
-  throw new OptionError("accept", "accept must be a function");
+function resolveAccept(accept: Accept | undefined): AcceptHook | undefined {
+  if (accept === undefined) return undefined;
+  if (typeof accept !== "function") {
+    throw new OptionError("accept", "accept must be a function");
+  }
+  const name = "the accept hook";
+  return { name, failure: `${name} failed`, countsProbes: false, accept };
+}
+
+function resolveProxyFrom(from: readonly string[] = []): Cidr[] {
+  if (!Array.isArray(from)) {
+    const text = "proxyFrom must be a list of IP addresses and blocks";
+    throw new OptionError("proxyFrom", text);
+  }
+  return from.map((text) => {
+    const block = typeof text === "string" ? parseCidr(text) : undefined;
+    if (block) return block;
+    const fault = typeof text === "string" ? cidrFault(text) : "it is no text";
+    throw new OptionError("proxyFrom", `proxyFrom: ${fault}`);
+  });
 }
 
 /** A function becomes a dialer that supports only CONNECT. */
@@ -195,28 +220,29 @@ function checkDoors(
   { hostname, tls, plainPort }: ListenSettings,
   isOpen: boolean,
 ): void {
-  if (tls?.clientCa === undefined) throw openProxyError(hostname, isOpen);
+  const where = isLoopback(hostname) ? "behind a balancer" : `on ${hostname}`;
+  if (tls?.clientCa === undefined) throw openProxyError(where, isOpen);
   if (plainPort === undefined) return;
   throw new OptionError(
     "plainPort",
-    `the plain port of a server on ${hostname} would be an open proxy, because ` +
+    `the plain port of a server ${where} would be an open proxy, because ` +
       "it asks for no certificate: set auth to [userPass(…)], leave plainPort " +
       "out, or set openProxy to true if that is what you want",
     "open-proxy",
   );
 }
 
-function openProxyError(hostname: string, isOpen: boolean): OptionError {
+function openProxyError(where: string, isOpen: boolean): OptionError {
   const [option, flaw, remedy] = isOpen
     ? ["openProxy", "without a login", "set auth to [userPass(…)]"]
     : [
       "socks4",
-      "that takes a claimed user id for a login",
+      "that accepts a claimed user id as a login",
       "leave socks4 out",
     ];
   return new OptionError(
     option,
-    `a server on ${hostname} ${flaw} would be an open proxy: ` +
+    `a server ${where} ${flaw} would be an open proxy: ` +
       `${remedy}, or set openProxy to true if that is what you want`,
     "open-proxy",
   );

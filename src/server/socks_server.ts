@@ -1,5 +1,5 @@
 /**
- * The implementation of a server: its listener, its connections on their way to
+ * The implementation of a server: its listener, its connections before they become
  * sessions, and the list of sessions.
  *
  * @module
@@ -18,8 +18,10 @@ import type {
   ListenOptions,
 } from "../transport/transport.ts";
 import {
+  type AcceptHook,
   clientOf,
   connOf,
+  destinationOf,
   exposedBy,
   type Incoming,
   isKnownLoopback,
@@ -35,8 +37,8 @@ import { LIMITS, type RejectionReason } from "./limits/limit_table.ts";
 import { type ServerLimits, updateLimits } from "./limits/server_limits.ts";
 import type { Server, ServerUpdate, ShutdownOptions } from "./server.ts";
 import type { ServeOptions } from "./options.ts";
-import { OptionError } from "./options.ts";
 import { OwnAddresses } from "./policy/own_addresses.ts";
+import { checkTlsKept } from "./resolve_tls.ts";
 import { ServerSession, type SessionOwner, timeLeft } from "./session.ts";
 import {
   type ListenSettings,
@@ -52,18 +54,21 @@ const OPEN_PROXY_TEXT =
   "the client is not on loopback, and not everyone needs a login: " +
   "set auth, or openProxy to true if that is what you want";
 
-/** A server; {@linkcode SocksServer.start} has to be called once. */
+/** A server. Call {@linkcode SocksServer.start} once. */
 export class SocksServer implements Server, SessionOwner {
   readonly finished: Promise<void>;
   settings: Settings;
   readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
-  /** In no order. Each session knows its index, so that adding and removing take constant time. */
+  /**
+   * In no particular order. Each session stores its index, so that adding and removing
+   * take constant time.
+   */
   readonly #sessions: ServerSession[] = [];
   /** How many connections wait for the answer of a shared limits store. */
   #asking = 0;
-  /** Ends these waits. Created for the first one. */
+  /** Ends these waits. Created on first use. */
   #stopAsking: AbortSwitch | undefined;
   readonly #accepting: PendingAccepts;
   #options: ServeOptions;
@@ -154,12 +159,15 @@ export class SocksServer implements Server, SessionOwner {
   }
 
   #acceptedBy(conn: Conn, isTls: boolean): void {
-    const { isExposed, listen } = this.settings;
-    const isCertified = isTls && listen?.tls?.clientCa !== undefined;
-    this.#accepted(conn, undefined, isExposed, isCertified);
+    const { tls } = this.settings.listen ?? {};
+    const isCertified = isTls && tls?.clientCa !== undefined;
+    this.#accepted(this.#incoming(conn, isCertified));
   }
 
-  /** Reports once if the addresses of this machine cannot be closed to exposed sessions. */
+  /**
+   * Reports once if the addresses of this machine are not known, so that they cannot be
+   * denied to exposed sessions.
+   */
   #checkOwnAddresses(): void {
     if (this.#areOwnAddressesChecked) return;
     this.#areOwnAddressesChecked = true;
@@ -168,55 +176,83 @@ export class SocksServer implements Server, SessionOwner {
   }
 
   handle(source: ConnSource, origin: Origin = {}): void {
-    checkKeys(origin, ["client", "exposed"], "the origin of a connection");
+    const keys = ["client", "exposed", "destination"];
+    checkKeys(origin, keys, "the origin of a connection");
     const client = clientOf(origin);
+    const destination = destinationOf(origin);
     const conn = connOf(source);
     const exposed = exposedBy(
       origin,
       this.settings.isExposed || !isKnownLoopback(client ?? conn.remoteAddr),
     );
-    this.#accepted(conn, client, exposed, false);
+    const incoming = { ...this.#incoming(conn, false), client, exposed };
+    this.#accepted({ ...incoming, destination });
   }
 
-  #accepted(
-    conn: Conn,
-    client: Address | undefined,
-    exposed: boolean,
-    isCertified: boolean,
-  ): void {
-    const waited = 0;
-    const incoming = { conn, raw: conn, client, exposed, isCertified, waited };
-    if (exposed) this.#checkOwnAddresses();
-    if (this.settings.accept) void this.#runHook(incoming);
+  #incoming(conn: Conn, isCertified: boolean): Incoming {
+    const { isExposed: exposed } = this.settings;
+    const client = undefined;
+    return { conn, raw: conn, client, exposed, isCertified, waited: 0 };
+  }
+
+  #accepted(incoming: Incoming): void {
+    if (incoming.exposed) this.#checkOwnAddresses();
+    const { accept, proxyHeader } = this.settings;
+    if (accept || proxyHeader) void this.#runHooks(incoming);
     else this.#admit(incoming);
   }
 
+  /** Runs what precedes the handshake. The client of `handle()` needs no PROXY header. */
+  async #runHooks(incoming: Incoming): Promise<void> {
+    const { accept, proxyHeader } = this.settings;
+    let accepted: Incoming | undefined = incoming;
+    if (proxyHeader && !incoming.client) {
+      accepted = await this.#runHook(incoming, proxyHeader);
+    }
+    if (accepted && accept) accepted = await this.#runHook(accepted, accept);
+    if (accepted) this.#admit(accepted);
+  }
+
   /**
-   * Runs the `accept` hook first. Connections that wait for it count as sessions
-   * and as handshakes.
+   * Connections that wait for a hook count as sessions and as handshakes. Resolves with
+   * `undefined` if the connection is closed.
    */
-  async #runHook(incoming: Incoming): Promise<void> {
-    const { accept, limits, timeouts } = this.settings;
-    if (this.#closing) return this.#reject(incoming, SHUTTING_DOWN);
+  async #runHook(
+    incoming: Incoming,
+    hook: AcceptHook,
+  ): Promise<Incoming | undefined> {
+    const { limits, timeouts } = this.settings;
+    const count = this.#sessions.length + this.#asking;
+    const { connections } = this.limits;
     const full = this.#accepting.refuses(
       incoming.conn,
-      this.#sessions.length + this.#asking,
+      count,
+      connections,
       limits,
     );
-    if (full) return this.#reject(incoming, LIMITS[full].rejection);
+    if (this.#closing || full) {
+      const isClosing = this.#closing !== undefined;
+      const reason = isClosing ? SHUTTING_DOWN : LIMITS[full!].rejection;
+      this.#reject(incoming, reason);
+      return undefined;
+    }
     // Read now: a closed socket no longer reports it.
     const client = this.emit && (incoming.client ?? incoming.conn.remoteAddr);
+    const timeout = timeLeft(timeouts.handshake, incoming.waited);
     try {
-      const { handshake } = timeouts;
-      const accepted = await this.#accepting.run(accept!, incoming, handshake);
-      if (accepted) this.#admit(accepted);
+      const accepted = await this.#accepting.run(hook, incoming, timeout);
+      if (!accepted && hook.countsProbes) {
+        this.emit?.({ type: "probe", client: client! });
+      }
+      return accepted;
     } catch (cause) {
       this.emit?.({
         type: "session-rejected",
         client: client!,
-        reason: "the accept hook failed",
+        reason: hook.failure,
         error: toNetError(cause),
       });
+      return undefined;
     }
   }
 
@@ -329,12 +365,8 @@ export class SocksServer implements Server, SessionOwner {
 
   #updateTls(next: TlsServerOptions | undefined): void {
     const now = this.settings.listen?.tls;
-    if (now === next) return;
-    if (!now || !next) {
-      const message = "tls cannot be added or removed while the server runs";
-      throw new OptionError("tls", message);
-    }
-    this.#listener?.setTls?.(next);
+    checkTlsKept(now, next);
+    if (next && next !== now) this.#listener?.setTls?.(next);
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {

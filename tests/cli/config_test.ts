@@ -120,6 +120,7 @@ const good: [file: unknown, config: Config][] = [
   [{ users: [] }, { users: [] }],
   [{ usersFile: "u.txt" }, { usersFile: ["u.txt"] }],
   [{ usersFile: ["a", "b"] }, { usersFile: ["a", "b"] }],
+  [{ chapSecrets: "c.txt" }, { chapSecrets: "c.txt" }],
   [{ failedLogins: 0, lockout: "1h" }, { failedLogins: 0, lockout: 3.6e6 }],
   [{ rules: ["allow a:1", "deny *"] }, { rules: ["allow a:1", "deny *"] }],
   [
@@ -150,6 +151,7 @@ const good: [file: unknown, config: Config][] = [
       limits: { associationsPerClient: 2 ** 31 - 1, targetsPerAssociation: 0 },
     },
   ],
+  [{ proxyFrom: ["10.0.0.0/8"] }, { proxyFrom: ["10.0.0.0/8"] }],
   [{ advertise: ["::1", "192.0.2.1"] }, { advertise: ["::1", "192.0.2.1"] }],
   [{ relayPorts: "1-65535" }, { relayPorts: { first: 1, last: 65535 } }],
   [
@@ -194,6 +196,7 @@ const bad: [file: unknown, problem: RegExp][] = [
   ],
   [{ users: 1234 }, /^f: users: must be a list, not a single value$/],
   [{ users: [1] }, /^f: users\[0\]: must be NAME:HASH/],
+  [{ chapSecrets: ["a"] }, /^f: chapSecrets: must be the path .* not a list$/],
   [{ usersFile: "" }, /^f: usersFile\[0\]: must be the path of a file, not ""/],
   [{ usersFile: [1] }, /^f: usersFile\[0\]: must be the path .* not 1$/],
   [{ usersFile: {} }, /^f: usersFile\[0\]: must be the path .* an object$/],
@@ -242,6 +245,7 @@ const subtle: [file: unknown, problem: RegExp][] = [
   [{ hostname: "a.example" }, /^f: hostname: must be an IP address/],
   [{ rules: ["allow a:b"] }, /^f: rules\[0\]: rule "allow a:b": /],
   [{ socks4: { userIds: ["a\r"] } }, /must not have a carriage return/],
+  [{ chapSecrets: "a\0" }, /^f: chapSecrets: must not have a control/],
   [{ usersFile: ["a\0"] }, /^f: usersFile\[0\]: must not have a control/],
   [{ users: [`a\0:${hash}`] }, /^f: users\[0\]: a control character$/],
   [{ rules: ["deny user a\0"] }, /^f: rules\[0\]: a rule has a control ch/],
@@ -252,6 +256,10 @@ const subtle: [file: unknown, problem: RegExp][] = [
   [{ users: ["# hunter2"] }, /^f: users\[0\]: must be NAME:HASH/],
   [{ timeouts: { idle: "597h" } }, /^f: timeouts\.idle: 597h is too long/],
   [{ limits: { bytesPerSecondPerSession: "3G" } }, /must be bytes per second/],
+  [
+    { proxyFrom: ["a"] },
+    /^f: proxyFrom\[0\]: must be an IP address or a block/,
+  ],
   [{ advertise: ["0.0.0.0"] }, /^f: advertise\[0\]: must be an IP address/],
   [{ advertise: ["::1", "::2"] }, /^f: advertise: may have one address/],
   [{ relayPorts: "2-1" }, /^f: relayPorts: must be FIRST-LAST/],
@@ -722,7 +730,7 @@ test("Reloader reports changes that need a restart", async () => {
       "metrics": 9180}`;
     await reload();
     // The port does not change: the flag takes precedence over the file.
-    const ignored = ["hostname", "workers", "log", "metrics"];
+    const ignored = ["hostname", "log", "workers", "metrics"];
     assertEquals(records, [{ type: "reloaded", logins: 0, rules: 0, ignored }]);
   }, {});
 });

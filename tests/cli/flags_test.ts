@@ -78,6 +78,10 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
     ["--max-associations-per-client", "3"],
     serve({ limits: { associationsPerClient: 3 } }),
   ],
+  [
+    ["--proxy-from", "10.0.0.0/8", "--proxy-from=::1"],
+    serve({ proxyFrom: ["10.0.0.0/8", "::1"] }),
+  ],
   [["--advertise", "192.0.2.1"], serve({ advertise: ["192.0.2.1"] })],
   [
     ["--advertise", "2001:db8::1", "--advertise=192.0.2.1"],
@@ -201,6 +205,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--idle-timeout=-5s"], /^--idle-timeout must be a duration such as /],
   [["--connect-timeout", "597h"], /^--connect-timeout 597h is too long/],
   [["--grace", "10"], /^--grace 10 has no unit/],
+  [["--proxy-from", "10.0.0.1/8"], /^--proxy-from must be an IP address or a/],
   [["--advertise", "proxy.example"], /^--advertise must be an IP address /],
   [["--advertise", "0.0.0.0"], /^--advertise must be an IP address /],
   [["--advertise="], /^--advertise needs a value$/],
@@ -264,6 +269,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--metrics=alice:hunter2"], /^--metrics must be PORT or ADDRESS:PORT/],
   [["--workers", "alice:hunter2"], /^--workers must be /],
   [["--log=alice:hunter2"], /^--log must be one of /],
+  [["--proxy-from=alice:hunter2"], /^--proxy-from must be an IP address/],
   [["--advertise=alice:hunter2"], /^--advertise must be /],
   [["--relay-ports=alice:hunter2"], /^--relay-ports must be /],
   [
@@ -339,8 +345,10 @@ const OTHER_FORMS = ["$schema", "users", "rules"];
 const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   hostname: ["::1", "::1"],
   usersFile: ["a", ["a"]],
+  chapSecrets: ["a", "a"],
   "socks4.userIds": ["a", ["a"]],
   advertise: ["::1", ["::1"]],
+  proxyFrom: ["10.0.0.0/8", ["10.0.0.0/8"]],
   relayPorts: ["1-2", { first: 1, last: 2 }],
   workers: ["2", 2],
   log: ["json", "json"],
@@ -398,11 +406,13 @@ const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
   listen: true,
   accept: true,
   sharedLimits: true,
+  tls: true,
 };
 
 test("load() passes each option to serve() by the same name", async () => {
   const paths = pathsOf(CONFIG).filter((it) => !OTHER_FORMS.includes(it));
-  const args = paths.filter((it) => it !== "usersFile").map((path) => {
+  const files = ["usersFile", "chapSecrets"];
+  const args = paths.filter((it) => !files.includes(it)).map((path) => {
     const kind = kindOf(path);
     const text = SAMPLES[path]?.[0] ?? "0";
     return `--${flagOf(path)}${

@@ -7,7 +7,9 @@ import {
   MAX_DATAGRAM,
   Reassembler,
 } from "../../src/protocol/datagram.ts";
+import * as chap from "../../src/protocol/chap.ts";
 import type { Decode } from "../../src/protocol/decode.ts";
+import { decodeProxyHeader } from "../../src/protocol/proxy_header.ts";
 import * as password from "../../src/protocol/password.ts";
 import * as socks4 from "../../src/protocol/socks4.ts";
 import * as socks5 from "../../src/protocol/socks5.ts";
@@ -48,6 +50,20 @@ const DECODERS: readonly [string, Decode<unknown>, number, string[]][] = [
   ["a login", password.decodeLogin, 513, [
     '01 04 "user" 08 "password"',
     "01 FF 255*75 FF 255*70",
+  ]],
+  ["a PROXY header", decodeProxyHeader, 4_096, [
+    '"PROXY TCP4 203.0.113.9 192.0.2.1 40000 1080" 0D 0A',
+    '"PROXY TCP6 2001:db8::9 ::1 40000 1080" 0D 0A',
+    "0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A 21 11 00 0C 12*01",
+    "0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A 21 21 00 26 38*01",
+    "0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A 20 00 00 00",
+  ]],
+  ["a message of CHAP", chap.decodeMessage, 2048, [
+    '01 02 11 01 85 02 05 "alice"',
+    "01 02 11 01 85 03 20 32*C7",
+    "01 01 04 10 16*AB",
+    "01 01 00 01 00",
+    `01 08 ${"01 FF 255*61 ".repeat(7)} 01 F5 245*61`,
   ]],
   ["a login's status", password.decodeLoginStatus, 2, ["01 00"]],
 ];
@@ -95,7 +111,7 @@ function assertSound(
   const verdict = outcome(decode, input);
   assertEquals(input, before);
   if (verdict === "more") assert(input.length < bound, `${input}`);
-  if (verdict === "message") {
+  if (verdict === "decoded") {
     const decoded = decode(input)!;
     assert(decoded.size >= 1 && decoded.size <= input.length, `${input}`);
     assert(decoded.size <= bound, `${input}`);
@@ -125,11 +141,32 @@ function assertRoundTrip<T>(
   encode: (value: T) => Uint8Array,
   input: Uint8Array,
 ): void {
-  if (outcome(decode, input) !== "message") return;
+  if (outcome(decode, input) !== "decoded") return;
   const { value } = decode(input)!;
   const sent = encode(value);
   assertEquals(decode(sent), { value, size: sent.length });
 }
+
+const MANY = 1_000_000;
+
+test(`chap.decodeMessage() decodes ${MANY} random inputs to what encodeMessage() encodes`, () => {
+  const next = random(6);
+  const [, , , seeds] = DECODERS.find(([, it]) => it === chap.decodeMessage)!;
+  const messages = seeds.slice(0, -1).map(octets);
+  let decoded = 0;
+  for (let i = 0; i < MANY; i++) {
+    const input = mutate(messages[next(messages.length)], next);
+    if (outcome(chap.decodeMessage, input) !== "decoded") continue;
+    const { value, size } = chap.decodeMessage(input)!;
+    const encoded = chap.encodeMessage(value);
+    // Not assertEquals(), which takes most of the time.
+    const isSame = encoded.length === size &&
+      encoded.every((it, at) => it === input[at]);
+    assert(isSame, `${input}`);
+    decoded++;
+  }
+  assert(decoded > MANY / 10, `${decoded}`);
+});
 
 const DATAGRAMS: readonly string[] = [
   "00 00 00 01 C0 00 02 01 00 35 20*AA",
@@ -158,7 +195,7 @@ test(`decodeDatagram() is sound on ${INPUTS} random inputs`, () => {
 /** The expected result, computed with the decoder of requests and replies. */
 function byDecodeAddress(input: Uint8Array): Datagram | undefined {
   const decode: Decode<unknown> = (it) => decodeAddress(it, 3);
-  const address = outcome(decode, input) === "message"
+  const address = outcome(decode, input) === "decoded"
     ? decodeAddress(input, 3)
     : undefined;
   if (address === undefined || input[2] === 0x80) return undefined;

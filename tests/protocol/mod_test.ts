@@ -7,11 +7,13 @@ const names: [name: string, exports: object, names: string[]][] = [
   ["./protocol", protocol, [
     "ProtocolError",
     "address",
+    "chap",
     "datagram",
     "formatEndpoint",
     "isIp",
     "parseEndpoint",
     "password",
+    "proxyHeader",
     "reply",
     "socks4",
     "socks5",
@@ -35,6 +37,13 @@ const names: [name: string, exports: object, names: string[]][] = [
     "parseIp",
     "unmapIp",
   ]],
+  ["chap", protocol.chap, [
+    "ALGORITHM",
+    "ATTRIBUTE",
+    "decodeMessage",
+    "encodeMessage",
+    "findAttribute",
+  ]],
   ["datagram", protocol.datagram, [
     "MAX_DATAGRAM",
     "Reassembler",
@@ -48,6 +57,11 @@ const names: [name: string, exports: object, names: string[]][] = [
     "decodeLoginStatus",
     "encodeLogin",
     "encodeLoginStatus",
+  ]],
+  ["proxyHeader", protocol.proxyHeader, [
+    "MAX_PROXY_HEADER",
+    "decodeProxyHeader",
+    "encodeProxyHeader",
   ]],
   ["reply", protocol.reply, ["REPLY", "REPLY4", "replyText"]],
   ["socks4", protocol.socks4, [

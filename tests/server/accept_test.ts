@@ -8,11 +8,13 @@ import {
   type ServerEvent,
   userPass,
 } from "../../src/server/mod.ts";
+import { Coordinator } from "../../src/server/cluster/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import { MessageReader } from "../../src/transport/message_reader.ts";
 import { fromStreams, toStreams } from "../../src/transport/streams.ts";
 import type { Address, Conn } from "../../src/transport/transport.ts";
+import { shutGate } from "../support/gate.ts";
 import { test } from "../support/harness.ts";
 import { hex, port } from "../support/raw.ts";
 import {
@@ -293,6 +295,48 @@ test("accept() counts against limits.handshakesPerClient while it runs", async (
   await server.close();
 });
 
+for (
+  const [how, sharedLimits] of [
+    ["of one server", () => undefined],
+    [
+      "shared by servers",
+      () => ({ store: new Coordinator().open(), servers: 1 }),
+    ],
+  ] as const
+) {
+  test(`accept() counts together with handshakes against limits.handshakesPerClient, ${how}`, async () => {
+    let hooks = 0;
+    const gate = shutGate();
+    const accept: Accept = async (conn) => {
+      if (++hooks > 1) await gate.opened;
+      return { conn };
+    };
+    const limits = { handshakesPerClient: 2 };
+    const server = await startServer({
+      accept,
+      limits,
+      sharedLimits: sharedLimits(),
+    });
+    const first = await server.client(); // in its handshake
+    await until(() => server.server.sessions.length === 1);
+    await server.client(); // in the hook
+    await until(() => hooks === 2);
+    await server.client();
+    await until(() => hooks === 3 || rejections(server).length === 1);
+    assertEquals(rejections(server).map((it) => it.reason), [
+      "too many unfinished handshakes from this address",
+    ]);
+    assertEquals(hooks, 2);
+    first.close();
+    await until(() => server.server.sessions.length === 0);
+    await server.client();
+    await until(() => hooks === 3);
+    gate.open();
+    await until(() => server.server.sessions.length === 2);
+    await server.close();
+  });
+}
+
 test("serve() resets a connection whose accept() returns no connection", async () => {
   const results = [(conn: Conn) => conn, () => ({}), () => null, () => 5];
   for (const result of [...results, () => ({ conn: {} })]) {
@@ -322,7 +366,7 @@ test("accept() may return Web streams", async () => {
   await server.close();
 });
 
-test("serve() keeps an exposed client from the address that it came to, whatever accept() returns", async () => {
+test("serve() denies an exposed client the address that it has connected to, whatever accept() returns", async () => {
   const reached = { hostname: "8.8.4.1", port: 1080 };
   const accept: Accept = (conn) => ({
     conn: fromStreams(toStreams(conn)), // whose own addresses are zeros

@@ -1,4 +1,4 @@
-/** Which addresses count as one client. */
+/** The addresses that count as one client. */
 
 import { assertEquals } from "@std/assert";
 import { clientKey } from "../../src/server/client_key.ts";

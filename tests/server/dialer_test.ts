@@ -1,4 +1,4 @@
-/** Dialers: CONNECT through another way out, and errors, delays and ends of all commands. */
+/** Dialers: CONNECT through a dialer, and errors, delays and ends of all commands. */
 
 import { assert, assertEquals } from "@std/assert";
 import type { DialedListener, Dialer } from "../../src/server/mod.ts";
@@ -111,7 +111,7 @@ for (const [name, error, reply] of REJECTIONS) {
   });
 }
 
-test("serve() answers REP 1 when a dialer throws instead of rejecting, or has no result", async () => {
+test("serve() answers REP 1 when a dialer throws instead of rejecting, or returns nothing", async () => {
   const bad: ((...args: unknown[]) => Promise<never>)[] = [
     () => {
       throw new Error("no way");
@@ -236,7 +236,7 @@ test("serve() passes an upstream proxy's reply on", async () => {
   await upstream.close();
 });
 
-test("serve() answers REP 1 when an upstream proxy is not there", async () => {
+test("serve() answers REP 1 when an upstream proxy cannot be reached", async () => {
   const upstream = await startServer();
   await upstream.close();
   const server = await startServer({ dial: through(upstream) });
@@ -336,7 +336,7 @@ const RESULTS: Readonly<Record<Method, () => Promise<Result>>> = {
 };
 
 for (const method of METHODS) {
-  test(`session.close() ends a session whose dialer's ${method}() has not settled, and closes what comes late`, async () => {
+  test(`session.close() ends a session whose dialer's ${method}() has not settled, and closes its late result`, async () => {
     for (const how of ["resolves", "rejects"]) {
       const late = await RESULTS[method]();
       const called = deferred<AbortSignal>();

@@ -115,7 +115,7 @@ for (const ending of ["FIN", "reset"] as const) {
   });
 }
 
-test("serve() reports a session when a client without a byte is closed by the server", async () => {
+test("serve() reports a session when it closes a client that has sent no byte", async () => {
   const server = await startServer({ timeouts: { handshake: 30 } });
   const silent = await server.client();
   assertEquals((await server.ended()).reason, "handshake-timeout");
@@ -241,7 +241,7 @@ for (
     ["general failure", "2001:db8::1", 1],
   ] as const
 ) {
-  test(`serve() replies ${name} when an IPv6 connection has no address to come from, chosen ${localAddress}`, async () => {
+  test(`serve() replies ${name} when there is no local address for an IPv6 connection, chosen ${localAddress}`, async () => {
     const transport = {
       ...await detectTransport(),
       connect: () => Promise.reject(new NetError("addr-not-available")),

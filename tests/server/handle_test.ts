@@ -299,7 +299,7 @@ test("server.handle() drops datagrams of an exposed client to a special-purpose 
   await server.close();
 });
 
-test("server.update() ends the handshake of exposed clients when not everyone needs a login any more", async () => {
+test("server.update() ends the handshake of exposed clients when no longer everyone needs a login", async () => {
   const server = await startServer(LOGIN);
   await handled(server, REMOTE, undefined, async (client) => {
     await until(() => server.server.sessions.length === 1);
@@ -325,7 +325,7 @@ test("server.handle() throws for a client that is not an address", async () => {
   await server.close();
 });
 
-test("server.shutdown() ends sessions at once for a grace time that is no number", async () => {
+test("server.shutdown() ends sessions at once for a grace time that is not a number", async () => {
   for (const grace of [-1, NaN]) {
     const server = await startServer({ listen: false });
     await handled(server, LOOPBACK, undefined, async (client) => {

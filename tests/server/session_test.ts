@@ -52,7 +52,7 @@ async function connected(server: TestServer, port: number): Promise<Conn> {
   return client;
 }
 
-test("serve() closes only the clients that do not finish the handshake in time", async () => {
+test("serve() closes only clients that do not complete the handshake in time", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   const good = await connected(server, target.addr.port);
@@ -514,7 +514,7 @@ test("server.shutdown() ends the remaining sessions after the grace time", async
   await target.close();
 });
 
-test("server.shutdown() may shorten the grace time of a former call or of [Symbol.asyncDispose]()", async () => {
+test("server.shutdown() may shorten the grace time of an earlier call or of [Symbol.asyncDispose]()", async () => {
   const target = await startTarget(echo);
   const server = await startServer();
   await connected(server, target.addr.port);
@@ -525,7 +525,7 @@ test("server.shutdown() may shorten the grace time of a former call or of [Symbo
   await target.close();
 });
 
-test("serve() ends at once when its signal is aborted", async () => {
+test("serve() ends immediately when its signal is aborted", async () => {
   const target = await startTarget(echo);
   const controller = new AbortController();
   const server = await startServer({ signal: controller.signal });

@@ -1,4 +1,4 @@
-/** Errors of user code, and calls of it at unusual times: no session but its own notices. */
+/** Errors of user code, and calls of it at unusual times: they affect only their own session. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
@@ -120,7 +120,7 @@ test("serve() ends an idle session whose dialer's connection throws on close()",
     await server.close();
   }));
 
-test("serve() rejects once, and closes what lies below, when a wrapper throws on close()", async () => {
+test("serve() rejects once, and closes the underlying connection, when a wrapper throws on close()", async () => {
   for (const close of [broken, () => {}]) {
     const accept: Accept = (conn) => ({
       conn: altered(conn, { close }),
@@ -152,7 +152,7 @@ test("server.handle() survives a connection that throws on close() while a store
   await server.close();
 });
 
-test("server.handle() throws for a connection without addresses, and leaves it alone", async () => {
+test("server.handle() throws for a connection without addresses, and does not close it", async () => {
   const accept: Accept = (conn) => ({ conn });
   for (const options of [{}, { accept }]) {
     const server = await startServer({ listen: false, ...options });
@@ -166,7 +166,7 @@ test("server.handle() throws for a connection without addresses, and leaves it a
 
 const LOOPBACK: Address = { hostname: "127.0.0.1", port: 40_000 };
 
-test("server.handle() does not take over streams when the client is no address", async () => {
+test("server.handle() does not take over streams when the client is not an address", async () => {
   const server = await startServer({ listen: false });
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const client = { hostname: 5, port: "x" } as never;
@@ -179,7 +179,7 @@ test("server.handle() does not take over streams when the client is no address",
   await server.close();
 });
 
-test("server.handle() knows a client by the canonical form of its address", async () => {
+test("server.handle() identifies a client by the canonical form of its address", async () => {
   const server = await startServer({ listen: false });
   const forms = [
     ["2001:DB8:0::1", "2001:db8::1"],
@@ -396,7 +396,7 @@ test("serve() asks the identd of the client that accept() names", async () => {
   await server.close();
 });
 
-test("serve() rejects socks4.userIds that are no list", async () => {
+test("serve() rejects socks4.userIds that are not a list", async () => {
   const options = { socks4: { userIds: "alice" } } as unknown as ServeOptions;
   const error = await startServer(options).then(
     (it) => it.close(),
@@ -517,7 +517,7 @@ test("serve() survives a dialer whose listeners and associations fail to close l
   await server.close();
 });
 
-test("serve() knows the expected peer of a dialer in any notation", async () => {
+test("serve() recognizes the expected peer of a dialer in any notation", async () => {
   const [peer, other] = [scriptedConn(), scriptedConn()];
   const listener: DialedListener = {
     addr: LOOPBACK,

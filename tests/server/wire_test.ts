@@ -537,7 +537,7 @@ test("serve() closes a refused connection within 10 seconds when the client does
   await client.write(octets("05 01 7F"));
   const started = performance.now();
   assertEquals(hex(await readAll(client)), "05 ff");
-  // The client sends no FIN; the server closes the connection nevertheless.
+  // The client sends no FIN; the server closes the connection anyway.
   assertEquals((await server.ended()).reason, "no-method");
   assert(performance.now() - started < 10_000);
   assertEquals(server.server.sessions.length, 0);

@@ -94,12 +94,12 @@ function assertWaits<T>(decode: Decode<T>, message: Uint8Array): void {
 }
 
 /**
- * Returns `"more"`, `"message"`, or the code of a `ProtocolError`; rethrows any
+ * Returns `"more"`, `"decoded"`, or the code of a `ProtocolError`; rethrows any
  * other error.
  */
 export function outcome<T>(decode: Decode<T>, input: Uint8Array): string {
   try {
-    return decode(input) === undefined ? "more" : "message";
+    return decode(input) === undefined ? "more" : "decoded";
   } catch (error) {
     if (error instanceof ProtocolError) return error.code;
     throw error;

@@ -19,6 +19,7 @@ import { NetError } from "../../transport/errors.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { escapeText, quote } from "../output/escape.ts";
+import { validText } from "../output/format.ts";
 import { countWorkers, openLauncher } from "../workers/launcher.ts";
 
 /**
@@ -28,7 +29,7 @@ import { countWorkers, openLauncher } from "../workers/launcher.ts";
  * @throws {UsageError} if there cannot be several workers.
  */
 export async function checkText(
-  { options, users, rules, workers }: LoadedConfig,
+  { options, users, rules, workers, tls }: LoadedConfig,
 ): Promise<string> {
   await resolveSettings(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
@@ -40,6 +41,7 @@ export async function checkText(
   if (count > 1) await openLauncher();
   return `the configuration is valid: ${where}, ` +
     `logins ${users.size}, rules ${rules}` +
+    (tls ? `, ${validText(tls.validTo)}` : "") +
     (count > 1 ? `, workers ${count}` : "");
 }
 

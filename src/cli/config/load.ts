@@ -7,14 +7,9 @@
 import { formatEndpoint, isIp, isUnspecified } from "../../protocol/address.ts";
 import { plainHostname } from "../../transport/socket.ts";
 import type { LockoutOptions, LoginGuard } from "../../server/auth/lockout.ts";
-import type { AuthMethod } from "../../server/auth/method.ts";
 import type { ServeOptions } from "../../server/options.ts";
-import { hashPassword } from "../../server/auth/password_hash.ts";
 import { type RulePolicy, rules } from "../../server/policy/rules.ts";
-import { userPass } from "../../server/auth/user_pass.ts";
-import { Users } from "../../server/auth/users.ts";
-import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
-import { quote, showPath } from "../output/escape.ts";
+import { showPath } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   type Config,
@@ -25,8 +20,11 @@ import {
   serveConfig,
 } from "./config.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
-import { besideFile, type ReadFile } from "./files.ts";
+import { besideFile, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
+import { type LoadedTls, loadTls } from "./load_tls.ts";
+import { loadLogins, namesOfLogins } from "./load_logins.ts";
+import { loginWarnings, methodsOf } from "./login_methods.ts";
 
 /** The configuration of the program, merged and checked. */
 export interface LoadedConfig extends ProgramConfig {
@@ -42,6 +40,8 @@ export interface LoadedConfig extends ProgramConfig {
   readonly rules: number;
   /** Parts that are valid but may be mistakes, each on one line. */
   readonly warnings: readonly string[];
+  /** The certificates, if the server speaks TLS. */
+  readonly tls: LoadedTls | undefined;
   /** Whether there are files to reload. */
   readonly hasFiles: boolean;
   /** The options of the lockout after failed logins. */
@@ -56,12 +56,6 @@ export interface LoadOptions {
   readonly before?: LoadedConfig;
   /** Counts failed logins. By default a {@linkcode Lockout} of this process. */
   readonly guard?: LoginGuard;
-}
-
-/** The values that `options.auth` depends on. */
-interface Login extends LockoutOptions {
-  readonly hashes: readonly [name: string, hash: string][];
-  readonly passwords: readonly [name: string, password: string][];
 }
 
 /** The problems of the files of a configuration. */
@@ -105,23 +99,23 @@ export async function load(
     commandLine.config,
     file === undefined ? {} : await loadFile(file, read, problems, warnings),
   );
-  const users = await loadUsers(config, commandLine, read, problems);
+  const logins = await loadLogins(config, commandLine, read, problems);
+  const tls = await loadTls(config, read, { problems, warnings });
   if (problems.length > 0) throw new ConfigError(problems);
   checkMetrics(config);
   const lockout = {
     failedLogins: config.failedLogins,
     lockout: config.lockout,
   };
-  const { logins } = commandLine;
-  const login = { hashes: [...users], passwords: [...logins], ...lockout };
-  const authKey = JSON.stringify(login);
+  const authKey = JSON.stringify({ ...logins, ...lockout });
   // The same methods keep the clients that are locked out.
   const auth = authKey === before?.authKey
     ? before.options.auth
-    : await authOf(login, guard);
-  const { rules: list = [], usersFile = [] } = config;
+    : await methodsOf(logins, lockout, guard);
+  const { rules: list = [], usersFile = [], chapSecrets } = config;
   const policy = list.length > 0 ? rules(list) : undefined;
-  const names = new Set([...users.keys(), ...logins.keys()]);
+  const names = namesOfLogins(logins);
+  warnings.push(...loginWarnings(logins));
   if (list.length > 0) {
     // Loaded lazily: most servers start without rules.
     const { ruleWarnings } = await import("./rule_warnings.ts");
@@ -130,30 +124,35 @@ export async function load(
   return {
     ...programConfig(config),
     config,
-    options: { ...serveConfig(config), auth, policy },
+    options: { ...serveConfig(config), auth, policy, tls: tls?.options },
+    tls,
     lockout,
     authKey,
     users: names,
     rules: list.length,
     warnings,
-    hasFiles: file !== undefined || usersFile.length > 0,
+    hasFiles: file !== undefined || usersFile.length > 0 ||
+      chapSecrets !== undefined || tls !== undefined,
   };
 }
 
-/** The names that rules may have; `undefined` if an ident server may confirm any name. */
+/**
+ * The names that rules may have; `undefined` if an ident server or an authority of
+ * certificates may confirm any name.
+ */
 function namesOf(
   users: ReadonlySet<string>,
-  { socks4: { userIds, ident } = {} }: Config,
+  { socks4: { userIds, ident } = {}, tlsClientCa }: Config,
 ): ReadonlySet<string> | undefined {
-  if (ident && userIds === undefined) return undefined;
+  if (ident && userIds === undefined || tlsClientCa) return undefined;
   return userIds === undefined ? users : new Set([...users, ...userIds]);
 }
 
 /** Refuses a port that the server itself would report as in use. */
 function checkMetrics(
-  { metrics, hostname = "127.0.0.1", port = 1080 }: Config,
+  { metrics, hostname = "127.0.0.1", port = 1080, plainPort }: Config,
 ): void {
-  if (!metrics?.port || metrics.port !== port) return;
+  if (!metrics?.port || ![port, plainPort].includes(metrics.port)) return;
   const hosts = [metrics.hostname, plainHostname(hostname)];
   const differ = hosts[0] !== hosts[1] && hosts.every(isOneAddress);
   if (differ) return;
@@ -174,89 +173,18 @@ async function loadFile(
   warnings: string[],
 ): Promise<Config> {
   const name = showPath(path);
-  const text = await attempt(() => read(path), name, problems);
+  const text = await tryRead(read, path, problems);
   if (text === undefined) return {};
   const config = readConfig(text, name, problems, warnings);
-  const usersFile = config.usersFile?.map((it) => besideFile(path, it));
-  return { ...config, usersFile };
-}
-
-async function attempt<T>(
-  action: () => Promise<T>,
-  name: string,
-  problems: string[],
-): Promise<T | undefined> {
-  try {
-    return await action();
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    problems.push(`${name}: ${error.message}`);
-  }
-}
-
-/** Returns the hash of each user of the configuration and of users files. */
-async function loadUsers(
-  { users = [], usersFile = [] }: Config,
-  { file, logins }: CommandLine,
-  read: ReadFile,
-  problems: string[],
-): Promise<Map<string, string>> {
-  const hashes = new Map<string, string>();
-  const add = (lines: string, source: string, pathOf: PathOf) => {
-    for (const [name, hash] of readUsers(lines, source, pathOf, problems)) {
-      if (!hashes.has(name) && !logins.has(name)) hashes.set(name, hash);
-      else problems.push(`${source}: user ${quote(name)} is defined twice`);
-    }
+  const { chapSecrets, tlsCert, tlsKey, tlsClientCa } = config;
+  const beside = (it: string | undefined) =>
+    it === undefined ? undefined : besideFile(path, it);
+  return {
+    ...config,
+    usersFile: config.usersFile?.map((it) => besideFile(path, it)),
+    chapSecrets: beside(chapSecrets),
+    tlsCert: beside(tlsCert),
+    tlsKey: beside(tlsKey),
+    tlsClientCa: beside(tlsClientCa),
   };
-  for (const line of users) add(line, `${showPath(file!)}: users`, () => "");
-  for (const path of usersFile) {
-    const name = showPath(path);
-    const lines = await attempt(() => read(path), name, problems);
-    if (lines !== undefined) {
-      add(lines, name, (line) => line ? `line ${line}: ` : "");
-    }
-  }
-  return hashes;
-}
-
-/** The position of a line in error messages. */
-type PathOf = (line: number | undefined) => string;
-
-function readUsers(
-  lines: string,
-  source: string,
-  pathOf: PathOf,
-  problems: string[],
-): ReadonlyMap<string, string> {
-  try {
-    return parseUsers(lines).hashes;
-  } catch (error) {
-    if (!(error instanceof UsersError)) throw error;
-    for (const { line, reason } of error.problems) {
-      problems.push(`${source}: ${pathOf(line)}${reason}`);
-    }
-    return new Map();
-  }
-}
-
-/** Returns `undefined` if clients need no login. */
-async function authOf(
-  { hashes, passwords, ...lockout }: Login,
-  guard: LoginGuard | undefined,
-): Promise<readonly AuthMethod[] | undefined> {
-  const options = { ...lockout, guard };
-  if (hashes.length > 0) {
-    const all = [...hashes, ...await Promise.all(passwords.map(hashed))];
-    return [userPass(new Users(all), options)];
-  }
-  return passwords.length > 0
-    ? [userPass(Object.fromEntries(passwords), options)]
-    : undefined;
-}
-
-/** Hashes a password that is used along with hashes, so that logins of both take the same time. */
-async function hashed(
-  [name, password]: readonly [string, string],
-): Promise<[string, string]> {
-  return [name, await hashPassword(password)];
 }

@@ -9,6 +9,7 @@ import type { Kind } from "./kinds.ts";
 /** The sections of `--help`, in order. */
 export const SECTIONS = {
   listen: "Listening",
+  tls: "TLS",
   login: "Authentication",
   rules:
     "Access rules (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS])",

@@ -27,6 +27,7 @@ import {
   type OptionsOf,
 } from "./option.ts";
 import {
+  addressBlocks,
   filePath,
   listenAddress,
   listenEndpoint,
@@ -62,16 +63,46 @@ export const OPTIONS = {
     needsRestart: true,
     description: "Port to listen on; 0 for any free port",
   }),
-  workers: option(countOrAuto(MAX_WORKERS), {
-    flag: "--workers N|auto",
+  proxyFrom: option(addressBlocks(), {
+    flag: "--proxy-from ADDRESS[/PREFIX]",
     section: "listen",
-    default: 1,
-    needsRestart: true,
-    usedBy: "program",
     description:
-      "Number of processes (threads on Deno) that share the port and the limits; " +
-      "auto: one per CPU core. A worker that fails is restarted. For several, " +
-      "Deno needs its flags --unstable-net and --allow-read.",
+      "Addresses of load balancers, such as 10.0.0.0/8. Their connections must begin " +
+      "with a header of the PROXY protocol, which names the client; the server then " +
+      "needs logins, wherever it listens.",
+    help:
+      "Address of load balancers, such as 10.0.0.0/8; may be repeated. Their " +
+      "connections must begin with a header of the PROXY protocol, which names the " +
+      "client; the server then needs logins, wherever it listens.",
+  }),
+  tlsCert: option(filePath(), {
+    flag: "--tls-cert FILE",
+    section: "tls",
+    usedBy: "load",
+    description:
+      "Certificate in PEM, with those of intermediate authorities after it: makes the " +
+      "port speak TLS. Files of TLS are loaded again when they change. Datagrams are not " +
+      "encrypted.",
+  }),
+  tlsKey: option(filePath(), {
+    flag: "--tls-key FILE",
+    section: "tls",
+    usedBy: "load",
+    description: "Private key of the certificate in PEM, not encrypted",
+  }),
+  tlsClientCa: option(filePath(), {
+    flag: "--tls-client-ca FILE",
+    section: "tls",
+    usedBy: "load",
+    description:
+      "Certificates of authorities in PEM: each client needs a certificate of one of " +
+      "them. It counts as a login, and its common name as the user.",
+  }),
+  plainPort: option(whole(65535), {
+    flag: "--plain-port PORT",
+    section: "tls",
+    needsRestart: true,
+    description: "Second port, without TLS, on the same address",
   }),
   usersFile: option(oneOrMore(filePath()), {
     flag: "--users-file FILE",
@@ -104,6 +135,22 @@ export const OPTIONS = {
           "in the process list: prefer a file or the variable.",
       },
     ],
+  }),
+  chapSecrets: option(filePath(), {
+    flag: "--chap-secrets FILE",
+    section: "login",
+    usedBy: "load",
+    description:
+      "File of secrets for CHAP, which PuTTY uses, one NAME:SECRET per line. CHAP needs " +
+      "the secrets in clear, so that only the owner may have access to the file (chmod " +
+      "600). A password does not travel in clear then, but the traffic does. If every " +
+      "user has a secret, CHAP is preferred to passwords, otherwise passwords to CHAP. " +
+      "A relative path is relative to the folder of this file.",
+    help:
+      "File of secrets for CHAP, which PuTTY uses, one NAME:SECRET per line. CHAP needs " +
+      "the secrets in clear, so that only the owner may have access to the file (chmod " +
+      "600). If every user has a secret, CHAP is preferred to passwords, otherwise " +
+      "passwords to CHAP.",
   }),
   failedLogins: option(whole(), {
     flag: "--failed-logins N",
@@ -314,6 +361,17 @@ export const OPTIONS = {
       "Format of the log, which has a line for each session and each rejected " +
       "client. auto: text on a terminal, JSON elsewhere; off: only lines about " +
       "the program itself.",
+  }),
+  workers: option(countOrAuto(MAX_WORKERS), {
+    flag: "--workers N|auto",
+    section: "listen",
+    default: 1,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Number of processes (threads on Deno) that share the port and the limits; " +
+      "auto: one per CPU core. A worker that fails is restarted. For several, " +
+      "Deno needs its flags --unstable-net and --allow-read.",
   }),
   metrics: option(listenEndpoint(), {
     flag: "--metrics [ADDRESS:]PORT",

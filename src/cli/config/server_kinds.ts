@@ -10,8 +10,10 @@ import {
   isUnspecified,
   parseEndpoint,
 } from "../../protocol/address.ts";
-import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
+import { parseCidr } from "../../protocol/cidr.ts";
 import { problemOfLine } from "../../server/auth/text_lines.ts";
+import { UsersError } from "../../server/auth/user_lines.ts";
+import { parseUsers } from "../../server/auth/users_file.ts";
 import type { PortRange } from "../../server/options.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
 import { UsageError } from "../usage_error.ts";
@@ -106,6 +108,14 @@ export function reachableAddresses(): Kind<readonly string[]> {
 function checkVersions(addresses: readonly string[], subject: string): void {
   if (new Set(addresses.map(isIp)).size === addresses.length) return;
   throw new UsageError(`${subject} may have one address of each IP version`);
+}
+
+/** IP addresses and blocks of them. */
+export function addressBlocks(): Kind<readonly string[]> {
+  return list(text(
+    "must be an IP address or a block such as 10.0.0.0/8",
+    (it) => parseCidr(it) !== undefined,
+  ));
 }
 
 /** A line of a users file. Error messages never show it: it may be a password. */

@@ -43,6 +43,15 @@ export type LogRecord =
     readonly logins: number;
     /** The environment variable with logins, if the program may not read it (on Deno). */
     readonly unreadVariable?: string;
+    /** Facts about TLS, if the port speaks it. */
+    readonly tls?: {
+      /** The date after which the certificate is invalid. */
+      readonly validTo: Date;
+      /** Whether clients need certificates. */
+      readonly asksClients: boolean;
+    };
+    /** The port that does not speak TLS, beside one that does. */
+    readonly plainAddr?: Address;
     /** The number of workers, if there are several. */
     readonly workers?: number;
     /** The process ids of the workers. */
@@ -78,6 +87,8 @@ export type LogRecord =
     /** The new numbers of logins and rules. */
     readonly logins: number;
     readonly rules: number;
+    /** The date after which the certificate is invalid, if there is one. */
+    readonly validTo?: Date;
     /** The options that have changed, but take effect only after a restart. */
     readonly ignored: readonly string[];
     /** Parts of the configuration that may be mistakes, if there are any. */
@@ -195,7 +206,7 @@ const OWN_ADDRESSES_UNKNOWN =
   "except the one that they used (on Deno, allow --allow-sys=networkInterfaces)";
 
 function reloadedText(
-  { logins, rules, ignored, warnings = [] }: Extract<
+  { logins, rules, validTo, ignored, warnings = [] }: Extract<
     LogRecord,
     { type: "reloaded" }
   >,
@@ -204,7 +215,8 @@ function reloadedText(
     ? `; a restart is needed to change ${ignored.join(", ")}`
     : "";
   const doubts = warnings.map((it) => `; warning: ${it}`).join("");
-  return `reloaded: logins ${logins}, rules ${rules}${restart}${doubts}`;
+  const until = validTo ? `, ${validText(validTo)}` : "";
+  return `reloaded: logins ${logins}, rules ${rules}${until}${restart}${doubts}`;
 }
 
 function droppedText(lines: number): string {
@@ -221,23 +233,38 @@ function workerEndedText(
 }
 
 function listeningText(
-  { addr, logins, unreadVariable, workers, metrics }: Listening,
+  { addr, logins, unreadVariable, tls, plainAddr, workers, metrics }: Listening,
 ): string {
-  const login = logins > 0 ? ", login required" : ", no login";
+  const login = logins > 0
+    ? ", login required"
+    : tls?.asksClients
+    ? ""
+    : ", no login";
+  const certificate = tls
+    ? (tls.asksClients ? ", client certificate required" : "") +
+      `, ${validText(tls.validTo)}`
+    : "";
   const unread = unreadVariable
     ? `, ${unreadVariable} not read: --allow-env=${unreadVariable} is missing`
     : "";
   const count = workers ? `, ${workers} workers` : "";
   return `socks5-server listens on ${formatEndpoint(addr)} ` +
-    `(${proxyUrl(addr)}${login}${unread}${count})` +
+    `(${proxyUrl(addr, tls)}${login}${certificate}${unread}${count})` +
+    (plainAddr ? `, without TLS on ${formatEndpoint(plainAddr)}` : "") +
     (metrics ? `, metrics on ${metrics}` : "");
 }
 
+/** How long a certificate is valid. */
+export function validText(validTo: Date): string {
+  return `certificate valid until ${validTo.toISOString().slice(0, 10)}`;
+}
+
 /** The URL for clients on this machine. */
-function proxyUrl({ hostname, port }: Address): string {
+function proxyUrl({ hostname, port }: Address, tls?: unknown): string {
   const loopback = { "0.0.0.0": "127.0.0.1", "::": "::1" }[hostname] ??
     hostname;
-  return `socks5://${formatEndpoint({ hostname: loopback, port })}`;
+  const scheme = tls ? "socks5+tls" : "socks5";
+  return `${scheme}://${formatEndpoint({ hostname: loopback, port })}`;
 }
 
 function shutdownText(
@@ -357,7 +384,7 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
   switch (record.type) {
     case "listening": {
       const { addr, ...rest } = record;
-      return { ...endpoint(addr), url: proxyUrl(addr), ...rest };
+      return { ...endpoint(addr), url: proxyUrl(addr, rest.tls), ...rest };
     }
     case "worker-ended": {
       const { worker, code, signal, error, delay } = record;
@@ -385,8 +412,8 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
       return { signal, sessions, grace };
     }
     case "reloaded": {
-      const { logins, rules, ignored, warnings } = record;
-      return { logins, rules, ignored, warnings };
+      const { logins, rules, validTo, ignored, warnings } = record;
+      return { logins, rules, validTo, ignored, warnings };
     }
     case "reload-failed":
       return { problems: record.problems };

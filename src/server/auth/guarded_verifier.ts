@@ -1,6 +1,6 @@
 /**
- * A verifier that slows down and locks out clients whose logins fail. It knows
- * no protocol: all protocols with logins use it.
+ * A verifier that slows down and locks out clients whose logins fail. It is independent
+ * of the protocol: all protocols with logins use it.
  *
  * @module
  */
@@ -16,18 +16,28 @@ import type { Credentials, Verifier, VerifyContext } from "./verifier.ts";
 /** How failed logins are counted and answered. */
 export interface GuardOptions extends LockoutOptions {
   /**
-   * Counts failed logins. By default a {@linkcode Lockout} of its own, made from
-   * the other options. Give the same one to several servers, or to each of them
-   * its store of one `Coordinator`, to count failures for all of them.
+   * Counts failed logins. By default a {@linkcode Lockout} of its own, made from the
+   * other options. To count the failures on several servers together, pass the same guard
+   * to all of them, or pass each its own store of one `Coordinator`.
    */
   readonly guard?: LoginGuard;
 }
+
+/** The names of the members of {@linkcode GuardOptions}. */
+export const GUARD_KEYS: readonly string[] = Object.keys(
+  {
+    failedLogins: true,
+    lockout: true,
+    clock: true,
+    guard: true,
+  } satisfies Record<keyof GuardOptions, true>,
+);
 
 /** The outcome of a login. */
 export interface LoginOutcome {
   /** As {@linkcode Verifier.verify} returns it. */
   readonly ok: boolean | undefined;
-  /** Why it is refused, unless it is wrong. */
+  /** Why it is refused, if not because it is wrong. */
   readonly failure?: LoginFailure;
 }
 
@@ -99,14 +109,14 @@ export class GuardedVerifier implements Verifier {
     };
   }
 
-  /** Only a guard in this process is cheap enough to be asked again. */
+  /** Asking again is cheap only for a guard in this process. */
   #isLockedHere(client: string): boolean {
     return this.#guard instanceof Lockout && this.#guard.isLocked(client);
   }
 
   /**
-   * Waits; rejects when the session ends. The client's FIN does not end it:
-   * otherwise a FIN right after the login would be a way around the delay.
+   * Waits, and rejects when the session ends. The client's FIN does not end the wait:
+   * otherwise a client could avoid the delay by a FIN right after the login.
    */
   #pause(ms: number, signal: AbortSignal): Promise<void> {
     let timeout: Timeout;

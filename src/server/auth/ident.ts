@@ -1,6 +1,6 @@
 /**
- * A client of the Identification Protocol (RFC 1413): the name of the user to
- * whom a connection belongs, as the client's machine reports it.
+ * A client of the Identification Protocol (RFC 1413): the name of the user that owns a
+ * connection, as reported by the client's machine.
  *
  * @module
  */
@@ -32,10 +32,10 @@ export interface IdentOptions {
 }
 
 /**
- * Asks the identd of a client's machine which user has this connection. Resolves
- * with `undefined` if the client's address is not known, or there is no identd, or no
- * response in time that names a user; never rejects. The response is as trustworthy as
- * the machine that sends it.
+ * Asks identd on the client's machine which user owns this connection. Resolves with
+ * `undefined` if the client's address is unknown, if there is no identd, or if no
+ * response that names a user arrives in time. Never rejects. The response is only as
+ * trustworthy as the machine that sends it.
  */
 export async function askIdent(
   transport: Pick<Transport, "connect" | "clock">,
@@ -62,9 +62,10 @@ export async function askIdent(
 }
 
 /**
- * Connects from the address at which the client came: identd answers only about
- * connections between the two addresses of the query (RFC 1413 section 2). If that is no
- * address of this machine, because something in front has changed it, the system chooses.
+ * Connects from the address that the client connected to: identd answers only about
+ * connections between the two addresses of the query (RFC 1413 section 2). If this
+ * machine does not have that address, for example because of a load balancer in front of
+ * it, the system chooses one.
  */
 async function connectFrom(
   transport: Pick<Transport, "connect">,
@@ -111,9 +112,9 @@ function decodeLine(
 
 // <client's port> , <server's port> : USERID : <operating system>[, <charset>] : <user id>
 //
-// Everything after the last colon is the user id, leading blanks included
-// (RFC 1413 section 6, note 1). But daemons put one there for readability, so
-// leading blanks are removed.
+// Everything after the last colon is the user id, leading blanks included (RFC 1413
+// section 6, note 1). However, many daemons insert a blank for readability, so leading
+// blanks are removed.
 const USERID =
   // deno-lint-ignore no-control-regex
   /^[ \t]*(\d{1,5})[ \t]*,[ \t]*(\d{1,5})[ \t]*:[ \t]*USERID[ \t]*:([^:\x00-\x08\x0a-\x1f\x7f]+):[ \t]*([^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,511})$/;

@@ -7,45 +7,45 @@
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import { clientKey } from "../client_key.ts";
 
-/** The failure in a row from which on answers are delayed. */
+/** The number of consecutive failures from which answers are delayed. */
 const FIRST_DELAYED = 3;
 const FIRST_DELAY = 250;
 const MAX_DELAY = 4_000;
-/** How many addresses are remembered as failing, and how many more as locked out. */
+/** The maximum number of failing addresses, and of locked ones, that are remembered. */
 const MAX_ADDRESSES = 10_000;
 
 /** Options of {@linkcode Lockout}. */
 export interface LockoutOptions {
   /**
-   * The number of failed logins in a row after which an address is locked out:
-   * its logins fail at once. 0 = never; failures only slow it down.
+   * The number of consecutive failed logins after which an address is locked out, so that
+   * its logins fail at once. 0 = never; failures only delay the answers.
    *
    * @default {10}
    */
   readonly failedLogins?: number;
   /**
-   * How long an address is locked out, and after how much time without a failure
-   * its failures are forgotten, in milliseconds. 0 = failures are not counted.
+   * How long an address stays locked out, and how long after the last failure its
+   * failures are forgotten, in milliseconds. 0 = failures are not counted.
    *
    * @default {300_000}
    */
   readonly lockout?: number;
-  /** The clock for the lock-out, the delays and their timers. By default that of the runtime. */
+  /** The clock for lockouts, delays and their timers. By default the runtime's clock. */
   readonly clock?: Clock;
 }
 
 /**
- * Decides how failed logins slow down and lock out a client. {@linkcode Lockout}
- * is one, and so is each store of a `Coordinator`. `client` is an IP address.
+ * Decides how failed logins slow down and lock out a client. {@linkcode Lockout} and the
+ * stores of a `Coordinator` implement it. `client` is an IP address.
  */
 export interface LoginGuard {
   /** Whether logins from this address must fail now, without being verified. */
   isLocked(client: string): boolean | Promise<boolean>;
-  /** Counts a wrong login. Returns by how many milliseconds to delay its answer. */
+  /** Counts a failed login. Returns the delay of its answer in milliseconds. */
   failed(client: string): number | Promise<number>;
   /**
-   * Takes note of a right login. Returns `false` if it must fail nevertheless,
-   * because the address is locked out.
+   * Records a correct login. Returns `false` if the login must fail anyway, because the
+   * address is locked out.
    */
   succeeded(client: string): boolean | Promise<boolean>;
 }
@@ -57,17 +57,17 @@ interface Failures {
 }
 
 /**
- * Counts the failed logins of client addresses. An IPv6 address counts together
- * with all others of its /64, because one machine can choose among those.
+ * Counts the failed logins of client addresses. The IPv6 addresses of a /64 are counted
+ * together, because one machine can use any of them.
  *
- * From the third failure in a row on, answers are delayed: by 250 ms, then twice
- * as long each time, up to 4 s.
+ * From the third consecutive failure on, answers are delayed: first by 250 ms, then by
+ * twice as long each time, up to 4 s.
  *
- * Memory is bounded, and many addresses are no cheap way to unlock one of them:
- * locked addresses are kept apart. One is forgotten early only after 10,000
- * others have been locked out, and the failures of one that is not locked only
- * after 10,000 others have failed. Nothing that others do can lock an address,
- * or keep it locked.
+ * Memory is bounded. Locked addresses are stored separately, so that an attacker with
+ * many addresses cannot cheaply unlock one of them: a locked address is forgotten early
+ * only after 10,000 others have been locked out, and the failures of an unlocked one only
+ * after 10,000 others have failed. Other clients can neither lock an address nor keep it
+ * locked.
  *
  * @example
  * ```ts
@@ -90,7 +90,7 @@ export class Lockout implements LoginGuard {
   readonly #locked = new Map<string, Failures>();
 
   /**
-   * Makes a guard without any failures.
+   * Creates a guard that has counted no failures.
    *
    * @throws {TypeError} unless both numbers are whole and not negative.
    */
@@ -109,7 +109,7 @@ export class Lockout implements LoginGuard {
     return this.#current(this.#locked, clientKey(client)) !== undefined;
   }
 
-  /** By how many milliseconds to delay the answer to the failure that was counted last. */
+  /** The delay of the answer to the last failure, in milliseconds. */
   delayOf(client: string): number {
     if (this.#failing.size === 0) return 0;
     const { count } = this.#current(this.#failing, clientKey(client)) ?? NONE;
@@ -136,8 +136,8 @@ export class Lockout implements LoginGuard {
   }
 
   /**
-   * Forgets the failures of an address, because someone there knows a password;
-   * `false` if it is locked out.
+   * Forgets the failures of an address after a correct login. Returns `false` if the
+   * address is locked out.
    */
   succeeded(client: string): boolean {
     if (this.isLocked(client)) return false;

@@ -25,7 +25,7 @@ export function toVerifier(logins: Logins): Verifier {
   return isVerifier(logins) ? logins : new LoginTable(logins);
 }
 
-/** If a user of a table is called "verify", the member is a password. */
+/** In a table with a user called `verify`, the member is a string. */
 function isVerifier(
   logins: Readonly<Record<string, string>> | Verifier,
 ): logins is Verifier {
@@ -33,9 +33,9 @@ function isVerifier(
 }
 
 /**
- * The same for protocols with passwords: a login with an empty name or password
- * is wrong (RFC 1929 section 2). The verifier is not asked, because it may not
- * know: an LDAP server accepts a bind without a password as an anonymous one.
+ * The same for protocols with passwords: a login with an empty name or password fails
+ * (RFC 1929 section 2). It is not passed to the verifier, which might accept it: an LDAP
+ * server treats a bind without a password as an anonymous one.
  */
 export function toPasswordVerifier(logins: Logins): Verifier {
   const verifier = toVerifier(logins);
@@ -65,7 +65,7 @@ class FunctionVerifier implements Verifier {
   }
 }
 
-/** Compares bytes, in a time that depends neither on the names nor on the passwords. */
+/** Compares bytes in a time that is independent of the names and passwords. */
 class LoginTable implements Verifier {
   readonly #logins: readonly Uint8Array[];
 
@@ -106,7 +106,7 @@ function pad(username: Uint8Array, password: Uint8Array): Uint8Array {
   return login;
 }
 
-/** 1 or 0, in the same time for any two logins. */
+/** Returns 1 if they are equal, otherwise 0, in constant time. */
 function same(a: Uint8Array, b: Uint8Array): number {
   let differs = 0;
   for (let i = 0; i < a.length; i++) differs |= a[i] ^ b[i];

@@ -11,8 +11,8 @@ import type { Exchange } from "../../transport/exchange.ts";
 import type { Address, Conn } from "../../transport/transport.ts";
 
 /**
- * The means by which a method talks to the client: messages, or the connection
- * itself by `take()`.
+ * How a method communicates with the client: by messages, or over the connection itself
+ * after `take()`.
  */
 export interface AuthExchange extends Exchange {
   /** The client's address. */
@@ -24,11 +24,11 @@ export interface AuthExchange extends Exchange {
   readonly signal: AbortSignal;
 }
 
-/** Why a login is refused, unless it is wrong. */
+/** Why a login is refused, if not because it is wrong. */
 export interface LoginFailure {
   /**
    * - `locked-out`: too many logins of the client's address have failed
-   * - `not-verified`: whether the login is right could not be found out
+   * - `not-verified`: the login could not be verified
    */
   readonly kind: "locked-out" | "not-verified";
   /** The error of the verifier. It must not contain the password. */
@@ -37,21 +37,21 @@ export interface LoginFailure {
 
 /** The outcome of a negotiation. */
 export interface AuthResult {
-  /** Whether the client may go on to its request. */
+  /** Whether the client may proceed to its request. */
   readonly ok: boolean;
-  /** The client's user name; without a successful login the name it claims. */
+  /** The client's user name; if the login failed, the name that the client claimed. */
   readonly user?: string;
   /**
-   * Why `ok` is false, if the login is not simply wrong. The session's end reports it;
-   * the client does not learn it.
+   * Why `ok` is false, if the login is not simply wrong. It is reported at the end of the
+   * session, but not to the client.
    */
   readonly failure?: LoginFailure;
   /** Sent before the connection is closed if `ok` is false. */
   readonly farewell?: Uint8Array;
   /**
-   * The connection for everything after the negotiation, for methods that wrap
-   * the one of `take()`. The session closes it; closing it has to close the one
-   * below. Its `read()` reports a broken message by a `ProtocolError`.
+   * The connection for everything after the negotiation, for methods that wrap the one of
+   * `take()`. The session closes it; closing it must also close the underlying one. Its
+   * `read()` reports a malformed message by a `ProtocolError`.
    */
   readonly conn?: Conn;
   /** Protects the datagrams of UDP ASSOCIATE in both directions, for methods that wrap. */

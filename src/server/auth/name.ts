@@ -5,14 +5,14 @@
  */
 
 /**
- * Text for rules and events. A byte order mark is kept: without it, the name
- * would be another user's.
+ * Text for rules and events. A byte order mark is kept, because the name without it may
+ * be that of another user.
  */
 export function readName(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
-/** The text exactly, or `undefined` if the bytes are not UTF-8. */
+/** The exact text, or `undefined` if the bytes are not UTF-8. */
 export function decodeText(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })

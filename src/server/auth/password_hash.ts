@@ -1,13 +1,13 @@
 /**
- * Hashes of passwords, as text that includes their parameters. They are made by
- * Web Crypto, which is the same on every runtime.
+ * Password hashes, as text that includes their parameters. They are computed with Web
+ * Crypto, which all runtimes have.
  *
  * @module
  */
 
 /** The recommendation of OWASP for PBKDF2 with HMAC-SHA-256 (Password Storage Cheat Sheet). */
 const ITERATIONS = 600_000;
-/** A few seconds: a hash that takes longer would keep others from logging in. */
+/** These take a few seconds; more would delay the logins of others for too long. */
 const MAX_ITERATIONS = 10_000_000;
 const SALT_SIZE = 16;
 /** One block of PBKDF2, so that the time depends on the iterations only. */
@@ -23,8 +23,8 @@ export interface PasswordHash {
 /** Options of {@linkcode hashPassword}. */
 export interface HashOptions {
   /**
-   * Rounds of PBKDF2, 1 to 10,000,000. They determine the cost of each login, and
-   * of each guess for someone who has stolen the hash.
+   * Rounds of PBKDF2, 1 to 10,000,000. They determine the cost of each login, and of each
+   * guess of an attacker with a stolen hash.
    *
    * @default {600_000}
    */
@@ -72,10 +72,10 @@ export async function hashPassword(
 }
 
 /**
- * Whether the hash is the one of this password; takes the same time if it is not.
+ * Whether the hash matches this password. Takes the same time in either case.
  *
- * @throws {TypeError} when `hash` does not have the form of those made by
- * {@linkcode hashPassword}. The message does not contain it.
+ * @throws {TypeError} if `hash` does not have the format of {@linkcode hashPassword}. The
+ * message does not contain it.
  *
  * @example
  * ```ts
@@ -124,7 +124,7 @@ export function unmatchedHash(iterations: number): PasswordHash {
   return { iterations, salt, key };
 }
 
-/** Whether the hash is the one of this password, with the same work in any case. */
+/** Whether the hash matches this password. The work is the same in either case. */
 export async function matches(
   password: Uint8Array,
   hash: PasswordHash,

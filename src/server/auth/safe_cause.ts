@@ -1,5 +1,5 @@
 /**
- * Errors of verifiers without passwords.
+ * Removes passwords from the errors of verifiers.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import { decodeText } from "./name.ts";
 const MAX_VALUES = 200;
 
 /**
- * Returns the error with which a verifier has failed, so that events can carry it. An
- * error that contains the password, as it is or as Base64, hexadecimal digits or part of
- * a URL, is replaced by one that says so. An error with objects that cannot be searched
- * is reduced to its name, message, code and stack.
+ * Returns the error of a verifier in a form that events can contain. An error that
+ * contains the password, as it is or as Base64, hexadecimal digits or part of a URL, is
+ * replaced by one that says so. An error with objects that cannot be searched is reduced
+ * to its name, message, code and stack.
  */
 export function safeCause(error: unknown, credentials: Credentials): Error {
   const secrets = secretsOf(credentials);

@@ -1,12 +1,12 @@
 /**
- * Lines of text that people write: users files, and logins in the environment.
+ * Lines of hand-written text: users files, and logins in the environment.
  *
  * @module
  */
 
 /** A line of a text. */
 export interface TextLine {
-  /** Its number, from 1 on. */
+  /** Its number, starting at 1. */
   readonly line: number;
   /** Without the line break. */
   readonly text: string;
@@ -22,10 +22,11 @@ export function linesOf(text: string): TextLine[] {
 }
 
 /**
- * Why a line cannot be used, if it cannot. Control characters do not show, so that
- * a name or a password with one would be another than the file seems to have.
+ * Returns why a line is invalid, or `undefined` if it is valid. Control characters are
+ * invisible: a name or password that contains one would differ from the one that the file
+ * appears to have.
  *
- * @param isComment Whether a tab is harmless.
+ * @param isComment Whether the line is a comment, in which tabs are allowed.
  */
 export function problemOfLine(
   text: string,

@@ -14,17 +14,17 @@ export interface UserIdChecks {
   /** Verifies the user id. By default every user id is right. */
   readonly verify?: () => Promise<boolean | undefined>;
   /**
-   * The user name that the client's machine reports, for example by {@linkcode
-   * askIdent}. By default it is not asked.
+   * The user name that the client's machine reports, for example by {@linkcode askIdent}.
+   * By default identd is not asked.
    */
   readonly ident?: () => Promise<string | undefined>;
 }
 
 /**
- * The SOCKS4 reply to a user id: 5A if it passes; 5B if it is not on the list, is
- * not verified, or is to be compared with text but not UTF-8; 5C if identd
- * reports no name; 5D if identd reports another one. Identd comes last, so that
- * a user id that is refused anyway causes no connection.
+ * The SOCKS4 reply to a user id: 5A if it passes; 5B if it is not on the list, is not
+ * verified, or must be compared with text but is not UTF-8; 5C if identd reports no name;
+ * 5D if identd reports another one. Identd comes last, so that a user id that is refused
+ * anyway causes no connection.
  */
 export async function checkUserId(
   userId: Uint8Array,

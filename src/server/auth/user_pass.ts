@@ -8,7 +8,11 @@ import { ProtocolError } from "../../protocol/decode.ts";
 import { decodeLogin, encodeLoginStatus } from "../../protocol/password.ts";
 import { METHOD } from "../../protocol/socks5.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
-import { GuardedVerifier, type GuardOptions } from "./guarded_verifier.ts";
+import {
+  GUARD_KEYS,
+  GuardedVerifier,
+  type GuardOptions,
+} from "./guarded_verifier.ts";
 import { toPasswordVerifier } from "./logins.ts";
 import type { AuthExchange, AuthMethod, AuthResult } from "./method.ts";
 import { readName } from "./name.ts";
@@ -17,19 +21,19 @@ import type { Logins } from "./verifier.ts";
 /**
  * Method 02, user name and password (RFC 1929).
  *
- * - A table maps names to passwords. Bytes are compared, in a time that depends
- *   neither on the names nor on the passwords.
+ * - A table maps names to passwords. Bytes are compared in a time that is independent of
+ *   the names and passwords.
  * - {@linkcode Users} hold hashes. Unknown users cost the same work and time as
  *   known ones.
  * - A function gets both as text; see {@linkcode VerifyLogin}.
  * - Any other {@linkcode Verifier} gets both as bytes.
  *
- * From the third failure in a row on, answers to the client's address are
- * delayed, by 250 ms and then twice as long each time, up to 4 s; after
- * `failedLogins` failures all its logins fail at once for `lockout` ms. A right
- * login clears the count; a login that could not be verified does not count.
- * Servers that are given the same value share the counts. If all clients come
- * from one address, for example because of a load balancer, set `lockout` to 0.
+ * From the third consecutive failure on, answers to the client's address are delayed,
+ * first by 250 ms and then by twice as long each time, up to 4 s; after `failedLogins`
+ * failures all its logins fail at once for `lockout` ms. A correct login clears the
+ * count; a login that could not be verified does not count. Servers with the same method
+ * object share the counts. If all clients come from one address, for example because of a
+ * load balancer, set `lockout` to 0.
  *
  * @throws {TypeError} when the table is empty, a name or password in it is not 1
  * to 255 bytes long, or a number of the options is not a whole number.
@@ -48,7 +52,7 @@ import type { Logins } from "./verifier.ts";
  * });
  * ```
  *
- * @example Two groups of users, with one lock-out for both
+ * @example Two groups of users, with one lockout for both
  * ```ts
  * import { Lockout, serve, userPass } from "@x/socks5/server";
  *
@@ -75,15 +79,6 @@ export function userPass(
     negotiate: (exchange) => negotiate(exchange, verifier),
   };
 }
-
-const GUARD_KEYS = Object.keys(
-  {
-    failedLogins: true,
-    lockout: true,
-    clock: true,
-    guard: true,
-  } satisfies Record<keyof GuardOptions, true>,
-);
 
 async function negotiate(
   exchange: AuthExchange,

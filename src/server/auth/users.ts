@@ -21,19 +21,19 @@ import { WorkQueue } from "./work_queue.ts";
 /** Options of {@linkcode Users}. */
 export interface UsersOptions {
   /**
-   * How long a right login is remembered and needs no hashing, in milliseconds.
+   * How long a correct login is remembered, so that it needs no hashing, in milliseconds.
    * 0 = each login is hashed.
    *
    * @default {600_000}
    */
   readonly remember?: number;
-  /** The clock for it. By default that of the runtime. */
+  /** The clock for `remember`. By default the runtime's clock. */
   readonly clock?: Clock;
 }
 
 interface User {
   readonly hash: PasswordHash;
-  /** The digest of the last right login. */
+  /** The digest of the last correct login. */
   digest: Uint8Array;
   /** When it expires. */
   until: number;
@@ -48,12 +48,11 @@ interface PendingLogin {
  * The users who may log in, with the hashes of their passwords; a
  * {@linkcode Verifier} for {@linkcode userPass}.
  *
- * Verifying a login takes the work that its hash asks for. A login of an unknown
- * user takes the same work; if the hashes ask for different amounts, every login
- * takes the largest one. Few logins are verified at the same time, because each
- * keeps a core busy; some more wait. A right login is remembered as a keyed
- * digest and then costs only that digest for some minutes; a wrong one always
- * costs the full amount.
+ * The hash determines how much work it takes to verify a login. Logins of unknown users
+ * take the same work; if the costs of the hashes differ, every login takes the highest
+ * one. Only a few logins are verified at a time, because each keeps a core busy; a
+ * limited number of others wait. A correct login is remembered as a keyed digest, so that
+ * for some minutes it costs only that digest. A wrong login always costs the full amount.
  */
 export class Users implements Verifier {
   /** The hash of each name. */
@@ -94,7 +93,7 @@ export class Users implements Verifier {
     const texts = new Map<string, string>();
     for (const [name, text] of hashes) {
       const problem = problemOfName(name) ?? problemOfHash(text) ??
-        (texts.has(name) ? "there is a user of this name already" : undefined);
+        (texts.has(name) ? "there is already a user of this name" : undefined);
       if (problem) throw new TypeError(`${problem} (${quote(name)})`);
       texts.set(name, text);
       this.#users.set(keyOf(encode(name)), userOf(parseHash(text)));
@@ -108,9 +107,9 @@ export class Users implements Verifier {
   }
 
   /**
-   * Whether the login is right; `undefined` if that was not found out, because
-   * too many others are waiting, or because `isWanted()` says that the answer no
-   * longer matters. Of each client address only 32 logins may be waiting.
+   * Whether the login is correct; `undefined` if it was not verified, because too many
+   * others are waiting or because `isWanted()` returns `false`. At most 32 logins of each
+   * client address may wait.
    *
    * @example
    * ```ts
@@ -202,7 +201,7 @@ function userOf(hash: PasswordHash): User {
   return { hash, digest: new Uint8Array(32), until: -Infinity };
 }
 
-/** Why this is not the name of a user, if it is not one. */
+/** Returns why this cannot be a user name, or `undefined` if it can. */
 export function problemOfName(name: string): string | undefined {
   const { length } = encode(name);
   if (length < 1 || length > 255) return "a user name has 1 to 255 bytes";
@@ -211,7 +210,7 @@ export function problemOfName(name: string): string | undefined {
   return undefined;
 }
 
-/** Why this is not a hash, if it is not one. */
+/** Returns why this is not a password hash, or `undefined` if it is one. */
 export function problemOfHash(hash: string): string | undefined {
   if (!hash.startsWith("$")) {
     return "no password hash (the hash-password command makes one)";
@@ -234,9 +233,9 @@ function keyOf(bytes: Uint8Array): string {
 }
 
 /**
- * Hashing keeps a core busy. On small machines one core is left for everything
- * else. Node.js has four threads for such work, and name look-ups and the digests
- * above need some of them, too.
+ * Hashing keeps a core busy. On small machines one core is left for everything else.
+ * Node.js has four threads for such work, which name lookups and the digests above need
+ * as well.
  */
 function hashingAtOnce(): number {
   const { navigator } = globalThis as {

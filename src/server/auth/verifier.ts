@@ -24,16 +24,15 @@ export interface VerifyContext {
    */
   readonly signal: AbortSignal;
   /**
-   * Whether the answer still matters: the session has not ended, and its client
-   * has not been locked out meanwhile. Check it before expensive work.
+   * Whether the answer still matters: the session has not ended, and its client has not
+   * been locked out in the meantime. Check it before expensive work.
    */
   isWanted(): boolean;
 }
 
 /**
- * Decides whether logins are right, whichever protocol carries them: RFC 1929
- * ({@linkcode userPass}), or SOCKS4 with its user ids (`socks4.verifier` of
- * `serve()`). {@linkcode Users} is one.
+ * Verifies the logins of any protocol: RFC 1929 ({@linkcode userPass}), or SOCKS4 with
+ * its user ids (`socks4.verifier` of `serve()`). {@linkcode Users} implements it.
  *
  * @example A directory such as LDAP
  * ```ts
@@ -65,10 +64,10 @@ export interface VerifyContext {
  */
 export interface Verifier {
   /**
-   * Whether the login is right; `undefined` if that could not be found out. Then
+   * Whether the login is correct; `undefined` if it could not be verified. In that case
    * the client is refused, and the session ends with `login-error`, but the login does
-   * not count as a wrong one. A rejection means the same; its error is the `cause` of
-   * the session's error, unless it contains the password.
+   * not count as a failed one. A rejection has the same effect; its error is the `cause`
+   * of the session's error, unless it contains the password.
    */
   verify(
     credentials: Credentials,
@@ -98,7 +97,7 @@ export type VerifyLogin = (
   context: VerifyContext,
 ) => boolean | Promise<boolean>;
 
-/** The means of verifying logins: a table from user names to passwords, or a verifier. */
+/** How logins are verified: a table from user names to passwords, a verifier, or a function. */
 export type Logins =
   | Readonly<Record<string, string>>
   | Verifier

@@ -6,9 +6,9 @@
 
 /** Bounds of a {@linkcode WorkQueue}. */
 export interface WorkQueueOptions {
-  /** How many pieces of work run at the same time. */
+  /** How many tasks run at the same time. */
   readonly atOnce: number;
-  /** How many more may wait. */
+  /** How many others may wait. */
   readonly waiting: number;
   /** How many, running or waiting, may belong to the same client. */
   readonly perClient: number;
@@ -27,8 +27,8 @@ export class WorkQueue {
   }
 
   /**
-   * The outcome of `work`, which begins later and may have to wait; `undefined`
-   * if there is no room for it.
+   * Runs `work`, possibly after a wait, and resolves with its result. Returns `undefined`
+   * if the queue is full.
    */
   run<T>(client: string, work: () => Promise<T>): Promise<T> | undefined {
     const { atOnce, waiting, perClient } = this.#options;

@@ -16,9 +16,9 @@ import type {
 export type OnLimitsError = (error: LimitsError) => void;
 
 /**
- * A store whose failures are all {@linkcode LimitsError}s. Those of questions
- * are rejections. Those of notifications are reported, the first one of each
- * outage: the next one is reported when a question was answered in between.
+ * A store whose failures are all {@linkcode LimitsError}s. If a question fails, its
+ * promise rejects. If a notification fails, the failure is reported, but only once until
+ * a question is answered.
  */
 export class CheckedStore {
   readonly #store: SharedLimitsStore;
@@ -37,7 +37,7 @@ export class CheckedStore {
     if (answer === null) return null;
     const reached = requests.find(({ limit }) => limit === answer);
     if (reached) return reached.limit;
-    // Only untyped code can answer otherwise: what is not understood means no.
+    // Only untyped code can return anything else, which counts as a refusal.
     throw failure(new TypeError(`acquire() returned ${String(answer)}`));
   }
 
@@ -58,7 +58,7 @@ export class CheckedStore {
     this.#notify(() => this.#store.cancel(ticket));
   }
 
-  /** Reports a failure that nobody else reports. */
+  /** Reports a failure that is not reported elsewhere. */
   report(error: LimitsError): void {
     if (this.#reported) return;
     this.#reported = true;
@@ -81,7 +81,7 @@ export class CheckedStore {
       this.report(failure(error));
     };
     try {
-      // A promise is typed as possible, and untyped code may return anything.
+      // The type allows a promise, and untyped code may return anything.
       Promise.resolve(call()).catch(report);
     } catch (error) {
       report(error);

@@ -29,7 +29,7 @@ export interface WorkerLimits extends SharedLimitsStore, LoginGuard {
   forceAcquire(slot: LimitSlot, count: number): void;
   /** Resolves when the bytes may pass, or when the request is cancelled. */
   pass(request: PassRequest): Promise<void>;
-  /** Cancels the request with this ticket. */
+  /** Cancels the pending request with this ticket. */
   cancel(ticket: number): void;
   /** Whether logins of the client fail now, because of failed logins on any server. */
   isLocked(client: string): boolean;
@@ -41,7 +41,7 @@ export interface WorkerLimits extends SharedLimitsStore, LoginGuard {
   close(): void;
 }
 
-/** What all workers have together. */
+/** The state that all workers share. */
 interface Shared {
   readonly clock: Clock;
   readonly counts: KeyedCount;
@@ -78,7 +78,7 @@ interface Shared {
 export class Coordinator {
   readonly #shared: Shared;
 
-  /** Starts with nothing acquired. */
+  /** Creates a coordinator without acquired slots. */
   constructor(clock: Clock = systemClock) {
     this.#shared = {
       clock,
@@ -89,7 +89,7 @@ export class Coordinator {
     };
   }
 
-  /** Counts the failed logins on all servers. A new one forgets them. */
+  /** Counts the failed logins on all servers. Replacing it forgets them. */
   get lockout(): Lockout {
     return this.#shared.lockout;
   }
@@ -103,7 +103,7 @@ export class Coordinator {
     return this.#shared.counts.size + this.#shared.users.size;
   }
 
-  /** A store for one server. Close it when the server has ended without releasing everything. */
+  /** Opens a store for one server. Close it if the server ends without releasing everything. */
   open(): WorkerLimits {
     return new CoordinatedLimits(this.#shared);
   }
@@ -190,7 +190,7 @@ class CoordinatedLimits implements WorkerLimits {
     const { rates, clock } = this.#shared;
     let rate = rates.get(limit);
     if (!rate) rates.set(limit, rate = new KeyedRateLimit(perSecond));
-    // The last server that was updated decides.
+    // The rate of the server that was updated last applies.
     if (rate.perSecond !== perSecond) rate.perSecond = perSecond;
     return rate.take(key, clock.now());
   }

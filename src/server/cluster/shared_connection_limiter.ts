@@ -50,6 +50,10 @@ export class SharedConnectionLimiter implements ConnectionLimiter {
     this.#perSecond = limits.connectionsPerSecondPerClient;
   }
 
+  handshakesOf(client: string): number {
+    return this.#limits.byName.handshakesPerClient.countOf(client);
+  }
+
   admit(
     conn: { readonly remoteAddr: Address },
   ): Admission | RejectionReason | PendingAdmission {

@@ -9,16 +9,16 @@ import type { CountedLimit } from "../limits/limit_table.ts";
 import type { CheckedStore } from "./checked_store.ts";
 import type { LimitSlot, SlotRequest } from "./store.ts";
 
-/** Limits of fewer slots for each server are counted in the store only. */
+/** Limits with fewer slots per server are counted only in the store. */
 const FEW = 64;
 
 /**
- * How many slots of each key a server acquires without asking: all servers
- * together an eighth of the limit, and none if there are few.
+ * How many slots of each key a server acquires without asking the store. The shares of
+ * all servers make up an eighth of the limit; a small limit has no shares.
  *
- * So the limit is never exceeded, no server has to ask for each client while
- * little of the limit is used, and a small limit is exact. Of a large one the
- * unused shares of other servers are out of reach.
+ * The limit is therefore never exceeded, a server does not ask for each client while
+ * little of the limit is used, and small limits are exact. With a large limit, a server
+ * cannot use the unused shares of the others.
  */
 export function serverShare(limit: number, servers: number): number {
   if (limit === Infinity) return Infinity;
@@ -38,6 +38,8 @@ interface Held {
   /** Slots of the common rest, which the store counts. */
   common: number;
 }
+
+const NONE: Held = { own: 0, common: 0 };
 
 /** The slots of one server. */
 export class SharedKeyedLimit implements KeyedLimit {
@@ -65,8 +67,14 @@ export class SharedKeyedLimit implements KeyedLimit {
     return this.#held.size;
   }
 
+  /** How many slots `key` has on this server. */
+  countOf(key: string): number {
+    const { own, common } = this.#held.get(key) ?? NONE;
+    return own + common;
+  }
+
   /**
-   * How many slots each key may have on all servers. Slots beyond a smaller share
+   * How many slots each key may have on all servers. Slots in excess of a reduced share
    * become common ones.
    */
   set limit(limit: number) {

@@ -11,8 +11,8 @@ export interface LimitSlot {
   /** The name of the limit, such as `sessionsPerUser`. */
   readonly limit: keyof Limits;
   /**
-   * The thing that has the limit: the client (its IPv4 address, the /64 of its
-   * IPv6 address), the user's name, or `""` for everyone together.
+   * The subject of the limit: the client (its IPv4 address, the /64 of its IPv6 address),
+   * the user's name, or `""` for everyone together.
    */
   readonly key: string;
 }
@@ -23,20 +23,20 @@ export interface SlotRequest extends LimitSlot {
   readonly max: number;
 }
 
-/** Asks whether one more client may connect now; it is not released. */
+/** Asks whether one more client may connect now. There is nothing to release afterwards. */
 export interface RateRequest {
   /** The name of the limit: `connectionsPerSecondPerClient`. */
   readonly limit: keyof Limits;
   /** The client, as in {@linkcode LimitSlot}. */
   readonly key: string;
   /**
-   * How many per second in the long run; a burst of twice as many, at least 10,
-   * should be possible.
+   * The average number of clients per second; a burst of twice as many, and of at least
+   * 10, should be possible.
    */
   readonly perSecond: number;
 }
 
-/** One thing that {@linkcode SharedLimitsStore.acquire} asks for. */
+/** One request in a call of {@linkcode SharedLimitsStore.acquire}. */
 export type LimitRequest = SlotRequest | RateRequest;
 
 /** Asks to let bytes of a user pass. */
@@ -58,26 +58,25 @@ export interface PassRequest {
  * Counts for several servers, so that their limits hold for all of them
  * together: in one process, for its workers, or in a database for many machines.
  *
- * A store only counts. It has no configuration: each request says how many the
- * limit allows. Of a large limit (64 or more for each server) a server gets a
- * share that it uses without asking; all shares together are an eighth of the
- * limit, and `max` is the rest. Smaller limits are exact.
+ * A store only counts. It has no configuration: each request says how many the limit
+ * allows. If a limit is large (64 or more per server), each server has a share of it that
+ * it uses without asking; all shares together make up an eighth of the limit, and `max`
+ * is the rest. Smaller limits are exact.
  *
- * The store may answer synchronously or with a promise. **A store that fails,
- * by throwing or rejecting, counts as "no"**: the client is rejected, the login
- * or the command is refused, and a relay that waits to let bytes pass is ended.
- * So does one that does not answer within `timeouts.handshake`, except for
- * {@linkcode SharedLimitsStore.pass | pass()}, which may have to wait for long.
- * The error is the `error` of the event `session-rejected` or `session-end`; if
- * the call belonged to no session, it is reported as an event `limits-error`,
- * once until a call succeeds. Other sessions continue, and so does a server's
- * use of its share.
+ * The store may answer synchronously or with a promise. **A store that fails, by throwing
+ * or rejecting, refuses the request**: the client is rejected, the login or the command
+ * is refused, and a relay that waits to let bytes pass is ended. The same applies to a
+ * store that does not answer within `timeouts.handshake`, except for {@linkcode
+ * SharedLimitsStore.pass | pass()}, which may have to wait longer. The error is the
+ * `error` of the event `session-rejected` or `session-end`; if the call belonged to no
+ * session, it is reported as an event `limits-error`, once until a call succeeds. Other
+ * sessions continue, and each server continues to use its share.
  *
- * A server that shuts down releases its slots one by one as its sessions end.
- * One that crashes does not: a store on another machine should release the slots
- * of servers that it no longer hears from.
+ * A server that shuts down releases its slots one by one as its sessions end. A server
+ * that crashes does not: a store on another machine should release the slots of servers
+ * that no longer respond.
  *
- * @example A store of one's own, for two servers of one process
+ * @example A custom store for two servers in one process
  * ```ts
  * import { type LimitSlot, serve, type SharedLimitsStore } from "@x/socks5/server";
  *
@@ -128,20 +127,18 @@ export interface SharedLimitsStore {
   /** Releases a slot that was acquired. */
   release(slot: LimitSlot): void | Promise<void>;
   /**
-   * Counts slots as acquired, even beyond the limit. The server held them out of
-   * its share, which became smaller when its limits were changed; each is
-   * released as any other. A call that fails must have counted nothing: these slots
-   * are not released.
+   * Counts slots as acquired, even beyond the limit. They were part of the server's
+   * share, which a change of its limits has reduced; each is released like any other
+   * slot. A call that fails must have counted nothing: these slots are not released.
    */
   forceAcquire(slot: LimitSlot, count: number): void | Promise<void>;
   /**
-   * Resolves when the bytes may pass: at `perSecond` for each user, first come,
-   * first served for all servers. They count as passed even if the server has
-   * no use for them any more.
+   * Resolves when the bytes may pass: at `perSecond` for each user, first come, first
+   * served for all servers. They count as passed even if the server no longer needs them.
    *
-   * Called with `bytesPerSecondPerUser` only, for about 50 ms' worth of bytes at
-   * a time. A server keeps no time here: a store that can lose a request has to
-   * reject it after a while.
+   * Called with `bytesPerSecondPerUser` only, for about 50 ms' worth of bytes at a time.
+   * The server sets no timeout for this call: a store that can lose a request must reject
+   * it after some time.
    */
   pass(request: PassRequest): void | Promise<void>;
   /**

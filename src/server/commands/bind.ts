@@ -70,7 +70,7 @@ class Bind {
   async run(): Promise<Relay | Ending> {
     const { settings: { clock, timeouts }, stopping } = this.#session;
     const timeout = clock.startTimeout(timeouts.bind, () => {
-      stopping.abort(new NetError("timeout", "no peer came in time"));
+      stopping.abort(new NetError("timeout", "no peer connected in time"));
       // The client does not read the reply.
       if (this.#answering) closeQuietly(this.#request.conn);
     });

@@ -42,7 +42,7 @@ export interface CommandSession extends Session, PolicySubject {
   datagrams?: DatagramCounts;
   /**
    * The address that the client used to reach the server, given the connection of its
-   * request. A wrapper may not know it; then it is that of the connection below.
+   * request. If a wrapper does not report it, it is that of the underlying connection.
    */
   reachedAt(conn: Conn): Address;
   /** Acquires a slot of a limit. Resolves with an error if there is none. */

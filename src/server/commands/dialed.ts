@@ -10,7 +10,7 @@ import type { Conn } from "../../transport/transport.ts";
 import type { DialedAssociation } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 
-/** The members without which a relay would throw where nothing catches it. */
+/** The members that a relay needs: without them it would throw an error that nothing catches. */
 const MEMBERS = ["read", "write", "closeWrite", "close", "reset"] as const;
 
 /** Returns a connection as it is, and throws a `TypeError` for anything else. */

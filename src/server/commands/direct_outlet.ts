@@ -40,10 +40,9 @@ export class DirectOutlet implements UdpOutlet {
   }
 
   /**
-   * The route to the first of the target's addresses that is allowed and can be
-   * sent to. The address that was used before comes first if the name still has
-   * it: a conversation is with one host, and resolvers change the order with
-   * each answer.
+   * The route to the first of the target's addresses that is allowed and can be sent to.
+   * The address that was used before is tried first if the name still resolves to it: a
+   * conversation is with one host, but resolvers change the order with each answer.
    */
   async route(
     target: RoutedTarget,

@@ -16,7 +16,7 @@ export interface Ending {
   readonly error?: Error;
 }
 
-/** Whatever was caught, as an error: a dialer may reject with anything. */
+/** Converts a caught value to an error: a dialer may reject with anything. */
 export function errorOf(error: unknown): Error | undefined {
   if (error === undefined || error instanceof Error) return error;
   return toNetError(error);

@@ -33,8 +33,8 @@ export function replyToFailure(error: unknown): number {
 }
 
 /**
- * Whether the value is an error of SOCKS5. The numbers of SOCKS4, 90 to 93, are
- * not, nor are unassigned ones.
+ * Whether the value is the number of a SOCKS5 error. The numbers of SOCKS4 (90 to 93) and
+ * unassigned numbers are not.
  */
 function isErrorReply(reply: unknown): reply is number {
   return Number.isInteger(reply) &&

@@ -7,14 +7,14 @@
 import type { Conn } from "../../transport/transport.ts";
 
 /**
- * How many early bytes are kept. After more the connection is not read any
- * further, and its end is not detected.
+ * The maximum number of early bytes that are kept. After that, the connection is no
+ * longer read, and its end is not detected.
  */
 const LIMIT = 64 * 1024;
 
 /**
- * Detects when the client closes its connection, also after bytes that it sends
- * early. These are kept for the peer.
+ * Detects when the client closes its connection, even after it has sent bytes early,
+ * which are kept for the peer.
  */
 export class HangupWatch {
   readonly #conn: Conn;

@@ -41,7 +41,7 @@ export interface PeerListener {
   close(accepted?: Conn): void;
 }
 
-/** How many peers of one BIND may wait for the policy at a time. */
+/** How many peers of one BIND may wait for the policy at the same time. */
 const MAX_PENDING = 16;
 
 /** Listens on this machine. Unexpected peers are reset and do not end the wait. */
@@ -50,7 +50,7 @@ export class LocalPeerListener implements PeerListener {
   readonly #client: Conn;
   readonly #target: Endpoint;
   readonly #isIPv4Only: boolean;
-  /** The addresses that may connect; `undefined` when any may. */
+  /** The addresses that may connect; `undefined` if any address may. */
   #expected: readonly string[] | undefined;
   #listener: Listener | undefined;
   /** Fires when the verdict on a peer is no longer needed. */
@@ -115,8 +115,8 @@ export class LocalPeerListener implements PeerListener {
   /**
    * The listener has one IP version, so that only the addresses of that version are
    * expected: the one that the rule prefers, or else the one by which the client reached
-   * the server, because its peer is likely to have that as well. The other one is used
-   * only if there is no route otherwise.
+   * the server, because its peer is likely to support that version as well. The other
+   * version is used only if there is no route otherwise.
    */
   async #routedAddress(route: Route): Promise<string> {
     const { family = isIp(this.#client.localAddr.hostname) || undefined } =
@@ -153,8 +153,8 @@ export class LocalPeerListener implements PeerListener {
   }
 
   /**
-   * Whether a reply can carry the address of a listener, so that it leads there. Clients
-   * replace zeros by the address at which they reached the server.
+   * Whether a reply can carry the address of a listener so that the peer can reach it.
+   * Clients replace zeros by the server address that they have connected to.
    */
   #isReplyable(hostname: string): boolean {
     const version = isIp(hostname);

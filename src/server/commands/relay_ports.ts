@@ -11,8 +11,8 @@ import type { PortRange } from "../policy/port_range.ts";
 import type { Settings } from "../settings.ts";
 
 /**
- * Calls `open` with the ports of the range, from a random one on, until one is
- * free. Rejects as `open` does when none is.
+ * Calls `open` with the ports of the range, starting at a random one, until one is free.
+ * Rejects as `open` does when none is.
  */
 export async function onFreePort<T>(
   range: PortRange | undefined,

@@ -7,8 +7,9 @@
 import type { DatagramWrapper } from "../../protocol/datagram.ts";
 
 /**
- * A {@linkcode DatagramWrapper} that drops a datagram where the method's own
- * code throws or returns something else: an exception in a socket's callback would end the process.
+ * A {@linkcode DatagramWrapper} that drops a datagram if the method's code throws or
+ * returns something else than bytes: an exception in a socket's callback would end the
+ * process.
  */
 export class SafeWrapper {
   readonly #wrapper: DatagramWrapper;

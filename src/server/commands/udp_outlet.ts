@@ -8,7 +8,7 @@ import type { AbortSignalLike } from "../../transport/signal.ts";
 import type { DatagramSocket } from "../../transport/transport.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 
-/** The way to one target. */
+/** The route to one target. */
 export interface UdpRoute {
   /** The hostname to send to. */
   readonly address: string;
@@ -23,7 +23,7 @@ export interface RoutedTarget extends Endpoint {
   readonly address: string;
 }
 
-/** Finds the ways to the targets of one association. */
+/** Finds the routes to the targets of one association. */
 export interface UdpOutlet {
   /** The route to a host, if nothing has to be opened, resolved or authorized for it. */
   routeAtOnce(hostname: string): UdpRoute | undefined;

@@ -87,12 +87,12 @@ export class UdpRelay {
    *
    * If the request names the client's own address, its port is only a hint: the first
    * datagram may come from another port. RFC 1928 section 4 has the client's port there,
-   * but many clients send their target instead, which may be on their own machine (or have
-   * the same address, behind NAT): go-tun2socks (eycorsican/go-tun2socks#136), Hysteria
-   * (HyNetworks/hysteria#1582), glider (nadoo/glider#168), the client of go-socks5
-   * (things-go/go-socks5#1). Datagrams from the port of the hint are always accepted, so
-   * that a client that told the truth cannot be shut out by another one at its address.
-   * Other addresses are ignored: clients send zeros or the target.
+   * but many clients send their target instead, which may be on their own machine (or
+   * have the same address, behind NAT): go-tun2socks (eycorsican/go-tun2socks#136),
+   * Hysteria (HyNetworks/hysteria#1582), glider (nadoo/glider#168), the client of
+   * go-socks5 (things-go/go-socks5#1). Datagrams from the port of the hint are always
+   * accepted, so that another client at the same address cannot shut out a client whose
+   * hint is correct. Other addresses are ignored: clients send zeros or the target.
    */
   async open({ conn, target, datagrams }: ClientRequest): Promise<Address> {
     if (unmapIp(target.hostname) === this.#client) {

@@ -51,12 +51,12 @@ interface Source {
   header: Uint8Array;
 }
 
-/** The source of targets whose addresses only a dialer knows. No hostname is spelt like this. */
+/** The source of targets whose addresses only the dialer resolves. It is not a valid hostname. */
 const ANY_SOURCE = "*";
 
 /** How many names may be resolved at a time; datagrams to more names are dropped. */
 const MAX_RESOLVING = 64;
-/** The same for addresses, about which a slow policy is asked. */
+/** The same for addresses, if the policy is slow. */
 const MAX_JUDGING = 1_024;
 
 const NOTHING = new Uint8Array(0);
@@ -129,7 +129,7 @@ export class UdpTargets {
     return source.header;
   }
 
-  /** Closes the outlet, and drops what waits. */
+  /** Closes the outlet, and drops the waiting payloads. */
   close(): void {
     this.#closing.abort(new NetError("closed", "the association is closed"));
     this.#last = undefined;
@@ -178,7 +178,7 @@ export class UdpTargets {
     this.#settle(entry);
   }
 
-  /** Hands back the payloads that wait. */
+  /** Returns the waiting payloads to the relay. */
   #settle(entry: Entry): void {
     const { waiting } = entry;
     entry.waiting = undefined;

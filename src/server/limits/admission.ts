@@ -25,15 +25,15 @@ export interface AdmissionLimit<T extends KeyedLimit = KeyedLimit> {
 
 /** The limits that a session holds slots of. */
 export interface AdmissionLimits<T extends KeyedLimit = KeyedLimit> {
-  /** Those of accept, in the order of the table. */
+  /** The limits that are checked at accept, in the order of the table. */
   readonly accept: readonly AdmissionLimit<T>[];
-  /** Those of accept that are held for the handshake. */
+  /** Those among them whose slots are held for the handshake. */
   readonly handshake: readonly AdmissionLimit<T>[];
-  /** Those of accept that are held for the session. */
+  /** Those among them whose slots are held for the session. */
   readonly session: readonly AdmissionLimit<T>[];
   /** Whether any of them is per client. */
   readonly countsClients: boolean;
-  /** Those of the login. */
+  /** The limits that are checked at the login. */
   readonly login: Readonly<Record<LoginLimit, T>>;
 }
 
@@ -51,7 +51,7 @@ export class SessionLimits<T extends KeyedLimit> {
       limit: make(name),
       perClient: LIMITS[name].scope === "client",
     }));
-    // A second row for logins would count the same: it is a type error here.
+    // A second row for logins in the table is a type error here.
     const login = { sessionsPerUser: make("sessionsPerUser") };
     const byName = accept.map(({ name, limit }) => [name, limit]);
     this.byName = { ...Object.fromEntries(byName), ...login };
@@ -62,9 +62,9 @@ export class SessionLimits<T extends KeyedLimit> {
   }
 
   /**
-   * The limits that the next session acquires slots of. While nothing limits
-   * clients, these are none of theirs: a limit on clients counts only sessions
-   * that were admitted after the first one was set.
+   * The limits that the next session acquires slots of. While no limit per client is set,
+   * they do not include those per client: such a limit counts only sessions that were
+   * admitted after the first one was set.
    */
   get active(): AdmissionLimits<T> {
     return this.#active;
@@ -107,7 +107,10 @@ export class Admission {
   #inHandshake = true;
   #released = false;
 
-  /** Takes over a slot of each of the limits of accept; `client` is the key of those per client. */
+  /**
+   * Takes over one slot of each limit of accept; `client` is the key of the limits per
+   * client.
+   */
   constructor(limits: AdmissionLimits, client: string) {
     this.#limits = limits;
     this.#client = client;
@@ -120,7 +123,7 @@ export class Admission {
     this.#release(this.#limits.handshake);
   }
 
-  /** Acquires a slot of the session's user; returns whether it did. Called once at most. */
+  /** Acquires a slot of the session's user; returns whether it did. Called at most once. */
   acquireUser(user: string): boolean | Promise<boolean> {
     if (this.#released) return false;
     const acquired = this.#limits.login.sessionsPerUser.acquire(user);
@@ -129,7 +132,7 @@ export class Admission {
       : acquired && this.#keep(user);
   }
 
-  /** The session may have ended before the answer came. */
+  /** The session may have ended before the answer arrived. */
   #keep(user: string): boolean {
     if (this.#released) this.#limits.login.sessionsPerUser.release(user);
     else this.#user = user;

@@ -12,17 +12,17 @@ import { LimitsError } from "./limits_error.ts";
 /** How long to wait for an answer. */
 export interface Wait<T> {
   readonly clock: Clock;
-  /** In milliseconds; 0 means for ever. */
+  /** In milliseconds; 0 means no limit. */
   readonly timeout: number;
   /** Ends the wait. */
   readonly signal: AbortSignalLike;
-  /** Called with an answer that comes after the wait. */
+  /** Called with an answer that arrives after the end of the wait. */
   readonly discard?: (late: T) => void;
 }
 
 /**
- * The answer, if it comes in time. Rejects with it, with the reason of the
- * signal, or with a {@linkcode LimitsError} of kind `timeout`.
+ * Resolves with the answer if it arrives in time. Rejects with the error of the answer,
+ * with the reason of the signal, or with a {@linkcode LimitsError} of kind `timeout`.
  */
 export async function answerInTime<T>(
   answer: Promise<T>,

@@ -22,15 +22,17 @@ export interface PendingAdmission {
   readonly answer: Promise<Admission | RejectionReason>;
   /**
    * Releases all slots that are held for the client, whose connection is closed. A late
-   * answer is handled as it comes; it may never come. Idempotent.
+   * answer is handled when it arrives, if it ever does. Idempotent.
    */
   cancel(): void;
 }
 
-/** Admits clients by itself, or by asking a store that several servers share. */
+/** Admits clients on its own, or by asking a store that several servers share. */
 export interface ConnectionLimiter {
   /** The limits from now on; they end no session. */
   set limits(limits: ConnectionLimits);
+  /** How many clients with this key have not completed their request, on this server. */
+  handshakesOf(client: string): number;
   /**
    * Admits a client, or returns the limit that it is rejected for. Reads its
    * address only if a limit needs it.
@@ -71,6 +73,10 @@ export class LocalConnectionLimiter implements ConnectionLimiter {
   get size(): number {
     const sizes = Object.values(this.#limits.byName).map(({ size }) => size);
     return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
+  handshakesOf(client: string): number {
+    return this.#limits.byName.handshakesPerClient.countOf(client);
   }
 
   admit(conn: { readonly remoteAddr: Address }): Admission | RejectionReason {

@@ -1,12 +1,15 @@
 /**
- * Counts what each of many keys has, up to a limit.
+ * Counts the slots of each of many keys, up to a limit.
  *
  * @module
  */
 
 import { EVERYONE } from "./limit_table.ts";
 
-/** Slots that are acquired and released by key. Acquiring may take asking another process. */
+/**
+ * Slots that are acquired and released by key. Acquiring one may require asking another
+ * process.
+ */
 export interface KeyedLimit {
   /** How many slots each key may have. */
   set limit(limit: number);
@@ -18,7 +21,7 @@ export interface KeyedLimit {
 
 /** A count for each key. Keys with a count of 0 take no memory. */
 export class KeyedCount {
-  /** Apart from the map, which would take half of the time of an ordinary admission. */
+  /** Not in the map, which would take half of the time of an ordinary admission. */
   #everyone = 0;
   readonly #counts = new Map<string, number>();
 
@@ -54,7 +57,7 @@ export class KeyedCount {
 
 /** A limit that is counted in this process. Keys without a slot take no memory. */
 export class LocalKeyedLimit extends KeyedCount implements KeyedLimit {
-  /** How many slots each key may have. A lower limit takes no slot away. */
+  /** How many slots each key may have. Lowering it releases no slot. */
   limit: number;
 
   constructor(limit: number) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The most keys that are remembered. */
+/** The maximum number of keys that are remembered. */
 const MAX_KEYS = 100_000;
 /** The burst that even the lowest rate allows. */
 const MIN_BURST = 10;
@@ -46,7 +46,7 @@ export class KeyedRateLimit {
     this.#maxPerGeneration = Math.ceil(maxKeys / 2);
   }
 
-  /** The rate; may be changed at any time. Buckets are full again when they were to be before. */
+  /** The rate; may be changed at any time. Each bucket still becomes full at the same time. */
   get perSecond(): number {
     return this.#perSecond;
   }
@@ -76,8 +76,8 @@ export class KeyedRateLimit {
   }
 
   /**
-   * Drops a generation: the buckets of keys that took nothing while the next one
-   * was young are full.
+   * Drops the old generation. Its keys have taken no token during the young one, so that
+   * their buckets are full.
    */
   #forget(now: number): void {
     const crowded = this.#young.size >= this.#maxPerGeneration;

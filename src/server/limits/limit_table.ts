@@ -15,7 +15,7 @@ type Held =
   | "handshake"
   /** From the login to the end of the session. */
   | "login"
-  /** As long as the command that acquires it says. */
+  /** Until the command that acquired it releases it. */
   | "command";
 
 interface LimitRow {
@@ -32,9 +32,9 @@ interface LimitRow {
 }
 
 /**
- * The rows; a row without a member of {@linkcode Limits}, and a member without a
- * row, are type errors. A client is rejected for the first limit of this order that is
- * reached, and for the rate of its connections only if none is.
+ * The rows; a row without a member of {@linkcode Limits}, and a member without a row, are
+ * type errors. A client is rejected for the first limit in this order that is reached;
+ * the rate of its connections is checked last.
  */
 export const LIMITS = {
   sessions: {

@@ -14,7 +14,7 @@ export interface Limits {
   readonly sessions?: number;
   /** Simultaneous connections of each client address, or IPv6 /64. @default {0} */
   readonly sessionsPerClient?: number;
-  /** Simultaneous sessions of each user who has logged in. @default {0} */
+  /** Simultaneous sessions of each logged-in user. @default {0} */
   readonly sessionsPerUser?: number;
   /**
    * Connections of each client address whose request is not complete. By default

@@ -25,7 +25,7 @@ export interface UserRateLimiter {
   readonly slice: number;
   /** Queues bytes; returns `undefined` if they may pass now. */
   enqueue(bytes: number): Waiter | undefined;
-  /** Removes a waiter from the queue; does nothing if it is not there any more. */
+  /** Removes a waiter from the queue; does nothing if it is no longer in the queue. */
   cancel(waiter: Waiter): void;
   /** Whether a datagram may pass. */
   mayPass(): boolean;
@@ -80,7 +80,7 @@ export class RateLimiter implements RelayRateLimiter, UserRateLimiter {
   /** How many waiters there are. */
   waiting = 0;
   readonly #clock: Clock;
-  /** When all that has passed is paid for. */
+  /** The time at which all bytes that have passed are paid for. */
   #paidAt = -Infinity;
   /** Bytes that may still pass by {@linkcode tryPass} while others queue; less than 0 is a debt. */
   #credit = 0;
@@ -132,7 +132,7 @@ export class RateLimiter implements RelayRateLimiter, UserRateLimiter {
     return waiter;
   }
 
-  /** Removes a waiter from the queue; does nothing if it is not there any more. */
+  /** Removes a waiter from the queue; does nothing if it is no longer in the queue. */
   cancel(waiter: Waiter): void {
     if (!this.#remove(waiter)) return;
     waiter.resolve();
@@ -165,8 +165,8 @@ export class RateLimiter implements RelayRateLimiter, UserRateLimiter {
   }
 
   /**
-   * Returns whether everything is paid for and the burst is available again; time
-   * alone brings that about.
+   * Returns whether everything is paid for and the burst is available again; it becomes
+   * true with time.
    */
   settle(): boolean {
     return !this.#first && this.#paidAt + BURST <= this.#clock.now();

@@ -57,8 +57,8 @@ export class RateLimiters {
   }
 
   /**
-   * The rate limiter of a new session, with a user or not; `undefined` if nothing
-   * limits its rate. Closed with the session.
+   * Creates the rate limiter of a new session, which may have a user; returns `undefined`
+   * if nothing limits its rate. Close it when the session ends.
    */
   open(user?: string): SessionRateLimiter | undefined {
     const { bytesPerSecondPerSession, bytesPerSecondPerUser } = this.#limits;

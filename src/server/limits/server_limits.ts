@@ -30,7 +30,7 @@ export interface ServerLimits {
   readonly rateLimiters: RateLimiters;
 }
 
-/** The limiters of a server that shares them with no other. */
+/** Creates the limiters of a server that shares its limits with no other server. */
 export function localLimits(limits: LimitValues, clock: Clock): ServerLimits {
   return {
     connections: new LocalConnectionLimiter(limits, clock),

@@ -1,5 +1,5 @@
 /**
- * The rate limiters that hold for one session.
+ * The rate limiters that apply to one session.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import type { RelayRateLimiter } from "../../transport/relay.ts";
 import type { UserRateLimiter, Waiter } from "./rate_limiter.ts";
 
-/** Lets the bytes of one session pass when all of its rate limiters do. */
+/** Lets the bytes of one session pass when all of its rate limiters allow it. */
 export class SessionRateLimiter implements RelayRateLimiter {
   readonly #limiters: readonly UserRateLimiter[];
   readonly #onClose: (() => void) | undefined;

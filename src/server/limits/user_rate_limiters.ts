@@ -8,7 +8,7 @@ import type { UserRateLimiter } from "./rate_limiter.ts";
 
 interface Shared<T> {
   readonly limiter: T;
-  /** How often it was acquired and not released. */
+  /** How many times it has been acquired and not released. */
   count: number;
 }
 
@@ -16,11 +16,10 @@ interface Shared<T> {
 const SWEPT_AT_ONCE = 2;
 
 /**
- * The rate limiters of users. One that is not in use is kept until it is equal
- * to a new one: otherwise a user who reconnects would have no debt and another
- * burst. It is then dropped, not by a timer, but while others are acquired and
- * released: for each one that may have to be kept several are checked, so that
- * not many more are kept than necessary.
+ * The rate limiters of users. One that is not in use is kept until it is equal to a new
+ * one: otherwise a user who reconnects would have no debt and another burst. It is then
+ * dropped without a timer: each time a rate limiter is acquired or released, a few idle
+ * ones are checked, so that not many more are kept than necessary.
  */
 export class UserRateLimiters<T extends UserRateLimiter> {
   readonly #make: (user: string, rate: number) => T;

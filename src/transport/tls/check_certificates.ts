@@ -16,7 +16,10 @@ export type CertificateOption = "cert" | "key" | "clientCa" | "ca";
 export class CertificateError extends NetError {
   /** The option with the flaw. */
   readonly option: CertificateOption;
-  /** What is wrong, and often how to correct it; without the name of the option. */
+  /**
+   * What is wrong, and often how to correct it, without the name of the option. Commands
+   * have `$CERT`, `$KEY` and `$FILE` for the paths of the files.
+   */
   readonly flaw: string;
 
   /** The message begins with the name of the option. */
@@ -51,7 +54,7 @@ export function checkCertificates(
   throw new CertificateError(
     "key",
     "is not the key of the certificate: both of these must print the same: " +
-      "openssl x509 -in CERT -noout -pubkey, openssl pkey -in KEY -pubout",
+      "openssl x509 -in $CERT -noout -pubkey; openssl pkey -in $KEY -pubout",
   );
 }
 
@@ -75,7 +78,7 @@ function parseCertificates(
       return new X509Certificate(pem);
     } catch (error) {
       const flaw = "has a certificate that cannot be read; " +
-        "openssl x509 -in FILE -noout -text shows why";
+        "openssl x509 -in $FILE -noout -text shows why";
       throw new CertificateError(option, flaw, error);
     }
   });
@@ -85,7 +88,7 @@ function noCertificate(text: string): string {
   if (KEY.test(text)) return "is a private key, not a certificate";
   return "is not a certificate in PEM, which has a line " +
     "-----BEGIN CERTIFICATE-----; for one in DER: " +
-    "openssl x509 -inform DER -in FILE -out cert.pem";
+    "openssl x509 -inform DER -in $FILE -out cert.pem";
 }
 
 const KEY = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/;
@@ -97,14 +100,14 @@ function parseKey(text: string): KeyObject {
     throw new CertificateError(
       "key",
       "is encrypted, and a server cannot ask for its passphrase: " +
-        "openssl pkey -in KEY -out key.pem decrypts it",
+        "openssl pkey -in $KEY -out key.pem decrypts it",
     );
   }
   if (!KEY.test(text)) throw new CertificateError("key", noKey(text));
   try {
     return createPrivateKey(text);
   } catch (error) {
-    const flaw = "cannot be read; openssl pkey -in KEY -noout shows why";
+    const flaw = "cannot be read; openssl pkey -in $KEY -noout shows why";
     throw new CertificateError("key", flaw, error);
   }
 }

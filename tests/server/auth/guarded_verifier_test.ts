@@ -1,4 +1,4 @@
-/** The guard of a verifier: delays, lock-outs, and the context of a login. */
+/** The guard of a verifier: delays, lockouts, and the context of a login. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { GuardedVerifier } from "../../../src/server/auth/guarded_verifier.ts";
@@ -40,12 +40,12 @@ const isRight: Verifier = {
   verify: ({ password }) => password === RIGHT.password,
 };
 
-/** Promises that are about to settle have settled then. */
+/** Resolves after the promises that are about to settle. */
 async function turns(): Promise<void> {
   for (let i = 0; i < 20; i++) await undefined;
 }
 
-test("GuardedVerifier answers wrong logins later and later by its clock", async () => {
+test("GuardedVerifier delays each answer to a wrong login longer, by its clock", async () => {
   const clock = new FakeClock();
   const verifier = new GuardedVerifier(isRight, { clock });
   const delays: number[] = [];
@@ -67,7 +67,7 @@ test("GuardedVerifier answers wrong logins later and later by its clock", async 
   assertEquals(clock.timers, 0);
 });
 
-test("GuardedVerifier does not ask its verifier about a client that is locked out", async () => {
+test("GuardedVerifier does not call its verifier when the client is locked out", async () => {
   const clock = new FakeClock();
   let calls = 0;
   const verifier = new GuardedVerifier({
@@ -85,7 +85,7 @@ test("GuardedVerifier does not ask its verifier about a client that is locked ou
   assertEquals(await verifier.verify(RIGHT, source()), true);
 });
 
-test("GuardedVerifier shares its counts with all that have the same guard", async () => {
+test("GuardedVerifier shares its counts with others that have the same guard", async () => {
   const guard = new Lockout({ failedLogins: 2 });
   const [a, b] = [1, 2].map(() => new GuardedVerifier(isRight, { guard }));
   for (const it of [a, b]) {
@@ -96,7 +96,7 @@ test("GuardedVerifier shares its counts with all that have the same guard", asyn
   }
 });
 
-test("GuardedVerifier does what an asynchronous guard says", async () => {
+test("GuardedVerifier follows the answers of an asynchronous guard", async () => {
   const calls: string[] = [];
   let locked = false;
   const guard: LoginGuard = {
@@ -136,7 +136,7 @@ for (const [what, verify] of unverified) {
   });
 }
 
-test("GuardedVerifier takes nothing but true for a right login", async () => {
+test("GuardedVerifier accepts a login only when its verifier returns true", async () => {
   for (const answer of ["true", 1, {}, [], null]) {
     const verify = () => answer as unknown as boolean;
     const verifier = new GuardedVerifier({ verify });
@@ -144,7 +144,7 @@ test("GuardedVerifier takes nothing but true for a right login", async () => {
   }
 });
 
-test("GuardedVerifier hands on the client and a real signal, and makes none that is not looked at", async () => {
+test("GuardedVerifier passes on the client and a real signal, which it creates only when it is read", async () => {
   const stopping = new AbortSwitch();
   const seen: VerifyContext[] = [];
   const verifier = new GuardedVerifier({
@@ -161,7 +161,7 @@ test("GuardedVerifier hands on the client and a real signal, and makes none that
   assertEquals([signal.aborted, isWanted()], [true, false]);
 });
 
-test("isWanted() says no when another login has locked the client out meanwhile", async () => {
+test("isWanted() returns false when another login has locked the client out in the meantime", async () => {
   const gate = shutGate();
   let wanted: boolean | undefined;
   const verifier = new GuardedVerifier({
@@ -178,7 +178,7 @@ test("isWanted() says no when another login has locked the client out meanwhile"
   assertEquals([await right, wanted], [false, false]);
 });
 
-test("GuardedVerifier gives up a delay when the session ends", async () => {
+test("GuardedVerifier ends a delay when the session ends", async () => {
   const clock = new FakeClock();
   const verifier = new GuardedVerifier(isRight, { clock });
   for (let i = 0; i < 2; i++) await verifier.verify(WRONG, source());

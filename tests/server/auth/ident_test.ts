@@ -158,7 +158,7 @@ for (
     ["", "127.0.0.1"],
   ]
 ) {
-  test(`askIdent() asks from ${seen} when the client came at "${local}"`, async () => {
+  test(`askIdent() connects from ${seen} when the client has connected to "${local}"`, async () => {
     const identd = await startTarget();
     const user = askIdent(
       await detectTransport(),

@@ -44,7 +44,7 @@ test("Lockout delays answers from the third failure on, then locks the address o
   assertEquals(fail(lockout, "192.0.2.1", 3), [0, 0, 250]);
 });
 
-test("Lockout forgets failures after a success, and when none happens for the time of a lock-out", () => {
+test("Lockout forgets failures after a success, and after the time of a lockout without a failure", () => {
   const { clock, lockout } = start({ failedLogins: 3, lockout: 1_000 });
   fail(lockout, "192.0.2.1", 2);
   lockout.succeeded("192.0.2.1");

@@ -59,7 +59,7 @@ for (const [username, password, isRight] of rows) {
   });
 }
 
-test("a table of logins throws when it is empty or nobody could log in with an entry", () => {
+test("a table of logins throws when it is empty or has an entry that no login can match", () => {
   const bad: Record<string, string>[] = [
     {},
     { "": "x" },
@@ -82,7 +82,7 @@ test("a function of logins gets text, and the context unchanged", async () => {
   assertEquals(seen, []);
 });
 
-test("a function of logins accepts with true only, and passes its errors on", async () => {
+test("a function of logins accepts a login only by true, and its errors are passed on", async () => {
   const answers: [unknown, boolean][] = [[true, true], [1, false], [{}, false]];
   for (const [answer, isRight] of answers) {
     const verify = () => Promise.resolve(answer as boolean);

@@ -62,7 +62,7 @@ test("hashPassword() adds a salt and the parameters", async () => {
   assert(await verifyPassword(longest, await hashPassword(longest, FAST)));
 });
 
-test("hashPassword() rejects when nobody could log in with the password", async () => {
+test("hashPassword() rejects passwords that no login can have", async () => {
   for (const bad of ["", "x".repeat(256), "secret\0"]) {
     await assertRejects(() => hashPassword(bad, FAST), TypeError, "255 bytes");
   }

@@ -1,4 +1,4 @@
-/** Errors of verifiers in events: kept, but without passwords. */
+/** Errors of verifiers in events, which are kept without passwords. */
 
 import { assert, assertEquals } from "@std/assert";
 import { inspect } from "node:util";
@@ -28,7 +28,7 @@ test("safeCause() returns an error without the password as it is", () => {
   assert(safeCause(cause, credentials("")) === cause);
 });
 
-test("safeCause() makes an error of any other value", () => {
+test("safeCause() converts any other value to an error", () => {
   for (const value of ["down", 5, undefined, null, { down: true }]) {
     assert(safeCause(value, credentials(PASSWORD)) instanceof Error);
   }

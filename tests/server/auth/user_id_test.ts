@@ -196,7 +196,7 @@ test("serve() ends a session by its handshake timeout when the verifier of SOCKS
   await server.close();
 });
 
-test("serve() serves SOCKS4 beside a login when a verifier checks its user ids, and is an open proxy then", async () => {
+test("serve() serves SOCKS4 besides a login when a verifier checks its user ids, and then counts as an open proxy", async () => {
   const auth = [userPass({ al: "secret" })];
   const socks4 = { verifier: () => true };
   const server = await startServer({ auth, socks4, policy: () => false });

@@ -1,4 +1,4 @@
-/** Logins by RFC 1929 against a real server: outcomes, delays, lock-outs, and the events. */
+/** Logins by RFC 1929 against a real server: outcomes, delays, lockouts, and the events. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
@@ -89,7 +89,7 @@ const rows: [name: string, password: string | Uint8Array, answer: string][] = [
   ["alice", "", OUT],
 ];
 
-test("userPass() accepts a login of Users when name and password are right byte for byte", async () => {
+test("userPass() accepts a login of Users when name and password match byte for byte", async () => {
   await withServer(await aliceAndOthers(), NO_LOCKOUT, async (server) => {
     for (const round of ["hashed", "remembered"]) {
       for (const [name, password, answer] of rows) {
@@ -168,7 +168,7 @@ test("userPass() locks an address out after failedLogins, and accepts its logins
   });
 });
 
-test("userPass() shares its lock-out among servers that have the same value, and with no other value", async () => {
+test("userPass() shares its lockout among servers with the same method, and with no other method", async () => {
   const make = () => userPass({ al: "pw" }, { failedLogins: 1 });
   const shared = make();
   const servers = await Promise.all(
@@ -180,7 +180,7 @@ test("userPass() shares its lock-out among servers that have the same value, and
   for (const server of servers) await server.close();
 });
 
-test("userPass() allows no more guesses when they come at the same time", async () => {
+test("userPass() allows no more guesses when they arrive at the same time", async () => {
   const asked = shutGate();
   const gate = shutGate();
   const verify = async (_: string, password: string) => {
@@ -217,7 +217,7 @@ test("userPass() does not count a login that could not be verified or is malform
   });
 });
 
-test("userPass() delays the answer to the third failure in a row, and none before", async () => {
+test("userPass() delays the answer to the third consecutive failure, and none before", async () => {
   await withServer(() => false, {}, async (server) => {
     for (let i = 0; i < 3; i++) {
       const started = performance.now();

@@ -91,7 +91,7 @@ test("Users do the same work when the password is wrong and when the user is unk
   }
 });
 
-test("Users hash a right login once in the time of remember", async () => {
+test("Users hash a correct login once within the time of remember", async () => {
   const clock = new FakeClock();
   const hash = await hashPassword("secret", FAST);
   const options = { remember: 1_000, clock };
@@ -113,7 +113,7 @@ test("Users hash a right login once in the time of remember", async () => {
   assertEquals(rounds.length, 1);
 });
 
-test("Users hash many equal logins of the same time once", async () => {
+test("Users hash equal logins that arrive at the same time once", async () => {
   const users = new Users([["alice", await hashPassword("secret", FAST)]]);
   for (const password of ["secret", "wrong"]) {
     const { rounds } = await workOf(async () => {
@@ -158,7 +158,7 @@ test("Users let at most 32 logins of one client wait", async () => {
   assertEquals(rounds.length, 32);
 });
 
-test("Users hash few logins at a time, and accept remembered ones meanwhile", async () => {
+test("Users hash few logins at a time, and accept remembered ones in the meantime", async () => {
   const users = new Users([["alice", await hashPassword("secret", FAST)]]);
   assertEquals(await log(users, "alice", "secret"), true);
   const gate = shutGate();

@@ -72,7 +72,7 @@ const auth = [wrappingMethod()];
 
 /**
  * Passes when the connection ends with a reset; Deno has no way to send one, and
- * FIN may come in the middle of a frame.
+ * FIN may arrive in the middle of a frame.
  */
 async function assertBroken(conn: Conn): Promise<void> {
   if (runtime === "deno") await readAll(conn).catch(() => {});
@@ -190,7 +190,7 @@ test("serve() ends the BIND of a wrapped client that closes its connection", asy
   await server.close();
 });
 
-test("serve() refuses a login before it wraps, and in clear", async () => {
+test("serve() refuses a login in clear, before the connection is wrapped", async () => {
   const server = await startServer({ auth });
   const raw = await server.client();
   await raw.write(join(GREETING, Uint8Array.of(TOKEN + 1)));
@@ -296,7 +296,7 @@ test("serve() ends with protocol-error and resets the target when a frame of the
   await target.close();
 });
 
-test("serve() ends with client-gone and resets the target when FIN comes in the middle of a frame", async () => {
+test("serve() ends with client-gone and resets the target when FIN arrives in the middle of a frame", async () => {
   const server = await startServer({ auth });
   const target = await startTarget();
   const { raw } = await connected(server, target);
@@ -421,7 +421,7 @@ test("serve() ends an idle relay of a wrapped client by a reset, as its target h
   await target.close();
 });
 
-test("serve() ends an idle relay by a reset when a wrapped client has yet to take bytes", async () => {
+test("serve() ends an idle relay by a reset when a wrapped client has bytes left to read", async () => {
   const server = await startServer({ auth, timeouts: { idle: 200 } });
   const target = await startTarget();
   const { conn } = await connected(server, target);

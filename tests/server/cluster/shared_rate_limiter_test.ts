@@ -55,7 +55,7 @@ function sharedRateLimiters(bytesPerSecondPerUser: number) {
   return { limiters, clock, coordinator };
 }
 
-test("SharedRateLimiter limits a user who reconnects again and again, to any server", async () => {
+test("SharedRateLimiter limits a user who reconnects repeatedly, to any server", async () => {
   const world = sharedRateLimiters(1_000);
   const { limiters, clock } = world;
   let passed = 0;
@@ -112,7 +112,7 @@ async function passedIn(
 }
 
 for (const bytes of [20, 60, 500]) {
-  test(`SharedRateLimiter limits a user who reconnects again and again and sends ${bytes} bytes in datagrams`, async () => {
+  test(`SharedRateLimiter limits a user who reconnects repeatedly and sends ${bytes} bytes in datagrams`, async () => {
     const world = sharedRateLimiters(1_000);
     const passed = await passedIn(world, bytes);
     assert(passed >= 3_800 && passed <= 4_300, `${passed} bytes`);
@@ -120,7 +120,7 @@ for (const bytes of [20, 60, 500]) {
   });
 }
 
-test("SharedRateLimiter drops no datagram of a user who reconnects again and again and stays below the rate", async () => {
+test("SharedRateLimiter drops no datagram of a user who reconnects repeatedly and stays below the rate", async () => {
   assertEquals(await passedIn(sharedRateLimiters(1_200), 10), 4_000);
 });
 

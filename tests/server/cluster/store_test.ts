@@ -1,4 +1,4 @@
-/** A store of one's own, and servers that share it. */
+/** A custom store, and servers that share it. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
@@ -44,7 +44,7 @@ interface Sharing {
   readonly target: Target;
 }
 
-/** Calls with two servers that share a store, and passes if they leave no slot in it. */
+/** Calls `use` with two servers that share a store, and passes if they leave no slot in it. */
 async function withTwoServers(
   options: ServeOptions,
   use: (sharing: Sharing) => Promise<void>,
@@ -65,8 +65,8 @@ const auth = [userPass({ al: "pw", bo: "pw" })];
 const failure = new Error("no answer from 192.0.2.1:6379");
 
 /**
- * Lets a store keep its answers until the test has them sent; what they grant is
- * counted at once.
+ * Makes a store hold back its answers until the test releases them; granted slots are
+ * counted immediately.
  */
 function silence(store: CountingStore): { resolve(): void } {
   const late = deferred<void>();
@@ -244,7 +244,7 @@ test("serve() refuses an association when the store fails", async () => {
   });
 });
 
-test("serve() rejects clients when the store answers with something else than a limit", async () => {
+test("serve() rejects clients when the store answers with anything other than a limit", async () => {
   const limits = { sessionsPerClient: 2 };
   await withTwoServers({ limits }, async ({ store, first }) => {
     for (const answer of [undefined, true, "sessionsPerUser"]) {

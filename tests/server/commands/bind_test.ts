@@ -763,7 +763,7 @@ for (const [name, sent, hostname] of UNNAMEABLE4) {
 
 for (const [reached, other] of [["127.0.0.1", "::1"], ["::1", "127.0.0.1"]]) {
   for (const addresses of [[reached, other], [other, reached]]) {
-    test(`serve() listens at ${reached}, by which the client came, for a peer of ${addresses.join(" and ")}`, async () => {
+    test(`serve() listens at ${reached}, which the client has connected to, for a peer of ${addresses.join(" and ")}`, async () => {
       const names = { "target.test": addresses };
       const server = await startServer({
         ...await withNames(names),

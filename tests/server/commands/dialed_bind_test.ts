@@ -49,7 +49,7 @@ import {
 const NAME = '03 09 "localhost" 00 00';
 const MINUTE = 60_000;
 
-/** A server, and the one behind it. */
+/** A server, and its upstream proxy. */
 interface Chain {
   readonly server: TestServer;
   readonly upstream: TestServer;
@@ -130,7 +130,7 @@ test("serve() relays early data of both sides of a BIND through an upstream prox
   await close();
 });
 
-test("serve() waits for the expected peer while an upstream proxy turns others away", async () => {
+test("serve() waits for the expected peer while an upstream proxy rejects others", async () => {
   const { server, close } = await startChain();
   const { conn, bound } = await bind(server);
   await assertTurnedAway("127.0.0.2", bound);
@@ -140,7 +140,7 @@ test("serve() waits for the expected peer while an upstream proxy turns others a
   await close();
 });
 
-test("serve() passes on that an upstream proxy's time for a BIND is over", () =>
+test("serve() passes on the reply of an upstream proxy whose BIND has timed out", () =>
   withClock(async (clock) => {
     const { server, upstream, close } = await startChain(
       { timeouts: { bind: 0 } },
@@ -156,7 +156,7 @@ test("serve() passes on that an upstream proxy's time for a BIND is over", () =>
     await close();
   }));
 
-test("serve() answers REP 6 when nobody comes to a BIND through a dialer in timeouts.bind", () =>
+test("serve() answers REP 6 when no peer connects to a BIND through a dialer within timeouts.bind", () =>
   withClock(async (clock) => {
     const { server, upstream, close } = await startChain(await timed(clock));
     const { conn, bound } = await bind(server);
@@ -184,7 +184,7 @@ for (const early of [0, 20_000]) {
   });
 }
 
-test("session.close() ends a BIND through a dialer before and after the peer has come", async () => {
+test("session.close() ends a BIND through a dialer before and after the peer has connected", async () => {
   for (const hasPeer of [false, true]) {
     const { server, upstream, close } = await startChain();
     const { conn, bound } = await bind(server);
@@ -258,7 +258,7 @@ test("serve() asks the policy about the peer of a BIND through a dialer", async 
   await close();
 });
 
-// A dialer made by hand
+// A custom dialer
 
 type Accepted = Conn & { readonly peerAddr?: Endpoint };
 
@@ -273,7 +273,7 @@ interface Scripted {
   closed(): number;
 }
 
-/** Listens nowhere; the peer is what `accept` gives. */
+/** Does not listen; `accept` returns the peer. */
 function scripted(
   accept: () => Promise<Accepted>,
   addr: Endpoint = { hostname: "192.0.2.7", port: 4_660 },
@@ -307,7 +307,7 @@ async function inbound(peerAddr?: Endpoint) {
   return { ...pair, far: Object.assign(pair.far, peerAddr && { peerAddr }) };
 }
 
-test("serve() gives a dialer the expected peer, and timeouts.bind for accept()", async () => {
+test("serve() passes the expected peer to a dialer, and timeouts.bind to accept()", async () => {
   for (const bindTimeout of [0, 90_000]) {
     const { accepts, dial, peers } = scripted(() => new Promise(() => {}));
     const server = await startServer({ dial, timeouts: { bind: bindTimeout } });
@@ -331,7 +331,7 @@ const ZEROS = ERROR("00");
 const DENIED = ERROR("02");
 const EXPOSED = { hostname: "0.0.0.0", openProxy: true };
 
-/** The DST of the request, the address of the peer that comes, the options, the second reply. */
+/** The DST of the request, the address of the peer that connects, the options, the second reply. */
 const SECOND: readonly [string, Endpoint, ServeOptions, string][] = [
   ["01 C0 00 02 09 00 00", PEER, {}, SHOWN],
   [
@@ -477,7 +477,7 @@ test("serve() answers a dialer's error instead of a peer", async () => {
   await server.close();
 });
 
-test("serve() closes a dialer's peer that comes when the wait is over", async () => {
+test("serve() closes a dialer's peer that connects after the wait", async () => {
   for (const how of ["the client leaves", "session.close()"]) {
     const { promise, resolve } = deferred<Accepted>();
     const { accepts, closed, dial } = scripted(() => promise);
@@ -497,7 +497,7 @@ test("serve() closes a dialer's peer that comes when the wait is over", async ()
   }
 });
 
-test("serve() closes a dialer's peer whose address the policy judges when the client leaves", async () => {
+test("serve() closes a dialer's peer when the client leaves while the policy judges the peer", async () => {
   const { near, far, close } = await inbound(PEER);
   const { dial } = scripted(() => Promise.resolve(far));
   const asked = deferred<void>();

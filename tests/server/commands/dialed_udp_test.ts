@@ -151,7 +151,7 @@ test("serve() relays the largest datagrams through an upstream proxy", async () 
   await world.close();
 });
 
-test("serve() asks the policy about targets of a dialer, and nothing of what it denies goes there", async () => {
+test("serve() asks the policy about targets of a dialer, and sends nothing to denied ones", async () => {
   const asked: string[] = [];
   const policy = ({ command, hostname, address }: PolicyRequest) => {
     assertEquals(command, "udp-associate");
@@ -199,7 +199,7 @@ test("serve() judges the targets of a dialer by a new policy at once", async () 
   own.send(to(target.addr, "AA"), relay);
   await until(() => counts().dropped === 1);
   const { from } = target.arrivals[0];
-  target.send("BB", from); // nor is it heard
+  target.send("BB", from); // its datagrams are dropped, too
   await until(() => counts().dropped === 2);
   await server.update({ policy: undefined });
   await world.echo();
@@ -249,7 +249,7 @@ test("serve() ends an upstream association with the client's", async () => {
   }
 });
 
-test("serve() ends an association through a dialer when nothing moves for timeouts.association", () =>
+test("serve() ends an association through a dialer when no datagram passes for timeouts.association", () =>
   withClock(async (clock) => {
     const world = await startChain(await timed(clock));
     await world.echo();
@@ -300,7 +300,7 @@ test("serve() counts associations through a dialer", async () => {
   world.control.close();
   await server.ended();
   await upstream.ended();
-  // The place is free again, also when the dialer fails.
+  // The slot is free again, even if the dialer fails.
   for (const _ of [1, 2]) {
     await server.server.update({
       dial: dialer({}),
@@ -318,7 +318,7 @@ test("serve() counts associations through a dialer", async () => {
   await world.close();
 });
 
-// An association made by hand
+// A custom association
 
 const NINE = { hostname: "192.0.2.9", port: 9 };
 
@@ -416,14 +416,14 @@ for (const [asked, hostname, senderPort, expected] of SENDERS) {
         assertEquals(await got(own), datagram);
       }
     }
-    // And nothing of it was the end.
+    // The association has survived all of it.
     own.send(`00 00 00 ${asked} 00 09 BB`, relay);
     await until(() => association.sent.length === 2);
     await world.close();
   });
 }
 
-test("serve() tells the senders of a dialer's datagrams apart", async () => {
+test("serve() distinguishes the senders of a dialer's datagrams", async () => {
   const { association, own, relay, ...world } = await startScripted();
   own.send('00 00 00 03 09 "peer.test" 00 09 AA', relay);
   await until(() => association.sent.length === 1);
@@ -437,7 +437,7 @@ test("serve() tells the senders of a dialer's datagrams apart", async () => {
   await world.close();
 });
 
-test("serve() welcomes any sender no longer when a dialer's names are forgotten or denied", async () => {
+test("serve() no longer accepts any sender when a dialer's names are forgotten or denied", async () => {
   for (const how of ["forgotten", "denied"]) {
     const { association, own, relay, counts, server, ...world } =
       await startScripted({ limits: { targetsPerAssociation: 1 } });
@@ -479,7 +479,7 @@ test("serve() forgets the least recently used target of a dialer beyond limits.t
   await world.close();
 });
 
-test("serve() lets 64 KiB wait for a slow policy before a dialer, too", async () => {
+test("serve() queues 64 KiB for a slow policy with a dialer, too", async () => {
   const { promise, resolve } = deferred<boolean>();
   const { association, own, relay, counts, ...world } = await startScripted({
     policy: ({ hostname }) => hostname === "192.0.2.9" || promise,
@@ -487,7 +487,7 @@ test("serve() lets 64 KiB wait for a slow policy before a dialer, too", async ()
   const slow = octets('00 00 00 03 09 "peer.test" 00 09');
   for (let i = 1; i <= 40; i++) {
     own.send(join(slow, pattern(2_000, i)), relay);
-    own.send(to(NINE, "AA"), relay); // behind it
+    own.send(to(NINE, "AA"), relay); // after it
     await until(() => association.sent.length === i);
   }
   const waiting = Math.floor(64 * 1024 / (2_000 + 64));

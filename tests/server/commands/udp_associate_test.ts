@@ -545,7 +545,7 @@ test("serve() ends an association while it resolves a name", async () => {
   await world.close();
 });
 
-test("serve() drops datagrams to port 0, and relays on when a target does not exist", async () => {
+test("serve() drops datagrams to port 0, and continues to relay when a target does not exist", async () => {
   const gone = await udp();
   gone.close();
   const world = await start();
@@ -560,7 +560,7 @@ test("serve() drops datagrams to port 0, and relays on when a target does not ex
   await world.close();
 });
 
-test("serve() relays on when the client's socket was closed for a while", async () => {
+test("serve() continues to relay when the client's socket was closed for a while", async () => {
   const world = await start();
   const { relay, target, counts } = world;
   await world.echo();
@@ -682,7 +682,7 @@ const MALFORMED: readonly [string, string][] = [
   ["an empty name", "00 00 00 03 00 00 35 AA"],
   ["a name with a NUL", '00 00 00 03 03 "a" 00 "b" 00 35 AA'],
   ["a name in brackets", '00 00 00 03 05 "[::1]" 00 35 AA'],
-  ["the last fragment of none", "00 00 80 01 7F 00 00 01 00 35 AA"],
+  ["a last fragment with number 0", "00 00 80 01 7F 00 00 01 00 35 AA"],
 ];
 
 for (const [name, sent] of MALFORMED) {
@@ -716,7 +716,7 @@ for (
     ["the most that fits", 65_497],
   ] as const
 ) {
-  test(`serve() relays ${name} whole`, async () => {
+  test(`serve() relays ${name} completely`, async () => {
     const world = await start();
     const { own, relay, target } = world;
     await world.echo();
@@ -826,7 +826,7 @@ test("serve() ignores junk in the segment of the request", async () => {
 
 // The policy
 
-test("serve() asks the policy for each target and drops what it denies", async () => {
+test("serve() asks the policy about each target, and drops datagrams to denied ones", async () => {
   const asked: string[] = [];
   const policy = (request: PolicyRequest) => {
     const { session, command, hostname, port, address } = request;
@@ -1006,7 +1006,7 @@ for (
     ["empty datagrams", "own", ""],
     ["cut headers", "own", "00 00 00 01 7F 00"],
     ["unknown address types", "own", "00 00 00 05 100*00"],
-    ["names that are none", "own", '00 00 00 03 05 "[::1]" 00 35 100*AA'],
+    ["invalid names", "own", '00 00 00 03 05 "[::1]" 00 35 100*AA'],
   ]
 ) {
   test(`serve() answers every ping in a flood of ${name}`, async () => {

@@ -87,7 +87,7 @@ test("serve() resolves a name without an address again after 3 seconds", () =>
     await world.close();
   }));
 
-test("serve() keeps the address of a name as long as the name has it", () =>
+test("serve() keeps the address of a name while the name resolves to it", () =>
   withClock(async (clock) => {
     let addresses = ["127.0.0.1", "127.0.0.2", "::1"];
     const { transport } = await withAddresses(() => Promise.resolve(addresses));
@@ -145,7 +145,7 @@ test("serve() waits more than 5 seconds for each fragment, but less than a minut
 
 // The end
 
-test("serve() ends an association when nothing moves for timeouts.association", () =>
+test("serve() ends an association when no datagram passes for timeouts.association", () =>
   withClock(async (clock) => {
     for (const minutes of [2, 10]) {
       const association = minutes * MINUTE;

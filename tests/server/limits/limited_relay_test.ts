@@ -51,7 +51,7 @@ async function relayed(options: LimitedRelayOptions): Promise<Relayed> {
 }
 
 /**
- * Lets time pass only while everything waits for the rate limiter; returns how long
+ * Advances the clock only while everything waits for the rate limiter; returns how long
  * the work took.
  */
 async function timeOf(

@@ -77,7 +77,7 @@ test("serve() rejects clients of one address beyond limits.handshakesPerClient u
 });
 
 test("serve() rejects clients of one address beyond limits.connectionsPerSecondPerClient", async () => {
-  // A loop, because a machine so slow that a second passes meanwhile admits another one.
+  // A loop, because a slow machine may admit another client when a second has passed.
   const server = await startServer({
     limits: { connectionsPerSecondPerClient: 1 },
   });
@@ -109,7 +109,7 @@ test("serve() refuses requests beyond limits.sessionsPerUser", async () => {
   await target.close();
 });
 
-test("serve() relays at limits.bytesPerSecondPerSession at most", async () => {
+test("serve() relays at most limits.bytesPerSecondPerSession", async () => {
   const target = await startTarget(echo);
   const server = await startServer({
     limits: { bytesPerSecondPerSession: 1_000_000 },
@@ -129,7 +129,7 @@ test("serve() relays at limits.bytesPerSecondPerSession at most", async () => {
   await target.close();
 });
 
-test("serve() limits a user who reconnects again and again to limits.bytesPerSecondPerUser", async () => {
+test("serve() limits a user who reconnects repeatedly to limits.bytesPerSecondPerUser", async () => {
   const sent = pattern(20_000);
   const target = await startTarget(async (conn) => {
     await conn.write(sent);

@@ -87,7 +87,7 @@ test("RateLimiter.cancel() resolves the waiter at once, at no cost to the others
   assertEquals([limiter.waiting, clock.timers], [0, 0]);
 });
 
-test("RateLimiter.rate holds for waiters, too, when it is set", async () => {
+test("RateLimiter.rate applies to waiters, too, when it is set", async () => {
   const clock = new FakeClock();
   const limiter = new RateLimiter(1, clock);
   limiter.pass(1);
@@ -110,11 +110,11 @@ test("RateLimiter.rate converts the debt when it is set", () => {
   assertEquals(limiter.tryPass(1), true);
 });
 
-test("RateLimiter.tryPass() gives datagrams as much as waiters get, not more", async () => {
+test("RateLimiter.tryPass() lets datagrams pass as much as waiters, not more", async () => {
   const clock = new FakeClock();
   const limiter = new RateLimiter(100_000, clock);
   const stream = drain((bytes) => limiter.pass(bytes), 500);
-  await clock.run(10_000, 10); // datagrams save up nothing meanwhile
+  await clock.run(10_000, 10); // datagrams accumulate no credit
   stream.passed = 0;
   let datagrams = 0;
   await clock.run(10_000, 1, () => {

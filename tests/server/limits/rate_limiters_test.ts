@@ -31,7 +31,7 @@ test("RateLimiters.open() limits a session to its own rate and to that of its us
   assertEquals(limiters.size, 0);
 });
 
-test("RateLimiters.open() gives a user who reconnects again and again as much as one who stays", () => {
+test("RateLimiters.open() gives a user who reconnects repeatedly the same rate as one who stays", () => {
   const clock = new FakeClock();
   const limiters = new RateLimiters(
     { bytesPerSecondPerSession: Infinity, bytesPerSecondPerUser: 100_000 },
@@ -51,7 +51,7 @@ test("RateLimiters.open() gives a user who reconnects again and again as much as
   assertEquals(clock.timers, 0);
 });
 
-test("RateLimiters.limits holds for users without a session, too, when it is set", () => {
+test("RateLimiters.limits applies to users without a session, too, when it is set", () => {
   const clock = new FakeClock();
   const limits = {
     bytesPerSecondPerSession: Infinity,
@@ -69,7 +69,7 @@ test("RateLimiters.limits holds for users without a session, too, when it is set
   next.close();
 });
 
-test("RateLimiters forgets users without a session when everything is paid for and others come and go", () => {
+test("RateLimiters forgets users without a session when their bytes are paid for and others connect and leave", () => {
   const clock = new FakeClock();
   const limiters = new RateLimiters(
     { bytesPerSecondPerSession: Infinity, bytesPerSecondPerUser: 1_000 },

@@ -36,7 +36,7 @@ const SPELLINGS: readonly string[] = [
   "0:0:0:0:0:0:0:0001",
 ];
 
-/** Hosts that sockets take for loopback. In a BIND they mean any peer. */
+/** Hosts that sockets treat as loopback. In a BIND they mean any peer. */
 const ZEROS: readonly string[] = [
   ...disguises([0, 0, 0, 0]),
   "::",
@@ -64,7 +64,7 @@ const ZERO_ADDRESSES: readonly string[] = [
   ...ZEROS.map(named),
 ];
 
-/** Invalid hosts, which neither the policy nor the resolver is asked about. */
+/** Invalid hosts, which reach neither the policy nor the resolver. */
 const NO_HOSTS: readonly string[] = [
   "127.0.0.256",
   "127.0.0.0.1",
@@ -229,7 +229,7 @@ test("serve() denies every notation of an address to datagrams", async () => {
   });
 });
 
-test("serve() rejects hosts that are nearly a denied address without asking about them", async () => {
+test("serve() rejects hosts that resemble a denied address without asking the policy or the resolver", async () => {
   await withServer(async ({ server, asked, lookups, reached }) => {
     const own = await udp();
     const { conn, bound } = await ask(server, "03 00 01 6*00");
@@ -267,7 +267,7 @@ test("serve() does not reach a denied address by a name", async () => {
   await withServer(async ({ request, lookups, reached }) => {
     for (const [name, [, expected]] of Object.entries(NAMES)) {
       for (const spelt of [name, name.toUpperCase(), `${name}.`]) {
-        // Allowed addresses are tried, and refuse.
+        // Allowed addresses are tried, and refuse the connection.
         const rep = expected.length > 0 ? 5 : 2;
         assertEquals(await request(named(spelt)), rep, spelt);
         assertEquals(lookups.splice(0), [name]);

@@ -201,7 +201,7 @@ test("serve() asks the policy about a name before a dialer resolves it, and abou
   });
 });
 
-test("serve() asks the policy about an address as such with a dialer", async () => {
+test("serve() asks the policy about an address with a dialer as without one", async () => {
   const dialled: string[] = [];
   const dial = ({ hostname }: Endpoint) => {
     dialled.push(hostname);

@@ -546,7 +546,7 @@ function write({ action, command, from, user, targets }: Drawn): string {
   ].filter(Boolean).join(" ");
 }
 
-/** The verdict of a list, the slow way; `isIn` decides which blocks contain the address. */
+/** The verdict of a list, computed slowly; `isIn` decides which blocks contain the address. */
 function modelled(
   list: Drawn[],
   { command, client = "", user, hostname, port = 0 }: Asked,
@@ -809,14 +809,14 @@ test("shadowedRules() says whether the rule would open addresses in an earlier p
   assertEquals(opens("allow 10.0.0.0/8", "allow 10.0.0.1"), false);
 });
 
-test("shadowedRules() ends soon for a list of any size", () => {
+test("shadowedRules() returns quickly for a list of any size", () => {
   const many = Array.from({ length: 8_000 }, (_, i) => `allow a${i}`);
   assertEquals(shadowedRules([...many, "allow a0"]).length <= 1, true);
   const long = many.slice(0, 2_000).map((it) => it.slice(6)).join(",");
   assertEquals(shadowedRules([`deny ${long}`, `deny ${long},b`]), []);
 });
 
-test("explain() needs no look-up when the addresses do not decide", async () => {
+test("explain() needs no lookup when the addresses do not decide", async () => {
   const question = parseQuestion("a.test:80");
   const verdict = async (list: string[], exposed: boolean) =>
     (await explain(rules(list), question, { exposed }))
