@@ -49,7 +49,10 @@ export class TlsConn implements Conn {
     this.remoteAddr = remote ?? plainAddress(raw.remoteAddress, raw.remotePort);
     socket.on("data", (chunk: Uint8Array) => this.#receive(chunk));
     socket.on("end", () => this.#ended());
-    socket.on("error", (error) => this.fail(toTlsError(error, this.#facts)));
+    const onError = (error: Error) => this.fail(toTlsError(error, this.#facts));
+    socket.on("error", onError);
+    // Without a `tls.Server`, Node.js reports broken records only by this event.
+    socket.on("_tlsError", onError);
     socket.on("close", () => this.fail(peerGone()));
     // Its errors are those of the TLS socket, which reports them as well.
     raw.on("error", () => {});
