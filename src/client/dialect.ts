@@ -25,6 +25,10 @@ export interface ClientDialect {
   readonly resolvesNames: boolean;
   /** Whether it has the command UDP ASSOCIATE. */
   readonly hasDatagrams: boolean;
+  /** Whether it has the command RESOLVE. */
+  readonly hasResolve: boolean;
+  /** Whether it has the command RESOLVE_PTR. */
+  readonly hasReverse: boolean;
   /** Throws a TypeError if no message can carry the proxy's login. */
   checkLogin(proxy: ProxyConfig): void;
   /** Whether a request can carry this IP address. */

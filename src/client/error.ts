@@ -9,14 +9,15 @@
  *
  * - `proxy-unreachable`: the proxy, or in phase `udp` its relay, cannot be reached (see `cause`)
  * - `proxy-closed`: the connection to the proxy ended before its answer was complete
- * - `protocol`: the answer of the proxy is not SOCKS
+ * - `protocol`: the answer of the proxy is not SOCKS, or lacks the answer to a look-up
  * - `no-method`: the proxy accepts none of the offered authentication methods
  * - `login-failed`: the proxy refused the login, or an authentication method rejected (see `cause`)
  * - `rejected`: the proxy refused the request or could not fulfil it (see `reply`)
  * - `dns`: a name that this client resolves could not be resolved
  * - `address-type`: the protocol cannot carry such a target (IPv6 over `socks4:`,
  *   or only an address with a zone)
- * - `unsupported`: the protocol has no such command (UDP over `socks4:`)
+ * - `unsupported`: the protocol has no such command (UDP and `reverse()` over `socks4:`
+ *   and `socks4a:`, `resolve()` over `socks4:`)
  * - `closed`: the listener or association is over: it was closed, its one peer has
  *   come, or its proxy has ended it
  * - `timeout`: the operation took longer than `timeout`

@@ -19,6 +19,7 @@ import {
   type ProxyOptions,
 } from "./options.ts";
 import type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
+import { resolveBy, reverseBy } from "./resolve.ts";
 import { resolveAuth } from "./resolve_auth.ts";
 import { resolveProxy } from "./resolve_proxy.ts";
 import type { SocksConn } from "./socks_conn.ts";
@@ -49,6 +50,10 @@ export interface SocksProxy {
   ): Promise<SocksListener>;
   /** Opens a UDP association, as the function {@linkcode udpAssociate} does. */
   udpAssociate(options?: UdpOptions): Promise<UdpAssociation>;
+  /** Returns an IP address of a name, as the function {@linkcode resolve} does. */
+  resolve(hostname: string, options?: ClientOptions): Promise<string>;
+  /** Returns the name of an IP address, as the function {@linkcode reverse} does. */
+  reverse(address: string, options?: ClientOptions): Promise<string>;
   /** The URL of the proxy, without its credentials. */
   toString(): string;
 }
@@ -151,6 +156,22 @@ class DefaultedProxy implements SocksProxy {
   async udpAssociate(options: UdpOptions = {}): Promise<UdpAssociation> {
     checkOptions(options, UDP_KEYS, "udpAssociate");
     return await udpAssociateBy(this.#attempt(options), options);
+  }
+
+  async resolve(
+    hostname: string,
+    options: ClientOptions = {},
+  ): Promise<string> {
+    checkOptions(options, CLIENT_KEYS, "resolve");
+    return await resolveBy(this.#attempt(options), hostname);
+  }
+
+  async reverse(
+    address: string,
+    options: ClientOptions = {},
+  ): Promise<string> {
+    checkOptions(options, CLIENT_KEYS, "reverse");
+    return await reverseBy(this.#attempt(options), address);
   }
 
   #attempt(options: ClientOptions): Attempt {

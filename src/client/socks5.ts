@@ -19,6 +19,8 @@ export const SOCKS5: ClientDialect = {
   version: 5,
   resolvesNames: false,
   hasDatagrams: true,
+  hasResolve: true,
+  hasReverse: true,
   checkLogin,
   canCarry: (address) => isIp(address) !== 0,
   cannotCarry: (hostname, address) =>

@@ -53,6 +53,8 @@ export interface Settings {
   readonly advertise: readonly string[];
   readonly relayPorts: PortRange | undefined;
   readonly dropFragments: boolean;
+  /** Whether look-ups are served. */
+  readonly resolve: boolean;
   readonly timeouts: Required<Timeouts>;
   /** The relay's share of the timeouts, and its clock. */
   readonly relay: RelayOptions;
@@ -114,6 +116,7 @@ export async function resolveSettings(
     advertise: resolveAdvertise(options.advertise),
     relayPorts: resolvePorts(options.relayPorts),
     dropFragments: options.dropFragments ?? false,
+    resolve: options.resolve ?? false,
     timeouts,
     relay: { idle, halfClosed, clock },
     limits: await resolveLimits(
@@ -142,6 +145,7 @@ const OPTION_KEYS = Object.keys(
     advertise: true,
     relayPorts: true,
     dropFragments: true,
+    resolve: true,
     timeouts: true,
     limits: true,
     sharedLimits: true,

@@ -201,6 +201,14 @@ export const OPTIONS = {
     default: false,
     description: "Drop UDP fragments instead of reassembling them",
   }),
+  resolve: option(toggle(), {
+    flag: "--resolve",
+    section: "relay",
+    default: false,
+    description:
+      "Answer look-ups of names and addresses (Tor's RESOLVE and RESOLVE_PTR), " +
+      "which torsocks needs",
+  }),
   timeouts: {
     section: "timeouts",
     description:
@@ -214,7 +222,7 @@ export const OPTIONS = {
       connect: option(duration(), {
         flag: "--connect-timeout DURATION",
         default: "15s",
-        description: "To connect to a target",
+        description: "To connect to a target, or to answer a look-up",
       }),
       idle: option(duration(), {
         flag: "--idle-timeout DURATION",
@@ -233,7 +241,7 @@ export const OPTIONS = {
       }),
       association: option(duration(), {
         flag: "--association-timeout DURATION",
-        default: "2m",
+        default: "5m",
         description: "Without a datagram in a UDP association",
       }),
     } satisfies OptionsOf<Timeouts>,

@@ -41,7 +41,7 @@ const FORM = "[COMMAND] [user USER] HOST:PORT [from ADDRESS]";
  * Parses a question in the words of `parseRule`, with one value each: `[COMMAND]
  * [user USER] HOST:PORT [from ADDRESS]`, in any order. By default the command is
  * `connect` and the client is on this machine (127.0.0.1). The port of a BIND is
- * optional.
+ * optional; look-ups have none.
  *
  * @throws {TypeError} with the error and the valid values.
  *
@@ -89,7 +89,16 @@ function readEndpoint(
   if (hostname === undefined) {
     throw new TypeError(`${quote(host)} is neither a name nor an IP address`);
   }
-  if (port === undefined && command === "bind") return { hostname, port: 0 };
+  if (command === "resolve-ptr" && !isIp(hostname)) {
+    throw new TypeError(`resolve-ptr takes an IP address, not ${quote(host)}`);
+  }
+  const isLookup = command === "resolve" || command === "resolve-ptr";
+  if (isLookup && port !== undefined) {
+    throw new TypeError(`a look-up has no port: ${command} ${host}`);
+  }
+  if (isLookup || port === undefined && command === "bind") {
+    return { hostname, port: 0 };
+  }
   if (port !== undefined && /^\d{1,5}$/.test(port) && isPort(+port)) {
     return { hostname, port: +port };
   }

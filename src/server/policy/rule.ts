@@ -56,6 +56,8 @@ export const COMMANDS: readonly CommandName[] = [
   "connect",
   "bind",
   "udp-associate",
+  "resolve",
+  "resolve-ptr",
 ];
 
 const PARTS = ["action", "commands", "from", "users", "to", "via", "prefer"];
