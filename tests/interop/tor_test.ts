@@ -1,4 +1,4 @@
-/** Tor's look-ups: its own clients with our server, and our client with our server on every runtime. */
+/** Tor's look-ups by its own clients, and by our client with our server on every runtime. */
 
 import "./server_program.ts";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
@@ -45,7 +45,7 @@ async function withServer(
   }
 }
 
-/** A row: arguments of tor-resolve, its output, the version and the command that the server sees. */
+/** A row: arguments of tor-resolve, its output, and the version and the command of the session. */
 const lookUps: readonly (readonly [string[], string, 4 | 5, string])[] = [
   [["-4", WEB.name], WEB.address, 4, "resolve"],
   [["-5", WEB.name], WEB.address, 5, "resolve"],

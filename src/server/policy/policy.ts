@@ -15,9 +15,9 @@ export interface PolicyRequest {
   /** The command of its request. */
   readonly command: CommandName;
   /**
-   * The target of a CONNECT or a datagram, the expected peer of a BIND, where
-   * `0.0.0.0` and `::` mean any peer, or the subject of a look-up. The text is canonical: a name is in lower
-   * case and has no trailing dot, and an IP address in another notation
+   * The target of a CONNECT or a datagram, the expected peer of a BIND, where `0.0.0.0`
+   * and `::` mean any peer, or the subject of a look-up. The text is canonical: a name is
+   * in lower case and has no trailing dot, and an IP address in another notation
    * (`0x7f.1`) is written as an address.
    */
   readonly hostname: string;
