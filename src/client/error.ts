@@ -61,8 +61,8 @@ export interface SocksErrorDetails {
 }
 
 /**
- * The error of every rejection of the client, except a `TypeError` for invalid
- * arguments.
+ * The error of every rejection of the client, except that invalid arguments are a
+ * `TypeError`, and a datagram that is too long is a `RangeError`.
  *
  * @example
  * ```ts
@@ -74,6 +74,15 @@ export interface SocksErrorDetails {
  *   if (!(error instanceof SocksError)) throw error;
  *   console.log(error.code, error.phase); // proxy-unreachable dial
  * }
+ * ```
+ *
+ * @example Invalid arguments
+ * ```ts
+ * import { connect, SocksError } from "@x/socks5/client";
+ *
+ * const error = await connect("socks5h://127.0.0.1:1", "no-port.example")
+ *   .catch((error) => error);
+ * console.log(error instanceof TypeError, error instanceof SocksError); // true false
  * ```
  */
 export class SocksError extends Error {

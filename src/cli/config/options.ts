@@ -84,7 +84,7 @@ export const OPTIONS = {
     help:
       "File of logins, one NAME:HASH per line, as printed by hash-password; may " +
       "be repeated. If there is any login, clients without one are rejected, " +
-      "SOCKS4 clients included.",
+      "SOCKS4 clients included unless their user ids are checked.",
   }),
   users: option(list(login(), { isSecret: true }), {
     section: "login",
@@ -222,7 +222,7 @@ export const OPTIONS = {
       connect: option(duration(), {
         flag: "--connect-timeout DURATION",
         default: "15s",
-        description: "To connect to a target, or to answer a look-up",
+        description: "To connect to a target, or to resolve a name",
       }),
       idle: option(duration(), {
         flag: "--idle-timeout DURATION",

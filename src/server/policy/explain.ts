@@ -92,17 +92,21 @@ function readEndpoint(
   if (command === "resolve-ptr" && !isIp(hostname)) {
     throw new TypeError(`resolve-ptr takes an IP address, not ${quote(host)}`);
   }
-  const isLookup = command === "resolve" || command === "resolve-ptr";
-  if (isLookup && port !== undefined) {
+  if (isLookup(command) && port !== undefined) {
     throw new TypeError(`a look-up has no port: ${command} ${host}`);
   }
-  if (isLookup || port === undefined && command === "bind") {
+  if (isLookup(command) || port === undefined && command === "bind") {
     return { hostname, port: 0 };
   }
   if (port !== undefined && /^\d{1,5}$/.test(port) && isPort(+port)) {
     return { hostname, port: +port };
   }
   throw new TypeError(`${quote(text)} needs one port: ${FORM}`);
+}
+
+/** Whether the command looks up a name or an address. */
+export function isLookup(command: CommandName): boolean {
+  return command === "resolve" || command === "resolve-ptr";
 }
 
 function readClient(text: string): string {
