@@ -38,9 +38,14 @@ export type SocksErrorCode =
   | "aborted";
 
 /**
- * How far an operation had come: connecting to the proxy, agreeing on an
- * authentication method, authenticating, requesting; with BIND waiting for the
- * peer, with UDP ASSOCIATE reaching the relay and sending datagrams.
+ * The phase in which an operation failed:
+ *
+ * - `dial`: connecting to the proxy
+ * - `method`: agreeing on an authentication method
+ * - `auth`: authenticating
+ * - `request`: sending the request and waiting for the reply
+ * - `bind`: waiting for the peer of a BIND
+ * - `udp`: reaching the relay of an association, and sending datagrams
  */
 export type SocksPhase =
   | "dial"
@@ -52,7 +57,7 @@ export type SocksPhase =
 
 /** The details of a {@linkcode SocksError}. */
 export interface SocksErrorDetails {
-  /** How far the operation had come. */
+  /** The phase in which the operation failed. */
   readonly phase: SocksPhase;
   /** The number of the proxy's reply on the wire. */
   readonly reply?: number;
@@ -90,7 +95,7 @@ export class SocksError extends Error {
   override readonly name = "SocksError";
   /** Why the operation failed. */
   readonly code: SocksErrorCode;
-  /** How far the operation had come. */
+  /** The phase in which the operation failed. */
   readonly phase: SocksPhase;
   /** The number of the proxy's reply on the wire; only with `rejected`. */
   readonly reply: number | undefined;

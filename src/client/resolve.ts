@@ -15,9 +15,9 @@ import type { ProxyConfig } from "./proxy.ts";
 import { parseTarget } from "./target.ts";
 
 /**
- * Lets the proxy resolve a name, and returns its IP address. The protocol has room for
- * only one: Tor and this library's server (with its option `resolve`) return an IPv4
- * address if there is any. Few other proxies have the command.
+ * Asks the proxy to resolve a name, and returns its IP address. A reply carries only one
+ * address: Tor and this library's server (with its option `resolve`) prefer IPv4. Few
+ * other proxies have the command.
  *
  * @param proxy As in {@linkcode connect}, except that the proxy resolves the name also
  * with `socks5:`. SOCKS4 has no look-ups, SOCKS4a only those of IPv4 addresses.
@@ -47,7 +47,7 @@ export async function resolve(
 }
 
 /**
- * Lets the proxy find the name of an IP address, as {@linkcode resolve} finds the
+ * Asks the proxy for the name of an IP address, as {@linkcode resolve} finds the
  * address of a name. Only SOCKS5 has the command.
  *
  * @param address An IP address, without a port.

@@ -28,8 +28,8 @@ import { UDP_KEYS, udpAssociateBy, type UdpOptions } from "./udp_associate.ts";
 import type { UdpAssociation } from "./udp_association.ts";
 
 /**
- * A proxy to go through. The options of a call override the defaults of the
- * object, except that both signals end the attempt.
+ * A proxy as an object. The options of a call override the defaults of the object,
+ * except that both signals end the attempt.
  */
 export interface SocksProxy {
   /** The protocol that the proxy speaks. */
@@ -43,7 +43,7 @@ export interface SocksProxy {
     target: string | Endpoint,
     options?: ClientOptions,
   ): Promise<SocksConn>;
-  /** Lets the proxy listen for one peer, as the function {@linkcode bind} does. */
+  /** Asks the proxy to listen for one peer, as the function {@linkcode bind} does. */
   bind(
     peer?: string | Endpoint,
     options?: ClientOptions,

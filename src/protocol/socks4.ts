@@ -1,7 +1,7 @@
 /**
  * The messages of SOCKS4 and its extension SOCKS4a.
  *
- * There is no RFC; the texts are NEC's "SOCKS: A protocol for TCP proxy across
+ * There is no RFC. The specifications are NEC's "SOCKS: A protocol for TCP proxy across
  * firewalls" and "SOCKS 4A: A Simple Extension to SOCKS 4 Protocol", linked
  * from https://www.openssh.com/specs.html.
  *
@@ -59,7 +59,7 @@ export interface RequestFields extends Endpoint {
   readonly userId?: string | Uint8Array;
 }
 
-/** The reply of a server; the endpoint (IPv4) has a meaning only for BIND and RESOLVE. */
+/** The reply of a server; the endpoint (IPv4) is meaningful only for BIND and RESOLVE. */
 export interface Reply extends Endpoint {
   /** A number of `reply.REPLY4`: 5A if the request is granted, otherwise 5B to 5D. */
   readonly reply: number;

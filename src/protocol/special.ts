@@ -60,7 +60,7 @@ const IPV6 = [
  * reachable (such as AS112), IPv4 multicast and 240.0.0.0/4, 168.63.129.16 (Azure), and
  * every IPv6 address outside 2000::/3. An IPv6 address that embeds an IPv4 address
  * (`embeddedIpv4`: IPv4-mapped, `64:ff9b::/96` or 6to4) is checked as that IPv4 address
- * instead. Parts of 2000::/3 that no one uses yet do not count. A zone (`fe80::1%eth0`)
+ * instead. Unallocated blocks of 2000::/3 do not count. A zone (`fe80::1%eth0`)
  * is ignored. The result for a name is false, so check the addresses that the resolver
  * returns.
  *

@@ -116,7 +116,7 @@ export async function resolveSettings(
     advertise: resolveAdvertise(options.advertise),
     relayPorts: resolvePorts(options.relayPorts),
     dropFragments: options.dropFragments ?? false,
-    resolve: options.resolve ?? false,
+    resolve: options.resolve === true, // not for the string "false" of untyped callers
     timeouts,
     relay: { idle, halfClosed, clock },
     limits: await resolveLimits(

@@ -68,7 +68,7 @@ test("socks() throws a TypeError for an unknown key, which names the right one",
   assertThrows(() => socks(plain, defaults), TypeError, '"timeout"');
 });
 
-test("the commands throw a TypeError when the options are no object", async () => {
+test("the commands throw a TypeError when the options are not an object", async () => {
   for (const options of [null, 5_000, "5s"] as unknown as ClientOptions[]) {
     assertThrows(() => socks(plain, options), TypeError, "must be an object");
     const commands = [

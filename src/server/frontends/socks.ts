@@ -23,7 +23,7 @@ export function commandName(number: number): CommandName | undefined {
 
 /**
  * The hostname that a reply carries for an address: without its zone
- * (`fe80::1%eth0`, on Node.js), which means nothing to other machines;
+ * (`fe80::1%eth0`, on Node.js), which is meaningless to other machines;
  * `undefined` for a socket that is closed.
  */
 export function replyHostname(bound: Address | undefined): string | undefined {

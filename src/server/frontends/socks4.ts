@@ -103,7 +103,7 @@ function checksOf(
 ): UserIdChecks {
   const { client, stopping: signal } = session;
   const credentials = { username: userId, password: new Uint8Array(0) };
-  // The client that an `accept` hook names may be another one than the peer.
+  // The client that an `accept` hook reports may differ from the peer.
   const ends = { localAddr: conn.localAddr, remoteAddr: client };
   const source = {
     client,

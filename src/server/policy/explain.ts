@@ -123,9 +123,9 @@ function readOne(text: string): string {
 
 /** The verdict on a question. */
 export interface Explanation {
-  /** The judged address; `undefined` for the verdict on a name, or on a peer that may be anyone. */
+  /** The judged address; `undefined` for the verdict on a name, or on any peer of a BIND. */
   readonly address?: string;
-  /** `depends` if the verdict depends on the addresses, and none is known. */
+  /** `depends` if the verdict depends on the addresses, and they are unknown. */
   readonly verdict: "allow" | "deny" | "depends";
   /** The rule that decides, or the reason if none does. */
   readonly rule: string;

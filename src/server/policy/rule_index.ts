@@ -15,12 +15,12 @@ import type { Part } from "./rule_part.ts";
 const MAX_FOUND = 300;
 
 /**
- * An index of parts by the most specific thing that they name: their host, or else their
- * client, or else their user.
+ * An index of parts by their host, or if they have none by their clients, or else by
+ * their users.
  *
- * Only parts that can help to cover another part are of interest. One that names no
- * host, for example, also matches hosts that no rule names, so that parts that name a
- * host cannot help. The same holds for clients and users.
+ * Only parts that can help to cover another part are returned. A part without a host also
+ * matches hosts that occur in no rule, so that parts with a host cannot help. The same
+ * holds for clients and users.
  */
 export class RuleIndex {
   readonly #blocks: BlockIndex;

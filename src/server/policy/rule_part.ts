@@ -72,9 +72,9 @@ function addressesOf({ network, prefix }: Cidr): Range {
 /**
  * Turns parts into boxes, so that one of them can be subtracted from the others.
  *
- * A part that restricts no client also matches clients without an IP address, so that
- * parts that restrict them cannot cover it together. The same holds for users, and for
- * hosts if the part names none or a name.
+ * A part without `from` also matches clients without an IP address, so that parts with
+ * `from` cannot cover it together. The same holds for users, and for targets that are not
+ * a block of addresses.
  */
 export class Boxes {
   readonly #part: Part;

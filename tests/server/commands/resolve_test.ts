@@ -168,15 +168,17 @@ const REQUESTS: readonly (readonly [string, string, string])[] = [
   [resolve4Of("both.test"), REFUSED4, "resolve"],
 ];
 
-test("serve() looks up nothing for clients unless resolve is set", async () => {
-  const server = await startResolver({ resolve: undefined });
-  for (const [request, answer, command] of REQUESTS) {
-    assertEquals(await answerTo(server, request), answer);
-    const { session, reason } = await server.ended();
-    assertEquals([session.command, reason], [command, "refused"]);
+test("serve() looks up nothing for clients unless resolve is true", async () => {
+  for (const resolve of [undefined, false, "false" as unknown as boolean]) {
+    const server = await startResolver({ resolve });
+    for (const [request, answer, command] of REQUESTS) {
+      assertEquals(await answerTo(server, request), answer);
+      const { session, reason } = await server.ended();
+      assertEquals([session.command, reason], [command, "refused"]);
+    }
+    assertEquals(server.asked, []);
+    await server.close();
   }
-  assertEquals(server.asked, []);
-  await server.close();
 });
 
 test("serve() reports look-ups in its events and metrics", async () => {

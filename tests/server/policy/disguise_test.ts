@@ -229,7 +229,7 @@ test("serve() denies every notation of an address to datagrams", async () => {
   });
 });
 
-test("serve() rejects hosts that are nearly a denied address without asking about them", async () => {
+test("serve() rejects texts that resemble a denied address without asking the policy", async () => {
   await withServer(async ({ server, asked, lookups, reached }) => {
     const own = await udp();
     const { conn, bound } = await ask(server, "03 00 01 6*00");

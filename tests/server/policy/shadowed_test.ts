@@ -209,7 +209,7 @@ function neverFirst(list: string[], all: readonly RuleRequest[]): number[] {
 
 for (const known of [undefined, new Set(["al", "bo"])]) {
   const users = known ? [undefined, ...known] : [undefined, "al", "bo", "cy"];
-  test(`shadowedRules() finds all rules that match nothing first${known ? ", with known users" : ""}`, () => {
+  test(`shadowedRules() finds exactly the rules that are the first to match no request${known ? ", with known users" : ""}`, () => {
     const all = requests(users);
     const next = random(7);
     let together = 0;
