@@ -8,7 +8,7 @@ import { dialectNamed, PROTOCOLS } from "./dialects.ts";
 import { plainHostname } from "./plain_hostname.ts";
 import type { ProxyConfig } from "./proxy.ts";
 
-/** The port of a proxy whose URL names none (IANA's registry). */
+/** The port of a proxy whose URL has no port (IANA's registry). */
 export const DEFAULT_PORT = 1080;
 
 /**

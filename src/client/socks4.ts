@@ -30,7 +30,7 @@ export const SOCKS4: ClientDialect = {
   success: REPLY4.granted,
 };
 
-/** SOCKS4a, which carries names as well. */
+/** SOCKS4a, which also carries names. */
 export const SOCKS4A: ClientDialect = {
   ...SOCKS4,
   protocol: "socks4a",

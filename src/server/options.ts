@@ -174,14 +174,15 @@ export interface ServeOptions {
   readonly dropFragments?: boolean;
   /**
    * Whether clients may look up names and IP addresses, by the commands RESOLVE (SOCKS5
-   * and SOCKS4a) and RESOLVE_PTR (SOCKS5) of Tor's `socks-extensions.txt`. `torsocks`
-   * and `tor-resolve` need them. Otherwise they get the reply "command not supported".
+   * and SOCKS4a) and RESOLVE_PTR (SOCKS5) of Tor's `socks-extensions.txt`, which
+   * `torsocks` and `tor-resolve` use. By default these commands get the reply "command
+   * not supported".
    *
-   * The reply carries one address, an IPv4 address if the name has any, or one name. The
-   * policy is asked as for a CONNECT to port 0, with the commands `resolve` and
-   * `resolve-ptr`: addresses that are denied are not revealed, and by default exposed
-   * sessions get no special-purpose address. `timeouts.connect` applies. With the option
-   * `dial`, the dialer answers.
+   * A reply carries one name or one address, IPv4 if the name has any. The policy is
+   * asked as for a CONNECT to port 0, with the commands `resolve` and `resolve-ptr`, so
+   * that rules with ports do not match. Denied addresses are not revealed: by default
+   * exposed sessions get no special-purpose address and none of this machine.
+   * `timeouts.connect` applies. With the option `dial`, the dialer answers.
    *
    * @default {false}
    */

@@ -68,12 +68,12 @@ export async function resolvePtr(
   });
 }
 
-/** The target as the policy is asked about it. Tor ignores the port of look-ups as well. */
+/** The target for the policy. Tor also ignores the port of look-ups. */
 function withoutPort({ target: { hostname } }: ClientRequest): Endpoint {
   return { hostname, port: 0 };
 }
 
-/** Sends what `find` resolves with, within the timeout of CONNECT. */
+/** Sends the result of `find`, within the timeout of CONNECT. */
 async function answer(
   session: CommandSession,
   request: ClientRequest,
@@ -110,7 +110,7 @@ async function ownAddress(
   return replyable(request, addresses);
 }
 
-/** The address that a dialer finds. It is known, so that the policy is asked about it as well. */
+/** The address that a dialer returns, if the policy allows it. */
 async function dialedAddress(
   session: CommandSession,
   request: ClientRequest,

@@ -91,7 +91,7 @@ function pointBefore(end: Coordinate): Range {
   return typeof end === "bigint" ? [end - 1n, end] : [end - 1, end];
 }
 
-/** Returns how many ranges a box has, which is what comparing it costs. */
+/** Returns the number of ranges of a box, which is the cost of comparing it. */
 export function sizeOf(box: Box): number {
   return box.reduce((sum, { length }) => sum + length, 0);
 }

@@ -9,8 +9,8 @@ import type { Cidr } from "../../protocol/address.ts";
 import type { Part } from "./rule_part.ts";
 
 /**
- * How many parts are returned for a part. It bounds the work for lists whose rules all
- * overlap.
+ * The maximum number of parts returned for a part. It bounds the work for lists whose
+ * rules all overlap.
  */
 const MAX_FOUND = 300;
 

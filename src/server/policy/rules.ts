@@ -206,7 +206,7 @@ function holdsPort({ ports }: CompiledTarget, port: number): boolean {
 
 /**
  * Whether the block contains the address. `0.0.0.0` and `::`, which a dialer
- * gets unchanged, count as loopback as well, because sockets connect to
+ * gets unchanged, also count as loopback, because sockets connect to
  * loopback then.
  */
 function holds(block: Cidr, address: Uint8Array): boolean {

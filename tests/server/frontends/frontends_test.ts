@@ -26,7 +26,7 @@ import { scriptedConn } from "../../support/scripted_conn.ts";
 import { join, octets } from "../../support/table.ts";
 import { readAll, until } from "../../transport/contract.ts";
 
-/** A session that remembers what its front end reports. */
+/** A session that records the reports of its front end. */
 class TestSession implements HandshakeSession {
   readonly client = { hostname: "127.0.0.1", port: 1 };
   readonly stopping = new AbortSwitch();

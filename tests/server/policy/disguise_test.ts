@@ -36,7 +36,7 @@ const SPELLINGS: readonly string[] = [
   "0:0:0:0:0:0:0:0001",
 ];
 
-/** Hosts that sockets take for loopback. In a BIND they mean any peer. */
+/** Hosts that sockets treat as loopback. In a BIND they mean any peer. */
 const ZEROS: readonly string[] = [
   ...disguises([0, 0, 0, 0]),
   "::",

@@ -434,7 +434,7 @@ const matches: [list: string[], asked: Asked, decided: string][] = [
   [["deny 10.0.0.0/8,*.example"], name("a.example"), "deny 1"],
   [["allow a.example"], name("a.example"), "allow 1"],
   [["allow *"], name("a.example"), "default 1"],
-  // A peer that may be anyone: its address is not known yet either.
+  // Any peer: its address is not known yet either.
   [["allow bind 10.0.0.0/8"], { ...name("0.0.0.0"), command: "bind" }, "-"],
   [["allow bind 10.0.0.0/8"], { ...name("::"), command: "bind" }, "-"],
   [["allow bind 10.0.0.0/8"], {
@@ -551,7 +551,7 @@ function write({ action, command, from, user, targets }: Drawn): string {
   ].filter(Boolean).join(" ");
 }
 
-/** The verdict of a list, the slow way; `isIn` decides which blocks contain the address. */
+/** The verdict of a list, without any shortcut; `isIn` decides which blocks contain the address. */
 function modelled(
   list: Drawn[],
   { command, client = "", user, hostname, port = 0 }: Asked,
