@@ -5,7 +5,12 @@
  * @module
  */
 
-import { type Endpoint, isIp, unmapIp } from "../../protocol/address.ts";
+import {
+  canonicalHostname,
+  type Endpoint,
+  isIp,
+  unmapIp,
+} from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { NetError } from "../../transport/errors.ts";
@@ -60,10 +65,8 @@ export async function resolvePtr(
     const { stopping: signal } = session;
     const address = unmapIp(target.hostname);
     await authorize(session, target, { address, signal });
-    const hostname = await ask(address);
-    if (!isIp(hostname) && isReplyable(request, { hostname, port: 0 })) {
-      return hostname;
-    }
+    const hostname = canonicalHostname(await ask(address));
+    if (hostname !== undefined && !isIp(hostname)) return hostname;
     throw new NetError("dns", `no reply can carry the name of ${address}`);
   });
 }

@@ -31,6 +31,8 @@ const ADDRESSES: Readonly<Record<string, string>> = {
   "2001:db8::1": "six.test",
   "192.0.2.2": "not a name",
   "192.0.2.3": "192.0.2.3",
+  "192.0.2.4": "127.1",
+  "192.0.2.5": "Five.Test.",
   "10.0.0.1": "private.test",
 };
 
@@ -130,6 +132,16 @@ const ANSWERS: readonly Answer[] = [
     "RESOLVE_PTR with 04 when the answer is an address",
     PTR("C0 00 02 03"),
     ERROR("04"),
+  ],
+  [
+    "RESOLVE_PTR with 04 when the answer is an address in disguise",
+    PTR("C0 00 02 04"),
+    ERROR("04"),
+  ],
+  [
+    "RESOLVE_PTR with the canonical form of a name",
+    PTR("C0 00 02 05"),
+    named("five.test"),
   ],
   [
     "RESOLVE_PTR of a name with 08",
