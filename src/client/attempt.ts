@@ -1,6 +1,6 @@
 /**
- * An attempt at a command: connecting to the proxy, the handshake, and the
- * addresses that come with it.
+ * An attempt at a command: the connection to the proxy, the handshake and the bound
+ * address.
  *
  * @module
  */
@@ -44,7 +44,7 @@ export class Attempt extends Operation
   readonly auth: readonly ClientAuth[];
   readonly bounds: OperationBounds;
   readonly #transport: Transport | undefined;
-  /** Whether the connection to the proxy is one that the caller has given. */
+  /** Whether the caller provided the connection to the proxy. */
   readonly #isGiven: boolean;
   #conn: Conn | undefined;
   /** Whether the arguments have been checked, and the network is in use. */
@@ -86,7 +86,7 @@ export class Attempt extends Operation
     if (stopping.aborted) {
       return abortToSocksError(abortError(stopping), phase, proxy);
     }
-    // Later ones are those of connections and transports of users.
+    // Later ones come from connections and transports of the caller.
     const isOfArgument = error instanceof TypeError && !this.#isUnderWay;
     return isOfArgument ? error : toSocksError(error, phase, proxy);
   }

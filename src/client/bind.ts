@@ -15,14 +15,13 @@ import { parseTarget, resolveTarget } from "./target.ts";
 const ANYONE: Endpoint = { hostname: "0.0.0.0", port: 0 };
 
 /**
- * Lets a SOCKS proxy listen for one connection from a peer, as active FTP needs
- * it; the proxy chooses the port.
+ * Asks a SOCKS proxy to listen for one connection from a peer, as active FTP
+ * requires. The proxy chooses the port.
  *
  * @param proxy As in {@linkcode connect}.
  * @param peer The peer that may connect: a name or an IP address, also as text.
- * Proxies compare the address; the port, which may be left out, is a hint to
- * them. Without it (or with `0.0.0.0`) anyone may connect, if the proxy allows
- * that.
+ * Proxies check its address; the port is only a hint, and may be omitted. Without
+ * a peer (or with `0.0.0.0`) anyone may connect, if the proxy allows that.
  * @param options The time limit and the signal end with the promise; `accept` has its own.
  *
  * @throws {SocksError} when the proxy does not listen; nothing is left open then.

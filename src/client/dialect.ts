@@ -25,13 +25,17 @@ export interface ClientDialect {
   readonly resolvesNames: boolean;
   /** Whether it has the command UDP ASSOCIATE. */
   readonly hasDatagrams: boolean;
+  /** Whether it has the command RESOLVE. */
+  readonly hasResolve: boolean;
+  /** Whether it has the command RESOLVE_PTR. */
+  readonly hasReverse: boolean;
   /** Throws a TypeError if no message can carry the proxy's login. */
   checkLogin(proxy: ProxyConfig): void;
   /** Whether a request can carry this IP address. */
   canCarry(address: string): boolean;
-  /** Names the address that no request can carry, and a protocol that helps. */
+  /** Describes the address that no request can carry, and suggests a protocol that can. */
   cannotCarry(hostname: string, address: string): string;
-  /** Everything that precedes the request; a dialect without it begins with the request. */
+  /** Authenticates before the request; without it, the request is the first message. */
   authenticate?(
     attempt: HandshakeAttempt,
     conn: Conn,
@@ -59,6 +63,6 @@ export interface HandshakeAttempt {
   phase: SocksPhase;
   /** Fires when the attempt ends early. */
   readonly stopping: AbortSwitch;
-  /** Takes over the connection as an authentication method has wrapped it. */
+  /** Takes ownership of the connection that an authentication method returned. */
   adopt(wrapped: Conn): void;
 }

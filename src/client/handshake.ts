@@ -52,7 +52,7 @@ export function readSecondReply(
   return readReply(attempt, new MessageReader(conn));
 }
 
-/** Reads a reply and returns its bound address; what follows the reply stays in the connection. */
+/** Reads a reply and returns its bound address; the bytes after the reply stay unread. */
 async function readReply(
   { dialect, phase }: HandshakeAttempt,
   reader: MessageReader,

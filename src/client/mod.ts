@@ -34,6 +34,7 @@ export {
 export type { ClientOptions, ProxyOptions } from "./options.ts";
 export type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
 export { parseProxyUrl } from "./proxy_url.ts";
+export { resolve, reverse } from "./resolve.ts";
 export { socks, type SocksProxy } from "./socks.ts";
 export type { SocksConn } from "./socks_conn.ts";
 export type {

@@ -8,7 +8,7 @@ import { dialectNamed, PROTOCOLS } from "./dialects.ts";
 import { plainHostname } from "./plain_hostname.ts";
 import type { ProxyConfig } from "./proxy.ts";
 
-/** The port of a proxy whose URL names none (IANA's registry). */
+/** The port of a proxy whose URL has no port (IANA's registry). */
 export const DEFAULT_PORT = 1080;
 
 /**
@@ -23,7 +23,7 @@ const ANY_SOCKS = "socks";
  * `socks5h:`. Credentials are percent-decoded, brackets around IPv6 addresses
  * removed; the default port is 1080.
  *
- * @throws {TypeError} when it is no such URL; the message contains no password.
+ * @throws {TypeError} when the text is not such a URL; the message contains no password.
  *
  * @example
  * ```ts
@@ -48,13 +48,13 @@ export function parseProxyUrl(url: string | URL): ProxyConfig {
   if (!protocol) {
     const schemes = PROTOCOLS.join(":, ");
     throw new TypeError(
-      `a proxy URL begins with ${schemes}: – not ${parsed.protocol}`,
+      `a proxy URL begins with one of ${schemes}:, not with ${parsed.protocol}`,
     );
   }
   const { pathname, search, hash } = parsed;
   if (!parsed.hostname || !["", "/"].includes(pathname + search + hash)) {
     throw new TypeError(
-      `a proxy URL is ${protocol}://hostname:port and no more`,
+      `a proxy URL has no path, query or fragment: ${protocol}://hostname:port`,
     );
   }
   return {
@@ -71,7 +71,9 @@ function parseUrl(url: string | URL): URL {
   try {
     return new URL(url);
   } catch {
-    throw new TypeError("a proxy URL is socks5://hostname:port or the like");
+    throw new TypeError(
+      "the proxy is not a URL such as socks5://hostname:port",
+    );
   }
 }
 

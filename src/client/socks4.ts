@@ -15,6 +15,8 @@ export const SOCKS4: ClientDialect = {
   version: 4,
   resolvesNames: false,
   hasDatagrams: false,
+  hasResolve: false,
+  hasReverse: false,
   checkLogin({ username: userId }) {
     const anywhere = { hostname: "0.0.0.0", port: 0 };
     encodeRequest({ command: COMMAND.connect, ...anywhere, userId });
@@ -28,9 +30,10 @@ export const SOCKS4: ClientDialect = {
   success: REPLY4.granted,
 };
 
-/** SOCKS4a, which carries names as well. */
+/** SOCKS4a, which also carries names. */
 export const SOCKS4A: ClientDialect = {
   ...SOCKS4,
   protocol: "socks4a",
   resolvesNames: true,
+  hasResolve: true,
 };

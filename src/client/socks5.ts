@@ -19,6 +19,8 @@ export const SOCKS5: ClientDialect = {
   version: 5,
   resolvesNames: false,
   hasDatagrams: true,
+  hasResolve: true,
+  hasReverse: true,
   checkLogin,
   canCarry: (address) => isIp(address) !== 0,
   cannotCarry: (hostname, address) =>
@@ -45,9 +47,8 @@ function checkLogin({ username = "", password = "" }: ProxyConfig): void {
 const NOWHERE: Endpoint = { hostname: "0.0.0.0", port: 0 };
 
 /**
- * Decodes a reply; a refusal takes everything that has arrived. Some servers end
- * it after REP, others send an invalid address in it, and nothing useful follows
- * a refusal.
+ * Decodes a reply. A refusal consumes everything that has arrived: some servers send
+ * only VER and REP, others an invalid address, and no data follows a refusal.
  */
 function decodeReplyLeniently(octets: Uint8Array): Decoded<Reply> | undefined {
   const [version, reply] = octets;

@@ -1,5 +1,5 @@
 /**
- * From the failure of an operation to the error that its caller gets.
+ * Converts the failures of operations to the errors for their callers.
  *
  * @module
  */

@@ -24,8 +24,8 @@ import { Association, type UdpAssociation } from "./udp_association.ts";
 export interface UdpOptions extends ClientOptions {
   /**
    * Whether the request contains the local socket's address and port, so that the
-   * proxy lets no one else use the association. Behind NAT the proxy sees another
-   * address, and may then let no one use it. If that socket cannot reach the relay
+   * proxy accepts datagrams only from there. Behind NAT the proxy sees another address,
+   * and may then drop all datagrams. If that socket cannot reach the relay
    * that the proxy names (it has the other IP version, or only one of both is on
    * loopback), the rejection's code is `proxy-unreachable`.
    *

@@ -36,8 +36,8 @@ export interface UdpAssociation
    */
   readonly dropped: number;
   /**
-   * Resolves when the association is over, with the error if it was not ended in
-   * order; never rejects.
+   * Resolves when the association has ended, with the error if the connection to the
+   * proxy failed. Never rejects.
    */
   readonly closed: Promise<SocksError | undefined>;
   /**

@@ -9,7 +9,7 @@
 export interface Decoded<T> {
   /** The decoded message. */
   readonly value: T;
-  /** How many octets of the input the message has; the rest belongs to the next one. */
+  /** The length of the message in octets; the next message begins there. */
   readonly size: number;
 }
 
@@ -38,7 +38,7 @@ export interface Decoded<T> {
 export type Decode<T> = (octets: Uint8Array) => Decoded<T> | undefined;
 
 /**
- * Which part of a message is invalid:
+ * The invalid part of a message:
  *
  * - `"version"`: the version octet is not the one that the message requires
  * - `"address-type"`: ATYP is not 1, 3 or 4 (RFC 1928 section 5)
@@ -73,7 +73,7 @@ export type ProtocolErrorCode =
 export class ProtocolError extends Error {
   /** Always `"ProtocolError"`. */
   override readonly name: string = "ProtocolError";
-  /** Which part of the message is invalid. */
+  /** The invalid part of the message. */
   readonly code: ProtocolErrorCode;
 
   /** The code names the invalid part; the message is for users. */

@@ -127,4 +127,11 @@ export interface Dialer {
    * that a failure is reported to the client.
    */
   udpAssociate?(context: DialContext): Promise<DialedAssociation>;
+  /**
+   * For RESOLVE, if the server's option `resolve` is set: returns an IP address of a
+   * name. The policy is asked about that address as well.
+   */
+  resolve?(hostname: string, context: DialContext): Promise<string>;
+  /** For RESOLVE_PTR, likewise: returns the name of an IP address. */
+  reverse?(address: string, context: DialContext): Promise<string>;
 }

@@ -8,12 +8,21 @@ import type { Endpoint } from "../protocol/address.ts";
 import type { Address } from "../transport/transport.ts";
 import type { NetError } from "../transport/errors.ts";
 
-/** A command of a client. */
-export type CommandName = "connect" | "bind" | "udp-associate";
+/**
+ * A command of a client. `resolve` and `resolve-ptr` are Tor's look-ups of a name and
+ * of an IP address, which the option `resolve` enables.
+ */
+export type CommandName =
+  | "connect"
+  | "bind"
+  | "udp-associate"
+  | "resolve"
+  | "resolve-ptr";
 
 /**
  * The state of a session: `handshake` until the request is complete, then `dial`
- * or, while a BIND waits for its peer, `bind`; then `relay`, and `ended`.
+ * (also during a look-up) or, while a BIND waits for its peer, `bind`; then `relay`,
+ * and `ended`.
  */
 export type SessionPhase = "handshake" | "dial" | "bind" | "relay" | "ended";
 
@@ -34,8 +43,8 @@ export interface DatagramCounts {
 /**
  * Why a session ended.
  *
- * - `finished`: both directions ended and all bytes were delivered, or the client ended
- *   its UDP association
+ * - `finished`: both directions ended and all bytes were delivered, the client ended
+ *   its UDP association, or a look-up was answered
  * - `refused`: the request got an error reply (`session.reply`, `error`)
  * - `no-method`: the client offered no authentication method that the server accepts
  * - `login-failed`: the authentication failed, or the client is locked out (`error` says
@@ -93,7 +102,10 @@ export interface Session {
   readonly target?: Endpoint;
   /** The address that was dialled for the target, or of the peer that connected to a BIND. */
   readonly targetAddr?: Address;
-  /** The address in the reply to a BIND or UDP ASSOCIATE, at which the server listens. */
+  /**
+   * The address in the reply to a BIND or UDP ASSOCIATE, at which the server listens, or
+   * the answer to a look-up, with port 0.
+   */
   readonly boundAddr?: Address;
   /** The number of the reply that was sent, in the session's SOCKS version. */
   readonly reply?: number;

@@ -47,6 +47,7 @@ import { detectFrontend } from "./frontends/detect.ts";
 import type { ClientRequest, HandshakeSession } from "./frontends/frontend.ts";
 import { Refusal } from "./frontends/refusal.ts";
 import type { OwnAddresses } from "./policy/own_addresses.ts";
+import { resolveName, resolvePtr } from "./commands/resolve.ts";
 import { udpAssociate } from "./commands/udp_associate.ts";
 
 /** The server that a session belongs to. */
@@ -66,6 +67,8 @@ const COMMANDS: Readonly<Record<CommandName, Command>> = {
   connect,
   bind,
   "udp-associate": udpAssociate,
+  resolve: resolveName,
+  "resolve-ptr": resolvePtr,
 };
 
 /** Runs one session. */
@@ -354,6 +357,16 @@ export class ServerSession
     if (this.ending) return Promise.reject(closedError());
     this.#emitReply(request.dialect.replyNumber(reply));
     return request.conn.write(request.dialect.encodeReply(reply, bound));
+  }
+
+  async complete(request: ClientRequest, bound: Address): Promise<Ending> {
+    let isSent = false;
+    const send = async () => {
+      await this.answer(request, REPLY.succeeded, bound);
+      isSent = true;
+    };
+    await this.#lingeringClose(request.conn, send);
+    return { reason: isSent ? "finished" : "client-gone" };
   }
 
   async refuse(

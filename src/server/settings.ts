@@ -57,6 +57,8 @@ export interface Settings {
   readonly advertise: readonly string[];
   readonly relayPorts: PortRange | undefined;
   readonly dropFragments: boolean;
+  /** Whether look-ups are served. */
+  readonly resolve: boolean;
   readonly timeouts: Required<Timeouts>;
   /** The timeouts of relays, and their clock. */
   readonly relay: RelayOptions;
@@ -123,6 +125,7 @@ export async function resolveSettings(
     advertise: resolveAdvertise(options.advertise),
     relayPorts: resolvePorts(options.relayPorts),
     dropFragments: options.dropFragments ?? false,
+    resolve: options.resolve === true, // not for the string "false" of untyped callers
     timeouts,
     relay: { idle, halfClosed, clock },
     limits: await resolveLimits(
@@ -152,6 +155,7 @@ const OPTION_KEYS = Object.keys(
     advertise: true,
     relayPorts: true,
     dropFragments: true,
+    resolve: true,
     timeouts: true,
     limits: true,
     sharedLimits: true,

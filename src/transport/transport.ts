@@ -306,6 +306,12 @@ export interface Transport {
    */
   lookup(hostname: string, signal?: AbortSignalLike): Promise<string[]>;
   /**
+   * Returns the name of an IP address by the system's resolver, including the hosts
+   * file. Rejects with kind `dns`, also if there is none. The signal is that of `lookup`.
+   * A server whose transport lacks it does not support the command RESOLVE_PTR.
+   */
+  reverse?(address: string, signal?: AbortSignalLike): Promise<string>;
+  /**
    * Returns how many descriptors the process may have open, or `undefined` if the
    * runtime cannot find out without an extra permission.
    */

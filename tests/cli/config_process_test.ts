@@ -158,6 +158,15 @@ test("socks5-server --explain notes that a login is missing or unknown", async (
   assertEquals([known.stderr, known.code], ["", 0]);
 });
 
+test("socks5-server --explain notes that look-ups are off", async () => {
+  const args = ["--allow=resolve a.test", "--explain=resolve a.test"];
+  const off = await runProgram(args);
+  assertEquals([off.code, off.stdout], [0, "allow: allow resolve a.test\n"]);
+  assertMatch(off.stderr, /look-ups are refused: --resolve is missing/);
+  const on = await runProgram(["--resolve", ...args]);
+  assertEquals([on.code, on.stderr], [0, ""]);
+});
+
 test("socks5-server reports rules that never decide with --check, --explain and at the start", async () => {
   const args = ["--port=0", "--hostname=0.0.0.0", "--user=bob:one"];
   args.push("--allow=user bob", "--allow=user bob 10.0.0.0/8");

@@ -396,7 +396,7 @@ function reader(files: Record<string, string>) {
 
 test("configSchema() has the defaults that apply", async () => {
   const defaults = defaultsOf(schema);
-  assertEquals(Object.keys(defaults).length, 12);
+  assertEquals(Object.keys(defaults).length, 13);
   const settings = async (file: unknown) => {
     const text = JSON.stringify(file);
     const { options, grace, log, workers } = await loadFiles({
@@ -585,6 +585,26 @@ const doubtful: [rules: string[], args: string[], warnings: string[]][] = [
   [["deny *:25", "allow a:25", "allow *"], [], [
     'rule 2 "allow a:25" never decides: rule 1 "deny *:25" matches first',
   ]],
+  [["allow 10.0.0.0/9", "deny 10.128.0.0/9", "allow 10.0.0.0/8"], [], [
+    'rule 3 "allow 10.0.0.0/8" never decides: rule 1 "allow 10.0.0.0/9", ' +
+    'rule 2 "deny 10.128.0.0/9" together match first',
+  ]],
+  [
+    ["a", "b", "c", "d", "a,b,c,d"].map((it) => `deny ${it}`),
+    [],
+    [
+      'rule 5 "deny a,b,c,d" never decides: rule 1 "deny a", rule 2 "deny b", ' +
+      'rule 3 "deny c" and 1 more together match first',
+    ],
+  ],
+  [
+    ["allow user alice", "allow user bob", "deny user *"],
+    ["--user=alice:a", "--user=bob:b"],
+    [
+      'rule 3 "deny user * *" never decides: rule 1 "allow user alice *", ' +
+      'rule 2 "allow user bob *" together match first',
+    ],
+  ],
   [["deny user bob,alice,eve"], ["--user=alice:a"], [
     'rule 1 "deny user bob,alice,eve": there is no user "bob", "eve"',
   ]],

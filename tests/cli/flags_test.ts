@@ -93,6 +93,7 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   ],
   [["--relay-ports=1-65535"], serve({ relayPorts: { first: 1, last: 65535 } })],
   [["--drop-fragments"], serve({ dropFragments: true })],
+  [["--resolve"], serve({ resolve: true })],
   [["--grace", "1m"], serve({ grace: 60_000 })],
   [["--grace", "0"], serve({ grace: 0 })],
   [["--workers", "2"], serve({ workers: 2 })],

@@ -122,7 +122,7 @@ for (const url of badUrls) {
   });
 }
 
-test("resolveProxy() refuses a proxy that no message or connection can be made for", () => {
+test("resolveProxy() throws for a proxy that no connection or message can be made for", () => {
   const proxy = { protocol: "socks5", hostname: "h" } as const;
   const old = { protocol: "socks4", hostname: "h" } as const;
   const long = "x".repeat(256);

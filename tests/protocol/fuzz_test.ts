@@ -98,8 +98,8 @@ function mutate(message: Uint8Array, next: (n: number) => number): Uint8Array {
 
 /**
  * Passes if the decoder returns or throws a `ProtocolError`, decides within its
- * bound, does not change the input, and comes to the same result for a longer
- * input once it has decided.
+ * bound, does not change the input, and has the same result for a longer input once
+ * it has decided.
  */
 function assertSound(
   decode: Decode<unknown>,

@@ -27,6 +27,8 @@ export function dialer(methods: Partial<Dialer>): FullDialer {
     connect: unexpected,
     bind: unexpected,
     udpAssociate: unexpected,
+    resolve: unexpected,
+    reverse: unexpected,
     ...methods,
   };
 }

@@ -9,7 +9,7 @@
 
 import { execFileSync } from "node:child_process";
 import process from "node:process";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type {
   Address,
   Conn,
@@ -385,6 +385,14 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
     for (const conn of [...conns, ...accepted]) conn.close();
     await listener.close();
   });
+
+  check(
+    "reverse() finds a name of this machine and rejects with dns",
+    async (transport) => {
+      assertMatch(await transport.reverse!("127.0.0.1"), /^[a-z][a-z\d.-]*$/i);
+      await assertKind(transport.reverse!("no address"), "dns");
+    },
+  );
 
   check("lookup() finds localhost and rejects with dns", async (transport) => {
     const addresses = await transport.lookup("localhost");

@@ -8,6 +8,7 @@ import { formatEndpoint, isIp } from "../../protocol/address.ts";
 import {
   explain,
   type Explanation,
+  isLookup,
   parseQuestion,
   type Question,
 } from "../../server/policy/explain.ts";
@@ -70,6 +71,9 @@ export async function explainText(
   const own = new OwnAddresses(transport);
   const policy = options.policy ?? rules([]);
   const notes = notesOn(question, users);
+  if (isLookup(question.command) && !options.resolve) {
+    notes.push("look-ups are refused: --resolve is missing");
+  }
   const lookup = (hostname: string) => addressesOf(transport, hostname, notes);
   const context = { exposed, isOwn: (address: string) => own.has(address) };
   let found = await explain(policy, question, { ...context, lookup });

@@ -12,7 +12,7 @@ export const SECTIONS = {
   login: "Authentication",
   rules:
     "Access rules (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS])",
-  relay: "BIND and UDP ASSOCIATE",
+  relay: "BIND, UDP ASSOCIATE and look-ups",
   timeouts: "Timeouts (DURATION: 500ms, 10s, 5m, 1h, or 0 for no timeout)",
   limits: "Limits (0 for no limit; a client is an IPv4 address or an IPv6 /64)",
   config: "Configuration",

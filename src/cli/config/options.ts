@@ -86,7 +86,7 @@ export const OPTIONS = {
     help:
       "File of logins, one NAME:HASH per line, as printed by hash-password; may " +
       "be repeated. If there is any login, clients without one are rejected, " +
-      "SOCKS4 clients included.",
+      "SOCKS4 clients included unless their user ids are checked.",
   }),
   users: option(list(login(), { isSecret: true }), {
     section: "login",
@@ -219,6 +219,14 @@ export const OPTIONS = {
     default: false,
     description: "Drop UDP fragments instead of reassembling them",
   }),
+  resolve: option(toggle(), {
+    flag: "--resolve",
+    section: "relay",
+    default: false,
+    description:
+      "Answer look-ups of names and addresses (Tor's RESOLVE and RESOLVE_PTR), " +
+      "which torsocks needs",
+  }),
   timeouts: {
     section: "timeouts",
     description:
@@ -232,7 +240,7 @@ export const OPTIONS = {
       connect: option(duration(), {
         flag: "--connect-timeout DURATION",
         default: "15s",
-        description: "To connect to a target",
+        description: "To connect to a target, or to resolve a name",
       }),
       idle: option(duration(), {
         flag: "--idle-timeout DURATION",
@@ -251,7 +259,7 @@ export const OPTIONS = {
       }),
       association: option(duration(), {
         flag: "--association-timeout DURATION",
-        default: "2m",
+        default: "5m",
         description: "Without a datagram in a UDP association",
       }),
     } satisfies OptionsOf<Timeouts>,

@@ -276,13 +276,19 @@ function deniedText(
   ].join("  ");
 }
 
+/** The commands that are too long for their column. */
+const SHORT: Readonly<Record<string, string>> = {
+  "udp-associate": "udp",
+  "resolve-ptr": "reverse",
+};
+
 /** The client, the user and the command, as columns. */
 function sessionColumns(session: Session): string[] {
   const { client, command = "-" } = session;
   return [
     formatEndpoint(client).padEnd(21),
     userText(session).padEnd(8),
-    (command === "udp-associate" ? "udp" : command).padEnd(7),
+    (SHORT[command] ?? command).padEnd(7),
   ];
 }
 

@@ -34,7 +34,7 @@ const HTTP = /^[A-Z]{3,20} /;
 const TLS_HANDSHAKE = 22;
 const TLS_MAJOR = 3;
 
-/** The refusal of a client that speaks something else. */
+/** The refusal of a client that speaks another protocol. */
 function refusedStranger(bytes: Uint8Array): Refusal {
   const head = String.fromCharCode(...bytes.subarray(0, 32));
   if (HTTP.test(head)) {
@@ -44,7 +44,10 @@ function refusedStranger(bytes: Uint8Array): Refusal {
   if (bytes[0] === TLS_HANDSHAKE && (bytes[1] ?? TLS_MAJOR) === TLS_MAJOR) {
     return new Refusal("protocol-error", "the client speaks TLS, not SOCKS");
   }
-  return new Refusal("protocol-error", `no SOCKS version: ${bytes[0]}`);
+  return new Refusal(
+    "protocol-error",
+    `the first byte is ${bytes[0]}, which is no version of SOCKS`,
+  );
 }
 
 /** Browsers and HTTP libraries show the text to their users. */

@@ -21,14 +21,14 @@ export interface Frontend {
   /** Whether a connection that begins with this byte speaks the protocol. */
   accepts(firstByte: number): boolean;
   /**
-   * Reads up to one complete request, login included, from a reader that still
+   * Reads one complete request and the login before it, from a reader that still
    * has the first byte. Rejects with a `Refusal`, or with the `NetError` of the
    * connection.
    */
   read(context: FrontendContext): Promise<ClientRequest>;
 }
 
-/** Everything that a front end works with. */
+/** The context in which a front end reads a request. */
 export interface FrontendContext {
   readonly conn: Conn;
   readonly reader: MessageReader;
@@ -36,7 +36,7 @@ export interface FrontendContext {
   readonly session: HandshakeSession;
 }
 
-/** A session as its front end sees it. The front end fills in what it learns. */
+/** The members of a session for its front end, which sets those that it reads. */
 export interface HandshakeSession {
   /** The client's address. */
   readonly client: Address;
@@ -44,7 +44,7 @@ export interface HandshakeSession {
   method?: string;
   user?: string;
   userId?: string;
-  /** The connection as the authentication method has wrapped it; the session closes it. */
+  /** The connection that the authentication method returned, if any; the session closes it. */
   wrapped?: Conn;
   /** Fires when the session ends. */
   readonly stopping: AbortSwitch;

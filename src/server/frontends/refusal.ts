@@ -1,5 +1,5 @@
 /**
- * The end of a handshake that leads to no request.
+ * The end of a handshake without a valid request.
  *
  * @module
  */

@@ -22,7 +22,7 @@ import {
 } from "./datagrams.ts";
 import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
-import { createLookup, libuvThreads } from "../common/lookup.ts";
+import { createResolver, libuvThreads } from "../common/lookup.ts";
 import { ownAddresses } from "../common/own_addresses.ts";
 import { systemClock } from "../clock.ts";
 import {
@@ -248,7 +248,7 @@ export const bunTransport: Transport = {
   relay,
   datagrams,
   sourceAddress,
-  lookup: createLookup(libuvThreads),
+  ...createResolver(libuvThreads),
   descriptorLimit: () => descriptorLimit((path) => bun.file(path).text()),
   ownAddresses,
 };

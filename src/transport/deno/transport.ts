@@ -8,7 +8,7 @@
 import { DenoConn, type DenoSocket, relay } from "./conn.ts";
 import { datagrams, type DenoUdp, sourceAddress } from "./datagrams.ts";
 import { checkPort } from "../common/checks.ts";
-import { createLookup } from "../common/lookup.ts";
+import { createResolver } from "../common/lookup.ts";
 import { systemClock } from "../clock.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
 import type { AbortSignalLike } from "../signal.ts";
@@ -222,6 +222,6 @@ export const denoTransport: Transport = {
   relay,
   datagrams,
   sourceAddress,
-  lookup: createLookup(() => RESOLVER_THREADS),
+  ...createResolver(() => RESOLVER_THREADS),
   ownAddresses,
 };

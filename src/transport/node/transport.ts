@@ -10,7 +10,7 @@ import { datagrams, sourceAddress } from "./datagrams.ts";
 import { process } from "./process.ts";
 import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
-import { createLookup, libuvThreads } from "../common/lookup.ts";
+import { createResolver, libuvThreads } from "../common/lookup.ts";
 import { ownAddresses } from "../common/own_addresses.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
 import { plainAddress, plainHostname } from "../socket.ts";
@@ -181,7 +181,7 @@ export const nodeTransport: Transport = {
   relay,
   datagrams,
   sourceAddress,
-  lookup: createLookup(libuvThreads),
+  ...createResolver(libuvThreads),
   descriptorLimit: () => descriptorLimit(readFile),
   ownAddresses,
 };

@@ -1,4 +1,4 @@
-/** The policy as clients see it. */
+/** The effects of the policy on clients. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
