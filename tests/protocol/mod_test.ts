@@ -9,6 +9,8 @@ const names: [name: string, exports: object, names: string[]][] = [
     "address",
     "datagram",
     "formatEndpoint",
+    "httpBasic",
+    "httpConnect",
     "isIp",
     "parseEndpoint",
     "password",
@@ -42,6 +44,18 @@ const names: [name: string, exports: object, names: string[]][] = [
     "encodeDatagram",
     "encodeDatagramHeader",
     "maxPayload",
+  ]],
+  ["httpBasic", protocol.httpBasic, [
+    "decodeCredentials",
+    "encodeCredentials",
+  ]],
+  ["httpConnect", protocol.httpConnect, [
+    "MAX_HEAD",
+    "decodeRequest",
+    "decodeResponse",
+    "encodeRequest",
+    "encodeResponse",
+    "statusText",
   ]],
   ["password", protocol.password, [
     "decodeLogin",
