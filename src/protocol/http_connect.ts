@@ -16,9 +16,11 @@ import {
   MAX_HEAD,
   parseFields,
 } from "./http_head.ts";
+import { reasonOf } from "./http_status.ts";
 import { isPort, showPort, toOctets } from "./octets.ts";
 import type { LoginInit } from "./password.ts";
 
+export { replyOfStatus, statusOfReply, statusText } from "./http_status.ts";
 export { MAX_HEAD };
 
 /** A request of a client. */
@@ -265,7 +267,7 @@ function isInterim(status: number): boolean {
  * that the connection will be closed; 407 asks for a login by Basic, and 405 names the
  * only method.
  *
- * @throws {TypeError} if the status is not one that a tunnel's server sends.
+ * @throws {TypeError} if the status is not a common one (`statusText`).
  *
  * @example
  * ```ts
@@ -279,7 +281,7 @@ function isInterim(status: number): boolean {
  * ```
  */
 export function encodeResponse(status: number, text = ""): Uint8Array {
-  const reason = REASONS[status];
+  const reason = reasonOf(status);
   if (reason === undefined) {
     throw new TypeError(`no response has status ${status}`);
   }
@@ -296,41 +298,9 @@ export function encodeResponse(status: number, text = ""): Uint8Array {
   ], text);
 }
 
-const REASONS: Readonly<Record<number, string>> = {
-  200: "Connection established",
-  400: "Bad Request",
-  403: "Forbidden",
-  405: "Method Not Allowed",
-  407: "Proxy Authentication Required",
-  431: "Request Header Fields Too Large",
-  500: "Internal Server Error",
-  501: "Not Implemented",
-  502: "Bad Gateway",
-  503: "Service Unavailable",
-  504: "Gateway Timeout",
-  505: "HTTP Version Not Supported",
-};
-
 const EXTRA_FIELDS: Readonly<Record<number, readonly string[]>> = {
   // RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header field".
   405: ["Allow: CONNECT"],
   // RFC 7617 section 2.1: the charset says that logins are UTF-8.
   407: ['Proxy-Authenticate: Basic realm="proxy", charset="UTF-8"'],
 };
-
-/**
- * Describes a status: its number and, if it is a common one, its name.
- *
- * @example
- * ```ts
- * import { httpConnect } from "@x/socks5/protocol";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(httpConnect.statusText(403), "403 Forbidden");
- * assertEquals(httpConnect.statusText(499), "499");
- * ```
- */
-export function statusText(status: number): string {
-  const reason = REASONS[status];
-  return reason === undefined ? `${status}` : `${status} ${reason}`;
-}

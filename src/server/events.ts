@@ -11,6 +11,9 @@ import type { NetError } from "../transport/errors.ts";
 /** A command of a client. */
 export type CommandName = "connect" | "bind" | "udp-associate";
 
+/** A protocol that clients speak; `http` is HTTP CONNECT. */
+export type ProtocolName = "socks4" | "socks5" | "http";
+
 /**
  * The state of a session: `handshake` until the request is complete, then `dial`
  * or, while a BIND waits for its peer, `bind`; then `relay`, and `ended`.
@@ -37,14 +40,16 @@ export interface DatagramCounts {
  * - `finished`: both directions ended and all bytes were delivered, or the client ended
  *   its UDP association
  * - `refused`: the request got an error reply (`session.reply`, `error`)
- * - `no-method`: the client offered no authentication method that the server accepts
+ * - `no-method`: the client offered no authentication method that the server accepts,
+ *   or an HTTP client sent no login
  * - `login-failed`: the authentication failed, or the client is locked out (`error` says
  *   so)
  * - `login-error`: the login could not be verified, because the verifier or the
  *   authentication method failed (the `cause` of `error`, unless that contains the
  *   password)
- * - `protocol-error`: the client sent bytes that are not a SOCKS message; `error` says if
- *   it speaks HTTP or TLS
+ * - `protocol-error`: the client sent bytes that are not a SOCKS message, or with `http`
+ *   an HTTP request that is malformed or not CONNECT; `error` says if it speaks TLS, or
+ *   HTTP to a server without `http`
  * - `handshake-timeout`: the request was not complete in time
  * - `idle`: no data was transferred for the idle or half-closed time
  * - `client-gone`, `target-gone`: that side reset or dropped its connection
@@ -79,9 +84,11 @@ export interface Session {
   readonly duration: number;
   /** The current state. */
   readonly phase: SessionPhase;
-  /** The SOCKS version, once known. */
+  /** The client's protocol, once known. */
+  readonly protocol?: ProtocolName;
+  /** The SOCKS version, once known; `undefined` for HTTP. */
   readonly version?: 4 | 5;
-  /** The name of the authentication method, once chosen (SOCKS5). */
+  /** The name of the authentication method, once chosen (SOCKS5, HTTP). */
   readonly method?: string;
   /** The user's name. Not verified while the login is pending, nor after it failed. */
   readonly user?: string;
@@ -95,7 +102,7 @@ export interface Session {
   readonly targetAddr?: Address;
   /** The address in the reply to a BIND or UDP ASSOCIATE, at which the server listens. */
   readonly boundAddr?: Address;
-  /** The reply that was sent, as the number of the session's SOCKS version. */
+  /** The reply that was sent, as the number of the session's SOCKS version or the HTTP status. */
   readonly reply?: number;
   /** Bytes from the client to the target so far, without the handshake. */
   readonly sent: number;

@@ -43,6 +43,7 @@ export interface Settings {
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly socks4: Socks4Settings | undefined;
+  readonly servesHttp: boolean;
   readonly accept: Accept | undefined;
   readonly dial: Dialer | undefined;
   readonly policy: Policy | undefined;
@@ -106,6 +107,7 @@ export async function resolveSettings(
     auth,
     servesSocks4: servesNone || socks4 !== undefined,
     socks4,
+    servesHttp: resolveHttp(options.http),
     accept: resolveAccept(options.accept),
     dial: resolveDial(options.dial),
     policy,
@@ -135,6 +137,7 @@ const OPTION_KEYS = Object.keys(
     reusePort: true,
     auth: true,
     socks4: true,
+    http: true,
     openProxy: true,
     accept: true,
     dial: true,
@@ -159,6 +162,11 @@ function resolveListen(options: ServeOptions): ListenSettings | undefined {
     reusePort,
   };
   return listen ? settings : undefined;
+}
+
+function resolveHttp(http = false): boolean {
+  if (typeof http === "boolean") return http;
+  throw new OptionError("http", "http must be true or false");
 }
 
 function resolveAccept(accept: Accept | undefined): Accept | undefined {

@@ -5,8 +5,10 @@ import {
   encodeRequest,
   encodeResponse,
   MAX_HEAD,
+  replyOfStatus,
   type Request,
   type RequestInit,
+  statusOfReply,
   statusText,
 } from "../../src/protocol/http_connect.ts";
 import { test } from "../support/harness.ts";
@@ -374,4 +376,17 @@ test("statusText() names common statuses", () => {
   assertEquals(statusText(504), "504 Gateway Timeout");
   assertEquals(statusText(200), "200 Connection established");
   assertEquals(statusText(777), "777");
+});
+
+test("statusOfReply() and replyOfStatus() map errors to errors, and success to 200", () => {
+  assertEquals(
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 255].map(statusOfReply),
+    [200, 502, 403, 502, 504, 502, 504, 501, 502, 502, 502],
+  );
+  for (let status = 0; status < 1_000; status++) {
+    const reply = replyOfStatus(status);
+    assert(reply >= 1 && reply <= 8, `${status}: ${reply}`);
+  }
+  const statuses = [403, 404, 405, 407, 500, 501, 502, 503, 504];
+  assertEquals(statuses.map(replyOfStatus), [2, 1, 7, 1, 1, 7, 4, 1, 4]);
 });

@@ -55,6 +55,8 @@ const names: [name: string, exports: object, names: string[]][] = [
     "decodeResponse",
     "encodeRequest",
     "encodeResponse",
+    "replyOfStatus",
+    "statusOfReply",
     "statusText",
   ]],
   ["password", protocol.password, [

@@ -62,6 +62,13 @@ export const OPTIONS = {
     needsRestart: true,
     description: "Port to listen on; 0 for any free port",
   }),
+  http: option(toggle(), {
+    flag: "--http",
+    section: "listen",
+    default: false,
+    description:
+      "Serve HTTP CONNECT on the same port as SOCKS, with the same logins and rules",
+  }),
   workers: option(countOrAuto(MAX_WORKERS), {
     flag: "--workers N|auto",
     section: "listen",

@@ -69,11 +69,29 @@ export function userPass(
 ): AuthMethod {
   checkKeys(options, GUARD_KEYS, "the options of userPass()");
   const verifier = new GuardedVerifier(toPasswordVerifier(logins), options);
-  return {
+  const method: AuthMethod = {
     number: METHOD.password,
     name: "password",
     negotiate: (exchange) => negotiate(exchange, verifier),
   };
+  verifiers.set(method, verifier);
+  return method;
+}
+
+/**
+ * No member of the method: a copy of it with another negotiation, which may be stricter,
+ * must not have the same verifier.
+ */
+const verifiers = new WeakMap<AuthMethod, GuardedVerifier>();
+
+/**
+ * The verifier of a method that {@linkcode userPass} has returned, for other protocols
+ * that carry user names and passwords.
+ */
+export function passwordVerifierOf(
+  method: AuthMethod,
+): GuardedVerifier | undefined {
+  return verifiers.get(method);
 }
 
 const GUARD_KEYS = Object.keys(
