@@ -9,14 +9,15 @@
  *
  * - `proxy-unreachable`: the proxy, or in phase `udp` its relay, cannot be reached (see `cause`)
  * - `proxy-closed`: the connection to the proxy ended before its answer was complete
- * - `protocol`: the answer of the proxy is not SOCKS
+ * - `protocol`: the answer of the proxy is not SOCKS, or with `http:` not HTTP
  * - `no-method`: the proxy accepts none of the offered authentication methods
  * - `login-failed`: the proxy refused the login, or an authentication method rejected (see `cause`)
  * - `rejected`: the proxy refused the request or could not fulfil it (see `reply`)
  * - `dns`: a name that this client resolves could not be resolved
  * - `address-type`: the protocol cannot carry such a target (IPv6 over `socks4:`,
  *   or only an address with a zone)
- * - `unsupported`: the protocol has no such command (UDP over `socks4:`)
+ * - `unsupported`: the protocol has no such command (UDP over `socks4:`, UDP and BIND
+ *   over `http:`)
  * - `closed`: the listener or association is over: it was closed, its one peer has
  *   come, or its proxy has ended it
  * - `timeout`: the operation took longer than `timeout`
@@ -53,7 +54,7 @@ export type SocksPhase =
 export interface SocksErrorDetails {
   /** How far the operation had come. */
   readonly phase: SocksPhase;
-  /** The number of the proxy's reply on the wire. */
+  /** The number of the proxy's reply on the wire; with `http:` the status. */
   readonly reply?: number;
   /** The underlying error. */
   readonly cause?: unknown;
@@ -82,7 +83,7 @@ export class SocksError extends Error {
   readonly code: SocksErrorCode;
   /** How far the operation had come. */
   readonly phase: SocksPhase;
-  /** The number of the proxy's reply on the wire; only with `rejected`. */
+  /** The number of the proxy's reply on the wire, with `http:` the status; only with `rejected`. */
   readonly reply: number | undefined;
 
   /** Creates an error with this code. */

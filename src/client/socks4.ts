@@ -8,12 +8,13 @@ import { isIp } from "../protocol/address.ts";
 import { REPLY4 } from "../protocol/reply.ts";
 import { COMMAND, decodeReply, encodeRequest } from "../protocol/socks4.ts";
 import type { ClientDialect } from "./dialect.ts";
+import { rejectedError } from "./to_socks_error.ts";
 
 /** SOCKS4, which carries IPv4 addresses. */
 export const SOCKS4: ClientDialect = {
   protocol: "socks4",
-  version: 4,
   resolvesNames: false,
+  hasBind: true,
   hasDatagrams: false,
   checkLogin({ username: userId }) {
     const anywhere = { hostname: "0.0.0.0", port: 0 };
@@ -26,6 +27,7 @@ export const SOCKS4: ClientDialect = {
     encodeRequest({ command, hostname, port, userId }),
   decodeReply,
   success: REPLY4.granted,
+  rejectedError: (reply, { phase }) => rejectedError(4, reply, phase),
 };
 
 /** SOCKS4a, which carries names as well. */

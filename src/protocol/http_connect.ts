@@ -55,8 +55,8 @@ export interface Response {
 /**
  * Encodes a CONNECT request. No argument can add lines to it.
  *
- * @throws {TypeError} if the hostname is neither a name nor an IP address, the port is not
- * 1 to 65535, the login cannot be sent by Basic (`httpBasic.encodeCredentials`), or the
+ * @throws {TypeError} if the hostname is neither a name nor an IP address, the port is out
+ * of range, the login cannot be sent by Basic (`httpBasic.encodeCredentials`), or the
  * request is longer than {@linkcode MAX_HEAD} octets.
  *
  * @example
@@ -75,10 +75,10 @@ export function encodeRequest(
   { hostname, port, login }: RequestInit,
 ): Uint8Array {
   parseHost(hostname); // throws a TypeError for anything else
-  if (!isPort(port) || port === 0) {
+  if (!isPort(port)) {
     const shown = showPort(port);
     throw new TypeError(
-      `port must be an integer from 1 to 65535, not ${shown}`,
+      `port must be an integer from 0 to 65535, not ${shown}`,
     );
   }
   const target = formatEndpoint({ hostname, port });
