@@ -19,7 +19,8 @@ import { SOCKS5H } from "./socks5.ts";
 
 /** All statuses of success; which one it is has no meaning. */
 const SUCCESS = 200;
-const LOGIN_REQUIRED = 407;
+/** 407, and 401 with which tinyproxy answers a wrong login. */
+const LOGIN_FAILED = [407, 401];
 
 /** HTTP CONNECT, with the login in the request. */
 export const HTTP: ClientDialect = {
@@ -68,7 +69,7 @@ function rejectedError(
   status: number,
   { phase, proxy, auth }: HandshakeAttempt,
 ): SocksError {
-  if (status === LOGIN_REQUIRED) {
+  if (LOGIN_FAILED.includes(status)) {
     const message = loginOf(proxy, auth)
       ? "the proxy refused the login, or accepts none by Basic"
       : "the proxy requires a login";

@@ -139,6 +139,13 @@ const failures: [
     undefined,
     /requires a login$/,
   ],
+  [
+    "HTTP/1.1 401 Login",
+    "login-failed",
+    "auth",
+    undefined,
+    /requires a login$/,
+  ],
   ["HTTP/2 200 OK", "protocol", "request", undefined, /does not speak HTTP/],
   ["SSH-2.0-OpenSSH", "protocol", "request", undefined, /does not speak HTTP/],
 ];

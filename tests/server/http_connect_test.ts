@@ -51,7 +51,9 @@ async function connected(
 async function exchange(server: TestServer, text: string): Promise<string> {
   const client = await server.client();
   await client.write(encode(text));
-  return decode(await readAll(client));
+  const answer = decode(await readAll(client));
+  client.close();
+  return answer;
 }
 
 test("serve() relays an HTTP CONNECT, bytes sent with the request and after a FIN included", async () => {
