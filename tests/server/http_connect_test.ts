@@ -9,6 +9,7 @@ import {
   type ServeOptions,
   userPass,
 } from "../../src/server/mod.ts";
+import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
 import {
@@ -22,7 +23,12 @@ import {
 import { hex } from "../support/raw.ts";
 import { octets } from "../support/table.ts";
 import { withNames } from "../support/world.ts";
-import { pattern, readAll, readExactly } from "../transport/contract.ts";
+import {
+  connectedPair,
+  pattern,
+  readAll,
+  readExactly,
+} from "../transport/contract.ts";
 
 const GRANTED = "HTTP/1.1 200 Connection established\r\n\r\n";
 
@@ -251,6 +257,26 @@ test("serve() refuses to be an open proxy with HTTP as well, and values other th
     OptionError,
   );
   assertEquals([wrong.option, wrong.code], ["http", "invalid"]);
+});
+
+test("server.handle() closes special-purpose addresses to exposed HTTP clients", async () => {
+  const target = await startTarget();
+  const server = await startServer({
+    http: true,
+    listen: false,
+    auth: [userPass({ al: "pw" })],
+  });
+  const { near, far, close } = await connectedPair(
+    await detectTransport(),
+  );
+  server.server.handle(far, { exposed: true });
+  await near.write(encode(request(target.addr.port, basic("al:pw"))));
+  const answer = decode(await readAll(near));
+  assertStringIncludes(answer, "HTTP/1.1 403 Forbidden\r\n");
+  assertEquals(target.conns.length, 0);
+  await close();
+  await server.close();
+  await target.close();
 });
 
 test("Metrics counts HTTP requests and replies by their statuses", async () => {

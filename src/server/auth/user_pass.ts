@@ -15,7 +15,8 @@ import { readName } from "./name.ts";
 import type { Logins } from "./verifier.ts";
 
 /**
- * Method 02, user name and password (RFC 1929).
+ * Method 02, user name and password (RFC 1929). With the option `http` of `serve()` it
+ * also verifies the logins of HTTP clients (Basic, RFC 7617).
  *
  * - A table maps names to passwords. Bytes are compared, in a time that depends
  *   neither on the names nor on the passwords.

@@ -31,8 +31,8 @@ export interface VerifyContext {
 }
 
 /**
- * Decides whether logins are right, whichever protocol carries them: RFC 1929
- * ({@linkcode userPass}), or SOCKS4 with its user ids (`socks4.verifier` of
+ * Decides whether logins are right, whichever protocol carries them: RFC 1929 and
+ * HTTP Basic ({@linkcode userPass}), or SOCKS4 with its user ids (`socks4.verifier` of
  * `serve()`). {@linkcode Users} is one.
  *
  * @example A directory such as LDAP
