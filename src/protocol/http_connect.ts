@@ -24,7 +24,7 @@ export { replyOfStatus, statusOfReply, statusText } from "./http_status.ts";
 export { MAX_HEAD };
 
 /** A request of a client. */
-export interface Request {
+export interface RequestMessage {
   /** The method, such as `CONNECT`; it is case-sensitive. */
   readonly method: string;
   /** The target of a CONNECT, `undefined` for any other method. */
@@ -34,13 +34,13 @@ export interface Request {
 }
 
 /** The argument of {@linkcode encodeRequest}. */
-export interface RequestInit extends Endpoint {
+export interface RequestFields extends Endpoint {
   /** The login to send, with the scheme Basic. By default none. */
   readonly login?: LoginInit;
 }
 
 /** The response of a proxy. */
-export interface Response {
+export interface ResponseMessage {
   /** 200 to 299 if the request is granted, otherwise any number of three digits. */
   readonly status: number;
 }
@@ -72,7 +72,7 @@ export interface Response {
  * ```
  */
 export function encodeRequest(
-  { hostname, port, login }: RequestInit,
+  { hostname, port, login }: RequestFields,
 ): Uint8Array {
   parseHost(hostname); // throws a TypeError for anything else
   if (!isPort(port)) {
@@ -126,7 +126,7 @@ const REQUEST_LINE = /^([\w!#$%&'*+.^`|~-]+) (\S+) HTTP\/(\d)\.(\d)$/;
  */
 export function decodeRequest(
   octets: Uint8Array,
-): Decoded<Request> | undefined {
+): Decoded<RequestMessage> | undefined {
   const first = findLine(octets, 0, false);
   if (!first) return undefined;
   const line = parseRequestLine(headText(octets, 0, first.end));
@@ -228,7 +228,7 @@ const SWITCHING_PROTOCOLS = 101;
  */
 export function decodeResponse(
   octets: Uint8Array,
-): Decoded<Response> | undefined {
+): Decoded<ResponseMessage> | undefined {
   let start = 0;
   while (true) {
     checkBeginning(octets, start);

@@ -6,8 +6,8 @@ import {
   encodeResponse,
   MAX_HEAD,
   replyOfStatus,
-  type Request,
-  type RequestInit,
+  type RequestFields,
+  type RequestMessage,
   statusOfReply,
   statusText,
 } from "../../src/protocol/http_connect.ts";
@@ -21,11 +21,11 @@ function request(
   hostname: string,
   port: number,
   authorization?: string,
-): Request {
+): RequestMessage {
   return { method: "CONNECT", target: { hostname, port }, authorization };
 }
 
-const OTHER = (method: string): Request => ({
+const OTHER = (method: string): RequestMessage => ({
   method,
   target: undefined,
   authorization: undefined,
@@ -34,7 +34,7 @@ const OTHER = (method: string): Request => ({
 const EXAMPLE = request("example.com", 443);
 
 /** A row: name, the request without its last empty line, the value. */
-const requests: readonly (readonly [string, string, Request])[] = [
+const requests: readonly (readonly [string, string, RequestMessage])[] = [
   ["HTTP/1.1", "CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n", EXAMPLE],
   ["HTTP/1.0 without Host", "CONNECT example.com:443 HTTP/1.0\r\n", EXAMPLE],
   [
@@ -295,7 +295,7 @@ test("decodeResponse() waits for at most 16 KiB, interim responses included", ()
 });
 
 test("encodeRequest() writes the target, Host and the login", () => {
-  const rows: [RequestInit, string][] = [
+  const rows: [RequestFields, string][] = [
     [
       { hostname: "example.com", port: 443 },
       "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n",
@@ -319,7 +319,7 @@ test("encodeRequest() writes the target, Host and the login", () => {
 });
 
 test("encodeRequest() throws for whatever could add lines or change the target", () => {
-  const inits: RequestInit[] = [
+  const inits: RequestFields[] = [
     { hostname: "h\r\nX: y", port: 1 },
     { hostname: "h\n", port: 1 },
     { hostname: "h HTTP/1.1", port: 1 },
