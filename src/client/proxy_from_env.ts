@@ -89,7 +89,7 @@ export function proxyFromEnv(
   url: string | URL,
 ): string | undefined {
   checkEnv(env);
-  const { scheme, hostname, port } = parseTarget(url);
+  const { scheme, hostname, port } = targetOf(url);
   const noProxy = env.no_proxy || env.NO_PROXY;
   if (noProxy && isExcluded(noProxy, { hostname, port })) return undefined;
   const variables = VARIABLES[scheme] ??
@@ -110,7 +110,7 @@ function checkEnv(env: unknown): void {
   );
 }
 
-function parseTarget(url: string | URL) {
+function targetOf(url: string | URL) {
   let parsed: URL | undefined;
   try {
     parsed = new URL(url);
