@@ -12,23 +12,25 @@ import type {
 import type { AbortSwitch } from "../transport/signal.ts";
 import type { Conn } from "../transport/transport.ts";
 import type { ClientAuth, ClientAuthResult } from "./auth.ts";
-import type { SocksPhase } from "./error.ts";
+import type { SocksError, SocksPhase } from "./error.ts";
 import type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
 
 /** One protocol as the client speaks it. */
 export interface ClientDialect {
   /** The scheme of its URLs. */
   readonly protocol: ProxyProtocol;
-  /** The version number on the wire. */
-  readonly version: 4 | 5;
   /** Whether requests carry names, so that the proxy resolves them. */
   readonly resolvesNames: boolean;
+  /** Whether it has the command BIND. */
+  readonly hasBind: boolean;
   /** Whether it has the command UDP ASSOCIATE. */
   readonly hasDatagrams: boolean;
   /** Whether it has the command RESOLVE. */
   readonly hasResolve: boolean;
   /** Whether it has the command RESOLVE_PTR. */
   readonly hasReverse: boolean;
+  /** Whether its request carries the login of {@linkcode passwordLogin}. @default {false} */
+  readonly carriesPassword?: boolean;
   /** Throws a TypeError if no message can carry the proxy's login. */
   checkLogin(proxy: ProxyConfig): void;
   /** Whether a request can carry this IP address. */
@@ -46,11 +48,14 @@ export interface ClientDialect {
     command: number,
     target: Endpoint,
     proxy: ProxyConfig,
+    auth: readonly ClientAuth[],
   ): Uint8Array;
   /** Decodes a reply; the endpoint is the bound address. */
   readonly decodeReply: MessageDecoder<Endpoint & { readonly reply: number }>;
   /** The reply number that grants a request. */
   readonly success: number;
+  /** The error for any other reply. */
+  rejectedError(reply: number, attempt: HandshakeAttempt): SocksError;
 }
 
 /** An attempt as its handshake sees it. */

@@ -5,12 +5,13 @@
  */
 
 import type { ClientDialect } from "./dialect.ts";
+import { HTTP } from "./http.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { SOCKS4, SOCKS4A } from "./socks4.ts";
 import { SOCKS5, SOCKS5H } from "./socks5.ts";
 
 const DIALECTS: ReadonlyMap<string, ClientDialect> = new Map(
-  [SOCKS4, SOCKS4A, SOCKS5, SOCKS5H].map((it) => [it.protocol, it]),
+  [SOCKS4, SOCKS4A, SOCKS5, SOCKS5H, HTTP].map((it) => [it.protocol, it]),
 );
 
 /** The names of all protocols. */

@@ -9,7 +9,8 @@
  *
  * - `proxy-unreachable`: the proxy, or in phase `udp` its relay, cannot be reached (see `cause`)
  * - `proxy-closed`: the connection to the proxy ended before its answer was complete
- * - `protocol`: the answer of the proxy is not SOCKS, or lacks the answer to a look-up
+ * - `protocol`: the answer of the proxy is not SOCKS (with `http:` not HTTP), or lacks the
+ *   answer to a look-up
  * - `no-method`: the proxy accepts none of the offered authentication methods
  * - `login-failed`: the proxy refused the login, or an authentication method rejected (see `cause`)
  * - `rejected`: the proxy refused the request or could not fulfil it (see `reply`)
@@ -17,7 +18,7 @@
  * - `address-type`: the protocol cannot carry such a target (IPv6 over `socks4:`,
  *   or only an address with a zone)
  * - `unsupported`: the protocol has no such command (UDP and `reverse()` over `socks4:`
- *   and `socks4a:`, `resolve()` over `socks4:`)
+ *   and `socks4a:`, `resolve()` over `socks4:`; everything but `connect()` over `http:`)
  * - `closed`: the listener or association is over: it was closed, its one peer has
  *   come, or its proxy has ended it
  * - `timeout`: the operation took longer than `timeout`
@@ -59,7 +60,7 @@ export type SocksPhase =
 export interface SocksErrorDetails {
   /** The phase in which the operation failed. */
   readonly phase: SocksPhase;
-  /** The number of the proxy's reply on the wire. */
+  /** The number of the proxy's reply on the wire; with `http:` the status. */
   readonly reply?: number;
   /** The underlying error. */
   readonly cause?: unknown;
@@ -97,7 +98,7 @@ export class SocksError extends Error {
   readonly code: SocksErrorCode;
   /** The phase in which the operation failed. */
   readonly phase: SocksPhase;
-  /** The number of the proxy's reply on the wire; only with `rejected`. */
+  /** The number of the proxy's reply on the wire, with `http:` the status; only with `rejected`. */
   readonly reply: number | undefined;
 
   /** Creates an error with this code. */

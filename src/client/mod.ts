@@ -1,5 +1,5 @@
 /**
- * A SOCKS4, SOCKS4a and SOCKS5 client for Deno, Bun and Node.js.
+ * A SOCKS4, SOCKS4a, SOCKS5 and HTTP CONNECT client for Deno, Bun and Node.js.
  *
  * @example
  * ```ts
@@ -33,6 +33,7 @@ export {
 } from "./error.ts";
 export type { ClientOptions, ProxyOptions } from "./options.ts";
 export type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
+export { proxyFromEnv } from "./proxy_from_env.ts";
 export { parseProxyUrl } from "./proxy_url.ts";
 export { resolve, reverse } from "./resolve.ts";
 export { socks, type SocksProxy } from "./socks.ts";

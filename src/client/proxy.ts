@@ -6,15 +6,20 @@
 
 /**
  * The protocol of a proxy, named as in curl. With `socks4` and `socks5` this
- * client resolves the names of targets, with `socks4a` and `socks5h` the proxy
- * does.
+ * client resolves the names of targets, with `socks4a`, `socks5h` and `http` the
+ * proxy does. `http` is HTTP CONNECT, which has neither BIND nor UDP.
  *
  * A name that is resolved here becomes one address: the first that the protocol
  * can carry (`socks4` only IPv4, neither of them a zone). If the proxy cannot
  * reach that address, no other is tried. A proxy that resolves the name itself
  * may try all addresses.
  */
-export type ProxyProtocol = "socks4" | "socks4a" | "socks5" | "socks5h";
+export type ProxyProtocol =
+  | "socks4"
+  | "socks4a"
+  | "socks5"
+  | "socks5h"
+  | "http";
 
 /** A proxy server. */
 export interface ProxyConfig {
@@ -22,15 +27,17 @@ export interface ProxyConfig {
   readonly protocol: ProxyProtocol;
   /** Its name or IP address; names need not be ASCII (`proxy.münchen.example`). */
   readonly hostname: string;
-  /** Its port. @default {1080} */
+  /** Its port. By default 1080, and 80 with `http`, as in URLs. */
   readonly port?: number;
   /**
-   * The user name, at most 255 bytes; with SOCKS4 the user id. If only one of user
+   * The user name, at most 255 bytes; with SOCKS4 the user id; with `http`, where the
+   * login is sent by Basic, without colons and of any length that fits in a request of
+   * 16 KiB. If only one of user
    * name and password is given, the other one is sent empty, as curl does. An empty
    * string counts as given: leave both out for a proxy without a login.
    */
   readonly username?: string;
-  /** The password, at most 255 bytes; SOCKS4 has none. */
+  /** The password, of the same length; SOCKS4 has none. */
   readonly password?: string;
 }
 

@@ -8,8 +8,13 @@ import { dialectNamed, PROTOCOLS } from "./dialects.ts";
 import { plainHostname } from "./plain_hostname.ts";
 import type { ProxyConfig } from "./proxy.ts";
 
-/** The port of a proxy whose URL has no port (IANA's registry). */
-export const DEFAULT_PORT = 1080;
+/**
+ * The port of a proxy whose URL names none (IANA's registry). Of `http:` it has to be 80:
+ * a `URL` does not distinguish `http://hostname` from `http://hostname:80`.
+ */
+export function defaultPort(protocol: string): number {
+  return protocol === "http" ? 80 : 1080;
+}
 
 /**
  * The scheme without a version, as desktops and other programs write it. The proxy
@@ -21,7 +26,7 @@ const ANY_SOCKS = "socks";
  * Parses `socks5://user:password@hostname:port`, with any
  * {@linkcode ProxyConfig.protocol} as its scheme, or `socks:`, which means
  * `socks5h:`. Credentials are percent-decoded, brackets around IPv6 addresses
- * removed; the default port is 1080.
+ * removed; the default port is 1080, and 80 of `http:`.
  *
  * @throws {TypeError} when the text is not such a URL; the message contains no password.
  *
@@ -60,7 +65,7 @@ export function parseProxyUrl(url: string | URL): ProxyConfig {
   return {
     protocol,
     hostname: plainHostname(decode(parsed.hostname)),
-    port: parsed.port === "" ? DEFAULT_PORT : Number(parsed.port),
+    port: parsed.port === "" ? defaultPort(protocol) : Number(parsed.port),
     ...(parsed.username && { username: decode(parsed.username) }),
     ...(parsed.password && { password: decode(parsed.password) }),
   };

@@ -8,12 +8,13 @@ import { isIp } from "../protocol/address.ts";
 import { REPLY4 } from "../protocol/reply.ts";
 import { COMMAND, decodeReply, encodeRequest } from "../protocol/socks4.ts";
 import type { ClientDialect } from "./dialect.ts";
+import { rejectedError } from "./to_socks_error.ts";
 
 /** SOCKS4, which carries IPv4 addresses. */
 export const SOCKS4: ClientDialect = {
   protocol: "socks4",
-  version: 4,
   resolvesNames: false,
+  hasBind: true,
   hasDatagrams: false,
   hasResolve: false,
   hasReverse: false,
@@ -28,6 +29,7 @@ export const SOCKS4: ClientDialect = {
     encodeRequest({ command, hostname, port, userId }),
   decodeReply,
   success: REPLY4.granted,
+  rejectedError: (reply, { phase }) => rejectedError(4, reply, phase),
 };
 
 /** SOCKS4a, which also carries names. */

@@ -12,12 +12,13 @@ import { decodeReply, encodeRequest, type Reply } from "../protocol/socks5.ts";
 import { authenticate } from "./authenticate.ts";
 import type { ClientDialect } from "./dialect.ts";
 import type { ProxyConfig } from "./proxy.ts";
+import { rejectedError } from "./to_socks_error.ts";
 
 /** SOCKS5 whose targets are resolved by the client. */
 export const SOCKS5: ClientDialect = {
   protocol: "socks5",
-  version: 5,
   resolvesNames: false,
+  hasBind: true,
   hasDatagrams: true,
   hasResolve: true,
   hasReverse: true,
@@ -30,6 +31,7 @@ export const SOCKS5: ClientDialect = {
     encodeRequest({ command, hostname, port }),
   decodeReply: decodeReplyLeniently,
   success: REPLY.succeeded,
+  rejectedError: (reply, { phase }) => rejectedError(5, reply, phase),
 };
 
 /** SOCKS5 whose targets are resolved by the proxy. */

@@ -48,7 +48,8 @@ function socksError(
   proxy: ResolvedProxy,
   cause: Error,
 ): SocksError {
-  const what = `${TEXT[code] ?? code} (${formatEndpoint(proxy)})`;
+  const text = code === "protocol" ? notSpoken(proxy) : TEXT[code] ?? code;
+  const what = `${text} (${formatEndpoint(proxy)})`;
   const reason = cause?.message ?? cause;
   return new SocksError(code, `${what}: ${reason}`, { phase, cause });
 }
@@ -56,8 +57,11 @@ function socksError(
 const TEXT: Partial<Record<SocksErrorCode, string>> = {
   "proxy-unreachable": "the proxy cannot be reached",
   "proxy-closed": "the proxy closed the connection",
-  protocol: "the proxy does not speak SOCKS",
 };
+
+function notSpoken({ protocol }: ResolvedProxy): string {
+  return `the proxy does not speak ${protocol === "http" ? "HTTP" : "SOCKS"}`;
+}
 
 /** The error for a reply of the proxy other than success. */
 export function rejectedError(

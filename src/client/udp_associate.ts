@@ -14,6 +14,7 @@ import { COMMAND } from "../protocol/socks5.ts";
 import { NetError } from "../transport/errors.ts";
 import type { Address, DatagramSocket } from "../transport/transport.ts";
 import { Attempt } from "./attempt.ts";
+import type { ClientDialect } from "./dialect.ts";
 import { SocksError } from "./error.ts";
 import { Inbox } from "./inbox.ts";
 import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
@@ -58,10 +59,10 @@ const UNKNOWN: Endpoint = { hostname: "0.0.0.0", port: 0 };
  * address that the proxy names. They are neither encrypted nor authenticated,
  * unless the authentication method does that.
  *
- * @param proxy As in {@linkcode connect}; SOCKS4 has no datagrams.
+ * @param proxy As in {@linkcode connect}; SOCKS4 and HTTP have no datagrams.
  *
  * @throws {SocksError} when there is no association (with code `unsupported`
- * for `socks4:` and `socks4a:`); nothing is left open then.
+ * for `socks4:`, `socks4a:` and `http:`); nothing is left open then.
  * @throws {TypeError} when an argument is invalid.
  *
  * @example
@@ -100,7 +101,7 @@ export function udpAssociateBy(
   const { dialect } = attempt;
   return attempt.run(async () => {
     checkQueueLimit(queueLimit);
-    if (!dialect.hasDatagrams) throw noDatagrams();
+    if (!dialect.hasDatagrams) throw noDatagrams(dialect);
     const transport = await attempt.transport();
     const inbox = new Inbox(queueLimit, attempt.bounds.clock);
     const open = (hostname: string) =>
@@ -132,8 +133,9 @@ function checkQueueLimit(limit: number): void {
   );
 }
 
-function noDatagrams(): SocksError {
-  const message = "SOCKS4 has no datagrams; use socks5: or socks5h:";
+function noDatagrams({ protocol }: ClientDialect): SocksError {
+  const name = protocol === "http" ? "HTTP" : "SOCKS4";
+  const message = `${name} has no datagrams; use socks5: or socks5h:`;
   return new SocksError("unsupported", message, { phase: "udp" });
 }
 

@@ -19,6 +19,9 @@ export type CommandName =
   | "resolve"
   | "resolve-ptr";
 
+/** A protocol that clients speak; `http` is HTTP CONNECT. */
+export type ProtocolName = "socks4" | "socks5" | "http";
+
 /**
  * The state of a session: `handshake` until the request is complete, then `dial`
  * (also during a look-up) or, while a BIND waits for its peer, `bind`; then `relay`,
@@ -46,14 +49,16 @@ export interface DatagramCounts {
  * - `finished`: both directions ended and all bytes were delivered, the client ended
  *   its UDP association, or a look-up was answered
  * - `refused`: the request got an error reply (`session.reply`, `error`)
- * - `no-method`: the client offered no authentication method that the server accepts
+ * - `no-method`: the client offered no authentication method that the server accepts,
+ *   or an HTTP client sent no login
  * - `login-failed`: the authentication failed, or the client is locked out (`error` says
  *   so)
  * - `login-error`: the login could not be verified, because the verifier or the
  *   authentication method failed (the `cause` of `error`, unless that contains the
  *   password)
- * - `protocol-error`: the client sent bytes that are not a SOCKS message; `error` says if
- *   it speaks HTTP or TLS
+ * - `protocol-error`: the client sent bytes that are not a SOCKS message, or with `http`
+ *   an HTTP request that is malformed or not CONNECT; `error` says if it speaks TLS, or
+ *   HTTP to a server without `http`
  * - `handshake-timeout`: the request was not complete in time
  * - `idle`: no data was transferred for the idle or half-closed time
  * - `client-gone`, `target-gone`: that side reset or dropped its connection
@@ -88,9 +93,11 @@ export interface Session {
   readonly duration: number;
   /** The current state. */
   readonly phase: SessionPhase;
-  /** The SOCKS version, once known. */
+  /** The client's protocol, once known. */
+  readonly protocol?: ProtocolName;
+  /** The SOCKS version, once known; `undefined` for HTTP. */
   readonly version?: 4 | 5;
-  /** The name of the authentication method, once chosen (SOCKS5). */
+  /** The name of the authentication method, once chosen (SOCKS5, HTTP). */
   readonly method?: string;
   /** The user's name. Not verified while the login is pending, nor after it failed. */
   readonly user?: string;
@@ -107,7 +114,7 @@ export interface Session {
    * the answer to a look-up, with port 0.
    */
   readonly boundAddr?: Address;
-  /** The number of the reply that was sent, in the session's SOCKS version. */
+  /** The number of the reply that was sent, in the session's SOCKS version, or the HTTP status. */
   readonly reply?: number;
   /** Bytes from the client to the target so far, without the handshake. */
   readonly sent: number;

@@ -129,6 +129,17 @@ export interface ServeOptions {
    */
   readonly socks4?: Socks4Options;
   /**
+   * Whether HTTP CONNECT (RFC 9110 section 9.3.6) is served on the same port, for
+   * clients that have no SOCKS. Their logins, by Basic (RFC 7617), are those of
+   * {@linkcode userPass}, lock-outs included. Clients without a login are served only if
+   * `auth` contains {@linkcode noAuth}. If `auth` contains neither the one nor the other,
+   * all HTTP clients get status 403; a copy of the method that `userPass()` returned is
+   * not the method itself. Other requests than CONNECT get status 405.
+   *
+   * @default {false}
+   */
+  readonly http?: boolean;
+  /**
    * Whether exposed sessions are served without a login: anyone who can reach the
    * server can then use it. Otherwise `serve()` refuses to listen beyond loopback
    * unless everyone needs a login.

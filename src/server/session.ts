@@ -34,6 +34,7 @@ import { connect } from "./commands/connect.ts";
 import type {
   CommandName,
   DatagramCounts,
+  ProtocolName,
   ServerEvent,
   SessionFacts,
   SessionPhase,
@@ -84,6 +85,7 @@ export class ServerSession
   /** Whether the event `session-start` was emitted. */
   #isKnown = false;
   phase: SessionPhase = "handshake";
+  protocol?: ProtocolName;
   version?: 4 | 5;
   method?: string;
   user?: string;
@@ -219,8 +221,9 @@ export class ServerSession
     let outcome: Relay | Ending;
     try {
       const reader = new MessageReader(this.#conn);
-      const frontend = await detectFrontend(reader);
+      const frontend = await detectFrontend(reader, this.settings.servesHttp);
       this.#announce();
+      this.protocol = frontend.name;
       this.version = frontend.version;
       // An update may have changed the options by which the client was admitted.
       if (this.exposed && !this.settings.servesExposed) {

@@ -11,6 +11,7 @@ const FACTS = Object.keys(
   {
     id: true,
     client: true,
+    protocol: true,
     version: true,
     method: true,
     user: true,

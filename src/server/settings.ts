@@ -45,6 +45,7 @@ export interface Settings {
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly socks4: Socks4Settings | undefined;
+  readonly servesHttp: boolean;
   readonly accept: AcceptHook | undefined;
   /** Reads the PROXY headers of load balancers. */
   readonly proxyHeader: AcceptHook | undefined;
@@ -116,6 +117,7 @@ export async function resolveSettings(
     auth,
     servesSocks4: servesNone || socks4 !== undefined,
     socks4,
+    servesHttp: resolveHttp(options.http),
     accept: resolveAccept(options.accept),
     proxyHeader: balancers.length > 0 ? proxyHeaderHook(balancers) : undefined,
     dial: resolveDial(options.dial),
@@ -147,6 +149,7 @@ const OPTION_KEYS = Object.keys(
     reusePort: true,
     auth: true,
     socks4: true,
+    http: true,
     openProxy: true,
     accept: true,
     proxyFrom: true,
@@ -173,6 +176,11 @@ function resolveListen(options: ServeOptions): ListenSettings | undefined {
     reusePort,
   };
   return listen ? settings : undefined;
+}
+
+function resolveHttp(http = false): boolean {
+  if (typeof http === "boolean") return http;
+  throw new OptionError("http", "http must be true or false");
 }
 
 function resolveAccept(accept: Accept | undefined): AcceptHook | undefined {

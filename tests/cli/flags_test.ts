@@ -59,6 +59,8 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [[], serve({}), ""],
   [["--user", "a:b"], serve({}, ["a", "c"]), "c:d"],
   [["--open-proxy"], serve({ openProxy: true })],
+  [["--http"], serve({ http: true })],
+  [["--http", "false"], serve({})],
   [["--open-proxy", "false"], serve({})],
   [["--handshake-timeout", "500ms"], serve({ timeouts: { handshake: 500 } })],
   [["--connect-timeout", "10s"], serve({ timeouts: { connect: 10_000 } })],

@@ -35,6 +35,7 @@ const finished: LogRecord = {
   type: "session-end",
   reason: "finished",
   session: session({
+    protocol: "socks5",
     version: 5,
     method: "password",
     user: "alice",
@@ -164,6 +165,20 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       session: session({ version: 5, command: "bind", target, reply: 7 }),
     },
     `${time}  192.0.2.7:50123        -         bind     example.com:443           up         0  down          0    1.2s  refused: command not supported`,
+  ],
+  [
+    "the status that an HTTP client got",
+    {
+      type: "session-end",
+      reason: "refused",
+      session: session({
+        protocol: "http",
+        command: "connect",
+        target,
+        reply: 504,
+      }),
+    },
+    `${time}  192.0.2.7:50123        -         connect  example.com:443           up         0  down          0    1.2s  refused: 504 Gateway Timeout`,
   ],
   [
     "the datagrams of a UDP association",
@@ -331,6 +346,7 @@ const objects: [record: LogRecord, facts: unknown][] = [
   [finished, {
     id: 7,
     client,
+    protocol: "socks5",
     version: 5,
     method: "password",
     user: "alice",

@@ -43,6 +43,26 @@ test("socks5-server prints where it listens, and serves SOCKS5 CONNECT", async (
   });
 });
 
+test("socks5-server --http serves HTTP CONNECT as well, with its logins and its log", async () => {
+  await withEcho(async (target) => {
+    const args = ["--port", "0", "--log", "json", "--http"];
+    await withProgram(args, async (program) => {
+      const host = `al:pw@127.0.0.1:${await program.port()}`;
+      await visit(`http://${host}`, target);
+      const line = await program.line(/"session-end"/);
+      const { protocol, version, user, reply, reason } = JSON.parse(line);
+      assertEquals({ protocol, version, user, reply, reason }, {
+        protocol: "http",
+        version: undefined,
+        user: "al",
+        reply: 200,
+        reason: "finished",
+      });
+      await visit(`socks5://${host}`, target);
+    }, { users: "al:pw" });
+  });
+});
+
 for (
   const [args, message] of [
     [["--prot", "1080"], /unknown flag --prot, did you mean "--port"/],

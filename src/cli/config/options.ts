@@ -63,6 +63,13 @@ export const OPTIONS = {
     needsRestart: true,
     description: "Port to listen on; 0 for any free port",
   }),
+  http: option(toggle(), {
+    flag: "--http",
+    section: "listen",
+    default: false,
+    description:
+      "Serve HTTP CONNECT on the same port as SOCKS, with the same logins and rules",
+  }),
   proxyFrom: option(addressBlocks(), {
     flag: "--proxy-from ADDRESS[/PREFIX]",
     section: "listen",

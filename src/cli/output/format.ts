@@ -5,6 +5,7 @@
  */
 
 import { type Endpoint, formatEndpoint, isIp } from "../../protocol/address.ts";
+import { statusText } from "../../protocol/http_status.ts";
 import { replyText } from "../../protocol/reply.ts";
 import type { ServerEvent, Session } from "../../server/events.ts";
 import { Denial } from "../../server/policy/policy.ts";
@@ -328,9 +329,9 @@ function isDenied({ reason, error }: SessionEnd): boolean {
 
 function outcomeText({ session, reason, error }: SessionEnd): string {
   const { version, reply } = session;
-  const isRefused = reason === "refused" && version && reply !== undefined;
+  const isRefused = reason === "refused" && reply !== undefined;
   const outcome = isRefused
-    ? `${reason}: ${replyText(version, reply)}`
+    ? `${reason}: ${version ? replyText(version, reply) : statusText(reply)}`
     : reason + datagramsText(session);
   return error ? `${outcome} (${escapeText(error.message)})` : outcome;
 }
@@ -418,6 +419,7 @@ function sessionFields(end: SessionEnd) {
   return {
     id: session.id,
     client: endpoint(session.client),
+    protocol: session.protocol,
     version: session.version,
     method: session.method,
     user: session.user,

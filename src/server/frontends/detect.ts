@@ -4,28 +4,38 @@
  * @module
  */
 
-import type { MessageReader } from "../../transport/message_reader.ts";
+import type {
+  MessageDecoder,
+  MessageReader,
+} from "../../transport/message_reader.ts";
 import type { Frontend } from "./frontend.ts";
+import { HTTP_CONNECT } from "./http_connect.ts";
 import { Refusal } from "./refusal.ts";
 import { SOCKS4 } from "./socks4.ts";
 import { SOCKS5 } from "./socks5.ts";
 
-const FRONTENDS: readonly Frontend[] = [SOCKS5, SOCKS4];
+const peekSocks = peekFrontend(SOCKS5, SOCKS4);
+const peekAny = peekFrontend(SOCKS5, SOCKS4, HTTP_CONNECT);
 
 /**
  * Waits for the first byte, which stays in the reader. Rejects with a {@linkcode
  * Refusal} when no front end accepts it.
  */
-export function detectFrontend(reader: MessageReader): Promise<Frontend> {
-  return reader.read(peekFrontend);
+export function detectFrontend(
+  reader: MessageReader,
+  servesHttp = false,
+): Promise<Frontend> {
+  return reader.read(servesHttp ? peekAny : peekSocks);
 }
 
-function peekFrontend(bytes: Uint8Array): { value: Frontend; size: number } {
-  const first = bytes[0];
-  for (const frontend of FRONTENDS) {
-    if (frontend.accepts(first)) return { value: frontend, size: 0 };
-  }
-  throw refusedStranger(bytes);
+function peekFrontend(...frontends: Frontend[]): MessageDecoder<Frontend> {
+  return (bytes) => {
+    const first = bytes[0];
+    for (const frontend of frontends) {
+      if (frontend.accepts(first)) return { value: frontend, size: 0 };
+    }
+    throw refusedStranger(bytes);
+  };
 }
 
 /** The head of an HTTP request: a method (RFC 9110 section 9) and a space. */

@@ -9,13 +9,12 @@ import type { DatagramWrapper } from "../../protocol/datagram.ts";
 import type { MessageReader } from "../../transport/message_reader.ts";
 import type { AbortSwitch } from "../../transport/signal.ts";
 import type { Address, Conn } from "../../transport/transport.ts";
-import type { CommandName } from "../events.ts";
+import type { CommandName, ProtocolName } from "../events.ts";
 import type { Settings } from "../settings.ts";
 
 /** One protocol that clients speak, such as SOCKS5. */
 export interface Frontend {
-  /** Such as `socks5`. */
-  readonly name: string;
+  readonly name: ProtocolName;
   /** The version of SOCKS, as sessions report it; `undefined` for other protocols. */
   readonly version: 4 | 5 | undefined;
   /** Whether a connection that begins with this byte speaks the protocol. */
