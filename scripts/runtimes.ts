@@ -73,6 +73,43 @@ export async function run(
   }
 }
 
+/** Like {@linkcode run}, and calls a function with whole lines as they arrive. */
+export async function runWatched(
+  command: string,
+  args: string[],
+  options: { env?: Record<string, string>; signal?: AbortSignal },
+  onLines: (text: string) => void,
+): Promise<Output> {
+  const child = new Deno.Command(command, {
+    cwd: root,
+    ...options,
+    args,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+    let all = "";
+    let shown = 0;
+    const show = (end: number) => {
+      if (end > shown) onLines(all.slice(shown, end));
+      shown = Math.max(shown, end);
+    };
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      all += text;
+      show(all.lastIndexOf("\n") + 1);
+    }
+    show(all.length);
+    return all;
+  };
+  const [{ success, code }, stdout, stderr] = await Promise.all([
+    child.status,
+    read(child.stdout),
+    read(child.stderr),
+  ]);
+  return { success, code, stdout, stderr };
+}
+
 /** Whether a missing program is an error: in CI nothing may be skipped. */
 export const strict = !["", "0", "false"].includes(Deno.env.get("CI") ?? "");
 
