@@ -100,7 +100,7 @@ async function runAll(
 
 function screen() {
   const columns = Deno.stdout.isTerminal()
-    ? Deno.consoleSize().columns
+    ? Deno.consoleSize().columns || undefined // 0 if nobody knows
     : undefined;
   const encoder = new TextEncoder();
   const write = (text: string) => {
