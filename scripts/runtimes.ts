@@ -200,6 +200,7 @@ export async function npmInstall(
 ): Promise<string | undefined> {
   const folder = join(root, ".build", packages.join("+").replaceAll("/", "-"));
   if (await exists(folder)) return folder;
+  console.error(`Installing ${packages.join(", ")} from npm`);
   await Deno.mkdir(join(root, ".build"), { recursive: true });
   // Install elsewhere and rename, so that concurrent runs do not conflict.
   const temporary = await Deno.makeTempDir({
