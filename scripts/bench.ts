@@ -31,12 +31,12 @@ import {
   report,
 } from "./bench/report.ts";
 import { findServers } from "./bench/servers.ts";
+import { root } from "./files.ts";
+import { run } from "./run.ts";
 import {
   findRuntime,
   findRuntimes,
   nodeNames,
-  root,
-  run,
   type Runtime,
 } from "./runtimes.ts";
 

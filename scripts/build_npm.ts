@@ -11,7 +11,8 @@ import { basename, dirname, join, relative } from "node:path";
 import { bundle } from "./bundle.ts";
 import { bin, emitted, packageJson } from "./package_json.ts";
 import { readmeFor } from "./readme/reader.ts";
-import { files, root, run } from "./runtimes.ts";
+import { files, root } from "./files.ts";
+import { run } from "./run.ts";
 import { type Config, readConfig, stage } from "./stage.ts";
 
 const out = join(root, "npm");

@@ -7,7 +7,8 @@
  */
 
 import { join } from "node:path";
-import { files, type Output, root, run } from "./runtimes.ts";
+import { files, root } from "./files.ts";
+import { type Output, run } from "./run.ts";
 import { publish } from "./publish.ts";
 import { readConfig } from "./stage.ts";
 import { stdFlags } from "./std.ts";

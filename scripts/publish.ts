@@ -6,7 +6,8 @@
  */
 
 import { join } from "node:path";
-import { type Output, root, run } from "./runtimes.ts";
+import { root } from "./files.ts";
+import { type Output, run } from "./run.ts";
 import { stage } from "./stage.ts";
 import { stdSource } from "./std.ts";
 

@@ -16,9 +16,9 @@
 
 import { freePort, startServer } from "./bench/running.ts";
 import { buildPackage, ours, runtimeTitle } from "./bench/servers.ts";
+import { root } from "./files.ts";
 import {
   findRuntimes,
-  root,
   type Runtime,
   type RuntimeName,
   runtimeNames,

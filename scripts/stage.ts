@@ -7,7 +7,7 @@
 
 import { dirname, join, relative } from "node:path";
 import { readmeFor } from "./readme/reader.ts";
-import { files, root } from "./runtimes.ts";
+import { files, root } from "./files.ts";
 
 /** The parts of deno.json that the scripts read and change. */
 export interface Config {

@@ -18,7 +18,8 @@
  */
 
 import { delimiter, dirname, isAbsolute } from "node:path";
-import { files, findRuntimes, type Runtime } from "./runtimes.ts";
+import { files } from "./files.ts";
+import { findRuntimes, type Runtime } from "./runtimes.ts";
 import { stdFlags } from "./std.ts";
 import { type Choice, parseChoice } from "./test/choice.ts";
 import { bundleTests, testFiles } from "./test/inputs.ts";

@@ -5,7 +5,8 @@
  */
 
 import { join } from "node:path";
-import { run, type Runtime } from "../runtimes.ts";
+import { run } from "../run.ts";
+import type { Runtime } from "../runtimes.ts";
 import { expect, report, tools } from "./report.ts";
 
 /** Runs a tool that builds `name`; returns whether it succeeded. */

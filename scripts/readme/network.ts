@@ -6,7 +6,8 @@
  */
 
 import { join } from "node:path";
-import { run, strict } from "../runtimes.ts";
+import { run } from "../run.ts";
+import { strict } from "../runtimes.ts";
 
 /** The website in the README's examples. */
 export const website = "example.com";

@@ -7,7 +7,7 @@
  */
 
 import { basename, join, relative } from "node:path";
-import { files, root } from "../runtimes.ts";
+import { files, root } from "../files.ts";
 import { type Config, stage } from "../stage.ts";
 
 /** What a registry answers, by the path of the request. */

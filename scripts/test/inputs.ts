@@ -5,7 +5,8 @@
  */
 
 import { dirname, join, relative } from "node:path";
-import { files, root, run } from "../runtimes.ts";
+import { files, root } from "../files.ts";
+import { run } from "../run.ts";
 import type { Choice } from "./choice.ts";
 
 /** Returns the paths of the test files, relative to the root folder. */

@@ -6,7 +6,9 @@
 
 import { relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { root, type Runtime, runWatched } from "../runtimes.ts";
+import { root } from "../files.ts";
+import { runWatched } from "../run.ts";
+import type { Runtime } from "../runtimes.ts";
 import { countEndings, type Kind, readSkips, readSummary } from "./output.ts";
 import type { Progress } from "./progress.ts";
 import { formatCounts, type Result } from "./results.ts";
