@@ -20,7 +20,7 @@ import { replayClone } from "./readme/replay_clone.ts";
 import { run } from "./run.ts";
 import { findRuntimes } from "./runtimes.ts";
 
-/** Prepares what needs the real network, and runs the rest in one of its own. */
+/** Prepares all that needs the real network, and runs the rest in an isolated one. */
 async function prepare(folder: string): Promise<number> {
   const bin = join(folder, "bin");
   await Deno.mkdir(bin);

@@ -101,7 +101,7 @@ async function runAll(
 
 function screen() {
   const columns = Deno.stdout.isTerminal()
-    ? Deno.consoleSize().columns || undefined // 0 if nobody knows
+    ? Deno.consoleSize().columns || undefined // 0 if it is not known
     : undefined;
   const encoder = new TextEncoder();
   const write = (text: string) => {

@@ -12,7 +12,7 @@ import { strict } from "../runtimes.ts";
 /** The website in the README's examples. */
 export const website = "example.com";
 
-/** What the website answers. */
+/** The page of the website. */
 export const page = "an example\n";
 
 /** The certificate of the website, in the folder of {@linkcode isolate}. */

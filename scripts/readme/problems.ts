@@ -1,5 +1,5 @@
 /**
- * What must not be in the README of a place.
+ * Finds problems in the README for a place.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Reader } from "./reader.ts";
 /** The greatest number of lines of the README. */
 const MAX_LINES = 220;
 
-/** What is only for other readers. */
+/** Matches text that is only for other readers. */
 const foreign: Record<Reader, RegExp | undefined> = {
   npm: /jsr:|deno@/,
   jsr: /\b(npx|npm install|bun add)\b|deno@/,

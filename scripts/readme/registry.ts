@@ -10,7 +10,7 @@ import { basename, join, relative } from "node:path";
 import { files, root } from "../files.ts";
 import { type Config, stage } from "../stage.ts";
 
-/** What a registry answers, by the path of the request. */
+/** The answers of the registry, by the path of the request. */
 type Pages = Map<
   string,
   { type: string; body: string | Uint8Array<ArrayBuffer> }

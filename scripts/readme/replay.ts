@@ -83,7 +83,7 @@ export async function replay(
       const name = `program${++programs}.mjs`;
       await Deno.writeTextFile(join(project, name), block.text);
       await check(person.name, shell, `${person.program} ${name}`);
-    } else {
+    } else if (block.language === "sh") {
       for (const command of commandsOf(block)) {
         await check(person.name, shell, person.choose(command));
       }
@@ -91,7 +91,7 @@ export async function replay(
   }
 }
 
-/** Runs a command and reports what is wrong. */
+/** Runs a command and reports the result. */
 export async function check(
   name: string,
   shell: Shell,
@@ -103,23 +103,24 @@ export async function check(
   report(`${name}, ${seconds} s: ${command}`, problem);
 }
 
-/** Returns what is wrong with the result of a command, if anything. */
+/** Runs a command and returns its problem, if there is one. */
 async function problemOf(
   shell: Shell,
   command: string,
 ): Promise<string | undefined> {
   const { success, isServer, output } = await shell.run(command);
   if (!success) return output;
-  if (isServer && await greeting() !== 5) return "it does not speak SOCKS";
+  const port = Number(/"port":(\d+)/.exec(output)?.[1]);
+  if (isServer && await greeting(port) !== 5) return "it does not speak SOCKS";
   if (command.endsWith(website)) {
     if (!output.includes(page)) return output;
     if (!await shell.logs(/example\.com/)) return "not through the proxy";
   }
 }
 
-/** Returns the first octet that a SOCKS5 server on the usual port answers. */
-async function greeting(): Promise<number> {
-  using conn = await Deno.connect({ hostname: "127.0.0.1", port: 1080 });
+/** Returns the first octet that a SOCKS5 server answers. */
+async function greeting(port: number): Promise<number> {
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
   await conn.write(Uint8Array.of(5, 2, 0, 2));
   const octets = new Uint8Array(2);
   await conn.read(octets);

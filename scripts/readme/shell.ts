@@ -6,10 +6,10 @@
 
 import { patience } from "../package/report.ts";
 
-/** What `hash-password` reads; it asks again on a terminal only. */
+/** The input of `hash-password`, which asks twice only on a terminal. */
 const PASSWORD = "correct horse\n";
 
-/** What a server prints when it is ready. */
+/** Matches the first line of a server, which is ready then. */
 const READY = / listens on |"listening"/;
 
 /** How a command ended, or that it is a server, which goes on. */

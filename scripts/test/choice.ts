@@ -6,7 +6,7 @@
 
 import { nodeNames, type RuntimeName, runtimeNames } from "../runtimes.ts";
 
-/** What to test. */
+/** The tests to run. */
 export interface Choice {
   runtimes: RuntimeName[];
   /** Files and folders; the usual ones if empty. */

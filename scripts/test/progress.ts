@@ -1,5 +1,5 @@
 /**
- * Shows how far the tests are: in one line that changes on a terminal, elsewhere in a
+ * Shows the progress of the tests: on a terminal in one line that changes, elsewhere in a
  * line every ten seconds.
  *
  * @module

@@ -1,4 +1,4 @@
-/** The README for each place where it is read, and its commands. */
+/** The README for each place, and its commands. */
 
 import { assert, assertEquals } from "@std/assert";
 import { codeBlocks, commandsOf } from "../../scripts/readme/blocks.ts";

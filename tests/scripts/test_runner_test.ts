@@ -1,4 +1,4 @@
-/** The test runner: what it reads from the runtimes and shows of it. */
+/** The test runner: the output of the runtimes, progress and results. */
 
 import { assert, assertEquals } from "@std/assert";
 import {
