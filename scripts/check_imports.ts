@@ -7,6 +7,14 @@
  * the modules of its own room, and those that the table below lists. Type-only
  * imports count as any other.
  *
+ * `protocol` turns octets into values and does no I/O. `transport` is the network: one
+ * interface with an implementation for each runtime, in folders of the same shape.
+ * `server` and `client` build on both and never on each other; `cli` is the program.
+ * In the server, `frontends` reads a client's bytes up to one request, `auth` checks who
+ * the client is, `policy` what it may do, and `limits` how much of it; `commands` runs the
+ * request, and `cluster` shares the limits of several servers, for example of the workers
+ * in `src/cli/workers`.
+ *
  * @module
  */
 

@@ -65,7 +65,7 @@ async function runCommand(
       case "help":
         return print((await import("./config/help.ts")).helpText());
       case "version":
-        return print(`socks5-server ${VERSION}`);
+        return print(`socks5 ${VERSION}`);
       case "schema":
         return print(JSON.stringify(configSchema(), null, 2));
     }
@@ -163,7 +163,7 @@ async function openMetrics({ metrics }: LoadedConfig) {
 }
 
 function printError(line: string): void {
-  console.error(`socks5-server: ${line}`);
+  console.error(`socks5: ${line}`);
 }
 
 /** Prints to the standard output. Ignores errors: a closed output must not stop a server. */

@@ -21,6 +21,9 @@ import { SocksServer } from "./socks_server.ts";
  * requires a login, or `openProxy: true`. SOCKS does not encrypt: logins and data are
  * sent in clear text.
  *
+ * A UDP association accepts datagrams only from the address of its TCP connection, and
+ * passes on only those from addresses that the client has sent to.
+ *
  * @throws {TypeError} if an option is invalid, or would make the server an open proxy.
  * @throws {NetError} if it cannot listen: `addr-in-use`, `addr-not-available`, `denied`.
  *

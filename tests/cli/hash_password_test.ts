@@ -18,7 +18,7 @@ for (
     ["255 bytes", "x".repeat(255) + "\n", "x".repeat(255)],
   ] as [string, string | Uint8Array, string | null][]
 ) {
-  test(`socks5-server hash-password hashes ${name} from a pipe`, async () => {
+  test(`socks5 hash-password hashes ${name} from a pipe`, async () => {
     const ended = await runProgram(["hash-password"], { input });
     assertEquals([ended.code, ended.stderr], [0, ""]);
     assertMatch(ended.stdout, /^\$pbkdf2-sha256\$\S+\n$/);
@@ -28,7 +28,7 @@ for (
 }
 
 for (const args of [["--user", "alice"], ["--user=alice"]]) {
-  test(`socks5-server hash-password ${args.join(" ")} prints a line of a users file`, async () => {
+  test(`socks5 hash-password ${args.join(" ")} prints a line of a users file`, async () => {
     const ended = await runProgram(["hash-password", ...args], { input: "s" });
     assertEquals([ended.code, ended.stderr], [0, ""]);
     const [, hash] = /^alice:(\$\S+)\n$/.exec(ended.stdout)!;
@@ -55,19 +55,19 @@ for (
     [["--user", "a", "--user", "b"], "x", 2, /--user is given twice/],
   ] as [string[], string, number, RegExp][]
 ) {
-  test(`socks5-server hash-password ${JSON.stringify(args)} with ${input.length} bytes of input exits with ${code}`, async () => {
+  test(`socks5 hash-password ${JSON.stringify(args)} with ${input.length} bytes of input exits with ${code}`, async () => {
     const ended = await runProgram(["hash-password", ...args], { input });
-    assertMatch(ended.stderr, /^socks5-server: .+\n$/);
+    assertMatch(ended.stderr, /^socks5: .+\n$/);
     assertMatch(ended.stderr, message);
     assertEquals([ended.code, ended.stdout], [code, ""]);
     assert(!ended.stderr.includes("hunter2"));
   });
 }
 
-test("socks5-server hash-password --help prints its usage", async () => {
+test("socks5 hash-password --help prints its usage", async () => {
   const { code, stdout } = await runProgram(["hash-password", "--help"]);
   assertEquals(code, 0);
-  assertMatch(stdout, /^Usage: socks5-server hash-password /);
+  assertMatch(stdout, /^Usage: socks5 hash-password /);
 });
 
 interface Typed {
@@ -108,7 +108,7 @@ for (
   ]
 ) {
   test(
-    `socks5-server hash-password reads ${name} from a terminal without showing it`,
+    `socks5 hash-password reads ${name} from a terminal without showing it`,
     async () => {
       const typed = await type([["Password: ", first], ["Again: ", again]]);
       assertEquals(typed.code, 0);
@@ -127,7 +127,7 @@ for (
 }
 
 test(
-  "socks5-server hash-password reads both lines of pasted text",
+  "socks5 hash-password reads both lines of pasted text",
   async () => {
     const typed = await type([["Password: ", "hunter2\r\nhunter2\r\n"]]);
     assertEquals(typed.code, 0);
@@ -157,7 +157,7 @@ for (
   ] as [string, [string, string][], number, string][]
 ) {
   test(
-    `socks5-server hash-password exits with ${code} after ${name} on a terminal`,
+    `socks5 hash-password exits with ${code} after ${name} on a terminal`,
     async () => {
       const typed = await type(keys);
       assertEquals(typed.code, code);

@@ -78,12 +78,12 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       addr: { hostname: "127.0.0.1", port: 1080 },
       logins: 0,
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login)",
+    "socks5 listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login)",
   ],
   [
     "that a login is required, and a URL that works for all interfaces",
     { type: "listening", addr: { hostname: "0.0.0.0", port: 1080 }, logins: 2 },
-    "socks5-server listens on 0.0.0.0:1080 (socks5://127.0.0.1:1080, login required)",
+    "socks5 listens on 0.0.0.0:1080 (socks5://127.0.0.1:1080, login required)",
   ],
   [
     "the number of workers",
@@ -94,7 +94,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       workers: 2,
       pids: [5, 6],
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, 2 workers)",
+    "socks5 listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, 2 workers)",
   ],
   [
     "that the variable with logins was not read",
@@ -104,7 +104,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       logins: 1,
       unreadVariable: "SOCKS5_USERS",
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, " +
+    "socks5 listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, " +
     "SOCKS5_USERS not read: --allow-env=SOCKS5_USERS is missing)",
   ],
   [
@@ -115,7 +115,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       logins: 0,
       metrics: "http://127.0.0.1:9180/metrics",
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login), metrics on http://127.0.0.1:9180/metrics",
+    "socks5 listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login), metrics on http://127.0.0.1:9180/metrics",
   ],
   [
     "that own addresses are not protected",
@@ -140,7 +140,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
   [
     "IPv6 in brackets",
     { type: "listening", addr: { hostname: "::", port: 1080 }, logins: 0 },
-    "socks5-server listens on [::]:1080 (socks5://[::1]:1080, no login)",
+    "socks5 listens on [::]:1080 (socks5://[::1]:1080, no login)",
   ],
   [
     "a finished session",

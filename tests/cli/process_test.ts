@@ -20,12 +20,12 @@ const TEXT = ["--port", "0", "--log", "text"];
 
 /** Asserts that the program has printed one line of error, and nothing else. */
 function assertFails(ended: Ended, code: number, message: RegExp): void {
-  assertMatch(ended.stderr, /^socks5-server: .+\n$/);
+  assertMatch(ended.stderr, /^socks5: .+\n$/);
   assertMatch(ended.stderr, message);
   assertEquals([ended.code, ended.stdout], [code, ""]);
 }
 
-test("socks5-server prints where it listens, and serves SOCKS5 CONNECT", async () => {
+test("socks5 prints where it listens, and serves SOCKS5 CONNECT", async () => {
   await withEcho(async (target) => {
     await withProgram(TEXT, async (program) => {
       const line = await program.line(/./);
@@ -33,7 +33,7 @@ test("socks5-server prints where it listens, and serves SOCKS5 CONNECT", async (
       const url = `socks5://127.0.0.1:${port}`;
       assertEquals(
         line,
-        `socks5-server listens on 127.0.0.1:${port} (${url}, no login)`,
+        `socks5 listens on 127.0.0.1:${port} (${url}, no login)`,
       );
       await visit(url, target);
       await program.line(
@@ -43,7 +43,7 @@ test("socks5-server prints where it listens, and serves SOCKS5 CONNECT", async (
   });
 });
 
-test("socks5-server --http serves HTTP CONNECT as well, with its logins and its log", async () => {
+test("socks5 --http serves HTTP CONNECT as well, with its logins and its log", async () => {
   await withEcho(async (target) => {
     const args = ["--port", "0", "--log", "json", "--http"];
     await withProgram(args, async (program) => {
@@ -85,35 +85,35 @@ for (
     [["--user", "alice"], /--user must be NAME:PASSWORD/],
   ] as [string[], RegExp][]
 ) {
-  test(`socks5-server ${args.join(" ")} ends with 2 and one line of error`, async () => {
+  test(`socks5 ${args.join(" ")} ends with 2 and one line of error`, async () => {
     assertFails(await runProgram(args), 2, message);
   });
 }
 
-test("socks5-server ends with 3 and one line of error when the port is in use", async () => {
+test("socks5 ends with 3 and one line of error when the port is in use", async () => {
   await withEcho(async (port) => {
     const ended = await runProgram(["--port", String(port)]);
     assertFails(ended, 3, new RegExp(`127.0.0.1:${port} is in use: .*--port`));
   });
 });
 
-test("socks5-server ends with 1 and one line of error when the address is not of this machine", async () => {
+test("socks5 ends with 1 and one line of error when the address is not of this machine", async () => {
   const args = ["--hostname", "192.0.2.1", "--port", "0", "--open-proxy"];
   assertFails(await runProgram(args), 1, /192\.0\.2\.1.*--hostname/);
 });
 
-test("socks5-server prints --help and --version to the standard output", async () => {
+test("socks5 prints --help and --version to the standard output", async () => {
   const help = await runProgram(["--help"]);
-  assertMatch(help.stdout, /^Usage: socks5-server/m);
+  assertMatch(help.stdout, /^Usage: socks5/m);
   const version = await runProgram(["-V"]);
-  assertEquals(version.stdout, `socks5-server ${config.version}\n`);
+  assertEquals(version.stdout, `socks5 ${config.version}\n`);
   for (const { code, stderr } of [help, version]) {
     assertEquals([code, stderr], [0, ""]);
   }
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`socks5-server waits for its sessions on ${signal} and ends with 0`, async () => {
+  test(`socks5 waits for its sessions on ${signal} and ends with 0`, async () => {
     await withEcho(async (target) => {
       await withProgram(TEXT, async (program) => {
         const port = await program.port();
@@ -138,7 +138,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
-  test(`socks5-server ignores ${signal}`, async () => {
+  test(`socks5 ignores ${signal}`, async () => {
     await withEcho(async (target) => {
       await withProgram(TEXT, async (program) => {
         const port = await program.port();
@@ -155,7 +155,7 @@ for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
   });
 }
 
-test("socks5-server does not accept connections while it waits for its sessions", async () => {
+test("socks5 does not accept connections while it waits for its sessions", async () => {
   const transport = await detectTransport();
   await withEcho(async (target) => {
     await withProgram(TEXT, async (program) => {
@@ -196,7 +196,7 @@ for (
     ["SIGTERM", "SIGTERM", 143],
   ] as const
 ) {
-  test(`socks5-server ends immediately with ${code} on ${second} after ${first}`, async () => {
+  test(`socks5 ends immediately with ${code} on ${second} after ${first}`, async () => {
     await withEcho(async (target) => {
       const args = [...TEXT, "--grace", "1h"];
       await withProgram(args, async (program) => {
@@ -219,7 +219,7 @@ for (
 }
 
 for (const grace of ["50ms", "0"]) {
-  test(`socks5-server --grace ${grace} ends the remaining sessions`, async () => {
+  test(`socks5 --grace ${grace} ends the remaining sessions`, async () => {
     await withEcho(async (target) => {
       const args = [...TEXT, "--grace", grace];
       await withProgram(args, async (program) => {
@@ -238,7 +238,7 @@ for (const grace of ["50ms", "0"]) {
   });
 }
 
-test("socks5-server accepts logins from --user and SOCKS5_USERS", async () => {
+test("socks5 accepts logins from --user and SOCKS5_USERS", async () => {
   await withEcho(async (target) => {
     await withProgram(
       [...TEXT, "--user", "carol:three:parts"],
@@ -262,7 +262,7 @@ test("socks5-server accepts logins from --user and SOCKS5_USERS", async () => {
   });
 });
 
-test("socks5-server rejects an invalid SOCKS5_USERS without printing its value", async () => {
+test("socks5 rejects an invalid SOCKS5_USERS without printing its value", async () => {
   const ended = await runProgram(["--port", "0"], {
     users: "alice:one\nhunter2",
   });
@@ -271,7 +271,7 @@ test("socks5-server rejects an invalid SOCKS5_USERS without printing its value",
 });
 
 test(
-  "socks5-server does not read SOCKS5_USERS without the permission",
+  "socks5 does not read SOCKS5_USERS without the permission",
   async () => {
     const options = { unreadableUsers: "alice:one" };
     await withProgram(TEXT, async (program) => {
@@ -285,7 +285,7 @@ test(
   { skip: onlyDeno },
 );
 
-test("socks5-server --log json prints one object per line, without passwords", async () => {
+test("socks5 --log json prints one object per line, without passwords", async () => {
   await withEcho(async (target) => {
     const args = ["--port", "0", "--log", "json", "--user", "alice:hunter2"];
     await withProgram(args, async (program) => {
@@ -316,7 +316,7 @@ test("socks5-server --log json prints one object per line, without passwords", a
   });
 });
 
-test("socks5-server --log off prints only the address of the listener and the reason for the end", async () => {
+test("socks5 --log off prints only the address of the listener and the reason for the end", async () => {
   await withEcho(async (target) => {
     await withProgram(["--port", "0", "--log", "off"], async (program) => {
       const port = await program.port();
@@ -330,7 +330,7 @@ test("socks5-server --log off prints only the address of the listener and the re
   });
 });
 
-test("socks5-server continues when the reader closes its output", async () => {
+test("socks5 continues when the reader closes its output", async () => {
   await withEcho(async (target) => {
     await withProgram(TEXT, async (program) => {
       const proxy = `socks5://127.0.0.1:${await program.port()}`;
@@ -343,7 +343,7 @@ test("socks5-server continues when the reader closes its output", async () => {
   });
 });
 
-test("socks5-server continues when the reader closes its output before a burst of lines", async () => {
+test("socks5 continues when the reader closes its output before a burst of lines", async () => {
   await withProgram(["--port", "0"], async (program) => {
     const port = await program.port();
     program.closeOutput();
@@ -354,7 +354,7 @@ test("socks5-server continues when the reader closes its output before a burst o
   });
 });
 
-test("socks5-server continues when the reader of its log pauses, and logs the number of dropped lines", async () => {
+test("socks5 continues when the reader of its log pauses, and logs the number of dropped lines", async () => {
   await withEcho(async (target) => {
     await withProgram(["--port", "0"], async (program) => {
       const port = await program.port();
@@ -375,7 +375,7 @@ test("socks5-server continues when the reader of its log pauses, and logs the nu
   });
 });
 
-test("socks5-server ends on a signal although its log is not read", async () => {
+test("socks5 ends on a signal although its log is not read", async () => {
   await withProgram(["--port", "0"], async (program) => {
     const port = await program.port();
     program.pauseOutput();
@@ -385,7 +385,7 @@ test("socks5-server ends on a signal although its log is not read", async () => 
   });
 });
 
-test("socks5-server writes its whole log before it ends", async () => {
+test("socks5 writes its whole log before it ends", async () => {
   await withProgram(["--port", "0"], async (program) => {
     const port = await program.port();
     await Promise.all(Array.from({ length: 20 }, () => refuse(port)));

@@ -48,7 +48,7 @@ async function linesOfVisits(
 }
 
 test(
-  "socks5-server prints aligned and coloured text in a terminal",
+  "socks5 prints aligned and coloured text in a terminal",
   async () => {
     const lines = await linesOfVisits({ NO_COLOR: undefined, TERM: "xterm" });
     for (const [i, end] of ["\x1b[32mfinished\x1b[0m", "\x1b[0m"].entries()) {
@@ -66,7 +66,7 @@ test(
 );
 
 test(
-  "socks5-server prints no colours in a terminal when NO_COLOR is set",
+  "socks5 prints no colours in a terminal when NO_COLOR is set",
   async () => {
     for (const line of await linesOfVisits({ NO_COLOR: "1", TERM: "xterm" })) {
       assertEquals(line, stripVTControlCharacters(line));
@@ -76,7 +76,7 @@ test(
 );
 
 test(
-  "socks5-server continues while its terminal is stopped, and logs the number of dropped lines",
+  "socks5 continues while its terminal is stopped, and logs the number of dropped lines",
   async () => {
     await withEcho((target) =>
       withServer({ NO_COLOR: "1" }, async (terminal, port) => {

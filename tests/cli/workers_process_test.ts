@@ -129,7 +129,7 @@ test("--workers 2 ends with 3 and one line of error when the port is in use", as
     const args = ["--workers", "2", "--port", String(port)];
     const { code, stdout, stderr } = await runProgram(args, mayShare);
     assertEquals([code, stdout], [3, ""]);
-    assertMatch(stderr, /^socks5-server: 127\.0\.0\.1:\d+ is in use: .+\n$/);
+    assertMatch(stderr, /^socks5: 127\.0\.0\.1:\d+ is in use: .+\n$/);
   });
 });
 
@@ -145,7 +145,7 @@ test("--workers 2 ends with 1 and one line of error when the address is not of t
   const args = [...TWO, "--hostname", "192.0.2.1", "--open-proxy"];
   const { code, stdout, stderr } = await runProgram(args, mayShare);
   assertEquals([code, stdout], [1, ""]);
-  assertMatch(stderr, /^socks5-server: .*192\.0\.2\.1.*--hostname\n$/);
+  assertMatch(stderr, /^socks5: .*192\.0\.2\.1.*--hostname\n$/);
 });
 
 test(
@@ -153,7 +153,7 @@ test(
   async () => {
     const { code, stdout, stderr } = await runProgram(TWO, { mayRead: true });
     assertEquals([code, stdout], [2, ""]);
-    assertMatch(stderr, /^socks5-server: .*--unstable-net.*\n$/);
+    assertMatch(stderr, /^socks5: .*--unstable-net.*\n$/);
   },
   { skip: onlyDeno },
 );

@@ -40,7 +40,7 @@ export function environment(): Record<string, string> {
  */
 export async function installed(name: string): Promise<string> {
   const script = `
-import { npmInstall } from "./scripts/runtimes.ts";
+import { npmInstall } from "./scripts/npm_install.ts";
 console.log(await npmInstall(${JSON.stringify(name)}));`;
   const { code, stdout, stderr } = await run(
     executable("deno"),

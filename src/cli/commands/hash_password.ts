@@ -1,5 +1,5 @@
 /**
- * `socks5-server hash-password`: prints the hash of a password, for a users file.
+ * `socks5 hash-password`: prints the hash of a password, for a users file.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { type Line, readLine, readSecrets } from "./secret_input.ts";
 
 /** The text of `hash-password --help`. */
 export const HASH_PASSWORD_HELP = `\
-Usage: socks5-server hash-password [--user NAME]
+Usage: socks5 hash-password [--user NAME]
 
 Asks for a password, twice and without showing it, and prints its hash. If the
 standard input is not a terminal, its first line is the password. It may have no
@@ -25,7 +25,7 @@ control characters.
   -h, --help   Print this help, and exit
 
 Example:
-  socks5-server hash-password --user alice >> users.txt`;
+  socks5 hash-password --user alice >> users.txt`;
 
 /** The maximum length of a name and of a password, in bytes (RFC 1929 section 2). */
 const MAX_LENGTH = 255;
@@ -47,7 +47,7 @@ export async function hashPasswordCommand(
   const password = await readPassword(host);
   if (password === undefined) return 128 + SIGNALS.SIGINT;
   if (typeof password === "string") {
-    host.writeError(`socks5-server: ${password}\n`);
+    host.writeError(`socks5: ${password}\n`);
     return EXIT.failed;
   }
   const hash = await hashPassword(password);

@@ -12,10 +12,10 @@ const MARGIN = 33;
 const COLUMNS = 80;
 
 const INTRODUCTION = `\
-socks5-server: a proxy for SOCKS4, SOCKS4a and SOCKS5
+socks5: a proxy for SOCKS4, SOCKS4a and SOCKS5
 
-Usage: socks5-server [FLAGS]
-       socks5-server hash-password [--user NAME]
+Usage: socks5 [FLAGS]
+       socks5 hash-password [--user NAME]
 
 Without flags, the server listens on 127.0.0.1:1080, serves only this machine,
 and requires no login. SOCKS encrypts nothing: between a client on another
@@ -32,7 +32,7 @@ route: via ADDRESS (of this machine), prefer ipv4|ipv6.`,
 };
 
 const CONCLUSION = `\
-The log goes to the standard output, beginning with "socks5-server listens on";
+The log goes to the standard output, beginning with "socks5 listens on";
 errors at the start go to the standard error. A line of text has the time, the
 client, the user (in parentheses: only claimed), the command, the target, the
 bytes up (from the client) and down, the duration, and how the session ended. If
@@ -49,14 +49,14 @@ by a second signal. --check: 0 or 2. --explain: 0 allowed, 1 not allowed,
 2 invalid.
 
 Examples:
-  socks5-server
+  socks5
   curl --proxy socks5h://127.0.0.1:1080 https://example.com
 
-  socks5-server hash-password --user alice >> users.txt
-  socks5-server --hostname 0.0.0.0 --users-file users.txt
+  socks5 hash-password --user alice >> users.txt
+  socks5 --hostname 0.0.0.0 --users-file users.txt
   curl --proxy socks5h://alice:PASSWORD@SERVER:1080 https://example.com
 
-  socks5-server --users-file users.txt --allow 'user alice *.example.com:443' \\
+  socks5 --users-file users.txt --allow 'user alice *.example.com:443' \\
     --explain 'user alice www.example.com:443'
 
 On Deno, the server needs --allow-net, --allow-read for files,

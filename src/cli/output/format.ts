@@ -229,7 +229,7 @@ function listeningText(
     ? `, ${unreadVariable} not read: --allow-env=${unreadVariable} is missing`
     : "";
   const count = workers ? `, ${workers} workers` : "";
-  return `socks5-server listens on ${formatEndpoint(addr)} ` +
+  return `socks5 listens on ${formatEndpoint(addr)} ` +
     `(${proxyUrl(addr)}${login}${unread}${count})` +
     (metrics ? `, metrics on ${metrics}` : "");
 }
