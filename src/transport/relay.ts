@@ -15,7 +15,7 @@ import type {
 } from "./transport.ts";
 import { closedError, type NetError, toNetError } from "./errors.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { closeQuietly, quietly, resetQuietly } from "./quiet.ts";
+import { closeQuietly, keepAliveQuietly, resetQuietly } from "./quiet.ts";
 import { KEEP_ALIVE_AFTER } from "./socket.ts";
 import type { Timeout } from "./timeouts.ts";
 
@@ -181,8 +181,8 @@ export class RelayState implements Relay {
   #keepAlive(): void {
     if (this.#isKeptAlive) return;
     this.#isKeptAlive = true;
-    quietly(() => this.#a.keepAlive?.());
-    quietly(() => this.#b.keepAlive?.());
+    keepAliveQuietly(this.#a);
+    keepAliveQuietly(this.#b);
   }
 
   /** A number that changes with all activity, also when a slow receiver takes buffered bytes. */

@@ -7,7 +7,11 @@
 import type { Endpoint } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
-import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
+import {
+  closeQuietly,
+  keepAliveQuietly,
+  resetQuietly,
+} from "../../transport/quiet.ts";
 import type { Conn, Relay } from "../../transport/transport.ts";
 import type { Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
@@ -86,7 +90,7 @@ class Bind {
   async #wait(): Promise<Relay> {
     const session = this.#session;
     const { conn } = this.#request;
-    conn.keepAlive?.(); // nothing is sent to it while it waits
+    keepAliveQuietly(conn); // nothing is sent to it while it waits
     session.boundAddr = await this.#listener.open();
     await this.#answer(session.boundAddr);
     this.#hangupWatch = new HangupWatch(conn, (it) => this.#clientGone(it));
