@@ -83,6 +83,7 @@ export class DuplexConn implements Conn {
       this.#error ??= error;
       this.#interrupt();
     });
+    afterDestroy(stream, () => this.#interrupt());
   }
 
   get localAddr(): Address {
@@ -241,6 +242,20 @@ export class DuplexConn implements Conn {
     if (isOver) return closedError();
     return new NetError("reset", "the stream was destroyed");
   }
+}
+
+/**
+ * Makes a stream call `onDestroyed` when it has been destroyed without an error. With the
+ * option `emitClose: false` it emits no event then.
+ */
+function afterDestroy(stream: NodeDuplex, onDestroyed: () => void): void {
+  const { destroy } = stream;
+  const destroyAndReport = (...args: [error?: Error]) => {
+    const result = Reflect.apply(destroy, stream, args);
+    if (!args[0]) onDestroyed(); // otherwise the error event follows
+    return result;
+  };
+  stream.destroy = destroyAndReport;
 }
 
 /** Returns a chunk without the methods of `Buffer`, in memory that it does not share. */

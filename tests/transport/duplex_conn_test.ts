@@ -276,6 +276,23 @@ test("read() and write() of a stream reject with the error that has destroyed it
   }
 });
 
+test("read(), peek() and write() of a stream reject when its owner destroys it and no event follows", async () => {
+  const calls: ((conn: Conn) => Promise<unknown>)[] = [
+    (conn) => conn.read(),
+    (conn) => conn.peek(),
+    (conn) => conn.write(pattern(10)),
+  ];
+  for (const call of calls) {
+    const stream = new Duplex({ emitClose: false, read() {}, write() {} });
+    const conn = toConn(stream);
+    const pending = call(conn);
+    await settled();
+    assertEquals(stream.destroy(), stream);
+    await assertKind(pending, "reset");
+    conn.close();
+  }
+});
+
 test("write() of a stream rejects with the error of the write", async () => {
   const stream = duplex({
     write: (_chunk, _encoding, done: (error?: Error) => void) =>
