@@ -294,9 +294,10 @@ export interface Transport {
   ): Promise<DatagramSocket>;
   /**
    * Returns the local address from which this machine reaches an IP address, by its
-   * routing table: nothing is sent. `0.0.0.0` or `::` if the runtime cannot find out
-   * (Deno, except for loopback). Rejects with kind `net-unreachable`,
-   * `host-unreachable` or `denied` if there is no route.
+   * routing table: nothing is sent. `0.0.0.0` or `::` if the runtime cannot find out:
+   * Deno knows only loopback and, with `--allow-sys=networkInterfaces`, the networks that
+   * this machine belongs to. Rejects with kind `net-unreachable`, `host-unreachable` or
+   * `denied` if there is no route.
    */
   sourceAddress(hostname: string): Promise<string>;
   /**

@@ -7,6 +7,7 @@
 
 import { DenoConn, type DenoSocket, relay } from "./conn.ts";
 import { datagrams, type DenoUdp, sourceAddress } from "./datagrams.ts";
+import { ownAddresses } from "./interfaces.ts";
 import { checkPort } from "../common/checks.ts";
 import { createLookup } from "../common/lookup.ts";
 import { systemClock } from "../clock.ts";
@@ -35,14 +36,6 @@ export interface DenoNet extends DenoUdp {
   connect(
     options: { hostname: string; port: number; signal?: AbortSignal },
   ): Promise<DenoSocket>;
-  /** Returns all addresses of this machine; needs a permission. */
-  networkInterfaces(): { address: string }[];
-  /** The permissions of the process. */
-  readonly permissions: {
-    querySync(
-      wanted: { name: "sys"; kind: "networkInterfaces" },
-    ): { state: string };
-  };
 }
 
 /** The members of `Deno.TcpListener` that are used here. */
@@ -205,13 +198,6 @@ function lendController(signal: AbortSignalLike) {
 
 /** The threads of tokio that resolve names. */
 const RESOLVER_THREADS = 32;
-
-/** Returns none without the permission: otherwise Deno would prompt for it. */
-function ownAddresses(): string[] {
-  const wanted = { name: "sys", kind: "networkInterfaces" } as const;
-  if (deno.permissions.querySync(wanted).state !== "granted") return [];
-  return deno.networkInterfaces().map(({ address }) => address);
-}
 
 /** The transport of Deno. */
 export const denoTransport: Transport = {
