@@ -12,6 +12,7 @@ import type {
   RelayEnd,
   RelayOptions,
   RelayOwner,
+  Transport,
 } from "./transport.ts";
 import { closedError, type NetError, toNetError } from "./errors.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -269,6 +270,24 @@ export function relayByReading(
   pump(a, b, "a", state, options?.rateLimiter);
   pump(b, a, "b", state, options?.rateLimiter);
   return state;
+}
+
+/**
+ * Creates the {@linkcode Transport.relay} of a runtime. `move` starts to move the bytes
+ * between two of its own connections; all others are relayed by reading and writing.
+ */
+export function nativeRelay<T extends Conn & Closable>(
+  isNative: (conn: Conn) => conn is T,
+  move: (a: T, b: T, state: RelayState) => void,
+): Transport["relay"] {
+  return (client, target, options) => {
+    const a = innermost(client);
+    const b = innermost(target);
+    if (!(isNative(a) && isNative(b))) return relayByReading(a, b, options);
+    const state = new RelayState(a, b, options);
+    move(a, b, state);
+    return state;
+  };
 }
 
 async function pump(

@@ -11,14 +11,13 @@
 import { ReadQueue } from "../common/read_queue.ts";
 import { closedError, NetError, toNetError } from "../errors.ts";
 import {
-  innermost,
-  relayByReading,
-  RelayState,
+  nativeRelay,
+  type RelayState,
   type Side,
   type Sink,
 } from "../relay.ts";
 import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
-import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
+import type { Address, Conn, Transport } from "../transport.ts";
 
 /** The callbacks of a listener or a connection. */
 export interface BunHandlers {
@@ -364,21 +363,12 @@ class Pump implements Sink {
   }
 }
 
-/** Implements {@linkcode Transport.relay}. */
-export function relay(
-  client: Conn,
-  target: Conn,
-  options?: RelayOptions,
-): Relay {
-  const a = innermost(client);
-  const b = innermost(target);
-  if (!(BunConn.isNative(a) && BunConn.isNative(b))) {
-    return relayByReading(a, b, options);
-  }
-  const state = new RelayState(a, b, options);
+function move(a: BunConn, b: BunConn, state: RelayState): void {
   const up = new Pump(a, b, "a", state);
   const down = new Pump(b, a, "b", state);
   a.drainInto(up);
   b.drainInto(down);
-  return state;
 }
+
+/** Implements {@linkcode Transport.relay}. */
+export const relay: Transport["relay"] = nativeRelay(BunConn.isNative, move);

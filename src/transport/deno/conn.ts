@@ -16,9 +16,9 @@ import {
   takeBuffer,
 } from "./buffers.ts";
 import { closedError, type NetError, toNetError } from "../errors.ts";
-import { innermost, relayByReading, RelayState, type Side } from "../relay.ts";
+import { nativeRelay, type RelayState, type Side } from "../relay.ts";
 import { plainAddress } from "../socket.ts";
-import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
+import type { Address, Conn, Transport } from "../transport.ts";
 
 /** The members of `Deno.TcpConn` that are used here. */
 export interface DenoSocket {
@@ -266,21 +266,12 @@ class Pump {
   }
 }
 
-/** Implements {@linkcode Transport.relay}. */
-export function relay(
-  client: Conn,
-  target: Conn,
-  options?: RelayOptions,
-): Relay {
-  const a = innermost(client);
-  const b = innermost(target);
-  if (!(DenoConn.isNative(a) && DenoConn.isNative(b))) {
-    return relayByReading(a, b, options);
-  }
-  const state = new RelayState(a, b, options);
+function move(a: DenoConn, b: DenoConn, state: RelayState): void {
   a.join(state, "a");
   b.join(state, "b");
   new Pump(a, b, state).read();
   new Pump(b, a, state).read();
-  return state;
 }
+
+/** Implements {@linkcode Transport.relay}. */
+export const relay: Transport["relay"] = nativeRelay(DenoConn.isNative, move);

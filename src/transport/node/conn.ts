@@ -13,15 +13,14 @@ import { process } from "./process.ts";
 import { ReadQueue } from "../common/read_queue.ts";
 import { closedError, NetError, toNetError } from "../errors.ts";
 import {
-  innermost,
-  relayByReading,
-  RelayState,
+  nativeRelay,
+  type RelayState,
   type Side,
   type Sink,
 } from "../relay.ts";
 import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
 import type { Timeout } from "../timeouts.ts";
-import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
+import type { Address, Conn, Transport } from "../transport.ts";
 
 /** Undocumented members; each use works without them, too. */
 interface Internals {
@@ -405,24 +404,15 @@ function copy(chunk: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Implements {@linkcode Transport.relay}. */
-export function relay(
-  client: Conn,
-  target: Conn,
-  options?: RelayOptions,
-): Relay {
-  const a = innermost(client);
-  const b = innermost(target);
-  if (!(NodeConn.isNative(a) && NodeConn.isNative(b))) {
-    return relayByReading(a, b, options);
-  }
-  const state = new RelayState(a, b, options);
+function move(a: NodeConn, b: NodeConn, state: RelayState): void {
   const up = new Pump(a, b, "a", state);
   const down = new Pump(b, a, "b", state);
   a.drainInto(up);
   b.drainInto(down);
-  return state;
 }
+
+/** Implements {@linkcode Transport.relay}. */
+export const relay: Transport["relay"] = nativeRelay(NodeConn.isNative, move);
 
 /** The buffer of the next read of the connection that has read last. */
 let nextBuffer: Buffer = SHARED;
