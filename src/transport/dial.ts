@@ -81,8 +81,8 @@ export function dialAddresses(
 }
 
 /**
- * Connects to an address. A machine without an IPv6 address to connect from has no route
- * there, whichever way its system reports that.
+ * Connects to an address. If there is no route to an IPv6 address, some systems report
+ * that no local address is available; here both are `net-unreachable`.
  */
 function connectTo(
   transport: Transport,
@@ -101,7 +101,8 @@ function failWithoutSource(error: unknown): never {
 }
 
 function noRouteFrom(localAddress: string): NetError {
-  const what = `the target has no address to reach from ${localAddress}`;
+  const what =
+    `the target has no address that can be reached from ${localAddress}`;
   return new NetError("net-unreachable", what);
 }
 
@@ -125,8 +126,8 @@ function interleave(addresses: readonly string[]): string[] {
 }
 
 /**
- * Settles like the promise, or rejects as soon as the signal fires; `discard` is then
- * called with the late value of the promise.
+ * Settles like the promise, or rejects as soon as the signal fires. In that case `discard`
+ * is called with the value if the promise still resolves.
  */
 export function withSignal<T>(
   promise: Promise<T>,
@@ -144,7 +145,7 @@ export function withSignal<T>(
       try {
         discard?.(value);
       } catch {
-        // The value is not of the expected type, and nobody awaits the outcome.
+        // The value is not of the expected type, and the outcome is no longer awaited.
       }
     }, (error) => {
       signal.removeEventListener("abort", onAbort);

@@ -1,9 +1,9 @@
 /**
  * The network below the server and the client: connections, listeners, UDP sockets and
- * relays, the same on Deno, Bun and Node.js. For programs that replace the network by one
- * of their own, that wrap connections, or that bring connections of another origin.
+ * relays, the same on Deno, Bun and Node.js. Use it to replace the network, to wrap
+ * connections, or to supply connections of another origin.
  *
- * @example A transport that lets nothing out but to loopback
+ * @example A transport that connects to loopback only
  * ```ts
  * import { connect } from "@x/socks5/client";
  * import { serve } from "@x/socks5/server";

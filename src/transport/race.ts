@@ -57,8 +57,9 @@ export interface RaceOptions {
  * The next address is tried when an attempt has failed, or after 250 ms without an answer;
  * the attempts before it continue. No more than 8 are open at a time. With more silent
  * addresses than that, the oldest attempt is given up for the next address, but not before
- * it has run for 4 seconds. The number of addresses is not limited: the time of the whole
- * race is up to the signal.
+ * it has run for 4 seconds. The number of addresses is not limited, but only the first 16
+ * are tried without a delay after a failure. The time of the whole race is not limited:
+ * that is up to the signal.
  *
  * If no address answers, rejects with the most specific {@linkcode NetError}.
  */

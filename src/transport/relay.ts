@@ -1,6 +1,6 @@
 /**
  * The parts that all relays share, however they move bytes: counters, the idle time,
- * half-close and a single end. And the simplest relay, over any two
+ * half-close and a single end. Also the simplest relay, between any two
  * {@linkcode Conn}s.
  *
  * @module
@@ -23,7 +23,7 @@ import type { Timeout } from "./timeouts.ts";
 /** The side of a relay that a failure or a count belongs to; `a` is its first connection. */
 export type Side = "a" | "b";
 
-/** One direction of a relay, as a connection whose runtime pushes chunks sees it. */
+/** One direction of a relay, for connections whose runtime pushes chunks. */
 export interface Sink {
   /** Takes bytes, which it may use only until it returns; `false` asks for a pause. */
   take(chunk: Uint8Array): boolean;
@@ -176,8 +176,8 @@ export class RelayState implements Relay {
 
   /**
    * Without keepalive, a relay with a dead peer would last for the whole idle time, or
-   * for ever without one. Most sessions are over before they are quiet, and do not pay
-   * for it: 1 to 2 % of a new connection.
+   * for ever without one. Most sessions end before they are quiet and are spared the cost,
+   * which is 1 to 2 % of a new connection.
    */
   #keepAlive(): void {
     if (this.#isKeptAlive) return;
@@ -206,7 +206,7 @@ export class RelayState implements Relay {
   }
 }
 
-// One function for all relays: most sessions are idle, and each would keep its own closure.
+// One function for all relays: otherwise each idle session would keep a closure of its own.
 function check(relay: RelayState): void {
   relay.check();
 }

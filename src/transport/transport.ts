@@ -158,7 +158,7 @@ export interface ConnectOptions {
 export interface RelayOptions {
   /**
    * How long no byte may move in either direction before both sides are reset, in
-   * milliseconds; 0 means forever. Noticed up to a quarter late.
+   * milliseconds; 0 means forever. The relay may end up to a quarter of this time later.
    *
    * @default {0}
    */
@@ -177,8 +177,9 @@ export interface RelayOptions {
 export interface RelayEnd {
   /**
    * - `finished`: both directions ended with FIN, all bytes were delivered
-   * - `idle`: the idle or half-closed time is over; a side was reset if bytes for it are
-   *   undelivered or the other side has not sent FIN: it must not take what it has for all
+   * - `idle`: the idle or half-closed time is over. A side was reset if bytes for it are
+   *   undelivered or the other side has not sent FIN, so that it cannot take a cut transfer
+   *   for a complete one
    * - `error`: one side failed (`side`, `error`); the other was reset
    * - `aborted`: {@linkcode Relay.abort} was called
    */
@@ -199,7 +200,7 @@ export interface Relay {
   readonly ended: boolean;
   /** Resolves when both connections are closed; never rejects. */
   readonly done: Promise<RelayEnd>;
-  /** Is notified at the same time, if set; costs less than the promise. */
+  /** If set, it is notified at the same time; this costs less than the promise. */
   owner: RelayOwner | undefined;
   /** Resets both sides now. */
   abort(): void;
@@ -243,11 +244,11 @@ export interface DatagramSocket {
 }
 
 /**
- * A network. Each supported runtime has an implementation, and users may bring another.
+ * A network. Each supported runtime has an implementation, and users may supply another.
  *
  * A new implementation is tested against the contract, the suite in
- * `tests/transport/contract.ts` of the repository: it needs nothing but a
- * `Transport`, and known gaps are options.
+ * `tests/transport/contract.ts` of the repository. It needs only a `Transport`, and has
+ * options for known gaps.
  *
  * @example The runtime's transport, with names of its own
  * ```ts
@@ -303,7 +304,7 @@ export interface Transport {
   /**
    * Returns all IP addresses of a name in the system's order, including those of the
    * hosts file. Rejects with kind `dns`. The signal fires when the answer is no longer
-   * needed; its owner does not wait for the rejection.
+   * needed; the caller does not wait for the rejection.
    */
   lookup(hostname: string, signal?: AbortSignalLike): Promise<string[]>;
   /**

@@ -1,4 +1,4 @@
-/** Happy Eyeballs over a fake network, by a clock that the tests control. */
+/** Happy Eyeballs over a fake network, with a clock that the tests control. */
 
 import { assert, assertEquals } from "@std/assert";
 import { dial, dialAddresses, withSignal } from "../../src/transport/dial.ts";
@@ -65,12 +65,12 @@ function fakeTransport(network: Network, names: Record<string, string[]>) {
   return { transport, attempts, clock, elapsed };
 }
 
-/** Returns as many addresses as wanted. */
+/** Returns this many addresses. */
 function addressesOf(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `192.0.2.${i + 1}`);
 }
 
-/** A network with one outcome for all addresses, and other ones for some. */
+/** A network with the same outcome for all addresses but some. */
 function uniform(
   addresses: string[],
   outcome: Network[string],
@@ -140,7 +140,7 @@ const answers: readonly (readonly [number, number, number, number])[] = [
   [40, 1, 3_900, 3_900],
   [40, 8, 3_900, 1_750 + 3_900],
   [40, 9, 3_900, 4_000 + 3_900],
-  // Every address is tried at last.
+  // Every address is tried in the end.
   [9, 9, 10, 4_010],
   [17, 17, 10, 8_010],
   [40, 40, 10, 17_760],
@@ -175,7 +175,7 @@ test("dial() tries address 40 of 40 when all others refuse", async () => {
   assertEquals((await dialling).remoteAddr.hostname, many[39]);
 });
 
-test("dial() has at most 8 attempts open, and starts at most one in 250 ms", async () => {
+test("dial() has at most 8 attempts open, and starts at most one every 250 ms", async () => {
   const many = addressesOf(40);
   const silent = fakeTransport(uniform(many, Infinity), { many });
   const { clock, attempts } = silent;
@@ -196,7 +196,7 @@ test("dial() has at most 8 attempts open, and starts at most one in 250 ms", asy
   assertEquals([open(), clock.timers], [0, 0]);
 });
 
-test("dial() tries 16 addresses at once when all refuse, then one in 250 ms", async () => {
+test("dial() tries 16 addresses without a delay when all refuse, then one every 250 ms", async () => {
   const many = addressesOf(20);
   const { transport, attempts, clock } = fakeTransport(
     uniform(many, "refused"),
@@ -265,7 +265,7 @@ test("dialAddresses() tries nothing when its signal has fired before", async () 
   assertEquals(attempts.length, 0);
 });
 
-test("withSignal() discards a value that is late, and only that", async () => {
+test("withSignal() discards only values that are late", async () => {
   const discarded: number[] = [];
   const discard = (it: number) => {
     discarded.push(it);
@@ -314,7 +314,7 @@ test(
     opened[1](late);
     assertEquals(await race, won);
 
-    // The second address is tried by a timeout, where an error would end the process.
+    // A timeout tries the second address; an error there would end the process.
     let tried = 0;
     const half = () => tried++ === 0 ? new Promise<Conn>(() => {}) : broken();
     const signal = new AbortSwitch();

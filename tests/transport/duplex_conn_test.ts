@@ -1,4 +1,4 @@
-/** Connections over streams of Node.js, held against the contract and beyond it. */
+/** Connections over streams of Node.js: the tests of the contract, and further ones. */
 
 import { once } from "node:events";
 import * as net from "node:net";
@@ -132,7 +132,7 @@ test("toConn() keeps the addresses of Web streams that have them", async () => {
   await close();
 });
 
-test("toConn() throws for anything that is no connection", () => {
+test("toConn() throws for values that cannot be used as a connection", () => {
   const wrong: unknown[] = [
     undefined,
     null,
@@ -178,7 +178,7 @@ test("toConn() rejects reads when the stream yields text", async () => {
   conn.close();
 });
 
-/** A stream of which tests give the methods. */
+/** Returns a stream with the given methods. */
 function duplex(methods: {
   read?(this: Duplex): void;
   write?(chunk: Uint8Array, encoding: string, done: () => void): void;

@@ -1,4 +1,4 @@
-/** The local address towards an address, by the networks of this machine. */
+/** The choice of a local address by the networks of this machine. */
 
 import { assertEquals } from "@std/assert";
 import {

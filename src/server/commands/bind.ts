@@ -74,7 +74,7 @@ class Bind {
   async run(): Promise<Relay | Ending> {
     const { settings: { clock, timeouts }, stopping } = this.#session;
     const timeout = clock.startTimeout(timeouts.bind, () => {
-      stopping.abort(new NetError("timeout", "no peer came in time"));
+      stopping.abort(new NetError("timeout", "no peer connected in time"));
       // The client does not read the reply.
       if (this.#answering) closeQuietly(this.#request.conn);
     });
@@ -90,7 +90,7 @@ class Bind {
   async #wait(): Promise<Relay> {
     const session = this.#session;
     const { conn } = this.#request;
-    keepAliveQuietly(conn); // nothing is sent to it while it waits
+    keepAliveQuietly(conn); // nothing is sent while it waits
     session.boundAddr = await this.#listener.open();
     await this.#answer(session.boundAddr);
     this.#hangupWatch = new HangupWatch(conn, (it) => this.#clientGone(it));
@@ -118,12 +118,14 @@ class Bind {
   /** The client has closed its connection, so that the peer is no longer needed. */
   #clientGone(error?: Error): void {
     this.#session.ending ??= { reason: "client-gone", error };
-    this.#session.stopping.abort(new NetError("aborted", "the client left"));
+    this.#session.stopping.abort(
+      new NetError("aborted", "the client has closed its connection"),
+    );
   }
 
   #fail(error: unknown): Promise<Ending> {
     this.#listener.close();
-    this.#hangupWatch?.end().catch(() => {}); // as above: the connection is not used any more
+    this.#hangupWatch?.end().catch(() => {}); // the connection is no longer used
     resetQuietly(this.#peer);
     const { boundAddr, stopping } = this.#session;
     const reply = boundAddr && stopping.aborted

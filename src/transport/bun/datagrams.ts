@@ -148,7 +148,7 @@ class BunDatagrams implements DatagramSocket {
     try {
       return this.socket.sendMany(batch);
     } catch {
-      // The cause is the first datagram, or only an ICMP error to an earlier one.
+      // Caused by the first datagram, or by an ICMP error that answers an earlier one.
       return this.#sendFirst(batch);
     }
   }

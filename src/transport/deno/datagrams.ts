@@ -52,8 +52,8 @@ const RECEIVE_PAUSE = 1;
 /** The size of a buffer that holds any datagram, in bytes. */
 const BUFFER_SIZE = 64 * 1024;
 /**
- * How many buffers are created at a time: the system maps the pages of so large a piece
- * of memory only when they are used.
+ * How many buffers are created at a time. The system maps the pages of such a large
+ * allocation only when they are used.
  */
 const BUFFERS = 16;
 const MAX_SPARE = 64;

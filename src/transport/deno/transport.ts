@@ -26,8 +26,8 @@ import type {
 /** The members of `Deno` that are used here. */
 export interface DenoNet extends DenoUdp {
   /**
-   * Binds and listens synchronously, or throws. With `reusePort` it ends the process,
-   * unless `--unstable-net` was given.
+   * Binds and listens synchronously, or throws. With `reusePort`, and without
+   * `--unstable-net`, it ends the process.
    */
   listen(
     options: { hostname: string; port: number; reusePort?: boolean },
@@ -98,8 +98,8 @@ function listener(
       } catch (error) {
         if (!open) return;
         const failure = toNetError(error);
-        // Only this client is gone, before it was accepted. With a pause, anyone who
-        // connects and resets could block all others.
+        // This client reset its connection before it was accepted. After a pause, a
+        // client that does so repeatedly would block all others.
         if (failure.kind === "reset") continue;
         onError?.(failure);
         await new Promise<void>((resolve) => {
@@ -127,7 +127,7 @@ function listener(
   };
 }
 
-/** Loads modules early: Deno panics if it has to load one when no descriptor is left. */
+/** Loads modules early: Deno panics if it loads one when no descriptor is left. */
 async function loadLater(): Promise<void> {
   await import("../node/transport.ts");
   if (!canReusePort) await import("../node/datagrams.ts");
@@ -160,20 +160,20 @@ async function connectFrom(options: ConnectOptions): Promise<Conn> {
     return await nodeTransport.connect(options);
   } catch (error) {
     const { message, cause } = error as NetError;
-    // Deno reports this code for an address of another machine.
+    // Deno reports this code if the address belongs to another machine.
     const { code } = (cause ?? {}) as { code?: unknown };
     if (code !== "EINVAL") throw error;
     throw new NetError("addr-not-available", message, cause);
   }
 }
 
-/** Controllers whose signals have not fired; reused, because each takes a kilobyte. */
+/** Controllers whose signals have not fired. They are reused, because each takes a kilobyte. */
 const controllers: AbortController[] = [];
 
 /**
- * A controller for `Deno.connect`. If its signal fires after the connection was
- * made, Deno calls `throwIfAborted()` and never closes the socket: with one that
- * does not throw, `connect()` gets the socket and closes it.
+ * Creates a controller for `Deno.connect`. If its signal fires after the connection was
+ * made, Deno calls `throwIfAborted()` and never closes the socket. Here that method does
+ * not throw, so `connect()` gets the socket and closes it.
  */
 function newController(): AbortController {
   const controller = new AbortController();
@@ -184,7 +184,7 @@ function newController(): AbortController {
   return controller;
 }
 
-/** Returns a controller that fires with the signal until it is given back. */
+/** Returns a controller that aborts when the signal fires, until it is given back. */
 function lendController(signal: AbortSignalLike) {
   const controller = controllers.pop() ?? newController();
   const onAbort = () => controller.abort();
@@ -196,7 +196,7 @@ function lendController(signal: AbortSignalLike) {
   return { controller, giveBack };
 }
 
-/** The threads of tokio that resolve names. */
+/** The number of threads of tokio that resolve names. */
 const RESOLVER_THREADS = 32;
 
 /** The transport of Deno. */

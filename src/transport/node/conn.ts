@@ -1,9 +1,9 @@
 /**
  * Connections and relays over the sockets of `node:net`.
  *
- * Sockets read into a buffer of ours (`onread`) instead of a new one of 64 KiB for each
- * read: idle connections share one buffer, and a busy direction of a relay has one of its
- * own while it is busy.
+ * Sockets read into a buffer of this module (`onread`), so that Node.js does not allocate
+ * 64 KiB for each read. All idle connections share one buffer; a direction of a relay has
+ * a buffer of its own while it is busy.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
 import type { Timeout } from "../timeouts.ts";
 import type { Address, Conn, Transport } from "../transport.ts";
 
-/** Undocumented members; each use works without them, too. */
+/** Undocumented members. Every use also works without them. */
 interface Internals {
   _handle?: {
     useUserBuffer?(buffer: Uint8Array): void;
@@ -38,7 +38,7 @@ function internalsOf(socket: net.Socket): Internals {
   return socket as unknown as Internals;
 }
 
-/** Whether resets after unread bytes are reported; otherwise each FIN takes a system call. */
+/** Whether Node.js reports resets after unread bytes. If not, each FIN takes a system call. */
 const SHOWS_RESETS = Number(process.versions.node.split(".")[0]) >= 24;
 
 const EMPTY = new Uint8Array(0);
@@ -47,7 +47,7 @@ const SHARED: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
 /** After a read of at least this many bytes, a direction gets a buffer of its own. */
 const BUSY_READ = 16 * 1024;
 const BUSY_BUFFER = 256 * 1024;
-/** After how long without a read a direction gives its buffer back, in milliseconds. */
+/** A direction gives its buffer back after this time without a read, in milliseconds. */
 const QUIET = 5_000;
 const SPARE_BUFFERS = 16;
 const spare: Buffer[] = [];
@@ -56,7 +56,7 @@ const OWNER = Symbol("NodeConn");
 /** A socket and the connection that it belongs to. */
 type Owned = net.Socket & { [OWNER]?: NodeConn };
 
-// One function each for all sockets: closures are half the memory of an idle connection.
+// One function for all sockets: closures would be half the memory of an idle connection.
 
 function onEnd(this: Owned): void {
   this[OWNER]!.ended();
@@ -77,8 +77,8 @@ function onClose(this: Owned): void {
 }
 
 /**
- * The socket's own listeners for a FIN. They do nothing when it may be half-open, and
- * together with another listener they take an array per connection.
+ * The socket's own listeners for a FIN. They do nothing for a half-open socket, and with
+ * another listener beside them each connection needs an array of listeners.
  */
 const END_LISTENERS = new net.Socket().listeners("end") as (() => void)[];
 
@@ -95,8 +95,8 @@ export class NodeConn implements Conn {
   #remote: Address | undefined;
 
   /**
-   * Whether this relay may use the socket of a connection. A `Proxy` object that changes
-   * its methods may not be passed over, and would pass for an `instanceof`.
+   * Whether a relay may use the socket of this connection directly. It must not bypass a
+   * `Proxy` object, which may change methods; `instanceof` would not detect one.
    */
   static isNative(conn: Conn): conn is NodeConn {
     return #sink in conn;
@@ -218,7 +218,7 @@ export class NodeConn implements Conn {
     this.socket.resume();
   }
 
-  /** The peer has sent FIN, or what Node.js reports as one. */
+  /** The peer has sent FIN, or Node.js reports a reset as a FIN. */
   ended(): void {
     if (this.#wasReset()) return this.#resetByPeer();
     this.queue.end(null);
@@ -238,9 +238,9 @@ export class NodeConn implements Conn {
   }
 
   /**
-   * Makes `buffer` the buffer of the next read. Only while no write uses the present
-   * one, and never in a microtask after a read: Node.js takes that read's buffer over
-   * only afterwards.
+   * Makes `buffer` the buffer of the next read. Call it only while no write uses the
+   * current one, and never in a microtask after a read: Node.js sets the buffer of the
+   * next read only afterwards.
    */
   useBuffer(buffer: Buffer): boolean {
     const handle = internalsOf(this.socket)._handle;
@@ -349,7 +349,7 @@ class Pump implements Sink {
     });
   }
 
-  /** Leaves the buffer to the garbage collector, because a write may still use it. */
+  /** The buffer is left to the garbage collector, because a write may still use it. */
   fail(error?: NetError): void {
     this.#busy?.check?.cancel();
     if (this.#state.ended) return;
@@ -404,6 +404,7 @@ function copy(chunk: Uint8Array): Uint8Array {
   return bytes;
 }
 
+/** Starts both directions. */
 function move(a: NodeConn, b: NodeConn, state: RelayState): void {
   const up = new Pump(a, b, "a", state);
   const down = new Pump(b, a, "b", state);
@@ -428,7 +429,7 @@ export const ONREAD: net.OnReadOpts = {
   buffer: takeNextBuffer, // called right after each callback
   callback(this: Owned, length: number) {
     const conn = this[OWNER]!;
-    // Not the buffer that is passed along: that one is stale after useBuffer().
+    // Not the buffer that is passed as an argument: it is stale after useBuffer().
     const more = conn.receive(conn.buffer.subarray(0, length));
     nextBuffer = conn.buffer;
     return more;
