@@ -123,7 +123,7 @@ class Race {
     const { clock, connect } = this.#options;
     const stop = new AbortSwitch();
     this.#open.set(stop, clock.now());
-    // In a promise of its own: a transport of a user may throw instead of rejecting.
+    // Inside a promise, because a transport of a user may throw instead of rejecting.
     new Promise<Conn>((start) => start(connect(hostname, stop))).then(
       (conn) => this.#won(stop, conn),
       (error) => this.#failed(stop, error),

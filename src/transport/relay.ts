@@ -29,7 +29,7 @@ export interface Sink {
   take(chunk: Uint8Array): boolean;
   /** The peer has sent FIN. */
   end(): void;
-  /** The connection failed or, without an error, was closed by this process. */
+  /** The connection has failed. Without an error, this process has closed it. */
   fail(error?: NetError): void;
 }
 

@@ -58,9 +58,9 @@ class Entry implements Timeout {
 }
 
 /**
- * The entries of one duration, in the order they end. A list linked by hand: a `Set`
- * whose members come and go leaves behind chains of outgrown tables, which keep dead
- * sessions alive until the next full garbage collection.
+ * The entries of one duration, in the order in which they end. This is a linked list: a
+ * `Set` with many additions and deletions leaves chains of old tables, which keep dead
+ * sessions in memory until the next full garbage collection.
  */
 class TimeoutList {
   readonly timeouts: Timeouts;

@@ -2,8 +2,8 @@
  * The network as the rest of the library sees it: connections, listeners, UDP
  * sockets, and a relay between two connections.
  *
- * Each runtime has one implementation of {@linkcode Transport}; the server and the
- * client get one as an option and never ask which runtime it belongs to.
+ * Each runtime has one implementation of {@linkcode Transport}. The server and the client
+ * get it as an option and do not depend on the runtime.
  *
  * @module
  */
@@ -39,7 +39,7 @@ export interface Conn {
    * after the peer's FIN. Rejects with {@linkcode NetError} (`reset`, `closed`, …).
    */
   read(): Promise<Uint8Array | null>;
-  /** Puts bytes that were read too far back to the start of the stream. */
+  /** Puts bytes back to the start of the stream, so that the next reads return them. */
   unread(chunk: Uint8Array): void;
   /**
    * Waits until {@linkcode read} has a result, without taking it: `true` for bytes,
@@ -250,7 +250,7 @@ export interface DatagramSocket {
  * `tests/transport/contract.ts` of the repository. It needs only a `Transport`, and has
  * options for known gaps.
  *
- * @example The runtime's transport, with names of its own
+ * @example The transport of the runtime with additional names
  * ```ts
  * import { serve } from "@x/socks5/server";
  * import { detectTransport, type Transport } from "@x/socks5/transport";
@@ -276,7 +276,7 @@ export interface Transport {
   readonly canReusePort?: boolean;
   /**
    * Listens for connections. `onConn` is called with each of them, `onError` with
-   * errors of accepting, which goes on by itself. Rejects with kind `addr-in-use`,
+   * errors of accepting, which then continues. Rejects with kind `addr-in-use`,
    * `addr-not-available`, `denied` or `invalid`.
    */
   listen(

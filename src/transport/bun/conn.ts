@@ -96,7 +96,7 @@ export class BunConn implements Conn {
     this.#remote = remote;
   }
 
-  /** Takes over a socket, whose callbacks are {@linkcode HANDLERS}. */
+  /** Uses this socket from now on. Its callbacks are {@linkcode HANDLERS}. */
   attach(socket: BunSocket): void {
     this.socket = socket;
     socket.data = this;
@@ -163,7 +163,7 @@ export class BunConn implements Conn {
     return this.#unsent?.reduce((sum, { length }) => sum + length, 0) ?? 0;
   }
 
-  /** The connection attempt has succeeded or failed. */
+  /** Called when the connection attempt has succeeded or failed. */
   opened(error?: Error): void {
     this.onOpen?.(error);
     this.onOpen = undefined;
@@ -193,7 +193,7 @@ export class BunConn implements Conn {
     return !rest;
   }
 
-  /** Bun has read a chunk. */
+  /** Called with a chunk that Bun has read. */
   receive(chunk: Uint8Array): void {
     if (this.#sink) {
       if (!this.#sink.take(chunk)) this.socket.pause();
@@ -203,7 +203,7 @@ export class BunConn implements Conn {
     if (this.queue.full) this.socket.pause();
   }
 
-  /** The kernel may accept more. */
+  /** Called when the kernel may accept more bytes. */
   drain(): void {
     const unsent = this.#unsent;
     if (!unsent || this.#hasFailed) return;
@@ -221,14 +221,14 @@ export class BunConn implements Conn {
     this.onSent?.();
   }
 
-  /** The peer has sent FIN. */
+  /** Called when the peer has sent FIN. */
   ended(): void {
     if (this.queue.ending !== undefined) return;
     this.queue.end(null);
     this.#sink?.end();
   }
 
-  /** The socket is closed, by either side. */
+  /** Called when either side has closed the socket. */
   closed(error?: Error): void {
     this.#closed = true;
     if (error) return this.#fail(toNetError(error));

@@ -147,12 +147,12 @@ export class DenoConn implements Conn {
     if (this.#closed) relay.fail(side, closedError());
   }
 
-  /** Returns bytes that were unread; they come first. */
+  /** Returns bytes that were put back, which precede all others. */
   takeUnread(): Uint8Array | undefined {
     return this.#unread?.pop();
   }
 
-  /** Returns the result of the read that a peek has started; it comes next. */
+  /** Returns the result of the read that a peek has started, which precedes further reads. */
   takeAhead(): Promise<Uint8Array | null> | undefined {
     const ahead = this.#ahead;
     if (ahead) this.#ahead = undefined;

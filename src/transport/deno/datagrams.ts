@@ -130,7 +130,7 @@ class DenoDatagrams implements DatagramSocket {
     systemClock.startTimeout(RECEIVE_PAUSE, this.#receive);
   };
 
-  /** Gives the buffer back: no receive uses it any more. */
+  /** Gives the buffer back when no receive uses it. */
   #end(): void {
     if (spare.length < MAX_SPARE) spare.push(this.#buffer);
   }

@@ -184,7 +184,7 @@ export class NodeConn implements Conn {
     return internalsOf(this.socket)._handle?.writeQueueSize || writableLength;
   }
 
-  /** The connection attempt has succeeded or failed. */
+  /** Called when the connection attempt has succeeded or failed. */
   opened(error?: Error): void {
     this.onOpen?.(error);
     this.onOpen = undefined;
@@ -205,7 +205,7 @@ export class NodeConn implements Conn {
     if (!more && !this.#paused) this.#pause();
   }
 
-  /** Node.js has read a chunk; `false` asks for a pause, until {@linkcode resume}. */
+  /** Called with a chunk that was read; returns `false` to pause until {@linkcode resume}. */
   receive(chunk: Uint8Array): boolean {
     const more = this.#sink ? this.#sink.take(chunk) : this.#enqueue(chunk);
     if (!more) this.#paused = true;
@@ -218,20 +218,20 @@ export class NodeConn implements Conn {
     this.socket.resume();
   }
 
-  /** The peer has sent FIN, or Node.js reports a reset as a FIN. */
+  /** Called when the peer has sent FIN, or when Node.js reports a reset as a FIN. */
   ended(): void {
     if (this.#wasReset()) return this.#resetByPeer();
     this.queue.end(null);
     this.#sink?.end();
   }
 
-  /** The socket has failed; it closes by itself. */
+  /** Called when the socket has failed. Node.js closes it afterwards. */
   failed(error: NetError): void {
     this.queue.end(error);
     this.#sink?.fail(error);
   }
 
-  /** The socket is closed, by either side. */
+  /** Called when either side has closed the socket. */
   closed(): void {
     const bothEnded = this.queue.ending === null && !this.queue.closed;
     if (!bothEnded) this.#sink?.fail(); // otherwise bytes may still be on their way
@@ -336,7 +336,7 @@ class Pump implements Sink {
     if (shared && chunk.length >= BUSY_READ) this.#borrow();
     if (this.#to.writableLength === 0 || (room && !own)) return true;
     this.#writing = true;
-    // Its callback comes when the kernel has accepted everything before it.
+    // Node.js calls back when the kernel has accepted everything before it.
     this.#to.write(EMPTY, (error) => this.#written(error));
     return false;
   }

@@ -151,7 +151,7 @@ function enlarge(socket: Socket): void {
   }
 }
 
-/** Returns a payload as plain bytes, in memory of its own: Deno's keeps 64 KiB alive. */
+/** Returns a payload as plain bytes that keep no other memory alive, unlike those of Deno. */
 function owned(payload: Buffer): Uint8Array {
   const { buffer, byteOffset, length } = payload;
   return buffer.byteLength === length
@@ -181,7 +181,7 @@ export async function datagrams(
 
 /**
  * Implements {@linkcode Transport.sourceAddress} on Node.js, by connecting a UDP socket,
- * which sends nothing but looks up the route. Deno's `node:dgram` does not connect.
+ * which looks up the route and sends nothing. On Deno it would not show the address.
  */
 export async function sourceAddress(hostname: string): Promise<string> {
   const plain = plainHostname(hostname);
