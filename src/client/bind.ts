@@ -63,7 +63,6 @@ export function bindBy(
     if (!attempt.dialect.hasBind) throw noBind();
     const wanted = await resolveTarget(attempt, parseTarget(peer, 0));
     const { conn, bound } = await attempt.request(COMMAND.bind, wanted);
-    conn.keepAlive?.(); // nothing is sent until the peer connects
     const addr = attempt.reachable(bound);
     return new BoundPort(attempt, conn, addr);
   });

@@ -88,7 +88,6 @@ export class Association implements UdpAssociation {
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#outbox = new Outbox(parts);
     parts.inbox.acceptFrom(parts.relay, parts.wrapper);
-    parts.conn.keepAlive?.(); // nothing is sent there, so nothing else detects a dead proxy
     this.#watch();
   }
 

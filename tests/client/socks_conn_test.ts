@@ -97,6 +97,7 @@ test("close() of a connection makes its reads reject with closed", async () => {
 test("reset() and keepAlive() of a connection reach the connection to the proxy", async () => {
   const calls: string[] = [];
   await connected((conn) => {
+    calls.length = 0; // connect() has enabled it as well
     conn.keepAlive!();
     conn.reset();
     assertEquals(calls, ["keepAlive", "reset"]);

@@ -84,10 +84,10 @@ export class LocalPeerListener implements PeerListener {
     const { hostname: reached } = this.#session.reachedAt(this.#client);
     const hostname = await this.#sourceAddress() ?? reached;
     if (!this.#isReplyable(hostname)) {
-      throw new NetError(
-        "addr-not-available",
-        `no address of IPv${isIp(hostname)} is known for the reply`,
-      );
+      const version = this.#isIPv4Only ? 4 : isIp(hostname);
+      const message =
+        `no IPv${version} address of this machine is known for the reply`;
+      throw new NetError("addr-not-available", message);
     }
     const onConn = (conn: Conn) => void this.#onConn(conn);
     this.#listener = await onFreePort(

@@ -12,8 +12,8 @@ import type { Transport } from "../transport.ts";
 import { Semaphore } from "./semaphore.ts";
 
 /**
- * How long an answer is used, in milliseconds. It spares look-ups when a client
- * opens many connections to one name, and is too short to delay changes of a name.
+ * How long an answer is used, in milliseconds: long enough to save look-ups when a client
+ * opens many connections to one name, and too short to delay a change of its addresses.
  */
 const LIFETIME = 1_000;
 
