@@ -18,7 +18,15 @@ import type { Address, Conn } from "../../src/transport/transport.ts";
 import { ANYONE, bind } from "../support/bind.ts";
 import { CountingStore } from "../support/counting_store.ts";
 import { test } from "../support/harness.ts";
-import { ask, block, connect, hex, port, udp } from "../support/raw.ts";
+import {
+  ask,
+  assertTurnedAway,
+  block,
+  connect,
+  hex,
+  port,
+  udp,
+} from "../support/raw.ts";
 import { scriptedConn } from "../support/scripted_conn.ts";
 import {
   echo,
@@ -484,6 +492,28 @@ test("serve() goes on with a BIND and an association whose keepAlive() rejects",
     conn.close();
     await server.ended();
   }
+  await server.close();
+});
+
+test("serve() goes on with a BIND when a listener of its transport fails to close, and a peer to be reset", async () => {
+  const native = await detectTransport();
+  const listen: typeof native.listen = async (options, onConn, onError) => {
+    if (onError) return await native.listen(options, onConn, onError);
+    const listener = await native.listen(options, (conn) => {
+      const reset = () => {
+        conn.reset();
+        broken();
+      };
+      onConn(altered(conn, { reset }));
+    });
+    return { addr: listener.addr, close: () => listener.close().then(broken) };
+  };
+  const server = await startServer({ transport: { ...native, listen } });
+  const { conn, bound } = await bind(server);
+  await assertTurnedAway("127.0.0.2", bound);
+  conn.close();
+  await server.ended();
+  await settled();
   await server.close();
 });
 

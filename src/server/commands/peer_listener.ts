@@ -12,6 +12,7 @@ import {
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { NetError } from "../../transport/errors.ts";
+import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
 import { AbortSwitch } from "../../transport/signal.ts";
 import type { Address, Conn, Listener } from "../../transport/transport.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
@@ -172,18 +173,18 @@ export class LocalPeerListener implements PeerListener {
 
   close(accepted?: Conn): void {
     this.#closing.abort(new NetError("closed", "the port is closed"));
-    this.#listener?.close();
-    if (this.#accepted !== accepted) this.#accepted?.reset();
-    for (const conn of this.#pending) conn.reset();
+    closeQuietly(this.#listener);
+    if (this.#accepted !== accepted) resetQuietly(this.#accepted);
+    for (const conn of this.#pending) resetQuietly(conn);
   }
 
   async #onConn(conn: Conn): Promise<void> {
-    if (this.#pending.size >= MAX_PENDING) return conn.reset();
+    if (this.#pending.size >= MAX_PENDING) return resetQuietly(conn);
     this.#pending.add(conn);
     const isExpected = await this.#isExpected(conn.remoteAddr);
     this.#pending.delete(conn);
     if (this.#closing.aborted || this.#accepted || !isExpected) {
-      return conn.reset();
+      return resetQuietly(conn);
     }
     this.#accepted = conn;
     this.#resolvePeer(conn);
