@@ -9,7 +9,7 @@ import { OptionError, type ServeOptions } from "../server/options.ts";
 import { NetError } from "../transport/errors.ts";
 import { plainHostname } from "../transport/socket.ts";
 import { escapeText } from "./output/escape.ts";
-import { USERS_VARIABLE } from "./config/flags.ts";
+import { USERS_VARIABLE } from "./config/flag_table.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** The exit codes of the program. */

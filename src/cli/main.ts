@@ -7,11 +7,8 @@
 import { configSchema } from "./config/config.ts";
 import { describeFailure, EXIT } from "./failure.ts";
 import { ConfigFileReader } from "./config/files.ts";
-import {
-  type CommandLine,
-  parseFlags,
-  USERS_VARIABLE,
-} from "./config/flags.ts";
+import { USERS_VARIABLE } from "./config/flag_table.ts";
+import { type CommandLine, parseFlags } from "./config/flags.ts";
 import { detectHost } from "./host/detect.ts";
 import type { Host } from "./host/host.ts";
 import { detectRuntime } from "../transport/detect.ts";
@@ -63,7 +60,7 @@ async function runCommand(
     // Modules that a server does not need are loaded lazily: its start takes less time.
     switch (invocation.type) {
       case "help":
-        return print((await import("./config/help.ts")).helpText());
+        return await help(invocation.topic);
       case "version":
         return print(`socks5-server ${VERSION}`);
       case "schema":
@@ -90,6 +87,11 @@ async function runCommand(
     for (const line of failure.message.split("\n")) printError(line);
     return failure.code;
   }
+}
+
+async function help(topic: string | undefined): Promise<number> {
+  const { helpText } = await import("./config/help.ts");
+  return print(helpText(topic));
 }
 
 async function answer(loaded: LoadedConfig, question: string): Promise<number> {

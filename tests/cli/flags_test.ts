@@ -5,13 +5,11 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import {
-  FLAG_NAMES,
-  type Invocation,
-  parseFlags,
-} from "../../src/cli/config/flags.ts";
+import { FLAG_ENTRIES, FLAG_NAMES } from "../../src/cli/config/flag_table.ts";
+import { type Invocation, parseFlags } from "../../src/cli/config/flags.ts";
+import { FOREIGN_FLAGS } from "../../src/cli/config/foreign_flags.ts";
 import { describeFailure } from "../../src/cli/failure.ts";
-import { helpText } from "../../src/cli/config/help.ts";
+import { helpText, TOPICS } from "../../src/cli/config/help.ts";
 import { load } from "../../src/cli/config/load.ts";
 import { CONFIG, type Config } from "../../src/cli/config/config.ts";
 import type { Kind } from "../../src/cli/config/kinds.ts";
@@ -43,6 +41,11 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--help"], { type: "help" }],
   [["-h"], { type: "help" }],
   [["--port", "x", "--help"], { type: "help" }],
+  [["--prot", "--help", "--port"], { type: "help" }],
+  [["--help", "all"], { type: "help", topic: "all" }],
+  [["--help=all"], { type: "help", topic: "all" }],
+  [["-h", "rules"], { type: "help", topic: "rules" }],
+  [["--port", "x", "--help=no\nsuch"], { type: "help", topic: "no\nsuch" }],
   [["--version"], { type: "version" }],
   [["-V"], { type: "version" }],
   [["--hostname", "::1"], serve({ hostname: "::1" })],
@@ -159,9 +162,30 @@ for (const [args, expected, users] of accepted) {
 }
 
 const refused: [args: string[], message: RegExp, users?: string][] = [
-  [["--prot", "1"], /^unknown flag --prot, did you mean "--port"\? \(--help /],
-  [["--prot=1"], /^unknown flag --prot, /],
-  [["-p", "1"], /^unknown flag -p \(/],
+  [
+    ["--prot", "1"],
+    /^unknown flag --prot: did you mean --port\? \(--help all /,
+  ],
+  [["--prot=1"], /^unknown flag --prot: /],
+  [["-p", "1"], /^unknown flag -p: did you mean --port\? \(/],
+  [["-p1080"], /^unknown flag -p: did you mean --port\? \(/],
+  [["-p=1080"], /^unknown flag -p: did you mean --port\? \(/],
+  [["-i0.0.0.0"], /^unknown flag -i: did you mean --hostname\? \(/],
+  [["-u", "alice:hunter2"], /^unknown flag -u: did you mean --user NAME/],
+  [["-u", "alice", "-P", "hunter2"], /^unknown flag -u: /],
+  [["-P", "hunter2"], /^unknown flag -P: did you mean --user NAME:PASSWORD/],
+  [["-z"], /^unknown flag -z \(/],
+  [["-v"], /^unknown flag -v: did you mean --version\? .*--log text/],
+  [["-d"], /^unknown flag -d: the server stays in the foreground/],
+  [["-c", "x"], /^unknown flag -c: did you mean --config FILE\? \(/],
+  [["-b", "x"], /^unknown flag -b: did you mean --hostname\? .* via ADDRESS/],
+  [["-l", "x"], /^unknown flag -l: did you mean --hostname, --port, --log /],
+  [["--host", "x"], /^unknown flag --host: did you mean --hostname\? \(/],
+  [["--password=hunter2"], /^unknown flag --password: did you mean --user /],
+  [["--no-auth"], /^unknown flag --no-auth: without logins, .* --open-proxy/],
+  [["--max-connections=x"], /^--max-connections must be a whole number/],
+  [["--max-connections", "--check"], /^--max-connections needs a value$/],
+  [["--max-sessions=x"], /^--max-sessions must be a whole number/],
   [["--constructor", "1"], /^unknown flag --constructor \(/],
   [["--\x1b[31m"], /^unknown flag, or a value that begins with "-"/],
   [["--port", "-1"], /^unknown flag, or .* written as --FLAG=VALUE \(/],
@@ -169,16 +193,16 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["-secret2"], /^unknown flag, or [^2]*$/],
   [["--no-open-proxy"], /^unknown flag --no-open-proxy \(/],
   [["--no-open-proxy=1"], /^unknown flag --no-open-proxy \(/],
-  [["1080"], /^unexpected argument "1080" \(/],
+  [["1080"], /^unexpected argument "1080": did you mean --port 1080\? \(/],
+  [["help"], /^unexpected argument "help": did you mean --help\? \(/],
   [[""], /^unexpected argument "" \(/],
   [["-"], /^unexpected argument "-" \(/],
-  [["--", "1080"], /^unexpected argument "1080" \(/],
+  [["--", "1080"], /^unexpected argument "1080": /],
   [
     ["--user", "alice:my", "hunter2"],
     /^unexpected argument in addition to --user NAME:PASSWORD \(/,
   ],
   [["--open-proxy=no"], /^--open-proxy takes no value$/],
-  [["--help=yes"], /^--help takes no value$/],
   [["--port"], /^--port needs a value$/],
   [["--port="], /^--port needs a value$/],
   [["--port", "--open-proxy"], /^--port needs a value$/],
@@ -306,10 +330,77 @@ for (const [args, message, users] of refused) {
   });
 }
 
-const help = helpText();
+test("parseFlags() advises on flags of other programs, of which it has none", () => {
+  const known = FLAG_ENTRIES.flatMap(({ name, alias }) => [
+    `--${name}`,
+    `${alias?.length === 1 ? "-" : "--"}${alias}`,
+  ]);
+  for (const [flag, advice] of FOREIGN_FLAGS) {
+    assert(!known.includes(flag), flag);
+    const { message } = assertThrows(() => parseFlags([flag, "x"]), Error);
+    assertEquals(message.indexOf(`unknown flag ${flag}: ${advice} (`), 0);
+    for (const [meant] of advice.matchAll(/--[a-z-]+/g)) {
+      assert(known.includes(meant), `${flag}: ${meant}`);
+    }
+  }
+});
 
-test("helpText() fits into 80 columns", () => {
-  assertEquals(help.split("\n").filter((it) => it.length > 80), []);
+const help = helpText("all");
+
+for (const topic of [undefined, ...TOPICS]) {
+  test(`helpText(${topic ?? ""}) fits into 80 columns`, () => {
+    const lines = helpText(topic).split("\n");
+    assertEquals(lines.filter((it) => it.length > 80), []);
+    assertEquals(lines.filter((it) => it.endsWith(" ")), []);
+  });
+}
+
+test("helpText() fits on a screen, and has the way to the rest", () => {
+  const brief = helpText();
+  assert(brief.split("\n").length <= 24);
+  for (const topic of TOPICS) assertMatch(brief, new RegExp(`\\b${topic}\\b`));
+  assertMatch(brief, /^Usage: socks5-server /m);
+  assertMatch(brief, /^Example: socks5-server /m);
+  assertMatch(brief, /SOCKS encrypts nothing/);
+  const flags = [...brief.matchAll(/^ +(?:-[hV], )?--([a-z-]+)/gm)];
+  assertEquals(flags.length, 12);
+});
+
+test("helpText() has each topic within the text of all", () => {
+  for (const topic of TOPICS) assert(help.includes(helpText(topic)), topic);
+});
+
+for (
+  const [word, topic] of [
+    ["login", "logins"],
+    ["users", "logins"],
+    ["config", "files"],
+    ["limit", "limits"],
+    ["output", "log"],
+    ["port", "listen"],
+    ["max-sessions", "limits"],
+    ["explain", "rules"],
+    ["version", "files"],
+  ]
+) {
+  test(`helpText() takes ${word} for the topic ${topic}`, () => {
+    assertEquals(helpText(word), helpText(topic));
+  });
+}
+
+for (const word of ["", "everything", "--port", "constructor", "ALL", "a\nb"]) {
+  test(`helpText() refuses ${JSON.stringify(word)}, and lists the topics`, () => {
+    const error = assertThrows(() => helpText(word), Error);
+    const failure = describeFailure(error)!;
+    assertEquals(failure.code, 2);
+    assert(!failure.message.includes("\n"));
+    assert(failure.message.endsWith(TOPICS.join(", ")));
+  });
+}
+
+test("helpText() does not repeat what may be a login", () => {
+  const error = assertThrows(() => helpText("alice:hunter2"), Error);
+  assert(!error.message.includes("hunter2"));
 });
 
 test("helpText() lists all flags, and no others", () => {

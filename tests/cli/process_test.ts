@@ -45,10 +45,10 @@ test("socks5-server prints where it listens, and serves SOCKS5 CONNECT", async (
 
 for (
   const [args, message] of [
-    [["--prot", "1080"], /unknown flag --prot, did you mean "--port"/],
+    [["--prot", "1080"], /unknown flag --prot: did you mean --port/],
     [["--port", "http"], /--port must be .*"http"/],
     [["--idle-timeout", "30"], /write 30s for seconds/],
-    [["1080"], /unexpected argument "1080"/],
+    [["1080"], /unexpected argument "1080": did you mean --port/],
     [["--hostname", "example.com"], /--hostname must be an IP address/],
     [
       ["--hostname", "0.0.0.0"],
@@ -63,6 +63,7 @@ for (
     [["--allow", "prot 5"], /rule "allow prot 5": /],
     [["--explain", "prot"], /question "prot": /],
     [["--user", "alice"], /--user must be NAME:PASSWORD/],
+    [["--help", "colours"], /--help has no topic "colours": .* all, listen, /],
   ] as [string[], RegExp][]
 ) {
   test(`socks5-server ${args.join(" ")} ends with 2 and one line of error`, async () => {
@@ -85,9 +86,11 @@ test("socks5-server ends with 1 and one line of error when the address is not of
 test("socks5-server prints --help and --version to the standard output", async () => {
   const help = await runProgram(["--help"]);
   assertMatch(help.stdout, /^Usage: socks5-server/m);
+  const rules = await runProgram(["--help", "rules"]);
+  assertMatch(rules.stdout, /^Access rules .*\n +--allow RULE /);
   const version = await runProgram(["-V"]);
   assertEquals(version.stdout, `socks5-server ${config.version}\n`);
-  for (const { code, stderr } of [help, version]) {
+  for (const { code, stderr } of [help, rules, version]) {
     assertEquals([code, stderr], [0, ""]);
   }
 });

@@ -41,7 +41,7 @@ const MAX_WORKERS = 256;
 
 /**
  * The options, by their keys in a configuration file. Within each section,
- * `--help` lists them in this order.
+ * `--help` lists them in this order. Those with `brief` are on its first screen.
  */
 export const OPTIONS = {
   $schema: option(text(), {
@@ -50,13 +50,15 @@ export const OPTIONS = {
   }),
   hostname: option(listenAddress(), {
     flag: "--hostname ADDRESS",
+    brief: "IP address to listen on",
     section: "listen",
     default: "127.0.0.1",
     needsRestart: true,
-    description: "IP address to listen on; 0.0.0.0 or :: for all interfaces",
+    description: "IP address to listen on interfaces",
   }),
   port: option(whole(65535), {
     flag: "--port PORT",
+    brief: "Port to listen on",
     section: "listen",
     default: 1080,
     needsRestart: true,
@@ -64,7 +66,8 @@ export const OPTIONS = {
   }),
   workers: option(countOrAuto(MAX_WORKERS), {
     flag: "--workers N|auto",
-    section: "listen",
+    brief: "Processes on the port, or auto",
+    section: "workers",
     default: 1,
     needsRestart: true,
     usedBy: "program",
@@ -75,6 +78,7 @@ export const OPTIONS = {
   }),
   usersFile: option(oneOrMore(filePath()), {
     flag: "--users-file FILE",
+    brief: "Logins, one line of hash-password each",
     section: "login",
     isMerged: true,
     usedBy: "load",
@@ -98,6 +102,7 @@ export const OPTIONS = {
       },
       {
         flag: "--user NAME:PASSWORD",
+        brief: "A login; local users can see it",
         isRepeatable: true,
         description:
           "A login; may be repeated. Every user of this machine can read flags " +
@@ -164,6 +169,7 @@ export const OPTIONS = {
     givenBy: [
       {
         flag: "--allow RULE",
+        brief: "Allow only these requests: 'user bob *:443'",
         isRepeatable: true,
         description:
           "Allow matching requests; may be repeated. If there is any, requests " +
@@ -171,6 +177,7 @@ export const OPTIONS = {
       },
       {
         flag: "--deny RULE",
+        brief: "Deny these requests; the first rule decides",
         isRepeatable: true,
         description:
           "Deny matching requests; may be repeated. The first rule that matches " +
@@ -306,6 +313,7 @@ export const OPTIONS = {
   },
   log: option(choice(LOG_FORMATS), {
     flag: `--log ${LOG_FORMATS.join("|")}`,
+    brief: "Format of the log",
     section: "output",
     default: "auto",
     needsRestart: true,
@@ -317,6 +325,7 @@ export const OPTIONS = {
   }),
   metrics: option(listenEndpoint(), {
     flag: "--metrics [ADDRESS:]PORT",
+    brief: "Serve /metrics and /health over HTTP",
     section: "output",
     needsRestart: true,
     usedBy: "program",
@@ -336,6 +345,7 @@ export const COMMAND_FLAGS: readonly Flag[] = [
   },
   {
     flag: "--config FILE",
+    brief: "JSON file of all options; - for standard input",
     section: "config",
     description:
       "JSON file, in which comments are allowed; --schema prints its schema. " +
@@ -353,15 +363,19 @@ export const COMMAND_FLAGS: readonly Flag[] = [
     description: "Print the JSON Schema of a configuration file, and exit",
   },
   {
-    flag: "--help",
+    flag: "--help [TOPIC]",
     alias: "h",
-    section: "output",
-    description: "Print this help, and exit",
+    brief: "Print this, or the help of a topic",
+    section: "config",
+    description:
+      "Print the most important flags, all of them (--help all), or those of a " +
+      "topic, and exit",
   },
   {
     flag: "--version",
     alias: "V",
-    section: "output",
+    brief: "Print the version",
+    section: "config",
     description: "Print the version, and exit",
   },
 ];
