@@ -211,7 +211,7 @@ export const OPTIONS = {
   timeouts: {
     section: "timeouts",
     description:
-      'Timeouts: durations such as "500ms", "10s", "5m" and "1h", or 0 for no limit.',
+      'Timeouts: durations such as "500ms", "10s", "1h30m" and "1d", or 0 for no limit.',
     options: {
       handshake: option(duration(), {
         flag: "--handshake-timeout DURATION",
@@ -291,7 +291,7 @@ export const OPTIONS = {
       bytesPerSecondPerSession: option(rate(), {
         flag: "--max-bytes-per-second-per-session RATE",
         default: 0,
-        description: "Both directions of a session together: 500k, 1.5M",
+        description: "Both directions of a session together",
       }),
       bytesPerSecondPerUser: option(rate(), {
         flag: "--max-bytes-per-second-per-user RATE",
