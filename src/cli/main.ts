@@ -66,7 +66,7 @@ async function runCommand(
       case "schema":
         return print(JSON.stringify(configSchema(), null, 2));
     }
-    const files = new ConfigFileReader();
+    const files = new ConfigFileReader(host.input);
     const { commandLine } = invocation;
     loaded = await load(commandLine, files.read);
     for (const warning of loaded.warnings) printError(`warning: ${warning}`);

@@ -64,6 +64,8 @@ class FakeWorker {
 /** What a worker does when it is started. */
 type OnStart = (worker: FakeWorker, start: Start) => void;
 
+const noInput = { read: () => Promise.resolve(null) };
+
 const listen: OnStart = (worker, { port }) =>
   worker.send({
     type: "listening",
@@ -97,7 +99,7 @@ async function supervise(
   const command = parseFlags(["--port", "0", ...args]);
   assert(command.type === "serve");
   const { commandLine } = command;
-  const files = new ConfigFileReader();
+  const files = new ConfigFileReader(noInput);
   const loaded = await load(commandLine, files.read);
   const supervisor = await Supervisor.start({
     workers: 2,
@@ -137,7 +139,8 @@ async function supervise(
 async function loadDefaults(): Promise<LoadedConfig> {
   const command = parseFlags([]);
   assert(command.type === "serve");
-  return await load(command.commandLine, new ConfigFileReader().read);
+  const { read } = new ConfigFileReader(noInput);
+  return await load(command.commandLine, read);
 }
 
 test("Supervisor.start() passes the port of the first worker to the others", async () => {

@@ -13,6 +13,7 @@ import {
   FLAGS,
   USERS_VARIABLE,
 } from "./flag_table.ts";
+import { STANDARD_INPUT } from "./files.ts";
 import { parseLogins } from "./logins.ts";
 import { OPTIONS } from "./options.ts";
 import { refuseArgument } from "./refuse_argument.ts";
@@ -23,7 +24,7 @@ export interface CommandLine {
   readonly config: Config;
   /** Passwords by user name. */
   readonly logins: ReadonlyMap<string, string>;
-  /** The path of the configuration file. */
+  /** The path of the configuration file, or {@linkcode STANDARD_INPUT}. */
   readonly file: string | undefined;
 }
 
@@ -63,7 +64,7 @@ export function parseFlags(
     alias ? [[name, alias]] : []
   );
   const flags: Record<string, unknown> & { _: (string | number)[] } = parseArgs(
-    [...args],
+    joinDash(args),
     {
       boolean: SWITCHES,
       string: FLAG_NAMES.filter((it) => !SWITCHES.includes(it)),
@@ -99,6 +100,17 @@ export function parseFlags(
   }
   if (question !== undefined) return { type: "explain", commandLine, question };
   return { type: flags.check ? "check" : "serve", commandLine };
+}
+
+/** Writes `--config -` as `--config=-`: the parser takes a lone dash for an argument. */
+function joinDash(args: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    if (arg === STANDARD_INPUT && joined.at(-1) === "--config") {
+      joined[joined.length - 1] += `=${arg}`;
+    } else joined.push(arg);
+  }
+  return joined;
 }
 
 /** The first request for help: it counts whatever else is wrong. */

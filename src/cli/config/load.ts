@@ -14,7 +14,7 @@ import { type RulePolicy, rules } from "../../server/policy/rules.ts";
 import { userPass } from "../../server/auth/user_pass.ts";
 import { Users } from "../../server/auth/users.ts";
 import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
-import { quote, showPath } from "../output/escape.ts";
+import { quote } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   type Config,
@@ -25,7 +25,7 @@ import {
   serveConfig,
 } from "./config.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
-import { besideFile, type ReadFile } from "./files.ts";
+import { besideFile, fileName, type ReadFile } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
 
 /** The configuration of the program, merged and checked. */
@@ -173,7 +173,7 @@ async function loadFile(
   problems: string[],
   warnings: string[],
 ): Promise<Config> {
-  const name = showPath(path);
+  const name = fileName(path);
   const text = await attempt(() => read(path), name, problems);
   if (text === undefined) return {};
   const config = readConfig(text, name, problems, warnings);
@@ -208,9 +208,9 @@ async function loadUsers(
       else problems.push(`${source}: user ${quote(name)} is defined twice`);
     }
   };
-  for (const line of users) add(line, `${showPath(file!)}: users`, () => "");
+  for (const line of users) add(line, `${fileName(file!)}: users`, () => "");
   for (const path of usersFile) {
-    const name = showPath(path);
+    const name = fileName(path);
     const lines = await attempt(() => read(path), name, problems);
     if (lines !== undefined) {
       add(lines, name, (line) => line ? `line ${line}: ` : "");

@@ -348,7 +348,8 @@ export const COMMAND_FLAGS: readonly Flag[] = [
     brief: "JSON file of all options; - for standard input",
     section: "config",
     description:
-      "JSON file, in which comments are allowed; --schema prints its schema. " +
+      "JSON file, in which comments are allowed; --schema prints its schema. - " +
+      "stands for the standard input. " +
       "Flags take precedence over it; logins and rules are merged, the rules of " +
       "flags first.",
   },

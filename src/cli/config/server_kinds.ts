@@ -25,9 +25,12 @@ import {
   text,
 } from "./kinds.ts";
 
-/** The path of a file. */
+/** The path of a file. A lone dash is none: only `--config` reads the standard input. */
 export function filePath(): Kind<string> {
-  return text("must be the path of a file");
+  return text(
+    "must be the path of a file (./- for a file of that name)",
+    (it) => it !== "" && it !== "-",
+  );
 }
 
 /** An IP address to listen on, in brackets or not, or `localhost`. */

@@ -5,7 +5,7 @@
  */
 
 import { restartPaths } from "../config/config.ts";
-import type { ReadFile } from "../config/files.ts";
+import { type ReadFile, STANDARD_INPUT } from "../config/files.ts";
 import type { CommandLine } from "../config/flags.ts";
 import { load, type LoadedConfig } from "../config/load.ts";
 import { describeFailure } from "../failure.ts";
@@ -50,6 +50,10 @@ export class Reloader {
 
   async #reload(): Promise<void> {
     const { commandLine, read, server, log } = this.#options;
+    if (commandLine.file === STANDARD_INPUT) {
+      const problems = ["the standard input cannot be read again"];
+      return log({ type: "reload-failed", problems });
+    }
     try {
       const loaded = await load(commandLine, read, { before: this.#current });
       const { hostname: _, port: __, ...options } = loaded.options;
