@@ -10,7 +10,7 @@ import { ConfigFileReader } from "./config/files.ts";
 import { USERS_VARIABLE } from "./config/flag_table.ts";
 import { type CommandLine, parseFlags } from "./config/flags.ts";
 import { detectHost } from "./host/detect.ts";
-import type { Host } from "./host/host.ts";
+import { type Host, SIGNALS } from "./host/host.ts";
 import { detectRuntime } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
 import { openLog } from "./output/log.ts";
@@ -109,14 +109,16 @@ async function serveUntilSignal(
   files: ConfigFileReader,
 ): Promise<number> {
   const { users } = loaded;
-  const log = await openLog(host, loaded.log);
+  const log = await openLog(host, loaded);
   const { output, printNow } = log;
   const metrics = await openMetrics(loaded);
   const server = await startServer({ commandLine, loaded, files, log });
   metrics?.start(server);
-  const signals = new Signals(host, (code) => {
-    Promise.all([output.finish(), server.terminate()])
-      .then(() => host.exit(code));
+  const signals = new Signals(host, async (signal) => {
+    const sessions = await server.stopAccepting();
+    printNow({ type: "terminated", signal, sessions });
+    await Promise.all([output.finish(), server.terminate()]);
+    host.exit(128 + SIGNALS[signal]);
   });
   const { read } = files;
   const reloader = new Reloader({

@@ -19,7 +19,7 @@ import {
   type LoadedConfig,
 } from "../../src/cli/config/load.ts";
 import { Reloader } from "../../src/cli/serve/reload.ts";
-import type { LogRecord } from "../../src/cli/output/format.ts";
+import type { LogRecord } from "../../src/cli/output/record.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
 import { hashPassword } from "../../src/server/auth/password_hash.ts";
 import { OptionError, type ServeOptions } from "../../src/server/options.ts";
@@ -391,7 +391,7 @@ function reader(files: Record<string, string>) {
 
 test("configSchema() has the defaults that apply", async () => {
   const defaults = defaultsOf(schema);
-  assertEquals(Object.keys(defaults).length, 12);
+  assertEquals(Object.keys(defaults).length, 13);
   const settings = async (file: unknown) => {
     const text = JSON.stringify(file);
     const { options, grace, log, workers } = await loadFiles({

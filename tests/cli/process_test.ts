@@ -37,7 +37,9 @@ test("socks5-server prints where it listens, and serves SOCKS5 CONNECT", async (
       );
       await visit(url, target);
       await program.line(
-        new RegExp(` connect +127.0.0.1:${target} .* finished`),
+        new RegExp(
+          ` finished 127\\.0\\.0\\.1:\\d+ - 127\\.0\\.0\\.1:${target} `,
+        ),
       );
     }, { users: "" });
   });
@@ -114,7 +116,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
         }
         const { code, stdout, stderr } = await program.ended;
         assertEquals([code, stderr], [0, ""]);
-        assertMatch(stdout, / connect .* up +11 +down +11 /);
+        assertMatch(stdout, / finished .* 11\/11 /);
       });
     });
   });
@@ -190,9 +192,12 @@ for (
           await program.line(new RegExp(`${first}: `));
           // Repeated, because the same signal right after the first is taken for an echo.
           const again = setInterval(() => tryToKill(program, second), 20);
-          const { code: actual, stderr } = await program.ended;
+          const { code: actual, stdout, stderr } = await program.ended;
           clearInterval(again);
           assertEquals([actual, stderr], [code, ""]);
+          assert(stdout.endsWith(
+            ` ${second}: exiting at once, 1 session cut off\n`,
+          ));
         } finally {
           conn.close();
         }
@@ -212,7 +217,7 @@ for (const grace of ["50ms", "0"]) {
           program.kill("SIGTERM");
           const { code, stdout } = await program.ended;
           assertEquals(code, 0);
-          assertMatch(stdout, / connect .* closed$/m);
+          assertMatch(stdout, / closed 127\..*$/m);
         } finally {
           conn.close();
         }
@@ -230,7 +235,9 @@ test("socks5-server accepts logins from --user and SOCKS5_USERS", async () => {
         await program.line(/\(socks5:\/\/127\.0\.0\.1:\d+, login required\)$/);
         for (const login of ["alice:one", "bob:two", "carol:three%3Aparts"]) {
           await visit(`socks5://${login}@127.0.0.1:${port}`, target);
-          await program.line(new RegExp(`  ${login.split(":")[0]} .*finished`));
+          await program.line(
+            new RegExp(` finished .* ${login.split(":")[0]} `),
+          );
         }
         for (const login of ["", "alice:two@", "dave:one@"]) {
           await assertRejects(
@@ -238,7 +245,7 @@ test("socks5-server accepts logins from --user and SOCKS5_USERS", async () => {
             SocksError,
           );
         }
-        await program.line(/ dave .* login-failed/);
+        await program.line(/ login-failed 127\.0\.0\.1:\d+ dave - /);
       },
       { users: "alice:one\r\n\nbob:two\n" },
     );
@@ -298,6 +305,27 @@ test("socks5-server --log json prints one object per line, without passwords", a
     });
   });
 });
+
+for (
+  const [format, start, end] of [
+    ["text", / start 127\.0\.0\.1:\d+ - 127\.0\.0\.1:(\d+)$/, / finished /],
+    ["json", /"type":"session-start".*"port":(\d+)\}\}$/, /"session-end"/],
+  ] as const
+) {
+  test(`socks5-server --log-start --log ${format} logs a session before it ends`, async () => {
+    await withEcho(async (target) => {
+      const args = ["--port", "0", "--log-start", "--log", format];
+      await withProgram(args, async (program) => {
+        const proxy = `socks5://127.0.0.1:${await program.port()}`;
+        const conn = await connect(proxy, `127.0.0.1:${target}`);
+        const line = await program.line(start);
+        assertEquals(start.exec(line)![1], String(target));
+        conn.close();
+        await program.line(end);
+      });
+    });
+  });
+}
 
 test("socks5-server --log off prints only the address of the listener and the reason for the end", async () => {
   await withEcho(async (target) => {

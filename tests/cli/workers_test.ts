@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ConfigFileReader } from "../../src/cli/config/files.ts";
 import { parseFlags } from "../../src/cli/config/flags.ts";
 import { load, type LoadedConfig } from "../../src/cli/config/load.ts";
-import type { LogRecord } from "../../src/cli/output/format.ts";
+import type { LogRecord } from "../../src/cli/output/record.ts";
 import { Backoff } from "../../src/cli/workers/backoff.ts";
 import type {
   WorkerExit,
@@ -449,7 +449,7 @@ test(
           const commandLine = { config: { usersFile: ["users"] }, logins: [] };
           const files = [["users", `alice:${hash}`]] as const;
           const which = { worker: 1, workers: 2, hostname: undefined, port: 0 };
-          const log = { log: "off", metrics: false } as const;
+          const log = { log: "off", logStart: false, metrics: false } as const;
           thread.post({ type: "start", ...which, ...log, commandLine, files });
         },
         onExit,

@@ -323,6 +323,15 @@ export const OPTIONS = {
       "client. auto: text on a terminal, JSON elsewhere; off: only lines about " +
       "the program itself.",
   }),
+  logStart: option(toggle(), {
+    flag: "--log-start",
+    section: "output",
+    default: false,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Log also the start of each session, when its request is complete",
+  }),
   metrics: option(listenEndpoint(), {
     flag: "--metrics [ADDRESS:]PORT",
     brief: "Serve /metrics and /health over HTTP",

@@ -28,7 +28,7 @@ import {
 /** The path of a file. A lone dash is none: only `--config` reads the standard input. */
 export function filePath(): Kind<string> {
   return text(
-    "must be the path of a file (./- for a file of that name)",
+    "must be the path of a file",
     (it) => it !== "" && it !== "-",
   );
 }

@@ -9,7 +9,7 @@ import { type ReadFile, STANDARD_INPUT } from "../config/files.ts";
 import type { CommandLine } from "../config/flags.ts";
 import { load, type LoadedConfig } from "../config/load.ts";
 import { describeFailure } from "../failure.ts";
-import type { LogRecord } from "../output/format.ts";
+import type { LogRecord } from "../output/record.ts";
 import { escapeText } from "../output/escape.ts";
 import type { RunningServer } from "./running_server.ts";
 

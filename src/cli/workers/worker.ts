@@ -70,7 +70,7 @@ class WorkerServer {
     const loaded = await load(fromData(commandLine), readFrom(files), {
       guard: store,
     });
-    const log = await openLog(detectHost(), start.log, worker);
+    const log = await openLog(detectHost(), start);
     const server = await startSingleServer({
       options: {
         ...loaded.options,
