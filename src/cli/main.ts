@@ -65,6 +65,10 @@ async function runCommand(
         return print(`socks5-server ${VERSION}`);
       case "schema":
         return print(JSON.stringify(configSchema(), null, 2));
+      case "fail2ban": {
+        const { FAIL2BAN_FILTER } = await import("./commands/fail2ban.ts");
+        return print(FAIL2BAN_FILTER);
+      }
     }
     const files = new ConfigFileReader(host.input);
     const { commandLine } = invocation;

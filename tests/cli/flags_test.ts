@@ -99,6 +99,7 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--log", "json"], serve({ log: "json" })],
   [["--log=off"], serve({ log: "off" })],
   [["--schema"], { type: "schema" }],
+  [["--fail2ban"], { type: "fail2ban" }],
   [["--config", "a", "--config", "b"], serve({}, [], "b")],
   [["--check"], { type: "check", commandLine: given({}) }],
   [
@@ -472,7 +473,9 @@ test("parseFlags() has no flags but those of options and a few others", () => {
   const others = FLAG_NAMES.filter((it) => !options.includes(it));
   assertEquals(
     others.sort(),
-    "allow check config deny explain help schema user version".split(" "),
+    "allow check config deny explain fail2ban help schema user version".split(
+      " ",
+    ),
   );
 });
 

@@ -35,7 +35,7 @@ export type Invocation =
     /** As it was given; without it, the first screen is wanted. */
     readonly topic?: string;
   }
-  | { readonly type: "version" | "schema" }
+  | { readonly type: "version" | "schema" | "fail2ban" }
   | { readonly type: "serve" | "check"; readonly commandLine: CommandLine }
   | {
     readonly type: "explain";
@@ -73,7 +73,7 @@ export function parseFlags(
       unknown: (arg, key) => key ? refuseArgument(arg) : !extra.push(arg),
     },
   );
-  for (const type of ["help", "version", "schema"] as const) {
+  for (const type of ["help", "version", "schema", "fail2ban"] as const) {
     if (flags[type]) return { type };
   }
   const valuesOf = (name: string): string[] => {

@@ -45,7 +45,19 @@ it are relative to the working directory.`,
   output: `\
 The log goes to the standard output, beginning with "socks5-server listens on";
 errors at the start go to the standard error. If the reader of the log is slow,
-lines are dropped; the proxy never waits for it.`,
+lines are dropped; the proxy never waits for it.
+
+A session has a line at its end. As text:
+  TIME OUTCOME CLIENT USER TARGET UP/DOWN DURATION [DETAILS]
+The user is "-" without a login, and in parentheses if it is only claimed
+(SOCKS4). Before the target, CONNECT is not named, but bind and udp are. UP are
+the bytes from the client, DOWN those to it. White space in names is escaped.
+
+These beginnings of the line of a failed login do not change:
+  2026-11-03T10:22:31Z login-failed 192.0.2.7:50123 mallory -
+  {"time":"2026-11-03T10:22:31.123Z","type":"session-end",
+   "reason":"login-failed","client":{"hostname":"192.0.2.7","port":50123},
+The JSON is on one line. An IPv6 client of a text line is in brackets.`,
 };
 
 /** A text of `--help` that is about no flags. */

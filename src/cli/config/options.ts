@@ -373,6 +373,12 @@ export const COMMAND_FLAGS: readonly Flag[] = [
     description: "Print the JSON Schema of a configuration file, and exit",
   },
   {
+    flag: "--fail2ban",
+    section: "output",
+    description:
+      "Print a filter for fail2ban, which finds failed logins in this log, and exit",
+  },
+  {
     flag: "--help [TOPIC]",
     alias: "h",
     brief: "Print this, or the help of a topic",
