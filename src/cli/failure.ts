@@ -8,7 +8,7 @@ import { formatEndpoint } from "../protocol/address.ts";
 import { OptionError, type ServeOptions } from "../server/options.ts";
 import { NetError } from "../transport/errors.ts";
 import { plainHostname } from "../transport/socket.ts";
-import { escapeText } from "./output/escape.ts";
+import { showMessage } from "./output/escape.ts";
 import { USERS_VARIABLE } from "./config/flag_table.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -63,7 +63,7 @@ export function describeFailure(
 ): Failure | undefined {
   if (error instanceof NetError) return explainNetError(error, options);
   if (error instanceof StartError) {
-    return { message: escapeText(error.message), code: error.code };
+    return { message: showMessage(error.message), code: error.code };
   }
   if (error instanceof UsageError) {
     return { message: error.message, code: EXIT.usage };
@@ -75,7 +75,7 @@ export function describeFailure(
     : error.option === "socks4"
     ? claimedText(options)
     : openProxyText(options, mayReadEnv);
-  return { message: escapeText(message), code: EXIT.usage };
+  return { message: showMessage(message), code: EXIT.usage };
 }
 
 function claimedText({ hostname }: ServeOptions): string {
@@ -118,7 +118,7 @@ function explainNetError(
       };
     case "denied":
       return {
-        message: `may not listen on ${where} (${escapeText(message)}): ` +
+        message: `may not listen on ${where} (${showMessage(message)}): ` +
           (port > 0 && port < 1024
             ? "ports below 1024 require a privilege, choose a higher --port"
             : "the system or the permissions of the runtime forbid it"),
@@ -126,7 +126,7 @@ function explainNetError(
       };
     default:
       return {
-        message: `cannot listen on ${where}: ${escapeText(message)}`,
+        message: `cannot listen on ${where}: ${showMessage(message)}`,
         code: EXIT.failed,
       };
   }

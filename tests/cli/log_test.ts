@@ -298,6 +298,20 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
   }, undefined],
 ];
 
+test("formatRecord() leaves the backslashes of a message, which may quote escaped text", () => {
+  const record: LogRecord = {
+    type: "session-end",
+    reason: "refused",
+    error: new Error('"a\\\\b" is no name\x1b'),
+    session: session({ target: { hostname: "a\\b", port: 1 } }),
+  };
+  assertEquals(
+    formatRecord({ format: "text" }, record, now),
+    `${seconds} refused 192.0.2.7:50123 - a\\\\b:1 0/0 1.2s ` +
+      '("a\\\\b" is no name\\x1b)',
+  );
+});
+
 for (const [name, record, line] of texts) {
   test(`formatRecord() formats as text ${name}`, () => {
     assertEquals(formatRecord({ format: "text" }, record, now), line);

@@ -6,7 +6,7 @@
 
 import { detectRuntime } from "../../transport/detect.ts";
 import type { Input } from "../host/host.ts";
-import { escapeText, showPath } from "../output/escape.ts";
+import { showMessage, showPath } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 
 /** The path of `--config` that stands for the standard input. */
@@ -109,7 +109,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function reasonOf({ code = "", message }: Error & { code?: string }): string {
-  return REASONS[code] ?? `cannot be read: ${escapeText(message)}`;
+  return REASONS[code] ?? `cannot be read: ${showMessage(message)}`;
 }
 
 /** The name of a file in error messages. */

@@ -6,7 +6,7 @@
  */
 
 import { problemOfLine } from "../../server/auth/text_lines.ts";
-import { escapeText, showValue } from "../output/escape.ts";
+import { escapeText, mayBeLogin, showValue } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import { hint } from "./hint.ts";
 import { DURATION_PATTERN, parseDuration } from "./parse_duration.ts";
@@ -319,7 +319,11 @@ function readGroup(
   for (const [key, element] of Object.entries(value)) {
     if (problems.length > MAX_PROBLEMS) break;
     const isKnown = Object.hasOwn(keys, key);
-    const name = isKnown ? key : escapeText(key);
+    const name = isKnown
+      ? key
+      : mayBeLogin(key)
+      ? '(a key with ":")'
+      : escapeText(key);
     const inner = path ? `${path}.${name}` : name;
     if (isKnown) {
       read[key] = keys[key].read(element, { ...context, path: inner });

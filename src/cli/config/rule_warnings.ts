@@ -6,7 +6,7 @@
 
 import { parseRule } from "../../server/policy/rule_text.ts";
 import { shadowedRules } from "../../server/policy/shadowed.ts";
-import { quote } from "../output/escape.ts";
+import { mayBeLogin, quote, showRule } from "../output/escape.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
 
 /** The maximum length of a rule in a warning. */
@@ -23,8 +23,8 @@ export function ruleWarnings(
   users: ReadonlySet<string> | undefined,
 ): string[] {
   const shadowed = shadowedRules(rules).map((it) =>
-    `rule ${it.number} ${quote(it.rule, MAX_RULE)} never decides: ` +
-    `rule ${it.by} ${quote(it.byRule, MAX_RULE)} matches first` +
+    `rule ${it.number} ${showRule(it.rule, MAX_RULE)} never decides: ` +
+    `rule ${it.by} ${showRule(it.byRule, MAX_RULE)} matches first` +
     (it.wouldOpen ? `; before rule ${it.by}, it would open its targets` : "")
   );
   const warnings = [...shadowed, ...unknownUsers(rules, users)];
@@ -43,11 +43,13 @@ function unknownUsers(
       it === "*" ? users.size === 0 : !users.has(it)
     );
     if (unknown.length === 0) return [];
-    const rule = `rule ${index + 1} ${quote(text, MAX_RULE)}`;
+    const rule = `rule ${index + 1} ${showRule(text, MAX_RULE)}`;
     if (users.size === 0) {
       return [`${rule} needs a user, and there are no logins`];
     }
-    const shown = unknown.slice(0, 3).map((it) => quote(it, MAX_RULE));
+    const shown = unknown.slice(0, 3).map((it) =>
+      mayBeLogin(it) ? 'with ":" in the name' : quote(it, MAX_RULE)
+    );
     const rest = unknown.length > 3 ? ` and ${unknown.length - 3} more` : "";
     return [`${rule}: there is no user ${shown.join(", ")}${rest}`];
   });

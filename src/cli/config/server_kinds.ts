@@ -14,6 +14,7 @@ import { parseUsers, UsersError } from "../../server/auth/users_file.ts";
 import { problemOfLine } from "../../server/auth/text_lines.ts";
 import type { PortRange } from "../../server/options.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
+import { mayHoldLogin } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   attempt,
@@ -147,7 +148,12 @@ export function rule(): Kind<string> {
       return given;
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
-      throw new UsageError(`${subject} ${error.message}`);
+      throw new UsageError(
+        mayHoldLogin(given)
+          ? `${subject} a rule has a word with ":" that is no TARGET:PORTS (ports ` +
+            "such as 443, 1-1023 or 80+443); it is not shown, because it may be a login"
+          : `${subject} ${error.message}`,
+      );
     }
   };
   return {

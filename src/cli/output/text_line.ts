@@ -7,7 +7,7 @@
 import { type Endpoint, formatEndpoint, isIp } from "../../protocol/address.ts";
 import { replyText } from "../../protocol/reply.ts";
 import type { Session } from "../../server/events.ts";
-import { escapeField, escapeText } from "./escape.ts";
+import { escapeField, escapeText, showMessage } from "./escape.ts";
 import { formatBytes } from "./format_bytes.ts";
 import { formatDuration } from "./format_duration.ts";
 import {
@@ -106,10 +106,10 @@ function eventText(
     case "accept-error":
       return paint(
         "red",
-        `accepting a connection failed: ${escapeText(record.error.message)}`,
+        `accepting a connection failed: ${showMessage(record.error.message)}`,
       );
     case "limits-error":
-      return paint("red", escapeText(record.error.message));
+      return paint("red", showMessage(record.error.message));
     case "own-addresses-unknown":
       return paint("yellow", OWN_ADDRESSES_UNKNOWN);
     case "shutdown":
@@ -153,7 +153,7 @@ function droppedText(lines: number): string {
 function workerEndedText(
   { worker, code, signal, error, delay }: RecordOf<"worker-ended">,
 ): string {
-  const cause = escapeText(error ?? signal ?? `exit code ${code}`);
+  const cause = showMessage(error ?? signal ?? `exit code ${code}`);
   const when = delay > 0 ? ` in ${formatDuration(delay)}` : "";
   return `worker ${worker} ended (${cause}), restarting${when}`;
 }
@@ -233,7 +233,7 @@ function rejectedText(
   return [
     column("outcome", "rejected", "red"),
     column("client", formatEndpoint(client)),
-    escapeText(`${reason}${cause}`),
+    showMessage(`${reason}${cause}`),
   ].join(" ");
 }
 
@@ -292,6 +292,6 @@ function detailsOf({ session, reason, error }: SessionEnd): string[] {
       `datagrams: ${sent} up, ${received} down, ${dropped} dropped`,
     );
   }
-  if (error) details.push(`(${escapeText(error.message)})`);
+  if (error) details.push(`(${showMessage(error.message)})`);
   return details;
 }

@@ -10,7 +10,7 @@ import type { CommandLine } from "../config/flags.ts";
 import { load, type LoadedConfig } from "../config/load.ts";
 import { describeFailure } from "../failure.ts";
 import type { LogRecord } from "../output/record.ts";
-import { escapeText } from "../output/escape.ts";
+import { showMessage } from "../output/escape.ts";
 import type { RunningServer } from "./running_server.ts";
 
 /** Options of {@linkcode Reloader}. */
@@ -78,7 +78,7 @@ export class Reloader {
   #problemsOf(error: unknown): readonly string[] {
     const { options } = this.#options.loaded;
     const message = describeFailure(error, options)?.message ??
-      escapeText(String(error));
+      showMessage(String(error));
     return message.split("\n");
   }
 }
