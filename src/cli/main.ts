@@ -11,7 +11,7 @@ import { USERS_VARIABLE } from "./config/flag_table.ts";
 import { type CommandLine, parseFlags } from "./config/flags.ts";
 import { detectHost } from "./host/detect.ts";
 import { type Host, SIGNALS } from "./host/host.ts";
-import { detectRuntime } from "../transport/detect.ts";
+import { detectRuntime, detectTransport } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
 import { openLog } from "./output/log.ts";
 import { Reloader } from "./serve/reload.ts";
@@ -118,6 +118,7 @@ async function serveUntilSignal(
   const metrics = await openMetrics(loaded);
   const server = await startServer({ commandLine, loaded, files, log });
   metrics?.start(server);
+  if (loaded.log === "off") await warnOfOwnAddresses(loaded);
   const signals = new Signals(host, async (signal) => {
     const sessions = await server.stopAccepting();
     printNow({ type: "terminated", signal, sessions });
@@ -161,6 +162,16 @@ async function serveUntilSignal(
   signals.stop();
   ignoreReload?.();
   return EXIT.ok;
+}
+
+/** Without a log, the warning is on the standard error. */
+async function warnOfOwnAddresses({ options }: LoadedConfig): Promise<void> {
+  const { ownAddressesWarning } = await import(
+    "./serve/own_addresses_warning.ts"
+  );
+  const transport = await detectTransport();
+  const warning = await ownAddressesWarning(options, transport);
+  if (warning) printError(warning);
 }
 
 async function openMetrics({ metrics }: LoadedConfig) {
