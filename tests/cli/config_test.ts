@@ -455,9 +455,14 @@ test("load() refuses metrics on the address of the server in any notation", asyn
     await assertRejects(
       () => loadFiles({}, args),
       UsageError,
-      "where the server listens",
+      "--metrics cannot be on ",
     );
   }
+  await assertRejects(
+    () => loadFiles({ f: '{"metrics": 1080}' }, ["--config", "f"]),
+    UsageError,
+    "f: metrics: cannot be on 127.0.0.1:1080, where the server listens",
+  );
   await loadFiles({}, ["--metrics", "0", "--port", "0"]);
   await loadFiles({}, [
     "--metrics",

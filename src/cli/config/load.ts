@@ -107,7 +107,7 @@ export async function load(
   );
   const users = await loadUsers(config, commandLine, read, problems);
   if (problems.length > 0) throw new ConfigError(problems);
-  checkMetrics(config);
+  checkMetrics(config, commandLine);
   const lockout = {
     failedLogins: config.failedLogins,
     lockout: config.lockout,
@@ -152,14 +152,16 @@ function namesOf(
 /** Refuses a port that the server itself would report as in use. */
 function checkMetrics(
   { metrics, hostname = "127.0.0.1", port = 1080 }: Config,
+  { config: flags, file }: CommandLine,
 ): void {
   if (!metrics?.port || metrics.port !== port) return;
   const hosts = [metrics.hostname, plainHostname(hostname)];
   const differ = hosts[0] !== hosts[1] && hosts.every(isOneAddress);
   if (differ) return;
   const where = formatEndpoint(metrics);
+  const subject = flags.metrics ? "--metrics" : `${fileName(file!)}: metrics:`;
   throw new UsageError(
-    `metrics cannot be on ${where}, where the server listens`,
+    `${subject} cannot be on ${where}, where the server listens`,
   );
 }
 

@@ -27,6 +27,13 @@ export function parseLogins(
   return logins;
 }
 
+/** The maximum length of a name and of a password, in bytes (RFC 1929 section 2). */
+const MAX_LENGTH = 255;
+
+function isTooLong(text: string): boolean {
+  return new TextEncoder().encode(text).length > MAX_LENGTH;
+}
+
 /** Error messages do not show the text: all of it may be a password. */
 function addLogin(
   logins: Map<string, string>,
@@ -44,6 +51,13 @@ function addLogin(
   }
   if (name !== name.trim()) {
     throw new UsageError(`${source} has white space around the name`);
+  }
+  const isLong = [name, password].map(isTooLong);
+  if (isLong.includes(true)) {
+    const user = isLong[0] ? "" : ` (user ${quote(name)})`;
+    throw new UsageError(
+      `${source} must have a name and a password of 1 to ${MAX_LENGTH} bytes${user}`,
+    );
   }
   if (logins.has(name)) {
     throw new UsageError(`user ${quote(name)} is defined twice`);

@@ -66,7 +66,7 @@ class WorkerServer {
 
   static async start(options: WorkerServerOptions): Promise<WorkerServer> {
     const { channel, start, store } = options;
-    const { commandLine, files, worker, workers, hostname, port } = start;
+    const { commandLine, files, workers, hostname, port } = start;
     const loaded = await load(fromData(commandLine), readFrom(files), {
       guard: store,
     });
