@@ -10,7 +10,7 @@ import { ConfigFileReader } from "./config/files.ts";
 import { USERS_VARIABLE } from "./config/flag_table.ts";
 import { type CommandLine, parseFlags } from "./config/flags.ts";
 import { detectHost } from "./host/detect.ts";
-import { type Host, SIGNALS } from "./host/host.ts";
+import { type Host, type ProcessSignal, SIGNALS } from "./host/host.ts";
 import { detectRuntime, detectTransport } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
 import { openLog } from "./output/log.ts";
@@ -119,11 +119,17 @@ async function serveUntilSignal(
   const server = await startServer({ commandLine, loaded, files, log });
   metrics?.start(server);
   if (loaded.log === "off") await warnOfOwnAddresses(loaded);
-  const signals = new Signals(host, async (signal) => {
+  const terminate = async (signal: ProcessSignal) => {
     const sessions = await server.stopAccepting();
+    await server.terminate();
+    // After the last lines of workers.
     printNow({ type: "terminated", signal, sessions });
-    await Promise.all([output.finish(), server.terminate()]);
+    await output.finish();
     host.exit(128 + SIGNALS[signal]);
+  };
+  let terminated: Promise<void> | undefined;
+  const signals = new Signals(host, (signal) => {
+    terminated = terminate(signal);
   });
   const { read } = files;
   const reloader = new Reloader({
@@ -157,6 +163,7 @@ async function serveUntilSignal(
   const sessions = await server.stopAccepting();
   printNow({ type: "shutdown", signal, sessions, grace });
   await server.shutdown({ grace });
+  await terminated; // which ends the process with another exit code
   metrics?.close();
   await output.finish();
   signals.stop();

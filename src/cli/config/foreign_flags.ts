@@ -15,6 +15,7 @@ const LISTEN = "did you mean --hostname ADDRESS and --port PORT?";
 const FROM =
   "to connect from an address, did you mean --allow '* via ADDRESS'?";
 const CLIENTS = "did you mean --allow 'from ADDRESS'?";
+const RULES = "did you mean --allow RULE or --deny RULE?";
 const LOG = "each session has a line in the log, did you mean --log text?";
 const QUIET = "did you mean --log off?";
 const DAEMON =
@@ -71,6 +72,9 @@ export const FOREIGN_FLAGS: ReadonlyMap<string, string> = new Map([
   ["--quiet", QUIET],
   ["--silent", QUIET],
   ["--no-log", QUIET],
+  ["--log-file", "the log goes to the standard output: did you mean > FILE?"],
+  ["--logfile", "the log goes to the standard output: did you mean > FILE?"],
+  ["--log-level", LOG],
   ["--json", "did you mean --log json?"],
   ["--daemon", DAEMON],
   ["--daemonize", DAEMON],
@@ -82,6 +86,9 @@ export const FOREIGN_FLAGS: ReadonlyMap<string, string> = new Map([
   ["--rate", RATE],
   ["--threads", "did you mean --workers?"],
   ["--whitelist", CLIENTS],
+  ["--rule", RULES],
+  ["--rules", RULES],
+  ["--acl", RULES],
   ["--block", "did you mean --deny RULE?"],
   ["--proxy", UPSTREAM],
   ["--upstream", UPSTREAM],
