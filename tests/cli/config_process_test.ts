@@ -167,6 +167,51 @@ test("socks5 --explain notes that look-ups are off", async () => {
   assertEquals([on.code, on.stderr], [0, ""]);
 });
 
+for (
+  const [args, line] of [
+    [
+      ["--explain", "a\\b"],
+      'question "a\\\\b": "a\\\\b" is neither a name nor an IP address',
+    ],
+    [
+      ["--allow", 'a"b\\c d'],
+      '--allow rule "allow a\\"b\\\\c d": "a\\"b\\\\c" and "d" would both be targets',
+    ],
+    [["--hostname", "a\\b"], 'on, not "a\\\\b"'],
+    [["--config", "no\\such"], "no\\\\such: "],
+    [["a\\b"], 'unexpected argument "a\\\\b" '],
+    [["--user=a\\b:x", "--user=a\\b:y"], 'user "a\\\\b" is defined twice'],
+    [[`--user=a\\b:${"x".repeat(256)}`], '(user "a\\\\b")'],
+  ] as const
+) {
+  test(`socks5 escapes once what it repeats of ${args.join(" ").slice(0, 40)}`, async () => {
+    const { code, stderr } = await runProgram([...args], mayRead);
+    assertEquals(code, 2);
+    assert(stderr.includes(line), stderr);
+    assert(!stderr.includes("\\\\\\"), stderr);
+  });
+}
+
+for (
+  const args of [
+    ["--explain", "alice:hunter2"],
+    ["--explain", "user bob alice:hunter2"],
+    ["--config=a:hunter2"],
+    ["--users-file", "alice:hunter2"],
+    ["--allow=user alice:hunter2", "--user=a:b", "--check"],
+    ["--allow=alice:hunter2", "--check"],
+    ["--user=a:b", "--allow=*", "--allow=user alice:hunter2", "--check"],
+    ["--user=a:b", "--explain=user alice:hunter2 [::1]:1"],
+    ["--help", "alice:hunter2"],
+  ]
+) {
+  test(`socks5 does not repeat a login in ${args.join(" ")}`, async () => {
+    const { stdout, stderr } = await runProgram(args, mayRead);
+    assert(stderr.length > 0);
+    assert(!`${stdout}${stderr}`.includes("hunter2"), `${stdout}${stderr}`);
+  });
+}
+
 test("socks5 reports rules that never decide with --check, --explain and at the start", async () => {
   const args = ["--port=0", "--hostname=0.0.0.0", "--user=bob:one"];
   args.push("--allow=user bob", "--allow=user bob 10.0.0.0/8");

@@ -137,6 +137,42 @@ test(
   { skip: noTerminal },
 );
 
+const TWO_PASSWORDS: [string, string][] = [
+  ["Password: ", "hunter2\r"],
+  ["Again: ", "hunter3\r"],
+];
+
+test(
+  "socks5 hash-password asks again on a terminal when the two passwords differ",
+  async () => {
+    const right: [string, string][] = [
+      ["Password: ", "hunter4\r"],
+      ["Again: ", "hunter4\r"],
+    ];
+    const typed = await type([...TWO_PASSWORDS, ...TWO_PASSWORDS, ...right]);
+    assertEquals(typed.code, 0);
+    const [hash] = /\$pbkdf2-sha256\S+/.exec(typed.shown)!;
+    assert(await verifyPassword("hunter4", hash));
+    assertEquals(typed.shown.split("The two passwords differ").length, 3);
+    assert(!typed.shown.includes("hunter"));
+    assertRestored(typed);
+  },
+  { skip: noTerminal },
+);
+
+test(
+  "socks5 hash-password keeps what is pasted for its next question",
+  async () => {
+    const pasted = "hunter2\rhunter3\rhunter4\rhunter4\r";
+    const typed = await type([["Password: ", pasted]]);
+    assertEquals(typed.code, 0);
+    const [hash] = /\$pbkdf2-sha256\S+/.exec(typed.shown)!;
+    assert(await verifyPassword("hunter4", hash));
+    assertRestored(typed);
+  },
+  { skip: noTerminal },
+);
+
 for (
   const [name, keys, code, message] of [
     ["Ctrl-C", [["Password: ", "hunter2\x03"]], 130, ""],
@@ -149,10 +185,28 @@ for (
     ["Ctrl-D", [["Password: ", "\x04"]], 1, "no password was given"],
     ["nothing", [["Password: ", "\r"]], 1, "no password was given"],
     [
-      "two passwords",
-      [["Password: ", "hunter2\r"], ["Again: ", "hunter3\r"]],
+      "Ctrl-D at the second prompt",
+      [["Password: ", "hunter2\r"], ["Again: ", "\x04"]],
+      1,
+      "the password was not repeated",
+    ],
+    [
+      "two passwords, three times",
+      Array.from({ length: 3 }, () => TWO_PASSWORDS).flat(),
       1,
       "the two passwords differ",
+    ],
+    [
+      "two passwords and Ctrl-C",
+      [...TWO_PASSWORDS, ["Password: ", "\x03"]],
+      130,
+      "The two passwords differ, once more.",
+    ],
+    [
+      "two passwords and nothing",
+      [...TWO_PASSWORDS, ["Password: ", "\r"]],
+      1,
+      "no password was given",
     ],
   ] as [string, [string, string][], number, string][]
 ) {

@@ -37,7 +37,9 @@ test("socks5 prints where it listens, and serves SOCKS5 CONNECT", async () => {
       );
       await visit(url, target);
       await program.line(
-        new RegExp(` connect +127.0.0.1:${target} .* finished`),
+        new RegExp(
+          ` finished 127\\.0\\.0\\.1:\\d+ - 127\\.0\\.0\\.1:${target} `,
+        ),
       );
     }, { users: "" });
   });
@@ -65,10 +67,10 @@ test("socks5 --http serves HTTP CONNECT as well, with its logins and its log", a
 
 for (
   const [args, message] of [
-    [["--prot", "1080"], /unknown flag --prot, did you mean "--port"/],
+    [["--prot", "1080"], /unknown flag --prot: did you mean --port/],
     [["--port", "http"], /--port must be .*"http"/],
     [["--idle-timeout", "30"], /write 30s for seconds/],
-    [["1080"], /unexpected argument "1080"/],
+    [["1080"], /unexpected argument "1080": did you mean --port/],
     [["--hostname", "example.com"], /--hostname must be an IP address/],
     [
       ["--hostname", "0.0.0.0"],
@@ -83,6 +85,7 @@ for (
     [["--allow", "prot 5"], /rule "allow prot 5": /],
     [["--explain", "prot"], /question "prot": /],
     [["--user", "alice"], /--user must be NAME:PASSWORD/],
+    [["--help", "colours"], /--help has no topic "colours": .* all, listen, /],
   ] as [string[], RegExp][]
 ) {
   test(`socks5 ${args.join(" ")} ends with 2 and one line of error`, async () => {
@@ -105,9 +108,11 @@ test("socks5 ends with 1 and one line of error when the address is not of this m
 test("socks5 prints --help and --version to the standard output", async () => {
   const help = await runProgram(["--help"]);
   assertMatch(help.stdout, /^Usage: socks5/m);
+  const rules = await runProgram(["--help", "rules"]);
+  assertMatch(rules.stdout, /^Access rules .*\n +--allow RULE /);
   const version = await runProgram(["-V"]);
   assertEquals(version.stdout, `socks5 ${config.version}\n`);
-  for (const { code, stderr } of [help, version]) {
+  for (const { code, stderr } of [help, rules, version]) {
     assertEquals([code, stderr], [0, ""]);
   }
 });
@@ -131,7 +136,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
         }
         const { code, stdout, stderr } = await program.ended;
         assertEquals([code, stderr], [0, ""]);
-        assertMatch(stdout, / connect .* up +11 +down +11 /);
+        assertMatch(stdout, / finished .* 11\/11 /);
       });
     });
   });
@@ -207,9 +212,12 @@ for (
           await program.line(new RegExp(`${first}: `));
           // Repeated, because the same signal right after the first is taken for an echo.
           const again = setInterval(() => tryToKill(program, second), 20);
-          const { code: actual, stderr } = await program.ended;
+          const { code: actual, stdout, stderr } = await program.ended;
           clearInterval(again);
           assertEquals([actual, stderr], [code, ""]);
+          assert(stdout.endsWith(
+            ` ${second}: exiting at once, 1 session cut off\n`,
+          ));
         } finally {
           conn.close();
         }
@@ -229,7 +237,7 @@ for (const grace of ["50ms", "0"]) {
           program.kill("SIGTERM");
           const { code, stdout } = await program.ended;
           assertEquals(code, 0);
-          assertMatch(stdout, / connect .* closed$/m);
+          assertMatch(stdout, / closed 127\..*$/m);
         } finally {
           conn.close();
         }
@@ -247,7 +255,9 @@ test("socks5 accepts logins from --user and SOCKS5_USERS", async () => {
         await program.line(/\(socks5:\/\/127\.0\.0\.1:\d+, login required\)$/);
         for (const login of ["alice:one", "bob:two", "carol:three%3Aparts"]) {
           await visit(`socks5://${login}@127.0.0.1:${port}`, target);
-          await program.line(new RegExp(`  ${login.split(":")[0]} .*finished`));
+          await program.line(
+            new RegExp(` finished .* ${login.split(":")[0]} `),
+          );
         }
         for (const login of ["", "alice:two@", "dave:one@"]) {
           await assertRejects(
@@ -255,7 +265,7 @@ test("socks5 accepts logins from --user and SOCKS5_USERS", async () => {
             SocksError,
           );
         }
-        await program.line(/ dave .* login-failed/);
+        await program.line(/ login-failed 127\.0\.0\.1:\d+ dave - /);
       },
       { users: "alice:one\r\n\nbob:two\n" },
     );
@@ -315,6 +325,27 @@ test("socks5 --log json prints one object per line, without passwords", async ()
     });
   });
 });
+
+for (
+  const [format, start, end] of [
+    ["text", / start 127\.0\.0\.1:\d+ - 127\.0\.0\.1:(\d+)$/, / finished /],
+    ["json", /"type":"session-start".*"port":(\d+)\}\}$/, /"session-end"/],
+  ] as const
+) {
+  test(`socks5 --log-start --log ${format} logs a session before it ends`, async () => {
+    await withEcho(async (target) => {
+      const args = ["--port", "0", "--log-start", "--log", format];
+      await withProgram(args, async (program) => {
+        const proxy = `socks5://127.0.0.1:${await program.port()}`;
+        const conn = await connect(proxy, `127.0.0.1:${target}`);
+        const line = await program.line(start);
+        assertEquals(start.exec(line)![1], String(target));
+        conn.close();
+        await program.line(end);
+      });
+    });
+  });
+}
 
 test("socks5 --log off prints only the address of the listener and the reason for the end", async () => {
   await withEcho(async (target) => {

@@ -299,13 +299,22 @@ test("--grace ends the remaining sessions of all workers", async () => {
   });
 });
 
-test("a second signal ends all workers immediately", async () => {
+test("a second signal ends all workers immediately, and the last line has the number of their sessions", async () => {
   await withTwo(["--grace", "1h"], async (program, proxy, target) => {
     const conns = await openMany(proxy, target);
     program.kill("SIGINT");
     await program.line(/"shutdown"/);
     program.kill("SIGTERM"); // right after SIGINT, another SIGINT is taken for an echo
-    assertEquals((await program.ended).code, 143);
+    const { code, stdout } = await program.ended;
+    assertEquals(code, 143);
+    const { time: _, ...last } = JSON.parse(
+      stdout.trimEnd().split("\n").at(-1)!,
+    );
+    assertEquals(last, {
+      type: "terminated",
+      signal: "SIGTERM",
+      sessions: MANY,
+    });
     assertEquals(await countOpen(conns), 0);
     closeAll(conns);
   });

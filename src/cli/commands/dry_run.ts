@@ -19,7 +19,14 @@ import { detectTransport } from "../../transport/detect.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { escapeText, quote } from "../output/escape.ts";
+import {
+  escapeText,
+  mayHoldLogin,
+  quote,
+  showMessage,
+  showValue,
+} from "../output/escape.ts";
+import { UsageError } from "../usage_error.ts";
 import { countWorkers, openLauncher } from "../workers/launcher.ts";
 
 /**
@@ -57,13 +64,13 @@ export interface Answer {
 /**
  * Answers a question about the rules.
  *
- * @throws {TypeError} if the question is invalid.
+ * @throws {TypeError | UsageError} if the question is invalid.
  */
 export async function explainText(
   { options, users }: LoadedConfig,
   text: string,
 ): Promise<Answer> {
-  const question = parseQuestion(text);
+  const question = readQuestion(text);
   const transport = await detectTransport();
   // The question is about the rules, also of a server that would be refused as an open proxy.
   const allowed = { ...options, openProxy: true };
@@ -85,6 +92,18 @@ export async function explainText(
   };
 }
 
+function readQuestion(text: string): Question {
+  try {
+    return parseQuestion(text);
+  } catch (error) {
+    if (!(error instanceof TypeError) || !mayHoldLogin(text)) throw error;
+    throw new UsageError(
+      '--explain QUESTION has a word with ":" that is no HOST:PORT; it is not shown, ' +
+        "because it may be a login",
+    );
+  }
+}
+
 /** Resolves a name. Returns no address, and adds a note, if it cannot be resolved. */
 async function addressesOf(
   transport: Transport,
@@ -95,7 +114,7 @@ async function addressesOf(
     return await transport.lookup(hostname);
   } catch (error) {
     if (!(error instanceof NetError)) throw error;
-    notes.push(`the name cannot be resolved: ${escapeText(error.message)}`);
+    notes.push(`the name cannot be resolved: ${showMessage(error.message)}`);
     return [];
   }
 }
@@ -105,7 +124,7 @@ function notesOn({ user }: Question, users: ReadonlySet<string>): string[] {
   return [
     user === undefined
       ? "clients need a login, but the question names no user"
-      : `there is no user ${quote(user)}`,
+      : `there is no user ${showValue(user)}`,
   ];
 }
 

@@ -9,7 +9,6 @@ import { plainHostname } from "../../transport/socket.ts";
 import type { LockoutOptions, LoginGuard } from "../../server/auth/lockout.ts";
 import type { ServeOptions } from "../../server/options.ts";
 import { type RulePolicy, rules } from "../../server/policy/rules.ts";
-import { showPath } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   type Config,
@@ -20,7 +19,7 @@ import {
   serveConfig,
 } from "./config.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
-import { besideFile, type ReadFile, tryRead } from "./files.ts";
+import { besideFile, fileName, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
 import { loadLogins, namesOfLogins } from "./load_logins.ts";
 import { loginWarnings, methodsOf } from "./login_methods.ts";
@@ -98,7 +97,7 @@ export async function load(
   );
   const logins = await loadLogins(config, commandLine, read, problems);
   if (problems.length > 0) throw new ConfigError(problems);
-  checkMetrics(config);
+  checkMetrics(config, commandLine);
   const lockout = {
     failedLogins: config.failedLogins,
     lockout: config.lockout,
@@ -143,14 +142,16 @@ function namesOf(
 /** Refuses a port that the server itself would report as in use. */
 function checkMetrics(
   { metrics, hostname = "127.0.0.1", port = 1080 }: Config,
+  { config: flags, file }: CommandLine,
 ): void {
   if (!metrics?.port || metrics.port !== port) return;
   const hosts = [metrics.hostname, plainHostname(hostname)];
   const differ = hosts[0] !== hosts[1] && hosts.every(isOneAddress);
   if (differ) return;
   const where = formatEndpoint(metrics);
+  const subject = flags.metrics ? "--metrics" : `${fileName(file!)}: metrics:`;
   throw new UsageError(
-    `metrics cannot be on ${where}, where the server listens`,
+    `${subject} cannot be on ${where}, where the server listens`,
   );
 }
 
@@ -164,7 +165,7 @@ async function loadFile(
   problems: string[],
   warnings: string[],
 ): Promise<Config> {
-  const name = showPath(path);
+  const name = fileName(path);
   const text = await tryRead(read, path, problems);
   if (text === undefined) return {};
   const config = readConfig(text, name, problems, warnings);

@@ -42,7 +42,7 @@ const MAX_WORKERS = 256;
 
 /**
  * The options, by their keys in a configuration file. Within each section,
- * `--help` lists them in this order.
+ * `--help` lists them in this order. Those with `brief` are on its first screen.
  */
 export const OPTIONS = {
   $schema: option(text(), {
@@ -51,13 +51,15 @@ export const OPTIONS = {
   }),
   hostname: option(listenAddress(), {
     flag: "--hostname ADDRESS",
+    brief: "IP address to listen on",
     section: "listen",
     default: "127.0.0.1",
     needsRestart: true,
-    description: "IP address to listen on; 0.0.0.0 or :: for all interfaces",
+    description: "IP address to listen on interfaces",
   }),
   port: option(whole(65535), {
     flag: "--port PORT",
+    brief: "Port to listen on",
     section: "listen",
     default: 1080,
     needsRestart: true,
@@ -84,6 +86,7 @@ export const OPTIONS = {
   }),
   usersFile: option(oneOrMore(filePath()), {
     flag: "--users-file FILE",
+    brief: "Logins, one line of hash-password each",
     section: "login",
     isMerged: true,
     usedBy: "load",
@@ -107,6 +110,7 @@ export const OPTIONS = {
       },
       {
         flag: "--user NAME:PASSWORD",
+        brief: "A login; local users can see it",
         isRepeatable: true,
         description:
           "A login; may be repeated. Every user of this machine can read flags " +
@@ -189,6 +193,7 @@ export const OPTIONS = {
     givenBy: [
       {
         flag: "--allow RULE",
+        brief: "Allow only these requests: 'user bob *:443'",
         isRepeatable: true,
         description:
           "Allow matching requests; may be repeated. If there is any, requests " +
@@ -196,6 +201,7 @@ export const OPTIONS = {
       },
       {
         flag: "--deny RULE",
+        brief: "Deny these requests; the first rule decides",
         isRepeatable: true,
         description:
           "Deny matching requests; may be repeated. The first rule that matches " +
@@ -237,7 +243,7 @@ export const OPTIONS = {
   timeouts: {
     section: "timeouts",
     description:
-      'Timeouts: durations such as "500ms", "10s", "5m" and "1h", or 0 for no limit.',
+      'Timeouts: durations such as "500ms", "10s", "1h30m" and "1d", or 0 for no limit.',
     options: {
       handshake: option(duration(), {
         flag: "--handshake-timeout DURATION",
@@ -317,7 +323,7 @@ export const OPTIONS = {
       bytesPerSecondPerSession: option(rate(), {
         flag: "--max-bytes-per-second-per-session RATE",
         default: 0,
-        description: "Both directions of a session together: 500k, 1.5M",
+        description: "Both directions of a session together",
       }),
       bytesPerSecondPerUser: option(rate(), {
         flag: "--max-bytes-per-second-per-user RATE",
@@ -339,6 +345,7 @@ export const OPTIONS = {
   },
   log: option(choice(LOG_FORMATS), {
     flag: `--log ${LOG_FORMATS.join("|")}`,
+    brief: "Format of the log",
     section: "output",
     default: "auto",
     needsRestart: true,
@@ -350,7 +357,8 @@ export const OPTIONS = {
   }),
   workers: option(countOrAuto(MAX_WORKERS), {
     flag: "--workers N|auto",
-    section: "listen",
+    brief: "Processes on the port, or auto",
+    section: "workers",
     default: 1,
     needsRestart: true,
     usedBy: "program",
@@ -359,8 +367,18 @@ export const OPTIONS = {
       "auto: one per CPU core. A worker that fails is restarted. For several, " +
       "Deno needs its flags --unstable-net and --allow-read.",
   }),
+  logStart: option(toggle(), {
+    flag: "--log-start",
+    section: "output",
+    default: false,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Log also the start of each session, when its request is complete",
+  }),
   metrics: option(listenEndpoint(), {
     flag: "--metrics [ADDRESS:]PORT",
+    brief: "Serve /metrics and /health over HTTP",
     section: "output",
     needsRestart: true,
     usedBy: "program",
@@ -380,9 +398,11 @@ export const COMMAND_FLAGS: readonly Flag[] = [
   },
   {
     flag: "--config FILE",
+    brief: "JSON file of all options; - for standard input",
     section: "config",
     description:
-      "JSON file, in which comments are allowed; --schema prints its schema. " +
+      "JSON file, in which comments are allowed; --schema prints its schema. - " +
+      "stands for the standard input. " +
       "Flags take precedence over it; logins and rules are merged, the rules of " +
       "flags first.",
   },
@@ -397,15 +417,25 @@ export const COMMAND_FLAGS: readonly Flag[] = [
     description: "Print the JSON Schema of a configuration file, and exit",
   },
   {
-    flag: "--help",
-    alias: "h",
+    flag: "--fail2ban",
     section: "output",
-    description: "Print this help, and exit",
+    description:
+      "Print a filter for fail2ban, which finds failed logins in this log, and exit",
+  },
+  {
+    flag: "--help [TOPIC]",
+    alias: "h",
+    brief: "Print this, or the help of a topic",
+    section: "config",
+    description:
+      "Print the most important flags, all of them (--help all), or those of a " +
+      "topic, and exit",
   },
   {
     flag: "--version",
     alias: "V",
-    section: "output",
+    brief: "Print the version",
+    section: "config",
     description: "Print the version, and exit",
   },
 ];

@@ -9,7 +9,7 @@ import {
   type ShadowedRule,
   shadowedRules,
 } from "../../server/policy/shadowed.ts";
-import { quote } from "../output/escape.ts";
+import { mayBeLogin, quote, showRule } from "../output/escape.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
 
 /** The maximum length of a rule in a warning. */
@@ -37,13 +37,13 @@ function shadowedText(
   { number, rule, by, byRules, wouldOpen }: ShadowedRule,
 ): string {
   const shown = by.slice(0, MAX_SHOWN).map((it, i) =>
-    `rule ${it} ${quote(byRules[i], MAX_RULE)}`
+    `rule ${it} ${showRule(byRules[i], MAX_RULE)}`
   );
   const rest = by.length > MAX_SHOWN
     ? ` and ${by.length - MAX_SHOWN} more`
     : "";
   const match = by.length > 1 ? "together match first" : "matches first";
-  return `rule ${number} ${quote(rule, MAX_RULE)} never decides: ` +
+  return `rule ${number} ${showRule(rule, MAX_RULE)} never decides: ` +
     `${shown.join(", ")}${rest} ${match}` +
     (wouldOpen ? `; before rule ${by[0]}, it would open its targets` : "");
 }
@@ -59,11 +59,13 @@ function unknownUsers(
       it === "*" ? users.size === 0 : !users.has(it)
     );
     if (unknown.length === 0) return [];
-    const rule = `rule ${index + 1} ${quote(text, MAX_RULE)}`;
+    const rule = `rule ${index + 1} ${showRule(text, MAX_RULE)}`;
     if (users.size === 0) {
       return [`${rule} needs a user, and there are no logins`];
     }
-    const shown = unknown.slice(0, MAX_SHOWN).map((it) => quote(it, MAX_RULE));
+    const shown = unknown.slice(0, MAX_SHOWN).map((it) =>
+      mayBeLogin(it) ? 'with ":" in the name' : quote(it, MAX_RULE)
+    );
     const rest = unknown.length > MAX_SHOWN
       ? ` and ${unknown.length - MAX_SHOWN} more`
       : "";

@@ -16,6 +16,7 @@ import { UsersError } from "../../server/auth/user_lines.ts";
 import { parseUsers } from "../../server/auth/users_file.ts";
 import type { PortRange } from "../../server/options.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
+import { mayHoldLogin } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   attempt,
@@ -27,9 +28,12 @@ import {
   text,
 } from "./kinds.ts";
 
-/** The path of a file. */
+/** The path of a file. A lone dash is none: only `--config` reads the standard input. */
 export function filePath(): Kind<string> {
-  return text("must be the path of a file");
+  return text(
+    "must be the path of a file",
+    (it) => it !== "" && it !== "-",
+  );
 }
 
 /** An IP address to listen on, in brackets or not, or `localhost`. */
@@ -154,7 +158,12 @@ export function rule(): Kind<string> {
       return given;
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
-      throw new UsageError(`${subject} ${error.message}`);
+      throw new UsageError(
+        mayHoldLogin(given)
+          ? `${subject} a rule has a word with ":" that is no TARGET:PORTS (ports ` +
+            "such as 443, 1-1023 or 80+443); it is not shown, because it may be a login"
+          : `${subject} ${error.message}`,
+      );
     }
   };
   return {

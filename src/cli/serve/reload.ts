@@ -5,12 +5,12 @@
  */
 
 import { restartPaths } from "../config/config.ts";
-import type { ReadFile } from "../config/files.ts";
+import { type ReadFile, STANDARD_INPUT } from "../config/files.ts";
 import type { CommandLine } from "../config/flags.ts";
 import { load, type LoadedConfig } from "../config/load.ts";
 import { describeFailure } from "../failure.ts";
-import type { LogRecord } from "../output/format.ts";
-import { escapeText } from "../output/escape.ts";
+import type { LogRecord } from "../output/record.ts";
+import { showMessage } from "../output/escape.ts";
 import type { RunningServer } from "./running_server.ts";
 
 /** Options of {@linkcode Reloader}. */
@@ -50,6 +50,10 @@ export class Reloader {
 
   async #reload(): Promise<void> {
     const { commandLine, read, server, log } = this.#options;
+    if (commandLine.file === STANDARD_INPUT) {
+      const problems = ["the standard input cannot be read again"];
+      return log({ type: "reload-failed", problems });
+    }
     try {
       const loaded = await load(commandLine, read, { before: this.#current });
       const { hostname: _, port: __, ...options } = loaded.options;
@@ -74,7 +78,7 @@ export class Reloader {
   #problemsOf(error: unknown): readonly string[] {
     const { options } = this.#options.loaded;
     const message = describeFailure(error, options)?.message ??
-      escapeText(String(error));
+      showMessage(String(error));
     return message.split("\n");
   }
 }

@@ -40,6 +40,7 @@ export type ToWorker =
     readonly hostname: string | undefined;
     readonly port: number;
     readonly log: LogFormat;
+    readonly logStart: boolean;
     /** Whether to count metrics. */
     readonly metrics: boolean;
   }

@@ -66,11 +66,11 @@ class WorkerServer {
 
   static async start(options: WorkerServerOptions): Promise<WorkerServer> {
     const { channel, start, store } = options;
-    const { commandLine, files, worker, workers, hostname, port } = start;
+    const { commandLine, files, workers, hostname, port } = start;
     const loaded = await load(fromData(commandLine), readFrom(files), {
       guard: store,
     });
-    const log = await openLog(detectHost(), start.log, worker);
+    const log = await openLog(detectHost(), start);
     const server = await startSingleServer({
       options: {
         ...loaded.options,
