@@ -93,7 +93,7 @@ function openProxyText(
     ? ""
     : `; ${USERS_VARIABLE} was not read, because --allow-env=${USERS_VARIABLE} is missing`;
   return `a server on ${hostname} without a login would be an open proxy: ` +
-    `add logins with --user, ${USERS_VARIABLE}, --users-file, --chap-secrets or ` +
+    `add logins with --user, ${USERS_VARIABLE}, --chap-secrets, --users-file or ` +
     `"users" in the --config file, or add --open-proxy if that is what you want${unread}`;
 }
 
