@@ -9,20 +9,20 @@ import { isExcluded } from "./no_proxy.ts";
 import { parseProxyUrl } from "./proxy_url.ts";
 
 /** The variables of a scheme, in the order in which they are asked. */
-const VARIABLES: Readonly<Record<string, readonly string[]>> = {
+const VARIABLES: ReadonlyMap<string, readonly string[]> = new Map([
   // In capitals, CGI has it as a field of the client's request (httpoxy.org).
-  http: ["http_proxy"],
-  ws: ["ws_proxy", "WS_PROXY", "http_proxy"],
-  wss: ["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY"],
-};
+  ["http", ["http_proxy"]],
+  ["ws", ["ws_proxy", "WS_PROXY", "http_proxy"]],
+  ["wss", ["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY"]],
+]);
 
-const PORTS: Readonly<Record<string, number>> = {
-  http: 80,
-  https: 443,
-  ws: 80,
-  wss: 443,
-  ftp: 21,
-};
+const PORTS: ReadonlyMap<string, number> = new Map([
+  ["http", 80],
+  ["https", 443],
+  ["ws", 80],
+  ["wss", 443],
+  ["ftp", 21],
+]);
 
 /** The port that curl assumes for a proxy whose URL has none, also of HTTP. */
 const CURLS_PORT = 1080;
@@ -92,7 +92,7 @@ export function proxyFromEnv(
   const { scheme, hostname, port } = targetOf(url);
   const noProxy = env.no_proxy || env.NO_PROXY;
   if (noProxy && isExcluded(noProxy, { hostname, port })) return undefined;
-  const variables = VARIABLES[scheme] ??
+  const variables = VARIABLES.get(scheme) ??
     [`${scheme}_proxy`, `${scheme.toUpperCase()}_PROXY`];
   for (const name of [...variables, "all_proxy", "ALL_PROXY"]) {
     const value = env[name];
@@ -123,7 +123,8 @@ function targetOf(url: string | URL) {
   const scheme = parsed.protocol.slice(0, -1);
   const bare = parsed.hostname.replace(/^\[(.*)\]$/, "$1");
   const hostname = canonicalHostname(bare) ?? bare;
-  return { scheme, hostname, port: Number(parsed.port) || PORTS[scheme] || 0 };
+  const port = Number(parsed.port) || PORTS.get(scheme) || 0;
+  return { scheme, hostname, port };
 }
 
 function proxyUrl(name: string, value: string): string {

@@ -75,6 +75,12 @@ const rows: [string, Env, string, string | undefined][] = [
   ],
   ["http_proxy", { http_proxy: "http://p:1" }, "ws://h/", "http://p:1"],
   [
+    "a scheme that objects have as a member",
+    { ALL_PROXY: "http://p:1" },
+    "constructor://h",
+    "http://p:1",
+  ],
+  [
     "HTTP_PROXY, which CGI sets",
     { HTTP_PROXY: "http://p:1" },
     "ws://h/",
