@@ -48,6 +48,8 @@ export {
 export * as address from "./address.ts";
 /** The datagrams of UDP ASSOCIATE and their fragments (RFC 1928 section 7). */
 export * as datagram from "./datagram.ts";
+/** The messages of GSSAPI authentication (RFC 1961). */
+export * as gssapi from "./gssapi.ts";
 /** The username/password sub-negotiation of SOCKS5 (RFC 1929). */
 export * as password from "./password.ts";
 /** The reply codes of SOCKS4 and SOCKS5. */

@@ -24,13 +24,14 @@ export interface AuthExchange extends Exchange {
   readonly signal: AbortSignal;
 }
 
-/** Why a login is refused, unless it is wrong. */
+/** Why a login is refused, unless it is simply wrong. */
 export interface LoginFailure {
   /**
    * - `locked-out`: too many logins of the client's address have failed
    * - `not-verified`: whether the login is right could not be found out
+   * - `wrong`: it is wrong in a way that `cause` describes
    */
-  readonly kind: "locked-out" | "not-verified";
+  readonly kind: "locked-out" | "not-verified" | "wrong";
   /** The error of the verifier. It must not contain the password. */
   readonly cause?: Error;
 }
