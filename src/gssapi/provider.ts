@@ -34,8 +34,9 @@ export interface GssUnwrapped {
 }
 
 /**
- * One side of a security context. All methods throw, and `step` may reject, with an
- * error whose message describes the failure.
+ * One side of a security context. All methods throw, and `step` may reject, with an error
+ * whose message describes the failure. A `GssError` of an acceptor tells by its code
+ * whether the client is to blame (`token`, `replay`, `clock`, `no-ticket`, `closed`).
  */
 export interface GssContext {
   /**

@@ -1,0 +1,220 @@
+/**
+ * A server and clients with GSSAPI, as programs on any runtime: the library reads its
+ * environment when the process starts.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import {
+  bind,
+  type ClientOptions,
+  connect,
+  SocksError,
+  udpAssociate,
+} from "../../src/client/mod.ts";
+import {
+  gssapi,
+  gssapiLogin,
+  type GssapiLoginOptions,
+  type GssapiOptions,
+} from "../../src/gssapi/mod.ts";
+import { systemAcceptor, systemInitiator } from "../../src/gssapi/system.ts";
+import { serve } from "../../src/server/serve.ts";
+import { detectTransport } from "../../src/transport/detect.ts";
+import type { Conn } from "../../src/transport/transport.ts";
+
+/** What the server prints when a session ends. */
+export interface ServedSession {
+  readonly user?: string;
+  readonly method?: string;
+  readonly command?: string;
+  readonly reason: string;
+  readonly error?: string;
+  readonly sent: number;
+  readonly received: number;
+}
+
+/** Prints its port, and a {@linkcode ServedSession} on each line after it. */
+async function server(options: GssapiOptions): Promise<void> {
+  const auth = [await gssapi(options)];
+  const { addr } = await serve({
+    port: 0,
+    auth,
+    onEvent(event) {
+      if (event.type !== "session-end") return;
+      const { session, reason, error } = event;
+      const { user, method, command, sent, received } = session;
+      const facts = { user, method, command, sent, received };
+      console.log(JSON.stringify({ ...facts, reason, error: error?.message }));
+    },
+  });
+  console.log(addr.port);
+}
+
+/** What the client is to do. */
+export interface ClientTask {
+  /** The port of the proxy on localhost. */
+  readonly port: number;
+  readonly login?: GssapiLoginOptions;
+  /** The port of a target on 127.0.0.1 that echoes, and how many bytes to send. */
+  readonly echo?: { readonly port: number; readonly size: number };
+  /** Whether to accept a connection by BIND. */
+  readonly bind?: boolean;
+  /** The port of a target on 127.0.0.1 that returns datagrams, and their sizes. */
+  readonly datagrams?: {
+    readonly port: number;
+    readonly sizes: readonly number[];
+  };
+  readonly timeout?: number;
+}
+
+/** What the client prints. */
+export interface ClientReport {
+  /** How many bytes came back; -1 if some were wrong. */
+  echoed?: number;
+  /** What came through BIND in both directions. */
+  bound?: string;
+  /** The sizes of the datagrams that came back, and the greatest that could be sent. */
+  datagrams?: number[];
+  most?: number;
+  /** Why it failed. */
+  code?: string;
+  cause?: string;
+  message?: string;
+  /** The longest time in which the event loop did not run, in milliseconds. */
+  gap: number;
+  /** How long everything took, in milliseconds. */
+  took: number;
+}
+
+async function client(task: ClientTask): Promise<void> {
+  const report: ClientReport = { gap: 0, took: 0 };
+  const started = performance.now();
+  let last = started;
+  const timer = setInterval(() => {
+    const now = performance.now();
+    report.gap = Math.max(report.gap, now - last);
+    last = now;
+  }, 5);
+  try {
+    await fulfil(task, report);
+  } catch (error) {
+    report.message = `${error}`;
+    if (error instanceof SocksError) {
+      report.code = error.code;
+      report.cause = (error.cause as { code?: string } | undefined)?.code;
+    }
+  }
+  clearInterval(timer);
+  report.took = performance.now() - started;
+  console.log(JSON.stringify(report));
+}
+
+async function fulfil(task: ClientTask, report: ClientReport): Promise<void> {
+  const { port, login, timeout } = task;
+  const url = `socks5h://localhost:${port}`;
+  const options = { auth: [gssapiLogin(login)], timeout };
+  if (task.echo) report.echoed = await echoed(url, task.echo, options);
+  if (task.bind) report.bound = await bound(url, options);
+  if (!task.datagrams) return;
+  const { port: target, sizes } = task.datagrams;
+  const association = await udpAssociate(url, options);
+  report.most = association.maxPayload("127.0.0.1");
+  report.datagrams = [];
+  for (const size of [...sizes, report.most]) {
+    const payload = new Uint8Array(size).fill(7);
+    await association.send(payload, { hostname: "127.0.0.1", port: target });
+    const { value } = await association.next();
+    report.datagrams.push(value?.[0].length ?? -1);
+  }
+  association.close();
+}
+
+async function echoed(
+  url: string,
+  { port, size }: NonNullable<ClientTask["echo"]>,
+  options: ClientOptions,
+): Promise<number> {
+  const conn = await connect(url, { hostname: "127.0.0.1", port }, options);
+  const sent = Uint8Array.from({ length: size }, (_, i) => i * 7 >> 3);
+  sent.set(new TextEncoder().encode(MARK).subarray(0, size));
+  const writing = conn.write(sent).then(() => conn.closeWrite());
+  let at = 0;
+  let isRight = true;
+  for (let chunk = await conn.read(); chunk; chunk = await conn.read()) {
+    isRight &&= chunk.every((it, i) => it === sent[at + i]);
+    at += chunk.length;
+  }
+  await writing;
+  conn.close();
+  return isRight ? at : -1;
+}
+
+/** The beginning of the data that clients send. */
+export const MARK = "this is what nobody may read";
+
+async function bound(url: string, options: ClientOptions): Promise<string> {
+  const listener = await bind(url, "127.0.0.1:9", options);
+  const transport = await detectTransport();
+  const { port } = listener.addr;
+  const peer = await transport.connect({ hostname: "127.0.0.1", port });
+  const conn = await listener.accept();
+  const encoder = new TextEncoder();
+  await peer.write(encoder.encode("in"));
+  const received = await conn.read();
+  await conn.write(encoder.encode("out"));
+  await conn.closeWrite();
+  const sent = await readAll(peer);
+  for (const it of [peer, conn]) it.close();
+  await listener.close();
+  return `${new TextDecoder().decode(received!)} ${sent}`;
+}
+
+async function readAll(conn: Conn): Promise<string> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for (let it = await conn.read(); it; it = await conn.read()) {
+    text += decoder.decode(it);
+  }
+  return text;
+}
+
+/** The change of the resident memory, in bytes, by so many contexts of both sides. */
+export interface ContextReport {
+  readonly grown: number;
+}
+
+async function contexts(
+  { keytab, count }: { keytab: string; count: number },
+): Promise<void> {
+  const acceptors = await systemAcceptor({ keytab });
+  const initiators = await systemInitiator({});
+  const once = async () => {
+    const [a, b] = [initiators.initiate("rcmd@localhost"), acceptors.accept()];
+    const first = await a.step(null);
+    const answer = await b.step(first.token);
+    await a.step(answer.token);
+    b.unwrap(a.wrap(new Uint8Array(1_000), true));
+    a.close();
+    b.close();
+  };
+  // Whatever is allocated once is there after the first contexts.
+  for (let i = 0; i < count; i++) await once();
+  const before = process.memoryUsage().rss;
+  for (let i = 0; i < count; i++) await once();
+  const grown = process.memoryUsage().rss - before;
+  console.log(JSON.stringify({ grown }));
+  process.exit(0);
+}
+
+const roles: Record<string, (options: never) => Promise<void>> = {
+  server,
+  client,
+  contexts,
+};
+
+if (process.argv[2] === "run-gssapi") {
+  const [role, options = "{}"] = process.argv.slice(3);
+  await roles[role](JSON.parse(options) as never);
+}
