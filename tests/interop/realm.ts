@@ -28,7 +28,7 @@ export function missingRealm(...names: string[]): string | undefined {
 export interface Realm {
   readonly folder: string;
   readonly keytab: string;
-  /** The environment of programs that use the realm; they have a ticket of {@linkcode PRINCIPAL}. */
+  /** The environment of programs with a ticket of {@linkcode PRINCIPAL}. */
   readonly env: Record<string, string>;
   /** Sends commands to `kadmin.local`. */
   admin(...commands: string[]): Promise<void>;
@@ -142,7 +142,7 @@ export async function writeKrb5Conf(path: string, port: number): Promise<void> {
  udp_preference_limit = 1
 [realms]
  ${REALM} = {
-  kdc = tcp/127.0.0.1:${port}
+  kdc = 127.0.0.1:${port}
  }
 [domain_realm]
  localhost = ${REALM}
