@@ -18,7 +18,16 @@ import {
   gssapiLogin,
   type GssapiLoginOptions,
   type GssapiOptions,
+  type GssContext,
 } from "../../src/gssapi/mod.ts";
+import {
+  decodeMessage,
+  encodeMessage,
+  MESSAGE,
+  type Message,
+  type MessageType,
+} from "../../src/protocol/gssapi.ts";
+import { MessageReader } from "../../src/transport/message_reader.ts";
 import { systemAcceptor, systemInitiator } from "../../src/gssapi/system.ts";
 import { serve } from "../../src/server/serve.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
@@ -38,7 +47,7 @@ export interface ServedSession {
 /** Prints its port, and a {@linkcode ServedSession} on each line after it. */
 async function server(options: GssapiOptions): Promise<void> {
   const auth = [await gssapi(options)];
-  const { addr } = await serve({
+  const { addr, finished } = await serve({
     port: 0,
     auth,
     onEvent(event) {
@@ -50,6 +59,7 @@ async function server(options: GssapiOptions): Promise<void> {
     },
   });
   console.log(addr.port);
+  await finished;
 }
 
 /** What the client is to do. */
@@ -109,6 +119,7 @@ async function client(task: ClientTask): Promise<void> {
   clearInterval(timer);
   report.took = performance.now() - started;
   console.log(JSON.stringify(report));
+  process.exit(0); // a thread may still wait for a KDC
 }
 
 async function fulfil(task: ClientTask, report: ClientReport): Promise<void> {
@@ -180,6 +191,126 @@ async function readAll(conn: Conn): Promise<string> {
   return text;
 }
 
+/** What an attacker does, instead of a whole login or after it. */
+export type Attack =
+  | "replay"
+  | "junk"
+  | "empty"
+  | "bare level"
+  | "long level"
+  | "clear"
+  | "signed"
+  | "tampered"
+  | "twice"
+  | "good"
+  | { readonly level: number };
+
+/** What the attacker prints. */
+export interface AttackReport {
+  /** The answer to the level; undefined if there is none. */
+  level?: number;
+  /** The octets of all data messages, without their protection. */
+  data: string;
+  /** Whether the server has sent an abort. */
+  aborted: boolean;
+}
+
+/** Logs in by hand; the server is on localhost. */
+async function attack(
+  { port, attack }: { port: number; attack: Attack },
+): Promise<void> {
+  const report: AttackReport = { data: "", aborted: false };
+  const initiators = await systemInitiator({});
+  const context = initiators.initiate("rcmd@localhost");
+  const { token } = await context.step(null);
+  const login = attack === "junk"
+    ? token.map((it, i) => i > 100 ? it ^ 1 : it)
+    : attack === "empty"
+    ? new Uint8Array(0)
+    : token;
+  if (attack === "replay") await logIn(port, token);
+  const client = await logIn(port, login);
+  if (client.answer) {
+    await context.step(client.answer);
+    await negotiate(client, context, attack, report);
+  }
+  for (;;) {
+    const message = await client.next().catch(() => undefined);
+    if (!message) break;
+    if (message.type === MESSAGE.abort) report.aborted = true;
+    else report.data += hex(context.unwrap(message.token).data);
+  }
+  client.conn.close();
+  context.close();
+  console.log(JSON.stringify(report));
+  process.exit(0);
+}
+
+function hex(bytes: Uint8Array): string {
+  return [...bytes].map((it) => it.toString(16).padStart(2, "0")).join("");
+}
+
+/** A client whose token has been sent. */
+interface Attacker {
+  readonly conn: Conn;
+  /** The token of the server. */
+  readonly answer: Uint8Array | undefined;
+  next(): Promise<Message>;
+  send(type: MessageType, token: Uint8Array): Promise<void>;
+}
+
+async function logIn(port: number, token: Uint8Array): Promise<Attacker> {
+  const transport = await detectTransport();
+  const conn = await transport.connect({ hostname: "127.0.0.1", port });
+  const reader = new MessageReader(conn);
+  await conn.write(Uint8Array.of(5, 1, 1));
+  await reader.read((it) => it.length < 2 ? undefined : { value: 0, size: 2 });
+  const send = (type: MessageType, token: Uint8Array) =>
+    conn.write(encodeMessage({ type, token }));
+  await send(MESSAGE.authentication, token);
+  const next = () => reader.read(decodeMessage);
+  const first = await next();
+  if (first.type === MESSAGE.authentication) {
+    return { conn, answer: first.token, next, send };
+  }
+  return { conn, answer: undefined, next: once(first, next), send };
+}
+
+/** Returns a message that has been read too early, and then the next ones. */
+function once(
+  first: Message,
+  next: () => Promise<Message>,
+): () => Promise<Message> {
+  let early: Message | undefined = first;
+  return () => {
+    const message = early;
+    early = undefined;
+    return message ? Promise.resolve(message) : next();
+  };
+}
+
+async function negotiate(
+  { conn, next, send }: Attacker,
+  context: GssContext,
+  attack: Attack,
+  report: AttackReport,
+): Promise<void> {
+  const wanted = typeof attack === "object" ? attack.level : 2;
+  const plain = attack === "long level" ? [wanted, wanted] : [wanted];
+  const wrapped = context.wrap(Uint8Array.from(plain), false);
+  const isBare = attack === "bare level";
+  await send(MESSAGE.protection, isBare ? Uint8Array.of(wanted) : wrapped);
+  const answer = await next().catch(() => undefined);
+  if (answer?.type !== MESSAGE.protection) return;
+  report.level = context.unwrap(answer.token).data[0];
+  const request = Uint8Array.of(5, 1, 0, 1, 127, 0, 0, 1, 0, 9);
+  if (attack === "clear") return await conn.write(request);
+  const sealed = context.wrap(request, attack !== "signed");
+  if (attack === "tampered") sealed[sealed.length - 20] ^= 1;
+  if (attack === "twice") await send(MESSAGE.data, sealed);
+  await send(MESSAGE.data, sealed);
+}
+
 /** The change of the resident memory, in bytes, by so many contexts of both sides. */
 export interface ContextReport {
   readonly grown: number;
@@ -211,6 +342,7 @@ async function contexts(
 const roles: Record<string, (options: never) => Promise<void>> = {
   server,
   client,
+  attack,
   contexts,
 };
 

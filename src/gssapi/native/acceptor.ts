@@ -32,6 +32,7 @@ export class Acceptor extends NativeContext {
     const flags = library.outputWord;
     const answer = library.takeOutput();
     if (pointerIn(source) !== 0n) this.peer = library.takeName(source);
-    return this.finish({ major, minor: status, token: answer, flags });
+    const step = { major, minor: status, token: answer, flags };
+    return this.finish(step, { fallback: "token" });
   }
 }

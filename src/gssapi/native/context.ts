@@ -12,7 +12,7 @@ import type {
   GssStep,
   GssUnwrapped,
 } from "../provider.ts";
-import type { GssLibrary } from "./library.ts";
+import type { CallDetails, GssLibrary } from "./library.ts";
 import { POINTER_SIZE, pointerIn } from "./structs.ts";
 
 /** Flags of a context (RFC 2744 section 5.19). */
@@ -76,10 +76,10 @@ export abstract class NativeContext implements GssContext {
   /** Checks the result of a step, and adopts it. */
   protected finish(
     { major, minor, token, flags }: NativeStep,
-    subject?: string,
+    about: CallDetails,
   ): GssStep {
     this.throwIfClosed();
-    this.library.check(major, subject, minor);
+    this.library.check(major, { ...about, minor });
     if (major & CONTINUE_NEEDED) return { token, done: false };
     this.mutual = (flags & MUTUAL) !== 0;
     this.integrity = (flags & INTEG) !== 0;

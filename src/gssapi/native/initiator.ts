@@ -35,7 +35,7 @@ export class Initiator extends NativeContext {
       this.#name ??= await this.library.importService(this.peer);
       return await this.#init(pointerIn(this.#name), token);
     });
-    return this.finish(result, this.peer);
+    return this.finish(result, { subject: this.peer });
   }
 
   async #init(name: Pointer, token: Uint8Array | null) {

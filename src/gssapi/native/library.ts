@@ -7,7 +7,7 @@
 import { MAX_TOKEN } from "../../protocol/gssapi.ts";
 import { GssError } from "../error.ts";
 import type { GssFunctions, Pointer } from "../ffi/functions.ts";
-import { describeStatus } from "./status.ts";
+import { describeStatus, type Status } from "./status.ts";
 import {
   cString,
   pair,
@@ -27,8 +27,13 @@ const HOSTBASED = Uint8Array.of(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4);
 const ACCEPT = 2;
 /** The bits of a major status that are errors; the others are information. */
 const ERRORS = 0xffff0000;
-const GSS_CODE = 1;
 const MECH_CODE = 2;
+
+/** Facts about a call that may have failed. */
+export interface CallDetails extends Pick<Status, "subject" | "fallback"> {
+  /** By default that of the last call. */
+  readonly minor?: number;
+}
 
 /** An open library. It lives as long as the process. */
 export class GssLibrary {
@@ -114,21 +119,12 @@ export class GssLibrary {
     return this.#wordView.getUint32(0, true);
   }
 
-  /**
-   * Throws if a call has failed.
-   *
-   * @param subject The service, principal or keytab that the call was about.
-   */
-  check(major: number, subject?: string, minor: number = this.minorStatus) {
+  /** Throws if a call has failed. */
+  check(major: number, details: CallDetails = {}): void {
     if ((major & ERRORS) === 0) return;
-    const text = this.#statusText(minor, MECH_CODE) ||
-      this.#statusText(major, GSS_CODE);
-    throw describeStatus({
-      major: major >>> 0,
-      minor: minor | 0,
-      text,
-      subject,
-    });
+    const { minor = this.minorStatus, ...about } = details;
+    const text = this.#statusText(minor, MECH_CODE);
+    throw describeStatus({ ...about, major, minor: minor | 0, text });
   }
 
   #statusText(status: number, type: number): string {
@@ -172,7 +168,8 @@ export class GssLibrary {
       const name = block + BigInt(POINTER_SIZE);
       const major = await functions.importName(block, input, hostbased, name);
       const results = this.get(block, 2 * POINTER_SIZE);
-      this.check(major, service, view(results).getUint32(0, true));
+      const minor = view(results).getUint32(0, true);
+      this.check(major, { subject: service, minor });
       return results.slice(POINTER_SIZE);
     } finally {
       for (const it of [bytes, input, block]) functions.free(it);
@@ -205,7 +202,7 @@ export class GssLibrary {
       // deno-fmt-ignore
       const major = functions.acquireCredFrom(minor, pointerIn(name), 0xffffffff, mechs, ACCEPT,
         keytab === undefined ? 0n : store, cred, 0n, 0n);
-      this.check(major, keytab);
+      this.check(major, { subject: keytab, fallback: "keytab" });
       return pointerIn(cred);
     } finally {
       for (const it of [mechs, key, value, elements, store]) functions.free(it);

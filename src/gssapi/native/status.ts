@@ -16,6 +16,8 @@ export interface Status {
   readonly text: string;
   /** What the call was about. */
   readonly subject?: string;
+  /** The code of a failure that the status does not explain. @default {"other"} */
+  readonly fallback?: GssErrorCode;
 }
 
 /** The routine errors of a major status, in its third octet. */
@@ -34,6 +36,7 @@ const MINORS: Readonly<Record<number, GssErrorCode>> = {
   31: "token", // KRB5KRB_AP_ERR_BAD_INTEGRITY
   32: "no-ticket", // KRB5KRB_AP_ERR_TKT_EXPIRED
   34: "replay", // KRB5KRB_AP_ERR_REPEAT
+  35: "keytab", // KRB5KRB_AP_ERR_NOT_US
   37: "clock", // KRB5KRB_AP_ERR_SKEW
   44: "keytab", // KRB5KRB_AP_ERR_BADKEYVER
   45: "keytab", // KRB5KRB_AP_ERR_NOKEY
@@ -56,14 +59,25 @@ const ADVICE: Partial<Record<GssErrorCode, string>> = {
 
 /** Returns the error for a failed call. */
 export function describeStatus(status: Status): GssError {
-  const { text, subject } = status;
+  const { subject } = status;
   const code = codeOf(status);
+  const text = isEmpty(status.text) ? EMPTY[code] ?? EMPTY.other : status.text;
   const where = subject === undefined ? "" : ` (${subject})`;
   const advice = ADVICE[code];
   return new GssError(code, `${text}${where}${advice ? `: ${advice}` : ""}`);
 }
 
-function codeOf({ major, minor }: Status): GssErrorCode {
+/** The library has no text for some errors of malformed tokens. */
+const EMPTY: Partial<Record<GssErrorCode, string>> & { other: string } = {
+  token: "the token is malformed",
+  other: "the GSS-API call failed",
+};
+
+function isEmpty(text: string): boolean {
+  return text === "" || text === "Success" || text === "Unknown error";
+}
+
+function codeOf({ major, minor, fallback }: Status): GssErrorCode {
   if (major & DUPLICATE_TOKEN) return "replay";
   const known = MINORS[minor - KRB5];
   if (known !== undefined) return known;
@@ -79,6 +93,6 @@ function codeOf({ major, minor }: Status): GssErrorCode {
     case NO_CONTEXT:
       return "closed";
     default:
-      return "other";
+      return fallback ?? "other";
   }
 }
