@@ -236,7 +236,12 @@ const rooms: Room[] = [
   },
   ...cliOrder.map((modules, i) => ({
     modules,
-    imports: [...library, ...cliOrder.slice(0, i)],
+    imports: [
+      ...library,
+      "src/gssapi/level.ts", // a type
+      ...cliOrder.slice(0, i),
+    ],
+    dynamic: ["src/gssapi/mod.ts"], // loaded only with its option
     packages: program,
   })),
   { modules: "src/cli/*.ts", imports: ["src/**"], packages: program },

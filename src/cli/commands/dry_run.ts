@@ -28,7 +28,7 @@ import { countWorkers, openLauncher } from "../workers/launcher.ts";
  * @throws {UsageError} if there cannot be several workers.
  */
 export async function checkText(
-  { options, users, rules, workers }: LoadedConfig,
+  { config, options, users, rules, workers }: LoadedConfig,
 ): Promise<string> {
   await resolveSettings(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
@@ -40,6 +40,7 @@ export async function checkText(
   if (count > 1) await openLauncher();
   return `the configuration is valid: ${where}, ` +
     `logins ${users.size}, rules ${rules}` +
+    (config.gssapiKeytab === undefined ? "" : ", Kerberos logins") +
     (count > 1 ? `, workers ${count}` : "");
 }
 
@@ -59,7 +60,7 @@ export interface Answer {
  * @throws {TypeError} if the question is invalid.
  */
 export async function explainText(
-  { options, users }: LoadedConfig,
+  { config, options, users }: LoadedConfig,
   text: string,
 ): Promise<Answer> {
   const question = parseQuestion(text);
@@ -69,7 +70,9 @@ export async function explainText(
   const { isExposed: exposed } = await resolveSettings(allowed, transport);
   const own = new OwnAddresses(transport);
   const policy = options.policy ?? rules([]);
-  const notes = notesOn(question, users);
+  const notes = config.gssapiKeytab === undefined
+    ? notesOn(question, users)
+    : []; // Kerberos knows more users
   const lookup = (hostname: string) => addressesOf(transport, hostname, notes);
   const context = { exposed, isOwn: (address: string) => own.has(address) };
   let found = await explain(policy, question, { ...context, lookup });

@@ -27,6 +27,11 @@ import {
 import { MAX_PROBLEMS } from "./kinds.ts";
 import { besideFile, type ReadFile } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
+import {
+  type GssapiConfig,
+  gssapiConfig,
+  gssapiMethod,
+} from "./gssapi_method.ts";
 
 /** The configuration of the program, merged and checked. */
 export interface LoadedConfig extends ProgramConfig {
@@ -114,11 +119,12 @@ export async function load(
   };
   const { logins } = commandLine;
   const login = { hashes: [...users], passwords: [...logins], ...lockout };
-  const authKey = JSON.stringify(login);
+  const gssapi = gssapiConfig(config);
+  const authKey = JSON.stringify({ ...login, gssapi });
   // The same methods keep the clients that are locked out.
   const auth = authKey === before?.authKey
     ? before.options.auth
-    : await authOf(login, guard);
+    : await withGssapi(gssapi, await authOf(login, guard));
   const { rules: list = [], usersFile = [] } = config;
   const policy = list.length > 0 ? rules(list) : undefined;
   const names = new Set([...users.keys(), ...logins.keys()]);
@@ -140,11 +146,13 @@ export async function load(
   };
 }
 
-/** The names that rules may have; `undefined` if an ident server may confirm any name. */
+/** The names that rules may have; `undefined` if Kerberos or an ident server may confirm any. */
 function namesOf(
   users: ReadonlySet<string>,
-  { socks4: { userIds, ident } = {} }: Config,
+  { gssapiKeytab, socks4: { userIds, ident } = {} }: Config,
 ): ReadonlySet<string> | undefined {
+  // Kerberos knows more users than the configuration.
+  if (gssapiKeytab !== undefined) return undefined;
   if (ident && userIds === undefined) return undefined;
   return userIds === undefined ? users : new Set([...users, ...userIds]);
 }
@@ -178,7 +186,9 @@ async function loadFile(
   if (text === undefined) return {};
   const config = readConfig(text, name, problems, warnings);
   const usersFile = config.usersFile?.map((it) => besideFile(path, it));
-  return { ...config, usersFile };
+  const { gssapiKeytab: keytab } = config;
+  const gssapiKeytab = keytab && besideFile(path, keytab);
+  return { ...config, usersFile, gssapiKeytab };
 }
 
 async function attempt<T>(
@@ -252,6 +262,14 @@ async function authOf(
   return passwords.length > 0
     ? [userPass(Object.fromEntries(passwords), options)]
     : undefined;
+}
+
+/** Kerberos is preferred to passwords: nothing that could be stolen travels. */
+async function withGssapi(
+  gssapi: GssapiConfig | undefined,
+  others: readonly AuthMethod[] | undefined,
+): Promise<readonly AuthMethod[] | undefined> {
+  return gssapi ? [await gssapiMethod(gssapi), ...others ?? []] : others;
 }
 
 /** Hashes a password that is used along with hashes, so that logins of both take the same time. */

@@ -39,8 +39,10 @@ export type LogRecord =
   | {
     readonly type: "listening";
     readonly addr: Address;
-    /** The number of logins; if it is 0, clients need none. */
+    /** The number of logins; if it is 0, and there is no `gssapi`, clients need none. */
     readonly logins: number;
+    /** Whether Kerberos logins are accepted. */
+    readonly gssapi?: true;
     /** The environment variable with logins, if the program may not read it (on Deno). */
     readonly unreadVariable?: string;
     /** The number of workers, if there are several. */
@@ -221,9 +223,9 @@ function workerEndedText(
 }
 
 function listeningText(
-  { addr, logins, unreadVariable, workers, metrics }: Listening,
+  { addr, logins, gssapi, unreadVariable, workers, metrics }: Listening,
 ): string {
-  const login = logins > 0 ? ", login required" : ", no login";
+  const login = logins > 0 || gssapi ? ", login required" : ", no login";
   const unread = unreadVariable
     ? `, ${unreadVariable} not read: --allow-env=${unreadVariable} is missing`
     : "";
