@@ -239,12 +239,20 @@ test(
       withGssapiServer(realm, {}, ({ port }) =>
         withSilentKdc(async (kdc) => {
           await writeKrb5Conf(join(realm.folder, "krb5.conf"), kdc);
-          const timeout = 2_000;
+          const timeout = 1_000;
           const task = { port, timeout, echo: { port: 9, size: 1 } };
-          const { code, took, gap } = await runGssapiClient(realm, task);
-          assertEquals(code, "timeout");
-          assert(took < 4_000, `took ${took} ms`);
-          assert(gap < 100, `the event loop did not run for ${gap} ms`);
+          // A busy machine may delay the event loop, but not each time.
+          const gaps: number[] = [];
+          while (gaps.length < 5 && !gaps.some((it) => it < 100)) {
+            const { code, took, gap } = await runGssapiClient(realm, task);
+            assertEquals(code, "timeout");
+            assert(took < 3_000, `took ${took} ms`);
+            gaps.push(gap);
+          }
+          assert(
+            gaps.at(-1)! < 100,
+            `the event loop did not run for ${gaps} ms`,
+          );
         }))
     ),
   { skip },
