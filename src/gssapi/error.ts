@@ -37,10 +37,17 @@ export type GssErrorCode =
  * @example
  * ```ts
  * import { GssError, gssapi } from "@x/socks5/gssapi";
+ * import { serve } from "@x/socks5/server";
  *
- * const error = await gssapi({ keytab: "/nowhere/socks.keytab" }).catch((error) => error);
- * // keytab; or library, where the library or the permission to load it is missing
- * console.log(error instanceof GssError && error.code);
+ * async function start(keytab: string) {
+ *   try {
+ *     return await serve({ auth: [await gssapi({ keytab })] });
+ *   } catch (error) {
+ *     if (!(error instanceof GssError)) throw error;
+ *     console.log(error.code, error.message); // keytab Keytab FILE:… is nonexistent or empty …
+ *   }
+ * }
+ * console.log(typeof start);
  * ```
  */
 export class GssError extends Error {

@@ -16,10 +16,10 @@
  * async function start() {
  *   return await serve({ auth: [await gssapi({ keytab: "/etc/socks.keytab" })] });
  * }
- * await start().catch(({ message }) => console.log(message));
  *
  * // The client, after `kinit`
  * const proxy = socks("socks5h://proxy.example.org", { auth: [gssapiLogin()] });
+ * console.log(typeof start, `${proxy}`); // function socks5h://proxy.example.org:1080
  * ```
  *
  * @module
