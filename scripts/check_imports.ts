@@ -190,6 +190,50 @@ const rooms: Room[] = [
       ...(modules === "src/server/mod.ts" ? ["src/cli/main.ts"] : []),
     ],
   })),
+  // The native side of GSSAPI: a foreign function interface for each runtime.
+  {
+    modules: "src/gssapi/ffi/**",
+    imports: [
+      protocol,
+      transport,
+      "src/gssapi/error.ts",
+      "src/gssapi/koffi.ts",
+    ],
+    packages: [...node, "bun:"],
+  },
+  {
+    modules: "src/gssapi/native/**",
+    imports: [
+      protocol,
+      transport,
+      "src/gssapi/error.ts",
+      "src/gssapi/provider.ts",
+      "src/gssapi/ffi/functions.ts",
+    ],
+  },
+  {
+    modules: "src/gssapi/system.ts",
+    imports: [
+      transport,
+      "src/gssapi/error.ts",
+      "src/gssapi/provider.ts",
+      "src/gssapi/native/**",
+      "src/gssapi/koffi.ts",
+      "src/gssapi/ffi/functions.ts",
+    ],
+    dynamic: ["bun", "deno", "koffi", "node"].map((it) =>
+      `src/gssapi/ffi/${it}.ts`
+    ),
+    packages: [...node, "koffi"],
+  },
+  {
+    modules: "src/gssapi/*.ts",
+    imports: [
+      ...network,
+      "src/client/auth.ts",
+      "src/server/auth/method.ts",
+    ],
+  },
   {
     modules: "src/doors/bridge**",
     imports: [...network, "src/client/**", "src/server/**", "src/doors/**"],
@@ -202,7 +246,12 @@ const rooms: Room[] = [
   },
   ...cliOrder.map((modules, i) => ({
     modules,
-    imports: [...library, ...cliOrder.slice(0, i)],
+    imports: [
+      ...library,
+      "src/gssapi/level.ts", // a type
+      ...cliOrder.slice(0, i),
+    ],
+    dynamic: ["src/gssapi/mod.ts"], // loaded only with its option
     packages: program,
   })),
   { modules: "src/cli/*.ts", imports: ["src/**"], packages: program },

@@ -109,5 +109,8 @@ export function packageJson(config: Config): PackageJson {
     // All modules that an entry reaches only define things.
     sideEffects: ["./esm/src/cli/**", emitted("./src/server/mod.ts", ".js")],
     engines: { node: ">=20" },
+    // For Kerberos on Node.js; nothing else loads it.
+    peerDependencies: { koffi: ">=2.9 <4" },
+    peerDependenciesMeta: { koffi: { optional: true } },
   };
 }

@@ -150,6 +150,7 @@ async function serveUntilSignal(
     type: "listening",
     addr,
     logins: users.size,
+    gssapi: loaded.config.gssapiKeytab === undefined ? undefined : true,
     unreadVariable: host.mayReadEnv(USERS_VARIABLE)
       ? undefined
       : USERS_VARIABLE,

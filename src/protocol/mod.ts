@@ -55,6 +55,8 @@ export * as datagram from "./datagram.ts";
 export * as httpBasic from "./http_basic.ts";
 /** The messages of HTTP CONNECT (RFC 9110 section 9.3.6). */
 export * as httpConnect from "./http_connect.ts";
+/** The messages of GSSAPI authentication (RFC 1961). */
+export * as gssapi from "./gssapi.ts";
 /** The username/password sub-negotiation of SOCKS5 (RFC 1929). */
 export * as password from "./password.ts";
 /** The header of the PROXY protocol, which load balancers send. */

@@ -61,8 +61,9 @@ export function withProgramOn<T>(
   name: Runtime,
   program: string,
   use: (command: [string, ...string[]]) => Promise<T>,
+  denoPermissions: readonly string[] = ["--allow-net"],
 ): Promise<T> {
-  const flags = name === "deno" ? ["run", "--quiet", "--allow-net"] : [];
+  const flags = name === "deno" ? ["run", "--quiet", ...denoPermissions] : [];
   return withFolder(async (folder) => {
     const file = runtime === "deno"
       ? await bundle(program, folder)

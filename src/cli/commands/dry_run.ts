@@ -36,7 +36,7 @@ import { countWorkers, openLauncher } from "../workers/launcher.ts";
  * @throws {UsageError} if there cannot be several workers.
  */
 export async function checkText(
-  { options, users, rules, workers }: LoadedConfig,
+  { config, options, users, rules, workers }: LoadedConfig,
 ): Promise<string> {
   await resolveSettings(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
@@ -48,6 +48,7 @@ export async function checkText(
   if (count > 1) await openLauncher();
   return `the configuration is valid: ${where}, ` +
     `logins ${users.size}, rules ${rules}` +
+    (config.gssapiKeytab === undefined ? "" : ", Kerberos logins") +
     (count > 1 ? `, workers ${count}` : "");
 }
 
@@ -67,7 +68,7 @@ export interface Answer {
  * @throws {TypeError | UsageError} if the question is invalid.
  */
 export async function explainText(
-  { options, users }: LoadedConfig,
+  { config, options, users }: LoadedConfig,
   text: string,
 ): Promise<Answer> {
   const question = readQuestion(text);
@@ -77,7 +78,9 @@ export async function explainText(
   const { isExposed: exposed } = await resolveSettings(allowed, transport);
   const own = new OwnAddresses(transport);
   const policy = options.policy ?? rules([]);
-  const notes = notesOn(question, users);
+  const notes = config.gssapiKeytab === undefined
+    ? notesOn(question, users)
+    : []; // Kerberos knows more users
   if (isLookup(question.command) && !options.resolve) {
     notes.push("look-ups are refused: --resolve is missing");
   }

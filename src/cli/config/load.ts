@@ -23,6 +23,7 @@ import { besideFile, fileName, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
 import { loadLogins, namesOfLogins } from "./load_logins.ts";
 import { loginWarnings, methodsOf } from "./login_methods.ts";
+import { gssapiConfig, withGssapi } from "./gssapi_method.ts";
 
 /** The configuration of the program, merged and checked. */
 export interface LoadedConfig extends ProgramConfig {
@@ -102,11 +103,12 @@ export async function load(
     failedLogins: config.failedLogins,
     lockout: config.lockout,
   };
-  const authKey = JSON.stringify({ ...logins, ...lockout });
+  const gssapi = gssapiConfig(config);
+  const authKey = JSON.stringify({ ...logins, ...lockout, gssapi });
   // The same methods keep the clients that are locked out.
   const auth = authKey === before?.authKey
     ? before.options.auth
-    : await methodsOf(logins, lockout, guard);
+    : await withGssapi(gssapi, await methodsOf(logins, lockout, guard));
   const { rules: list = [], usersFile = [], chapSecrets } = config;
   const policy = list.length > 0 ? rules(list) : undefined;
   const names = namesOfLogins(logins);
@@ -130,11 +132,13 @@ export async function load(
   };
 }
 
-/** The names that rules may have; `undefined` if an ident server may confirm any name. */
+/** The names that rules may have; `undefined` if Kerberos or an ident server may confirm any. */
 function namesOf(
   users: ReadonlySet<string>,
-  { socks4: { userIds, ident } = {} }: Config,
+  { gssapiKeytab, socks4: { userIds, ident } = {} }: Config,
 ): ReadonlySet<string> | undefined {
+  // Kerberos knows more users than the configuration.
+  if (gssapiKeytab !== undefined) return undefined;
   if (ident && userIds === undefined) return undefined;
   return userIds === undefined ? users : new Set([...users, ...userIds]);
 }
@@ -169,10 +173,11 @@ async function loadFile(
   const text = await tryRead(read, path, problems);
   if (text === undefined) return {};
   const config = readConfig(text, name, problems, warnings);
-  const { chapSecrets: secrets } = config;
+  const beside = (it: string | undefined) => it && besideFile(path, it);
   return {
     ...config,
     usersFile: config.usersFile?.map((it) => besideFile(path, it)),
-    chapSecrets: secrets === undefined ? undefined : besideFile(path, secrets),
+    chapSecrets: beside(config.chapSecrets),
+    gssapiKeytab: beside(config.gssapiKeytab),
   };
 }

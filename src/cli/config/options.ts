@@ -33,6 +33,7 @@ import {
   listenEndpoint,
   login,
   portRange,
+  protectionLevels,
   reachableAddresses,
   rule,
 } from "./server_kinds.ts";
@@ -133,6 +134,39 @@ export const OPTIONS = {
       "the secrets in clear, so that only the owner may have access to the file (chmod " +
       "600). If every user has a secret, CHAP is preferred to passwords, otherwise " +
       "passwords to CHAP.",
+  }),
+  gssapiKeytab: option(filePath(), {
+    flag: "--gssapi-keytab FILE",
+    section: "login",
+    usedBy: "load",
+    description:
+      "Accept Kerberos logins (GSSAPI) by the keys in this file, such as that of " +
+      "rcmd/proxy.example.org. The user is the principal: alice@EXAMPLE.ORG. Needs " +
+      "MIT Kerberos; Deno needs --allow-ffi, Node.js the package koffi. A relative " +
+      "path is relative to the folder of this file.",
+    help:
+      "Accept Kerberos logins (GSSAPI) by the keys in this file, such as that of " +
+      "rcmd/proxy.example.org. The user is the principal: alice@EXAMPLE.ORG. Needs " +
+      "MIT Kerberos; Deno needs --allow-ffi, Node.js the package koffi.",
+  }),
+  gssapiLevels: option(protectionLevels(), {
+    flag: "--gssapi-levels LEVELS",
+    section: "login",
+    default: "2,1",
+    usedBy: "load",
+    description:
+      "Protection of Kerberos sessions, the preferred one first: 2 encrypts, 1 only " +
+      "signs, 0 does neither",
+  }),
+  gssapiNec: option(toggle(), {
+    flag: "--gssapi-nec",
+    section: "login",
+    default: false,
+    usedBy: "load",
+    description:
+      "Also accept a level that is not protected, as the clients of NEC and curl's " +
+      "--socks5-gssapi-nec send it. An attacker on the network can then lower it to " +
+      "the lowest of the levels.",
   }),
   failedLogins: option(whole(), {
     flag: "--failed-logins N",

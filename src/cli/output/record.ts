@@ -15,8 +15,10 @@ export type LogRecord =
   | {
     readonly type: "listening";
     readonly addr: Address;
-    /** The number of logins; if it is 0, clients need none. */
+    /** The number of logins; if it is 0, and there is no `gssapi`, clients need none. */
     readonly logins: number;
+    /** Whether Kerberos logins are accepted. */
+    readonly gssapi?: true;
     /** The environment variable with logins, if the program may not read it (on Deno). */
     readonly unreadVariable?: string;
     /** The number of workers, if there are several. */

@@ -160,9 +160,11 @@ function workerEndedText(
 }
 
 function listeningText(
-  { addr, logins, unreadVariable, workers, metrics }: RecordOf<"listening">,
+  { addr, logins, gssapi, unreadVariable, workers, metrics }: RecordOf<
+    "listening"
+  >,
 ): string {
-  const login = logins > 0 ? ", login required" : ", no login";
+  const login = logins > 0 || gssapi ? ", login required" : ", no login";
   const unread = unreadVariable
     ? `, ${unreadVariable} not read: --allow-env=${unreadVariable} is missing`
     : "";

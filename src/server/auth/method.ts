@@ -29,8 +29,9 @@ export interface LoginFailure {
   /**
    * - `locked-out`: too many logins of the client's address have failed
    * - `not-verified`: the login could not be verified
+   * - `wrong`: it is wrong in a way that `cause` describes
    */
-  readonly kind: "locked-out" | "not-verified";
+  readonly kind: "locked-out" | "not-verified" | "wrong";
   /** The error of the verifier. It must not contain the password. */
   readonly cause?: Error;
 }
