@@ -79,7 +79,7 @@ export function resolveBy(attempt: Attempt, hostname: string): Promise<string> {
   return attempt.run(async () => {
     const target = subject(hostname);
     if (!attempt.dialect.hasResolve) {
-      throw unsupported("SOCKS4 has no look-ups; use socks4a: or socks5h:");
+      throw unsupported(attempt, "RESOLVE; use socks4a: or socks5h:");
     }
     const address = await answerTo(attempt, COMMAND.resolve, target);
     // Zeros stand for an address that the proxy does not know, or a broken one.
@@ -96,7 +96,7 @@ export function reverseBy(attempt: Attempt, address: string): Promise<string> {
       throw new TypeError("reverse() takes an IP address, not a name");
     }
     if (!attempt.dialect.hasReverse) {
-      throw unsupported("SOCKS4 finds no names; use socks5: or socks5h:");
+      throw unsupported(attempt, "RESOLVE_PTR; use socks5: or socks5h:");
     }
     const hostname = await answerTo(attempt, COMMAND.resolvePtr, target);
     if (!isIp(hostname)) return hostname;
@@ -124,7 +124,8 @@ async function answerTo(
   return bound.hostname;
 }
 
-function unsupported(message: string): SocksError {
+function unsupported({ dialect }: Attempt, lacking: string): SocksError {
+  const message = `${dialect.protocol}: does not have ${lacking}`;
   return new SocksError("unsupported", message, { phase: "request" });
 }
 

@@ -1,6 +1,6 @@
 /** Look-ups through a proxy: RESOLVE and RESOLVE_PTR. */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   resolve,
   reverse,
@@ -165,7 +165,13 @@ for (
 ) {
   test(`${lookUp.name}() rejects with unsupported over ${protocol}:`, async () => {
     const url = `${protocol}://${NOWHERE}`;
-    await assertSocksError(lookUp(url, IPV4), "unsupported", "request");
+    const failing = lookUp(url, IPV4);
+    const { message } = await assertSocksError(
+      failing,
+      "unsupported",
+      "request",
+    );
+    assert(message.startsWith(`${protocol}: does not have RESOLVE`), message);
   });
 }
 
