@@ -339,6 +339,8 @@ const OTHER_FORMS = ["$schema", "users", "rules"];
 const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   hostname: ["::1", "::1"],
   usersFile: ["a", ["a"]],
+  gssapiKeytab: ["a", "a"],
+  gssapiLevels: ["2,1", [2, 1]],
   "socks4.userIds": ["a", ["a"]],
   advertise: ["::1", ["::1"]],
   relayPorts: ["1-2", { first: 1, last: 2 }],
@@ -402,7 +404,8 @@ const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
 
 test("load() passes each option to serve() by the same name", async () => {
   const paths = pathsOf(CONFIG).filter((it) => !OTHER_FORMS.includes(it));
-  const args = paths.filter((it) => it !== "usersFile").map((path) => {
+  const isLogin = (path: string) => /^(usersFile$|gssapi)/.test(path);
+  const args = paths.filter((it) => !isLogin(it)).map((path) => {
     const kind = kindOf(path);
     const text = SAMPLES[path]?.[0] ?? "0";
     return `--${flagOf(path)}${
