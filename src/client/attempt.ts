@@ -74,7 +74,7 @@ export class Attempt extends Operation
       this.proxy = resolveProxy(proxy);
       this.dialect = dialectOf(this.proxy);
       this.auth = resolveAuth(options.auth, this.proxy, this.dialect);
-      this.tls = resolveTls(options.tls, this.proxy, this.dialect);
+      this.tls = resolveTls(options.tls, this.proxy);
       if (this.tls && this.#conn && phase === "dial") checkTls(this.#conn);
     } catch (error) {
       this.close();

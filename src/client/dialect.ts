@@ -19,8 +19,6 @@ import type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
 export interface ClientDialect {
   /** The scheme of its URLs. */
   readonly protocol: ProxyProtocol;
-  /** Whether it is inside TLS. */
-  readonly usesTls: boolean;
   /** Whether requests carry names, so that the proxy resolves them. */
   readonly resolvesNames: boolean;
   /** Whether it has the command BIND. */

@@ -14,7 +14,6 @@ const PLAIN = [SOCKS4, SOCKS4A, SOCKS5, SOCKS5H];
 const OVER_TLS = PLAIN.map((it): ClientDialect => ({
   ...it,
   protocol: `${it.protocol as PlainProtocol}+tls`,
-  usesTls: true,
 }));
 const ALL = [...PLAIN, HTTP, ...OVER_TLS];
 

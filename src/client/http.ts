@@ -25,7 +25,6 @@ const LOGIN_FAILED = [407, 401];
 /** HTTP CONNECT, with the login in the request. */
 export const HTTP: ClientDialect = {
   protocol: "http",
-  usesTls: false,
   resolvesNames: true,
   hasBind: false,
   hasDatagrams: false,

@@ -52,3 +52,10 @@ export interface ResolvedProxy extends ProxyConfig {
   /** Its port, 1 to 65535. */
   readonly port: number;
 }
+
+/** Whether a protocol is inside TLS. */
+export function isOverTls(
+  { protocol }: Pick<ResolvedProxy, "protocol">,
+): boolean {
+  return protocol.endsWith("+tls");
+}

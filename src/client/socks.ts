@@ -113,7 +113,7 @@ export function socks(
   const { auth, timeout, tls } = defaults;
   const dialect = dialectOf(resolved);
   resolveAuth(auth, resolved, dialect);
-  resolveTls(tls, resolved, dialect);
+  resolveTls(tls, resolved);
   if (timeout !== undefined) checkTimeout(timeout);
   return new DefaultedProxy(resolved, defaults);
 }

@@ -13,7 +13,6 @@ import { rejectedError } from "./to_socks_error.ts";
 /** SOCKS4, which carries IPv4 addresses. */
 export const SOCKS4: ClientDialect = {
   protocol: "socks4",
-  usesTls: false,
   resolvesNames: false,
   hasBind: true,
   hasDatagrams: false,

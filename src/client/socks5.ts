@@ -17,7 +17,6 @@ import { rejectedError } from "./to_socks_error.ts";
 /** SOCKS5 whose targets are resolved by the client. */
 export const SOCKS5: ClientDialect = {
   protocol: "socks5",
-  usesTls: false,
   resolvesNames: false,
   hasBind: true,
   hasDatagrams: true,

@@ -12,9 +12,8 @@ import {
   TlsError,
   type TlsProblem,
 } from "../transport/errors.ts";
-import { dialectOf } from "./dialects.ts";
 import { SocksError, type SocksErrorCode, type SocksPhase } from "./error.ts";
-import type { ResolvedProxy } from "./proxy.ts";
+import { isOverTls, type ResolvedProxy } from "./proxy.ts";
 
 /** The error for a failure in this phase. */
 export function toSocksError(
@@ -25,7 +24,7 @@ export function toSocksError(
   if (error instanceof SocksError) return error;
   const code = codeOf(error, phase);
   const isRefused = code === "proxy-closed" && phase === "method" &&
-    dialectOf(proxy).usesTls;
+    isOverTls(proxy);
   const shown = isRefused ? "tls-refused" : code;
   return socksError(shown, phase, proxy, error as Error);
 }
