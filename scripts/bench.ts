@@ -11,7 +11,8 @@
  * - `--secs 2`: the duration of each measurement
  * - `--held 5000`: the number of idle connections
  * - `--out FILE.svg`: the file for the chart
- * - `--readme`: writes the table and the chart into the README
+ * - `--readme`: writes the table and the chart into `bench/`, and a part of the table
+ *   into the README
  *
  * @module
  */
@@ -23,17 +24,23 @@ import { summarize } from "./bench/figures.ts";
 import { LoadProcess } from "./bench/load_process.ts";
 import { describeMachine, pinning } from "./bench/machine.ts";
 import { type Options, parseOptions } from "./bench/options.ts";
-import { type Context, replaceBetweenMarks, report } from "./bench/report.ts";
+import {
+  briefReport,
+  type Context,
+  replaceBetweenMarks,
+  report,
+} from "./bench/report.ts";
 import { findServers } from "./bench/servers.ts";
+import { root } from "./files.ts";
+import { run } from "./run.ts";
 import {
   findRuntime,
   findRuntimes,
   nodeNames,
-  root,
-  run,
   type Runtime,
 } from "./runtimes.ts";
 
+const details = join(root, "scripts", "bench", "README.md");
 const picture = join(root, "scripts", "bench", "speed.svg");
 
 async function chosenRuntimes({ runtimes }: Options): Promise<Runtime[]> {
@@ -59,8 +66,8 @@ async function descriptorLimit(): Promise<number> {
   return Number(stdout) || Infinity; // "unlimited" is not a number, and Windows has neither
 }
 
-async function writeReadme(content: string): Promise<void> {
-  const path = join(root, "README.md");
+/** Replaces the report in a README. */
+async function writeReport(path: string, content: string): Promise<void> {
   const text = await Deno.readTextFile(path);
   await Deno.writeTextFile(path, replaceBetweenMarks(text, content));
   await run(Deno.execPath(), ["fmt", "--quiet", path]);
@@ -108,7 +115,11 @@ async function main(args: string[]): Promise<void> {
         chart(figures, shown, `${date}, ${machine}`),
       );
     }
-    if (options.readme) await writeReadme(text);
+    if (options.readme) {
+      await writeReport(details, text);
+      const brief = briefReport(figures, shown, context);
+      await writeReport(join(root, "README.md"), brief);
+    }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

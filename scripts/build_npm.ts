@@ -1,6 +1,6 @@
 /**
  * Builds the npm package in `npm/`: modules with types, without dependencies,
- * and the command `socks5-server`. Uses dnt or, if JSR is not reachable,
+ * and the command `socks5`. Uses dnt or, if JSR is not reachable,
  * `deno pack` with the stand-ins, which produces the same layout.
  *
  * @module
@@ -10,14 +10,16 @@ import { build } from "@deno/dnt";
 import { basename, dirname, join, relative } from "node:path";
 import { bundle } from "./bundle.ts";
 import { bin, emitted, packageJson } from "./package_json.ts";
-import { files, root, run } from "./runtimes.ts";
+import { readmeFor } from "./readme/reader.ts";
+import { files, root } from "./files.ts";
+import { run } from "./run.ts";
 import { type Config, readConfig, stage } from "./stage.ts";
 
 const out = join(root, "npm");
 /** The modules of the command that other files refer to. */
 const command = ["./src/cli/main.ts", bin.path];
 
-/** Copies the documents into one folder and adapts the links of the README. */
+/** Copies the documents into one folder, with the README for the users of npm. */
 async function copyDocuments(): Promise<void> {
   const picture = "scripts/bench/speed.svg";
   for (
@@ -26,8 +28,7 @@ async function copyDocuments(): Promise<void> {
     await Deno.copyFile(join(root, path), join(out, basename(path)));
   }
   const readme = await Deno.readTextFile(join(root, "README.md"));
-  const text = readme.replace(`(${picture})`, `(${basename(picture)})`);
-  await Deno.writeTextFile(join(out, "README.md"), text);
+  await Deno.writeTextFile(join(out, "README.md"), readmeFor("npm", readme));
 }
 
 async function withDnt(config: Config): Promise<void> {

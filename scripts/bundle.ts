@@ -8,7 +8,8 @@
 
 import { cp } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { files, run } from "./runtimes.ts";
+import { files } from "./files.ts";
+import { run } from "./run.ts";
 
 /**
  * Replaces the folder of `entries`, modules of the package in the folder `out`,

@@ -7,9 +7,11 @@
  */
 
 import { join } from "node:path";
-import { files, type Output, root, run } from "./runtimes.ts";
-import { readConfig, stage } from "./stage.ts";
-import { stdFlags, stdSource } from "./std.ts";
+import { files, root } from "./files.ts";
+import { type Output, run } from "./run.ts";
+import { publish } from "./publish.ts";
+import { readConfig } from "./stage.ts";
+import { stdFlags } from "./std.ts";
 
 const bunTypes = "npm:@types/bun@1.4.4";
 
@@ -61,33 +63,6 @@ async function shape(
   }
 }
 
-/** Checks the package as JSR does; without JSR the stand-ins replace its packages. */
-async function publish(): Promise<Output> {
-  const linked = await stdSource() === "standins";
-  await using staged = await stage((config) => {
-    if (linked) config.links = ["../cli"];
-  });
-  if (linked) {
-    const cli = staged.beside("cli");
-    await Deno.mkdir(cli);
-    const standin = join(root, "scripts", "standins", "parse_args.ts");
-    await Deno.copyFile(standin, join(cli, "parse_args.ts"));
-    const exports = { "./parse-args": "./parse_args.ts" };
-    const config = {
-      name: "@std/cli",
-      version: "1.999.0",
-      license: "MIT",
-      exports,
-    };
-    await Deno.writeTextFile(join(cli, "deno.json"), JSON.stringify(config));
-  }
-  const args = ["publish", "--dry-run", "--allow-dirty", "--quiet"];
-  return await run(Deno.execPath(), args, {
-    cwd: staged.folder,
-    env: { NO_COLOR: "1" },
-  });
-}
-
 const checks: Record<string, (std: string[]) => Promise<Output>> = {
   format: () => deno("fmt", "--check"),
   lint: () => deno("lint", "--quiet"),
@@ -100,7 +75,7 @@ const checks: Record<string, (std: string[]) => Promise<Output>> = {
     await deno("test", "--doc", "-A", ...std, "mod.ts", "src", "README.md"),
   "deno types": () => shape("Deno", ""),
   "bun types": () => shape("Bun", `/// <reference types="${bunTypes}" />`),
-  publish,
+  publish: () => publish("--dry-run", "--quiet"),
 };
 
 if (import.meta.main) {

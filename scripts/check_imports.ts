@@ -7,6 +7,14 @@
  * the modules of its own room, and those that the table below lists. Type-only
  * imports count as any other.
  *
+ * `protocol` turns octets into values and does no I/O. `transport` is the network: one
+ * interface with an implementation for each runtime, in folders of the same shape.
+ * `server` and `client` build on both and never on each other; `cli` is the program.
+ * In the server, `frontends` reads a client's bytes up to one request, `auth` checks who
+ * the client is, `policy` what it may do, and `limits` how much of it; `commands` runs the
+ * request, and `cluster` shares the limits of several servers, for example of the workers
+ * in `src/cli/workers`.
+ *
  * @module
  */
 
@@ -191,6 +199,50 @@ const rooms: Room[] = [
       ...(modules === "src/server/mod.ts" ? ["src/cli/main.ts"] : []),
     ],
   })),
+  // The native side of GSSAPI: a foreign function interface for each runtime.
+  {
+    modules: "src/gssapi/ffi/**",
+    imports: [
+      protocol,
+      transport,
+      "src/gssapi/error.ts",
+      "src/gssapi/koffi.ts",
+    ],
+    packages: [...node, "bun:"],
+  },
+  {
+    modules: "src/gssapi/native/**",
+    imports: [
+      protocol,
+      transport,
+      "src/gssapi/error.ts",
+      "src/gssapi/provider.ts",
+      "src/gssapi/ffi/functions.ts",
+    ],
+  },
+  {
+    modules: "src/gssapi/system.ts",
+    imports: [
+      transport,
+      "src/gssapi/error.ts",
+      "src/gssapi/provider.ts",
+      "src/gssapi/native/**",
+      "src/gssapi/koffi.ts",
+      "src/gssapi/ffi/functions.ts",
+    ],
+    dynamic: ["bun", "deno", "koffi", "node"].map((it) =>
+      `src/gssapi/ffi/${it}.ts`
+    ),
+    packages: [...node, "koffi"],
+  },
+  {
+    modules: "src/gssapi/*.ts",
+    imports: [
+      ...network,
+      "src/client/auth.ts",
+      "src/server/auth/method.ts",
+    ],
+  },
   {
     modules: "src/doors/bridge**",
     imports: [...network, "src/client/**", "src/server/**", "src/doors/**"],
@@ -203,8 +255,15 @@ const rooms: Room[] = [
   },
   ...cliOrder.map((modules, i) => ({
     modules,
-    imports: [...library, ...cliOrder.slice(0, i)],
-    dynamic: ["src/transport/tls/check_certificates.ts"],
+    imports: [
+      ...library,
+      "src/gssapi/level.ts", // a type
+      ...cliOrder.slice(0, i),
+    ],
+    dynamic: [ // loaded only with their options
+      "src/gssapi/mod.ts",
+      "src/transport/tls/check_certificates.ts",
+    ],
     packages: program,
   })),
   { modules: "src/cli/*.ts", imports: ["src/**"], packages: program },

@@ -6,8 +6,11 @@
 
 import type { Config } from "./stage.ts";
 
-/** The command of the npm package, and its module. */
-export const bin = { name: "socks5-server", path: "./src/cli/bin.ts" };
+/**
+ * The command of the npm package, and its module. With the name of the package,
+ * `npx @x/socks5` and `bunx @x/socks5` find it.
+ */
+export const bin = { name: "socks5", path: "./src/cli/bin.ts" };
 
 /**
  * Modules that start a program if they are the main module, and the modules with
@@ -106,5 +109,8 @@ export function packageJson(config: Config): PackageJson {
     // All modules that an entry reaches only define things.
     sideEffects: ["./esm/src/cli/**", emitted("./src/server/mod.ts", ".js")],
     engines: { node: ">=20" },
+    // For Kerberos on Node.js; nothing else loads it.
+    peerDependencies: { koffi: ">=2.16 <4" },
+    peerDependenciesMeta: { koffi: { optional: true } },
   };
 }

@@ -7,6 +7,9 @@
  */
 
 import { isAbsolute, join } from "node:path";
+import { files } from "./files.ts";
+import { npmInstall } from "./npm_install.ts";
+import { run } from "./run.ts";
 
 /** The versions of Node, the oldest first. */
 export const nodeNames = ["node20", "node22", "node24", "node26"] as const;
@@ -24,54 +27,7 @@ export interface Runtime {
   version: string;
 }
 
-/** The root folder of the project. */
-export const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
-
 const bunVersion = "1.4.4";
-
-/** The result of {@linkcode run}. */
-export interface Output {
-  success: boolean;
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs a program and captures its output. */
-export async function run(
-  command: string,
-  args: string[],
-  options: {
-    cwd?: string;
-    env?: Record<string, string>;
-    signal?: AbortSignal;
-  } = {},
-): Promise<Output> {
-  try {
-    const output = await new Deno.Command(command, {
-      cwd: root,
-      ...options,
-      args,
-      stdin: "null",
-    })
-      .output();
-    const decoder = new TextDecoder();
-    return {
-      success: output.success,
-      code: output.code,
-      stdout: decoder.decode(output.stdout),
-      stderr: decoder.decode(output.stderr),
-    };
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return {
-      success: false,
-      code: 127,
-      stdout: "",
-      stderr: `${command}: not found\n`,
-    };
-  }
-}
 
 /** Whether a missing program is an error: in CI nothing may be skipped. */
 export const strict = !["", "0", "false"].includes(Deno.env.get("CI") ?? "");
@@ -155,58 +111,4 @@ async function install(
     if ((await run(path, ["--version"])).success) return path;
   }
   return undefined;
-}
-
-/** Installs npm packages into a folder of `.build/`, once, and returns the folder. */
-export async function npmInstall(
-  ...packages: string[]
-): Promise<string | undefined> {
-  const folder = join(root, ".build", packages.join("+").replaceAll("/", "-"));
-  if (await exists(folder)) return folder;
-  await Deno.mkdir(join(root, ".build"), { recursive: true });
-  // Install elsewhere and rename, so that concurrent runs do not conflict.
-  const temporary = await Deno.makeTempDir({
-    dir: join(root, ".build"),
-    prefix: "install-",
-  });
-  try {
-    const flags = [
-      "--no-save",
-      "--ignore-scripts",
-      "--no-audit",
-      "--no-fund",
-      "--loglevel=error",
-    ];
-    const { success, stderr } = await run("npm", [
-      "install",
-      `--prefix=${temporary}`,
-      ...flags,
-      ...packages,
-    ]);
-    if (!success) {
-      console.error(`npm install ${packages.join(" ")} failed:\n${stderr}`);
-      return undefined;
-    }
-    await Deno.rename(temporary, folder).catch(async (error) => {
-      if (!await exists(folder)) throw error;
-    });
-    return folder;
-  } finally {
-    await Deno.remove(temporary, { recursive: true }).catch(() => {});
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
-
-/** Yields the paths of all files below a folder, sorted. */
-export async function* files(folder: string): AsyncGenerator<string> {
-  const entries = await Array.fromAsync(Deno.readDir(folder));
-  entries.sort((a, b) => a.name < b.name ? -1 : 1);
-  for (const entry of entries) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory) yield* files(path);
-    else if (entry.isFile) yield path;
-  }
 }

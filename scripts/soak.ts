@@ -5,7 +5,7 @@
  * tolerance. The arguments:
  *
  * - runtimes: `deno`, `bun`, `node20`, `node22`, `node24`, `node26`; by default
- *   `deno bun node24`
+ *   `deno bun node24 node26`
  * - `--secs 3600`: the duration of the load on each runtime
  * - `--rate 1`: the fraction of the usual load, for concurrent runs on one machine
  *
@@ -16,9 +16,9 @@
 
 import { freePort, startServer } from "./bench/running.ts";
 import { buildPackage, ours, runtimeTitle } from "./bench/servers.ts";
+import { root } from "./files.ts";
 import {
   findRuntimes,
-  root,
   type Runtime,
   type RuntimeName,
   runtimeNames,
@@ -80,7 +80,7 @@ function parse(args: readonly string[]): Choice {
     throw new TypeError("--rate must be a number above 0");
   }
   if (choice.runtimes.length === 0) {
-    choice.runtimes = ["deno", "bun", "node24"];
+    choice.runtimes = ["deno", "bun", "node24", "node26"];
   }
   return choice;
 }

@@ -1,12 +1,13 @@
 /**
- * Copies the published files into a new folder outside the project, where they
+ * Copies the files that JSR gets into a new folder outside the project, where they
  * can be changed and packed without JSR.
  *
  * @module
  */
 
 import { dirname, join, relative } from "node:path";
-import { files, root } from "./runtimes.ts";
+import { readmeFor } from "./readme/reader.ts";
+import { files, root } from "./files.ts";
 
 /** The parts of deno.json that the scripts read and change. */
 export interface Config {
@@ -50,6 +51,9 @@ export async function stage(change: (config: Config) => void): Promise<Stage> {
       await Deno.copyFile(path, target);
     }
   }
+  const readme = join(folder, "README.md");
+  const text = await Deno.readTextFile(readme);
+  await Deno.writeTextFile(readme, readmeFor("jsr", text));
   change(config);
   await Deno.writeTextFile(join(folder, "deno.json"), JSON.stringify(config));
   return {

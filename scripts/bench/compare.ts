@@ -4,7 +4,7 @@
  * @module
  */
 
-import { root } from "../runtimes.ts";
+import { root } from "../files.ts";
 import { format, type Measurement, median } from "./figures.ts";
 import type { LoadProcess } from "./load_process.ts";
 import { isLoadMode, type LoadMode, type Mode, modes } from "./modes.ts";

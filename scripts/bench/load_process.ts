@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { root } from "../runtimes.ts";
+import { root } from "../files.ts";
 import { lines } from "./lines.ts";
 import type { Job, Outcome } from "./load.ts";
 

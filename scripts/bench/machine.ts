@@ -5,7 +5,7 @@
  */
 
 import { cpus } from "node:os";
-import { run } from "../runtimes.ts";
+import { run } from "../run.ts";
 import { parseCpus } from "./process.ts";
 
 /** Returns the processor model, the number of cores, and the system. */

@@ -1,10 +1,12 @@
 /**
- * The report of the comparison, also for the README.
+ * The reports of the comparison: all of it for the README beside this file, and a part
+ * for the README of the project.
  *
  * @module
  */
 
 import type { Figures, Subject } from "./figures.ts";
+import type { Mode } from "./modes.ts";
 import { baselines, type EmptyStarts, table } from "./table.ts";
 
 /** The context of the figures. */
@@ -56,14 +58,41 @@ export function report(
   empty: EmptyStarts,
   context: Context,
 ): string {
-  const { date, machine, busy, args } = context;
+  const { busy, args } = context;
   return `${table(figures, subjects, empty)}
 
 ${explain(figures, subjects, context)}
 
-${date}, ${machine}, load average ${busy.toFixed(1)} before; \`${
+${place(context)}, load average ${busy.toFixed(1)} before; \`${
     command(args)
   }\``;
+}
+
+/** The columns of the part for the README of the project. */
+const mainModes: readonly Mode[] = ["down", "up", "rr", "conn", "idle"];
+
+/** The peers of the part: the smallest server in C, and the most used one for Node. */
+const mainPeers = /^(microsocks|heroku@node.*)$/;
+
+/** Returns the part of the table for the README of the project. */
+export function briefReport(
+  figures: Figures,
+  subjects: readonly Subject[],
+  context: Context,
+): string {
+  const shown = subjects.filter(({ id, isOurs }) =>
+    isOurs || mainPeers.test(id)
+  );
+  const columns = new Map(
+    [...figures].filter(([mode]) => mainModes.includes(mode)),
+  );
+  return `${table(columns, shown, new Map())}
+
+Less is better; in parentheses the ratio to microsocks. ${place(context)}`;
+}
+
+function place({ date, machine }: Context): string {
+  return `${date}, ${machine}`;
 }
 
 const BEGIN =
@@ -74,7 +103,7 @@ const END = "<!-- bench: end -->";
 export function replaceBetweenMarks(text: string, content: string): string {
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (begin < 0 || end < begin) {
-    throw new Error("README.md lacks the marks of the comparison");
+    throw new Error("the README lacks the marks of the comparison");
   }
   const head = text.slice(0, begin + BEGIN.length);
   return `${head}\n\n${content}\n\n${text.slice(end)}`;

@@ -6,7 +6,10 @@
  */
 
 import { join } from "node:path";
-import { npmInstall, root, run, type Runtime } from "../runtimes.ts";
+import { root } from "../files.ts";
+import { npmInstall } from "../npm_install.ts";
+import { run } from "../run.ts";
+import type { Runtime } from "../runtimes.ts";
 import { stdFlags } from "../std.ts";
 import type { Subject } from "./figures.ts";
 

@@ -7,7 +7,8 @@
  */
 
 import { dirname, join } from "node:path";
-import { run, type Runtime } from "../runtimes.ts";
+import { run } from "../run.ts";
+import type { Runtime } from "../runtimes.ts";
 import { expect, report, tools } from "./report.ts";
 
 /** The application, and where to put its bundle. */

@@ -5,7 +5,8 @@
  */
 
 import { join } from "node:path";
-import { run, type Runtime } from "../runtimes.ts";
+import { run } from "../run.ts";
+import type { Runtime } from "../runtimes.ts";
 import { expect, report, tools } from "./report.ts";
 
 /** Runs a tool that builds `name`; returns whether it succeeded. */
@@ -31,7 +32,7 @@ export async function checkPrograms(
   runtimes: Runtime[],
   serve: (runtime: Runtime, program: string[], name: string) => Promise<void>,
 ): Promise<void> {
-  const output = /^socks5-server \d+\.\d+\.\d+\n$/;
+  const output = /^socks5 \d+\.\d+\.\d+\n$/;
   const esbuild = await tools("esbuild@0.28.2");
   for (const format of esbuild ? ["cjs", "esm"] : []) {
     const program = join(folder, `program.${format === "cjs" ? "c" : "m"}js`);

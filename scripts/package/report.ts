@@ -5,10 +5,12 @@
  */
 
 import { join } from "node:path";
-import { npmInstall, run, strict } from "../runtimes.ts";
+import { npmInstall } from "../npm_install.ts";
+import { run } from "../run.ts";
+import { strict } from "../runtimes.ts";
 
 /** The time limit of a program, in milliseconds. */
-export const patience = 30_000;
+export const patience = 60_000;
 
 /** The names of the checks that failed. */
 export const failures: string[] = [];

@@ -8,8 +8,8 @@ import { formatEndpoint } from "../protocol/address.ts";
 import { OptionError, type ServeOptions } from "../server/options.ts";
 import { NetError } from "../transport/errors.ts";
 import { plainHostname } from "../transport/socket.ts";
-import { escapeText } from "./output/escape.ts";
-import { USERS_VARIABLE } from "./config/flags.ts";
+import { showMessage } from "./output/escape.ts";
+import { USERS_VARIABLE } from "./config/flag_table.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** The exit codes of the program. */
@@ -63,7 +63,7 @@ export function describeFailure(
 ): Failure | undefined {
   if (error instanceof NetError) return explainNetError(error, options);
   if (error instanceof StartError) {
-    return { message: escapeText(error.message), code: error.code };
+    return { message: showMessage(error.message), code: error.code };
   }
   if (error instanceof UsageError) {
     return { message: error.message, code: EXIT.usage };
@@ -77,7 +77,7 @@ export function describeFailure(
     : error.option === "socks4"
     ? claimedText(options)
     : openProxyText(options, mayReadEnv);
-  return { message: escapeText(message), code: EXIT.usage };
+  return { message: showMessage(message), code: EXIT.usage };
 }
 
 /** Why clients of the server may be on other machines. */
@@ -107,7 +107,7 @@ function openProxyText(options: ServeOptions, mayReadEnv: boolean): string {
     ? ""
     : `; ${USERS_VARIABLE} was not read, because --allow-env=${USERS_VARIABLE} is missing`;
   return `${exposedText(options)} without a login would be an open proxy: ` +
-    `add logins with --user, ${USERS_VARIABLE}, --users-file, --chap-secrets or ` +
+    `add logins with --user, ${USERS_VARIABLE}, --chap-secrets, --users-file or ` +
     `"users" in the --config file, or add --open-proxy if that is what you want${unread}`;
 }
 
@@ -133,7 +133,7 @@ function explainNetError(
       };
     case "denied":
       return {
-        message: `may not listen on ${where} (${escapeText(message)}): ` +
+        message: `may not listen on ${where} (${showMessage(message)}): ` +
           (port > 0 && port < 1024
             ? "ports below 1024 require a privilege, choose a higher --port"
             : "the system or the permissions of the runtime forbid it"),
@@ -141,7 +141,7 @@ function explainNetError(
       };
     default:
       return {
-        message: `cannot listen on ${where}: ${escapeText(message)}`,
+        message: `cannot listen on ${where}: ${showMessage(message)}`,
         code: EXIT.failed,
       };
   }

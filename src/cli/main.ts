@@ -7,14 +7,11 @@
 import { configSchema } from "./config/config.ts";
 import { describeFailure, EXIT } from "./failure.ts";
 import { ConfigFileReader } from "./config/files.ts";
-import {
-  type CommandLine,
-  parseFlags,
-  USERS_VARIABLE,
-} from "./config/flags.ts";
+import { USERS_VARIABLE } from "./config/flag_table.ts";
+import { type CommandLine, parseFlags } from "./config/flags.ts";
 import { detectHost } from "./host/detect.ts";
-import type { Host } from "./host/host.ts";
-import { detectRuntime } from "../transport/detect.ts";
+import { type Host, type ProcessSignal, SIGNALS } from "./host/host.ts";
+import { detectRuntime, detectTransport } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
 import { openLog } from "./output/log.ts";
 import { Reloader } from "./serve/reload.ts";
@@ -63,13 +60,17 @@ async function runCommand(
     // Modules that a server does not need are loaded lazily: its start takes less time.
     switch (invocation.type) {
       case "help":
-        return print((await import("./config/help.ts")).helpText());
+        return await help(invocation.topic);
       case "version":
-        return print(`socks5-server ${VERSION}`);
+        return print(`socks5 ${VERSION}`);
       case "schema":
         return print(JSON.stringify(configSchema(), null, 2));
+      case "fail2ban": {
+        const { FAIL2BAN_FILTER } = await import("./commands/fail2ban.ts");
+        return print(FAIL2BAN_FILTER);
+      }
     }
-    const files = new ConfigFileReader();
+    const files = new ConfigFileReader(host.input);
     const { commandLine } = invocation;
     loaded = await load(commandLine, files.read);
     for (const warning of loaded.warnings) printError(`warning: ${warning}`);
@@ -92,6 +93,11 @@ async function runCommand(
   }
 }
 
+async function help(topic: string | undefined): Promise<number> {
+  const { helpText } = await import("./config/help.ts");
+  return print(helpText(topic));
+}
+
 async function answer(loaded: LoadedConfig, question: string): Promise<number> {
   const { explainText } = await import("./commands/dry_run.ts");
   const { text, notes, isAllowed } = await explainText(loaded, question);
@@ -107,14 +113,23 @@ async function serveUntilSignal(
   files: ConfigFileReader,
 ): Promise<number> {
   const { users } = loaded;
-  const log = await openLog(host, loaded.log);
+  const log = await openLog(host, loaded);
   const { output, printNow } = log;
   const metrics = await openMetrics(loaded);
   const server = await startServer({ commandLine, loaded, files, log });
   metrics?.start(server);
-  const signals = new Signals(host, (code) => {
-    Promise.all([output.finish(), server.terminate()])
-      .then(() => host.exit(code));
+  if (loaded.log === "off") await warnOfOwnAddresses(loaded);
+  const terminate = async (signal: ProcessSignal) => {
+    const sessions = await server.stopAccepting();
+    await server.terminate();
+    // After the last lines of workers.
+    printNow({ type: "terminated", signal, sessions });
+    await output.finish();
+    host.exit(128 + SIGNALS[signal]);
+  };
+  let terminated: Promise<void> | undefined;
+  const signals = new Signals(host, (signal) => {
+    terminated = terminate(signal);
   });
   const { read } = files;
   const reloader = new Reloader({
@@ -142,6 +157,7 @@ async function serveUntilSignal(
       asksClients: tls.options.clientCa !== undefined,
     },
     logins: users.size,
+    gssapi: loaded.config.gssapiKeytab === undefined ? undefined : true,
     unreadVariable: host.mayReadEnv(USERS_VARIABLE)
       ? undefined
       : USERS_VARIABLE,
@@ -156,11 +172,22 @@ async function serveUntilSignal(
   const sessions = await server.stopAccepting();
   printNow({ type: "shutdown", signal, sessions, grace });
   await server.shutdown({ grace });
+  await terminated; // which ends the process with another exit code
   metrics?.close();
   await output.finish();
   signals.stop();
   ignoreReload?.();
   return EXIT.ok;
+}
+
+/** Without a log, the warning is on the standard error. */
+async function warnOfOwnAddresses({ options }: LoadedConfig): Promise<void> {
+  const { ownAddressesWarning } = await import(
+    "./serve/own_addresses_warning.ts"
+  );
+  const transport = await detectTransport();
+  const warning = await ownAddressesWarning(options, transport);
+  if (warning) printError(warning);
 }
 
 /** Reloads the certificates when they have changed. */
@@ -184,7 +211,7 @@ async function openMetrics({ metrics }: LoadedConfig) {
 }
 
 function printError(line: string): void {
-  console.error(`socks5-server: ${line}`);
+  console.error(`socks5: ${line}`);
 }
 
 /** Prints to the standard output. Ignores errors: a closed output must not stop a server. */

@@ -13,7 +13,7 @@ import type { Conn } from "../transport/transport.ts";
 import { SocksError } from "./error.ts";
 import type { ResolvedProxy } from "./proxy.ts";
 
-/** How a method talks to the proxy. */
+/** The exchange of an authentication method with the proxy. */
 export interface ClientAuthExchange extends Exchange {
   /** The proxy, with the `username` and `password` that were given for it. */
   readonly proxy: ResolvedProxy;

@@ -73,7 +73,7 @@ async function negotiate(
 
 /**
  * A method may reject with anything; the errors of the connection and of broken
- * messages stay what they are.
+ * messages are returned unchanged.
  */
 function loginError({ name }: ClientAuth, error: unknown): unknown {
   const isOurs = error instanceof NetError || error instanceof ProtocolError ||

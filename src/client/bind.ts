@@ -7,6 +7,7 @@
 import type { Endpoint } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
 import { Attempt } from "./attempt.ts";
+import { SocksError } from "./error.ts";
 import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { BoundPort, type SocksListener } from "./socks_listener.ts";
@@ -15,17 +16,17 @@ import { parseTarget, resolveTarget } from "./target.ts";
 const ANYONE: Endpoint = { hostname: "0.0.0.0", port: 0 };
 
 /**
- * Lets a SOCKS proxy listen for one connection from a peer, as active FTP needs
- * it; the proxy chooses the port.
+ * Asks a SOCKS proxy to listen for one connection from a peer, as active FTP
+ * requires. The proxy chooses the port.
  *
  * @param proxy As in {@linkcode connect}.
  * @param peer The peer that may connect: a name or an IP address, also as text.
- * Proxies compare the address; the port, which may be left out, is a hint to
- * them. Without it (or with `0.0.0.0`) anyone may connect, if the proxy allows
- * that.
+ * Proxies check its address; the port is only a hint, and may be omitted. Without
+ * a peer (or with `0.0.0.0`) anyone may connect, if the proxy allows that.
  * @param options The time limit and the signal end with the promise; `accept` has its own.
  *
- * @throws {SocksError} when the proxy does not listen; nothing is left open then.
+ * @throws {SocksError} when the proxy does not listen (with code `unsupported` for
+ * `http:`); nothing is left open then.
  * @throws {TypeError} when an argument is invalid.
  *
  * @example
@@ -59,10 +60,15 @@ export function bindBy(
   peer: string | Endpoint = ANYONE,
 ): Promise<SocksListener> {
   return attempt.run(async () => {
+    if (!attempt.dialect.hasBind) throw noBind();
     const wanted = await resolveTarget(attempt, parseTarget(peer, 0));
     const { conn, bound } = await attempt.request(COMMAND.bind, wanted);
-    conn.keepAlive?.(); // nothing is sent until the peer connects
     const addr = attempt.reachable(bound);
     return new BoundPort(attempt, conn, addr);
   });
+}
+
+function noBind(): SocksError {
+  const message = "HTTP has no BIND; use socks5: or socks5h:";
+  return new SocksError("unsupported", message, { phase: "bind" });
 }

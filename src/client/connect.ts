@@ -13,10 +13,10 @@ import { type SocksConn, Tunnel } from "./socks_conn.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
 
 /**
- * Connects to a target through a SOCKS proxy.
+ * Connects to a target through a SOCKS proxy, or through an HTTP proxy by CONNECT.
  *
  * @param proxy `socks5h://user:password@hostname:port` (see
- * {@linkcode ProxyConfig.protocol} for the four schemes), or the same as an object.
+ * {@linkcode ProxyConfig.protocol} for all schemes), or the same as an object.
  * @param target Name or IP address and port, also as `"example.com:443"`.
  *
  * @throws {SocksError} when there is no connection; nothing is left open then.
@@ -35,6 +35,21 @@ import { parseTarget, resolveTarget } from "./target.ts";
  *   { hostname: "localhost", port: target.addr.port },
  *   { timeout: 5_000 },
  * );
+ * await conn.write(Uint8Array.of(5, 1, 0));
+ * console.log(await conn.read()); // Uint8Array [5, 0]
+ * ```
+ *
+ * @example Through an HTTP proxy
+ * ```ts
+ * import { connect } from "@x/socks5/client";
+ * import { serve, userPass } from "@x/socks5/server";
+ *
+ * const auth = [userPass({ al: "pw" })];
+ * await using proxy = await serve({ port: 0, http: true, auth });
+ * await using target = await serve({ port: 0 }); // anything that listens
+ *
+ * const url = `http://al:pw@127.0.0.1:${proxy.addr.port}`;
+ * await using conn = await connect(url, target.addr);
  * await conn.write(Uint8Array.of(5, 1, 0));
  * console.log(await conn.read()); // Uint8Array [5, 0]
  * ```

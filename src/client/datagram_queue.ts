@@ -14,7 +14,7 @@ interface Taker {
   reject(error: unknown): void;
 }
 
-/** The cost of a datagram beside its payload, so that empty ones are bounded as well. */
+/** The cost of a datagram in addition to its payload, so that empty ones are bounded too. */
 const OVERHEAD = 256;
 
 /**

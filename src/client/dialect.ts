@@ -12,28 +12,32 @@ import type {
 import type { AbortSwitch } from "../transport/signal.ts";
 import type { Conn } from "../transport/transport.ts";
 import type { ClientAuth, ClientAuthResult } from "./auth.ts";
-import type { SocksPhase } from "./error.ts";
+import type { SocksError, SocksPhase } from "./error.ts";
 import type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
 
 /** One protocol as the client speaks it. */
 export interface ClientDialect {
   /** The scheme of its URLs. */
   readonly protocol: ProxyProtocol;
-  /** Whether it is inside TLS. */
-  readonly usesTls: boolean;
-  /** The version number on the wire. */
-  readonly version: 4 | 5;
   /** Whether requests carry names, so that the proxy resolves them. */
   readonly resolvesNames: boolean;
+  /** Whether it has the command BIND. */
+  readonly hasBind: boolean;
   /** Whether it has the command UDP ASSOCIATE. */
   readonly hasDatagrams: boolean;
+  /** Whether it has the command RESOLVE. */
+  readonly hasResolve: boolean;
+  /** Whether it has the command RESOLVE_PTR. */
+  readonly hasReverse: boolean;
+  /** Whether its request carries the login of {@linkcode passwordLogin}. @default {false} */
+  readonly carriesPassword?: boolean;
   /** Throws a TypeError if no message can carry the proxy's login. */
   checkLogin(proxy: ProxyConfig): void;
   /** Whether a request can carry this IP address. */
   canCarry(address: string): boolean;
-  /** Names the address that no request can carry, and a protocol that helps. */
+  /** Describes the address that no request can carry, and suggests a protocol that can. */
   cannotCarry(hostname: string, address: string): string;
-  /** Everything that precedes the request; a dialect without it begins with the request. */
+  /** Authenticates before the request; without it, the request is the first message. */
   authenticate?(
     attempt: HandshakeAttempt,
     conn: Conn,
@@ -44,11 +48,14 @@ export interface ClientDialect {
     command: number,
     target: Endpoint,
     proxy: ProxyConfig,
+    auth: readonly ClientAuth[],
   ): Uint8Array;
   /** Decodes a reply; the endpoint is the bound address. */
   readonly decodeReply: MessageDecoder<Endpoint & { readonly reply: number }>;
   /** The reply number that grants a request. */
   readonly success: number;
+  /** The error for any other reply. */
+  rejectedError(reply: number, attempt: HandshakeAttempt): SocksError;
 }
 
 /** An attempt as its handshake sees it. */
@@ -61,6 +68,6 @@ export interface HandshakeAttempt {
   phase: SocksPhase;
   /** Fires when the attempt ends early. */
   readonly stopping: AbortSwitch;
-  /** Takes over the connection as an authentication method has wrapped it. */
+  /** Takes ownership of the connection that an authentication method returned. */
   adopt(wrapped: Conn): void;
 }

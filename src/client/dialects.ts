@@ -5,6 +5,7 @@
  */
 
 import type { ClientDialect } from "./dialect.ts";
+import { HTTP } from "./http.ts";
 import type { PlainProtocol, ProxyConfig } from "./proxy.ts";
 import { SOCKS4, SOCKS4A } from "./socks4.ts";
 import { SOCKS5, SOCKS5H } from "./socks5.ts";
@@ -13,9 +14,8 @@ const PLAIN = [SOCKS4, SOCKS4A, SOCKS5, SOCKS5H];
 const OVER_TLS = PLAIN.map((it): ClientDialect => ({
   ...it,
   protocol: `${it.protocol as PlainProtocol}+tls`,
-  usesTls: true,
 }));
-const ALL = [...PLAIN, ...OVER_TLS];
+const ALL = [...PLAIN, HTTP, ...OVER_TLS];
 
 /** The names of all protocols. */
 export const PROTOCOLS: readonly string[] = ALL.map((it) => it.protocol);

@@ -17,15 +17,17 @@
  * - `tls-failed`: the TLS handshake failed for another reason, for example because the proxy
  *   does not speak TLS
  * - `proxy-closed`: the connection to the proxy ended before its answer was complete
- * - `protocol`: the answer of the proxy is not SOCKS
+ * - `protocol`: the answer of the proxy is not SOCKS (with `http:` not HTTP), or lacks the
+ *   answer to a look-up
  * - `no-method`: the proxy accepts none of the offered authentication methods
  * - `login-failed`: the proxy refused the login, or an authentication method rejected (see `cause`)
  * - `rejected`: the proxy refused the request or could not fulfil it (see `reply`)
  * - `dns`: a name that this client resolves could not be resolved
  * - `address-type`: the protocol cannot carry such a target (IPv6 over `socks4:`,
  *   or only an address with a zone)
- * - `unsupported`: the protocol has no such command (UDP over `socks4:`), or it would not be
- *   encrypted (UDP with `socks5+tls:`)
+ * - `unsupported`: the protocol has no such command (UDP and `reverse()` over `socks4:`
+ *   and `socks4a:`, `resolve()` over `socks4:`; everything but `connect()` over `http:`), or
+ *   it would not be encrypted (UDP with `socks5+tls:`)
  * - `closed`: the listener or association is over: it was closed, its one peer has
  *   come, or its proxy has ended it
  * - `timeout`: the operation took longer than `timeout`
@@ -51,9 +53,14 @@ export type SocksErrorCode =
   | "aborted";
 
 /**
- * How far an operation had come: connecting to the proxy, agreeing on an
- * authentication method, authenticating, requesting; with BIND waiting for the
- * peer, with UDP ASSOCIATE reaching the relay and sending datagrams.
+ * The phase in which an operation failed:
+ *
+ * - `dial`: connecting to the proxy
+ * - `method`: agreeing on an authentication method
+ * - `auth`: authenticating
+ * - `request`: sending the request and waiting for the reply
+ * - `bind`: waiting for the peer of a BIND
+ * - `udp`: reaching the relay of an association, and sending datagrams
  */
 export type SocksPhase =
   | "dial"
@@ -65,17 +72,17 @@ export type SocksPhase =
 
 /** The details of a {@linkcode SocksError}. */
 export interface SocksErrorDetails {
-  /** How far the operation had come. */
+  /** The phase in which the operation failed. */
   readonly phase: SocksPhase;
-  /** The number of the proxy's reply on the wire. */
+  /** The number of the proxy's reply on the wire; with `http:` the status. */
   readonly reply?: number;
   /** The underlying error. */
   readonly cause?: unknown;
 }
 
 /**
- * The error of every rejection of the client, except a `TypeError` for invalid
- * arguments.
+ * The error of every rejection of the client, except that invalid arguments are a
+ * `TypeError`, and a datagram that is too long is a `RangeError`.
  *
  * @example
  * ```ts
@@ -88,15 +95,24 @@ export interface SocksErrorDetails {
  *   console.log(error.code, error.phase); // proxy-unreachable dial
  * }
  * ```
+ *
+ * @example Invalid arguments
+ * ```ts
+ * import { connect, SocksError } from "@x/socks5/client";
+ *
+ * const error = await connect("socks5h://127.0.0.1:1", "no-port.example")
+ *   .catch((error) => error);
+ * console.log(error instanceof TypeError, error instanceof SocksError); // true false
+ * ```
  */
 export class SocksError extends Error {
   /** Always `"SocksError"`. */
   override readonly name = "SocksError";
   /** Why the operation failed. */
   readonly code: SocksErrorCode;
-  /** How far the operation had come. */
+  /** The phase in which the operation failed. */
   readonly phase: SocksPhase;
-  /** The number of the proxy's reply on the wire; only with `rejected`. */
+  /** The number of the proxy's reply on the wire, with `http:` the status; only with `rejected`. */
   readonly reply: number | undefined;
 
   /** Creates an error with this code. */

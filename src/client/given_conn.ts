@@ -36,6 +36,6 @@ export function closeGivenConn(source: unknown): void {
 function discard(source: unknown): void {
   const { close, destroy } = (source ?? {}) as Record<string, unknown>;
   const end = [close, destroy].find((it) => typeof it === "function");
-  // The TypeError is what the caller needs to know.
+  // The caller gets the TypeError, not an error of this call.
   if (end) quietly(() => Reflect.apply(end as () => unknown, source, []));
 }

@@ -9,7 +9,6 @@ import type { DatagramWrapper } from "../protocol/datagram.ts";
 import { MessageReader } from "../transport/message_reader.ts";
 import type { Conn } from "../transport/transport.ts";
 import type { HandshakeAttempt } from "./dialect.ts";
-import { rejectedError } from "./to_socks_error.ts";
 
 /** A request that the proxy has granted. */
 export interface Granted {
@@ -28,7 +27,7 @@ export async function shakeHands(
   command: number,
   target: Endpoint,
 ): Promise<Granted> {
-  const { dialect, proxy } = attempt;
+  const { dialect, proxy, auth } = attempt;
   let conn = raw;
   let reader = new MessageReader(conn);
   let datagrams: DatagramWrapper | undefined;
@@ -38,7 +37,7 @@ export async function shakeHands(
     if (result?.conn) reader = new MessageReader(conn = result.conn);
   }
   attempt.phase = "request";
-  await conn.write(dialect.encodeRequest(command, target, proxy));
+  await conn.write(dialect.encodeRequest(command, target, proxy, auth));
   const bound = await readReply(attempt, reader);
   return { bound, conn, datagrams };
 }
@@ -52,15 +51,14 @@ export function readSecondReply(
   return readReply(attempt, new MessageReader(conn));
 }
 
-/** Reads a reply and returns its bound address; what follows the reply stays in the connection. */
+/** Reads a reply and returns its bound address; the bytes after the reply stay unread. */
 async function readReply(
-  { dialect, phase }: HandshakeAttempt,
+  attempt: HandshakeAttempt,
   reader: MessageReader,
 ): Promise<Endpoint> {
+  const { dialect } = attempt;
   const { reply, ...bound } = await reader.read(dialect.decodeReply);
-  if (reply !== dialect.success) {
-    throw rejectedError(dialect.version, reply, phase);
-  }
+  if (reply !== dialect.success) throw dialect.rejectedError(reply, attempt);
   reader.release();
   return bound;
 }

@@ -1,5 +1,5 @@
 /**
- * A SOCKS4, SOCKS4a and SOCKS5 client for Deno, Bun and Node.js.
+ * A SOCKS4, SOCKS4a, SOCKS5 and HTTP CONNECT client for Deno, Bun and Node.js.
  *
  * @example
  * ```ts
@@ -38,7 +38,9 @@ export type {
   ProxyProtocol,
   ResolvedProxy,
 } from "./proxy.ts";
+export { proxyFromEnv } from "./proxy_from_env.ts";
 export { parseProxyUrl } from "./proxy_url.ts";
+export { resolve, reverse } from "./resolve.ts";
 export { socks, type SocksProxy } from "./socks.ts";
 export type { SocksConn } from "./socks_conn.ts";
 export type {

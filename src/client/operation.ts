@@ -1,6 +1,5 @@
 /**
- * The life of an operation: it runs within a time limit and until a signal
- * fires, and leaves nothing open when it fails.
+ * Operations with a time limit and signals, which leave nothing open when they fail.
  *
  * @module
  */
@@ -25,7 +24,7 @@ interface Closable {
   close(): void;
 }
 
-/** Something that can fail or be ended at any time. */
+/** An operation that can fail or be ended at any time. */
 export abstract class Operation {
   /** Fires when the operation ends early. */
   readonly stopping: AbortSwitch = new AbortSwitch();
@@ -41,7 +40,7 @@ export abstract class Operation {
   protected abstract callerError(error: unknown): unknown;
 
   /**
-   * Takes the steps within the bounds. If they fail, everything that they opened
+   * Runs the steps within the bounds. If they fail, everything that they opened
    * is closed and the rejection is the error for the caller.
    */
   async run<T>(steps: () => Promise<T>): Promise<T> {
@@ -82,7 +81,7 @@ export abstract class Operation {
     };
   }
 
-  /** Ends the operation because its time is up. */
+  /** Ends the operation because its timeout has expired. */
   endLate(): void {
     const { timeout } = this.bounds;
     this.end(new NetError("timeout", `no reply within ${timeout} ms`));

@@ -45,7 +45,8 @@ export interface ProxyOptions {
    * The authentication methods to offer, in the order of preference. By default
    * {@linkcode anonymous} and, if the proxy has a login,
    * {@linkcode passwordLogin}. SOCKS4 has no methods: a proxy with `socks4:` or
-   * `socks4a:` is used only if {@linkcode anonymous} is among them.
+   * `socks4a:` is used only if {@linkcode anonymous} is among them. An `http:` proxy is
+   * used if one of the two is, and gets the login if {@linkcode passwordLogin} is.
    */
   readonly auth?: readonly ClientAuth[];
   /**

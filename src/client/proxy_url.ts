@@ -8,8 +8,13 @@ import { dialectNamed, PROTOCOLS } from "./dialects.ts";
 import { plainHostname } from "./plain_hostname.ts";
 import type { ProxyConfig } from "./proxy.ts";
 
-/** The port of a proxy whose URL names none (IANA's registry). */
-export const DEFAULT_PORT = 1080;
+/**
+ * The port of a proxy whose URL names none (IANA's registry). Of `http:` it has to be 80:
+ * a `URL` does not distinguish `http://hostname` from `http://hostname:80`.
+ */
+export function defaultPort(protocol: string): number {
+  return protocol === "http" ? 80 : 1080;
+}
 
 /**
  * The scheme without a version, as desktops and other programs write it. The proxy
@@ -21,9 +26,10 @@ const ANY_SOCKS = "socks";
  * Parses `socks5://user:password@hostname:port`, with any
  * {@linkcode ProxyConfig.protocol} as its scheme, or `socks:`, which means
  * `socks5h:`, or a name such as `socks5s:`, which means `socks5+tls:`. Credentials are
- * percent-decoded, brackets around IPv6 addresses removed; the default port is 1080.
+ * percent-decoded, brackets around IPv6 addresses removed; the default port is 1080, and
+ * 80 of `http:`.
  *
- * @throws {TypeError} when it is no such URL; the message contains no password.
+ * @throws {TypeError} when the text is not such a URL; the message contains no password.
  *
  * @example
  * ```ts
@@ -48,19 +54,19 @@ export function parseProxyUrl(url: string | URL): ProxyConfig {
   if (!protocol) {
     const schemes = PROTOCOLS.join(":, ");
     throw new TypeError(
-      `a proxy URL begins with ${schemes}: – not ${parsed.protocol}`,
+      `a proxy URL begins with one of ${schemes}:, not with ${parsed.protocol}`,
     );
   }
   const { pathname, search, hash } = parsed;
   if (!parsed.hostname || !["", "/"].includes(pathname + search + hash)) {
     throw new TypeError(
-      `a proxy URL is ${protocol}://hostname:port and no more`,
+      `a proxy URL has no path, query or fragment: ${protocol}://hostname:port`,
     );
   }
   return {
     protocol,
     hostname: plainHostname(decode(parsed.hostname)),
-    port: parsed.port === "" ? DEFAULT_PORT : Number(parsed.port),
+    port: parsed.port === "" ? defaultPort(protocol) : Number(parsed.port),
     ...(parsed.username && { username: decode(parsed.username) }),
     ...(parsed.password && { password: decode(parsed.password) }),
   };
@@ -71,7 +77,9 @@ function parseUrl(url: string | URL): URL {
   try {
     return new URL(url);
   } catch {
-    throw new TypeError("a proxy URL is socks5://hostname:port or the like");
+    throw new TypeError(
+      "the proxy is not a URL such as socks5://hostname:port",
+    );
   }
 }
 

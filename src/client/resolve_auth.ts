@@ -53,7 +53,9 @@ export function resolveAuth(
     numbers.add(number);
   }
   if (numbers.size === 0) throw new TypeError("auth contains no method");
-  if (!dialect.authenticate && !numbers.has(METHOD.none)) {
+  const isUsable = dialect.authenticate || numbers.has(METHOD.none) ||
+    dialect.carriesPassword && given.includes(passwordLogin());
+  if (!isUsable) {
     throw new TypeError(
       `${dialect.protocol} has no authentication methods; use socks5: or add anonymous()`,
     );

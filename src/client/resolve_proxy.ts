@@ -9,7 +9,7 @@ import { checkKeys } from "../transport/check_keys.ts";
 import { dialectNamed, PROTOCOLS } from "./dialects.ts";
 import { plainHostname } from "./plain_hostname.ts";
 import type { ProxyConfig, ResolvedProxy } from "./proxy.ts";
-import { DEFAULT_PORT, parseProxyUrl } from "./proxy_url.ts";
+import { defaultPort, parseProxyUrl } from "./proxy_url.ts";
 
 /**
  * A checked proxy with its defaults filled in, given either form.
@@ -20,7 +20,8 @@ export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
   const given = typeof proxy === "string" || proxy instanceof URL
     ? parseProxyUrl(proxy)
     : checkedConfig(proxy);
-  const { port = DEFAULT_PORT, username, password } = given;
+  const { username, password } = given;
+  const { port = defaultPort(given.protocol) } = given;
   const dialect = dialectNamed(String(given.protocol));
   if (!dialect) {
     throw new TypeError(`protocol must be one of ${PROTOCOLS.join(", ")}`);

@@ -6,10 +6,9 @@
 
 import { checkKeys } from "../transport/check_keys.ts";
 import type { TlsClientOptions } from "../transport/tls_options.ts";
-import type { ClientDialect } from "./dialect.ts";
 import type { TlsOptions } from "./options.ts";
 import { plainHostname } from "./plain_hostname.ts";
-import type { ResolvedProxy } from "./proxy.ts";
+import { isOverTls, type ResolvedProxy } from "./proxy.ts";
 
 const TEXTS = ["serverName", "ca", "cert", "key", "fingerprint256"] as const;
 const FINGERPRINT = /^[\da-f]{2}(:?[\da-f]{2}){31}$/i;
@@ -26,11 +25,12 @@ export interface TlsSettings extends TlsClientOptions {
  */
 export function resolveTls(
   given: TlsOptions | undefined,
-  { hostname }: ResolvedProxy,
-  { usesTls, protocol }: ClientDialect,
+  proxy: ResolvedProxy,
 ): TlsSettings | undefined {
-  if (!usesTls) {
+  const { hostname, protocol } = proxy;
+  if (!isOverTls(proxy)) {
     if (given === undefined) return undefined;
+    if (protocol === "http") throw new TypeError("http: has no TLS");
     throw new TypeError(
       `tls is for ${protocol}+tls: proxies; ${protocol}: does not encrypt`,
     );

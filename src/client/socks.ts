@@ -19,6 +19,7 @@ import {
   type ProxyOptions,
 } from "./options.ts";
 import type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
+import { resolveBy, reverseBy } from "./resolve.ts";
 import { resolveAuth } from "./resolve_auth.ts";
 import { resolveProxy } from "./resolve_proxy.ts";
 import { resolveTls } from "./resolve_tls.ts";
@@ -28,8 +29,8 @@ import { UDP_KEYS, udpAssociateBy, type UdpOptions } from "./udp_associate.ts";
 import type { UdpAssociation } from "./udp_association.ts";
 
 /**
- * A proxy to go through. The options of a call override the defaults of the
- * object, except that both signals end the attempt.
+ * A proxy as an object. The options of a call override the defaults of the object,
+ * except that both signals end the attempt.
  */
 export interface SocksProxy {
   /** The protocol that the proxy speaks. */
@@ -43,13 +44,17 @@ export interface SocksProxy {
     target: string | Endpoint,
     options?: ClientOptions,
   ): Promise<SocksConn>;
-  /** Lets the proxy listen for one peer, as the function {@linkcode bind} does. */
+  /** Asks the proxy to listen for one peer, as the function {@linkcode bind} does. */
   bind(
     peer?: string | Endpoint,
     options?: ClientOptions,
   ): Promise<SocksListener>;
   /** Opens a UDP association, as the function {@linkcode udpAssociate} does. */
   udpAssociate(options?: UdpOptions): Promise<UdpAssociation>;
+  /** Returns an IP address of a name, as the function {@linkcode resolve} does. */
+  resolve(hostname: string, options?: ClientOptions): Promise<string>;
+  /** Returns the name of an IP address, as the function {@linkcode reverse} does. */
+  reverse(address: string, options?: ClientOptions): Promise<string>;
   /** The URL of the proxy, without its credentials. */
   toString(): string;
 }
@@ -108,7 +113,7 @@ export function socks(
   const { auth, timeout, tls } = defaults;
   const dialect = dialectOf(resolved);
   resolveAuth(auth, resolved, dialect);
-  resolveTls(tls, resolved, dialect);
+  resolveTls(tls, resolved);
   if (timeout !== undefined) checkTimeout(timeout);
   return new DefaultedProxy(resolved, defaults);
 }
@@ -154,6 +159,22 @@ class DefaultedProxy implements SocksProxy {
   async udpAssociate(options: UdpOptions = {}): Promise<UdpAssociation> {
     checkOptions(options, UDP_KEYS, "udpAssociate");
     return await udpAssociateBy(this.#attempt(options), options);
+  }
+
+  async resolve(
+    hostname: string,
+    options: ClientOptions = {},
+  ): Promise<string> {
+    checkOptions(options, CLIENT_KEYS, "resolve");
+    return await resolveBy(this.#attempt(options), hostname);
+  }
+
+  async reverse(
+    address: string,
+    options: ClientOptions = {},
+  ): Promise<string> {
+    checkOptions(options, CLIENT_KEYS, "reverse");
+    return await reverseBy(this.#attempt(options), address);
   }
 
   #attempt(options: ClientOptions): Attempt {

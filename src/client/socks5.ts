@@ -12,14 +12,16 @@ import { decodeReply, encodeRequest, type Reply } from "../protocol/socks5.ts";
 import { authenticate } from "./authenticate.ts";
 import type { ClientDialect } from "./dialect.ts";
 import type { ProxyConfig } from "./proxy.ts";
+import { rejectedError } from "./to_socks_error.ts";
 
 /** SOCKS5 whose targets are resolved by the client. */
 export const SOCKS5: ClientDialect = {
   protocol: "socks5",
-  usesTls: false,
-  version: 5,
   resolvesNames: false,
+  hasBind: true,
   hasDatagrams: true,
+  hasResolve: true,
+  hasReverse: true,
   checkLogin,
   canCarry: (address) => isIp(address) !== 0,
   cannotCarry: (hostname, address) =>
@@ -29,6 +31,7 @@ export const SOCKS5: ClientDialect = {
     encodeRequest({ command, hostname, port }),
   decodeReply: decodeReplyLeniently,
   success: REPLY.succeeded,
+  rejectedError: (reply, { phase }) => rejectedError(5, reply, phase),
 };
 
 /** SOCKS5 whose targets are resolved by the proxy. */
@@ -46,9 +49,8 @@ function checkLogin({ username = "", password = "" }: ProxyConfig): void {
 const NOWHERE: Endpoint = { hostname: "0.0.0.0", port: 0 };
 
 /**
- * Decodes a reply; a refusal takes everything that has arrived. Some servers end
- * it after REP, others send an invalid address in it, and nothing useful follows
- * a refusal.
+ * Decodes a reply. A refusal consumes everything that has arrived: some servers send
+ * only VER and REP, others an invalid address, and no data follows a refusal.
  */
 function decodeReplyLeniently(octets: Uint8Array): Decoded<Reply> | undefined {
   const [version, reply] = octets;

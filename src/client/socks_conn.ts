@@ -15,6 +15,9 @@ import type { Address, Conn } from "../transport/transport.ts";
  *
  * Its own addresses are those of the connection to the proxy: `remoteAddr` is
  * the proxy's end, not the target.
+ *
+ * TCP keepalive is enabled, so that reads reject some minutes after the proxy has died. It
+ * is between this machine and the proxy only.
  */
 export interface SocksConn extends Conn, DuplexStreams, AsyncDisposable {
   /** The proxy's address towards the target, as the proxy reports it; often zeros. */

@@ -21,8 +21,8 @@ export interface AcceptOptions {
    */
   readonly signal?: AbortSignal;
   /**
-   * Milliseconds, not negative; 0 means no limit. A proxy has a limit of its own
-   * as well, often a minute, and reports when it is reached.
+   * Milliseconds, not negative; 0 means no limit. Proxies have their own limit, often
+   * one minute, and report when it is reached.
    *
    * @default {120_000}
    */
@@ -48,7 +48,7 @@ export interface SocksListener extends AsyncDisposable {
   accept(options?: AcceptOptions): Promise<InboundConn>;
   /**
    * Closes the port; a pending `accept` rejects with code `closed`. The accepted
-   * connection lives on. Idempotent.
+   * connection stays open. Idempotent.
    */
   close(): void;
 }

@@ -1,5 +1,5 @@
 /**
- * From the failure of an operation to the error that its caller gets.
+ * Converts the failures of operations to the errors for their callers.
  *
  * @module
  */
@@ -12,9 +12,8 @@ import {
   TlsError,
   type TlsProblem,
 } from "../transport/errors.ts";
-import { dialectOf } from "./dialects.ts";
 import { SocksError, type SocksErrorCode, type SocksPhase } from "./error.ts";
-import type { ResolvedProxy } from "./proxy.ts";
+import { isOverTls, type ResolvedProxy } from "./proxy.ts";
 
 /** The error for a failure in this phase. */
 export function toSocksError(
@@ -25,7 +24,7 @@ export function toSocksError(
   if (error instanceof SocksError) return error;
   const code = codeOf(error, phase);
   const isRefused = code === "proxy-closed" && phase === "method" &&
-    dialectOf(proxy).usesTls;
+    isOverTls(proxy);
   const shown = isRefused ? "tls-refused" : code;
   return socksError(shown, phase, proxy, error as Error);
 }
@@ -67,7 +66,8 @@ function socksError(
   proxy: ResolvedProxy,
   cause: Error,
 ): SocksError {
-  const what = `${TEXT[code] ?? code} (${formatEndpoint(proxy)})`;
+  const text = code === "protocol" ? notSpoken(proxy) : TEXT[code] ?? code;
+  const what = `${text} (${formatEndpoint(proxy)})`;
   const reason = cause?.message ?? cause;
   return new SocksError(code, `${what}: ${reason}`, { phase, cause });
 }
@@ -82,8 +82,11 @@ const TEXT: Partial<Record<SocksErrorCode, string>> = {
     "a client certificate, or refuses the one it got",
   "tls-failed": "there is no TLS connection to the proxy",
   "proxy-closed": "the proxy closed the connection",
-  protocol: "the proxy does not speak SOCKS",
 };
+
+function notSpoken({ protocol }: ResolvedProxy): string {
+  return `the proxy does not speak ${protocol === "http" ? "HTTP" : "SOCKS"}`;
+}
 
 /** The error for a reply of the proxy other than success. */
 export function rejectedError(

@@ -14,6 +14,7 @@ import { COMMAND } from "../protocol/socks5.ts";
 import { NetError } from "../transport/errors.ts";
 import type { Address, DatagramSocket } from "../transport/transport.ts";
 import { Attempt } from "./attempt.ts";
+import type { ClientDialect } from "./dialect.ts";
 import { SocksError } from "./error.ts";
 import { Inbox } from "./inbox.ts";
 import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
@@ -24,8 +25,8 @@ import { Association, type UdpAssociation } from "./udp_association.ts";
 export interface UdpOptions extends ClientOptions {
   /**
    * Whether the request contains the local socket's address and port, so that the
-   * proxy lets no one else use the association. Behind NAT the proxy sees another
-   * address, and may then let no one use it. If that socket cannot reach the relay
+   * proxy accepts datagrams only from there. Behind NAT the proxy sees another address,
+   * and may then drop all datagrams. If that socket cannot reach the relay
    * that the proxy names (it has the other IP version, or only one of both is on
    * loopback), the rejection's code is `proxy-unreachable`.
    *
@@ -59,10 +60,10 @@ const UNKNOWN: Endpoint = { hostname: "0.0.0.0", port: 0 };
  * unless the authentication method does that. Therefore protocols such as `socks5+tls` need
  * the option {@linkcode TlsOptions.plainDatagrams}.
  *
- * @param proxy As in {@linkcode connect}; SOCKS4 has no datagrams.
+ * @param proxy As in {@linkcode connect}; SOCKS4 and HTTP have no datagrams.
  *
  * @throws {SocksError} when there is no association (with code `unsupported`
- * for `socks4:` and `socks4a:`); nothing is left open then.
+ * for `socks4:`, `socks4a:` and `http:`); nothing is left open then.
  * @throws {TypeError} when an argument is invalid.
  *
  * @example
@@ -101,7 +102,7 @@ export function udpAssociateBy(
   const { dialect } = attempt;
   return attempt.run(async () => {
     checkQueueLimit(queueLimit);
-    if (!dialect.hasDatagrams) throw noDatagrams();
+    if (!dialect.hasDatagrams) throw noDatagrams(dialect);
     if (attempt.tls && !attempt.tls.plainDatagrams) throw plainDatagrams();
     const transport = await attempt.transport();
     const inbox = new Inbox(queueLimit, attempt.bounds.clock);
@@ -134,8 +135,9 @@ function checkQueueLimit(limit: number): void {
   );
 }
 
-function noDatagrams(): SocksError {
-  const message = "SOCKS4 has no datagrams; use socks5: or socks5h:";
+function noDatagrams({ protocol }: ClientDialect): SocksError {
+  const name = protocol === "http" ? "HTTP" : "SOCKS4";
+  const message = `${name} has no datagrams; use socks5: or socks5h:`;
   return new SocksError("unsupported", message, { phase: "udp" });
 }
 

@@ -36,8 +36,8 @@ export interface UdpAssociation
    */
   readonly dropped: number;
   /**
-   * Resolves when the association is over, with the error if it was not ended in
-   * order; never rejects.
+   * Resolves when the association has ended, with the error if the connection to the
+   * proxy failed. Never rejects.
    */
   readonly closed: Promise<SocksError | undefined>;
   /**
@@ -88,7 +88,6 @@ export class Association implements UdpAssociation {
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#outbox = new Outbox(parts);
     parts.inbox.acceptFrom(parts.relay, parts.wrapper);
-    parts.conn.keepAlive?.(); // nothing is sent there, so nothing else detects a dead proxy
     this.#watch();
   }
 

@@ -54,8 +54,8 @@ const NOTHING: readonly number[] = [];
 
 /**
  * Encodes an endpoint as the fields ATYP, ADDR and PORT: ATYP 1 or 4 for an IP
- * address, 3 for a name. The octets of `head` are put in front of them, by
- * default none.
+ * address, 3 for a name. The octets of `head` precede them; by default there are
+ * none.
  *
  * @throws {TypeError} if the hostname is neither a name nor an IP address, or
  * the port is out of range.
@@ -94,8 +94,8 @@ export function encodeAddress(
  * disguise, otherwise in lower case without a trailing dot.
  *
  * An invalid name is reported before the port has arrived. If `fallback` is
- * given, it is returned in place of an invalid name instead, which is skipped by
- * its length: for addresses that the receiver can do without.
+ * given, an invalid name is skipped by its length and `fallback` returned in its
+ * place: for addresses that the receiver does not need.
  *
  * @throws {ProtocolError} `"address-type"` if ATYP is not 1, 3 or 4,
  * `"hostname"` if a name is not a valid host and there is no `fallback`.
@@ -199,7 +199,7 @@ export function parseEndpoint(text: string, defaultPort?: number): Endpoint {
   }
   if (bracketed !== undefined && isIp(bracketed) !== 6) {
     const shown = quote(`[${bracketed}]`);
-    throw new TypeError(`${shown} does not hold an IPv6 address`);
+    throw new TypeError(`${shown} does not contain an IPv6 address`);
   }
   const name = asciiHostname(host);
   const ip = parseHost(name);

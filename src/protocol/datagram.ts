@@ -150,7 +150,7 @@ export function decodeDatagram(
   return { hostname, port, fragment, payload: octets.subarray(end + 2) };
 }
 
-/** The offset of the port, which may be past the end of the octets, if it is known. */
+/** The offset of the port, which may not have arrived; `undefined` if it is not known yet. */
 function hostEnd(octets: Uint8Array): number | undefined {
   switch (octets[3]) {
     case IPV4:

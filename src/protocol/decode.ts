@@ -9,7 +9,7 @@
 export interface Decoded<T> {
   /** The decoded message. */
   readonly value: T;
-  /** How many octets of the input the message has; the rest belongs to the next one. */
+  /** The length of the message in octets; the next message begins there. */
   readonly size: number;
 }
 
@@ -38,9 +38,10 @@ export interface Decoded<T> {
 export type Decode<T> = (octets: Uint8Array) => Decoded<T> | undefined;
 
 /**
- * Which part of a message is invalid:
+ * The invalid part of a message:
  *
- * - `"version"`: the version octet is not the one that the message requires
+ * - `"version"`: the version octet, or the version of HTTP, is not the one that the
+ *   message requires
  * - `"address-type"`: ATYP is not 1, 3 or 4 (RFC 1928 section 5)
  * - `"hostname"`: a name is empty, too long, contains an octet that names must
  *   not contain, or ends in a number without being an IPv4 address
@@ -48,6 +49,8 @@ export type Decode<T> = (octets: Uint8Array) => Decoded<T> | undefined;
  * - `"reply"`: a SOCKS4 reply code is not 5A to 5D
  * - `"message"`: a message of an authentication method, or a message that it
  *   protects, is malformed
+ * - `"header"`: the header of an HTTP message is malformed
+ * - `"size"`: the header of an HTTP message is too large
  */
 export type ProtocolErrorCode =
   | "version"
@@ -55,7 +58,9 @@ export type ProtocolErrorCode =
   | "hostname"
   | "user-id"
   | "reply"
-  | "message";
+  | "message"
+  | "header"
+  | "size";
 
 /**
  * The octets cannot become a valid message.
@@ -73,7 +78,7 @@ export type ProtocolErrorCode =
 export class ProtocolError extends Error {
   /** Always `"ProtocolError"`. */
   override readonly name: string = "ProtocolError";
-  /** Which part of the message is invalid. */
+  /** The invalid part of the message. */
   readonly code: ProtocolErrorCode;
 
   /** The code names the invalid part; the message is for users. */

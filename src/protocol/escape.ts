@@ -12,7 +12,7 @@ export function escapeText(text: string): string {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}\\]/gu, escapeCharacter);
 }
 
-/** As {@linkcode escapeText}, and escapes white space, too: for a field of a line. */
+/** As {@linkcode escapeText}, and also escapes white space: for a field of a log line. */
 export function escapeField(text: string): string {
   return text.replace(/[\p{C}\p{Z}\\]/gu, escapeCharacter);
 }

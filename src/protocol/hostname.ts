@@ -1,6 +1,5 @@
 /**
- * Hostnames: which ones may be passed to a resolver, their canonical form, and
- * their encoding.
+ * Hostnames: validation, canonical form and decoding.
  *
  * @module
  */
@@ -77,9 +76,9 @@ export function canonicalHostname(text: string): string | undefined {
 }
 
 /**
- * Returns a name that is not ASCII in its canonical form if it has one, and any
- * other text unchanged. For names that users write: they are sent as written,
- * except that no message can carry them if they are not ASCII.
+ * Converts a non-ASCII name to its canonical form, if it has one, because messages
+ * can carry only ASCII. Returns any other text unchanged: names that users write are
+ * sent as written.
  *
  * @example
  * ```ts

@@ -1,6 +1,7 @@
 /**
- * The codecs of SOCKS4, SOCKS4a and SOCKS5: pure functions between octets and
- * values, without any I/O. They suit clients, servers and tests of your own.
+ * The codecs of SOCKS4, SOCKS4a, SOCKS5 and HTTP CONNECT: pure functions between
+ * octets and values, without any I/O. They suit clients, servers and tests of your
+ * own.
  *
  * Each namespace holds the codecs of one kind of message. An encoder returns a
  * new `Uint8Array`, and throws a `TypeError` if a value does not fit. A decoder
@@ -50,6 +51,12 @@ export * as address from "./address.ts";
 export * as chap from "./chap.ts";
 /** The datagrams of UDP ASSOCIATE and their fragments (RFC 1928 section 7). */
 export * as datagram from "./datagram.ts";
+/** The Basic login of HTTP (RFC 7617). */
+export * as httpBasic from "./http_basic.ts";
+/** The messages of HTTP CONNECT (RFC 9110 section 9.3.6). */
+export * as httpConnect from "./http_connect.ts";
+/** The messages of GSSAPI authentication (RFC 1961). */
+export * as gssapi from "./gssapi.ts";
 /** The username/password sub-negotiation of SOCKS5 (RFC 1929). */
 export * as password from "./password.ts";
 /** The header of the PROXY protocol, which load balancers send. */

@@ -52,7 +52,7 @@ export function encodePort(port: number): [number, number] {
   return [port >> 8, port & 0xff];
 }
 
-/** Shows anything in place of a port, for error messages; JavaScript passes text as well. */
+/** Formats a value that should have been a port, for error messages; it may be a string. */
 export function showPort(port: unknown): string {
   return typeof port === "string"
     ? `the string ${JSON.stringify(port)}`

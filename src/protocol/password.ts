@@ -33,7 +33,7 @@ export interface LoginInit {
 
 /**
  * Encodes the login of a client. Empty fields are sent with a length of 0, as curl
- * does: some servers know users without a password.
+ * does: some servers have users without a password.
  *
  * @throws {TypeError} if a field has more than 255 octets.
  *

@@ -1,7 +1,7 @@
 /**
  * The messages of SOCKS4 and its extension SOCKS4a.
  *
- * There is no RFC; the texts are NEC's "SOCKS: A protocol for TCP proxy across
+ * There is no RFC. The specifications are NEC's "SOCKS: A protocol for TCP proxy across
  * firewalls" and "SOCKS 4A: A Simple Extension to SOCKS 4 Protocol", linked
  * from https://www.openssh.com/specs.html.
  *
@@ -33,12 +33,14 @@ const REPLY_VERSION = 0;
 /** The length of the longest user id in octets; the protocol itself sets no limit. */
 export const MAX_USER_ID = 512;
 
-/** Commands of a request; SOCKS4 has no UDP. */
+/** Commands of a request; SOCKS4 has no UDP. The last one is Tor's (`socks-extensions.txt`). */
 export const COMMAND = {
   /** Open a connection to the target. */
   connect: 1,
   /** Wait for one connection from the target. */
   bind: 2,
+  /** Tor: resolve a name. The address in the reply is its IPv4 address. */
+  resolve: 0xf0,
 } as const;
 
 /** The request of a client; the endpoint is the target. */
@@ -57,7 +59,7 @@ export interface RequestFields extends Endpoint {
   readonly userId?: string | Uint8Array;
 }
 
-/** The reply of a server; the endpoint (IPv4) has a meaning only for BIND. */
+/** The reply of a server; the endpoint (IPv4) is meaningful only for BIND and RESOLVE. */
 export interface Reply extends Endpoint {
   /** A number of `reply.REPLY4`: 5A if the request is granted, otherwise 5B to 5D. */
   readonly reply: number;

@@ -10,7 +10,11 @@ import { checkVersion, copyOf, octet } from "./octets.ts";
 
 const VERSION = 5;
 
-/** Authentication methods (RFC 1928 section 3, IANA's registry). */
+/**
+ * Authentication methods: RFC 1928 section 3, and IANA's registry "SOCKS Methods", in
+ * which 04 is unassigned. 0A to 7F are unassigned as well, 80 to FE are for private
+ * methods.
+ */
 export const METHOD = {
   /** No authentication. */
   none: 0x00,
@@ -20,11 +24,21 @@ export const METHOD = {
   password: 0x02,
   /** CHAP, draft-ietf-aft-socks-chap. */
   chap: 0x03,
+  /** Challenge-response authentication, IANA's registry. */
+  challengeResponse: 0x05,
+  /** Secure Sockets Layer, draft-ietf-aft-socks-ssl. */
+  ssl: 0x06,
+  /** Novell Directory Services authentication, IANA's registry. */
+  nds: 0x07,
+  /** Multi-authentication framework, draft-ietf-aft-socks-maf. */
+  multiAuth: 0x08,
+  /** JSON parameter block, IANA's registry. */
+  json: 0x09,
   /** Only in a choice: none of the offered methods is acceptable. */
   unacceptable: 0xff,
 } as const;
 
-/** Commands of a request (RFC 1928 section 4). */
+/** Commands of a request (RFC 1928 section 4), and Tor's (its `socks-extensions.txt`). */
 export const COMMAND = {
   /** Open a connection to the target. */
   connect: 1,
@@ -32,6 +46,10 @@ export const COMMAND = {
   bind: 2,
   /** Relay datagrams. */
   udpAssociate: 3,
+  /** Tor: resolve a name. The bound address of the reply is its IP address. */
+  resolve: 0xf0,
+  /** Tor: find the name of an IP address. The bound address of the reply is that name. */
+  resolvePtr: 0xf1,
 } as const;
 
 /** The first message of a client. */

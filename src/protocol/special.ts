@@ -24,8 +24,11 @@ const IPV4 = [
   "172.16.0.0/12", // private
   "192.0.0.0/24", // protocol assignments, RFC 6890
   "192.0.2.0/24", // documentation, RFC 5737
+  "192.31.196.0/24", // AS112, the reverse DNS of private networks, RFC 7535
+  "192.52.193.0/24", // multicast tunnels (AMT), RFC 7450
   "192.88.99.0/24", // 6to4 relays, deprecated, RFC 7526
   "192.168.0.0/16", // private
+  "192.175.48.0/24", // AS112, RFC 7534
   "198.18.0.0/15", // benchmarks, RFC 2544
   "198.51.100.0/24", // documentation
   "203.0.113.0/24", // documentation
@@ -33,20 +36,19 @@ const IPV4 = [
   "240.0.0.0/4", // reserved, RFC 1112, and broadcast
 ] as const;
 
-/** The IANA IPv6 Special-Purpose Address Registry, multicast and deprecated blocks. */
+/**
+ * Everything outside 2000::/3, the only global unicast addresses that IANA has allocated
+ * (RFC 4291 section 2.4): loopback, unique local, link-local, multicast, segment routing
+ * and so on. Within it, the IANA IPv6 Special-Purpose Address Registry.
+ */
 const IPV6 = [
-  "::/96", // unspecified, loopback, IPv4-compatible, RFC 4291
-  "::ffff:0:0:0/96", // IPv4-translated, deprecated, RFC 2765
-  "64:ff9b:1::/48", // local translation, RFC 8215
-  "100::/63", // discard-only and dummy, RFC 6666 and 9780
+  "::/3",
+  "4000::/2",
+  "8000::/1",
   "2001::/23", // protocol assignments, Teredo among them, RFC 2928
   "2001:db8::/32", // documentation, RFC 3849
+  "2620:4f:8000::/48", // AS112, the reverse DNS of private networks, RFC 7534
   "3fff::/20", // documentation, RFC 9637
-  "5f00::/16", // segment routing, RFC 9602
-  "fc00::/7", // unique local, RFC 4193
-  "fe80::/10", // link-local, RFC 4291
-  "fec0::/10", // site-local, deprecated, RFC 3879
-  "ff00::/8", // multicast, RFC 4291
 ] as const;
 
 /**
@@ -54,11 +56,13 @@ const IPV6 = [
  * link-local, services of clouds, multicast, reserved, …), which a public proxy should
  * not open to its clients.
  *
- * The addresses are those of IANA's special-purpose registries, including the
- * globally reachable exceptions within their blocks, multicast and deprecated
- * blocks, and 168.63.129.16 (Azure). An IPv6 address that embeds an IPv4 address
- * (`embeddedIpv4`) is checked as that IPv4 address. A zone (`fe80::1%eth0`) is ignored.
- * The result for a name is false, so check the addresses that the resolver returns.
+ * These are all blocks of IANA's special-purpose registries, also those that are globally
+ * reachable (such as AS112), IPv4 multicast and 240.0.0.0/4, 168.63.129.16 (Azure), and
+ * every IPv6 address outside 2000::/3. An IPv6 address that embeds an IPv4 address
+ * (`embeddedIpv4`: IPv4-mapped, `64:ff9b::/96` or 6to4) is checked as that IPv4 address
+ * instead. Unallocated blocks of 2000::/3 do not count. A zone (`fe80::1%eth0`)
+ * is ignored. The result for a name is false, so check the addresses that the resolver
+ * returns.
  *
  * @example
  * ```ts

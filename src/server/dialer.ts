@@ -26,8 +26,9 @@ export interface DialContext {
  *
  * A rejection becomes the reply to the client: an error with a SOCKS5 reply number
  * from 1 to 8 as its `reply` gets that reply (the error of an upstream proxy has
- * one), a `NetError` the reply for its kind, and any other error "general
- * failure". SOCKS4 has only one error, 5B.
+ * one), or the closest one if its `reply` is an HTTP status from 400 to 599; one with
+ * the code `unsupported` gets "command not supported", a `NetError` the reply for its
+ * kind, and any other error "general failure". SOCKS4 has only one error, 5B.
  *
  * @example Through another proxy
  * ```ts
@@ -127,4 +128,11 @@ export interface Dialer {
    * that a failure is reported to the client.
    */
   udpAssociate?(context: DialContext): Promise<DialedAssociation>;
+  /**
+   * For RESOLVE, if the server's option `resolve` is set: returns an IP address of a
+   * name. The policy is asked about that address as well.
+   */
+  resolve?(hostname: string, context: DialContext): Promise<string>;
+  /** For RESOLVE_PTR, likewise: returns the name of an IP address. */
+  reverse?(address: string, context: DialContext): Promise<string>;
 }

@@ -9,12 +9,24 @@ import type { TlsFacts } from "../transport/tls_options.ts";
 import type { Address } from "../transport/transport.ts";
 import type { NetError } from "../transport/errors.ts";
 
-/** A command of a client. */
-export type CommandName = "connect" | "bind" | "udp-associate";
+/**
+ * A command of a client. `resolve` and `resolve-ptr` are Tor's look-ups of a name and
+ * of an IP address, which the option `resolve` enables.
+ */
+export type CommandName =
+  | "connect"
+  | "bind"
+  | "udp-associate"
+  | "resolve"
+  | "resolve-ptr";
+
+/** A protocol that clients speak; `http` is HTTP CONNECT. */
+export type ProtocolName = "socks4" | "socks5" | "http";
 
 /**
  * The state of a session: `handshake` until the request is complete, then `dial`
- * or, while a BIND waits for its peer, `bind`; then `relay`, and `ended`.
+ * (also during a look-up) or, while a BIND waits for its peer, `bind`; then `relay`,
+ * and `ended`.
  */
 export type SessionPhase = "handshake" | "dial" | "bind" | "relay" | "ended";
 
@@ -35,17 +47,19 @@ export interface DatagramCounts {
 /**
  * Why a session ended.
  *
- * - `finished`: both directions ended and all bytes were delivered, or the client ended
- *   its UDP association
+ * - `finished`: both directions ended and all bytes were delivered, the client ended
+ *   its UDP association, or a look-up was answered
  * - `refused`: the request got an error reply (`session.reply`, `error`)
- * - `no-method`: the client offered no authentication method that the server accepts
+ * - `no-method`: the client offered no authentication method that the server accepts,
+ *   or an HTTP client sent no login
  * - `login-failed`: the authentication failed, or the client is locked out (`error` says
  *   so)
  * - `login-error`: the login could not be verified, because the verifier or the
  *   authentication method failed (the `cause` of `error`, unless that contains the
  *   password)
- * - `protocol-error`: the client sent bytes that are not a SOCKS message; `error` says if
- *   it speaks HTTP or TLS
+ * - `protocol-error`: the client sent bytes that are not a SOCKS message, or with `http`
+ *   an HTTP request that is malformed or not CONNECT; `error` says if it speaks TLS, or
+ *   HTTP to a server without `http`
  * - `tls-failed`: the TLS handshake failed, for example because the client does not speak TLS
  *   or has no valid certificate (`error`)
  * - `handshake-timeout`: the request was not complete in time
@@ -83,11 +97,13 @@ export interface Session {
   readonly duration: number;
   /** The current state. */
   readonly phase: SessionPhase;
-  /** The SOCKS version, once known. */
+  /** The client's protocol, once known. */
+  readonly protocol?: ProtocolName;
+  /** The SOCKS version, once known; `undefined` for HTTP. */
   readonly version?: 4 | 5;
   /** The facts of TLS, if the client uses it, once its handshake is complete. */
   readonly tls?: TlsFacts;
-  /** The name of the authentication method, once chosen (SOCKS5). */
+  /** The name of the authentication method, once chosen (SOCKS5, HTTP). */
   readonly method?: string;
   /**
    * The user's name: that of the login or, if that has none, of the client's certificate.
@@ -102,9 +118,12 @@ export interface Session {
   readonly target?: Endpoint;
   /** The address that was dialled for the target, or of the peer that connected to a BIND. */
   readonly targetAddr?: Address;
-  /** The address in the reply to a BIND or UDP ASSOCIATE, at which the server listens. */
+  /**
+   * The address in the reply to a BIND or UDP ASSOCIATE, at which the server listens, or
+   * the answer to a look-up, with port 0.
+   */
   readonly boundAddr?: Address;
-  /** The number of the reply that was sent, in the session's SOCKS version. */
+  /** The number of the reply that was sent, in the session's SOCKS version, or the HTTP status. */
   readonly reply?: number;
   /** Bytes from the client to the target so far, without the handshake. */
   readonly sent: number;

@@ -32,8 +32,16 @@ const COUNTERS = {
   probes: ["Connections that ended before their first byte"],
   sessions_ended: ["Sessions ended, by reason", "reason"],
   logins: ["Authentications, by method and result", "method", "result"],
-  requests: ["Requests, by SOCKS version and command", "version", "command"],
-  replies: ["Replies, by SOCKS version and reply code", "version", "reply"],
+  requests: [
+    "Requests, by SOCKS version or http, and command",
+    "version",
+    "command",
+  ],
+  replies: [
+    "Replies, by SOCKS version or http, and reply code",
+    "version",
+    "reply",
+  ],
   targets_denied: ["Targets denied by a rule or the policy"],
   accept_errors: ["Connections that could not be accepted"],
 } as const satisfies Record<
@@ -131,12 +139,12 @@ export class Metrics {
         return this.#count("logins", method, event.ok ? "ok" : "failed");
       }
       case "request": {
-        const { version, command = "unknown" } = event.session;
-        return this.#count("requests", version, command);
+        const { command = "unknown" } = event.session;
+        return this.#count("requests", versionOf(event.session), command);
       }
       case "reply": {
-        const { version, reply } = event.session;
-        return this.#count("replies", version, reply);
+        const { reply } = event.session;
+        return this.#count("replies", versionOf(event.session), reply);
       }
       case "denied":
         return this.#count("targets_denied");
@@ -205,6 +213,11 @@ export class Metrics {
       [DROPPED]: dropped,
     };
   }
+}
+
+/** The label of a protocol: the version of SOCKS, or `http`. */
+function versionOf({ version, protocol }: Session): string {
+  return `${version ?? protocol}`;
 }
 
 /** Separates the values of labels; none contains it. */

@@ -24,7 +24,8 @@ export interface Timeouts {
   /** From accepting a connection to receiving its complete request. @default {10_000} */
   readonly handshake?: number;
   /**
-   * For resolving a target and connecting to it, all of its addresses together.
+   * For resolving a target and connecting to it, all of its addresses together, and for
+   * a look-up.
    *
    * @default {15_000}
    */
@@ -37,9 +38,9 @@ export interface Timeouts {
   readonly bind?: number;
   /**
    * For a UDP association without a datagram in either direction. RFC 4787 section 4.3
-   * requires at least two minutes.
+   * requires at least two minutes, and recommends five.
    *
-   * @default {120_000}
+   * @default {300_000}
    */
   readonly association?: number;
 }
@@ -160,6 +161,17 @@ export interface ServeOptions {
    */
   readonly socks4?: Socks4Options;
   /**
+   * Whether HTTP CONNECT (RFC 9110 section 9.3.6) is served on the same port, for
+   * clients that have no SOCKS. Their logins, by Basic (RFC 7617), are those of
+   * {@linkcode userPass}, lock-outs included. Clients without a login are served only if
+   * `auth` contains {@linkcode noAuth}. If `auth` contains neither the one nor the other,
+   * all HTTP clients get status 403; a copy of the method that `userPass()` returned is
+   * not the method itself. Other requests than CONNECT get status 405.
+   *
+   * @default {false}
+   */
+  readonly http?: boolean;
+  /**
    * Whether exposed sessions are served without a login: anyone who can reach the
    * server can then use it. Otherwise `serve()` refuses to listen beyond loopback
    * unless everyone needs a login.
@@ -223,6 +235,21 @@ export interface ServeOptions {
    * @default {false}
    */
   readonly dropFragments?: boolean;
+  /**
+   * Whether clients may look up names and IP addresses, by the commands RESOLVE (SOCKS5
+   * and SOCKS4a) and RESOLVE_PTR (SOCKS5) of Tor's `socks-extensions.txt`, which
+   * `torsocks` and `tor-resolve` use. By default these commands get the reply "command
+   * not supported".
+   *
+   * A reply carries one name or one address, IPv4 if the name has any. The policy is
+   * asked as for a CONNECT to port 0, with the commands `resolve` and `resolve-ptr`, so
+   * that rules with ports do not match. Denied addresses are not revealed: by default
+   * exposed sessions get no special-purpose address and none of this machine.
+   * `timeouts.connect` applies. With the option `dial`, the dialer answers.
+   *
+   * @default {false}
+   */
+  readonly resolve?: boolean;
   /** How long each wait may take. */
   readonly timeouts?: Timeouts;
   /** Limits of sessions, connections, bytes and associations. */

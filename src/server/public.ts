@@ -39,6 +39,7 @@ export type {
 export type {
   CommandName,
   DatagramCounts,
+  ProtocolName,
   ServerEvent,
   Session,
   SessionEndReason,

@@ -23,7 +23,7 @@ const TIMEOUTS: Required<Timeouts> = {
   idle: 300_000,
   halfClosed: 60_000,
   bind: 60_000,
-  association: 120_000,
+  association: 300_000,
 };
 
 export function resolveTimeouts(given: Timeouts = {}): Required<Timeouts> {

@@ -14,11 +14,15 @@ import { resolveSettings, type Settings } from "./settings.ts";
 import { SocksServer } from "./socks_server.ts";
 
 /**
- * Starts a server for SOCKS4, SOCKS4a and SOCKS5 (RFC 1928, RFC 1929).
+ * Starts a server for SOCKS4, SOCKS4a and SOCKS5 (RFC 1928, RFC 1929), and with the
+ * option `http` for HTTP CONNECT.
  *
  * By default it listens on 127.0.0.1:1080 and requires no login. Beyond loopback it
  * requires a login, or `openProxy: true`. SOCKS does not encrypt: logins and data are
  * sent in clear text.
+ *
+ * A UDP association accepts datagrams only from the address of its TCP connection, and
+ * passes on only those from addresses that the client has sent to.
  *
  * @throws {TypeError} if an option is invalid, or would make the server an open proxy.
  * @throws {NetError} if it cannot listen: `addr-in-use`, `addr-not-available`, `denied`.

@@ -35,6 +35,7 @@ import { connect } from "./commands/connect.ts";
 import type {
   CommandName,
   DatagramCounts,
+  ProtocolName,
   ServerEvent,
   SessionFacts,
   SessionPhase,
@@ -48,6 +49,7 @@ import { detectFrontend } from "./frontends/detect.ts";
 import type { ClientRequest, HandshakeSession } from "./frontends/frontend.ts";
 import { Refusal } from "./frontends/refusal.ts";
 import type { OwnAddresses } from "./policy/own_addresses.ts";
+import { resolveName, resolvePtr } from "./commands/resolve.ts";
 import { udpAssociate } from "./commands/udp_associate.ts";
 
 /** The server that a session belongs to. */
@@ -67,6 +69,8 @@ const COMMANDS: Readonly<Record<CommandName, Command>> = {
   connect,
   bind,
   "udp-associate": udpAssociate,
+  resolve: resolveName,
+  "resolve-ptr": resolvePtr,
 };
 
 /** Runs one session. */
@@ -82,6 +86,7 @@ export class ServerSession
   /** Whether the event `session-start` was emitted. */
   #isKnown = false;
   phase: SessionPhase = "handshake";
+  protocol?: ProtocolName;
   version?: 4 | 5;
   tls?: TlsFacts;
   method?: string;
@@ -218,10 +223,11 @@ export class ServerSession
     let outcome: Relay | Ending;
     try {
       const reader = new MessageReader(this.#conn);
-      const frontend = await detectFrontend(reader);
+      const frontend = await detectFrontend(reader, this.settings.servesHttp);
       this.tls = this.#raw.tls;
       this.user = this.tls?.clientName;
       this.#announce();
+      this.protocol = frontend.name;
       this.version = frontend.version;
       // An update may have changed the options by which the client was admitted. A
       // certificate counts as a login.
@@ -360,6 +366,16 @@ export class ServerSession
     if (this.ending) return Promise.reject(closedError());
     this.#emitReply(request.dialect.replyNumber(reply));
     return request.conn.write(request.dialect.encodeReply(reply, bound));
+  }
+
+  async complete(request: ClientRequest, bound: Address): Promise<Ending> {
+    let isSent = false;
+    const send = async () => {
+      await this.answer(request, REPLY.succeeded, bound);
+      isSent = true;
+    };
+    await this.#lingeringClose(request.conn, send);
+    return { reason: isSent ? "finished" : "client-gone" };
   }
 
   async refuse(

@@ -11,6 +11,7 @@ const FACTS = Object.keys(
   {
     id: true,
     client: true,
+    protocol: true,
     tls: true,
     version: true,
     method: true,

@@ -47,6 +47,7 @@ export interface Settings {
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly socks4: Socks4Settings | undefined;
+  readonly servesHttp: boolean;
   readonly accept: AcceptHook | undefined;
   /** Reads the PROXY headers of load balancers. */
   readonly proxyHeader: AcceptHook | undefined;
@@ -59,6 +60,8 @@ export interface Settings {
   readonly advertise: readonly string[];
   readonly relayPorts: PortRange | undefined;
   readonly dropFragments: boolean;
+  /** Whether look-ups are served. */
+  readonly resolve: boolean;
   readonly timeouts: Required<Timeouts>;
   /** The timeouts of relays, and their clock. */
   readonly relay: RelayOptions;
@@ -115,6 +118,7 @@ export async function resolveSettings(
     auth,
     servesSocks4: servesNone || socks4 !== undefined,
     socks4,
+    servesHttp: resolveHttp(options.http),
     accept: resolveAccept(options.accept),
     proxyHeader: balancers.length > 0 ? proxyHeaderHook(balancers) : undefined,
     dial: resolveDial(options.dial),
@@ -124,6 +128,7 @@ export async function resolveSettings(
     advertise: resolveAdvertise(options.advertise),
     relayPorts: resolvePorts(options.relayPorts),
     dropFragments: options.dropFragments ?? false,
+    resolve: options.resolve === true, // not for the string "false" of untyped callers
     timeouts,
     relay: { idle, halfClosed, clock },
     limits: await resolveLimits(
@@ -147,6 +152,7 @@ const OPTION_KEYS = Object.keys(
     plainPort: true,
     auth: true,
     socks4: true,
+    http: true,
     openProxy: true,
     accept: true,
     proxyFrom: true,
@@ -155,6 +161,7 @@ const OPTION_KEYS = Object.keys(
     advertise: true,
     relayPorts: true,
     dropFragments: true,
+    resolve: true,
     timeouts: true,
     limits: true,
     sharedLimits: true,
@@ -180,6 +187,11 @@ function resolveListen(
       : whole("plainPort", plainPort, { max: 65535 }),
   };
   return listen ? settings : undefined;
+}
+
+function resolveHttp(http = false): boolean {
+  if (typeof http === "boolean") return http;
+  throw new OptionError("http", "http must be true or false");
 }
 
 function resolveAccept(accept: Accept | undefined): AcceptHook | undefined {

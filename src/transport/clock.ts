@@ -7,8 +7,8 @@
 import { startTimeout, type Timeout } from "./timeouts.ts";
 
 /**
- * A monotonic clock and its timeouts. A {@linkcode Transport} may bring one of its
- * own, for example for tests; the default is {@linkcode systemClock}.
+ * A monotonic clock and its timeouts. A {@linkcode Transport} may have another one, for
+ * example in tests; the default is {@linkcode systemClock}.
  */
 export interface Clock {
   /** Returns the current time in milliseconds; never goes back. */

@@ -1,5 +1,5 @@
 /**
- * The only module that asks which runtime it is running on.
+ * The only module that detects the runtime.
  *
  * @module
  */

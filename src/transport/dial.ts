@@ -4,33 +4,12 @@
  * @module
  */
 
-import {
-  abortError,
-  NetError,
-  type NetErrorKind,
-  toNetError,
-} from "./errors.ts";
-import type { Conn, ConnectOptions, Transport } from "./transport.ts";
+import { abortError, NetError, toNetError } from "./errors.ts";
+import { systemClock } from "./clock.ts";
+import { race } from "./race.ts";
 import type { AbortSignalLike } from "./signal.ts";
 import type { TlsClientOptions } from "./tls_options.ts";
-import { AbortSwitch } from "./signal.ts";
-import { type Clock, systemClock } from "./clock.ts";
-import { closeQuietly } from "./quiet.ts";
-import type { Timeout } from "./timeouts.ts";
-
-/**
- * How long an attempt runs before the next address is tried as well, in milliseconds
- * (RFC 8305 section 5).
- */
-const ATTEMPT_DELAY = 250;
-
-/**
- * How many attempts are open at a time, each with a descriptor. The oldest is aborted
- * to make room.
- */
-const MAX_OPEN = 4;
-/** How many addresses of a name are tried. */
-const MAX_ADDRESSES = 16;
+import type { Conn, ConnectOptions, Transport } from "./transport.ts";
 
 /** Options of {@linkcode dial}. */
 export interface DialOptions {
@@ -45,9 +24,10 @@ export interface DialOptions {
 }
 
 /**
- * Connects to the first address of `hostname` that answers. If none does, rejects
- * with the most specific `NetError` (`refused` before `timeout` before
- * `net-unreachable`).
+ * Connects to the first address of `hostname` that answers. All addresses are tried
+ * until one does or the signal fires; the number of open attempts is limited (see
+ * {@linkcode race}). If none answers, rejects with the most specific `NetError` (`refused`
+ * before `timeout` before `net-unreachable`).
  */
 export function dial(
   transport: Transport,
@@ -83,7 +63,10 @@ export interface DialAddressesOptions {
   readonly signal?: AbortSignalLike;
 }
 
-/** Connects to the first of these addresses that answers; rejects as {@linkcode dial} does. */
+/**
+ * Connects to the first of these addresses that answers, and to no other address; tries
+ * them and rejects as {@linkcode dial} does.
+ */
 export function dialAddresses(
   transport: Transport,
   { addresses, port, localAddressOf, tls, signal }: DialAddressesOptions,
@@ -98,17 +81,14 @@ export function dialAddresses(
   if (fitting.length === 0) {
     return Promise.reject(noRouteFrom(localAddressOf!(addresses[0])!));
   }
-  return fitting.length === 1 ? connect(fitting[0], signal) : race(
-    connect,
-    interleave(fitting).slice(0, MAX_ADDRESSES),
-    transport.clock ?? systemClock,
-    signal,
-  );
+  if (fitting.length === 1) return connect(fitting[0], signal);
+  const clock = transport.clock ?? systemClock;
+  return race({ connect, addresses: interleave(fitting), clock, signal });
 }
 
 /**
- * Connects to an address. A machine without an IPv6 address to connect from has no route
- * there, whichever way its system reports that.
+ * Connects to an address. If there is no route to an IPv6 address, some systems report
+ * that no local address is available; here both are `net-unreachable`.
  */
 function connectTo(
   transport: Transport,
@@ -127,7 +107,8 @@ function failWithoutSource(error: unknown): never {
 }
 
 function noRouteFrom(localAddress: string): NetError {
-  const what = `the target has no address to reach from ${localAddress}`;
+  const what =
+    `the target has no address that can be reached from ${localAddress}`;
   return new NetError("net-unreachable", what);
 }
 
@@ -150,98 +131,9 @@ function interleave(addresses: readonly string[]): string[] {
   return mixed;
 }
 
-/** Created on first use: the first error takes Deno a tenth of the start-up time of a server. */
-let lost: NetError | undefined;
-
-/** Returns the reason for which the losing attempts are aborted. */
-function lostRace(): NetError {
-  return lost ??= new NetError("aborted", "another address answered first");
-}
-
-function race(
-  connect: (hostname: string, signal: AbortSignalLike) => Promise<Conn>,
-  addresses: string[],
-  clock: Clock,
-  signal?: AbortSignalLike,
-): Promise<Conn> {
-  return new Promise((resolve, reject) => {
-    const open = new Set<AbortSwitch>();
-    const errors: NetError[] = [];
-    let tried = 0;
-    let over = false;
-    let delay: Timeout | undefined;
-    const finish = () => {
-      over = true;
-      delay?.cancel();
-      signal?.removeEventListener("abort", onAbort);
-      for (const it of open) it.abort(lostRace());
-    };
-    const onAbort = () => {
-      finish();
-      reject(abortError(signal!));
-    };
-    const won = (given: AbortSwitch, conn: Conn) => {
-      if (over || !open.has(given)) return closeQuietly(conn);
-      finish();
-      resolve(conn);
-    };
-    const failed = (given: AbortSwitch, error: unknown) => {
-      if (over || !open.delete(given)) return;
-      errors.push(toNetError(error));
-      delay?.cancel();
-      if (tried < addresses.length) return attempt();
-      if (open.size > 0) return;
-      finish();
-      reject(mostSpecific(errors));
-    };
-    const makeRoom = () => {
-      if (open.size < MAX_OPEN) return;
-      const [oldest] = open;
-      open.delete(oldest);
-      const error = new NetError("timeout", "other addresses had their turn");
-      errors.push(error);
-      oldest.abort(error);
-    };
-    const attempt = () => {
-      makeRoom();
-      const given = new AbortSwitch();
-      open.add(given);
-      const hostname = addresses[tried++];
-      if (tried < addresses.length) {
-        delay = clock.startTimeout(ATTEMPT_DELAY, attempt);
-      }
-      // In a promise of its own: a transport of a user may throw instead of rejecting.
-      new Promise<Conn>((start) => start(connect(hostname, given))).then(
-        (conn) => won(given, conn),
-        (error) => failed(given, error),
-      );
-    };
-    if (signal?.aborted) return onAbort();
-    signal?.addEventListener("abort", onAbort);
-    attempt();
-  });
-}
-
-/** From the most to the least specific; all others come last. */
-const SPECIFIC: readonly NetErrorKind[] = [
-  "tls",
-  "refused",
-  "reset",
-  "timeout",
-  "host-unreachable",
-  "denied",
-  "net-unreachable",
-];
-
-function mostSpecific(errors: NetError[]): NetError {
-  const rank = ({ kind }: NetError) =>
-    (SPECIFIC.indexOf(kind) + SPECIFIC.length + 1) % (SPECIFIC.length + 1);
-  return errors.reduce((best, it) => rank(it) < rank(best) ? it : best);
-}
-
 /**
- * Settles like the promise, or rejects as soon as the signal fires; `discard` is then
- * called with the late value of the promise.
+ * Settles like the promise, or rejects as soon as the signal fires. In that case `discard`
+ * is called with the value if the promise still resolves.
  */
 export function withSignal<T>(
   promise: Promise<T>,
@@ -259,7 +151,7 @@ export function withSignal<T>(
       try {
         discard?.(value);
       } catch {
-        // The value is not of the expected type, and nobody awaits the outcome.
+        // The value is not of the expected type, and the outcome is no longer awaited.
       }
     }, (error) => {
       signal.removeEventListener("abort", onAbort);

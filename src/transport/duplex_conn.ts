@@ -43,7 +43,7 @@ export interface NodeDuplex {
     event: "close" | "end" | "error" | "readable",
     listener: (error: Error) => void,
   ): unknown;
-  /** Returns the buffered bytes, or `null`; with 0 only makes the stream go on. */
+  /** Returns the buffered bytes, or `null`. With 0, it only makes the stream continue reading. */
   read(size?: number): unknown;
   /** Writes; the callback is called when the bytes are accepted. */
   write(
@@ -64,7 +64,7 @@ export interface NodeDuplex {
 export class DuplexConn implements Conn {
   readonly #stream: NodeDuplex;
   readonly #unread: Uint8Array[] = [];
-  /** Reject the writes in flight, whose callbacks a destroyed stream may never call. */
+  /** Reject the pending writes, whose callbacks a destroyed stream may never call. */
   readonly #interrupts = new Set<() => void>();
   #error: Error | undefined;
   #closed = false;
@@ -83,6 +83,7 @@ export class DuplexConn implements Conn {
       this.#error ??= error;
       this.#interrupt();
     });
+    afterDestroy(stream, () => this.#interrupt());
   }
 
   get localAddr(): Address {
@@ -208,19 +209,19 @@ export class DuplexConn implements Conn {
       try {
         start(done);
       } catch (error) {
-        done(error as Error); // Node.js passes on what the stream's own methods throw
+        done(error as Error); // Node.js passes on errors of the stream's own methods
       }
     });
   }
 
-  /** Rejects the writes in flight: nothing more is written. */
+  /** Rejects the pending writes, because nothing more is written. */
   #interrupt(): void {
     for (const interrupt of this.#interrupts) interrupt();
     this.#interrupts.clear();
     this.#change();
   }
 
-  /** Resolves when there may be something to read, or nothing any more. */
+  /** Resolves when there may be bytes to read, or when the stream has ended. */
   #nextChange(): Promise<void> {
     return this.#changed ??= new Promise((resolve) => this.#onChange = resolve);
   }
@@ -243,7 +244,21 @@ export class DuplexConn implements Conn {
   }
 }
 
-/** Returns a chunk without the methods of `Buffer`, in memory that it does not share. */
+/**
+ * Makes a stream call `onDestroyed` when it has been destroyed without an error. With the
+ * option `emitClose: false` it emits no event then.
+ */
+function afterDestroy(stream: NodeDuplex, onDestroyed: () => void): void {
+  const { destroy } = stream;
+  const destroyAndReport = (...args: [error?: Error]) => {
+    const result = Reflect.apply(destroy, stream, args);
+    if (!args[0]) onDestroyed(); // otherwise the error event follows
+    return result;
+  };
+  stream.destroy = destroyAndReport;
+}
+
+/** Returns a chunk as a plain `Uint8Array` whose memory is not shared. */
 export function toBytes(chunk: unknown): Uint8Array | null {
   if (chunk === null) return null;
   if (!(chunk instanceof Uint8Array)) {

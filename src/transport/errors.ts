@@ -16,9 +16,9 @@ import type { AbortSignalLike } from "./signal.ts";
  * - `dns`: the name has no address, or the resolver failed
  * - `addr-in-use`, `addr-not-available`: the local address cannot be used
  * - `reset`: the peer reset the connection, or is gone
- * - `ended`: the peer sent FIN where more bytes were expected
+ * - `ended`: the peer sent FIN although more bytes were expected
  * - `aborted`: ended by a signal or by a call of this process
- * - `closed`: the connection or listener had been closed before
+ * - `closed`: this process had closed the connection or listener before
  * - `descriptors`: the process has no file descriptor left
  * - `tls`: the TLS handshake failed; the error is a {@linkcode TlsError}
  * - `invalid`: the arguments cannot identify a connection (port 0, malformed address)
@@ -160,7 +160,7 @@ export function closedError(): NetError {
   return new NetError("closed", "the connection is closed");
 }
 
-/** Returns the error for a stream that yields something else than bytes. */
+/** Returns the error for a stream that yields values other than bytes. */
 export function notBytes(): NetError {
   const message = "the stream yields text or objects, not bytes";
   return new NetError("invalid", message);

@@ -16,9 +16,9 @@ export interface Exchange {
   /** Sends a message. */
   write(message: Uint8Array): Promise<void>;
   /**
-   * Takes over the raw connection; bytes that were read too far are its next ones.
-   * From then on `read` and `write` reject with kind `closed`, and another `take`
-   * throws: a method that wraps the connection reads and writes through its wrapper.
+   * Takes over the raw connection. Bytes that were read ahead are read from it again.
+   * From then on `read` and `write` reject with kind `closed`, and another `take` throws:
+   * a method that wraps the connection reads and writes through its wrapper.
    */
   take(): Conn;
 }

@@ -6,6 +6,7 @@
 
 import type { Conn } from "./transport.ts";
 import { NetError } from "./errors.ts";
+import { putBack } from "./quiet.ts";
 
 /**
  * Decodes the message at the start of `bytes`: returns the message and its size, or
@@ -89,7 +90,7 @@ export class MessageReader {
 
   /** Returns the connection, with the bytes after the last message unread. */
   release(): Conn {
-    if (this.#bytes.length > 0) this.#conn.unread(this.#bytes);
+    if (this.#bytes.length > 0) putBack(this.#conn, this.#bytes);
     this.#bytes = NONE;
     return this.#conn;
   }

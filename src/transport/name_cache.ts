@@ -10,7 +10,7 @@ import { NetError } from "./errors.ts";
 
 interface Entry<T> {
   readonly answer: Promise<T>;
-  /** How many callers wait for it; those without a signal never leave. */
+  /** How many callers wait for it. Callers without a signal never stop waiting. */
   waiting: number;
   readonly stop: AbortSwitch;
   /** When the answer expires; `Infinity` while there is none. */
@@ -27,13 +27,13 @@ export interface NameCacheOptions {
   readonly clock?: Clock;
 }
 
-/** Looks up a name; the signal fires when no caller waits for the answer any more. */
+/** Looks up a name; the signal fires when no caller waits for the answer. */
 export type LookUp<T> = (
   hostname: string,
   signal: AbortSignalLike,
 ) => Promise<T>;
 
-/** Looks up each name once per lifetime, however many callers ask. Failures are not kept. */
+/** Looks up each name once per lifetime, for any number of callers. Failures are not kept. */
 export class NameCache<T> {
   readonly #lookup: LookUp<T>;
   readonly #lifetime: number;

@@ -94,7 +94,7 @@ export class ReaderConn implements Conn {
     this.#closed = true;
     this.#unread.length = 0;
     this.#ahead = undefined;
-    closeQuietly(this.#source); // its owner may have closed it
+    closeQuietly(this.#source); // throws if its owner has closed it
   }
 
   reset(): void {

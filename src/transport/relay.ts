@@ -1,6 +1,6 @@
 /**
  * The parts that all relays share, however they move bytes: counters, the idle time,
- * half-close and a single end. And the simplest relay, over any two
+ * half-close and a single end. Also the simplest relay, between any two
  * {@linkcode Conn}s.
  *
  * @module
@@ -12,23 +12,24 @@ import type {
   RelayEnd,
   RelayOptions,
   RelayOwner,
+  Transport,
 } from "./transport.ts";
 import { closedError, type NetError, toNetError } from "./errors.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { closeQuietly, quietly, resetQuietly } from "./quiet.ts";
+import { closeQuietly, keepAliveQuietly, resetQuietly } from "./quiet.ts";
 import { KEEP_ALIVE_AFTER } from "./socket.ts";
 import type { Timeout } from "./timeouts.ts";
 
 /** The side of a relay that a failure or a count belongs to; `a` is its first connection. */
 export type Side = "a" | "b";
 
-/** One direction of a relay, as a connection whose runtime pushes chunks sees it. */
+/** One direction of a relay, for connections whose runtime pushes chunks. */
 export interface Sink {
   /** Takes bytes, which it may use only until it returns; `false` asks for a pause. */
   take(chunk: Uint8Array): boolean;
   /** The peer has sent FIN. */
   end(): void;
-  /** The connection failed or, without an error, was closed by this process. */
+  /** The connection has failed. Without an error, this process has closed it. */
   fail(error?: NetError): void;
 }
 
@@ -175,14 +176,14 @@ export class RelayState implements Relay {
 
   /**
    * Without keepalive, a relay with a dead peer would last for the whole idle time, or
-   * for ever without one. Most sessions are over before they are quiet, and do not pay
-   * for it: 1 to 2 % of a new connection.
+   * for ever without one. Most sessions end before they are quiet and are spared the cost,
+   * which is 1 to 2 % of a new connection.
    */
   #keepAlive(): void {
     if (this.#isKeptAlive) return;
     this.#isKeptAlive = true;
-    quietly(() => this.#a.keepAlive?.());
-    quietly(() => this.#b.keepAlive?.());
+    keepAliveQuietly(this.#a);
+    keepAliveQuietly(this.#b);
   }
 
   /** A number that changes with all activity, also when a slow receiver takes buffered bytes. */
@@ -205,7 +206,7 @@ export class RelayState implements Relay {
   }
 }
 
-// One function for all relays: most sessions are idle, and each would keep its own closure.
+// One function for all relays: otherwise each idle session would keep a closure of its own.
 function check(relay: RelayState): void {
   relay.check();
 }
@@ -269,6 +270,24 @@ export function relayByReading(
   pump(a, b, "a", state, options?.rateLimiter);
   pump(b, a, "b", state, options?.rateLimiter);
   return state;
+}
+
+/**
+ * Creates the {@linkcode Transport.relay} of a runtime. `move` starts to move the bytes
+ * between two of its own connections; all others are relayed by reading and writing.
+ */
+export function nativeRelay<T extends Conn & Closable>(
+  isNative: (conn: Conn) => conn is T,
+  move: (a: T, b: T, state: RelayState) => void,
+): Transport["relay"] {
+  return (client, target, options) => {
+    const a = innermost(client);
+    const b = innermost(target);
+    if (!(isNative(a) && isNative(b))) return relayByReading(a, b, options);
+    const state = new RelayState(a, b, options);
+    move(a, b, state);
+    return state;
+  };
 }
 
 async function pump(

@@ -1,7 +1,7 @@
 /**
- * The part of `AbortSignal` that this library needs, because an
- * `AbortController` costs as much as the rest of a connection attempt (10 µs and
- * a kilobyte on Node.js 20). User code always gets real `AbortSignal`s.
+ * The part of `AbortSignal` that this library needs. An `AbortController` costs as much as
+ * the rest of a connection attempt (10 µs and a kilobyte on Node.js 20), so it is created
+ * only for user code, which always gets a real `AbortSignal`.
  *
  * @module
  */
@@ -61,8 +61,8 @@ export class AbortSwitch implements AbortSignalLike {
 
 /**
  * Calls the listener when the signal fires, unless the returned function was called
- * before. All listeners share one of the signal: Node.js 20 warns of a leak when one
- * signal gets more than ten, though many attempts under one signal are ordinary.
+ * before. The signal gets a single listener, which calls all others: Node.js 20 warns of a
+ * leak when one signal has more than ten, although many attempts may share a signal.
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   let shared = SHARED.get(signal);

@@ -10,9 +10,9 @@ let slab = new Uint8Array(0);
 let used = 0;
 
 /**
- * Returns `size` bytes of its own. Small arrays share an `ArrayBuffer`, whose
- * allocation is most of the cost of a small array; each of them keeps all of it
- * alive.
+ * Returns a new array of `size` bytes. Small arrays share an `ArrayBuffer`, because its
+ * allocation is most of the cost of a small array. Each of them keeps the whole
+ * `ArrayBuffer` alive.
  */
 export function cut(size: number): Uint8Array {
   if (size > SIZE / 8) return new Uint8Array(size);

@@ -74,15 +74,15 @@ export function toStreams(conn: Conn): DuplexStreams {
 }
 
 /**
- * Every write has settled before the stream is closed, so nothing is lost if this
- * process has closed the connection meanwhile. `Duplex.fromWeb()` closes the stream
- * by itself after the end of `readable`, and an error would end the process there.
+ * Ignores that this process has closed the connection. Every write has settled before the
+ * stream is closed, so no bytes are lost. `Duplex.fromWeb()` closes the stream by itself
+ * after the end of `readable`; an error would then end the process.
  */
 function unlessClosed(error: unknown): void {
   if (!(error instanceof NetError && error.kind === "closed")) throw error;
 }
 
-/** Everything that can be used as a connection; see {@linkcode toConn}. */
+/** All types of connections that {@linkcode toConn} accepts. */
 export type ConnSource = Conn | DuplexStreams | NodeDuplex;
 
 /**
@@ -210,7 +210,7 @@ class StreamConn implements Conn {
   readonly #unread: Uint8Array[] = [];
   #finished = false;
   #closed = false;
-  /** Reject the writes in flight, which the sink may never finish. */
+  /** Reject the pending writes, which the sink may never finish. */
   readonly #interrupts = new Set<() => void>();
   /** The result of the read that a peek has started. */
   #ahead: Promise<Uint8Array | null> | undefined;

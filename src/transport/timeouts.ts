@@ -1,6 +1,6 @@
 /**
- * Many timeouts at the cost of one runtime timer. Timeouts of the same duration end
- * in the order they start, so that one list per duration keeps them sorted.
+ * Many timeouts at the cost of one runtime timer. Timeouts of the same duration end in
+ * the order in which they start, so one list per duration keeps them sorted.
  *
  * @module
  */
@@ -58,9 +58,9 @@ class Entry implements Timeout {
 }
 
 /**
- * The entries of one duration, in the order they end. A list linked by hand: a `Set`
- * whose members come and go leaves behind chains of outgrown tables, which keep dead
- * sessions alive until the next full garbage collection.
+ * The entries of one duration, in the order in which they end. This is a linked list: a
+ * `Set` with many additions and deletions leaves chains of old tables, which keep dead
+ * sessions in memory until the next full garbage collection.
  */
 class TimeoutList {
   readonly timeouts: Timeouts;
@@ -103,8 +103,8 @@ class Timeouts {
   /** The number of entries in all lists. */
   #waiting = 0;
   /**
-   * Set while there are entries. A timer that fires too early costs less than a new
-   * timer for each session.
+   * Set while there are entries. It may fire before any of them is due, which costs less
+   * than a new timer for each session.
    */
   #timer: unknown;
   /** When the timer fires; an entry that ends earlier needs another timer. */
@@ -155,7 +155,7 @@ class Timeouts {
     try {
       this.#endDue();
     } finally {
-      // A callback has thrown, which must not stop all others for ever.
+      // A callback has thrown. The other timeouts must still fire.
       if (this.#firesAt === -Infinity) this.#setTimer(this.#timers.now(), 0);
     }
   };

@@ -2,8 +2,8 @@
  * The network as the rest of the library sees it: connections, listeners, UDP
  * sockets, and a relay between two connections.
  *
- * Each runtime has one implementation of {@linkcode Transport}; the server and the
- * client get one as an option and never ask which runtime it belongs to.
+ * Each runtime has one implementation of {@linkcode Transport}. The server and the client
+ * get it as an option and do not depend on the runtime.
  *
  * @module
  */
@@ -44,7 +44,7 @@ export interface Conn {
    * after the peer's FIN. Rejects with {@linkcode NetError} (`reset`, `closed`, …).
    */
   read(): Promise<Uint8Array | null>;
-  /** Puts bytes that were read too far back to the start of the stream. */
+  /** Puts bytes back to the start of the stream, so that the next reads return them. */
   unread(chunk: Uint8Array): void;
   /**
    * Waits until {@linkcode read} has a result, without taking it: `true` for bytes,
@@ -184,7 +184,7 @@ export interface ConnectOptions {
 export interface RelayOptions {
   /**
    * How long no byte may move in either direction before both sides are reset, in
-   * milliseconds; 0 means forever. Noticed up to a quarter late.
+   * milliseconds; 0 means forever. The relay may end up to a quarter of this time later.
    *
    * @default {0}
    */
@@ -203,8 +203,9 @@ export interface RelayOptions {
 export interface RelayEnd {
   /**
    * - `finished`: both directions ended with FIN, all bytes were delivered
-   * - `idle`: the idle or half-closed time is over; a side was reset if bytes for it are
-   *   undelivered or the other side has not sent FIN: it must not take what it has for all
+   * - `idle`: the idle or half-closed time is over. A side was reset if bytes for it are
+   *   undelivered or the other side has not sent FIN, so that it cannot take a cut transfer
+   *   for a complete one
    * - `error`: one side failed (`side`, `error`); the other was reset
    * - `aborted`: {@linkcode Relay.abort} was called
    */
@@ -225,7 +226,7 @@ export interface Relay {
   readonly ended: boolean;
   /** Resolves when both connections are closed; never rejects. */
   readonly done: Promise<RelayEnd>;
-  /** Is notified at the same time, if set; costs less than the promise. */
+  /** If set, it is notified at the same time; this costs less than the promise. */
   owner: RelayOwner | undefined;
   /** Resets both sides now. */
   abort(): void;
@@ -269,13 +270,13 @@ export interface DatagramSocket {
 }
 
 /**
- * A network. Each supported runtime has an implementation, and users may bring another.
+ * A network. Each supported runtime has an implementation, and users may supply another.
  *
  * A new implementation is tested against the contract, the suite in
- * `tests/transport/contract.ts` of the repository: it needs nothing but a
- * `Transport`, and known gaps are options.
+ * `tests/transport/contract.ts` of the repository. It needs only a `Transport`, and has
+ * options for known gaps.
  *
- * @example The runtime's transport, with names of its own
+ * @example The transport of the runtime with additional names
  * ```ts
  * import { serve } from "@x/socks5/server";
  * import { detectTransport, type Transport } from "@x/socks5/transport";
@@ -301,7 +302,7 @@ export interface Transport {
   readonly canReusePort?: boolean;
   /**
    * Listens for connections. `onConn` is called with each of them, `onError` with
-   * errors of accepting, which goes on by itself. Rejects with kind `addr-in-use`,
+   * errors of accepting, which then continues. Rejects with kind `addr-in-use`,
    * `addr-not-available`, `denied` or `invalid`.
    */
   listen(
@@ -320,17 +321,24 @@ export interface Transport {
   ): Promise<DatagramSocket>;
   /**
    * Returns the local address from which this machine reaches an IP address, by its
-   * routing table: nothing is sent. `0.0.0.0` or `::` if the runtime cannot find out
-   * (Deno, except for loopback). Rejects with kind `net-unreachable`,
-   * `host-unreachable` or `denied` if there is no route.
+   * routing table: nothing is sent. `0.0.0.0` or `::` if the runtime cannot find out:
+   * Deno knows only loopback and, with `--allow-sys=networkInterfaces`, the networks that
+   * this machine belongs to. Rejects with kind `net-unreachable`, `host-unreachable` or
+   * `denied` if there is no route.
    */
   sourceAddress(hostname: string): Promise<string>;
   /**
    * Returns all IP addresses of a name in the system's order, including those of the
    * hosts file. Rejects with kind `dns`. The signal fires when the answer is no longer
-   * needed; its owner does not wait for the rejection.
+   * needed; the caller does not wait for the rejection.
    */
   lookup(hostname: string, signal?: AbortSignalLike): Promise<string[]>;
+  /**
+   * Returns the name of an IP address by the system's resolver, including the hosts
+   * file. Rejects with kind `dns`, also if there is none. The signal is that of `lookup`.
+   * A server whose transport lacks it does not support the command RESOLVE_PTR.
+   */
+  reverse?(address: string, signal?: AbortSignalLike): Promise<string>;
   /**
    * Returns how many descriptors the process may have open, or `undefined` if the
    * runtime cannot find out without an extra permission.

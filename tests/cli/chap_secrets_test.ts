@@ -187,7 +187,7 @@ async function withSecrets(
   }
 }
 
-test("socks5-server refuses secrets that other users of the machine can access", async () => {
+test("socks5 refuses secrets that other users of the machine can access", async () => {
   await withSecrets(async (path, write) => {
     for (
       const [mode, shown] of [[0o644, "0644"], [0o640, "0640"], [
@@ -202,7 +202,7 @@ test("socks5-server refuses secrets that other users of the machine can access",
         assertEquals([code, stdout], [2, ""]);
         assertEquals(
           stderr,
-          `socks5-server: ${path}: its mode ${shown} lets other users of this ` +
+          `socks5: ${path}: its mode ${shown} lets other users of this ` +
             `machine access the secrets: run "chmod 600 ${path}"\n`,
         );
       }
@@ -235,7 +235,7 @@ async function visit(
 }
 
 for (const workers of [1, 2]) {
-  test(`socks5-server reloads CHAP secrets on SIGHUP, with ${workers} workers`, async () => {
+  test(`socks5 reloads CHAP secrets on SIGHUP, with ${workers} workers`, async () => {
     await withSecrets((path, write) =>
       withEcho(async (target) => {
         await write("alice:one\n");

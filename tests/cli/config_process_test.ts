@@ -37,13 +37,13 @@ function loginOf(name: string, password: string): Promise<string> {
   );
 }
 
-test("socks5-server --schema prints the JSON Schema", async () => {
+test("socks5 --schema prints the JSON Schema", async () => {
   const { code, stdout, stderr } = await runProgram(["--schema"]);
   assertEquals([code, stderr], [0, ""]);
   assertEquals(JSON.parse(stdout), JSON.parse(JSON.stringify(configSchema())));
 });
 
-test("socks5-server --check reports a valid configuration, and does not listen", async () => {
+test("socks5 --check reports a valid configuration, and does not listen", async () => {
   await withFiles(async (write) => {
     await write("users.txt", `${await loginOf("alice", "one")}\n`);
     const file = await write(
@@ -61,7 +61,7 @@ test("socks5-server --check reports a valid configuration, and does not listen",
   });
 });
 
-test("socks5-server --check prints each problem on a line, and exits with 2", async () => {
+test("socks5 --check prints each problem on a line, and exits with 2", async () => {
   await withFiles(async (write) => {
     const users = await write("users.txt", "hunter2\n");
     const file = await write(
@@ -81,7 +81,7 @@ test("socks5-server --check prints each problem on a line, and exits with 2", as
       assertEquals(lines.length, starts.length, stderr);
       for (const [index, start] of starts.entries()) {
         assertEquals(
-          lines[index].indexOf(`socks5-server: ${start}`),
+          lines[index].indexOf(`socks5: ${start}`),
           0,
           stderr,
         );
@@ -91,7 +91,7 @@ test("socks5-server --check prints each problem on a line, and exits with 2", as
   });
 });
 
-test("socks5-server --check reports an open proxy", async () => {
+test("socks5 --check reports an open proxy", async () => {
   await withFiles(async (write) => {
     const file = await write("config.jsonc", '{"hostname": "::"}');
     const args = ["--config", file, "--check"];
@@ -102,14 +102,14 @@ test("socks5-server --check reports an open proxy", async () => {
 });
 
 test(
-  "socks5-server names the permission that it needs to read its configuration",
+  "socks5 names the permission that it needs to read its configuration",
   async () => {
     await withFiles(async (write) => {
       const file = await write("config.jsonc", "{}");
       const { code, stderr } = await runProgram(["--config", file]);
       assertEquals([code, stderr], [
         2,
-        `socks5-server: ${file}: cannot be read: --allow-read is missing\n`,
+        `socks5: ${file}: cannot be read: --allow-read is missing\n`,
       ]);
     });
   },
@@ -128,7 +128,7 @@ for (
     ["user bob", 2, /^$/],
   ] as [string, number, RegExp][]
 ) {
-  test(`socks5-server --explain "${question}" exits with ${code}`, async () => {
+  test(`socks5 --explain "${question}" exits with ${code}`, async () => {
     await withFiles(async (write) => {
       const users = [
         await loginOf("alice", "one"),
@@ -145,7 +145,7 @@ for (
   });
 }
 
-test("socks5-server --explain notes that a login is missing or unknown", async () => {
+test("socks5 --explain notes that a login is missing or unknown", async () => {
   const explain = (question: string) =>
     runProgram(["--user", "alice:one", "--explain", question]);
   const [none, unknown, known] = [
@@ -158,11 +158,64 @@ test("socks5-server --explain notes that a login is missing or unknown", async (
   assertEquals([known.stderr, known.code], ["", 0]);
 });
 
-test("socks5-server reports rules that never decide with --check, --explain and at the start", async () => {
+test("socks5 --explain notes that look-ups are off", async () => {
+  const args = ["--allow=resolve a.test", "--explain=resolve a.test"];
+  const off = await runProgram(args);
+  assertEquals([off.code, off.stdout], [0, "allow: allow resolve a.test\n"]);
+  assertMatch(off.stderr, /look-ups are refused: --resolve is missing/);
+  const on = await runProgram(["--resolve", ...args]);
+  assertEquals([on.code, on.stderr], [0, ""]);
+});
+
+for (
+  const [args, line] of [
+    [
+      ["--explain", "a\\b"],
+      'question "a\\\\b": "a\\\\b" is neither a name nor an IP address',
+    ],
+    [
+      ["--allow", 'a"b\\c d'],
+      '--allow rule "allow a\\"b\\\\c d": "a\\"b\\\\c" and "d" would both be targets',
+    ],
+    [["--hostname", "a\\b"], 'on, not "a\\\\b"'],
+    [["--config", "no\\such"], "no\\\\such: "],
+    [["a\\b"], 'unexpected argument "a\\\\b" '],
+    [["--user=a\\b:x", "--user=a\\b:y"], 'user "a\\\\b" is defined twice'],
+    [[`--user=a\\b:${"x".repeat(256)}`], '(user "a\\\\b")'],
+  ] as const
+) {
+  test(`socks5 escapes once what it repeats of ${args.join(" ").slice(0, 40)}`, async () => {
+    const { code, stderr } = await runProgram([...args], mayRead);
+    assertEquals(code, 2);
+    assert(stderr.includes(line), stderr);
+    assert(!stderr.includes("\\\\\\"), stderr);
+  });
+}
+
+for (
+  const args of [
+    ["--explain", "alice:hunter2"],
+    ["--explain", "user bob alice:hunter2"],
+    ["--config=a:hunter2"],
+    ["--users-file", "alice:hunter2"],
+    ["--allow=user alice:hunter2", "--user=a:b", "--check"],
+    ["--allow=alice:hunter2", "--check"],
+    ["--user=a:b", "--allow=*", "--allow=user alice:hunter2", "--check"],
+    ["--user=a:b", "--explain=user alice:hunter2 [::1]:1"],
+    ["--help", "alice:hunter2"],
+  ]
+) {
+  test(`socks5 does not repeat a login in ${args.join(" ")}`, async () => {
+    const { stdout, stderr } = await runProgram(args, mayRead);
+    assert(stderr.length > 0);
+    assert(!`${stdout}${stderr}`.includes("hunter2"), `${stdout}${stderr}`);
+  });
+}
+
+test("socks5 reports rules that never decide with --check, --explain and at the start", async () => {
   const args = ["--port=0", "--hostname=0.0.0.0", "--user=bob:one"];
   args.push("--allow=user bob", "--allow=user bob 10.0.0.0/8");
-  const warning =
-    /^socks5-server: warning: rule 2 .* never decides: rule 1 .*\n$/;
+  const warning = /^socks5: warning: rule 2 .* never decides: rule 1 .*\n$/;
   const checked = await runProgram([...args, "--check"]);
   assertMatch(checked.stderr, warning);
   assertEquals(checked.code, 0);
@@ -182,7 +235,7 @@ test("socks5-server reports rules that never decide with --check, --explain and 
   });
 });
 
-test("socks5-server --explain prints the local address of the route", async () => {
+test("socks5 --explain prints the local address of the route", async () => {
   const { code, stdout, stderr } = await runProgram([
     "--allow=127.0.0.1 via 127.0.0.2",
     "--explain",
@@ -192,7 +245,7 @@ test("socks5-server --explain prints the local address of the route", async () =
   assertEquals([code, stdout, stderr], [0, rule, ""]);
 });
 
-test("socks5-server accepts users of files and of --user", async () => {
+test("socks5 accepts users of files and of --user", async () => {
   await withFiles(async (write) => {
     const users = await write("users.txt", await loginOf("alice", "one"));
     const args = ["--port=0", "--users-file", users, "--user", "bob:two"];
@@ -211,7 +264,7 @@ test("socks5-server accepts users of files and of --user", async () => {
   });
 });
 
-test("socks5-server reloads users and rules on SIGHUP without ending a session", async () => {
+test("socks5 reloads users and rules on SIGHUP without ending a session", async () => {
   await withFiles((write) =>
     withEcho(async (target) => {
       await write("users.txt", await loginOf("alice", "one"));
@@ -250,7 +303,7 @@ test("socks5-server reloads users and rules on SIGHUP without ending a session",
   );
 });
 
-test("socks5-server keeps its configuration when the new one is invalid, and logs why", async () => {
+test("socks5 keeps its configuration when the new one is invalid, and logs why", async () => {
   await withFiles((write) =>
     withEcho(async (target) => {
       const file = await write("config.json", "{}");
@@ -274,7 +327,7 @@ test("socks5-server keeps its configuration when the new one is invalid, and log
   );
 });
 
-test("socks5-server without files ends on SIGHUP", async () => {
+test("socks5 without files ends on SIGHUP", async () => {
   await withProgram(["--port", "0"], async (program) => {
     await program.port();
     program.kill("SIGHUP");

@@ -1,17 +1,9 @@
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertRejects,
-  assertThrows,
-} from "@std/assert";
-import {
-  FLAG_NAMES,
-  type Invocation,
-  parseFlags,
-} from "../../src/cli/config/flags.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { FLAG_ENTRIES, FLAG_NAMES } from "../../src/cli/config/flag_table.ts";
+import { type Invocation, parseFlags } from "../../src/cli/config/flags.ts";
+import { FOREIGN_FLAGS } from "../../src/cli/config/foreign_flags.ts";
 import { describeFailure } from "../../src/cli/failure.ts";
-import { helpText } from "../../src/cli/config/help.ts";
+import { helpText, TOPICS } from "../../src/cli/config/help.ts";
 import { load } from "../../src/cli/config/load.ts";
 import { CONFIG, type Config } from "../../src/cli/config/config.ts";
 import type { Kind } from "../../src/cli/config/kinds.ts";
@@ -44,6 +36,11 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--help"], { type: "help" }],
   [["-h"], { type: "help" }],
   [["--port", "x", "--help"], { type: "help" }],
+  [["--prot", "--help", "--port"], { type: "help" }],
+  [["--help", "all"], { type: "help", topic: "all" }],
+  [["--help=all"], { type: "help", topic: "all" }],
+  [["-h", "rules"], { type: "help", topic: "rules" }],
+  [["--port", "x", "--help=no\nsuch"], { type: "help", topic: "no\nsuch" }],
   [["--version"], { type: "version" }],
   [["-V"], { type: "version" }],
   [["--hostname", "::1"], serve({ hostname: "::1" })],
@@ -60,6 +57,8 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [[], serve({}), ""],
   [["--user", "a:b"], serve({}, ["a", "c"]), "c:d"],
   [["--open-proxy"], serve({ openProxy: true })],
+  [["--http"], serve({ http: true })],
+  [["--http", "false"], serve({})],
   [["--open-proxy", "false"], serve({})],
   [["--handshake-timeout", "500ms"], serve({ timeouts: { handshake: 500 } })],
   [["--connect-timeout", "10s"], serve({ timeouts: { connect: 10_000 } })],
@@ -94,6 +93,7 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   ],
   [["--relay-ports=1-65535"], serve({ relayPorts: { first: 1, last: 65535 } })],
   [["--drop-fragments"], serve({ dropFragments: true })],
+  [["--resolve"], serve({ resolve: true })],
   [["--grace", "1m"], serve({ grace: 60_000 })],
   [["--grace", "0"], serve({ grace: 0 })],
   [["--workers", "2"], serve({ workers: 2 })],
@@ -101,6 +101,7 @@ const accepted: [args: string[], expected: unknown, users?: string][] = [
   [["--log", "json"], serve({ log: "json" })],
   [["--log=off"], serve({ log: "off" })],
   [["--schema"], { type: "schema" }],
+  [["--fail2ban"], { type: "fail2ban" }],
   [["--config", "a", "--config", "b"], serve({}, [], "b")],
   [["--check"], { type: "check", commandLine: given({}) }],
   [
@@ -164,9 +165,30 @@ for (const [args, expected, users] of accepted) {
 }
 
 const refused: [args: string[], message: RegExp, users?: string][] = [
-  [["--prot", "1"], /^unknown flag --prot, did you mean "--port"\? \(--help /],
-  [["--prot=1"], /^unknown flag --prot, /],
-  [["-p", "1"], /^unknown flag -p \(/],
+  [
+    ["--prot", "1"],
+    /^unknown flag --prot: did you mean --port\? \(--help all /,
+  ],
+  [["--prot=1"], /^unknown flag --prot: /],
+  [["-p", "1"], /^unknown flag -p: did you mean --port\? \(/],
+  [["-p1080"], /^unknown flag -p: did you mean --port\? \(/],
+  [["-p=1080"], /^unknown flag -p: did you mean --port\? \(/],
+  [["-i0.0.0.0"], /^unknown flag -i: did you mean --hostname\? \(/],
+  [["-u", "alice:hunter2"], /^unknown flag -u: did you mean --user NAME/],
+  [["-u", "alice", "-P", "hunter2"], /^unknown flag -u: /],
+  [["-P", "hunter2"], /^unknown flag -P: did you mean --user NAME:PASSWORD/],
+  [["-z"], /^unknown flag -z \(/],
+  [["-v"], /^unknown flag -v: did you mean --version\? .*--log text/],
+  [["-d"], /^unknown flag -d: the server stays in the foreground/],
+  [["-c", "x"], /^unknown flag -c: did you mean --config FILE\? \(/],
+  [["-b", "x"], /^unknown flag -b: did you mean --hostname\? .* via ADDRESS/],
+  [["-l", "x"], /^unknown flag -l: did you mean --hostname, --port, --log /],
+  [["--host", "x"], /^unknown flag --host: did you mean --hostname\? \(/],
+  [["--password=hunter2"], /^unknown flag --password: did you mean --user /],
+  [["--no-auth"], /^unknown flag --no-auth: without logins, .* --open-proxy/],
+  [["--max-connections=x"], /^--max-connections must be a whole number/],
+  [["--max-connections", "--check"], /^--max-connections needs a value$/],
+  [["--max-sessions=x"], /^--max-sessions must be a whole number/],
   [["--constructor", "1"], /^unknown flag --constructor \(/],
   [["--\x1b[31m"], /^unknown flag, or a value that begins with "-"/],
   [["--port", "-1"], /^unknown flag, or .* written as --FLAG=VALUE \(/],
@@ -174,16 +196,16 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["-secret2"], /^unknown flag, or [^2]*$/],
   [["--no-open-proxy"], /^unknown flag --no-open-proxy \(/],
   [["--no-open-proxy=1"], /^unknown flag --no-open-proxy \(/],
-  [["1080"], /^unexpected argument "1080" \(/],
+  [["1080"], /^unexpected argument "1080": did you mean --port 1080\? \(/],
+  [["help"], /^unexpected argument "help": did you mean --help\? \(/],
   [[""], /^unexpected argument "" \(/],
   [["-"], /^unexpected argument "-" \(/],
-  [["--", "1080"], /^unexpected argument "1080" \(/],
+  [["--", "1080"], /^unexpected argument "1080": /],
   [
     ["--user", "alice:my", "hunter2"],
     /^unexpected argument in addition to --user NAME:PASSWORD \(/,
   ],
   [["--open-proxy=no"], /^--open-proxy takes no value$/],
-  [["--help=yes"], /^--help takes no value$/],
   [["--port"], /^--port needs a value$/],
   [["--port="], /^--port needs a value$/],
   [["--port", "--open-proxy"], /^--port needs a value$/],
@@ -202,7 +224,6 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   ],
   [["--idle-timeout", "5 m"], /^--idle-timeout must be a duration such as /],
   [["--idle-timeout", "5min"], /^--idle-timeout must be a duration such as /],
-  [["--idle-timeout", "1.5s"], /^--idle-timeout must be a duration such as /],
   [["--idle-timeout=-5s"], /^--idle-timeout must be a duration such as /],
   [["--connect-timeout", "597h"], /^--connect-timeout 597h is too long/],
   [["--grace", "10"], /^--grace 10 has no unit/],
@@ -227,7 +248,7 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--hostname", "a.example"], /^--hostname must be an IP address to /],
   [
     ["--max-bytes-per-second-per-session", "10m"],
-    /^--max-bytes-per-second-per-session must be bytes per second such as 500k/,
+    /^--max-bytes-per-second-per-session must be bytes .* such as 500k/,
   ],
   [
     ["--max-bytes-per-second-per-session", "3G"],
@@ -244,7 +265,15 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--allow"], /^--allow needs a value$/],
   [["--allow", "--deny=a"], /^--allow needs a value$/],
   [["--deny="], /^--deny needs a value$/],
-  [["--allow", "a:b"], /^--allow rule "allow a:b": /],
+  [["--allow", "a:99999"], /^--allow rule "allow a:99999": /],
+  [["--allow", "alice:hunter2"], /^--allow a rule has a word with ":" /],
+  [["--deny", "user b alice:hunter2"], /^--deny a rule has a word with ":" /],
+  [["--allow", "from alice:hunter2"], /^--allow a rule has a word with ":" /],
+  [["--allow", "x via alice:hunter2"], /^--allow a rule has a word with ":"/],
+  [["--allow", "x,alice:hunter2:5"], /^--allow a rule has a word with ":"/],
+  [["--allow", "alice:hunter2*"], /^--allow a rule has a word with ":"/],
+  [["--allow=[::1]/300:5"], /^--allow rule "allow \[::1\]\/300:5": /],
+  [["--allow=2001:db8::/129"], /^--allow rule "allow 2001:db8::\/129": /],
   [["--deny", "a b c"], /^--deny rule "deny a b c": /],
   [["--allow", "allow a"], /^--allow rule "allow allow a": /],
   [["--explain"], /^--explain needs a value$/],
@@ -286,6 +315,19 @@ const refused: [args: string[], message: RegExp, users?: string][] = [
   [["--user", ":hunter2"], /^--user must be NAME:PASSWORD/],
   [["--user"], /^--user must be NAME:PASSWORD/],
   [
+    ["--user", `${"x".repeat(256)}:hunter2`],
+    /^--user must have a name and a password of 1 to 255 bytes$/,
+  ],
+  [
+    ["--user", `alice:hunter2${"é".repeat(125)}`],
+    /^--user must have .* 1 to 255 bytes \(user "alice"\)$/,
+  ],
+  [
+    [],
+    /^line 2 of SOCKS5_USERS must have .* bytes \(user "b"\)$/,
+    `a:b\nb:hunter2${"é".repeat(125)}`,
+  ],
+  [
     ["--user", "alice:hunter2", "--user=alice:b"],
     /^user "alice" is defined twice$/,
   ],
@@ -313,10 +355,77 @@ for (const [args, message, users] of refused) {
   });
 }
 
-const help = helpText();
+test("parseFlags() advises on flags of other programs, of which it has none", () => {
+  const known = FLAG_ENTRIES.flatMap(({ name, alias }) => [
+    `--${name}`,
+    `${alias?.length === 1 ? "-" : "--"}${alias}`,
+  ]);
+  for (const [flag, advice] of FOREIGN_FLAGS) {
+    assert(!known.includes(flag), flag);
+    const { message } = assertThrows(() => parseFlags([flag, "x"]), Error);
+    assertEquals(message.indexOf(`unknown flag ${flag}: ${advice} (`), 0);
+    for (const [meant] of advice.matchAll(/--[a-z-]+/g)) {
+      assert(known.includes(meant), `${flag}: ${meant}`);
+    }
+  }
+});
 
-test("helpText() fits into 80 columns", () => {
-  assertEquals(help.split("\n").filter((it) => it.length > 80), []);
+const help = helpText("all");
+
+for (const topic of [undefined, ...TOPICS]) {
+  test(`helpText(${topic ?? ""}) fits into 80 columns`, () => {
+    const lines = helpText(topic).split("\n");
+    assertEquals(lines.filter((it) => it.length > 80), []);
+    assertEquals(lines.filter((it) => it.endsWith(" ")), []);
+  });
+}
+
+test("helpText() fits on a screen, and has the way to the rest", () => {
+  const brief = helpText();
+  assert(brief.split("\n").length <= 24);
+  for (const topic of TOPICS) assertMatch(brief, new RegExp(`\\b${topic}\\b`));
+  assertMatch(brief, /^Usage: socks5 /m);
+  assertMatch(brief, /^Example: socks5 /m);
+  assertMatch(brief, /SOCKS encrypts nothing/);
+  const flags = [...brief.matchAll(/^ +(?:-[hV], )?--([a-z-]+)/gm)];
+  assertEquals(flags.length, 12);
+});
+
+test("helpText() has each topic within the text of all", () => {
+  for (const topic of TOPICS) assert(help.includes(helpText(topic)), topic);
+});
+
+for (
+  const [word, topic] of [
+    ["login", "logins"],
+    ["users", "logins"],
+    ["config", "files"],
+    ["limit", "limits"],
+    ["output", "log"],
+    ["port", "listen"],
+    ["max-sessions", "limits"],
+    ["explain", "rules"],
+    ["version", "files"],
+  ]
+) {
+  test(`helpText() takes ${word} for the topic ${topic}`, () => {
+    assertEquals(helpText(word), helpText(topic));
+  });
+}
+
+for (const word of ["", "everything", "--port", "constructor", "ALL", "a\nb"]) {
+  test(`helpText() refuses ${JSON.stringify(word)}, and lists the topics`, () => {
+    const error = assertThrows(() => helpText(word), Error);
+    const failure = describeFailure(error)!;
+    assertEquals(failure.code, 2);
+    assert(!failure.message.includes("\n"));
+    assert(failure.message.endsWith(TOPICS.join(", ")));
+  });
+}
+
+test("helpText() does not repeat what may be a login", () => {
+  const error = assertThrows(() => helpText("alice:hunter2"), Error);
+  assert(!error.message.includes("hunter2"));
 });
 
 test("helpText() lists all flags, and no others", () => {
@@ -347,6 +456,8 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   hostname: ["::1", "::1"],
   usersFile: ["a", ["a"]],
   chapSecrets: ["a", "a"],
+  gssapiKeytab: ["a", "a"],
+  gssapiLevels: ["2,1", [2, 1]],
   tlsCert: ["cert.pem", "cert.pem"],
   tlsKey: ["key.pem", "key.pem"],
   tlsClientCa: ["ca.pem", "ca.pem"],
@@ -394,7 +505,9 @@ test("parseFlags() has no flags but those of options and a few others", () => {
   const others = FLAG_NAMES.filter((it) => !options.includes(it));
   assertEquals(
     others.sort(),
-    "allow check config deny explain help schema user version".split(" "),
+    "allow check config deny explain fail2ban help schema user version".split(
+      " ",
+    ),
   );
 });
 
@@ -415,8 +528,9 @@ const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
 
 test("load() passes each option to serve() by the same name", async () => {
   const paths = pathsOf(CONFIG).filter((it) => !OTHER_FORMS.includes(it));
-  const files = ["usersFile", "chapSecrets"];
-  const args = paths.filter((it) => !files.includes(it)).map((path) => {
+  const isLogin = (path: string) =>
+    /^(usersFile$|chapSecrets$|gssapi)/.test(path);
+  const args = paths.filter((it) => !isLogin(it)).map((path) => {
     const kind = kindOf(path);
     const text = SAMPLES[path]?.[0] ?? "0";
     return `--${flagOf(path)}${
@@ -462,23 +576,6 @@ test("helpText() has the defaults that apply", async () => {
   const args = flags.flatMap(([, flag, value]) => [flag, value]);
   assertEquals(await settingsOf(args), await settingsOf([]));
 });
-
-for (
-  const [login, message] of [
-    [`${"x".repeat(256)}:hunter2`, /1 to 255 bytes/],
-    [`alice:${"x".repeat(256)}`, /1 to 255 bytes \(user "alice"\)/],
-  ] as const
-) {
-  test(`load() refuses --user ${login.slice(0, 9)}…: ${message}`, async () => {
-    const command = parseFlags(["--user", login]);
-    assert(command.type === "serve");
-    const error = await assertRejects(() => load(command.commandLine, noFiles));
-    const failure = describeFailure(error);
-    assertEquals(failure?.code, 2);
-    assertMatch(failure!.message, message);
-    assert(!failure!.message.includes("hunter2"), "shows a password");
-  });
-}
 
 test("VERSION is the version of deno.json", () => {
   assertEquals(VERSION, config.version);

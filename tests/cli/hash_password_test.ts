@@ -18,7 +18,7 @@ for (
     ["255 bytes", "x".repeat(255) + "\n", "x".repeat(255)],
   ] as [string, string | Uint8Array, string | null][]
 ) {
-  test(`socks5-server hash-password hashes ${name} from a pipe`, async () => {
+  test(`socks5 hash-password hashes ${name} from a pipe`, async () => {
     const ended = await runProgram(["hash-password"], { input });
     assertEquals([ended.code, ended.stderr], [0, ""]);
     assertMatch(ended.stdout, /^\$pbkdf2-sha256\$\S+\n$/);
@@ -28,7 +28,7 @@ for (
 }
 
 for (const args of [["--user", "alice"], ["--user=alice"]]) {
-  test(`socks5-server hash-password ${args.join(" ")} prints a line of a users file`, async () => {
+  test(`socks5 hash-password ${args.join(" ")} prints a line of a users file`, async () => {
     const ended = await runProgram(["hash-password", ...args], { input: "s" });
     assertEquals([ended.code, ended.stderr], [0, ""]);
     const [, hash] = /^alice:(\$\S+)\n$/.exec(ended.stdout)!;
@@ -55,19 +55,19 @@ for (
     [["--user", "a", "--user", "b"], "x", 2, /--user is given twice/],
   ] as [string[], string, number, RegExp][]
 ) {
-  test(`socks5-server hash-password ${JSON.stringify(args)} with ${input.length} bytes of input exits with ${code}`, async () => {
+  test(`socks5 hash-password ${JSON.stringify(args)} with ${input.length} bytes of input exits with ${code}`, async () => {
     const ended = await runProgram(["hash-password", ...args], { input });
-    assertMatch(ended.stderr, /^socks5-server: .+\n$/);
+    assertMatch(ended.stderr, /^socks5: .+\n$/);
     assertMatch(ended.stderr, message);
     assertEquals([ended.code, ended.stdout], [code, ""]);
     assert(!ended.stderr.includes("hunter2"));
   });
 }
 
-test("socks5-server hash-password --help prints its usage", async () => {
+test("socks5 hash-password --help prints its usage", async () => {
   const { code, stdout } = await runProgram(["hash-password", "--help"]);
   assertEquals(code, 0);
-  assertMatch(stdout, /^Usage: socks5-server hash-password /);
+  assertMatch(stdout, /^Usage: socks5 hash-password /);
 });
 
 interface Typed {
@@ -108,7 +108,7 @@ for (
   ]
 ) {
   test(
-    `socks5-server hash-password reads ${name} from a terminal without showing it`,
+    `socks5 hash-password reads ${name} from a terminal without showing it`,
     async () => {
       const typed = await type([["Password: ", first], ["Again: ", again]]);
       assertEquals(typed.code, 0);
@@ -127,11 +127,47 @@ for (
 }
 
 test(
-  "socks5-server hash-password reads both lines of pasted text",
+  "socks5 hash-password reads both lines of pasted text",
   async () => {
     const typed = await type([["Password: ", "hunter2\r\nhunter2\r\n"]]);
     assertEquals(typed.code, 0);
     assert(!typed.shown.includes("hunter2"));
+    assertRestored(typed);
+  },
+  { skip: noTerminal },
+);
+
+const TWO_PASSWORDS: [string, string][] = [
+  ["Password: ", "hunter2\r"],
+  ["Again: ", "hunter3\r"],
+];
+
+test(
+  "socks5 hash-password asks again on a terminal when the two passwords differ",
+  async () => {
+    const right: [string, string][] = [
+      ["Password: ", "hunter4\r"],
+      ["Again: ", "hunter4\r"],
+    ];
+    const typed = await type([...TWO_PASSWORDS, ...TWO_PASSWORDS, ...right]);
+    assertEquals(typed.code, 0);
+    const [hash] = /\$pbkdf2-sha256\S+/.exec(typed.shown)!;
+    assert(await verifyPassword("hunter4", hash));
+    assertEquals(typed.shown.split("The two passwords differ").length, 3);
+    assert(!typed.shown.includes("hunter"));
+    assertRestored(typed);
+  },
+  { skip: noTerminal },
+);
+
+test(
+  "socks5 hash-password keeps what is pasted for its next question",
+  async () => {
+    const pasted = "hunter2\rhunter3\rhunter4\rhunter4\r";
+    const typed = await type([["Password: ", pasted]]);
+    assertEquals(typed.code, 0);
+    const [hash] = /\$pbkdf2-sha256\S+/.exec(typed.shown)!;
+    assert(await verifyPassword("hunter4", hash));
     assertRestored(typed);
   },
   { skip: noTerminal },
@@ -149,15 +185,33 @@ for (
     ["Ctrl-D", [["Password: ", "\x04"]], 1, "no password was given"],
     ["nothing", [["Password: ", "\r"]], 1, "no password was given"],
     [
-      "two passwords",
-      [["Password: ", "hunter2\r"], ["Again: ", "hunter3\r"]],
+      "Ctrl-D at the second prompt",
+      [["Password: ", "hunter2\r"], ["Again: ", "\x04"]],
+      1,
+      "the password was not repeated",
+    ],
+    [
+      "two passwords, three times",
+      Array.from({ length: 3 }, () => TWO_PASSWORDS).flat(),
       1,
       "the two passwords differ",
+    ],
+    [
+      "two passwords and Ctrl-C",
+      [...TWO_PASSWORDS, ["Password: ", "\x03"]],
+      130,
+      "The two passwords differ, once more.",
+    ],
+    [
+      "two passwords and nothing",
+      [...TWO_PASSWORDS, ["Password: ", "\r"]],
+      1,
+      "no password was given",
     ],
   ] as [string, [string, string][], number, string][]
 ) {
   test(
-    `socks5-server hash-password exits with ${code} after ${name} on a terminal`,
+    `socks5 hash-password exits with ${code} after ${name} on a terminal`,
     async () => {
       const typed = await type(keys);
       assertEquals(typed.code, code);

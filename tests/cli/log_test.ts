@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { stripVTControlCharacters } from "node:util";
 import type { Host } from "../../src/cli/host/host.ts";
-import { formatRecord, type LogRecord } from "../../src/cli/output/format.ts";
+import { formatRecord } from "../../src/cli/output/format.ts";
+import type { LogRecord } from "../../src/cli/output/record.ts";
+import { formatBytes } from "../../src/cli/output/format_bytes.ts";
+import { parseRate } from "../../src/cli/config/parse_rate.ts";
 import { formatDuration } from "../../src/cli/output/format_duration.ts";
 import { openLog } from "../../src/cli/output/log.ts";
 import type { Session, SessionEndReason } from "../../src/server/events.ts";
@@ -12,6 +15,7 @@ import { test } from "../support/harness.ts";
 const now = new Date("2026-11-03T10:22:31.123Z");
 const client = { hostname: "192.0.2.7", port: 50123 };
 const time = "2026-11-03T10:22:31.123Z";
+const seconds = "2026-11-03T10:22:31Z";
 
 function session(facts: Partial<Session> = {}): Session {
   return {
@@ -35,6 +39,7 @@ const finished: LogRecord = {
   type: "session-end",
   reason: "finished",
   session: session({
+    protocol: "socks5",
     version: 5,
     method: "password",
     user: "alice",
@@ -69,6 +74,12 @@ const denied: LogRecord = {
   rule: "deny to 10.0.0.0/8",
 };
 
+const failed: LogRecord = {
+  type: "session-end",
+  reason: "login-failed",
+  session: session({ version: 5, method: "password", user: "mallory" }),
+};
+
 const texts: [name: string, record: LogRecord, line: string | undefined][] = [
   [
     "the address of the listener",
@@ -77,12 +88,12 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       addr: { hostname: "127.0.0.1", port: 1080 },
       logins: 0,
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login)",
+    "socks5 listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login)",
   ],
   [
     "that a login is required, and a URL that works for all interfaces",
     { type: "listening", addr: { hostname: "0.0.0.0", port: 1080 }, logins: 2 },
-    "socks5-server listens on 0.0.0.0:1080 (socks5://127.0.0.1:1080, login required)",
+    "socks5 listens on 0.0.0.0:1080 (socks5://127.0.0.1:1080, login required)",
   ],
   [
     "the number of workers",
@@ -93,7 +104,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       workers: 2,
       pids: [5, 6],
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, 2 workers)",
+    "socks5 listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, 2 workers)",
   ],
   [
     "that the variable with logins was not read",
@@ -103,7 +114,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       logins: 1,
       unreadVariable: "SOCKS5_USERS",
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, " +
+    "socks5 listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, login required, " +
     "SOCKS5_USERS not read: --allow-env=SOCKS5_USERS is missing)",
   ],
   [
@@ -114,37 +125,37 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       logins: 0,
       metrics: "http://127.0.0.1:9180/metrics",
     },
-    "socks5-server listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login), metrics on http://127.0.0.1:9180/metrics",
+    "socks5 listens on 127.0.0.1:1080 (socks5://127.0.0.1:1080, no login), metrics on http://127.0.0.1:9180/metrics",
   ],
   [
     "that own addresses are not protected",
     { type: "own-addresses-unknown" },
-    `${time}  the addresses of this machine cannot be listed: clients can reach all of them except the one that they used (on Deno, allow --allow-sys=networkInterfaces)`,
+    `${seconds} the addresses of this machine cannot be listed: clients can reach all of them except the one that they used (on Deno, allow --allow-sys=networkInterfaces)`,
   ],
   [
     "that a worker was killed",
     { type: "worker-ended", worker: 2, signal: "SIGKILL", delay: 2_000 },
-    `${time}  worker 2 ended (SIGKILL), restarting in 2s`,
+    `${seconds} worker 2 ended (SIGKILL), restarting in 2s`,
   ],
   [
     "that a worker failed",
     { type: "worker-ended", worker: 2, error: "\x1bno", delay: 0 },
-    `${time}  worker 2 ended (\\x1bno), restarting`,
+    `${seconds} worker 2 ended (\\x1bno), restarting`,
   ],
   [
     "that a worker has restarted",
     { type: "worker-started", worker: 2, pid: 7 },
-    `${time}  worker 2 restarted`,
+    `${seconds} worker 2 restarted`,
   ],
   [
     "IPv6 in brackets",
     { type: "listening", addr: { hostname: "::", port: 1080 }, logins: 0 },
-    "socks5-server listens on [::]:1080 (socks5://[::1]:1080, no login)",
+    "socks5 listens on [::]:1080 (socks5://[::1]:1080, no login)",
   ],
   [
     "a finished session",
     finished,
-    `${time}  192.0.2.7:50123        alice     connect  example.com:443           up      1234  down     567890    1.2s  finished`,
+    `${seconds} finished 192.0.2.7:50123 alice example.com:443 1.2k/567k 1.2s`,
   ],
   [
     "a session that ended before its request",
@@ -154,7 +165,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       session: session(),
       error: new NetError("ended", "the client hung up"),
     },
-    `${time}  192.0.2.7:50123        -         -        -                         up         0  down          0    1.2s  client-gone (the client hung up)`,
+    `${seconds} client-gone 192.0.2.7:50123 - - 0/0 1.2s (the client hung up)`,
   ],
   [
     "the reply to the client",
@@ -163,7 +174,21 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       reason: "refused",
       session: session({ version: 5, command: "bind", target, reply: 7 }),
     },
-    `${time}  192.0.2.7:50123        -         bind     example.com:443           up         0  down          0    1.2s  refused: command not supported`,
+    `${seconds} refused 192.0.2.7:50123 - bind example.com:443 0/0 1.2s command not supported`,
+  ],
+  [
+    "the status that an HTTP client got",
+    {
+      type: "session-end",
+      reason: "refused",
+      session: session({
+        protocol: "http",
+        command: "connect",
+        target,
+        reply: 504,
+      }),
+    },
+    `${seconds} refused 192.0.2.7:50123 - example.com:443 0/0 1.2s 504 Gateway Timeout`,
   ],
   [
     "the datagrams of a UDP association",
@@ -180,7 +205,7 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
         datagrams: { sent: 2, received: 3, dropped: 1 },
       }),
     },
-    `${time}  192.0.2.7:50123        -         udp      0.0.0.0:0                 up        40  down       1200    1.2s  finished, datagrams: 2 up, 3 down, 1 dropped`,
+    `${seconds} finished 192.0.2.7:50123 - udp 0.0.0.0:0 40/1.2k 1.2s datagrams: 2 up, 3 down, 1 dropped`,
   ],
   [
     "a claimed user id, and escapes what a terminal would interpret",
@@ -196,9 +221,9 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
       }),
       error: new Error("no\r\nsuch\x9b name"),
     },
-    `${time}  192.0.2.7:50123        ` +
-    "(a\\x20b\\x0a\\x1b[31m\\u{202e}\\\\\\u{e0041})  connect  e\\x07vil:1              " +
-    "  up         0  down          0    1.2s  refused: rejected or failed (no\\x0d\\x0asuch\\x9b name)",
+    `${seconds} refused 192.0.2.7:50123 ` +
+    "(a\\x20b\\x0a\\x1b[31m\\u{202e}\\\\\\u{e0041}) e\\x07vil:1 0/0 1.2s " +
+    "rejected or failed (no\\x0d\\x0asuch\\x9b name)",
   ],
   [
     "an IPv6 target in brackets",
@@ -210,47 +235,47 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
         target: { hostname: "::1", port: 80 },
       }),
     },
-    `${time}  192.0.2.7:50123        -         connect  [::1]:80                  up         0  down          0    1.2s  idle`,
+    `${seconds} idle 192.0.2.7:50123 - [::1]:80 0/0 1.2s`,
   ],
   [
     "a rejected client",
     rejected,
-    `${time}  192.0.2.7:50123        rejected: too many connections`,
+    `${seconds} rejected 192.0.2.7:50123 too many connections`,
   ],
   [
     "why a client could not be admitted",
     unanswered,
-    `${time}  192.0.2.7:50123        rejected: the store failed (no\\x0aanswer)`,
+    `${seconds} rejected 192.0.2.7:50123 the store failed (no\\x0aanswer)`,
   ],
   [
     "that accepting a connection failed",
     { type: "accept-error", error: new NetError("descriptors", "EMFILE\nx") },
-    `${time}  accepting a connection failed: EMFILE\\x0ax`,
+    `${seconds} accepting a connection failed: EMFILE\\x0ax`,
   ],
   [
     "the number of sessions that it waits for",
     { type: "shutdown", signal: "SIGTERM", sessions: 3, grace: 10_000 },
-    `${time}  SIGTERM: no new clients, 10s for 3 sessions to end (a second signal exits immediately)`,
+    `${seconds} SIGTERM: no new clients, 10s for 3 sessions to end (a second signal exits immediately)`,
   ],
   [
     "that no sessions are open",
     { type: "shutdown", signal: "SIGINT", sessions: 0, grace: 10_000 },
-    `${time}  SIGINT: no open sessions, exiting`,
+    `${seconds} SIGINT: no open sessions, exiting`,
   ],
   [
     "that it does not wait",
     { type: "shutdown", signal: "SIGINT", sessions: 1, grace: 0 },
-    `${time}  SIGINT: closing 1 session`,
+    `${seconds} SIGINT: closing 1 session`,
   ],
   [
     "the rule that denied a datagram",
     denied,
-    `${time}  192.0.2.7:50123        alice     udp      db.internal:53            datagram denied as 10.0.0.1 (denied by: deny to 10.0.0.0/8)`,
+    `${seconds} denied 192.0.2.7:50123 alice udp db.internal:53 datagram as 10.0.0.1 (denied by: deny to 10.0.0.0/8)`,
   ],
   [
     "that a datagram was denied without a rule",
     { ...denied, hostname: "10.0.0.1", rule: undefined },
-    `${time}  192.0.2.7:50123        alice     udp      10.0.0.1:53               datagram denied`,
+    `${seconds} denied 192.0.2.7:50123 alice udp 10.0.0.1:53 datagram`,
   ],
   [
     "nothing about a denied CONNECT, which the line of its session has",
@@ -260,18 +285,47 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
   [
     "that a line was dropped",
     { type: "lines-dropped", lines: 1 },
-    `${time}  1 line dropped here: the reader of the log was too slow`,
+    `${seconds} 1 line dropped here: the reader of the log was too slow`,
   ],
   [
     "that lines were dropped",
     { type: "lines-dropped", lines: 7 },
-    `${time}  7 lines dropped here: the reader of the log was too slow`,
+    `${seconds} 7 lines dropped here: the reader of the log was too slow`,
   ],
-  ["nothing at the start of a session", {
+  [
+    "a failed login",
+    failed,
+    `${seconds} login-failed 192.0.2.7:50123 mallory - 0/0 1.2s`,
+  ],
+  [
+    "the number of sessions that a second signal cuts off",
+    { type: "terminated", signal: "SIGTERM", sessions: 1 },
+    `${seconds} SIGTERM: exiting at once, 1 session cut off`,
+  ],
+  [
+    "the start of a session, when its request is complete",
+    { type: "request", session: session({ command: "connect", target }) },
+    `${seconds} start 192.0.2.7:50123 - example.com:443`,
+  ],
+  ["nothing before the request of a session", {
     type: "session-start",
     session: session(),
   }, undefined],
 ];
+
+test("formatRecord() leaves the backslashes of a message, which may quote escaped text", () => {
+  const record: LogRecord = {
+    type: "session-end",
+    reason: "refused",
+    error: new Error('"a\\\\b" is no name\x1b'),
+    session: session({ target: { hostname: "a\\b", port: 1 } }),
+  };
+  assertEquals(
+    formatRecord({ format: "text" }, record, now),
+    `${seconds} refused 192.0.2.7:50123 - a\\\\b:1 0/0 1.2s ` +
+      '("a\\\\b" is no name\\x1b)',
+  );
+});
 
 for (const [name, record, line] of texts) {
   test(`formatRecord() formats as text ${name}`, () => {
@@ -300,11 +354,72 @@ for (
     };
     const line = formatRecord({ format: "text", colors: true }, record, now)!;
     assertStringIncludes(line, `\x1b[${color}m${reason}`);
-    assert(line.startsWith(`\x1b[2m${time}\x1b[0m  192.0.2.7:50123  `));
+    assert(line.startsWith(`\x1b[2m${seconds}\x1b[0m \x1b[${color}m`));
     assertEquals(
       stripVTControlCharacters(line),
       formatRecord({ format: "text" }, record, now),
     );
+  });
+}
+
+const columns: [name: string, record: LogRecord, line: string][] = [
+  [
+    "the end of a session",
+    finished,
+    "finished    192.0.2.7:50123       alice example.com:443          1.2k/567k 1.2s",
+  ],
+  [
+    "the start of a session",
+    { type: "request", session: session({ command: "bind", target }) },
+    "start       192.0.2.7:50123       -     bind example.com:443",
+  ],
+  [
+    "a failed login",
+    failed,
+    "login-failed 192.0.2.7:50123       mallory -                        0/0       1.2s",
+  ],
+  [
+    "a rejected client",
+    rejected,
+    "rejected    192.0.2.7:50123       too many connections",
+  ],
+  [
+    "a denied datagram",
+    { ...denied, rule: undefined },
+    "denied      192.0.2.7:50123       alice udp db.internal:53       datagram as 10.0.0.1",
+  ],
+];
+
+for (const [name, record, rest] of columns) {
+  test(`formatRecord() formats for a terminal ${name}, in columns and with the time of day`, () => {
+    const options = { format: "text", isTerminal: true } as const;
+    const clock = now.toTimeString().slice(0, 8);
+    assertEquals(formatRecord(options, record, now), `${clock} ${rest}`);
+    const colored = formatRecord({ ...options, colors: true }, record, now)!;
+    assertEquals(stripVTControlCharacters(colored), `${clock} ${rest}`);
+  });
+}
+
+for (const isTerminal of [true, false]) {
+  test(`formatRecord() keeps a session within 100 columns ${isTerminal ? "on" : "off"} a terminal`, () => {
+    const record: LogRecord = {
+      type: "session-end",
+      reason: "finished",
+      session: session({
+        client: isTerminal
+          ? { hostname: "255.255.255.255", port: 65535 }
+          : { hostname: "203.0.113.9", port: 54321 },
+        user: "alice",
+        command: "connect",
+        target: { hostname: "a-rather-long.example.test", port: 443 },
+        sent: 12_345_678,
+        received: 9_876_543_210,
+        duration: 59_999,
+      }),
+    };
+    assert(record.session.target!.hostname.length + ":443".length === 30);
+    const line = formatRecord({ format: "text", isTerminal }, record, now)!;
+    assert(line.length <= 100, `${line.length}: ${line}`);
   });
 }
 
@@ -329,8 +444,9 @@ const objects: [record: LogRecord, facts: unknown][] = [
     { hostname: "::1", port: 1080, url: "socks5://[::1]:1080", logins: 1 },
   ],
   [finished, {
-    id: 7,
     client,
+    id: 7,
+    protocol: "socks5",
     version: 5,
     method: "password",
     user: "alice",
@@ -468,6 +584,10 @@ const objects: [record: LogRecord, facts: unknown][] = [
       duration: 1234,
     },
   ],
+  [
+    { type: "terminated", signal: "SIGINT", sessions: 3 },
+    { signal: "SIGINT", sessions: 3 },
+  ],
   [{ type: "lines-dropped", lines: 3 }, { lines: 3 }],
   [
     { type: "worker-ended", worker: 2, code: 1, delay: 0 },
@@ -507,6 +627,31 @@ test("formatRecord() writes JSON without characters that break lines or terminal
   assertEquals(JSON.parse(line).error, error.message);
 });
 
+test("formatRecord() formats a request as JSON of the type session-start", () => {
+  const facts = { user: "alice", version: 5, command: "connect", target };
+  const record = {
+    type: "request",
+    session: session(facts as Partial<Session>),
+  } as const;
+  assertEquals(JSON.parse(formatRecord({ format: "json" }, record, now)!), {
+    time,
+    type: "session-start",
+    client,
+    id: 7,
+    ...facts,
+  });
+});
+
+test("formatRecord() begins the JSON of a failed login with its reason and client", () => {
+  for (const worker of [undefined, 2]) {
+    const line = formatRecord({ format: "json", worker }, failed, now)!;
+    const start = `{"time":"${time}","type":"session-end",` +
+      '"reason":"login-failed",' +
+      '"client":{"hostname":"192.0.2.7","port":50123},"id":7,';
+    assertEquals(line.slice(0, start.length), start);
+  }
+});
+
 test("formatRecord() adds the number of the worker to JSON", () => {
   const options = { format: "json", worker: 2 } as const;
   const line = formatRecord(options, rejected, now)!;
@@ -530,6 +675,11 @@ test("formatRecord() formats only records of the program when the log is off", (
     formatRecord(off, shutdown, now),
     formatRecord({ format: "text" }, shutdown, now),
   );
+  const cut = { type: "terminated", signal: "SIGINT", sessions: 2 } as const;
+  assertEquals(
+    formatRecord(off, cut, now),
+    `${seconds} SIGINT: exiting at once, 2 sessions cut off`,
+  );
 });
 
 for (
@@ -552,6 +702,36 @@ for (
   });
 }
 
+for (
+  const [bytes, text] of [
+    [0, "0"],
+    [999, "999"],
+    [1_000, "1k"],
+    [1_999, "1.9k"],
+    [9_999, "9.9k"],
+    [10_999, "10k"],
+    [999_999, "999k"],
+    [1_000_000, "1M"],
+    [34_567_890, "34M"],
+    [1_500_000_000, "1.5G"],
+    [2 ** 53 - 1, "9P"],
+  ] as const
+) {
+  test(`formatBytes() formats ${bytes} as ${text}`, () => {
+    assertEquals(formatBytes(bytes), text);
+    assert(text.length <= 4);
+  });
+}
+
+test("parseRate() reads what formatBytes() writes", () => {
+  for (let bytes = 1; bytes < 2 ** 31; bytes = Math.ceil(bytes * 1.07)) {
+    const text = formatBytes(bytes);
+    const back = parseRate(text)!;
+    assert(back <= bytes && back > bytes * 0.9, `${bytes}: ${text}`);
+    assertEquals(formatBytes(back), text);
+  }
+});
+
 test("Log prints at most ten denials of a session per second", async () => {
   let lines = 0;
   const host = {
@@ -562,7 +742,10 @@ test("Log prints at most ten denials of a session per second", async () => {
       return Promise.resolve();
     },
   } as unknown as Host;
-  const { onEvent, output } = await openLog(host, "json");
+  const { onEvent, output } = await openLog(host, {
+    log: "json",
+    logStart: false,
+  });
   assert(denied.type === "denied");
   const other = { ...denied, session: { ...denied.session } };
   for (let i = 0; i < 1_000; i++) onEvent!(denied);

@@ -109,7 +109,7 @@ test("--metrics ends the program with 3 when the port is in use", async () => {
     assertEquals([code, stdout], [3, ""]);
     assertEquals(
       stderr,
-      `socks5-server: 127.0.0.1:${port} is in use: ` +
+      `socks5: 127.0.0.1:${port} is in use: ` +
         "choose another port for --metrics\n",
     );
   });
@@ -121,7 +121,7 @@ test("--metrics ends the program with 1 when the address is not its own", async 
   assertEquals(code, 1);
   assertMatch(
     stderr,
-    /^socks5-server: cannot listen on 192\.0\.2\.1:0 for --metrics: .+\n$/,
+    /^socks5: cannot listen on 192\.0\.2\.1:0 for --metrics: .+\n$/,
   );
 });
 

@@ -66,6 +66,16 @@ test("LineWriter.printNow() writes a line immediately, after those before it", a
   await writer.flush();
 });
 
+test("LineWriter writes a line after it had none to write", async () => {
+  const { writer, texts, release } = recorder({ delay: 1e6 });
+  await writer.flush();
+  await writer.finish();
+  writer.printNow("a");
+  assertEquals(texts, ["a\n"]);
+  release();
+  await writer.finish();
+});
+
 test("LineWriter writes immediately when the lines would fill a pipe", async () => {
   const { writer, texts, release } = recorder({ delay: 1e6 });
   writer.print("x".repeat(65_535));

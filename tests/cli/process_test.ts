@@ -20,12 +20,12 @@ const TEXT = ["--port", "0", "--log", "text"];
 
 /** Asserts that the program has printed one line of error, and nothing else. */
 function assertFails(ended: Ended, code: number, message: RegExp): void {
-  assertMatch(ended.stderr, /^socks5-server: .+\n$/);
+  assertMatch(ended.stderr, /^socks5: .+\n$/);
   assertMatch(ended.stderr, message);
   assertEquals([ended.code, ended.stdout], [code, ""]);
 }
 
-test("socks5-server prints where it listens, and serves SOCKS5 CONNECT", async () => {
+test("socks5 prints where it listens, and serves SOCKS5 CONNECT", async () => {
   await withEcho(async (target) => {
     await withProgram(TEXT, async (program) => {
       const line = await program.line(/./);
@@ -33,22 +33,44 @@ test("socks5-server prints where it listens, and serves SOCKS5 CONNECT", async (
       const url = `socks5://127.0.0.1:${port}`;
       assertEquals(
         line,
-        `socks5-server listens on 127.0.0.1:${port} (${url}, no login)`,
+        `socks5 listens on 127.0.0.1:${port} (${url}, no login)`,
       );
       await visit(url, target);
       await program.line(
-        new RegExp(` connect +127.0.0.1:${target} .* finished`),
+        new RegExp(
+          ` finished 127\\.0\\.0\\.1:\\d+ - 127\\.0\\.0\\.1:${target} `,
+        ),
       );
     }, { users: "" });
   });
 });
 
+test("socks5 --http serves HTTP CONNECT as well, with its logins and its log", async () => {
+  await withEcho(async (target) => {
+    const args = ["--port", "0", "--log", "json", "--http"];
+    await withProgram(args, async (program) => {
+      const host = `al:pw@127.0.0.1:${await program.port()}`;
+      await visit(`http://${host}`, target);
+      const line = await program.line(/"session-end"/);
+      const { protocol, version, user, reply, reason } = JSON.parse(line);
+      assertEquals({ protocol, version, user, reply, reason }, {
+        protocol: "http",
+        version: undefined,
+        user: "al",
+        reply: 200,
+        reason: "finished",
+      });
+      await visit(`socks5://${host}`, target);
+    }, { users: "al:pw" });
+  });
+});
+
 for (
   const [args, message] of [
-    [["--prot", "1080"], /unknown flag --prot, did you mean "--port"/],
+    [["--prot", "1080"], /unknown flag --prot: did you mean --port/],
     [["--port", "http"], /--port must be .*"http"/],
     [["--idle-timeout", "30"], /write 30s for seconds/],
-    [["1080"], /unexpected argument "1080"/],
+    [["1080"], /unexpected argument "1080": did you mean --port/],
     [["--hostname", "example.com"], /--hostname must be an IP address/],
     [
       ["--hostname", "0.0.0.0"],
@@ -63,37 +85,40 @@ for (
     [["--allow", "prot 5"], /rule "allow prot 5": /],
     [["--explain", "prot"], /question "prot": /],
     [["--user", "alice"], /--user must be NAME:PASSWORD/],
+    [["--help", "colours"], /--help has no topic "colours": .* all, listen, /],
   ] as [string[], RegExp][]
 ) {
-  test(`socks5-server ${args.join(" ")} ends with 2 and one line of error`, async () => {
+  test(`socks5 ${args.join(" ")} ends with 2 and one line of error`, async () => {
     assertFails(await runProgram(args), 2, message);
   });
 }
 
-test("socks5-server ends with 3 and one line of error when the port is in use", async () => {
+test("socks5 ends with 3 and one line of error when the port is in use", async () => {
   await withEcho(async (port) => {
     const ended = await runProgram(["--port", String(port)]);
     assertFails(ended, 3, new RegExp(`127.0.0.1:${port} is in use: .*--port`));
   });
 });
 
-test("socks5-server ends with 1 and one line of error when the address is not of this machine", async () => {
+test("socks5 ends with 1 and one line of error when the address is not of this machine", async () => {
   const args = ["--hostname", "192.0.2.1", "--port", "0", "--open-proxy"];
   assertFails(await runProgram(args), 1, /192\.0\.2\.1.*--hostname/);
 });
 
-test("socks5-server prints --help and --version to the standard output", async () => {
+test("socks5 prints --help and --version to the standard output", async () => {
   const help = await runProgram(["--help"]);
-  assertMatch(help.stdout, /^Usage: socks5-server/m);
+  assertMatch(help.stdout, /^Usage: socks5/m);
+  const rules = await runProgram(["--help", "rules"]);
+  assertMatch(rules.stdout, /^Access rules .*\n +--allow RULE /);
   const version = await runProgram(["-V"]);
-  assertEquals(version.stdout, `socks5-server ${config.version}\n`);
-  for (const { code, stderr } of [help, version]) {
+  assertEquals(version.stdout, `socks5 ${config.version}\n`);
+  for (const { code, stderr } of [help, rules, version]) {
     assertEquals([code, stderr], [0, ""]);
   }
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`socks5-server waits for its sessions on ${signal} and ends with 0`, async () => {
+  test(`socks5 waits for its sessions on ${signal} and ends with 0`, async () => {
     await withEcho(async (target) => {
       await withProgram(TEXT, async (program) => {
         const port = await program.port();
@@ -111,14 +136,14 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
         }
         const { code, stdout, stderr } = await program.ended;
         assertEquals([code, stderr], [0, ""]);
-        assertMatch(stdout, / connect .* up +11 +down +11 /);
+        assertMatch(stdout, / finished .* 11\/11 /);
       });
     });
   });
 }
 
 for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
-  test(`socks5-server ignores ${signal}`, async () => {
+  test(`socks5 ignores ${signal}`, async () => {
     await withEcho(async (target) => {
       await withProgram(TEXT, async (program) => {
         const port = await program.port();
@@ -135,7 +160,7 @@ for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
   });
 }
 
-test("socks5-server does not accept connections while it waits for its sessions", async () => {
+test("socks5 does not accept connections while it waits for its sessions", async () => {
   const transport = await detectTransport();
   await withEcho(async (target) => {
     await withProgram(TEXT, async (program) => {
@@ -176,7 +201,7 @@ for (
     ["SIGTERM", "SIGTERM", 143],
   ] as const
 ) {
-  test(`socks5-server ends immediately with ${code} on ${second} after ${first}`, async () => {
+  test(`socks5 ends immediately with ${code} on ${second} after ${first}`, async () => {
     await withEcho(async (target) => {
       const args = [...TEXT, "--grace", "1h"];
       await withProgram(args, async (program) => {
@@ -187,9 +212,12 @@ for (
           await program.line(new RegExp(`${first}: `));
           // Repeated, because the same signal right after the first is taken for an echo.
           const again = setInterval(() => tryToKill(program, second), 20);
-          const { code: actual, stderr } = await program.ended;
+          const { code: actual, stdout, stderr } = await program.ended;
           clearInterval(again);
           assertEquals([actual, stderr], [code, ""]);
+          assert(stdout.endsWith(
+            ` ${second}: exiting at once, 1 session cut off\n`,
+          ));
         } finally {
           conn.close();
         }
@@ -199,7 +227,7 @@ for (
 }
 
 for (const grace of ["50ms", "0"]) {
-  test(`socks5-server --grace ${grace} ends the remaining sessions`, async () => {
+  test(`socks5 --grace ${grace} ends the remaining sessions`, async () => {
     await withEcho(async (target) => {
       const args = [...TEXT, "--grace", grace];
       await withProgram(args, async (program) => {
@@ -209,7 +237,7 @@ for (const grace of ["50ms", "0"]) {
           program.kill("SIGTERM");
           const { code, stdout } = await program.ended;
           assertEquals(code, 0);
-          assertMatch(stdout, / connect .* closed$/m);
+          assertMatch(stdout, / closed 127\..*$/m);
         } finally {
           conn.close();
         }
@@ -218,7 +246,7 @@ for (const grace of ["50ms", "0"]) {
   });
 }
 
-test("socks5-server accepts logins from --user and SOCKS5_USERS", async () => {
+test("socks5 accepts logins from --user and SOCKS5_USERS", async () => {
   await withEcho(async (target) => {
     await withProgram(
       [...TEXT, "--user", "carol:three:parts"],
@@ -227,7 +255,9 @@ test("socks5-server accepts logins from --user and SOCKS5_USERS", async () => {
         await program.line(/\(socks5:\/\/127\.0\.0\.1:\d+, login required\)$/);
         for (const login of ["alice:one", "bob:two", "carol:three%3Aparts"]) {
           await visit(`socks5://${login}@127.0.0.1:${port}`, target);
-          await program.line(new RegExp(`  ${login.split(":")[0]} .*finished`));
+          await program.line(
+            new RegExp(` finished .* ${login.split(":")[0]} `),
+          );
         }
         for (const login of ["", "alice:two@", "dave:one@"]) {
           await assertRejects(
@@ -235,14 +265,14 @@ test("socks5-server accepts logins from --user and SOCKS5_USERS", async () => {
             SocksError,
           );
         }
-        await program.line(/ dave .* login-failed/);
+        await program.line(/ login-failed 127\.0\.0\.1:\d+ dave - /);
       },
       { users: "alice:one\r\n\nbob:two\n" },
     );
   });
 });
 
-test("socks5-server rejects an invalid SOCKS5_USERS without printing its value", async () => {
+test("socks5 rejects an invalid SOCKS5_USERS without printing its value", async () => {
   const ended = await runProgram(["--port", "0"], {
     users: "alice:one\nhunter2",
   });
@@ -251,7 +281,7 @@ test("socks5-server rejects an invalid SOCKS5_USERS without printing its value",
 });
 
 test(
-  "socks5-server does not read SOCKS5_USERS without the permission",
+  "socks5 does not read SOCKS5_USERS without the permission",
   async () => {
     const options = { unreadableUsers: "alice:one" };
     await withProgram(TEXT, async (program) => {
@@ -265,7 +295,7 @@ test(
   { skip: onlyDeno },
 );
 
-test("socks5-server --log json prints one object per line, without passwords", async () => {
+test("socks5 --log json prints one object per line, without passwords", async () => {
   await withEcho(async (target) => {
     const args = ["--port", "0", "--log", "json", "--user", "alice:hunter2"];
     await withProgram(args, async (program) => {
@@ -296,7 +326,28 @@ test("socks5-server --log json prints one object per line, without passwords", a
   });
 });
 
-test("socks5-server --log off prints only the address of the listener and the reason for the end", async () => {
+for (
+  const [format, start, end] of [
+    ["text", / start 127\.0\.0\.1:\d+ - 127\.0\.0\.1:(\d+)$/, / finished /],
+    ["json", /"type":"session-start".*"port":(\d+)\}\}$/, /"session-end"/],
+  ] as const
+) {
+  test(`socks5 --log-start --log ${format} logs a session before it ends`, async () => {
+    await withEcho(async (target) => {
+      const args = ["--port", "0", "--log-start", "--log", format];
+      await withProgram(args, async (program) => {
+        const proxy = `socks5://127.0.0.1:${await program.port()}`;
+        const conn = await connect(proxy, `127.0.0.1:${target}`);
+        const line = await program.line(start);
+        assertEquals(start.exec(line)![1], String(target));
+        conn.close();
+        await program.line(end);
+      });
+    });
+  });
+}
+
+test("socks5 --log off prints only the address of the listener and the reason for the end", async () => {
   await withEcho(async (target) => {
     await withProgram(["--port", "0", "--log", "off"], async (program) => {
       const port = await program.port();
@@ -310,7 +361,7 @@ test("socks5-server --log off prints only the address of the listener and the re
   });
 });
 
-test("socks5-server continues when the reader closes its output", async () => {
+test("socks5 continues when the reader closes its output", async () => {
   await withEcho(async (target) => {
     await withProgram(TEXT, async (program) => {
       const proxy = `socks5://127.0.0.1:${await program.port()}`;
@@ -323,7 +374,7 @@ test("socks5-server continues when the reader closes its output", async () => {
   });
 });
 
-test("socks5-server continues when the reader closes its output before a burst of lines", async () => {
+test("socks5 continues when the reader closes its output before a burst of lines", async () => {
   await withProgram(["--port", "0"], async (program) => {
     const port = await program.port();
     program.closeOutput();
@@ -334,7 +385,7 @@ test("socks5-server continues when the reader closes its output before a burst o
   });
 });
 
-test("socks5-server continues when the reader of its log pauses, and logs the number of dropped lines", async () => {
+test("socks5 continues when the reader of its log pauses, and logs the number of dropped lines", async () => {
   await withEcho(async (target) => {
     await withProgram(["--port", "0"], async (program) => {
       const port = await program.port();
@@ -355,7 +406,7 @@ test("socks5-server continues when the reader of its log pauses, and logs the nu
   });
 });
 
-test("socks5-server ends on a signal although its log is not read", async () => {
+test("socks5 ends on a signal although its log is not read", async () => {
   await withProgram(["--port", "0"], async (program) => {
     const port = await program.port();
     program.pauseOutput();
@@ -365,7 +416,7 @@ test("socks5-server ends on a signal although its log is not read", async () => 
   });
 });
 
-test("socks5-server writes its whole log before it ends", async () => {
+test("socks5 writes its whole log before it ends", async () => {
   await withProgram(["--port", "0"], async (program) => {
     const port = await program.port();
     await Promise.all(Array.from({ length: 20 }, () => refuse(port)));

@@ -26,6 +26,9 @@ import { FakeClock } from "../support/fake_clock.ts";
 import { test } from "../support/harness.ts";
 import { until } from "../transport/contract.ts";
 
+/** A standard input that is empty. */
+const NO_INPUT = { read: () => Promise.resolve(null) };
+
 const { ca, server, other } = certificates();
 
 /** A folder with files, which is removed afterwards. */
@@ -49,7 +52,10 @@ async function loadFlags(folder: string, flags: string) {
   const args = flags.replaceAll("@", `${folder}/`).split(" ");
   const invocation = parseFlags(args);
   assert(invocation.type === "serve");
-  return await load(invocation.commandLine, new ConfigFileReader().read);
+  return await load(
+    invocation.commandLine,
+    new ConfigFileReader(NO_INPUT).read,
+  );
 }
 
 const PAIR = "--tls-cert @cert.pem --tls-key @key.pem";
@@ -260,7 +266,7 @@ test("FileWatcher reports files that are missing", async () => {
 test("readAgain() reads only the given files again", async () => {
   await withFolder({ a: "1", b: "2" }, async (folder) => {
     const [a, b] = ["a", "b"].map((it) => join(folder, it));
-    const files = new ConfigFileReader();
+    const files = new ConfigFileReader(NO_INPUT);
     for (const it of [a, b]) await files.read(it);
     for (const it of [a, b]) writeFileSync(it, "new");
     const read = files.readAgain([b]);

@@ -129,7 +129,7 @@ test("--workers 2 ends with 3 and one line of error when the port is in use", as
     const args = ["--workers", "2", "--port", String(port)];
     const { code, stdout, stderr } = await runProgram(args, mayShare);
     assertEquals([code, stdout], [3, ""]);
-    assertMatch(stderr, /^socks5-server: 127\.0\.0\.1:\d+ is in use: .+\n$/);
+    assertMatch(stderr, /^socks5: 127\.0\.0\.1:\d+ is in use: .+\n$/);
   });
 });
 
@@ -145,7 +145,7 @@ test("--workers 2 ends with 1 and one line of error when the address is not of t
   const args = [...TWO, "--hostname", "192.0.2.1", "--open-proxy"];
   const { code, stdout, stderr } = await runProgram(args, mayShare);
   assertEquals([code, stdout], [1, ""]);
-  assertMatch(stderr, /^socks5-server: .*192\.0\.2\.1.*--hostname\n$/);
+  assertMatch(stderr, /^socks5: .*192\.0\.2\.1.*--hostname\n$/);
 });
 
 test(
@@ -153,7 +153,7 @@ test(
   async () => {
     const { code, stdout, stderr } = await runProgram(TWO, { mayRead: true });
     assertEquals([code, stdout], [2, ""]);
-    assertMatch(stderr, /^socks5-server: .*--unstable-net.*\n$/);
+    assertMatch(stderr, /^socks5: .*--unstable-net.*\n$/);
   },
   { skip: onlyDeno },
 );
@@ -299,13 +299,22 @@ test("--grace ends the remaining sessions of all workers", async () => {
   });
 });
 
-test("a second signal ends all workers immediately", async () => {
+test("a second signal ends all workers immediately, and the last line has the number of their sessions", async () => {
   await withTwo(["--grace", "1h"], async (program, proxy, target) => {
     const conns = await openMany(proxy, target);
     program.kill("SIGINT");
     await program.line(/"shutdown"/);
     program.kill("SIGTERM"); // right after SIGINT, another SIGINT is taken for an echo
-    assertEquals((await program.ended).code, 143);
+    const { code, stdout } = await program.ended;
+    assertEquals(code, 143);
+    const { time: _, ...last } = JSON.parse(
+      stdout.trimEnd().split("\n").at(-1)!,
+    );
+    assertEquals(last, {
+      type: "terminated",
+      signal: "SIGTERM",
+      sessions: MANY,
+    });
     assertEquals(await countOpen(conns), 0);
     closeAll(conns);
   });

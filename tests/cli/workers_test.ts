@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ConfigFileReader } from "../../src/cli/config/files.ts";
 import { parseFlags } from "../../src/cli/config/flags.ts";
 import { load, type LoadedConfig } from "../../src/cli/config/load.ts";
-import type { LogRecord } from "../../src/cli/output/format.ts";
+import type { LogRecord } from "../../src/cli/output/record.ts";
 import { Backoff } from "../../src/cli/workers/backoff.ts";
 import type {
   WorkerExit,
@@ -64,6 +64,8 @@ class FakeWorker {
 /** What a worker does when it is started. */
 type OnStart = (worker: FakeWorker, start: Start) => void;
 
+const noInput = { read: () => Promise.resolve(null) };
+
 const listen: OnStart = (worker, { port }) =>
   worker.send({
     type: "listening",
@@ -97,7 +99,7 @@ async function supervise(
   const command = parseFlags(["--port", "0", ...args]);
   assert(command.type === "serve");
   const { commandLine } = command;
-  const files = new ConfigFileReader();
+  const files = new ConfigFileReader(noInput);
   const loaded = await load(commandLine, files.read);
   const supervisor = await Supervisor.start({
     workers: 2,
@@ -137,7 +139,8 @@ async function supervise(
 async function loadDefaults(): Promise<LoadedConfig> {
   const command = parseFlags([]);
   assert(command.type === "serve");
-  return await load(command.commandLine, new ConfigFileReader().read);
+  const { read } = new ConfigFileReader(noInput);
+  return await load(command.commandLine, read);
 }
 
 test("Supervisor.start() passes the port of the first worker to the others", async () => {
@@ -446,7 +449,7 @@ test(
           const commandLine = { config: { usersFile: ["users"] }, logins: [] };
           const files = [["users", `alice:${hash}`]] as const;
           const which = { worker: 1, workers: 2, hostname: undefined, port: 0 };
-          const log = { log: "off", metrics: false } as const;
+          const log = { log: "off", logStart: false, metrics: false } as const;
           thread.post({ type: "start", ...which, ...log, commandLine, files });
         },
         onExit,

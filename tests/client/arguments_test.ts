@@ -68,7 +68,7 @@ test("socks() throws a TypeError for an unknown key, which names the right one",
   assertThrows(() => socks(plain, defaults), TypeError, '"timeout"');
 });
 
-test("the commands throw a TypeError when the options are no object", async () => {
+test("the commands throw a TypeError when the options are not an object", async () => {
   for (const options of [null, 5_000, "5s"] as unknown as ClientOptions[]) {
     assertThrows(() => socks(plain, options), TypeError, "must be an object");
     const commands = [
@@ -136,7 +136,7 @@ test("accept() throws a TypeError for an unknown key, and closes the listener", 
   await server.close();
 });
 
-/** A proxy that is none, and a part of the error message. */
+/** An invalid proxy, and a part of the error message. */
 const proxies: readonly [proxy: unknown, message: string][] = [
   [undefined, "socks5h://hostname:port"],
   [null, "socks5h://hostname:port"],
@@ -157,7 +157,7 @@ for (const [proxy, message] of proxies) {
   });
 }
 
-/** A target that is none, and a part of the error message. */
+/** An invalid target, and a part of the error message. */
 const targets: readonly [target: unknown, message: string][] = [
   [undefined, '"HOSTNAME:PORT" or { hostname, port }, not undefined'],
   [null, '"HOSTNAME:PORT" or { hostname, port }, not null'],

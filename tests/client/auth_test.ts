@@ -39,7 +39,7 @@ const REFUSED = "05 05 00 01 6*00";
 const plain = { protocol: "socks5" } as const;
 const login = { username: "al", password: "pw" };
 
-/** The steps of a proxy that lets a wrapping client in. */
+/** The steps of a proxy that accepts a wrapping client. */
 const ADMITTED: Script = [["05 01 80", "05 80"], ["2A", "00"]];
 
 /** A private method that negotiates like this. */
@@ -201,7 +201,7 @@ for (const split of [false, true]) {
 }
 
 test("connect() keeps the bytes that arrive together with the last message of the method", async () => {
-  // A reply before the request is unusual, but nothing of it may be lost.
+  // A reply before the request is unusual, but none of its bytes may be lost.
   const server = await startProxy([
     ["05 01 80", "05 80"],
     ["2A", `00 ${framed(OK)} ${framed('"hello"')}`],

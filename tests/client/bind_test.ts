@@ -34,7 +34,6 @@ import {
   invalidTimeouts,
   type Script,
   startProxy,
-  withConns,
   withNames,
 } from "../support/scripted.ts";
 
@@ -459,17 +458,6 @@ test("accept() throws a TypeError for an invalid timeout, and closes the listene
     await assertSocksError(listener.accept(), "closed", "bind");
     await server.close();
   }
-});
-
-test("bind() enables keepalive on the connection to the proxy", async () => {
-  const server = await startProxy([CHOSEN, [ANYONE5, LISTENS5]]);
-  let asked = 0;
-  const options = await withConns({ keepAlive: () => void asked++ });
-  const through = { ...plain, ...server.addr };
-  const listener = await bind(through, undefined, options);
-  assertEquals(asked, 1);
-  listener.close();
-  await server.close();
 });
 
 test("bind() rejects when the peer's name is invalid or cannot be resolved", async () => {

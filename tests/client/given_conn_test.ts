@@ -49,7 +49,7 @@ for (const [command, run] of commands) {
   }
 }
 
-test("connect() closes a conn that is none, if it can be closed", async () => {
+test("connect() closes an invalid conn if it has a method for that", async () => {
   for (const member of ["close", "destroy"]) {
     let closed = 0;
     const conn = { [member]: () => void closed++ } as never;
@@ -141,7 +141,7 @@ test("connect() rejects with a SocksError when conn or the transport rejects wit
   await assertSocksError(dialing, "proxy-unreachable", "dial");
 });
 
-test("connect() ends in time when the transport does not", async () => {
+test("connect() rejects in time when the transport never settles", async () => {
   const native = await detectTransport();
   const never = () => new Promise<never>(() => {});
   const transport = { ...native, connect: never, lookup: never };
@@ -149,27 +149,31 @@ test("connect() ends in time when the transport does not", async () => {
   await assertSocksError(dialing, "timeout", "dial");
 }, { timeout: 5_000 });
 
-test("udpAssociate() is over when its conn cannot be closed", async () => {
-  const server = await startServer();
-  const raw = await (await detectTransport()).connect(server.server.addr);
-  const { localAddr, remoteAddr } = raw;
-  const close = () => {
-    raw.close();
-    throw new Error("cannot be closed");
-  };
-  const conn: Conn = {
-    localAddr,
-    remoteAddr,
-    read: () => raw.read(),
-    unread: (chunk) => raw.unread(chunk),
-    peek: () => raw.peek(),
-    write: (chunk) => raw.write(chunk),
-    closeWrite: () => raw.closeWrite(),
-    reset: () => raw.reset(),
-    close,
-  };
-  const association = await udpAssociate(PROXY, { conn });
-  association.close();
-  assertEquals(await association.closed, undefined);
-  await server.close();
-}, { timeout: 5_000 });
+test(
+  "udpAssociate() ends the association even if its conn throws when it is closed",
+  async () => {
+    const server = await startServer();
+    const raw = await (await detectTransport()).connect(server.server.addr);
+    const { localAddr, remoteAddr } = raw;
+    const close = () => {
+      raw.close();
+      throw new Error("cannot be closed");
+    };
+    const conn: Conn = {
+      localAddr,
+      remoteAddr,
+      read: () => raw.read(),
+      unread: (chunk) => raw.unread(chunk),
+      peek: () => raw.peek(),
+      write: (chunk) => raw.write(chunk),
+      closeWrite: () => raw.closeWrite(),
+      reset: () => raw.reset(),
+      close,
+    };
+    const association = await udpAssociate(PROXY, { conn });
+    association.close();
+    assertEquals(await association.closed, undefined);
+    await server.close();
+  },
+  { timeout: 5_000 },
+);

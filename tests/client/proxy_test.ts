@@ -75,6 +75,23 @@ const urls: [url: string, proxy: ProxyConfig][] = [
     port: 1080,
     password: "pw",
   }],
+  ["http://proxy.example:3128", {
+    protocol: "http",
+    hostname: "proxy.example",
+    port: 3128,
+  }],
+  ["http://proxy.example", {
+    protocol: "http",
+    hostname: "proxy.example",
+    port: 80,
+  }],
+  ["http://al:p%3Aw@[::1]:80/", {
+    protocol: "http",
+    hostname: "::1",
+    port: 80,
+    username: "al",
+    password: "p:w",
+  }],
   ["socks5://%C3%A9:%E2%82%AC@h:80", {
     protocol: "socks5",
     hostname: "h",
@@ -95,7 +112,8 @@ for (const [url, proxy] of urls) {
 const badUrls = [
   "",
   "127.0.0.1:1080",
-  "http://127.0.0.1:1080",
+  "https://127.0.0.1:1080",
+  "ftp://127.0.0.1:1080",
   "socks6://127.0.0.1",
   "socks5://",
   "socks5:///path",
@@ -112,7 +130,8 @@ const badUrls = [
   "socks5://al:hunter2#@h",
   "socks5://al:hunter2%FF@h",
   "socks5://al:hunter2@h/path",
-  "http://al:hunter2@h",
+  "https://al:hunter2@h",
+  "http://a%3Al:hunter2@h:x",
 ];
 
 for (const url of badUrls) {
@@ -122,7 +141,7 @@ for (const url of badUrls) {
   });
 }
 
-test("resolveProxy() refuses a proxy that no message or connection can be made for", () => {
+test("resolveProxy() throws for a proxy that no connection or message can be made for", () => {
   const proxy = { protocol: "socks5", hostname: "h" } as const;
   const old = { protocol: "socks4", hostname: "h" } as const;
   const long = "x".repeat(256);
@@ -161,7 +180,7 @@ test("resolveProxy() writes IPv6 addresses in the form that sockets report, and 
 test("resolveProxy() refuses an unknown protocol", () => {
   const proxy = { protocol: "socks5", hostname: "h" } as const;
   assertThrows(
-    () => resolveProxy({ ...proxy, protocol: "http" as "socks5" }),
+    () => resolveProxy({ ...proxy, protocol: "https" as "socks5" }),
     TypeError,
   );
 });

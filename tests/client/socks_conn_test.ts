@@ -97,6 +97,7 @@ test("close() of a connection makes its reads reject with closed", async () => {
 test("reset() and keepAlive() of a connection reach the connection to the proxy", async () => {
   const calls: string[] = [];
   await connected((conn) => {
+    calls.length = 0; // connect() has enabled it as well
     conn.keepAlive!();
     conn.reset();
     assertEquals(calls, ["keepAlive", "reset"]);
@@ -107,7 +108,7 @@ test("reset() and keepAlive() of a connection reach the connection to the proxy"
   });
 });
 
-test("keepAlive() of a connection does nothing where the network has none", async () => {
+test("keepAlive() of a connection does nothing if the transport lacks it", async () => {
   const server = await startProxy(SCRIPT);
   const near = await (await detectTransport()).connect(server.addr);
   const { readable, writable } = toStreams(near);
@@ -120,7 +121,7 @@ test("keepAlive() of a connection does nothing where the network has none", asyn
   await server.close();
 });
 
-test("a relay moves the bytes of a connection, those first that had arrived with the reply", async () => {
+test("a relay forwards the bytes that arrived with the reply, and then those of the connection", async () => {
   const transport = await detectTransport();
   const sent = pattern(300_000);
   await connected(async (conn, far, rest) => {
@@ -163,7 +164,7 @@ test("connect() and bind() return connections that serve as `conn` of another ca
   await target.close();
 });
 
-test("an accepted connection has the address of its peer beside those of the proxy", async () => {
+test("an accepted connection has the address of its peer in addition to those of the proxy", async () => {
   const server = await startServer();
   const proxy = { protocol: "socks5", ...server.server.addr } as const;
   const listener = await bind(proxy, "127.0.0.1");

@@ -116,7 +116,7 @@ test("socks() goes through serve() with every command, more than once", async ()
   await server.close();
 });
 
-test("connect() of an object uses the default timeout, and that of the call instead", async () => {
+test("connect() of socks() uses the default timeout, and that of the call instead", async () => {
   await withClock(async (clock) => {
     const transport = { ...await detectTransport(), clock };
     const script: Script = [CHOSEN, [ASKED, ""]];
@@ -140,7 +140,7 @@ test("connect() of an object uses the default timeout, and that of the call inst
   });
 });
 
-test("connect() of an object ends by the default signal and by that of the call, and leaves no listener", async () => {
+test("connect() of socks() ends by the default signal and by that of the call, and leaves no listener", async () => {
   for (const which of ["default", "call", "default first", "call first"]) {
     const defaults = new AbortController();
     const call = new AbortController();
@@ -166,7 +166,7 @@ test("connect() of an object ends by the default signal and by that of the call,
   }
 });
 
-test("the default signal of an object ends no connection", async () => {
+test("the default signal of socks() ends no connection", async () => {
   const controller = new AbortController();
   const { signal } = controller;
   const server = await startProxy([CHOSEN, [ASKED, OK]]);
@@ -181,7 +181,7 @@ test("the default signal of an object ends no connection", async () => {
   await server.close();
 });
 
-test("connect() of an object uses the default methods and network, and those of the call instead", async () => {
+test("connect() of socks() uses the default methods and network, and those of the call instead", async () => {
   const server = await startProxy([
     ["05 01 00", "05 00"],
     ["05 01 00 04 15*00 01 00 50", OK],

@@ -15,7 +15,6 @@ import {
   assertSocksError,
   overridden,
   startProxy,
-  withConns,
 } from "../support/scripted.ts";
 import { startServer } from "../support/server.ts";
 import { withClock } from "../support/skipping_clock.ts";
@@ -34,12 +33,6 @@ import {
   TARGET,
   text,
 } from "./associated.ts";
-
-test("udpAssociate() enables keepalive on the connection to the proxy", async () => {
-  let asked = 0;
-  const options = await withConns({ keepAlive: () => void asked++ });
-  await associated(() => Promise.resolve(assertEquals(asked, 1)), options);
-});
 
 test("an association accepts datagrams from its relay only", async () => {
   await associated(async ({ udp, relay, answer }) => {

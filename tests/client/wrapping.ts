@@ -20,7 +20,7 @@ import {
   xorDatagrams,
 } from "../support/wrapped_conn.ts";
 
-/** A {@linkcode WrappedConn} that knows whether it has been closed. */
+/** A {@linkcode WrappedConn} that records whether it has been closed. */
 export class ObservedConn extends WrappedConn {
   closed = false;
 

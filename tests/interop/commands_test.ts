@@ -13,7 +13,7 @@ import {
 } from "../../src/client/mod.ts";
 import { test } from "../support/harness.ts";
 import { assertSameOctets, pattern } from "../transport/contract.ts";
-import { LOGIN, ownKinds, type ProxyKind, proxyKinds } from "./proxies.ts";
+import { ownKinds, type ProxyKind, proxyKinds } from "./proxies.ts";
 import { readToEnd } from "./raw_client.ts";
 import { startDatagramTarget } from "./targets.ts";
 
@@ -21,12 +21,11 @@ const options: ClientOptions = { timeout: 20_000 };
 
 /** The configurations for a server of this kind, one for each of its protocols. */
 function proxiesOf(kind: ProxyKind, port: number): ProxyConfig[] {
-  const login = kind.login ? LOGIN : {};
   return kind.protocols.map((protocol) => ({
     protocol,
     hostname: "127.0.0.1",
     port,
-    ...login,
+    ...kind.login,
   }));
 }
 

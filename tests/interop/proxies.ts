@@ -1,12 +1,12 @@
 /**
- * Foreign SOCKS servers, and our own on every runtime, for tests of the client.
+ * Foreign SOCKS and HTTP servers, and our own on every runtime, for tests of the client.
  *
  * @module
  */
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ProxyConfig } from "../../src/client/mod.ts";
+import type { ProxyConfig, SocksErrorCode } from "../../src/client/mod.ts";
 import {
   missing,
   missingForRoot,
@@ -18,16 +18,24 @@ import {
 import { missingRuntime, runtimes, withProgramOn } from "./runtimes.ts";
 import { withSshd } from "./sshd.ts";
 
-/** The login of the servers that require one. */
-export const LOGIN = { username: "alice", password: "correct horse" };
+/** A login for a server. */
+export interface Login {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** The login of most servers that require one. */
+export const LOGIN: Login = { username: "alice", password: "correct horse" };
+/** The login of tinyproxy, whose passwords have no spaces. */
+const HTTP_LOGIN: Login = { username: "alice", password: "horse" };
 
 /** A server that can be started. */
 export interface ProxyKind {
   readonly name: string;
   /** The protocols that it speaks; the first one is used if a test needs only one. */
   readonly protocols: readonly ProxyConfig["protocol"][];
-  /** Whether it requires {@linkcode LOGIN}. */
-  readonly login?: boolean;
+  /** The login that it requires. */
+  readonly login?: Login;
   /**
    * Whether it ends both directions at the first FIN, and stalls when the buffers of
    * both directions are full.
@@ -40,6 +48,8 @@ export interface ProxyKind {
   readonly wrongPeer?: number;
   /** Whether it supports BIND and UDP ASSOCIATE. */
   readonly commands?: true;
+  /** The error of a client without the login; by default `no-method`. */
+  readonly withoutLogin?: SocksErrorCode;
   /** Its reply when the target refuses; if missing, it closes the connection. */
   readonly refusal?: number;
   /** Why it cannot run here. */
@@ -62,7 +72,7 @@ export const proxyKinds: readonly ProxyKind[] = [
   {
     name: "danted with a login",
     protocols: ["socks5h"],
-    login: true,
+    login: LOGIN,
     refusal: 5,
     commands: true,
     wrongPeer: 2,
@@ -80,7 +90,7 @@ export const proxyKinds: readonly ProxyKind[] = [
   {
     name: "microsocks with a login",
     protocols: ["socks5h"],
-    login: true,
+    login: LOGIN,
     oneWay: true,
     refusal: 5,
     skip: missing("microsocks"),
@@ -92,6 +102,24 @@ export const proxyKinds: readonly ProxyKind[] = [
     protocols: ["socks5h", "socks5", "socks4a", "socks4"],
     skip: missing("ssh", "sshd", "ssh-keygen"),
     run: withSshD,
+  },
+  {
+    name: "tinyproxy",
+    protocols: ["http"],
+    oneWay: true,
+    refusal: 500,
+    skip: missing("tinyproxy"),
+    run: (use) => withTinyproxy(undefined, use),
+  },
+  {
+    name: "tinyproxy with a login",
+    protocols: ["http"],
+    login: HTTP_LOGIN,
+    withoutLogin: "login-failed",
+    oneWay: true,
+    refusal: 500,
+    skip: missing("tinyproxy"),
+    run: (use) => withTinyproxy(HTTP_LOGIN, use),
   },
 ];
 
@@ -123,6 +151,22 @@ function withMicrosocks(
     ...login,
   ];
   return withListening("microsocks", argsFor, use);
+}
+
+function withTinyproxy(
+  login: Login | undefined,
+  use: (port: number) => Promise<void>,
+): Promise<void> {
+  return withFolder(async (folder) => {
+    const config = join(folder, "tinyproxy.conf");
+    const argsFor = async (port: number) => {
+      const lines = ["Listen 127.0.0.1", `Port ${port}`, "Timeout 60"];
+      if (login) lines.push(`BasicAuth ${login.username} ${login.password}`);
+      await writeFile(config, `${lines.join("\n")}\n`);
+      return ["-d", "-c", config];
+    };
+    await withListening("tinyproxy", argsFor, use);
+  });
 }
 
 function withSshD(use: (port: number) => Promise<void>): Promise<void> {

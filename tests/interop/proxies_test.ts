@@ -15,7 +15,7 @@ import type { Endpoint } from "../../src/protocol/address.ts";
 import { test } from "../support/harness.ts";
 import { closedPort } from "../support/server.ts";
 import { assertSameOctets } from "../transport/contract.ts";
-import { LOGIN, type ProxyKind, proxyKinds } from "./proxies.ts";
+import { type Login, type ProxyKind, proxyKinds } from "./proxies.ts";
 import {
   answerAtEnd,
   answerTo,
@@ -37,7 +37,7 @@ const options: ClientOptions = { timeout: 20_000 };
 interface Context {
   readonly target: Target;
   /** Returns the configuration of the proxy; by default its first protocol and its login. */
-  proxy(protocol?: Protocol, login?: Partial<typeof LOGIN>): ProxyConfig;
+  proxy(protocol?: Protocol, login?: Partial<Login>): ProxyConfig;
 }
 
 function check(
@@ -54,7 +54,7 @@ function check(
           target,
           proxy: (
             protocol = kind.protocols[0],
-            login = kind.login ? LOGIN : {},
+            login: Partial<Login> = kind.login ?? {},
           ) => ({ protocol, hostname: "127.0.0.1", port, ...login }),
         })
       );
@@ -125,7 +125,7 @@ for (const kind of proxyKinds) {
     );
   }
 
-  for (const protocol of kind.protocols.filter((it) => /[ah]$/.test(it))) {
+  for (const protocol of kind.protocols.filter((it) => /[ah]$|http/.test(it))) {
     check(
       kind,
       `lets the proxy resolve a name by ${protocol}`,
@@ -218,8 +218,8 @@ for (const kind of proxyKinds) {
       const addr = { hostname: "127.0.0.1", port: target.port };
       for (
         const login of [
-          { ...LOGIN, password: "wrong" },
-          { ...LOGIN, username: "bob" },
+          { ...kind.login, password: "wrong" },
+          { ...kind.login, username: "bob" },
         ]
       ) {
         const found = await failure(proxy(undefined, login), addr);
@@ -231,13 +231,13 @@ for (const kind of proxyKinds) {
 
   check(
     kind,
-    "rejects with no-method when there is no login",
+    `rejects with ${kind.withoutLogin ?? "no-method"} when there is no login`,
     echo,
     async (context) => {
       const { proxy, target } = context;
       const addr = { hostname: "127.0.0.1", port: target.port };
       const found = await failure(proxy(undefined, {}), addr);
-      assertEquals(found, ["no-method", undefined]);
+      assertEquals(found, [kind.withoutLogin ?? "no-method", undefined]);
     },
   );
 }

@@ -40,7 +40,7 @@ export function environment(): Record<string, string> {
  */
 export async function installed(name: string): Promise<string> {
   const script = `
-import { npmInstall } from "./scripts/runtimes.ts";
+import { npmInstall } from "./scripts/npm_install.ts";
 console.log(await npmInstall(${JSON.stringify(name)}));`;
   const { code, stdout, stderr } = await run(
     executable("deno"),
@@ -61,8 +61,9 @@ export function withProgramOn<T>(
   name: Runtime,
   program: string,
   use: (command: [string, ...string[]]) => Promise<T>,
+  denoPermissions: readonly string[] = ["--allow-net"],
 ): Promise<T> {
-  const flags = name === "deno" ? ["run", "--quiet", "--allow-net"] : [];
+  const flags = name === "deno" ? ["run", "--quiet", ...denoPermissions] : [];
   return withFolder(async (folder) => {
     const file = runtime === "deno"
       ? await bundle(program, folder)

@@ -1,6 +1,6 @@
 /**
- * A server with default options that prints its port. Tests start it on any
- * runtime.
+ * A server with all commands and otherwise default options, which prints its port.
+ * Tests start it on any runtime.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import process from "node:process";
 import { serve } from "../../src/server/serve.ts";
 
 if (process.argv[2] === "run-server") {
-  const server = await serve({ port: 0 });
+  const server = await serve({ port: 0, resolve: true });
   console.log(server.addr.port);
   await server.finished;
 }

@@ -19,24 +19,38 @@ export function socksify(
   port: number,
   command: string,
   args: readonly string[],
-  options: RunOptions = {},
+  { route = "", library, ...options }: SocksifyOptions = {},
 ): Promise<Output> {
   return withFolder(async (folder) => {
     const config = join(folder, "socks.conf");
-    await writeFile(config, configuration(port));
+    await writeFile(config, configuration(port, route));
     const env = {
+      ...options.env,
       SOCKS_CONF: config,
       SOCKS_AUTOADD_LANROUTES: "no", // without it, loopback is reached directly
     };
-    return run("socksify", [command, ...args], { ...options, env });
+    if (library === undefined) {
+      return run("socksify", [command, ...args], { ...options, env });
+    }
+    const preload = { ...env, LD_PRELOAD: library };
+    return run(command, args, { ...options, env: preload });
   });
 }
 
-function configuration(port: number): string {
+/** Options of {@linkcode socksify}. */
+export interface SocksifyOptions extends RunOptions {
+  /** More lines for the route to the server. */
+  readonly route?: string;
+  /** The path of Dante's library. By default Debian's, which has no GSSAPI. */
+  readonly library?: string;
+}
+
+function configuration(port: number, route: string): string {
   return `
 route {
   from: 0.0.0.0/0 to: 0.0.0.0/0 via: 127.0.0.1 port = ${port}
   proxyprotocol: socks_v5
+  ${route}
 }
 `;
 }

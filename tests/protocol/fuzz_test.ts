@@ -10,6 +10,7 @@ import {
 import * as chap from "../../src/protocol/chap.ts";
 import type { Decode } from "../../src/protocol/decode.ts";
 import { decodeProxyHeader } from "../../src/protocol/proxy_header.ts";
+import * as httpConnect from "../../src/protocol/http_connect.ts";
 import * as password from "../../src/protocol/password.ts";
 import * as socks4 from "../../src/protocol/socks4.ts";
 import * as socks5 from "../../src/protocol/socks5.ts";
@@ -65,6 +66,16 @@ const DECODERS: readonly [string, Decode<unknown>, number, string[]][] = [
     "01 01 00 01 00",
     `01 08 ${"01 FF 255*61 ".repeat(7)} 01 F5 245*61`,
   ]],
+  ["an HTTP request", httpConnect.decodeRequest, httpConnect.MAX_HEAD, [
+    '"CONNECT target.test:80 HTTP/1.0" 0D 0A 0D 0A',
+    '"CONNECT [fd00:77::1]:80 HTTP/1.1" 0D 0A "Host: x" 0D 0A "Content-Length: 0" 0D 0A 0D 0A',
+    '"GET http://target.test/ HTTP/1.1" 0D 0A "Host: x" 0D 0A 0D 0A',
+  ]],
+  ["an HTTP response", httpConnect.decodeResponse, httpConnect.MAX_HEAD, [
+    '"HTTP/1.1 200 OK" 0D 0A 0D 0A',
+    '"HTTP/1.0 407 Login" 0A "Proxy-Authenticate: Basic" 0A 0A',
+    '"HTTP/1.1 100 Continue" 0D 0A 0D 0A "HTTP/1.1 200 OK" 0D 0A "A: b" 0D 0A 0D 0A',
+  ]],
   ["a login's status", password.decodeLoginStatus, 2, ["01 00"]],
 ];
 
@@ -98,8 +109,8 @@ function mutate(message: Uint8Array, next: (n: number) => number): Uint8Array {
 
 /**
  * Passes if the decoder returns or throws a `ProtocolError`, decides within its
- * bound, does not change the input, and comes to the same result for a longer
- * input once it has decided.
+ * bound, does not change the input, and has the same result for a longer input once
+ * it has decided.
  */
 function assertSound(
   decode: Decode<unknown>,

@@ -97,6 +97,11 @@ testDecoder(decodeRequest, [
     ...connect("192.0.2.1"),
     command: COMMAND.bind,
   }],
+  ["RESOLVE", '04 F0 00 00 00 00 00 01 00 "a.test" 00', {
+    ...connect("a.test"),
+    command: COMMAND.resolve,
+    port: 0,
+  }],
   ["S15 0.0.0.0", "04 01 00 50 00 00 00 00 00", connect("0.0.0.0")],
   ["0.0.1.0", "04 01 00 50 00 00 01 00 00", connect("0.0.1.0")],
   ["port 0", "04 01 00 00 C0 00 02 01 00", {

@@ -58,6 +58,11 @@ testDecoder(decodeGreeting, [
   ["a TLS hello", "16", "version"],
 ]);
 
+test("METHOD has the methods of RFC 1928 and of IANA's registry", () => {
+  const numbers = Object.values(METHOD);
+  assertEquals(numbers, [0, 1, 2, 3, 5, 6, 7, 8, 9, 255]);
+});
+
 testDecoder(decodeMethodChoice, [
   ["no authentication", "05 00", METHOD.none],
   ["a login", "05 02", METHOD.password],
@@ -140,6 +145,14 @@ testDecoder(decodeRequest, [
   ["UDP ASSOCIATE", "05 03 00 01 4*00 00 00", {
     ...connect("0.0.0.0", 0),
     command: COMMAND.udpAssociate,
+  }],
+  ["RESOLVE", '05 F0 00 03 06 "a.test" 00 00', {
+    ...connect("a.test", 0),
+    command: COMMAND.resolve,
+  }],
+  ["RESOLVE_PTR", "05 F1 00 01 C0 00 02 01 00 00", {
+    ...connect("192.0.2.1", 0),
+    command: COMMAND.resolvePtr,
   }],
 ], [
   ["C7 an IPv6 literal in brackets", '05 01 00 03 0C "["', "hostname"],

@@ -24,25 +24,25 @@ const RANGES: readonly Range[] = [
   ["172.16.0.0", "172.31.255.255"],
   ["192.0.0.0", "192.0.0.255"],
   ["192.0.2.0", "192.0.2.255"],
+  ["192.31.196.0", "192.31.196.255"],
+  ["192.52.193.0", "192.52.193.255"],
   ["192.88.99.0", "192.88.99.255"],
   ["192.168.0.0", "192.168.255.255"],
+  ["192.175.48.0", "192.175.48.255"],
   ["198.18.0.0", "198.19.255.255"],
   ["198.51.100.0", "198.51.100.255"],
   ["203.0.113.0", "203.0.113.255"],
   ["224.0.0.0", "239.255.255.255", false, true],
   ["240.0.0.0", "255.255.255.255", true],
-  ["::", "::ffff:ffff"],
-  ["::ffff:0:0:0", "::ffff:0:ffff:ffff"],
-  ["64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff"],
-  ["100::", "100::1:ffff:ffff:ffff:ffff"],
+  // Outside 2000::/3, except for 64:ff9b::/96 and IPv4-mapped addresses
+  ["::", "::fffe:ffff:ffff", false, true], // ::ffff:0.0.0.0 follows
+  ["::1:0:0:0", "64:ff9a:ffff:ffff:ffff:ffff:ffff:ffff", true, true],
+  ["64:ff9b::1:0:0", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true, false],
   ["2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff"],
   ["2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"],
+  ["2620:4f:8000::", "2620:4f:8000:ffff:ffff:ffff:ffff:ffff"],
   ["3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff"],
-  ["5f00::", "5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff"],
-  ["fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"],
-  ["fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", false, true],
-  ["fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true, true],
-  ["ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true],
+  ["4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"],
 ];
 
 /** The next or the previous address. */
@@ -99,20 +99,25 @@ const SPECIAL: readonly string[] = [
   "fe80::1%25",
   "::1%lo",
   "ff02::1",
+  "100::1",
+  "5f00::1",
+  "fec0::1",
+  // Neither allocated nor in a registry
+  "200::1",
+  "4000::1",
+  "a000::8.8.8.8",
+  "64:ff9b:2::8.8.8.8",
 ];
 
 const PUBLIC: readonly string[] = [
   "1.1.1.1",
   "8.8.8.8",
-  "192.31.196.1",
-  "192.175.48.1",
   "::ffff:8.8.8.8",
   "64:ff9b::8.8.8.8",
   "2002:808:808::1",
   "2606:4700:4700::1111",
   "2001:4860:4860::8888",
   "2a00:1450::7f00:1",
-  "2620:4f:8000::1",
   // Not IP addresses
   "",
   "localhost",

@@ -20,6 +20,7 @@ import {
   parseStat,
 } from "../../scripts/bench/process.ts";
 import {
+  briefReport,
   command,
   replaceBetweenMarks,
   report,
@@ -128,20 +129,34 @@ test("table() has a row for each server, ratios, and the best in bold", () => {
   ]);
 });
 
+const context = {
+  date: "2026-11-25",
+  machine: "a machine",
+  busy: 0.04,
+  args: ["bun", "--rounds", "1"],
+  rounds: 1,
+  held: 5_000,
+};
+
 test("report() contains date, machine and command", () => {
-  const context = {
-    date: "2026-11-25",
-    machine: "a machine",
-    busy: 0.04,
-    args: ["bun", "--rounds", "1"],
-    rounds: 1,
-    held: 5_000,
-  };
   const text = report(figures, subjects, new Map(), context);
   assert(text.endsWith(
     "\n\n2026-11-25, a machine, load average 0.0 before; `npx -y deno@2.9.6 task bench bun --rounds 1`",
   ));
   assert(text.includes("5,000 open connections"));
+});
+
+test("briefReport() has ours and the main peers in the main columns", () => {
+  const text = briefReport(figures, subjects, context);
+  const cells = text.split("\n").map((it) => it.split(" | "));
+  assertEquals(cells.slice(0, 5), [
+    ["| ", "download<br>s CPU per GB |"],
+    ["| ---", "---: |"],
+    ["| **socks5, Bun 1.4.4**", "**0.600** (0.20×) |"],
+    ["| **socks5, Deno 2.9.6**", "0.800 (0.27×) |"],
+    ["| microsocks 1.0.3", "3.00 (1.00×) |"],
+  ]);
+  assert(text.endsWith(" 2026-11-25, a machine"), text);
 });
 
 for (

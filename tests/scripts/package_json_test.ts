@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
-import { packageJson } from "../../scripts/package_json.ts";
+import { bin, packageJson } from "../../scripts/package_json.ts";
 import { test } from "../support/harness.ts";
 
 test("packageJson() exports every entry of deno.json, and itself", () => {
@@ -35,4 +35,8 @@ test("packageJson() links to the repository of deno.json", () => {
 test("packageJson() links to nothing when deno.json has no repository", () => {
   const json = packageJson({ ...config, repository: undefined });
   assertEquals(fields.filter((it) => it in json), []);
+});
+
+test("the command has the name of the package, as npx and bunx expect", () => {
+  assertEquals(bin.name, config.name.replace(/^@[^/]+\//, ""));
 });

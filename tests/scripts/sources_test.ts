@@ -63,7 +63,7 @@ for (const [name, path] of Object.entries(entries)) {
   }, { skip: cannotStrip });
 }
 
-const expected = { code: 0, stdout: `socks5-server ${version}\n`, stderr: "" };
+const expected = { code: 0, stdout: `socks5 ${version}\n`, stderr: "" };
 
 test("src/server/mod.ts starts the program from its source", async () => {
   assertEquals(await run("src/server/mod.ts", "--version"), expected);

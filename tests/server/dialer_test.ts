@@ -42,7 +42,13 @@ const METHODS = Object.keys(COMMANDS) as Method[];
 
 /** A dialer whose methods all do the same. */
 function alike(run: (...args: unknown[]) => Promise<never>): FullDialer {
-  return { connect: run, bind: run, udpAssociate: run };
+  return {
+    connect: run,
+    bind: run,
+    udpAssociate: run,
+    resolve: run,
+    reverse: run,
+  };
 }
 
 /** Sends a request, and returns the reply with all that follows it up to the FIN. */

@@ -27,7 +27,7 @@ const TIMEOUTS: Required<Timeouts> = {
   idle: 300_000,
   halfClosed: 60_000,
   bind: 60_000,
-  association: 120_000,
+  association: 300_000,
 };
 
 const LIMITS: Required<Limits> = {

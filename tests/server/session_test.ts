@@ -835,6 +835,7 @@ test("server.sessions prints the facts of each session, and nothing else", async
   const facts = {
     id: 1,
     client: client.localAddr,
+    protocol: "socks5",
     version: 5,
     method: "none",
     phase: "relay",

@@ -18,7 +18,15 @@ import type { Address, Conn } from "../../src/transport/transport.ts";
 import { ANYONE, bind } from "../support/bind.ts";
 import { CountingStore } from "../support/counting_store.ts";
 import { test } from "../support/harness.ts";
-import { ask, connect, hex, port, udp } from "../support/raw.ts";
+import {
+  ask,
+  assertTurnedAway,
+  block,
+  connect,
+  hex,
+  port,
+  udp,
+} from "../support/raw.ts";
 import { scriptedConn } from "../support/scripted_conn.ts";
 import {
   echo,
@@ -467,6 +475,63 @@ test("serve() closes the ports of an association whose wrapper throws on keepAli
     await server.ended();
   }
   await server.close();
+});
+
+/** What untyped code may return where nothing is expected. */
+const rejecting = () => Promise.reject(new Error("broken by the test"));
+
+test("serve() goes on with a BIND and an association whose keepAlive() rejects", async () => {
+  const accept: Accept = (conn) => ({
+    conn: altered(conn, { keepAlive: rejecting, inner: undefined }),
+  });
+  const server = await startServer({ accept });
+  for (const request of [`02 00 ${ANYONE}`, `03 00 ${ZEROS}`]) {
+    const { conn, rep } = await ask(server, request);
+    assertEquals(rep, 0);
+    await settled();
+    conn.close();
+    await server.ended();
+  }
+  await server.close();
+});
+
+test("serve() goes on with a BIND when a listener of its transport fails to close, and a peer to be reset", async () => {
+  const native = await detectTransport();
+  const listen: typeof native.listen = async (options, onConn, onError) => {
+    if (onError) return await native.listen(options, onConn, onError);
+    const listener = await native.listen(options, (conn) => {
+      const reset = () => {
+        conn.reset();
+        broken();
+      };
+      onConn(altered(conn, { reset }));
+    });
+    return { addr: listener.addr, close: () => listener.close().then(broken) };
+  };
+  const server = await startServer({ transport: { ...native, listen } });
+  const { conn, bound } = await bind(server);
+  await assertTurnedAway("127.0.0.2", bound);
+  conn.close();
+  await server.ended();
+  await settled();
+  await server.close();
+});
+
+test("serve() resets a client whose unread() rejects, because bytes of it are lost", async () => {
+  const target = await startTarget();
+  const accept: Accept = (conn) => ({
+    conn: altered(conn, { unread: rejecting, inner: undefined }),
+  });
+  const server = await startServer({ accept });
+  const client = await server.client();
+  await client.write(octets("05 01 00"));
+  await readExactly(client, 2);
+  // The byte after the request is the first one for the target.
+  await client.write(octets(`05 01 00 ${block(target.addr)} 2A`));
+  assertEquals(await reasonOf(server), "client-gone");
+  client.close();
+  await server.close();
+  await target.close();
 });
 
 test("serve() ends a BIND whose wrapped client leaves and throws on unread()", async () => {

@@ -58,6 +58,10 @@ export interface ProgramOptions {
   mayRead?: boolean;
   /** Whether it has the flags and permissions for several workers, on Deno. */
   mayShare?: boolean;
+  /** Whether it may load native libraries, on Deno. */
+  mayLoad?: boolean;
+  /** More environment variables. */
+  env?: Record<string, string>;
   /** The content of its standard input; none by default. */
   input?: string | Uint8Array;
 }
@@ -149,7 +153,7 @@ export async function runProgram(
 
 /** The arguments for the executable of the runtime that start the program. */
 export function programArgs(
-  { users, mayRead, mayShare }: ProgramOptions,
+  { users, mayRead, mayShare, mayLoad }: ProgramOptions,
 ): string[] {
   if (runtime !== "deno") {
     const program = fileURLToPath(new URL("./program.js", import.meta.url));
@@ -163,6 +167,7 @@ export function programArgs(
     "--allow-net",
     ...(mayRead || mayShare ? ["--allow-read"] : []),
     ...(mayShare ? ["--unstable-net"] : []),
+    ...(mayLoad ? ["--allow-ffi"] : []),
     ...(users === undefined ? [] : ["--allow-env=SOCKS5_USERS"]),
     ...(parser.startsWith("file:")
       ? [`--import-map=${new URL("./import_map.json", parser)}`]
@@ -171,11 +176,12 @@ export function programArgs(
   ];
 }
 
-function environment({ users, unreadableUsers }: ProgramOptions) {
+function environment({ users, unreadableUsers, env: more }: ProgramOptions) {
   const { SOCKS5_USERS: _, ...env } = process.env;
   const value = users ?? unreadableUsers;
   return {
     ...env,
+    ...more,
     NO_COLOR: "1",
     ...(value === undefined ? {} : { SOCKS5_USERS: value }),
   };

@@ -1,5 +1,5 @@
 /**
- * Dialers: through a real proxy, and made by hand.
+ * Dialers: through a real proxy, and custom ones.
  *
  * @module
  */
@@ -27,6 +27,8 @@ export function dialer(methods: Partial<Dialer>): FullDialer {
     connect: unexpected,
     bind: unexpected,
     udpAssociate: unexpected,
+    resolve: unexpected,
+    reverse: unexpected,
     ...methods,
   };
 }

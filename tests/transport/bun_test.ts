@@ -14,7 +14,7 @@ import {
 const options = { skip: runtime === "bun" ? undefined : "needs Bun's sockets" };
 
 test(
-  "bun: read() rejects with reset when a write met the reset before",
+  "bun: read() rejects with reset when an earlier write has consumed the reset",
   async () => {
     const { near, far, close } = await connectedPair(await detectTransport());
     near.reset();

@@ -35,12 +35,12 @@ for (const [options, message] of refused) {
   });
 }
 
-test("checkKeys() accepts known keys, whatever their values", () => {
+test("checkKeys() accepts known keys with any value", () => {
   checkKeys({}, KNOWN, "options");
   checkKeys({ hostname: undefined, port: "80" }, KNOWN, "options");
 });
 
-test("nearest() suggests nothing for a word that resembles none", () => {
+test("nearest() suggests nothing for a word that resembles no known one", () => {
   assertEquals(nearest("p", KNOWN), undefined);
   assertEquals(nearest("", KNOWN), undefined);
   assertEquals(nearest("Port", KNOWN), "port");

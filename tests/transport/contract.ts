@@ -1,6 +1,6 @@
 /**
- * The contract of a transport, as tests. It needs nothing but a
- * {@linkcode Transport}; to test one of your own, call
+ * The contract of a transport, as tests. They need only a {@linkcode Transport}. To test
+ * one of your own, call
  *
  *     transportContract("mine", () => Promise.resolve(myTransport));
  *
@@ -9,7 +9,7 @@
 
 import { execFileSync } from "node:child_process";
 import process from "node:process";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type {
   Address,
   Conn,
@@ -279,7 +279,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
         { ...first.addr, reusePort: true },
         (it) => got[1].push(it),
       );
-      // The kernel chooses by chance: that one gets none of 500 is next to impossible.
+      // The kernel distributes them at random: 500 for one listener is next to impossible.
       const conns: Conn[] = [];
       while (conns.length < 500 && !(got[0].length && got[1].length)) {
         conns.push(await transport.connect(first.addr));
@@ -387,6 +387,14 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
     await listener.close();
   });
 
+  check(
+    "reverse() finds a name of this machine and rejects with dns",
+    async (transport) => {
+      assertMatch(await transport.reverse!("127.0.0.1"), /^[a-z][a-z\d.-]*$/i);
+      await assertKind(transport.reverse!("no address"), "dns");
+    },
+  );
+
   check("lookup() finds localhost and rejects with dns", async (transport) => {
     const addresses = await transport.lookup("localhost");
     assert(addresses.includes("127.0.0.1") || addresses.includes("::1"));
@@ -398,7 +406,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
 /** The tests of reading, writing and closing. */
 export function readAndWrite(check: Check, options: ContractOptions): void {
   check(
-    "closeWrite() ends one direction, the other goes on",
+    "closeWrite() ends one direction, and the other one continues",
     async (transport) => {
       const { near, far, close } = await connectedPair(transport);
       await near.write(pattern(1000));
@@ -430,7 +438,7 @@ export function readAndWrite(check: Check, options: ContractOptions): void {
   );
 
   check(
-    "unread() puts bytes in front of the stream, also of its end",
+    "unread() puts bytes in front of the stream, even after its end",
     async (transport) => {
       const { near, far, close } = await connectedPair(transport);
       await near.write(pattern(8));
@@ -456,7 +464,7 @@ export function readAndWrite(check: Check, options: ContractOptions): void {
   });
 
   check(
-    "write() resolves only when a slow reader has made room",
+    "write() resolves only when a slow reader has read enough",
     async (transport) => {
       const { near, far, close } = await connectedPair(transport);
       const sent = pattern(64 * MIB);
@@ -519,7 +527,7 @@ export function readAndWrite(check: Check, options: ContractOptions): void {
             assertEquals(timerOf(conn), "02");
           }
           await close();
-          near.keepAlive!(); // too late, which is no error
+          near.keepAlive!(); // no error on a closed connection
         }
       },
     );
@@ -567,7 +575,7 @@ export function peeks(check: Check): void {
     await close();
   });
 
-  check("peek() reports FIN, again and again", async (transport) => {
+  check("peek() reports FIN each time", async (transport) => {
     const { near, far, close } = await connectedPair(transport);
     const peeking = far.peek();
     await near.closeWrite();
@@ -629,7 +637,7 @@ export function peeks(check: Check): void {
   });
 
   check(
-    "peek() is no unhandled rejection when nothing awaits it",
+    "peek() causes no unhandled rejection when it is not awaited",
     async (transport) => {
       const { near, far, close } = await connectedPair(transport);
       near.peek();

@@ -127,7 +127,7 @@ test(
 );
 
 test(
-  "relay() mixes up no directions when reads grow and shrink",
+  "relay() does not mix up its directions when reads grow and shrink",
   async () => {
     const pairs = await Promise.all(
       Array.from({ length: 20 }, async (_, seed) => {
@@ -200,7 +200,7 @@ const connectingFrom: Transport = {
   },
 };
 
-/** Differences to Deno's own connections: these can reset, and have the fault of the last test. */
+/** Tests in which sockets of `node:net` differ: they can reset, and lose data as tested below. */
 const gaps = [
   "turns a reset of one side into the end for the other one",
   "resets both sides when it is aborted",

@@ -1,32 +1,35 @@
-/** Happy Eyeballs over a fake network. */
+/** Happy Eyeballs over a fake network, with a clock that the tests control. */
 
 import { assert, assertEquals } from "@std/assert";
 import { dial, dialAddresses, withSignal } from "../../src/transport/dial.ts";
 import { AbortSwitch } from "../../src/transport/signal.ts";
 import type { Conn, Transport } from "../../src/transport/transport.ts";
 import { NetError, type NetErrorKind } from "../../src/transport/errors.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { test } from "../support/harness.ts";
-import { assertKind, until } from "./contract.ts";
+import { assertKind } from "./contract.ts";
 
 interface Attempt {
   readonly hostname: string;
+  /** When it started, in milliseconds after the first one. */
   readonly at: number;
   aborted: boolean;
-  closed: boolean;
+  /** How long it ran until it was aborted. */
+  lasted?: number;
 }
 
 /** The outcome by address: an error, or the milliseconds until it answers (`Infinity`: never). */
 type Network = Record<string, NetErrorKind | number>;
 
-function fakeTransport(
-  network: Network,
-  names: Record<string, string[]>,
-  onConnect: () => void = () => {},
-) {
+function fakeTransport(network: Network, names: Record<string, string[]>) {
   const attempts: Attempt[] = [];
-  const started = performance.now();
+  const clock = new FakeClock();
+  let started: number | undefined;
+  /** The time since the first attempt. */
+  const elapsed = () => clock.now() - (started ??= clock.now());
   const transport: Transport = {
     name: "fake",
+    clock,
     listen: () => Promise.reject(new Error("not here")),
     relay: () => {
       throw new Error("not here");
@@ -37,36 +40,44 @@ function fakeTransport(
       names[name]
         ? Promise.resolve(names[name])
         : Promise.reject(new NetError("dns")),
-    connect({ hostname, signal }) {
-      const attempt: Attempt = {
-        hostname,
-        at: performance.now() - started,
-        aborted: false,
-        closed: false,
-      };
+    connect({ hostname, port, signal }) {
+      const at = elapsed();
+      const attempt: Attempt = { hostname, at, aborted: false };
       attempts.push(attempt);
-      onConnect();
       const outcome = network[hostname];
       if (typeof outcome === "string") {
         return Promise.reject(new NetError(outcome));
       }
       return new Promise((resolve, reject) => {
-        const conn = {
-          remoteAddr: { hostname, port: 80 },
-          close: () => attempt.closed = true,
-        } as unknown as Conn;
-        const timer = outcome === Infinity
-          ? undefined
-          : setTimeout(() => resolve(conn), outcome);
+        const remoteAddr = { hostname, port };
+        const conn = { remoteAddr, close() {} } as unknown as Conn;
+        if (outcome === 0) return resolve(conn);
+        const timeout = clock.startTimeout(outcome, () => resolve(conn));
         signal?.addEventListener("abort", () => {
           attempt.aborted = true;
-          clearTimeout(timer);
+          attempt.lasted = elapsed() - at;
+          timeout.cancel();
           reject(new NetError("aborted"));
         });
       });
     },
   };
-  return { transport, attempts };
+  return { transport, attempts, clock, elapsed };
+}
+
+/** Returns this many addresses. */
+function addressesOf(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `192.0.2.${i + 1}`);
+}
+
+/** A network with the same outcome for all addresses but some. */
+function uniform(
+  addresses: string[],
+  outcome: Network[string],
+  others: Network = {},
+): Network {
+  const all = Object.fromEntries(addresses.map((it) => [it, outcome]));
+  return { ...all, ...others };
 }
 
 const names = {
@@ -88,62 +99,118 @@ test("dial() alternates the families, and tries the next address as soon as one 
     "2001:db8::2": "timeout",
     "192.0.2.2": 0,
   };
-  let waited = false;
-  const timer = setTimeout(() => waited = true);
-  const waits: boolean[] = [];
-  const { transport, attempts } = fakeTransport(
-    network,
-    names,
-    () => waits.push(waited),
-  );
+  const { transport, attempts, clock } = fakeTransport(network, names);
   const conn = await dial(transport, { hostname: "both", port: 80 });
   assertEquals(conn.remoteAddr.hostname, "192.0.2.2");
-  assertEquals(attempts.map(({ hostname }) => hostname), [
-    "2001:db8::1",
-    "192.0.2.1",
-    "2001:db8::2",
-    "192.0.2.2",
+  assertEquals(attempts.map(({ hostname, at }) => [hostname, at]), [
+    ["2001:db8::1", 0],
+    ["192.0.2.1", 0],
+    ["2001:db8::2", 0],
+    ["192.0.2.2", 0],
   ]);
-  clearTimeout(timer);
-  assertEquals(waits, [false, false, false, false]);
+  assertEquals(clock.timers, 0);
 });
 
 test("dial() starts the next attempt when one is silent, and aborts the losers", async () => {
-  const { transport, attempts } = fakeTransport({
+  const { transport, attempts, clock } = fakeTransport({
     "2001:db8::1": Infinity,
     "192.0.2.1": 10,
   }, names);
-  const conn = await dial(transport, { hostname: "both", port: 80 });
-  assertEquals(conn.remoteAddr.hostname, "192.0.2.1");
-  assertEquals(attempts.map(({ hostname, aborted }) => [hostname, aborted]), [
-    ["2001:db8::1", true],
-    ["192.0.2.1", true], // fired after it had won, without effect
-  ]);
-  assert(attempts[1].at >= 200, "the first one had its time");
+  const dialling = dial(transport, { hostname: "both", port: 80 });
+  await clock.run(300, 10);
+  assertEquals((await dialling).remoteAddr.hostname, "192.0.2.1");
+  assertEquals(
+    attempts.map(({ hostname, at, aborted }) => [hostname, at, aborted]),
+    [
+      ["2001:db8::1", 0, true],
+      ["192.0.2.1", 250, true], // fired after it had won, without effect
+    ],
+  );
+  assertEquals(clock.timers, 0);
 });
 
-test("dial() limits the open attempts, and the addresses of a name", async () => {
-  const many = Array.from({ length: 40 }, (_, i) => `192.0.2.${i + 1}`);
-  const silent = fakeTransport(
-    Object.fromEntries(many.map((it) => [it, Infinity])),
-    { many },
-  );
+/** A row: how many addresses, which one answers, after how long, when it is connected. */
+const answers: readonly (readonly [number, number, number, number])[] = [
+  // Up to 8 addresses: every attempt continues until another one answers.
+  [5, 1, 1_100, 1_100],
+  [5, 1, 3_200, 3_200],
+  [8, 1, 9_000, 9_000],
+  // More: every attempt has at least 4 seconds.
+  [9, 1, 3_900, 3_900],
+  [40, 1, 3_900, 3_900],
+  [40, 8, 3_900, 1_750 + 3_900],
+  [40, 9, 3_900, 4_000 + 3_900],
+  // Every address is tried in the end.
+  [9, 9, 10, 4_010],
+  [17, 17, 10, 8_010],
+  [40, 40, 10, 17_760],
+];
+
+for (const [count, index, after, expected] of answers) {
+  test(`dial() connects to address ${index} of ${count} that answers after ${after} ms when the others are silent`, async () => {
+    const many = addressesOf(count);
+    const answering = many[index - 1];
+    const network = uniform(many, Infinity, { [answering]: after });
+    const { transport, clock, elapsed } = fakeTransport(network, { many });
+    let connected: string | undefined;
+    const signal = new AbortSwitch();
+    const dialling = dial(transport, { hostname: "many", port: 80, signal });
+    const onConn = ({ remoteAddr }: Conn) => {
+      connected = `${remoteAddr.hostname} at ${elapsed()}`;
+    };
+    dialling.then(onConn, () => {});
+    await clock.run(20_000, 10);
+    signal.abort(new NetError("aborted"));
+    assertEquals(connected, `${answering} at ${expected}`);
+    assertEquals(clock.timers, 0);
+  });
+}
+
+test("dial() tries address 40 of 40 when all others refuse", async () => {
+  const many = addressesOf(40);
+  const network = uniform(many, "refused", { [many[39]]: 10 });
+  const { transport, clock } = fakeTransport(network, { many });
+  const dialling = dial(transport, { hostname: "many", port: 80 });
+  await clock.run(10_000, 10);
+  assertEquals((await dialling).remoteAddr.hostname, many[39]);
+});
+
+test("dial() has at most 8 attempts open, and starts at most one every 250 ms", async () => {
+  const many = addressesOf(40);
+  const silent = fakeTransport(uniform(many, Infinity), { many });
+  const { clock, attempts } = silent;
   const signal = new AbortSwitch();
   const where = { hostname: "many", port: 80 };
   const dialled = dial(silent.transport, { ...where, signal });
-  const open = () => silent.attempts.filter((it) => !it.aborted).length;
-  await until(() => silent.attempts.length === 6);
-  assertEquals(open(), 4);
+  const open = () => attempts.filter((it) => !it.aborted).length;
+  let most = 0;
+  await clock.run(20_000, 10, () => most = Math.max(most, open()));
+  assertEquals(most, 8);
+  assertEquals(attempts.map(({ hostname }) => hostname), many);
+  const waits = attempts.slice(1).map(({ at }, i) => at - attempts[i].at);
+  assert(waits.every((it) => it >= 250), `${waits}`);
+  const times = attempts.map(({ lasted = Infinity }) => lasted);
+  assert(times.every((it) => it >= 4_000), `${times}`);
   signal.abort(new NetError("aborted"));
   await assertKind(dialled, "aborted");
-  assertEquals(open(), 0);
+  assertEquals([open(), clock.timers], [0, 0]);
+});
 
-  const closed = fakeTransport(
-    Object.fromEntries(many.map((it) => [it, "refused"])),
+test("dial() tries 16 addresses without a delay when all refuse, then one every 250 ms", async () => {
+  const many = addressesOf(20);
+  const { transport, attempts, clock } = fakeTransport(
+    uniform(many, "refused"),
     { many },
   );
-  await assertKind(dial(closed.transport, where), "refused");
-  assertEquals(closed.attempts.length, 16);
+  const dialled = dial(transport, { hostname: "many", port: 80 });
+  const refused = assertKind(dialled, "refused");
+  await clock.run(2_000, 10);
+  await refused;
+  assertEquals(
+    attempts.map(({ at }) => at),
+    [...Array(16).fill(0), 250, 500, 750, 1_000],
+  );
+  assertEquals(clock.timers, 0);
 });
 
 test("dial() rejects with the most specific error", async () => {
@@ -167,7 +234,7 @@ test("dial() rejects with the most specific error", async () => {
 
 test("dial() rejects when its signal fires, in the look-up and in the attempts", async () => {
   const controller = new AbortController();
-  const { transport, attempts } = fakeTransport({
+  const { transport, attempts, clock } = fakeTransport({
     "2001:db8::1": Infinity,
     "192.0.2.1": Infinity,
     "2001:db8::2": Infinity,
@@ -175,7 +242,8 @@ test("dial() rejects when its signal fires, in the look-up and in the attempts",
   }, names);
   const { signal } = controller;
   const dialling = dial(transport, { hostname: "both", port: 80, signal });
-  setTimeout(() => controller.abort(new NetError("timeout")), 20);
+  await clock.run(20, 10);
+  controller.abort(new NetError("timeout"));
   await assertKind(dialling, "timeout");
   assertEquals(attempts.map(({ aborted }) => aborted), [true]);
 
@@ -197,7 +265,7 @@ test("dialAddresses() tries nothing when its signal has fired before", async () 
   assertEquals(attempts.length, 0);
 });
 
-test("withSignal() discards a value that is late, and only that", async () => {
+test("withSignal() discards only values that are late", async () => {
   const discarded: number[] = [];
   const discard = (it: number) => {
     discarded.push(it);
@@ -222,7 +290,7 @@ test("withSignal() discards a value that is late, and only that", async () => {
 test(
   "dialAddresses() rejects when the transport throws, and closes late connections quietly",
   async () => {
-    const { transport } = fakeTransport({}, {});
+    const { transport, clock } = fakeTransport({}, {});
     const addresses = ["192.0.2.1", "192.0.2.2"];
     const broken = () => {
       throw new NetError("denied");
@@ -241,12 +309,12 @@ test(
       addresses,
       port: 80,
     });
-    await until(() => opened.length === 2);
+    await clock.run(250, 250);
     opened[0](won);
     opened[1](late);
     assertEquals(await race, won);
 
-    // The second address is tried by a timeout, where an error would end the process.
+    // A timeout tries the second address; an error there would end the process.
     let tried = 0;
     const half = () => tried++ === 0 ? new Promise<Conn>(() => {}) : broken();
     const signal = new AbortSwitch();
@@ -254,7 +322,8 @@ test(
       { ...transport, connect: half },
       { addresses, port: 80, signal },
     );
-    await until(() => tried === 2);
+    await clock.run(250, 250);
+    assertEquals(tried, 2);
     signal.abort(new NetError("aborted"));
     await assertKind(dialing, "aborted");
   },

@@ -1,4 +1,4 @@
-/** Connections over streams of Node.js, held against the contract and beyond it. */
+/** Connections over streams of Node.js: the tests of the contract, and further ones. */
 
 import { once } from "node:events";
 import * as net from "node:net";
@@ -132,7 +132,7 @@ test("toConn() keeps the addresses of Web streams that have them", async () => {
   await close();
 });
 
-test("toConn() throws for anything that is no connection", () => {
+test("toConn() throws for values that cannot be used as a connection", () => {
   const wrong: unknown[] = [
     undefined,
     null,
@@ -178,7 +178,7 @@ test("toConn() rejects reads when the stream yields text", async () => {
   conn.close();
 });
 
-/** A stream of which tests give the methods. */
+/** Returns a stream with the given methods. */
 function duplex(methods: {
   read?(this: Duplex): void;
   write?(chunk: Uint8Array, encoding: string, done: () => void): void;
@@ -273,6 +273,23 @@ test("read() and write() of a stream reject with the error that has destroyed it
     const error = await assertRejects(() => conn.write(pattern(1)), NetError);
     assertEquals(error.kind, kind);
     if (cause && error !== cause) assertEquals(error.cause, cause);
+  }
+});
+
+test("read(), peek() and write() of a stream reject when its owner destroys it and no event follows", async () => {
+  const calls: ((conn: Conn) => Promise<unknown>)[] = [
+    (conn) => conn.read(),
+    (conn) => conn.peek(),
+    (conn) => conn.write(pattern(10)),
+  ];
+  for (const call of calls) {
+    const stream = new Duplex({ emitClose: false, read() {}, write() {} });
+    const conn = toConn(stream);
+    const pending = call(conn);
+    await settled();
+    assertEquals(stream.destroy(), stream);
+    await assertKind(pending, "reset");
+    conn.close();
   }
 });
 

@@ -82,7 +82,7 @@ test("ConnExchange.write() sends a message", async () => {
   peer.close();
 });
 
-test("ConnExchange.take() returns the connection, with the bytes that were read too far", async () => {
+test("ConnExchange.take() returns the connection, with the bytes that were read ahead", async () => {
   const { exchange, conn, peer } = start();
   await peer.write(Uint8Array.of(...encode("login"), ...encode("next")));
   await peer.closeWrite();

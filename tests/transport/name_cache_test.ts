@@ -44,7 +44,7 @@ test("NameCache drops the oldest name when there are too many", async () => {
   assertEquals(asked, ["0"]);
 });
 
-test("NameCache.get() looks up a name once when several callers ask at a time", async () => {
+test("NameCache.get() looks up a name once for concurrent callers", async () => {
   const { asked, lookup } = counting();
   const cache = new NameCache(lookup, { lifetime: 60_000 });
   await Promise.all([cache.get("a"), cache.get("a"), cache.get("b")]);
@@ -71,7 +71,7 @@ test("NameCache.get() looks up a name again when that has failed", async () => {
   assertEquals(await cache.get("a"), "x");
 });
 
-test("NameCache.get() aborts a look-up when all callers have left, and no other", async () => {
+test("NameCache.get() aborts a look-up only when all of its callers have left", async () => {
   const stopped: string[] = [];
   const answers: (() => void)[] = [];
   const cache = new NameCache(

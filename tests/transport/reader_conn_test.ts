@@ -1,4 +1,4 @@
-/** Connections over objects that read into a buffer, held against the contract. */
+/** The tests of the contract with connections over objects that read into a buffer. */
 
 import { assertEquals } from "@std/assert";
 import { detectTransport } from "../../src/transport/detect.ts";

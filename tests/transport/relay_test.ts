@@ -101,7 +101,7 @@ test("RelayState does not enable keepalive while bytes move", () =>
     await relay.done;
   }));
 
-/** Methods of a connection that break the promise never to throw. */
+/** Methods of a connection that throw or reject, contrary to the contract. */
 const breaking: [string, () => void][] = [
   ["throws", () => {
     throw new Error("cannot be closed");

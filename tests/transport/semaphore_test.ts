@@ -8,7 +8,7 @@ import {
 import { test } from "../support/harness.ts";
 import { settled } from "./contract.ts";
 
-test("Semaphore.run() runs a few at a time, in order, and none that is aborted before", async () => {
+test("Semaphore.run() runs a few operations at a time, in order, and none that was aborted before", async () => {
   const semaphore = new Semaphore(2);
   const begun: number[] = [];
   const ends: (() => void)[] = [];

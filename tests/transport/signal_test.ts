@@ -26,7 +26,7 @@ test("AbortSwitch calls each listener once, and none that was removed", () => {
   assertEquals([stop.aborted, `${stop.reason}`], [true, "Error: why"]);
 });
 
-test("onAbort() calls all listeners of a signal but the removed ones, by one listener of the signal", () => {
+test("onAbort() calls all listeners that were not removed, and adds only one to the signal", () => {
   const controller = new AbortController();
   const { signal } = controller;
   const count = countListeners(signal);

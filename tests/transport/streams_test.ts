@@ -125,7 +125,7 @@ test(
 );
 
 test(
-  "fromStreams() releases the socket below at once when it is closed while a write is pending",
+  "fromStreams() releases the underlying socket at once when it is closed while a write is pending",
   async () => {
     for (const end of ["close", "reset"] as const) {
       const { near, far, close } = await connectedPair(await detectTransport());

@@ -9,7 +9,7 @@ import { test } from "../support/harness.ts";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Timers of a runtime whose time passes only by {@linkcode FakeTimers.skip}. */
+/** Timers of a runtime whose clock advances only by {@linkcode FakeTimers.skip}. */
 class FakeTimers implements RuntimeTimers {
   #now = 1_000.5;
   readonly #timers = new Map<unknown, { at: number; call: () => void }>();
@@ -36,7 +36,7 @@ class FakeTimers implements RuntimeTimers {
     this.#timers.delete(handle);
   }
 
-  /** Lets time pass. With a large `step`, timers fire late, as on a machine that was suspended. */
+  /** Advances the clock. With a large `step`, timers fire late, as after a suspend. */
   skip(ms: number, step = 0): void {
     const until = this.#now + ms;
     this.#now += step;
@@ -127,7 +127,7 @@ test("createTimeouts() fires in time when an earlier timeout starts another", ()
     assertEquals(fired, ["first", "second", "again"]);
   }));
 
-test("createTimeouts() fires in the order of ends when starts have another order", () => {
+test("createTimeouts() fires in the order in which timeouts end, not that in which they start", () => {
   for (const step of [0, 60_000]) {
     withTimers((start, timers) => {
       const fired: number[] = [];
@@ -166,7 +166,7 @@ test("createTimeouts() uses one timer for many timeouts", () =>
     assertEquals(timers.waiting, 0);
   }));
 
-test("createTimeouts() goes on when a timeout throws", () =>
+test("createTimeouts() fires the other timeouts when one throws", () =>
   withTimers((start, timers) => {
     const fired: string[] = [];
     start(10_000, () => {

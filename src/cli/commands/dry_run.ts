@@ -8,6 +8,7 @@ import { formatEndpoint, isIp } from "../../protocol/address.ts";
 import {
   explain,
   type Explanation,
+  isLookup,
   parseQuestion,
   type Question,
 } from "../../server/policy/explain.ts";
@@ -18,8 +19,15 @@ import { detectTransport } from "../../transport/detect.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { escapeText, quote } from "../output/escape.ts";
-import { validText } from "../output/format.ts";
+import {
+  escapeText,
+  mayHoldLogin,
+  quote,
+  showMessage,
+  showValue,
+} from "../output/escape.ts";
+import { validText } from "../output/record.ts";
+import { UsageError } from "../usage_error.ts";
 import { countWorkers, openLauncher } from "../workers/launcher.ts";
 
 /**
@@ -29,7 +37,7 @@ import { countWorkers, openLauncher } from "../workers/launcher.ts";
  * @throws {UsageError} if there cannot be several workers.
  */
 export async function checkText(
-  { options, users, rules, workers, tls }: LoadedConfig,
+  { config, options, users, rules, workers, tls }: LoadedConfig,
 ): Promise<string> {
   await resolveSettings(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
@@ -41,6 +49,7 @@ export async function checkText(
   if (count > 1) await openLauncher();
   return `the configuration is valid: ${where}, ` +
     `logins ${users.size}, rules ${rules}` +
+    (config.gssapiKeytab === undefined ? "" : ", Kerberos logins") +
     (tls ? `, ${validText(tls.validTo)}` : "") +
     (count > 1 ? `, workers ${count}` : "");
 }
@@ -58,20 +67,25 @@ export interface Answer {
 /**
  * Answers a question about the rules.
  *
- * @throws {TypeError} if the question is invalid.
+ * @throws {TypeError | UsageError} if the question is invalid.
  */
 export async function explainText(
-  { options, users }: LoadedConfig,
+  { config, options, users }: LoadedConfig,
   text: string,
 ): Promise<Answer> {
-  const question = parseQuestion(text);
+  const question = readQuestion(text);
   const transport = await detectTransport();
   // The question is about the rules, also of a server that would be refused as an open proxy.
   const allowed = { ...options, openProxy: true };
   const { isExposed: exposed } = await resolveSettings(allowed, transport);
   const own = new OwnAddresses(transport);
   const policy = options.policy ?? rules([]);
-  const notes = notesOn(question, users);
+  const notes = config.gssapiKeytab === undefined
+    ? notesOn(question, users)
+    : []; // Kerberos knows more users
+  if (isLookup(question.command) && !options.resolve) {
+    notes.push("look-ups are refused: --resolve is missing");
+  }
   const lookup = (hostname: string) => addressesOf(transport, hostname, notes);
   const context = { exposed, isOwn: (address: string) => own.has(address) };
   let found = await explain(policy, question, { ...context, lookup });
@@ -81,6 +95,18 @@ export async function explainText(
     notes,
     isAllowed: found.some((it) => it.verdict === "allow"),
   };
+}
+
+function readQuestion(text: string): Question {
+  try {
+    return parseQuestion(text);
+  } catch (error) {
+    if (!(error instanceof TypeError) || !mayHoldLogin(text)) throw error;
+    throw new UsageError(
+      '--explain QUESTION has a word with ":" that is no HOST:PORT; it is not shown, ' +
+        "because it may be a login",
+    );
+  }
 }
 
 /** Resolves a name. Returns no address, and adds a note, if it cannot be resolved. */
@@ -93,7 +119,7 @@ async function addressesOf(
     return await transport.lookup(hostname);
   } catch (error) {
     if (!(error instanceof NetError)) throw error;
-    notes.push(`the name cannot be resolved: ${escapeText(error.message)}`);
+    notes.push(`the name cannot be resolved: ${showMessage(error.message)}`);
     return [];
   }
 }
@@ -103,7 +129,7 @@ function notesOn({ user }: Question, users: ReadonlySet<string>): string[] {
   return [
     user === undefined
       ? "clients need a login, but the question names no user"
-      : `there is no user ${quote(user)}`,
+      : `there is no user ${showValue(user)}`,
   ];
 }
 

@@ -1,5 +1,5 @@
 /**
- * `socks5-server hash-password`: prints the hash of a password, for a users file.
+ * `socks5 hash-password`: prints the hash of a password, for a users file.
  *
  * @module
  */
@@ -11,21 +11,21 @@ import { EXIT } from "../failure.ts";
 import { type Host, SIGNALS } from "../host/host.ts";
 import { flagName, quote } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
-import { type Line, readLine, readSecrets } from "./secret_input.ts";
+import { type Ask, type Line, readLine, withSecrets } from "./secret_input.ts";
 
 /** The text of `hash-password --help`. */
 export const HASH_PASSWORD_HELP = `\
-Usage: socks5-server hash-password [--user NAME]
+Usage: socks5 hash-password [--user NAME]
 
 Asks for a password, twice and without showing it, and prints its hash. If the
-standard input is not a terminal, its first line is the password. It may have no
-control characters.
+two differ, it asks again, up to three times. If the standard input is not a
+terminal, its first line is the password. It may have no control characters.
 
   --user NAME  Print NAME:HASH, a line of a users file
   -h, --help   Print this help, and exit
 
 Example:
-  socks5-server hash-password --user alice >> users.txt`;
+  socks5 hash-password --user alice >> users.txt`;
 
 /** The maximum length of a name and of a password, in bytes (RFC 1929 section 2). */
 const MAX_LENGTH = 255;
@@ -47,7 +47,7 @@ export async function hashPasswordCommand(
   const password = await readPassword(host);
   if (password === undefined) return 128 + SIGNALS.SIGINT;
   if (typeof password === "string") {
-    host.writeError(`socks5-server: ${password}\n`);
+    host.writeError(`socks5: ${password}\n`);
     return EXIT.failed;
   }
   const hash = await hashPassword(password);
@@ -88,18 +88,37 @@ function checkName(name: string): void {
   );
 }
 
+/** How often it asks for a password on a terminal. */
+const ATTEMPTS = 3;
+
 /** Returns the password, the problem with it as text, or `undefined` after Ctrl-C. */
 async function readPassword(
   host: Host,
 ): Promise<Uint8Array | string | undefined> {
   if (!host.input.isTerminal) return checkPassword(await readLine(host));
-  const lines = await readSecrets(host, ["Password: ", "Again: "]);
-  if (lines.some((it) => it.type === "interrupted")) return undefined;
-  const [first, again] = lines.map(bytesOf);
-  if (first.length > 0 && !isEqual(first, again)) {
-    return "the two passwords differ";
-  }
-  return checkPassword(first);
+  return await withSecrets(host, async (ask) => {
+    for (let attempt = 1;; attempt++) {
+      const typed = await askTwice(ask);
+      if (typed === "not repeated") return "the password was not repeated";
+      if (typed !== "differ") return typed && checkPassword(typed);
+      if (attempt === ATTEMPTS) return "the two passwords differ";
+      host.writeError("The two passwords differ, once more.\r\n");
+    }
+  });
+}
+
+/** Returns `undefined` after Ctrl-C. An empty password is not asked for again. */
+async function askTwice(
+  ask: Ask,
+): Promise<Uint8Array | "differ" | "not repeated" | undefined> {
+  const first = await ask("Password: ");
+  if (first.type === "interrupted") return undefined;
+  const bytes = bytesOf(first);
+  if (bytes.length === 0) return bytes;
+  const again = await ask("Again: ");
+  if (again.type === "interrupted") return undefined;
+  if (again.type === "ended") return "not repeated";
+  return isEqual(bytes, again.bytes) ? bytes : "differ";
 }
 
 function bytesOf(line: Line): Uint8Array {

@@ -103,13 +103,16 @@ export class LineEditor {
 }
 
 /**
- * Asks for a line per prompt on the terminal, without showing the input. No
- * prompt follows an empty line. The terminal is restored in any case.
+ * Asks for a line on the terminal. Keys that were typed before the prompt count: pasted
+ * text may have several lines.
  */
-export async function readSecrets(
+export type Ask = (prompt: string) => Promise<Line>;
+
+/** Calls `use` with a terminal that does not show the input, and restores it in any case. */
+export async function withSecrets<T>(
   host: Host,
-  prompts: readonly string[],
-): Promise<Line[]> {
+  use: (ask: Ask) => Promise<T>,
+): Promise<T> {
   const { input } = host;
   const restore = () => input.setRaw(false);
   const undo = Object.entries(SIGNALS).map(([name, number]) =>
@@ -120,32 +123,30 @@ export async function readSecrets(
   );
   input.setRaw(true);
   try {
-    return await readLines(host, prompts);
+    return await use(askOn(host));
   } finally {
     restore();
     undo.forEach((it) => it());
   }
 }
 
-async function readLines(
-  host: Host,
-  prompts: readonly string[],
-): Promise<Line[]> {
-  const lines: Line[] = [];
+function askOn(host: Host): Ask {
   const editor = new LineEditor(() => host.writeError("\x07"));
-  host.writeError(prompts[0]);
-  for (let chunk; (chunk = await host.input.read());) {
-    for (const byte of chunk) {
-      const line = editor.key(byte);
-      if (!line) continue;
-      host.writeError("\r\n");
-      lines.push(line);
-      const isLast = line.type !== "line" || line.bytes.length === 0;
-      if (isLast || lines.length === prompts.length) return lines;
-      host.writeError(prompts[lines.length]);
+  let typed: Iterator<number> = [].values();
+  return async (prompt) => {
+    host.writeError(prompt);
+    for (;;) {
+      for (let key; !(key = typed.next()).done;) {
+        const line = editor.key(key.value);
+        if (!line) continue;
+        host.writeError("\r\n");
+        return line;
+      }
+      const chunk = await host.input.read();
+      if (!chunk) return { type: "ended" };
+      typed = chunk.values();
     }
-  }
-  return [...lines, { type: "ended" }];
+  };
 }
 
 /**

@@ -81,7 +81,7 @@ function kindsOf(
 export function configSchema(): JsonSchema {
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
-    title: "socks5-server configuration",
+    title: "socks5 configuration",
     ...CONFIG.schema,
   };
 }

@@ -5,8 +5,12 @@
  */
 
 import { detectRuntime } from "../../transport/detect.ts";
-import { escapeText, showPath } from "../output/escape.ts";
+import type { Input } from "../host/host.ts";
+import { showMessage, showPath } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
+
+/** The path of `--config` that stands for the standard input. */
+export const STANDARD_INPUT = "-";
 
 /** Options of {@linkcode ReadFile}. */
 export interface ReadOptions {
@@ -17,13 +21,21 @@ export interface ReadOptions {
 /** Reads a file as text. */
 export type ReadFile = (path: string, options?: ReadOptions) => Promise<string>;
 
-/** Reads files, and keeps the latest text of each. */
+/** Reads files and the standard input, and keeps the latest text of each. */
 export class ConfigFileReader {
+  readonly #input: Pick<Input, "read">;
   readonly #texts = new Map<string, string>();
+
+  /** Reads `input` for the path {@linkcode STANDARD_INPUT}. */
+  constructor(input: Pick<Input, "read">) {
+    this.#input = input;
+  }
 
   /** See {@linkcode ReadFile}. */
   readonly read: ReadFile = async (path, options) => {
-    const text = await readFile(path, options);
+    const text = path === STANDARD_INPUT
+      ? decode(await readInput(this.#input))
+      : await readFile(path, options);
     this.#texts.set(path, text);
     return text;
   };
@@ -73,6 +85,31 @@ export async function readFile(
     if (error instanceof UsageError) throw error;
     throw new UsageError(reasonOf(error as Error & { code?: string }));
   }
+  return decode(bytes);
+}
+
+/** More than any configuration has: an endless input must not fill the memory. */
+const MAX_INPUT = 2 ** 24;
+
+async function readInput(input: Pick<Input, "read">): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (let chunk; (chunk = await input.read());) {
+    length += chunk.length;
+    if (length > MAX_INPUT) throw new UsageError("is longer than 16 MiB");
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return bytes;
+}
+
+/** Decodes UTF-8, without a byte order mark. */
+function decode(bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
@@ -117,7 +154,12 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function reasonOf({ code = "", message }: Error & { code?: string }): string {
-  return REASONS[code] ?? `cannot be read: ${escapeText(message)}`;
+  return REASONS[code] ?? `cannot be read: ${showMessage(message)}`;
+}
+
+/** The name of a file in error messages. */
+export function fileName(path: string): string {
+  return path === STANDARD_INPUT ? "standard input" : showPath(path);
 }
 
 /** Returns the text of a file, or `undefined` after a problem, which it adds to `problems`. */
@@ -131,7 +173,7 @@ export async function tryRead(
     return await read(path, options);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    problems.push(`${showPath(path)}: ${error.message}`);
+    problems.push(`${fileName(path)}: ${error.message}`);
   }
 }
 

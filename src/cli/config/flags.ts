@@ -5,21 +5,18 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { linesOf, problemOfLine } from "../../server/auth/text_lines.ts";
-import { flagName, mayBeLogin, quote } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
+import { type Config, setValue } from "./config.ts";
 import {
-  type Config,
-  OPTION_ENTRIES,
-  type OptionEntry,
-  setValue,
-} from "./config.ts";
-import { hint } from "./hint.ts";
-import type { Flag } from "./option.ts";
-import { COMMAND_FLAGS, OPTIONS } from "./options.ts";
-
-/** The environment variable with logins. */
-export const USERS_VARIABLE = "SOCKS5_USERS";
+  FLAG_NAMES,
+  type FlagEntry,
+  FLAGS,
+  USERS_VARIABLE,
+} from "./flag_table.ts";
+import { STANDARD_INPUT } from "./files.ts";
+import { parseLogins } from "./logins.ts";
+import { OPTIONS } from "./options.ts";
+import { refuseArgument } from "./refuse_argument.ts";
 
 /** The configuration by flags and environment. */
 export interface CommandLine {
@@ -27,13 +24,18 @@ export interface CommandLine {
   readonly config: Config;
   /** Passwords by user name. */
   readonly logins: ReadonlyMap<string, string>;
-  /** The path of the configuration file. */
+  /** The path of the configuration file, or {@linkcode STANDARD_INPUT}. */
   readonly file: string | undefined;
 }
 
 /** The action that the arguments ask for. */
 export type Invocation =
-  | { readonly type: "help" | "version" | "schema" }
+  | {
+    readonly type: "help";
+    /** As it was given; without it, the first screen is wanted. */
+    readonly topic?: string;
+  }
+  | { readonly type: "version" | "schema" | "fail2ban" }
   | { readonly type: "serve" | "check"; readonly commandLine: CommandLine }
   | {
     readonly type: "explain";
@@ -42,46 +44,7 @@ export type Invocation =
     readonly question: string;
   };
 
-/** A flag, or a variable of the environment, as `--help` lists it. */
-export interface FlagEntry extends Flag {
-  /** Without dashes. */
-  readonly name: string;
-  readonly isVariable: boolean;
-  /** The placeholder of the value, such as `PORT`; a switch has none. */
-  readonly placeholder?: string;
-  /** The option whose value it has, if it is in the form of the option's kind. */
-  readonly entry?: OptionEntry;
-}
-
-/** The flags and variables of both tables, in the order of `--help` within each section. */
-export const FLAG_ENTRIES: readonly FlagEntry[] = [
-  ...OPTION_ENTRIES.flatMap((entry): FlagEntry[] => {
-    const { kind, section, flag, alias, givenBy = [], help } = entry.option;
-    if (section === undefined) return []; // only files have it
-    const others = givenBy.map((it) => toEntry({ ...it, section }));
-    if (flag === undefined) return others;
-    const description = help ?? entry.option.description;
-    const isRepeatable = kind.isList;
-    const own = toEntry({ flag, alias, section, description, isRepeatable });
-    return [{ ...own, entry }, ...others];
-  }),
-  ...COMMAND_FLAGS.map(toEntry),
-];
-
-function toEntry(flag: Flag): FlagEntry {
-  const parts = /^(-*)(\S+)(?: (.+))?$/.exec(flag.flag)!;
-  const [, dashes, name, placeholder] = parts;
-  return { ...flag, name, isVariable: dashes === "", placeholder };
-}
-
-const FLAGS = FLAG_ENTRIES.filter(({ isVariable }) => !isVariable);
-
-/** The names of all flags, without dashes and aliases. */
-export const FLAG_NAMES: readonly string[] = FLAGS.map(({ name }) => name);
-
-const SWITCHES = FLAGS
-  .filter(({ placeholder }) => placeholder === undefined)
-  .map(({ name }) => name);
+const SWITCHES = FLAGS.filter((it) => it.isSwitch).map(({ name }) => name);
 
 /**
  * Reads the arguments; `env` returns the value of an environment variable.
@@ -93,22 +56,24 @@ export function parseFlags(
   args: readonly string[],
   env: (name: string) => string | undefined = () => undefined,
 ): Invocation {
+  const help = findHelp(args);
+  if (help) return help;
   refuseOddForms(args);
   const extra: string[] = [];
   const aliases = FLAGS.flatMap(({ name, alias }) =>
     alias ? [[name, alias]] : []
   );
   const flags: Record<string, unknown> & { _: (string | number)[] } = parseArgs(
-    [...args],
+    joinDash(args),
     {
       boolean: SWITCHES,
       string: FLAG_NAMES.filter((it) => !SWITCHES.includes(it)),
       collect: FLAGS.filter((it) => it.isRepeatable).map(({ name }) => name),
       alias: Object.fromEntries(aliases),
-      unknown: (arg, key) => key ? refuse(arg) : !extra.push(arg),
+      unknown: (arg, key) => key ? refuseArgument(arg) : !extra.push(arg),
     },
   );
-  for (const type of ["help", "version", "schema"] as const) {
+  for (const type of ["help", "version", "schema", "fail2ban"] as const) {
     if (flags[type]) return { type };
   }
   const valuesOf = (name: string): string[] => {
@@ -116,11 +81,12 @@ export function parseFlags(
     const values = (Array.isArray(given) ? given : [given]) as string[];
     // The value of --user may be a password: its own error does not show it.
     if (name === "user" || !values.includes("")) return values;
-    throw new UsageError(`--${name} needs a value`);
+    const typed = typedName(FLAGS.find((it) => it.name === name)!, args);
+    throw new UsageError(`${typed} needs a value`);
   };
   const commandLine: CommandLine = {
     config: {
-      ...readOptions(flags, valuesOf),
+      ...readOptions(flags, valuesOf, args),
       rules: readRules(args, valuesOf),
     },
     logins: parseLogins(valuesOf("user"), env(USERS_VARIABLE)),
@@ -129,9 +95,34 @@ export function parseFlags(
   const question = valuesOf("explain").at(-1);
   // Checked last: to the parser, the "" of `--hostname ""` is an argument and no value.
   const mayShow = valuesOf("user").length === 0;
-  for (const arg of [...extra, ...flags._]) refuse(String(arg), mayShow);
+  for (const arg of [...extra, ...flags._]) {
+    refuseArgument(String(arg), mayShow);
+  }
   if (question !== undefined) return { type: "explain", commandLine, question };
   return { type: flags.check ? "check" : "serve", commandLine };
+}
+
+/** Writes `--config -` as `--config=-`: the parser takes a lone dash for an argument. */
+function joinDash(args: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    if (arg === STANDARD_INPUT && joined.at(-1) === "--config") {
+      joined[joined.length - 1] += `=${arg}`;
+    } else joined.push(arg);
+  }
+  return joined;
+}
+
+/** The first request for help: it counts whatever else is wrong. */
+function findHelp(args: readonly string[]): Invocation | undefined {
+  for (const [i, arg] of args.entries()) {
+    if (arg === "--") return undefined;
+    const [found, , value] = /^(--help|-h)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (found === undefined) continue;
+    const next = args.at(i + 1);
+    const topic = value ?? (next?.startsWith("-") ? undefined : next);
+    return { type: "help", topic };
+  }
 }
 
 /**
@@ -141,7 +132,7 @@ export function parseFlags(
 function refuseOddForms(args: readonly string[]): void {
   for (const arg of args) {
     if (arg === "--") return;
-    if (arg.startsWith("--no-")) refuse(arg);
+    if (arg.startsWith("--no-")) refuseArgument(arg);
     const name = /^--(.+?)=/.exec(arg)?.[1];
     if (name !== undefined && SWITCHES.includes(name)) {
       throw new UsageError(`--${name} takes no value`);
@@ -149,48 +140,36 @@ function refuseOddForms(args: readonly string[]): void {
   }
 }
 
-function refuse(arg: string, mayShow = true): never {
-  const see = "(--help lists all flags)";
-  const name = flagName(arg);
-  if (name === undefined && /^-./.test(arg)) {
-    throw new UsageError(
-      'unknown flag, or a value that begins with "-" and must be written as ' +
-        `--FLAG=VALUE ${see}`,
-    );
-  }
-  if (name === undefined) {
-    // It may be a login, or the rest of a password that has a space.
-    const shown = !mayShow
-      ? "in addition to --user NAME:PASSWORD"
-      : mayBeLogin(arg)
-      ? 'with ":": logins are given by --user'
-      : quote(arg);
-    throw new UsageError(`unexpected argument ${shown} ${see}`);
-  }
-  const suggestion = /^--(?!no-)/.test(name)
-    ? hint(name, FLAG_NAMES.map((it) => `--${it}`))
-    : "";
-  throw new UsageError(`unknown flag ${name}${suggestion} ${see}`);
-}
-
 /** The options that have flags of their own. */
 function readOptions(
   flags: Readonly<Record<string, unknown>>,
   valuesOf: (name: string) => string[],
+  args: readonly string[],
 ): Config {
   const config: Config = {};
-  for (const { name, placeholder, entry } of FLAGS) {
+  for (const flag of FLAGS) {
+    const { name, isSwitch, entry } = flag;
     if (!entry) continue;
-    const isSwitch = placeholder === undefined;
     const texts = isSwitch ? (flags[name] ? [""] : []) : valuesOf(name);
     if (texts.length === 0) continue;
     const { kind } = entry.option;
-    const values = texts.map((text) => kind.parse(text, `--${name}`));
+    const typed = typedName(flag, args);
+    const values = texts.map((text) => kind.parse(text, typed));
     const value = kind.isList ? values.flat() : values.at(-1);
-    kind.check?.(value, `--${name}`);
+    kind.check?.(value, typed);
     setValue(config, entry.path, value);
   }
   return config;
+}
+
+/** The flag as it was typed, whose alias may be given in its place. */
+function typedName(
+  { name, alias }: FlagEntry,
+  args: readonly string[],
+): string {
+  const hasAlias = alias !== undefined &&
+    args.some((it) => it.replace(/=.*$/s, "") === `--${alias}`);
+  return `--${hasAlias ? alias : name}`;
 }
 
 /** The rules in the order of the arguments, which the parser does not keep. */
@@ -212,41 +191,4 @@ function readRules(
     rules.push(...OPTIONS.rules.kind.parse(rule, `--${action}`));
   }
   return rules.length > 0 ? rules : undefined;
-}
-
-function parseLogins(
-  given: readonly string[],
-  variable: string | undefined,
-): Map<string, string> {
-  const logins = new Map<string, string>();
-  for (const text of given) addLogin(logins, text, "--user");
-  for (const { line, text } of linesOf(variable ?? "")) {
-    if (text.trim() === "") continue;
-    addLogin(logins, text, `line ${line} of ${USERS_VARIABLE}`);
-  }
-  return logins;
-}
-
-/** Error messages do not show the text: all of it may be a password. */
-function addLogin(
-  logins: Map<string, string>,
-  text: string,
-  source: string,
-): void {
-  const unusable = problemOfLine(text);
-  if (unusable) throw new UsageError(`${source} has ${unusable}`);
-  const colon = text.indexOf(":");
-  const [name, password] = [text.slice(0, colon), text.slice(colon + 1)];
-  if (colon < 1 || password === "") {
-    throw new UsageError(
-      `${source} must be NAME:PASSWORD, neither of them empty`,
-    );
-  }
-  if (name !== name.trim()) {
-    throw new UsageError(`${source} has white space around the name`);
-  }
-  if (logins.has(name)) {
-    throw new UsageError(`user ${quote(name)} is defined twice`);
-  }
-  logins.set(name, password);
 }

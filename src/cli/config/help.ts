@@ -4,93 +4,142 @@
  * @module
  */
 
-import { FLAG_ENTRIES, type FlagEntry } from "./flags.ts";
+import { showValue } from "../output/escape.ts";
+import { UsageError } from "../usage_error.ts";
+import { FLAG_ENTRIES, type FlagEntry } from "./flag_table.ts";
+import {
+  BRIEF_EXAMPLE,
+  BRIEF_INTRODUCTION,
+  INTRODUCTION,
+  NOTES,
+  TEXT_TOPICS,
+  TITLE,
+  USAGE,
+} from "./help_texts.ts";
 import { type Section, SECTIONS } from "./option.ts";
 
-/** The column in which the descriptions of flags begin, and the number of columns. */
+/** The columns in which the descriptions of flags begin, and the number of columns. */
 const MARGIN = 33;
+const BRIEF_MARGIN = 28;
 const COLUMNS = 80;
 
-const INTRODUCTION = `\
-socks5-server: a proxy for SOCKS4, SOCKS4a and SOCKS5
+const SECTION_KEYS = Object.keys(SECTIONS) as readonly Section[];
 
-Usage: socks5-server [FLAGS]
-       socks5-server hash-password [--user NAME]
+/** The topics of `--help`, in order. */
+export const TOPICS: readonly string[] = [
+  "all",
+  ...SECTION_KEYS.map((key) => SECTIONS[key].topic),
+  ...TEXT_TOPICS.map(({ name }) => name),
+];
 
-Without flags, the server listens on 127.0.0.1:1080, serves only this machine,
-and requires no login. SOCKS encrypts nothing: between a client on another
-machine and the server, anyone on the network path can read and change logins
-and data. Such clients should use a tunnel (SSH, a VPN).`;
-
-/** Text below the flags of a section. */
-const NOTES: { readonly [section in Section]?: string } = {
-  rules: `\
-Without rules, clients may use any target. If the server listens beyond this
-machine, its own addresses and special-purpose ones (private networks, ...) are
-denied unless a rule names them: --allow 10.0.0.0/8. A rule may also choose the
-route: via ADDRESS (of this machine), prefer ipv4|ipv6.`,
+/** Other words for topics, in addition to singulars and the names of sections. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  auth: "logins",
+  users: "logins",
+  passwords: "logins",
+  udp: "relay",
+  bind: "relay",
+  configuration: "files",
+  metrics: "log",
+  logging: "log",
+  reload: "signals",
+  exit: "signals",
 };
 
-const CONCLUSION = `\
-The log goes to the standard output, beginning with "socks5-server listens on";
-errors at the start go to the standard error. A line of text has the time, the
-client, the user (in parentheses: only claimed), the command, the target, the
-bytes up (from the client) and down, the duration, and how the session ended. If
-the reader of the log is slow, lines are dropped; the proxy never waits for it.
-
-Signals: after SIGINT or SIGTERM, the server accepts no new clients and gives
-its sessions the grace period to end; a second signal ends the server at once.
-SIGHUP reloads the files: new requests are subject to the new configuration, and
-no session ends. If the files have errors, the old configuration stays in use.
-
-Exit codes: 0 stopped by a signal, after its sessions; 1 cannot listen;
-2 invalid flag, login or configuration; 3 the port is in use; 130, 143 stopped
-by a second signal. --check: 0 or 2. --explain: 0 allowed, 1 not allowed,
-2 invalid.
-
-Examples:
-  socks5-server
-  curl --proxy socks5h://127.0.0.1:1080 https://example.com
-
-  socks5-server hash-password --user alice >> users.txt
-  socks5-server --hostname 0.0.0.0 --users-file users.txt
-  curl --proxy socks5h://alice:PASSWORD@SERVER:1080 https://example.com
-
-  socks5-server --users-file users.txt --allow 'user alice *.example.com:443' \\
-    --explain 'user alice www.example.com:443'
-
-On Deno, the server needs --allow-net, --allow-read for files,
---allow-env=SOCKS5_USERS for the variable, and --allow-sys=networkInterfaces to
-know its own addresses.`;
-
-/** Returns the text of `--help`, at most 80 columns wide. */
-export function helpText(): string {
-  const sections = Object.entries(SECTIONS).map(([key, title]) => {
-    const flags = FLAG_ENTRIES.filter(({ section }) => section === key);
-    const note = NOTES[key as Section];
-    const text = [`${title}:`, ...flags.map(flagText)].join("\n");
-    return note === undefined ? text : `${text}\n\n${note}`;
-  });
-  return [INTRODUCTION, ...sections, CONCLUSION].join("\n\n");
+/**
+ * Returns the text of `--help`, at most 80 columns wide: without a topic what most people
+ * need, on one screen; with `all` everything; else what a topic has. The name of a flag
+ * stands for its topic.
+ *
+ * @throws {UsageError} with all topics if there is no such topic.
+ */
+export function helpText(topic?: string): string {
+  if (topic === undefined) return briefText();
+  const name = findTopic(topic);
+  if (name === "all") return fullText();
+  const section = SECTION_KEYS.find((key) => SECTIONS[key].topic === name);
+  if (section !== undefined) return sectionText(section);
+  const found = TEXT_TOPICS.find((it) => it.name === name);
+  if (found !== undefined) return found.text;
+  throw new UsageError(
+    `--help has no topic ${showValue(topic)}: write one of ${
+      TOPICS.join(", ")
+    }`,
+  );
 }
 
-function flagText({ flag, alias, description, entry }: FlagEntry): string {
+function findTopic(word: string): string | undefined {
+  const key = SECTION_KEYS.find((it) => it === word);
+  if (key !== undefined) return SECTIONS[key].topic;
+  const same = TOPICS.find((it) => it === word || it === `${word}s`);
+  if (same !== undefined) return same;
+  if (Object.hasOwn(SYNONYMS, word)) return SYNONYMS[word];
+  const flag = FLAG_ENTRIES.find(({ name }) => name === word);
+  return flag && SECTIONS[flag.section].topic;
+}
+
+function briefText(): string {
+  const flags = FLAG_ENTRIES.filter(({ brief }) => brief !== undefined)
+    .map((it) => flagText(it, it.brief!, BRIEF_MARGIN));
+  const topics = wrap(
+    `More with --help TOPIC:`,
+    TOPICS.map((it, i) => i < TOPICS.length - 1 ? `${it},` : it),
+    "",
+  );
+  return [
+    TITLE,
+    USAGE,
+    "",
+    BRIEF_INTRODUCTION,
+    "",
+    ...flags,
+    "",
+    BRIEF_EXAMPLE,
+    topics,
+  ].join("\n");
+}
+
+function fullText(): string {
+  return [
+    TITLE,
+    USAGE,
+    INTRODUCTION,
+    ...SECTION_KEYS.map(sectionText),
+    ...TEXT_TOPICS.map(({ text }) => text),
+  ].join("\n\n");
+}
+
+function sectionText(key: Section): string {
+  const flags = FLAG_ENTRIES.filter(({ section }) => section === key);
+  const lines = flags.map((it) => flagText(it, it.description, MARGIN));
+  const text = [`${SECTIONS[key].title}:`, ...lines].join("\n");
+  const note = NOTES[key];
+  return note === undefined ? text : `${text}\n\n${note}`;
+}
+
+function flagText(entry: FlagEntry, text: string, margin: number): string {
+  const { flag, alias } = entry;
   const isShort = alias?.length === 1;
   const usage = `  ${isShort ? `-${alias}, ` : ""}${flag}`;
-  const indent = " ".repeat(MARGIN - 1);
-  const lines = usage.length < MARGIN
-    ? [usage.padEnd(MARGIN - 1)]
-    : [usage, indent];
-  const words = description.split(" ");
+  const indent = " ".repeat(margin - 1);
+  const words = text.split(" ");
   if (alias && !isShort) words.push("Alias:", `--${alias}.`);
-  const fallback = entry?.option.default;
+  const fallback = entry.entry?.option.default;
   // A switch is off unless it is given.
   if (fallback !== undefined && fallback !== false) {
     words.push(words.pop()!.replace(/\.$/, ""), `(default ${fallback})`);
   }
+  return usage.length < margin
+    ? wrap(usage.padEnd(margin - 1), words, indent)
+    : [usage, wrap(indent, words, indent)].join("\n");
+}
+
+/** Appends words to a line, and continues on further lines that begin with `indent`. */
+function wrap(first: string, words: readonly string[], indent: string): string {
+  const lines = [first];
   for (const word of words) {
     if (lines.at(-1)!.length + 1 + word.length > COLUMNS) lines.push(indent);
-    lines[lines.length - 1] += ` ${word}`;
+    lines[lines.length - 1] += lines.at(-1) === "" ? word : ` ${word}`;
   }
   return lines.join("\n");
 }

@@ -6,10 +6,11 @@
  */
 
 import { problemOfLine } from "../../server/auth/text_lines.ts";
-import { escapeText, showValue } from "../output/escape.ts";
+import { escapeText, mayBeLogin, showValue } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import { hint } from "./hint.ts";
-import { parseDuration } from "./parse_duration.ts";
+import { DURATION_PATTERN, parseDuration } from "./parse_duration.ts";
+import { parseRate, RATE_PATTERN } from "./parse_rate.ts";
 
 /** A JSON Schema (draft 2020-12), or a part of one. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -195,7 +196,7 @@ export function isWhole(value: unknown, max: number = MAX): value is number {
 
 /** Milliseconds: `10s`; in a file also a number. */
 export function duration(): Kind<number> {
-  return numberOr("^(0+|\\d+(ms|s|m|h))$", {
+  return numberOr(DURATION_PATTERN, {
     requirement: "must be a duration such as 10s, or a number of milliseconds",
     text: (given, subject) => parseDuration(subject, given),
     warning: (value) =>
@@ -206,16 +207,13 @@ export function duration(): Kind<number> {
   });
 }
 
-const PREFIXES: Readonly<Record<string, number>> = { k: 1e3, M: 1e6, G: 1e9 };
-
-/** Bytes per second: `500k`, `1.5M`; in a file also a number. */
+/** Bytes per second: `500k`, `10MB`, `10MiB`; in a file also a number. */
 export function rate(): Kind<number> {
-  return numberOr("^\\d+(\\.\\d+)?[kMG]?$", {
+  return numberOr(RATE_PATTERN, {
     requirement:
-      "must be bytes per second such as 500k or 10M (at most 2G), or 0",
+      "must be bytes (not bits) per second such as 500k, 10MB or 10MiB, at most 2G, or 0",
     text(given) {
-      const [, digits, prefix] = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(given) ?? [];
-      const bytes = Math.round(Number(digits) * (PREFIXES[prefix] ?? 1));
+      const bytes = parseRate(given);
       return isWhole(bytes) ? bytes : undefined;
     },
   });
@@ -321,7 +319,11 @@ function readGroup(
   for (const [key, element] of Object.entries(value)) {
     if (problems.length > MAX_PROBLEMS) break;
     const isKnown = Object.hasOwn(keys, key);
-    const name = isKnown ? key : escapeText(key);
+    const name = isKnown
+      ? key
+      : mayBeLogin(key)
+      ? '(a key with ":")'
+      : escapeText(key);
     const inner = path ? `${path}.${name}` : name;
     if (isKnown) {
       read[key] = keys[key].read(element, { ...context, path: inner });

@@ -9,7 +9,6 @@ import { plainHostname } from "../../transport/socket.ts";
 import type { LockoutOptions, LoginGuard } from "../../server/auth/lockout.ts";
 import type { ServeOptions } from "../../server/options.ts";
 import { type RulePolicy, rules } from "../../server/policy/rules.ts";
-import { showPath } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   type Config,
@@ -20,11 +19,12 @@ import {
   serveConfig,
 } from "./config.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
-import { besideFile, type ReadFile, tryRead } from "./files.ts";
+import { besideFile, fileName, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
 import { type LoadedTls, loadTls } from "./load_tls.ts";
 import { loadLogins, namesOfLogins } from "./load_logins.ts";
 import { loginWarnings, methodsOf } from "./login_methods.ts";
+import { gssapiConfig, withGssapi } from "./gssapi_method.ts";
 
 /** The configuration of the program, merged and checked. */
 export interface LoadedConfig extends ProgramConfig {
@@ -102,16 +102,17 @@ export async function load(
   const logins = await loadLogins(config, commandLine, read, problems);
   const tls = await loadTls(config, read, { problems, warnings });
   if (problems.length > 0) throw new ConfigError(problems);
-  checkMetrics(config);
+  checkMetrics(config, commandLine);
   const lockout = {
     failedLogins: config.failedLogins,
     lockout: config.lockout,
   };
-  const authKey = JSON.stringify({ ...logins, ...lockout });
+  const gssapi = gssapiConfig(config);
+  const authKey = JSON.stringify({ ...logins, ...lockout, gssapi });
   // The same methods keep the clients that are locked out.
   const auth = authKey === before?.authKey
     ? before.options.auth
-    : await methodsOf(logins, lockout, guard);
+    : await withGssapi(gssapi, await methodsOf(logins, lockout, guard));
   const { rules: list = [], usersFile = [], chapSecrets } = config;
   const policy = list.length > 0 ? rules(list) : undefined;
   const names = namesOfLogins(logins);
@@ -137,28 +138,32 @@ export async function load(
 }
 
 /**
- * The names that rules may have; `undefined` if an ident server or an authority of
+ * The names that rules may have; `undefined` if Kerberos, an ident server or an authority of
  * certificates may confirm any name.
  */
 function namesOf(
   users: ReadonlySet<string>,
-  { socks4: { userIds, ident } = {}, tlsClientCa }: Config,
+  { gssapiKeytab, tlsClientCa, socks4: { userIds, ident } = {} }: Config,
 ): ReadonlySet<string> | undefined {
-  if (ident && userIds === undefined || tlsClientCa) return undefined;
+  // They know more users than the configuration.
+  if (gssapiKeytab !== undefined || tlsClientCa !== undefined) return undefined;
+  if (ident && userIds === undefined) return undefined;
   return userIds === undefined ? users : new Set([...users, ...userIds]);
 }
 
 /** Refuses a port that the server itself would report as in use. */
 function checkMetrics(
   { metrics, hostname = "127.0.0.1", port = 1080, plainPort }: Config,
+  { config: flags, file }: CommandLine,
 ): void {
   if (!metrics?.port || ![port, plainPort].includes(metrics.port)) return;
   const hosts = [metrics.hostname, plainHostname(hostname)];
   const differ = hosts[0] !== hosts[1] && hosts.every(isOneAddress);
   if (differ) return;
   const where = formatEndpoint(metrics);
+  const subject = flags.metrics ? "--metrics" : `${fileName(file!)}: metrics:`;
   throw new UsageError(
-    `metrics cannot be on ${where}, where the server listens`,
+    `${subject} cannot be on ${where}, where the server listens`,
   );
 }
 
@@ -172,19 +177,18 @@ async function loadFile(
   problems: string[],
   warnings: string[],
 ): Promise<Config> {
-  const name = showPath(path);
+  const name = fileName(path);
   const text = await tryRead(read, path, problems);
   if (text === undefined) return {};
   const config = readConfig(text, name, problems, warnings);
-  const { chapSecrets, tlsCert, tlsKey, tlsClientCa } = config;
-  const beside = (it: string | undefined) =>
-    it === undefined ? undefined : besideFile(path, it);
+  const beside = (it: string | undefined) => it && besideFile(path, it);
   return {
     ...config,
     usersFile: config.usersFile?.map((it) => besideFile(path, it)),
-    chapSecrets: beside(chapSecrets),
-    tlsCert: beside(tlsCert),
-    tlsKey: beside(tlsKey),
-    tlsClientCa: beside(tlsClientCa),
+    chapSecrets: beside(config.chapSecrets),
+    gssapiKeytab: beside(config.gssapiKeytab),
+    tlsCert: beside(config.tlsCert),
+    tlsKey: beside(config.tlsKey),
+    tlsClientCa: beside(config.tlsClientCa),
   };
 }

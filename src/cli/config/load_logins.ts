@@ -7,9 +7,9 @@
 import { parseSecrets } from "../../server/auth/secrets_file.ts";
 import { UsersError } from "../../server/auth/user_lines.ts";
 import { parseUsers } from "../../server/auth/users_file.ts";
-import { quote, showPath } from "../output/escape.ts";
+import { quote } from "../output/escape.ts";
 import type { Config } from "./config.ts";
-import { type ReadFile, tryRead } from "./files.ts";
+import { fileName, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
 
 /** The logins of the configuration. */
@@ -55,10 +55,10 @@ async function loadUsers(
       else problems.push(`${source}: user ${quote(name)} is defined twice`);
     }
   };
-  for (const line of users) add(line, `${showPath(file!)}: users`, () => "");
+  for (const line of users) add(line, `${fileName(file!)}: users`, () => "");
   for (const path of usersFile) {
     const lines = await tryRead(read, path, problems);
-    if (lines !== undefined) add(lines, showPath(path), lineText);
+    if (lines !== undefined) add(lines, fileName(path), lineText);
   }
   return hashes;
 }
@@ -72,7 +72,7 @@ async function loadSecrets(
   const text = await tryRead(read, path, problems, { isPrivate: true });
   if (text === undefined) return {};
   const parse = () => parseSecrets(text);
-  return usable(parse, showPath(path), lineText, problems) ?? {};
+  return usable(parse, fileName(path), lineText, problems) ?? {};
 }
 
 /** The position of a line in error messages. */

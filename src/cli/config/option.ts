@@ -6,18 +6,29 @@
 
 import type { Kind } from "./kinds.ts";
 
-/** The sections of `--help`, in order. */
+/** The sections of `--help all`, in order, and the topics of `--help` that print them. */
 export const SECTIONS = {
-  listen: "Listening",
-  tls: "TLS",
-  login: "Authentication",
-  rules:
-    "Access rules (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS])",
-  relay: "BIND and UDP ASSOCIATE",
-  timeouts: "Timeouts (DURATION: 500ms, 10s, 5m, 1h, or 0 for no timeout)",
-  limits: "Limits (0 for no limit; a client is an IPv4 address or an IPv6 /64)",
-  config: "Configuration",
-  output: "Log and metrics",
+  listen: { topic: "listen", title: "Listening" },
+  tls: { topic: "tls", title: "TLS" },
+  login: { topic: "logins", title: "Authentication" },
+  rules: {
+    topic: "rules",
+    title:
+      "Access rules (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS])",
+  },
+  relay: { topic: "relay", title: "BIND, UDP ASSOCIATE and look-ups" },
+  timeouts: {
+    topic: "timeouts",
+    title: "Timeouts (DURATION: 500ms, 10s, 1h30m, 1d, or 0 for no timeout)",
+  },
+  limits: {
+    topic: "limits",
+    title:
+      "Limits (0 for no limit; a client is an IPv4 address or an IPv6 /64)",
+  },
+  workers: { topic: "workers", title: "Workers" },
+  config: { topic: "files", title: "Configuration" },
+  output: { topic: "log", title: "Log and metrics" },
 } as const;
 
 /** The key of a section. */
@@ -33,8 +44,15 @@ export interface Flag {
   readonly isRepeatable?: boolean;
   /** The section of `--help` that lists it. */
   readonly section: Section;
-  /** The text of `--help`. It ends with a period only if it has several sentences. */
+  /**
+   * The text of `--help all`. It ends with a period only if it has several sentences.
+   */
   readonly description: string;
+  /**
+   * The text of `--help` without a topic, on one line. Only a dozen flags have it: those
+   * that most people need.
+   */
+  readonly brief?: string;
 }
 
 /** The columns of an option, except for its kind. */
@@ -47,10 +65,12 @@ export interface OptionSpec {
   readonly givenBy?: readonly Omit<Flag, "section">[];
   /** See {@linkcode Flag.section}. By default that of the group. */
   readonly section?: Section;
-  /** The text of the JSON Schema, and of `--help` unless there is `help`. */
+  /** The text of the JSON Schema, and of `--help all` unless there is `help`. */
   readonly description: string;
-  /** The text of `--help`, if it differs. */
+  /** The text of `--help all`, if it differs. */
   readonly help?: string;
+  /** See {@linkcode Flag.brief}. */
+  readonly brief?: string;
   /** The default value as a file would have it. */
   readonly default?: unknown;
   /** Whether the list of flags comes before that of the file, in place of replacing it. */

@@ -33,6 +33,7 @@ import {
   listenEndpoint,
   login,
   portRange,
+  protectionLevels,
   reachableAddresses,
   rule,
 } from "./server_kinds.ts";
@@ -42,7 +43,7 @@ const MAX_WORKERS = 256;
 
 /**
  * The options, by their keys in a configuration file. Within each section,
- * `--help` lists them in this order.
+ * `--help` lists them in this order. Those with `brief` are on its first screen.
  */
 export const OPTIONS = {
   $schema: option(text(), {
@@ -51,17 +52,26 @@ export const OPTIONS = {
   }),
   hostname: option(listenAddress(), {
     flag: "--hostname ADDRESS",
+    brief: "IP address to listen on",
     section: "listen",
     default: "127.0.0.1",
     needsRestart: true,
-    description: "IP address to listen on; 0.0.0.0 or :: for all interfaces",
+    description: "IP address to listen on interfaces",
   }),
   port: option(whole(65535), {
     flag: "--port PORT",
+    brief: "Port to listen on",
     section: "listen",
     default: 1080,
     needsRestart: true,
     description: "Port to listen on; 0 for any free port",
+  }),
+  http: option(toggle(), {
+    flag: "--http",
+    section: "listen",
+    default: false,
+    description:
+      "Serve HTTP CONNECT on the same port as SOCKS, with the same logins and rules",
   }),
   proxyFrom: option(addressBlocks(), {
     flag: "--proxy-from ADDRESS[/PREFIX]",
@@ -106,6 +116,7 @@ export const OPTIONS = {
   }),
   usersFile: option(oneOrMore(filePath()), {
     flag: "--users-file FILE",
+    brief: "Logins, one line of hash-password each",
     section: "login",
     isMerged: true,
     usedBy: "load",
@@ -115,7 +126,7 @@ export const OPTIONS = {
     help:
       "File of logins, one NAME:HASH per line, as printed by hash-password; may " +
       "be repeated. If there is any login, clients without one are rejected, " +
-      "SOCKS4 clients included.",
+      "SOCKS4 clients included unless their user ids are checked.",
   }),
   users: option(list(login(), { isSecret: true }), {
     section: "login",
@@ -129,6 +140,7 @@ export const OPTIONS = {
       },
       {
         flag: "--user NAME:PASSWORD",
+        brief: "A login; local users can see it",
         isRepeatable: true,
         description:
           "A login; may be repeated. Every user of this machine can read flags " +
@@ -151,6 +163,37 @@ export const OPTIONS = {
       "the secrets in clear, so that only the owner may have access to the file (chmod " +
       "600). If every user has a secret, CHAP is preferred to passwords, otherwise " +
       "passwords to CHAP.",
+  }),
+  gssapiKeytab: option(filePath(), {
+    flag: "--gssapi-keytab FILE",
+    section: "login",
+    usedBy: "load",
+    description:
+      "Accept Kerberos logins (GSSAPI) by the keys in this file, such as that of " +
+      "rcmd/proxy.example.org. The user is the principal: alice@EXAMPLE.ORG. Needs " +
+      "MIT Kerberos; Deno needs --allow-ffi, Node.js the package koffi. A relative " +
+      "path is relative to the folder of this file.",
+    help:
+      "Accept Kerberos logins (GSSAPI) by the keys in this file, such as that of " +
+      "rcmd/proxy.example.org. The user is the principal: alice@EXAMPLE.ORG. Needs " +
+      "MIT Kerberos; Deno needs --allow-ffi, Node.js the package koffi.",
+  }),
+  gssapiLevels: option(protectionLevels(), {
+    flag: "--gssapi-levels LEVELS",
+    section: "login",
+    usedBy: "load",
+    description:
+      "Protection of Kerberos sessions, the preferred one first, by default 2,1: 2 " +
+      "encrypts, 1 only signs, 0 does neither",
+  }),
+  gssapiNec: option(toggle(), {
+    flag: "--gssapi-nec",
+    section: "login",
+    default: false,
+    usedBy: "load",
+    description:
+      "Also accept a level that is not protected, as the clients of NEC send it. An " +
+      "attacker on the network can then lower it to the lowest of the levels.",
   }),
   failedLogins: option(whole(), {
     flag: "--failed-logins N",
@@ -211,6 +254,7 @@ export const OPTIONS = {
     givenBy: [
       {
         flag: "--allow RULE",
+        brief: "Allow only these requests: 'user bob *:443'",
         isRepeatable: true,
         description:
           "Allow matching requests; may be repeated. If there is any, requests " +
@@ -218,6 +262,7 @@ export const OPTIONS = {
       },
       {
         flag: "--deny RULE",
+        brief: "Deny these requests; the first rule decides",
         isRepeatable: true,
         description:
           "Deny matching requests; may be repeated. The first rule that matches " +
@@ -248,10 +293,18 @@ export const OPTIONS = {
     default: false,
     description: "Drop UDP fragments instead of reassembling them",
   }),
+  resolve: option(toggle(), {
+    flag: "--resolve",
+    section: "relay",
+    default: false,
+    description:
+      "Answer look-ups of names and addresses (Tor's RESOLVE and RESOLVE_PTR), " +
+      "which torsocks needs",
+  }),
   timeouts: {
     section: "timeouts",
     description:
-      'Timeouts: durations such as "500ms", "10s", "5m" and "1h", or 0 for no limit.',
+      'Timeouts: durations such as "500ms", "10s", "1h30m" and "1d", or 0 for no limit.',
     options: {
       handshake: option(duration(), {
         flag: "--handshake-timeout DURATION",
@@ -261,7 +314,7 @@ export const OPTIONS = {
       connect: option(duration(), {
         flag: "--connect-timeout DURATION",
         default: "15s",
-        description: "To connect to a target",
+        description: "To connect to a target, or to resolve a name",
       }),
       idle: option(duration(), {
         flag: "--idle-timeout DURATION",
@@ -280,7 +333,7 @@ export const OPTIONS = {
       }),
       association: option(duration(), {
         flag: "--association-timeout DURATION",
-        default: "2m",
+        default: "5m",
         description: "Without a datagram in a UDP association",
       }),
     } satisfies OptionsOf<Timeouts>,
@@ -331,7 +384,7 @@ export const OPTIONS = {
       bytesPerSecondPerSession: option(rate(), {
         flag: "--max-bytes-per-second-per-session RATE",
         default: 0,
-        description: "Both directions of a session together: 500k, 1.5M",
+        description: "Both directions of a session together",
       }),
       bytesPerSecondPerUser: option(rate(), {
         flag: "--max-bytes-per-second-per-user RATE",
@@ -353,6 +406,7 @@ export const OPTIONS = {
   },
   log: option(choice(LOG_FORMATS), {
     flag: `--log ${LOG_FORMATS.join("|")}`,
+    brief: "Format of the log",
     section: "output",
     default: "auto",
     needsRestart: true,
@@ -364,7 +418,8 @@ export const OPTIONS = {
   }),
   workers: option(countOrAuto(MAX_WORKERS), {
     flag: "--workers N|auto",
-    section: "listen",
+    brief: "Processes on the port, or auto",
+    section: "workers",
     default: 1,
     needsRestart: true,
     usedBy: "program",
@@ -373,8 +428,18 @@ export const OPTIONS = {
       "auto: one per CPU core. A worker that fails is restarted. For several, " +
       "Deno needs its flags --unstable-net and --allow-read.",
   }),
+  logStart: option(toggle(), {
+    flag: "--log-start",
+    section: "output",
+    default: false,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Log also the start of each session, when its request is complete",
+  }),
   metrics: option(listenEndpoint(), {
     flag: "--metrics [ADDRESS:]PORT",
+    brief: "Serve /metrics and /health over HTTP",
     section: "output",
     needsRestart: true,
     usedBy: "program",
@@ -394,9 +459,11 @@ export const COMMAND_FLAGS: readonly Flag[] = [
   },
   {
     flag: "--config FILE",
+    brief: "JSON file of all options; - for standard input",
     section: "config",
     description:
-      "JSON file, in which comments are allowed; --schema prints its schema. " +
+      "JSON file, in which comments are allowed; --schema prints its schema. - " +
+      "stands for the standard input. " +
       "Flags take precedence over it; logins and rules are merged, the rules of " +
       "flags first.",
   },
@@ -411,15 +478,25 @@ export const COMMAND_FLAGS: readonly Flag[] = [
     description: "Print the JSON Schema of a configuration file, and exit",
   },
   {
-    flag: "--help",
-    alias: "h",
+    flag: "--fail2ban",
     section: "output",
-    description: "Print this help, and exit",
+    description:
+      "Print a filter for fail2ban, which finds failed logins in this log, and exit",
+  },
+  {
+    flag: "--help [TOPIC]",
+    alias: "h",
+    brief: "Print this, or the help of a topic",
+    section: "config",
+    description:
+      "Print the most important flags, all of them (--help all), or those of a " +
+      "topic, and exit",
   },
   {
     flag: "--version",
     alias: "V",
-    section: "output",
+    brief: "Print the version",
+    section: "config",
     description: "Print the version, and exit",
   },
 ];

@@ -5,16 +5,21 @@
  */
 
 import { parseRule } from "../../server/policy/rule_text.ts";
-import { shadowedRules } from "../../server/policy/shadowed.ts";
-import { quote } from "../output/escape.ts";
+import {
+  type ShadowedRule,
+  shadowedRules,
+} from "../../server/policy/shadowed.ts";
+import { mayBeLogin, quote, showRule } from "../output/escape.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
 
 /** The maximum length of a rule in a warning. */
 const MAX_RULE = 80;
+/** How many rules a warning names, and how many users. */
+const MAX_SHOWN = 3;
 
 /**
- * Returns a line for each rule that an earlier one hides, and for each that names
- * users that do not exist.
+ * Returns a line for each rule that earlier ones hide, and for each that names users
+ * that do not exist.
  *
  * @param users The names of the users; `undefined` if any name may log in.
  */
@@ -22,14 +27,25 @@ export function ruleWarnings(
   rules: readonly string[],
   users: ReadonlySet<string> | undefined,
 ): string[] {
-  const shadowed = shadowedRules(rules).map((it) =>
-    `rule ${it.number} ${quote(it.rule, MAX_RULE)} never decides: ` +
-    `rule ${it.by} ${quote(it.byRule, MAX_RULE)} matches first` +
-    (it.wouldOpen ? `; before rule ${it.by}, it would open its targets` : "")
-  );
+  const shadowed = shadowedRules(rules, users).map(shadowedText);
   const warnings = [...shadowed, ...unknownUsers(rules, users)];
   if (warnings.length <= MAX_PROBLEMS) return warnings;
   return [...warnings.slice(0, MAX_PROBLEMS), "and more warnings about rules"];
+}
+
+function shadowedText(
+  { number, rule, by, byRules, wouldOpen }: ShadowedRule,
+): string {
+  const shown = by.slice(0, MAX_SHOWN).map((it, i) =>
+    `rule ${it} ${showRule(byRules[i], MAX_RULE)}`
+  );
+  const rest = by.length > MAX_SHOWN
+    ? ` and ${by.length - MAX_SHOWN} more`
+    : "";
+  const match = by.length > 1 ? "together match first" : "matches first";
+  return `rule ${number} ${showRule(rule, MAX_RULE)} never decides: ` +
+    `${shown.join(", ")}${rest} ${match}` +
+    (wouldOpen ? `; before rule ${by[0]}, it would open its targets` : "");
 }
 
 function unknownUsers(
@@ -43,12 +59,16 @@ function unknownUsers(
       it === "*" ? users.size === 0 : !users.has(it)
     );
     if (unknown.length === 0) return [];
-    const rule = `rule ${index + 1} ${quote(text, MAX_RULE)}`;
+    const rule = `rule ${index + 1} ${showRule(text, MAX_RULE)}`;
     if (users.size === 0) {
       return [`${rule} needs a user, and there are no logins`];
     }
-    const shown = unknown.slice(0, 3).map((it) => quote(it, MAX_RULE));
-    const rest = unknown.length > 3 ? ` and ${unknown.length - 3} more` : "";
+    const shown = unknown.slice(0, MAX_SHOWN).map((it) =>
+      mayBeLogin(it) ? 'with ":" in the name' : quote(it, MAX_RULE)
+    );
+    const rest = unknown.length > MAX_SHOWN
+      ? ` and ${unknown.length - MAX_SHOWN} more`
+      : "";
     return [`${rule}: there is no user ${shown.join(", ")}${rest}`];
   });
 }

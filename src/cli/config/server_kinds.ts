@@ -11,11 +11,13 @@ import {
   parseEndpoint,
 } from "../../protocol/address.ts";
 import { parseCidr } from "../../protocol/cidr.ts";
+import type { ProtectionLevel } from "../../gssapi/level.ts";
 import { problemOfLine } from "../../server/auth/text_lines.ts";
 import { UsersError } from "../../server/auth/user_lines.ts";
 import { parseUsers } from "../../server/auth/users_file.ts";
 import type { PortRange } from "../../server/options.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
+import { mayHoldLogin } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
   attempt,
@@ -27,9 +29,12 @@ import {
   text,
 } from "./kinds.ts";
 
-/** The path of a file. */
+/** The path of a file. A lone dash is none: only `--config` reads the standard input. */
 export function filePath(): Kind<string> {
-  return text("must be the path of a file");
+  return text(
+    "must be the path of a file",
+    (it) => it !== "" && it !== "-",
+  );
 }
 
 /** An IP address to listen on, in brackets or not, or `localhost`. */
@@ -154,7 +159,12 @@ export function rule(): Kind<string> {
       return given;
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
-      throw new UsageError(`${subject} ${error.message}`);
+      throw new UsageError(
+        mayHoldLogin(given)
+          ? `${subject} a rule has a word with ":" that is no TARGET:PORTS (ports ` +
+            "such as 443, 1-1023 or 80+443); it is not shown, because it may be a login"
+          : `${subject} ${error.message}`,
+      );
     }
   };
   return {
@@ -167,4 +177,28 @@ export function rule(): Kind<string> {
       return attempt(context, () => parse(given, `${context.path}:`));
     },
   };
+}
+
+const LEVELS = "^[012](,[012]){0,2}$";
+
+/** Protection levels: `2,1`; in a file also a list of numbers. */
+export function protectionLevels(): Kind<readonly ProtectionLevel[]> {
+  const levels = { type: "array", items: { enum: [2, 1, 0] }, maxItems: 3 };
+  return scalar({
+    schema: { anyOf: [levels, { type: "string", pattern: LEVELS }] },
+    requirement:
+      "must be levels in the order of preference, such as 2,1: 2 encrypts, 1 signs, " +
+      "0 does neither",
+    text: (given) =>
+      new RegExp(LEVELS).test(given)
+        ? distinct(given.split(",").map(Number))
+        : undefined,
+    json: (value) => Array.isArray(value) ? distinct(value) : undefined,
+  });
+}
+
+function distinct(levels: unknown[]): readonly ProtectionLevel[] | undefined {
+  const isValid = levels.length > 0 && new Set(levels).size === levels.length &&
+    levels.every((it) => it === 0 || it === 1 || it === 2);
+  return isValid ? levels as ProtectionLevel[] : undefined;
 }

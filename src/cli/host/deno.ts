@@ -8,7 +8,7 @@ import type { Host, HostSignal } from "./host.ts";
 import { chunks, encoder, writeAll } from "./chunks.ts";
 
 /** The name of the threads that are workers of the program. */
-export const WORKER_THREAD = "socks5-server worker";
+export const WORKER_THREAD = "socks5 worker";
 
 /** The members of `Deno` that are used here. */
 export interface DenoProcess {

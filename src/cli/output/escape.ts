@@ -32,9 +32,36 @@ export function showValue(text: string): string {
  * to the flag beside `--user`. A drive letter (`C:`) is none.
  */
 export function showPath(path: string): string {
-  return /^[^\\/:]{2,}:/.test(path)
+  return /^[^\\/:]+:/.test(path) && !/^[A-Za-z]:[\\/]/.test(path)
     ? 'a file with ":" in its name'
     : escapeText(path);
+}
+
+/**
+ * The message of an error on a line. It may quote text that is escaped already: what a
+ * terminal interprets or does not show is escaped, and backslashes are left.
+ */
+export function showMessage(message: string): string {
+  return message.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escapeText);
+}
+
+/** A rule in a message, unless one of its words may be a login. A long one is cut. */
+export function showRule(text: string, maxLength?: number): string {
+  return mayHoldLogin(text)
+    ? '(not shown, because it has a login or another word with ":")'
+    : quote(text, maxLength);
+}
+
+/**
+ * Whether a word of a rule or a question may be NAME:PASSWORD: it has a colon, and is
+ * neither HOST:PORTS nor an address.
+ */
+export function mayHoldLogin(text: string): boolean {
+  return text.split(/[\s,]+/).some((word) =>
+    mayBeLogin(word.replace(/\/\d+$/, "")) &&
+    !/^(\[[^\]]*\](\/\d+)?|[^:]*):[\d+-]+$|^\[[\da-f:.]*(\/\d+)?\](\/\d+)?$/i
+      .test(word)
+  );
 }
 
 /** Whether the text may be NAME:PASSWORD. */

@@ -72,6 +72,9 @@ export class LineWriter {
     // On Deno, the first use of timers takes a tenth of the time until a server listens.
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#timer = undefined;
+    // Without lines, `#writeAll()` would end before its promise is assigned.
+    const isEmpty = this.#lines.length === 0 && this.#dropped === 0;
+    if (isEmpty && !this.#writing) return Promise.resolve();
     return this.#writing ??= this.#writeAll();
   }
 

@@ -7,8 +7,9 @@
 import type { ServerEvent, Session } from "../../server/events.ts";
 import { systemClock } from "../../transport/clock.ts";
 import type { Host } from "../host/host.ts";
-import { formatRecord, type LogFormat, type LogRecord } from "./format.ts";
+import { formatRecord, type LogFormat } from "./format.ts";
 import { LineWriter } from "./line_writer.ts";
+import type { LogRecord } from "./record.ts";
 
 /** Prints records on the standard output. */
 export interface Log {
@@ -25,16 +26,24 @@ export interface Log {
   readonly output: LineWriter;
 }
 
-/** Opens the log on the standard output; `worker` is the number of a worker. */
+/** Options of {@linkcode openLog}. */
+export interface LogOptions {
+  readonly log: LogFormat;
+  /** Whether the start of a session has a line, when its request is complete. */
+  readonly logStart: boolean;
+  /** The number of the worker, if there are several. */
+  readonly worker?: number;
+}
+
+/** Opens the log on the standard output. */
 export async function openLog(
   host: Host,
-  log: LogFormat,
-  worker?: number,
+  { log, logStart, worker }: LogOptions,
 ): Promise<Log> {
   const isTerminal = await host.hasTerminal();
   const format = log !== "auto" ? log : isTerminal ? "text" : "json";
   const colors = isTerminal && host.wantsColors;
-  const options = { format, colors, worker } as const;
+  const options = { format, isTerminal, colors, worker } as const;
   const lineOf = (record: LogRecord) =>
     formatRecord(options, record, new Date());
   const output = new LineWriter({
@@ -56,6 +65,7 @@ export async function openLog(
     onEvent: format === "off" ? undefined : (event) => {
       // The program has records of its own for these, with more information.
       if (event.type === "listening" || event.type === "shutdown") return;
+      if (event.type === "request" && !logStart) return;
       const isPerMachine = event.type === "own-addresses-unknown";
       if (isPerMachine && worker !== undefined && worker > 1) return;
       if (event.type !== "denied" || denials.mayPrint(event.session)) {

@@ -5,12 +5,12 @@
  */
 
 import { restartPaths } from "../config/config.ts";
-import type { ReadFile } from "../config/files.ts";
+import { type ReadFile, STANDARD_INPUT } from "../config/files.ts";
 import type { CommandLine } from "../config/flags.ts";
 import { load, type LoadedConfig } from "../config/load.ts";
 import { describeFailure } from "../failure.ts";
-import type { LogRecord } from "../output/format.ts";
-import { escapeText } from "../output/escape.ts";
+import type { LogRecord } from "../output/record.ts";
+import { showMessage } from "../output/escape.ts";
 import type { RunningServer } from "./running_server.ts";
 
 /** Options of {@linkcode Reloader}. */
@@ -43,13 +43,21 @@ export class Reloader {
     return this.#current;
   }
 
-  /** Reloads after any earlier reload has finished. Never rejects. */
+  /**
+   * Reloads after any earlier reload has finished; `read` may read only some of the files
+   * again. Never rejects.
+   */
   reload(read: ReadFile = this.#options.read): Promise<void> {
     return this.#last = this.#last.then(() => this.#reload(read));
   }
 
   async #reload(read: ReadFile): Promise<void> {
     const { commandLine, server, log } = this.#options;
+    const readsAll = read === this.#options.read;
+    if (commandLine.file === STANDARD_INPUT && readsAll) {
+      const problems = ["the standard input cannot be read again"];
+      return log({ type: "reload-failed", problems });
+    }
     try {
       const loaded = await load(commandLine, read, { before: this.#current });
       const { hostname: _, port: __, plainPort: ___, ...options } =
@@ -76,7 +84,7 @@ export class Reloader {
   #problemsOf(error: unknown): readonly string[] {
     const { options } = this.#options.loaded;
     const message = describeFailure(error, options)?.message ??
-      escapeText(String(error));
+      showMessage(String(error));
     return message.split("\n");
   }
 }

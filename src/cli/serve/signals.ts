@@ -20,8 +20,8 @@ import {
 const ECHO_TIME = 100;
 
 /**
- * Waits for a first signal that ends the program. A second one calls `onSecond` with
- * the exit code. Other signals that would end a process are ignored.
+ * Waits for a first signal that ends the program. A second one calls `onSecond`, and later
+ * ones do nothing. Other signals that would end a process are ignored.
  */
 export class Signals {
   /** Resolves with the first signal. */
@@ -32,11 +32,12 @@ export class Signals {
   /** Starts to listen for signals. */
   constructor(
     host: Pick<Host, "onSignal">,
-    onSecond: (code: number) => void,
+    onSecond: (signal: ProcessSignal) => void,
     clock: Clock = systemClock,
   ) {
     let onFirst!: (signal: ProcessSignal) => void;
     this.first = new Promise((resolve) => onFirst = resolve);
+    let isOver = false;
     let first: { name: ProcessSignal; at: number } | undefined;
     const names = Object.keys(SIGNALS) as ProcessSignal[];
     const removals = names.map((name) =>
@@ -47,7 +48,9 @@ export class Signals {
         }
         const isEcho = name === first.name &&
           clock.now() - first.at < ECHO_TIME;
-        if (!isEcho) onSecond(128 + SIGNALS[name]);
+        if (isEcho || isOver) return;
+        isOver = true;
+        onSecond(name);
       })
     );
     removals.push(

@@ -41,6 +41,7 @@ export type ToWorker =
     readonly port: number;
     readonly plainPort?: number;
     readonly log: LogFormat;
+    readonly logStart: boolean;
     /** Whether to count metrics. */
     readonly metrics: boolean;
   }

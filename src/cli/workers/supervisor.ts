@@ -20,7 +20,7 @@ import type { Timeout } from "../../transport/timeouts.ts";
 import type { Address } from "../../transport/transport.ts";
 import type { CommandLine } from "../config/flags.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import type { LogRecord } from "../output/format.ts";
+import type { LogRecord } from "../output/record.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import { UsageError } from "../usage_error.ts";
 import { Backoff } from "./backoff.ts";
@@ -228,6 +228,7 @@ export class Supervisor implements RunningServer {
         : port,
       plainPort: loaded.options.plainPort,
       log: loaded.log,
+      logStart: loaded.logStart,
       metrics: loaded.metrics !== undefined,
     } as const;
     const limits = this.#coordinator.open();

@@ -66,12 +66,12 @@ class WorkerServer {
 
   static async start(options: WorkerServerOptions): Promise<WorkerServer> {
     const { channel, start, store } = options;
-    const { commandLine, files, worker, workers } = start;
+    const { commandLine, files, workers } = start;
     const { hostname, port, plainPort } = start;
     const loaded = await load(fromData(commandLine), readFrom(files), {
       guard: store,
     });
-    const log = await openLog(detectHost(), start.log, worker);
+    const log = await openLog(detectHost(), start);
     const server = await startSingleServer({
       options: {
         ...loaded.options,

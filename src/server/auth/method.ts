@@ -29,8 +29,9 @@ export interface LoginFailure {
   /**
    * - `locked-out`: too many logins of the client's address have failed
    * - `not-verified`: the login could not be verified
+   * - `wrong`: it is wrong in a way that `cause` describes
    */
-  readonly kind: "locked-out" | "not-verified";
+  readonly kind: "locked-out" | "not-verified" | "wrong";
   /** The error of the verifier. It must not contain the password. */
   readonly cause?: Error;
 }
@@ -117,8 +118,26 @@ export interface AuthMethod {
 }
 
 /**
- * Method 00: every client is accepted. SOCKS4 is served if this method is, or if
- * `socks4` checks its user ids.
+ * Method 00: every SOCKS5 client is accepted. SOCKS4 clients are accepted as well, unless
+ * the option `socks4` is set, which then checks their user ids.
+ *
+ * @example SOCKS5 for everyone, SOCKS4 for one user id
+ * ```ts
+ * import { noAuth, serve } from "@x/socks5/server";
+ * import { connect, SocksError } from "@x/socks5/client";
+ *
+ * await using server = await serve({
+ *   port: 0,
+ *   auth: [noAuth()], // the default
+ *   socks4: { userIds: ["alice"] },
+ * });
+ * const { hostname, port } = server.addr;
+ * await using five = await connect(`socks5://${hostname}:${port}`, server.addr);
+ * await using four = await connect(`socks4://alice@${hostname}:${port}`, server.addr);
+ * const error = await connect(`socks4://bob@${hostname}:${port}`, server.addr)
+ *   .catch((error) => error);
+ * console.log(error instanceof SocksError && error.code); // rejected
+ * ```
  */
 export function noAuth(): AuthMethod {
   return { number: METHOD.none, name: "none" };

@@ -19,7 +19,8 @@ import { readName } from "./name.ts";
 import type { Logins } from "./verifier.ts";
 
 /**
- * Method 02, user name and password (RFC 1929).
+ * Method 02, user name and password (RFC 1929). With the option `http` of `serve()` it
+ * also verifies the logins of HTTP clients (Basic, RFC 7617).
  *
  * - A table maps names to passwords. Bytes are compared in a time that is independent of
  *   the names and passwords.
@@ -73,11 +74,29 @@ export function userPass(
 ): AuthMethod {
   checkKeys(options, GUARD_KEYS, "the options of userPass()");
   const verifier = new GuardedVerifier(toPasswordVerifier(logins), options);
-  return {
+  const method: AuthMethod = {
     number: METHOD.password,
     name: "password",
     negotiate: (exchange) => negotiate(exchange, verifier),
   };
+  verifiers.set(method, verifier);
+  return method;
+}
+
+/**
+ * No member of the method: a copy of it with another negotiation, which may be stricter,
+ * must not have the same verifier.
+ */
+const verifiers = new WeakMap<AuthMethod, GuardedVerifier>();
+
+/**
+ * The verifier of a method that {@linkcode userPass} has returned, for other protocols
+ * that carry user names and passwords.
+ */
+export function passwordVerifierOf(
+  method: AuthMethod,
+): GuardedVerifier | undefined {
+  return verifiers.get(method);
 }
 
 async function negotiate(

@@ -31,8 +31,8 @@ export interface VerifyContext {
 }
 
 /**
- * Verifies the logins of any protocol: RFC 1929 ({@linkcode userPass}), or SOCKS4 with
- * its user ids (`socks4.verifier` of `serve()`). {@linkcode Users} implements it.
+ * Verifies the logins of any protocol: RFC 1929 and HTTP Basic ({@linkcode userPass}), or
+ * SOCKS4 with its user ids (`socks4.verifier` of `serve()`). {@linkcode Users} implements it.
  *
  * @example A directory such as LDAP
  * ```ts

@@ -7,7 +7,11 @@
 import type { Endpoint } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
-import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
+import {
+  closeQuietly,
+  keepAliveQuietly,
+  resetQuietly,
+} from "../../transport/quiet.ts";
 import type { Conn, Relay } from "../../transport/transport.ts";
 import type { Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
@@ -86,7 +90,7 @@ class Bind {
   async #wait(): Promise<Relay> {
     const session = this.#session;
     const { conn } = this.#request;
-    conn.keepAlive?.(); // nothing is sent to it while it waits
+    keepAliveQuietly(conn); // nothing is sent while it waits
     session.boundAddr = await this.#listener.open();
     await this.#answer(session.boundAddr);
     this.#hangupWatch = new HangupWatch(conn, (it) => this.#clientGone(it));
@@ -114,12 +118,14 @@ class Bind {
   /** The client has closed its connection, so that the peer is no longer needed. */
   #clientGone(error?: Error): void {
     this.#session.ending ??= { reason: "client-gone", error };
-    this.#session.stopping.abort(new NetError("aborted", "the client left"));
+    this.#session.stopping.abort(
+      new NetError("aborted", "the client has closed its connection"),
+    );
   }
 
   #fail(error: unknown): Promise<Ending> {
     this.#listener.close();
-    this.#hangupWatch?.end().catch(() => {}); // as above: the connection is not used any more
+    this.#hangupWatch?.end().catch(() => {}); // the connection is no longer used
     resetQuietly(this.#peer);
     const { boundAddr, stopping } = this.#session;
     const reply = boundAddr && stopping.aborted

@@ -52,6 +52,11 @@ export interface CommandSession extends Session, PolicySubject {
   /** Sends a reply, given its SOCKS5 number. */
   answer(request: ClientRequest, reply: number, bound?: Address): Promise<void>;
   /**
+   * Sends the reply of a command that has no relay, waits until the client has read it,
+   * and resolves with the end of the session.
+   */
+  complete(request: ClientRequest, bound: Address): Promise<Ending>;
+  /**
    * Sends an error reply, waits until the client has read it, and resolves with
    * the end of the session.
    */

@@ -98,7 +98,7 @@ export class DialedPeerListener implements PeerListener {
     if (!isUnspecified(target.hostname)) {
       const expected = this.#expected;
       if (!address || !expected || address === expected) return;
-      throw unexpected(`the peer came from ${address}`);
+      throw unexpected(`the peer has the address ${address}`);
     }
     if (!session.settings.policy && !session.exposed) return;
     if (!address) throw unexpected("the peer's address is not known");
@@ -107,8 +107,8 @@ export class DialedPeerListener implements PeerListener {
 }
 
 /**
- * `undefined` for a name, and for zeros, which proxies report where they do not
- * know an address.
+ * Returns an address in its canonical form; `undefined` for a name, and for zeros, which
+ * proxies report when they do not know an address.
  */
 function knownAddress({ hostname }: Endpoint): string | undefined {
   return isIp(hostname) && !isUnspecified(hostname)

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { putBack } from "../../transport/quiet.ts";
 import type { Conn } from "../../transport/transport.ts";
 
 /**
@@ -38,7 +39,7 @@ export class HangupWatch {
   async end(): Promise<void> {
     this.#over = true;
     await this.#reading;
-    while (this.#early.length > 0) this.#conn.unread(this.#early.pop()!);
+    while (this.#early.length > 0) putBack(this.#conn, this.#early.pop()!);
   }
 
   async #watch(): Promise<void> {

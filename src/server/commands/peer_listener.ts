@@ -12,6 +12,7 @@ import {
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { NetError } from "../../transport/errors.ts";
+import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
 import { AbortSwitch } from "../../transport/signal.ts";
 import type { Address, Conn, Listener } from "../../transport/transport.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
@@ -84,10 +85,10 @@ export class LocalPeerListener implements PeerListener {
     const { hostname: reached } = this.#session.reachedAt(this.#client);
     const hostname = await this.#sourceAddress() ?? reached;
     if (!this.#isReplyable(hostname)) {
-      throw new NetError(
-        "addr-not-available",
-        `no address of IPv${isIp(hostname)} is known for the reply`,
-      );
+      const version = this.#isIPv4Only ? 4 : isIp(hostname);
+      const message =
+        `no IPv${version} address of this machine is known for the reply`;
+      throw new NetError("addr-not-available", message);
     }
     const onConn = (conn: Conn) => void this.#onConn(conn);
     this.#listener = await onFreePort(
@@ -172,18 +173,18 @@ export class LocalPeerListener implements PeerListener {
 
   close(accepted?: Conn): void {
     this.#closing.abort(new NetError("closed", "the port is closed"));
-    this.#listener?.close();
-    if (this.#accepted !== accepted) this.#accepted?.reset();
-    for (const conn of this.#pending) conn.reset();
+    closeQuietly(this.#listener);
+    if (this.#accepted !== accepted) resetQuietly(this.#accepted);
+    for (const conn of this.#pending) resetQuietly(conn);
   }
 
   async #onConn(conn: Conn): Promise<void> {
-    if (this.#pending.size >= MAX_PENDING) return conn.reset();
+    if (this.#pending.size >= MAX_PENDING) return resetQuietly(conn);
     this.#pending.add(conn);
     const isExpected = await this.#isExpected(conn.remoteAddr);
     this.#pending.delete(conn);
     if (this.#closing.aborted || this.#accepted || !isExpected) {
-      return conn.reset();
+      return resetQuietly(conn);
     }
     this.#accepted = conn;
     this.#resolvePeer(conn);

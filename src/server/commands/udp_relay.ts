@@ -11,6 +11,7 @@ import {
   MAX_DATAGRAM,
 } from "../../protocol/datagram.ts";
 import { toNetError } from "../../transport/errors.ts";
+import { keepAliveQuietly } from "../../transport/quiet.ts";
 import { RelayState } from "../../transport/relay.ts";
 import { cut } from "../../transport/slab.ts";
 import type {
@@ -120,7 +121,7 @@ export class UdpRelay {
     const { clock, timeouts } = this.#session.settings;
     const options = { idle: timeouts.association, clock };
     // Nothing is sent on the connection, so that only this detects a dead client.
-    control.keepAlive?.();
+    keepAliveQuietly(control);
     const relay = this.#relay = new RelayState(control, this, options);
     relay.closesIdle = true; // nothing is cut off on the client's connection
     endWithClient(control, relay);

@@ -4,28 +4,38 @@
  * @module
  */
 
-import type { MessageReader } from "../../transport/message_reader.ts";
+import type {
+  MessageDecoder,
+  MessageReader,
+} from "../../transport/message_reader.ts";
 import type { Frontend } from "./frontend.ts";
+import { HTTP_CONNECT } from "./http_connect.ts";
 import { Refusal } from "./refusal.ts";
 import { SOCKS4 } from "./socks4.ts";
 import { SOCKS5 } from "./socks5.ts";
 
-const FRONTENDS: readonly Frontend[] = [SOCKS5, SOCKS4];
+const peekSocks = peekFrontend(SOCKS5, SOCKS4);
+const peekAny = peekFrontend(SOCKS5, SOCKS4, HTTP_CONNECT);
 
 /**
  * Waits for the first byte, which stays in the reader. Rejects with a {@linkcode
  * Refusal} when no front end accepts it.
  */
-export function detectFrontend(reader: MessageReader): Promise<Frontend> {
-  return reader.read(peekFrontend);
+export function detectFrontend(
+  reader: MessageReader,
+  servesHttp = false,
+): Promise<Frontend> {
+  return reader.read(servesHttp ? peekAny : peekSocks);
 }
 
-function peekFrontend(bytes: Uint8Array): { value: Frontend; size: number } {
-  const first = bytes[0];
-  for (const frontend of FRONTENDS) {
-    if (frontend.accepts(first)) return { value: frontend, size: 0 };
-  }
-  throw refusedStranger(bytes);
+function peekFrontend(...frontends: Frontend[]): MessageDecoder<Frontend> {
+  return (bytes) => {
+    const first = bytes[0];
+    for (const frontend of frontends) {
+      if (frontend.accepts(first)) return { value: frontend, size: 0 };
+    }
+    throw refusedStranger(bytes);
+  };
 }
 
 /** The head of an HTTP request: a method (RFC 9110 section 9) and a space. */
@@ -34,7 +44,7 @@ const HTTP = /^[A-Z]{3,20} /;
 const TLS_HANDSHAKE = 22;
 const TLS_MAJOR = 3;
 
-/** The refusal of a client that speaks something else. */
+/** The refusal of a client that speaks another protocol. */
 function refusedStranger(bytes: Uint8Array): Refusal {
   const head = String.fromCharCode(...bytes.subarray(0, 32));
   if (HTTP.test(head)) {
@@ -44,7 +54,10 @@ function refusedStranger(bytes: Uint8Array): Refusal {
   if (bytes[0] === TLS_HANDSHAKE && (bytes[1] ?? TLS_MAJOR) === TLS_MAJOR) {
     return new Refusal("protocol-error", "the client speaks TLS, not SOCKS");
   }
-  return new Refusal("protocol-error", `no SOCKS version: ${bytes[0]}`);
+  return new Refusal(
+    "protocol-error",
+    `the first byte is ${bytes[0]}, which is no version of SOCKS`,
+  );
 }
 
 /** Browsers and HTTP libraries show the text to their users. */

@@ -9,26 +9,25 @@ import type { DatagramWrapper } from "../../protocol/datagram.ts";
 import type { MessageReader } from "../../transport/message_reader.ts";
 import type { AbortSwitch } from "../../transport/signal.ts";
 import type { Address, Conn } from "../../transport/transport.ts";
-import type { CommandName } from "../events.ts";
+import type { CommandName, ProtocolName } from "../events.ts";
 import type { Settings } from "../settings.ts";
 
 /** One protocol that clients speak, such as SOCKS5. */
 export interface Frontend {
-  /** Such as `socks5`. */
-  readonly name: string;
+  readonly name: ProtocolName;
   /** The version of SOCKS, as sessions report it; `undefined` for other protocols. */
   readonly version: 4 | 5 | undefined;
   /** Whether a connection that begins with this byte speaks the protocol. */
   accepts(firstByte: number): boolean;
   /**
-   * Reads up to one complete request, login included, from a reader that still
+   * Reads one complete request and the login before it, from a reader that still
    * has the first byte. Rejects with a `Refusal`, or with the `NetError` of the
    * connection.
    */
   read(context: FrontendContext): Promise<ClientRequest>;
 }
 
-/** Everything that a front end works with. */
+/** The context in which a front end reads a request. */
 export interface FrontendContext {
   readonly conn: Conn;
   readonly reader: MessageReader;
@@ -36,7 +35,7 @@ export interface FrontendContext {
   readonly session: HandshakeSession;
 }
 
-/** A session as its front end sees it. The front end fills in what it learns. */
+/** The members of a session for its front end, which sets those that it reads. */
 export interface HandshakeSession {
   /** The client's address. */
   readonly client: Address;
@@ -45,7 +44,7 @@ export interface HandshakeSession {
   /** The user's name; before a login, that of the client's certificate. */
   user?: string;
   userId?: string;
-  /** The connection as the authentication method has wrapped it; the session closes it. */
+  /** The connection that the authentication method returned, if any; the session closes it. */
   wrapped?: Conn;
   /** Fires when the session ends. */
   readonly stopping: AbortSwitch;

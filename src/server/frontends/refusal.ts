@@ -1,5 +1,5 @@
 /**
- * The end of a handshake that leads to no request.
+ * The end of a handshake without a valid request.
  *
  * @module
  */
@@ -50,7 +50,9 @@ export function refusedLogin(
       (cause ? `: ${cause.message}` : "");
     return new Refusal("login-error", why, farewell, reply, cause);
   }
-  return new Refusal("login-failed", message, farewell, reply);
+  const { cause } = failure ?? {};
+  const why = cause ? `${message}: ${cause.message}` : message;
+  return new Refusal("login-failed", why, farewell, reply, cause);
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import { REPLY, REPLY4, replyText } from "../../protocol/reply.ts";
-import { decodeRequest, encodeReply } from "../../protocol/socks4.ts";
+import { COMMAND, decodeRequest, encodeReply } from "../../protocol/socks4.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { askIdent } from "../auth/ident.ts";
 import type { LoginFailure } from "../auth/method.ts";
@@ -38,6 +38,9 @@ const DIALECT: Dialect = {
     }),
 };
 
+/** The commands that SOCKS4 has in common with SOCKS5, under the same numbers. */
+const COMMANDS: ReadonlySet<number> = new Set(Object.values(COMMAND));
+
 /** SOCKS4 and SOCKS4a. */
 export const SOCKS4: Frontend = {
   name: "socks4",
@@ -60,9 +63,10 @@ async function read(context: FrontendContext): Promise<ClientRequest> {
   if (settings.socks4) {
     await authenticate(context, settings.socks4, request.userId);
   }
-  const command = commandName(request.command);
   return {
-    command: command === "udp-associate" ? undefined : command,
+    command: COMMANDS.has(request.command)
+      ? commandName(request.command)
+      : undefined,
     target: { hostname: request.hostname, port: request.port },
     conn: reader.release(),
     dialect: DIALECT,
@@ -99,7 +103,7 @@ function checksOf(
 ): UserIdChecks {
   const { client, stopping: signal } = session;
   const credentials = { username: userId, password: new Uint8Array(0) };
-  // The client that an `accept` hook names may be another one than the peer.
+  // The client that an `accept` hook reports may differ from the peer.
   const ends = { localAddr: conn.localAddr, remoteAddr: client };
   const source = {
     client,

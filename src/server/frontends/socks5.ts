@@ -107,7 +107,7 @@ async function authenticate(
   throw refusedLogin(failure, "the login failed", farewell);
 }
 
-/** Rejects also when the method throws, or returns nothing of the kind. */
+/** Also rejects if the method throws or returns an invalid result. */
 async function negotiate(
   method: AuthMethod,
   exchange: AuthExchange,

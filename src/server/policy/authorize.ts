@@ -56,8 +56,8 @@ export interface AuthorizeOptions {
 }
 
 /**
- * Resolves if the session may use a target, or one address of it. Otherwise it
- * reports an event and rejects with a {@linkcode Denial}.
+ * Resolves with the verdict if the session may use a target, or one of its addresses.
+ * Otherwise reports an event and rejects with a {@linkcode Denial}.
  */
 export async function authorize(
   session: PolicySubject,
@@ -116,7 +116,7 @@ async function judge(
     : { verdict: "deny", rule };
 }
 
-/** The denial of a client without an address, about which a policy cannot be asked. */
+/** The denial of a client whose address is unknown: no policy can judge its requests. */
 function clientUnknown(hostname: string): Denial {
   const why = hostname === ""
     ? "the client has closed its connection" // a closed socket no longer reports its address
@@ -126,14 +126,14 @@ function clientUnknown(hostname: string): Denial {
 
 const DEFAULT: Verdict = { verdict: "default" };
 
-/** Takes every unknown answer, such as the text "deny" from untyped code, for a denial. */
+/** Treats every unknown answer as a denial, such as the string "deny" from untyped code. */
 function verdictOf(answer: PolicyAnswer): Verdict {
   if (answer === undefined) return DEFAULT;
   if (typeof answer === "object" && answer !== null) return answer;
   return { verdict: answer === true ? "allow" : "deny" };
 }
 
-/** The address that a socket connects to in fact: loopback for `0.0.0.0` and `::`. */
+/** The address that a socket actually connects to: loopback for `0.0.0.0` and `::`. */
 export function dialledAddress(text: string): string {
   const address = unmapIp(text);
   if (!isUnspecified(address)) return address;

@@ -41,7 +41,7 @@ const FORM = "[COMMAND] [user USER] HOST:PORT [from ADDRESS]";
  * Parses a question in the words of `parseRule`, with one value each: `[COMMAND]
  * [user USER] HOST:PORT [from ADDRESS]`, in any order. By default the command is
  * `connect` and the client is on this machine (127.0.0.1). The port of a BIND is
- * optional.
+ * optional; look-ups have none.
  *
  * @throws {TypeError} with the error and the valid values.
  *
@@ -89,11 +89,24 @@ function readEndpoint(
   if (hostname === undefined) {
     throw new TypeError(`${quote(host)} is neither a name nor an IP address`);
   }
-  if (port === undefined && command === "bind") return { hostname, port: 0 };
+  if (command === "resolve-ptr" && !isIp(hostname)) {
+    throw new TypeError(`resolve-ptr takes an IP address, not ${quote(host)}`);
+  }
+  if (isLookup(command) && port !== undefined) {
+    throw new TypeError(`a look-up has no port: ${command} ${host}`);
+  }
+  if (isLookup(command) || port === undefined && command === "bind") {
+    return { hostname, port: 0 };
+  }
   if (port !== undefined && /^\d{1,5}$/.test(port) && isPort(+port)) {
     return { hostname, port: +port };
   }
   throw new TypeError(`${quote(text)} needs one port: ${FORM}`);
+}
+
+/** Whether the command looks up a name or an address. */
+export function isLookup(command: CommandName): boolean {
+  return command === "resolve" || command === "resolve-ptr";
 }
 
 function readClient(text: string): string {
@@ -110,9 +123,9 @@ function readOne(text: string): string {
 
 /** The verdict on a question. */
 export interface Explanation {
-  /** The judged address; `undefined` for the verdict on a name, or on a peer that may be anyone. */
+  /** The judged address; `undefined` for the verdict on a name, or on any peer of a BIND. */
   readonly address?: string;
-  /** `depends` if the verdict depends on the addresses, and none is known. */
+  /** `depends` if the verdict depends on the addresses, and they are unknown. */
   readonly verdict: "allow" | "deny" | "depends";
   /** The rule that decides, or the reason if none does. */
   readonly rule: string;

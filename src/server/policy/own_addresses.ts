@@ -8,10 +8,10 @@ import { unmapIp } from "../../protocol/address.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import type { Transport } from "../../transport/transport.ts";
 
-/** How long the list is used, in milliseconds: addresses come and go. */
+/** How long the list is used, in milliseconds; a machine may get other addresses. */
 const LIFETIME = 10_000;
 
-/** Knows the addresses of this machine as far as the transport reports them. */
+/** The addresses of this machine that the transport reports. */
 export class OwnAddresses {
   readonly #transport: Pick<Transport, "ownAddresses">;
   readonly #clock: Clock;
@@ -26,7 +26,7 @@ export class OwnAddresses {
     this.#clock = clock;
   }
 
-  /** Whether any of them is known; even a machine without a network has loopback. */
+  /** Whether the list has any; even a machine without a network has loopback addresses. */
   get areKnown(): boolean {
     return this.#list().size > 0;
   }

@@ -15,13 +15,13 @@ export interface PolicyRequest {
   /** The command of its request. */
   readonly command: CommandName;
   /**
-   * The target of a CONNECT or a datagram, or the expected peer of a BIND, where
-   * `0.0.0.0` and `::` mean any peer. The text is canonical: a name is in lower
-   * case and has no trailing dot, and an IP address in another notation
+   * The target of a CONNECT or a datagram, the expected peer of a BIND, where `0.0.0.0`
+   * and `::` mean any peer, or the subject of a look-up. The text is canonical: a name is
+   * in lower case and has no trailing dot, and an IP address in another notation
    * (`0x7f.1`) is written as an address.
    */
   readonly hostname: string;
-  /** The port of the target. */
+  /** The port of the target; 0 for a look-up. */
   readonly port: number;
   /**
    * The address that is about to be used: the address that is checked is the one
@@ -65,10 +65,11 @@ export type PolicyAnswer = boolean | Verdict | undefined;
  * Decides whether a client may reach a target. An exception or a rejection denies
  * the request.
  *
- * The policy is asked for each CONNECT, for each BIND and each peer that connects
- * to it, and for the targets of datagrams, where a verdict is valid for 30
- * seconds. With the option `dial` it is not asked about the addresses of a name,
- * because the dialer resolves the name.
+ * The policy is asked for each CONNECT, for each look-up, for each BIND and each peer
+ * that connects to it, and for the targets of datagrams, where a verdict is valid for
+ * 30 seconds. With the option `dial` it is not asked about the addresses of a name,
+ * because the dialer resolves the name; the one that it returns for a look-up is an
+ * exception.
  *
  * @example A function: deny a port to all users except one
  * ```ts

@@ -56,6 +56,8 @@ export const COMMANDS: readonly CommandName[] = [
   "connect",
   "bind",
   "udp-associate",
+  "resolve",
+  "resolve-ptr",
 ];
 
 const PARTS = ["action", "commands", "from", "users", "to", "via", "prefer"];
@@ -73,7 +75,7 @@ export function normalRule(rule: Rule): Rule {
   const { via, prefer } = rule;
   const action = normalAction(rule.action);
   if (action === "deny" && (via ?? prefer) !== undefined) {
-    throw new TypeError("via and prefer belong to rules that allow");
+    throw new TypeError("via and prefer are valid only in rules that allow");
   }
   const commands = normalList("commands", rule.commands, normalCommand);
   const from = normalList("from", rule.from, normalBlock);

@@ -42,7 +42,8 @@ const SPECIAL = /[^\p{L}\p{N}!#$&'()+\-./:;<=>?@[\\\]^_`{|}~]/gu;
  * and a missing part does not restrict the rule. The items of a list are
  * separated by commas, without spaces.
  *
- * - COMMANDS: `connect`, `bind`, `udp-associate`
+ * - COMMANDS: `connect`, `bind`, `udp-associate`, and with the option `resolve` also
+ *   `resolve` and `resolve-ptr`, whose port is 0
  * - CLIENTS: IP addresses, and blocks of addresses: `192.0.2.1,2001:db8::/32`
  * - USERS: the names of authenticated users, or `*` for any authenticated user.
  *   Special characters are percent-encoded: `a%20b` is the user `a b`.

@@ -70,7 +70,7 @@ export function needsDot(host: string): boolean {
     ONLY_PORTS.test(host);
 }
 
-/** Refuses a target of a rule that is only a port: `--deny 25`. */
+/** Rejects a target of a rule that is only a port: `--deny 25`. */
 export function refusePorts(text: string): void {
   if (!ONLY_PORTS.test(text)) return;
   throw new TypeError(
@@ -220,7 +220,7 @@ export function splitTarget(text: string): { host: string; port?: string } {
 
 function notATarget(text: string): TypeError {
   if (text === "") {
-    return new TypeError("there is nothing before or after a comma");
+    return new TypeError("a comma has no item before or after it");
   }
   const hint = isIp(text) === 6
     ? `needs brackets: [${text}]`

@@ -49,9 +49,9 @@ export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
  * - A rule that allows a host or a block of addresses opens it, even if it is
  *   special-purpose: on a server beyond loopback `allow 10.0.0.0/8` opens that
  *   network, and `allow *.example.com` also opens the names in `example.com`
- *   that have private addresses. `allow *` opens only what the default does, so
- *   that "anyone may go anywhere" does not include this machine and the networks
- *   behind it. `allow 0.0.0.0/0` includes them.
+ *   that have private addresses. `allow *` opens no more than the default, so that
+ *   a rule for all targets does not include this machine and its private networks.
+ *   `allow 0.0.0.0/0` includes them.
  * - A name is matched as the client sent it. Denying a name does not deny its
  *   addresses.
  * - A name is denied before it is resolved if its addresses cannot change the
@@ -175,7 +175,7 @@ function addressOf(
   return command === "bind" && isUnspecified(hostname) ? undefined : hostname;
 }
 
-/** Caches the octets of the last address: every rule asks for the same one. */
+/** Caches the octets of the last address, because all rules need the same one. */
 class LastIp {
   #text: string | undefined;
   #octets: Uint8Array | undefined;
@@ -206,7 +206,7 @@ function holdsPort({ ports }: CompiledTarget, port: number): boolean {
 
 /**
  * Whether the block contains the address. `0.0.0.0` and `::`, which a dialer
- * gets unchanged, count as loopback as well, because sockets connect to
+ * gets unchanged, also count as loopback, because sockets connect to
  * loopback then.
  */
 function holds(block: Cidr, address: Uint8Array): boolean {

@@ -1,16 +1,21 @@
 /**
- * Rules that never decide, because an earlier rule matches the same requests.
+ * Rules that never decide, because earlier rules match the same requests.
  *
  * @module
  */
 
-import { cidrContains } from "../../protocol/address.ts";
+import { compile, type CompiledRule } from "./compiled_rule.ts";
 import {
-  compile,
-  type CompiledRule,
-  type CompiledTarget,
-} from "./compiled_rule.ts";
+  type Box,
+  contains,
+  cornersOf,
+  overlaps,
+  sizeOf,
+  without,
+} from "./ranges.ts";
 import type { Rule } from "./rule.ts";
+import { RuleIndex } from "./rule_index.ts";
+import { Boxes, type Part, partsOf } from "./rule_part.ts";
 
 /** A rule that never decides. */
 export interface ShadowedRule {
@@ -18,27 +23,35 @@ export interface ShadowedRule {
   readonly number: number;
   /** The rule in normal form. */
   readonly rule: string;
-  /** The number of the first rule that matches all of its requests. */
-  readonly by: number;
-  /** That rule in normal form. */
-  readonly byRule: string;
   /**
-   * Whether it would open special-purpose addresses if it were the first: both
-   * rules allow, and only this one names its targets.
+   * The numbers of the earlier rules that match all of its requests: the first one that
+   * does so alone, or several that do so together.
+   */
+  readonly by: readonly number[];
+  /** Those rules in normal form. */
+  readonly byRules: readonly string[];
+  /**
+   * Whether it would open special-purpose addresses if it were the first: all of the
+   * rules allow, and only this one names all of its targets.
    */
   readonly wouldOpen: boolean;
 }
 
 /**
- * The number of comparisons after which the search ends: a list of thousands of
- * rules must not delay the start.
+ * How many ranges and boxes are compared for a list. The search ends then, because it
+ * must not delay the start.
  */
-const MAX_COMPARISONS = 1_000_000;
+const MAX_STEPS = 1_000_000;
+/** How many boxes may be left of a part of a rule. A part in more pieces counts as not hidden. */
+const MAX_BOXES = 256;
 
 /**
- * Returns the rules of a list that never decide, because one earlier rule matches
- * every request that they match. A rule that several others hide together is not
- * found.
+ * Returns the rules of a list that never decide, because earlier rules together match
+ * every request that they match. In a list with hundreds of rules that overlap each
+ * other, some may be missing.
+ *
+ * @param users The names of all users, if they are known: a rule for each of them
+ * together hide one for `user *`.
  *
  * @throws {TypeError} as `rules()` does.
  *
@@ -47,28 +60,28 @@ const MAX_COMPARISONS = 1_000_000;
  * import { assertEquals } from "@std/assert";
  *
  * const [found] = shadowedRules(["allow user bob", "allow user bob 10.0.0.0/8"]);
- * assertEquals([found.number, found.by, found.wouldOpen], [2, 1, true]);
+ * assertEquals([found.number, found.by, found.wouldOpen], [2, [1], true]);
+ *
+ * const halves = ["allow *:1-1000", "deny *:1001-65535", "allow a.test:1-2000"];
+ * assertEquals(shadowedRules(halves)[0].by, [1, 2]);
  * ```
  */
 export function shadowedRules(
   list: readonly (string | Rule)[],
+  users?: ReadonlySet<string>,
 ): ShadowedRule[] {
   const rules = list.map(compile);
-  const comparison = new Comparison();
-  return rules.flatMap((rule, index): ShadowedRule[] => {
-    for (const [i, earlier] of rules.entries()) {
-      if (i === index) break;
-      if (!comparison.covers(earlier, rule)) continue;
-      return [{
-        number: index + 1,
-        rule: rule.verdict.rule!,
-        by: i + 1,
-        byRule: earlier.verdict.rule!,
-        wouldOpen: earlier.allows && rule.allows &&
-          namesAny(earlier) && !namesAny(rule),
-      }];
-    }
-    return [];
+  return new Search(rules, users).shadowed().map(({ rule: index, by }) => {
+    const rule = rules[index];
+    const earlier = by.map((it) => rules[it]);
+    return {
+      number: index + 1,
+      rule: rule.verdict.rule!,
+      by: by.map((it) => it + 1),
+      byRules: earlier.map((it) => it.verdict.rule!),
+      wouldOpen: rule.allows && !namesAny(rule) &&
+        earlier.every(({ allows }) => allows) && earlier.some(namesAny),
+    };
   });
 }
 
@@ -77,63 +90,113 @@ function namesAny({ targets }: CompiledRule): boolean {
   return !targets || targets.some(({ isAny }) => isAny);
 }
 
-/** Compares rules until there were too many comparisons. */
-class Comparison {
-  #left = MAX_COMPARISONS;
+/** A part of a rule as a box, and the boxes of the parts that may help to cover it. */
+interface Overlap {
+  readonly box: Box;
+  readonly earlier: readonly { readonly rule: number; readonly box: Box }[];
+}
 
-  /** Whether the outer rule matches all requests that the inner one matches. */
-  covers(outer: CompiledRule, inner: CompiledRule): boolean {
-    return this.#all(outer.commands, inner.commands, (a, b) => a === b) &&
-      this.#all(outer.users, inner.users, (a, b) => a === "*" || a === b) &&
-      this.#all(outer.from, inner.from, coversBlock) &&
-      this.#all(outer.targets, inner.targets, coversTarget);
+/** Goes through the rules in their order; the index has the earlier ones. */
+class Search {
+  readonly #parts: readonly (readonly Part[])[];
+  readonly #index: RuleIndex;
+  readonly #users: ReadonlySet<string>;
+  #stepsLeft = MAX_STEPS;
+
+  constructor(
+    rules: readonly CompiledRule[],
+    users: ReadonlySet<string> = new Set(),
+  ) {
+    this.#parts = rules.map(partsOf);
+    this.#index = new RuleIndex(this.#parts.flat());
+    this.#users = users;
   }
 
-  /** Whether each inner item has an outer one; a missing list has all items. */
-  #all<T>(
-    outer: readonly T[] | undefined,
-    inner: readonly T[] | undefined,
-    covers: (outer: T, inner: T) => boolean,
-  ): boolean {
-    if (!outer || --this.#left < 0) return !outer;
-    return inner !== undefined &&
-      inner.every((item) =>
-        outer.some((it) => --this.#left >= 0 && covers(it, item))
+  shadowed(): { readonly rule: number; readonly by: readonly number[] }[] {
+    return this.#parts.flatMap((parts, rule) => {
+      const overlaps = parts.map((it) => this.#overlapOf(it));
+      for (const part of parts) this.#index.add(part);
+      const by = firstContaining(overlaps) ?? this.#coveringAll(overlaps);
+      return by ? [{ rule, by }] : [];
+    });
+  }
+
+  #overlapOf(part: Part): Overlap {
+    const { users = [] } = part;
+    const names = users[0] === "*" ? [...this.#users] : users;
+    const boxes = new Boxes(part, names);
+    const found = this.#stepsLeft > 0
+      ? this.#index.overlapping(part, names)
+      : [];
+    this.#stepsLeft -= found.length;
+    const { covered } = boxes;
+    const earlier = found.flatMap((it) => {
+      const box = boxes.of(it);
+      return box && overlaps(box, covered) ? [{ rule: it.rule, box }] : [];
+    });
+    return { box: covered, earlier };
+  }
+
+  /** The rules that cover all parts together, without those that are not needed. */
+  #coveringAll(overlaps: readonly Overlap[]): number[] | undefined {
+    const needed = new Set<number>();
+    for (const overlap of overlaps) {
+      const by = coversCorners(overlap) && this.#covering(overlap);
+      if (!by) return undefined;
+      for (const rule of this.#withoutNeedless(overlap, by)) needed.add(rule);
+    }
+    return [...needed].sort((a, b) => a - b);
+  }
+
+  /** The rules that cover a part together; `undefined` if they do not. */
+  #covering({ box, earlier }: Overlap): ReadonlySet<number> | undefined {
+    const by = new Set<number>();
+    let left: readonly Box[] = [box];
+    for (const { rule, box } of earlier) {
+      for (const it of left) this.#stepsLeft -= sizeOf(it);
+      const rest = left.flatMap((it) => without(it, box));
+      if (rest.length !== left.length || rest.some((it, i) => it !== left[i])) {
+        by.add(rule);
+      }
+      if (rest.length === 0) return by;
+      if (rest.length > MAX_BOXES || this.#stepsLeft < 0) return undefined;
+      left = rest;
+    }
+    return undefined;
+  }
+
+  #withoutNeedless(
+    { box, earlier }: Overlap,
+    by: ReadonlySet<number>,
+  ): ReadonlySet<number> {
+    let needed = by;
+    for (const rule of by) {
+      const others = earlier.filter((it) =>
+        it.rule !== rule && needed.has(it.rule)
       );
+      needed = this.#covering({ box, earlier: others }) ?? needed;
+    }
+    return needed;
   }
 }
 
-type Block = NonNullable<CompiledTarget["block"]>;
-
-function coversBlock(outer: Block, inner: Block): boolean {
-  return outer.network.length === inner.network.length &&
-    outer.prefix <= inner.prefix && cidrContains(outer, inner.network);
+/** Whether the corners of the part are covered, which is soon found out. */
+function coversCorners({ box, earlier }: Overlap): boolean {
+  return cornersOf(box).every((corner) =>
+    earlier.some((it) => overlaps(it.box, corner))
+  );
 }
 
-function coversTarget(outer: CompiledTarget, inner: CompiledTarget): boolean {
-  return coversHost(outer, inner) && coversPorts(outer, inner);
-}
-
-function coversHost(outer: CompiledTarget, inner: CompiledTarget): boolean {
-  if (outer.isAny) return true;
-  if (outer.block) {
-    return inner.block !== undefined && coversBlock(outer.block, inner.block);
+/** The first rule of which one part contains each of these. */
+function firstContaining(overlaps: readonly Overlap[]): number[] | undefined {
+  const containing = overlaps.map(({ box, earlier }) =>
+    new Set(
+      earlier.filter((it) => contains(it.box, box)).map(({ rule }) => rule),
+    )
+  );
+  const [first, ...others] = containing;
+  for (const rule of first) {
+    if (others.every((it) => it.has(rule))) return [rule];
   }
-  const name = inner.suffix ?? inner.name;
-  if (name === undefined) return false;
-  return outer.suffix !== undefined
-    ? name.endsWith(outer.suffix)
-    : outer.name === inner.name;
-}
-
-/** Adjacent ranges of the outer target are not joined. */
-function coversPorts(
-  { ports }: CompiledTarget,
-  inner: CompiledTarget,
-): boolean {
-  if (!ports) return true;
-  return inner.ports !== undefined &&
-    inner.ports.every(({ first, last }) =>
-      ports.some((it) => it.first <= first && last <= it.last)
-    );
+  return undefined;
 }

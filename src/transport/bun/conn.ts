@@ -1,9 +1,9 @@
 /**
  * Connections and relays over the sockets of Bun.
  *
- * Bun passes every read on as a fresh chunk and buffers nothing that the kernel did not
- * accept. Both queues are therefore ours: chunks that were not read yet, and chunks that
- * could not be sent yet.
+ * Bun delivers each read as a new chunk, and does not buffer bytes that the kernel has not
+ * accepted. Each connection therefore has two queues of its own: received chunks that have
+ * not been read, and chunks that have not been sent.
  *
  * @module
  */
@@ -11,20 +11,19 @@
 import { ReadQueue } from "../common/read_queue.ts";
 import { closedError, NetError, toNetError } from "../errors.ts";
 import {
-  innermost,
-  relayByReading,
-  RelayState,
+  nativeRelay,
+  type RelayState,
   type Side,
   type Sink,
 } from "../relay.ts";
 import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
-import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
+import type { Address, Conn, Transport } from "../transport.ts";
 
 /** The callbacks of a listener or a connection. */
 export interface BunHandlers {
   binaryType: "uint8array";
   open?(socket: BunSocket): void;
-  /** A connection attempt has failed. With this callback, its promise needs no handler. */
+  /** A connection attempt has failed. If this callback is set, its promise needs no handler. */
   connectError?(socket: Pick<BunSocket, "data">, error: Error): void;
   data(socket: BunSocket, chunk: Uint8Array): void;
   drain(socket: BunSocket): void;
@@ -39,7 +38,7 @@ export interface BunSocket {
   readonly localPort: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
-  /** Returns how many bytes the kernel has accepted, or -1 if it never will. */
+  /** Returns the number of bytes that the kernel has accepted, or -1 if the peer is gone. */
   write(chunk: Uint8Array): number;
   pause(): void;
   resume(): void;
@@ -55,7 +54,7 @@ export interface BunSocket {
 }
 
 const DONE = Promise.resolve();
-/** Freeing a chunk of at least this many bytes by hand pays off. */
+/** Chunks of at least this many bytes are freed explicitly; see {@linkcode release}. */
 const LARGE = 16 * 1024;
 
 interface Writer {
@@ -72,8 +71,8 @@ export class BunConn implements Conn {
   /** Called each time the kernel has accepted everything that was queued. */
   onSent: (() => void) | undefined;
   /**
-   * Chunks that the kernel has not accepted yet: nothing may be written past them. Exists
-   * only while there are any, as {@linkcode #writers} does.
+   * Chunks that the kernel has not accepted yet. Later bytes must not overtake them.
+   * `undefined` while there are none, as {@linkcode #writers} is.
    */
   #unsent: Uint8Array[] | undefined;
   #writers: Writer[] | undefined;
@@ -85,19 +84,19 @@ export class BunConn implements Conn {
   #remote: Address | undefined;
 
   /**
-   * Whether this relay may use the socket of a connection. A `Proxy` object that changes
-   * its methods may not be passed over, and would pass for an `instanceof`.
+   * Whether a relay may use the socket of this connection directly. It must not bypass a
+   * `Proxy` object, which may change methods; `instanceof` would not detect one.
    */
   static isNative(conn: Conn): conn is BunConn {
     return #closed in conn;
   }
 
-  /** `remote` if it is known: reading it from the socket takes a system call per member. */
+  /** Pass `remote` if it is known: reading it from the socket takes a system call per member. */
   constructor(remote?: Address) {
     this.#remote = remote;
   }
 
-  /** Takes over a socket, whose callbacks are {@linkcode HANDLERS}. */
+  /** Uses this socket from now on. Its callbacks are {@linkcode HANDLERS}. */
   attach(socket: BunSocket): void {
     this.socket = socket;
     socket.data = this;
@@ -164,7 +163,7 @@ export class BunConn implements Conn {
     return this.#unsent?.reduce((sum, { length }) => sum + length, 0) ?? 0;
   }
 
-  /** The connection attempt has succeeded or failed. */
+  /** Called when the connection attempt has succeeded or failed. */
   opened(error?: Error): void {
     this.onOpen?.(error);
     this.onOpen = undefined;
@@ -185,8 +184,8 @@ export class BunConn implements Conn {
   }
 
   /**
-   * Writes without a promise. Copies the bytes that have to be queued; returns `false` if
-   * there are any, until {@linkcode onSent}.
+   * Writes without a promise. Bytes that have to be queued are copied; then it returns
+   * `false`, and {@linkcode onSent} is called when they are sent.
    */
   send(chunk: Uint8Array): boolean {
     const rest = this.#writeNow(chunk);
@@ -194,7 +193,7 @@ export class BunConn implements Conn {
     return !rest;
   }
 
-  /** Bun has read a chunk. */
+  /** Called with a chunk that Bun has read. */
   receive(chunk: Uint8Array): void {
     if (this.#sink) {
       if (!this.#sink.take(chunk)) this.socket.pause();
@@ -204,7 +203,7 @@ export class BunConn implements Conn {
     if (this.queue.full) this.socket.pause();
   }
 
-  /** The kernel may accept more. */
+  /** Called when the kernel may accept more bytes. */
   drain(): void {
     const unsent = this.#unsent;
     if (!unsent || this.#hasFailed) return;
@@ -222,14 +221,14 @@ export class BunConn implements Conn {
     this.onSent?.();
   }
 
-  /** The peer has sent FIN. */
+  /** Called when the peer has sent FIN. */
   ended(): void {
     if (this.queue.ending !== undefined) return;
     this.queue.end(null);
     this.#sink?.end();
   }
 
-  /** The socket is closed, by either side. */
+  /** Called when either side has closed the socket. */
   closed(error?: Error): void {
     this.#closed = true;
     if (error) return this.#fail(toNetError(error));
@@ -247,8 +246,8 @@ export class BunConn implements Conn {
   #write(chunk: Uint8Array): number {
     const taken = this.socket.write(chunk);
     if (taken >= 0) return taken;
-    // The kernel reports only once that the peer is gone, and has reported it to this
-    // write: Bun will report the reset as a FIN.
+    // The kernel reports a reset only once, and has reported it to this write: Bun will
+    // report it as a FIN.
     this.#fail(peerGone());
     return 0;
   }
@@ -281,7 +280,7 @@ export class BunConn implements Conn {
     writers?.forEach(settle);
   }
 
-  /** Ends reading and writing; without an error because this process has closed. */
+  /** Ends reading and writing; without an error if this process has closed the connection. */
   #fail(error?: NetError): void {
     if (error) {
       this.#error ??= error;
@@ -303,8 +302,8 @@ export class BunConn implements Conn {
 }
 
 /**
- * Frees a chunk's memory now, so that the next chunk finds it in the CPU's cache. Saves a
- * sixth of the cost of bulk transfers.
+ * Frees the memory of a chunk now: the next chunk then reuses memory that is still in the
+ * CPU's cache, which saves a sixth of the cost of bulk transfers.
  */
 function release(chunk: Uint8Array): void {
   if (chunk.length >= LARGE) (chunk.buffer as ArrayBuffer).transfer(0);
@@ -354,7 +353,7 @@ class Pump implements Sink {
     if (isLast && this.#to.unsent === 0) return this.#state.finish(this.#side);
     this.#to.closeWrite().then(
       () => this.#state.finish(this.#side),
-      () => {}, // the cause has failed the relay as well
+      () => {}, // the relay has failed for the same reason
     );
   }
 
@@ -364,21 +363,13 @@ class Pump implements Sink {
   }
 }
 
-/** Implements {@linkcode Transport.relay}. */
-export function relay(
-  client: Conn,
-  target: Conn,
-  options?: RelayOptions,
-): Relay {
-  const a = innermost(client);
-  const b = innermost(target);
-  if (!(BunConn.isNative(a) && BunConn.isNative(b))) {
-    return relayByReading(a, b, options);
-  }
-  const state = new RelayState(a, b, options);
+/** Starts both directions. */
+function move(a: BunConn, b: BunConn, state: RelayState): void {
   const up = new Pump(a, b, "a", state);
   const down = new Pump(b, a, "b", state);
   a.drainInto(up);
   b.drainInto(down);
-  return state;
 }
+
+/** Implements {@linkcode Transport.relay}. */
+export const relay: Transport["relay"] = nativeRelay(BunConn.isNative, move);

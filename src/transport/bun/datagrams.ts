@@ -116,7 +116,7 @@ class BunDatagrams implements DatagramSocket {
     this.socket.close();
   }
 
-  /** The kernel may accept more. */
+  /** Called when the kernel may accept more datagrams. */
   drain(): void {
     if (!this.#full) return;
     this.#full = false;
@@ -148,7 +148,7 @@ class BunDatagrams implements DatagramSocket {
     try {
       return this.socket.sendMany(batch);
     } catch {
-      // The cause is the first datagram, or only an ICMP error to an earlier one.
+      // Caused by the first datagram, or by an ICMP error that answers an earlier one.
       return this.#sendFirst(batch);
     }
   }
@@ -206,7 +206,7 @@ export async function sourceAddress(hostname: string): Promise<string> {
 }
 
 /**
- * Connects a UDP socket, which sends nothing but looks up the route. Rejects with the
+ * Connects a UDP socket, which looks up the route and sends nothing. Rejects with the
  * runtime's error.
  */
 export async function sourceOf(

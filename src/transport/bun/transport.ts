@@ -22,7 +22,7 @@ import {
 } from "./datagrams.ts";
 import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
-import { createLookup, libuvThreads } from "../common/lookup.ts";
+import { createResolver, libuvThreads } from "../common/lookup.ts";
 import { ownAddresses } from "../common/own_addresses.ts";
 import { systemClock } from "../clock.ts";
 import {
@@ -47,7 +47,7 @@ export interface BunNet extends BunUdp {
   listen(options: BunSocketOptions): BunListener;
   /** Connects. Reports `ECONNREFUSED` for almost every failure, and cannot be cancelled. */
   connect(options: BunSocketOptions): Promise<BunSocket>;
-  /** Returns a file, which is read on demand; loading `node:fs` takes time. */
+  /** Returns a file, which is read on demand. Unlike `node:fs`, it needs no loading. */
   file(path: string): { text(): Promise<string> };
 }
 
@@ -188,7 +188,7 @@ const CONNECTING: BunHandlers = {
   },
 };
 
-/** Starts an attempt of Bun, which cannot be cancelled. */
+/** Starts an attempt through `Bun.connect`, which cannot be cancelled. */
 function attempt({ hostname, port, localAddress }: Where, conn: BunConn): void {
   pending++;
   try {
@@ -242,10 +242,16 @@ function attemptByNode(
   };
 }
 
-/** A refusal that takes longer is none: ARP was not answered, or a router gave up. */
+/**
+ * After this time, in milliseconds, a failure is not a refusal: ARP got no answer, or a
+ * router gave up.
+ */
 const SLOW = 1_000;
 
-/** Why an attempt failed. Bun is right about immediate failures, and calls all others refused. */
+/**
+ * Returns why an attempt failed. Bun reports immediate failures correctly, and all others
+ * as `ECONNREFUSED`.
+ */
 async function connectError(
   error: unknown,
   { hostname, port }: Where,
@@ -270,7 +276,7 @@ export const bunTransport: Transport = {
   relay,
   datagrams,
   sourceAddress,
-  lookup: createLookup(libuvThreads),
+  ...createResolver(libuvThreads),
   descriptorLimit: () => descriptorLimit((path) => bun.file(path).text()),
   ownAddresses,
 };

@@ -16,12 +16,12 @@ export function checkPort(port: number): void {
 const MAX_PAYLOAD = 65_507;
 /** How many bytes may be queued for sending; further datagrams are dropped. */
 export const MAX_UNSENT = 256 * 1024;
-/** How many bytes a queued datagram counts in addition to its payload, which may be empty. */
+/** How many bytes each queued datagram counts in addition to its payload, which may be empty. */
 export const QUEUED_COST = 64;
 
 /**
  * Whether a UDP socket of one address family may try to send this datagram;
- * `hostname` is plain. Broadcasts, which only Deno would send, are not for proxies.
+ * `hostname` is plain. A broadcast may not: only Deno would send it, and a proxy must not.
  */
 export function isSendable(
   payload: Uint8Array,

@@ -22,7 +22,7 @@ interface Peeker {
 
 /** Holds chunks until they are read, and a read until a chunk arrives. */
 export class ReadQueue {
-  /** Exists only while it has chunks: most connections are idle relays, which need no queue. */
+  /** `undefined` while it is empty: most connections are idle relays, which need no queue. */
   #chunks: Uint8Array[] | undefined;
   #size = 0;
   #reader: Reader | undefined;

@@ -1,6 +1,6 @@
 /**
- * A bound on how much work runs at a time. Work that is still waiting can be
- * cancelled.
+ * A limit for the number of operations that run at a time. An operation that still waits
+ * can be cancelled.
  *
  * @module
  */
@@ -15,14 +15,14 @@ export class Semaphore {
   /** Starts the waiters, in their order. */
   readonly #waiters = new Set<() => void>();
 
-  /** Creates a semaphore that runs up to `permits` pieces of work at a time. */
+  /** Creates a semaphore that runs up to `permits` operations at a time. */
   constructor(permits: number) {
     this.#permits = permits;
   }
 
   /**
-   * Runs the work as soon as there is a permit. Rejects without running it if the
-   * signal fires before.
+   * Runs `work` as soon as there is a permit. Rejects without running it if the signal
+   * fires first.
    */
   async run<T>(work: () => Promise<T>, signal: AbortSignalLike): Promise<T> {
     if (signal.aborted) throw abortError(signal);

@@ -1,6 +1,6 @@
 /**
- * Sends datagrams one after the other, for a runtime that does not keep their order
- * and does not report how much it has yet to send.
+ * Sends datagrams one after the other, on a runtime that does not keep their order and
+ * does not report how many bytes are still to be sent.
  *
  * @module
  */
@@ -22,8 +22,8 @@ interface QueuedDatagram {
 }
 
 /**
- * Sends in the order of the calls. A Deno socket that has not sent before would
- * not: it needs a turn of the event loop to notice that it is writable.
+ * Sends in the order of the calls. A Deno socket does not keep that order before its first
+ * datagram is sent: it needs a turn of the event loop to become writable.
  */
 export class SendQueue {
   readonly #start: StartSend;
@@ -48,7 +48,7 @@ export class SendQueue {
     this.#queue.push({ payload: own, hostname, port });
   }
 
-  /** Calls `close` when everything is sent: Deno drops datagrams that are being sent. */
+  /** Calls `close` when everything is sent: closing a Deno socket drops pending datagrams. */
   close(close: () => void): void {
     if (this.#sending) this.#onIdle = close;
     else close();

@@ -15,9 +15,9 @@ const LARGEST = SIZES.length - 1;
 const MODEST = 2;
 /** The largest size for a chunk that its reader owns. */
 export const OWNED = 3;
-/** How many bytes in larger buffers make a read that left room be followed by the smallest. */
+/** Above this many bytes in larger buffers, a read that left room is followed by the smallest. */
 const PLENTY = 16 * 1024 * 1024;
-/** How many bytes in larger buffers restrict new ones to {@linkcode MODEST}. */
+/** Above this many bytes in larger buffers, new ones have the size {@linkcode MODEST} at most. */
 const LIMIT = 64 * 1024 * 1024;
 /** How many bytes of each size are kept for reuse. */
 const SPARE = 4 * 1024 * 1024;
@@ -41,7 +41,7 @@ export function takeBuffer(size: number): Uint8Array {
   return spare[size].pop() ?? new Uint8Array(SIZES[size]);
 }
 
-/** Takes back a buffer that no read and no write uses any more. */
+/** Takes back a buffer that is no longer used by a read or a write. */
 export function giveBuffer(buffer: Uint8Array): void {
   const size = sizeOf(buffer);
   if (size > 0) larger -= buffer.length;

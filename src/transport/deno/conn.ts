@@ -1,8 +1,8 @@
 /**
  * Connections and relays over the sockets of Deno.
  *
- * A read fills a buffer of ours, without a copy. The buffer stays in use until
- * something arrives, so that its size is the memory of an idle connection.
+ * A read fills a buffer of this module without a copy. The buffer stays in use until
+ * bytes arrive, so its size is the memory of an idle connection.
  *
  * @module
  */
@@ -16,9 +16,9 @@ import {
   takeBuffer,
 } from "./buffers.ts";
 import { closedError, type NetError, toNetError } from "../errors.ts";
-import { innermost, relayByReading, RelayState, type Side } from "../relay.ts";
+import { nativeRelay, type RelayState, type Side } from "../relay.ts";
 import { plainAddress } from "../socket.ts";
-import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
+import type { Address, Conn, Transport } from "../transport.ts";
 
 /** The members of `Deno.TcpConn` that are used here. */
 export interface DenoSocket {
@@ -50,14 +50,14 @@ export class DenoConn implements Conn {
   #closed = false;
   #finSent = false;
   #unread: Uint8Array[] | undefined;
-  /** The result of the read that a peek has started, which cannot be taken back. */
+  /** The result of the read that a peek has started, which cannot be cancelled. */
   #ahead: Promise<Uint8Array | null> | undefined;
   #local: Address | undefined;
   #remote: Address | undefined;
 
   /**
-   * Whether this relay may use the socket of a connection. A `Proxy` object that changes
-   * its methods may not be passed over, and would pass for an `instanceof`.
+   * Whether a relay may use the socket of this connection directly. It must not bypass a
+   * `Proxy` object, which may change methods; `instanceof` would not detect one.
    */
   static isNative(conn: Conn): conn is DenoConn {
     return #closed in conn;
@@ -68,7 +68,7 @@ export class DenoConn implements Conn {
     try {
       socket.setNoDelay(true);
     } catch {
-      // macOS refuses it when the peer is gone; reading will report that.
+      // macOS refuses it if the peer is gone; the next read reports that.
     }
   }
 
@@ -131,7 +131,7 @@ export class DenoConn implements Conn {
     if (relay && !relay.ended) relay.fail(this.side, closedError());
   }
 
-  /** Deno cannot send RST, and its close sends FIN: the peer sees the end of the stream. */
+  /** Deno cannot send RST. Closing sends FIN, so the peer sees the end of the stream. */
   reset(): void {
     this.close();
   }
@@ -140,19 +140,19 @@ export class DenoConn implements Conn {
     if (!this.#closed) this.socket.setKeepAlive(true);
   }
 
-  /** Makes it a side of a relay, which fails if the connection is closed in another way. */
+  /** Joins a relay as this side. The relay fails if the connection is closed by another caller. */
   join(relay: RelayState, side: Side): void {
     this.#relay = relay;
     this.side = side;
     if (this.#closed) relay.fail(side, closedError());
   }
 
-  /** Returns bytes that were unread; they come first. */
+  /** Returns bytes that were put back, which precede all others. */
   takeUnread(): Uint8Array | undefined {
     return this.#unread?.pop();
   }
 
-  /** Returns the result of the read that a peek has started; it comes next. */
+  /** Returns the result of the read that a peek has started, which precedes further reads. */
   takeAhead(): Promise<Uint8Array | null> | undefined {
     const ahead = this.#ahead;
     if (ahead) this.#ahead = undefined;
@@ -266,21 +266,13 @@ class Pump {
   }
 }
 
-/** Implements {@linkcode Transport.relay}. */
-export function relay(
-  client: Conn,
-  target: Conn,
-  options?: RelayOptions,
-): Relay {
-  const a = innermost(client);
-  const b = innermost(target);
-  if (!(DenoConn.isNative(a) && DenoConn.isNative(b))) {
-    return relayByReading(a, b, options);
-  }
-  const state = new RelayState(a, b, options);
+/** Starts both directions. */
+function move(a: DenoConn, b: DenoConn, state: RelayState): void {
   a.join(state, "a");
   b.join(state, "b");
   new Pump(a, b, state).read();
   new Pump(b, a, state).read();
-  return state;
 }
+
+/** Implements {@linkcode Transport.relay}. */
+export const relay: Transport["relay"] = nativeRelay(DenoConn.isNative, move);

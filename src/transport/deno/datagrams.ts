@@ -5,6 +5,7 @@
  * @module
  */
 
+import { addressTowards } from "./interfaces.ts";
 import { isSendable } from "../common/checks.ts";
 import { SendQueue } from "../common/send_queue.ts";
 import { systemClock } from "../clock.ts";
@@ -51,8 +52,8 @@ const RECEIVE_PAUSE = 1;
 /** The size of a buffer that holds any datagram, in bytes. */
 const BUFFER_SIZE = 64 * 1024;
 /**
- * How many buffers are created at a time: the system maps the pages of so large a piece
- * of memory only when they are used.
+ * How many buffers are created at a time. The system maps the pages of such a large
+ * allocation only when they are used.
  */
 const BUFFERS = 16;
 const MAX_SPARE = 64;
@@ -129,7 +130,7 @@ class DenoDatagrams implements DatagramSocket {
     systemClock.startTimeout(RECEIVE_PAUSE, this.#receive);
   };
 
-  /** Gives the buffer back: no receive uses it any more. */
+  /** Gives the buffer back when no receive uses it. */
   #end(): void {
     if (spare.length < MAX_SPARE) spare.push(this.#buffer);
   }
@@ -155,13 +156,14 @@ export async function datagrams(
 }
 
 /**
- * Implements {@linkcode Transport.sourceAddress}. Deno cannot connect a UDP socket, so
- * that only the address of loopback is known.
+ * Implements {@linkcode Transport.sourceAddress}. Deno cannot connect a UDP socket, which
+ * would look up the route: only the addresses on loopback and, with the permission to
+ * list the interfaces, on the networks of this machine are known.
  */
-export function sourceAddress(hostname: string): Promise<string> {
+export async function sourceAddress(hostname: string): Promise<string> {
   const plain = plainHostname(hostname);
   const isIPv6 = plain.includes(":");
-  const isLoopback = plain === "::1" || plain.startsWith("127.");
-  const loopback = isIPv6 ? "::1" : "127.0.0.1";
-  return Promise.resolve(isLoopback ? loopback : isIPv6 ? "::" : "0.0.0.0");
+  if (plain === "::1") return plain;
+  if (plain.startsWith("127.")) return "127.0.0.1";
+  return await addressTowards(plain) ?? (isIPv6 ? "::" : "0.0.0.0");
 }

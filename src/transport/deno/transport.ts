@@ -7,8 +7,9 @@
 
 import { DenoConn, type DenoSocket, relay } from "./conn.ts";
 import { datagrams, type DenoUdp, sourceAddress } from "./datagrams.ts";
+import { ownAddresses } from "./interfaces.ts";
 import { checkPort } from "../common/checks.ts";
-import { createLookup } from "../common/lookup.ts";
+import { createResolver } from "../common/lookup.ts";
 import { systemClock } from "../clock.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
 import type { AbortSignalLike } from "../signal.ts";
@@ -25,8 +26,8 @@ import type {
 /** The members of `Deno` that are used here. */
 export interface DenoNet extends DenoUdp {
   /**
-   * Binds and listens synchronously, or throws. With `reusePort` it ends the process,
-   * unless `--unstable-net` was given.
+   * Binds and listens synchronously, or throws. With `reusePort`, and without
+   * `--unstable-net`, it ends the process.
    */
   listen(
     options: { hostname: string; port: number; reusePort?: boolean },
@@ -35,14 +36,6 @@ export interface DenoNet extends DenoUdp {
   connect(
     options: { hostname: string; port: number; signal?: AbortSignal },
   ): Promise<DenoSocket>;
-  /** Returns all addresses of this machine; needs a permission. */
-  networkInterfaces(): { address: string }[];
-  /** The permissions of the process. */
-  readonly permissions: {
-    querySync(
-      wanted: { name: "sys"; kind: "networkInterfaces" },
-    ): { state: string };
-  };
 }
 
 /** The members of `Deno.TcpListener` that are used here. */
@@ -108,8 +101,8 @@ function listener(
       } catch (error) {
         if (!open) return;
         const failure = toNetError(error);
-        // Only this client is gone, before it was accepted. With a pause, anyone who
-        // connects and resets could block all others.
+        // This client reset its connection before it was accepted. After a pause, a
+        // client that does so repeatedly would block all others.
         if (failure.kind === "reset") continue;
         onError?.(failure);
         await new Promise<void>((resolve) => {
@@ -137,7 +130,7 @@ function listener(
   };
 }
 
-/** Loads modules early: Deno panics if it has to load one when no descriptor is left. */
+/** Loads modules early: Deno panics if it loads one when no descriptor is left. */
 async function loadLater(): Promise<void> {
   await import("../node/transport.ts");
   if (!canReusePort) await import("../node/datagrams.ts");
@@ -177,13 +170,13 @@ function failByNode(error: NetError): never {
   throw new NetError("addr-not-available", message, cause);
 }
 
-/** Controllers whose signals have not fired; reused, because each takes a kilobyte. */
+/** Controllers whose signals have not fired. They are reused, because each takes a kilobyte. */
 const controllers: AbortController[] = [];
 
 /**
- * A controller for `Deno.connect`. If its signal fires after the connection was
- * made, Deno calls `throwIfAborted()` and never closes the socket: with one that
- * does not throw, `connect()` gets the socket and closes it.
+ * Creates a controller for `Deno.connect`. If its signal fires after the connection was
+ * made, Deno calls `throwIfAborted()` and never closes the socket. Here that method does
+ * not throw, so `connect()` gets the socket and closes it.
  */
 function newController(): AbortController {
   const controller = new AbortController();
@@ -194,7 +187,7 @@ function newController(): AbortController {
   return controller;
 }
 
-/** Returns a controller that fires with the signal until it is given back. */
+/** Returns a controller that aborts when the signal fires, until it is given back. */
 function lendController(signal: AbortSignalLike) {
   const controller = controllers.pop() ?? newController();
   const onAbort = () => controller.abort();
@@ -206,15 +199,8 @@ function lendController(signal: AbortSignalLike) {
   return { controller, giveBack };
 }
 
-/** The threads of tokio that resolve names. */
+/** The number of threads of tokio that resolve names. */
 const RESOLVER_THREADS = 32;
-
-/** Returns none without the permission: otherwise Deno would prompt for it. */
-function ownAddresses(): string[] {
-  const wanted = { name: "sys", kind: "networkInterfaces" } as const;
-  if (deno.permissions.querySync(wanted).state !== "granted") return [];
-  return deno.networkInterfaces().map(({ address }) => address);
-}
 
 /** The transport of Deno. */
 export const denoTransport: Transport = {
@@ -225,6 +211,6 @@ export const denoTransport: Transport = {
   relay,
   datagrams,
   sourceAddress,
-  lookup: createLookup(() => RESOLVER_THREADS),
+  ...createResolver(() => RESOLVER_THREADS),
   ownAddresses,
 };

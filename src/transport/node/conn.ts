@@ -1,9 +1,9 @@
 /**
  * Connections and relays over the sockets of `node:net`.
  *
- * Sockets read into a buffer of ours (`onread`) instead of a new one of 64 KiB for each
- * read: idle connections share one buffer, and a busy direction of a relay has one of its
- * own while it is busy.
+ * Sockets read into a buffer of this module (`onread`), so that Node.js does not allocate
+ * 64 KiB for each read. All idle connections share one buffer; a direction of a relay has
+ * a buffer of its own while it is busy.
  *
  * @module
  */
@@ -13,17 +13,16 @@ import { process } from "./process.ts";
 import { ReadQueue } from "../common/read_queue.ts";
 import { closedError, NetError, toNetError } from "../errors.ts";
 import {
-  innermost,
-  relayByReading,
-  RelayState,
+  nativeRelay,
+  type RelayState,
   type Side,
   type Sink,
 } from "../relay.ts";
 import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
 import type { Timeout } from "../timeouts.ts";
-import type { Address, Conn, Relay, RelayOptions } from "../transport.ts";
+import type { Address, Conn, Transport } from "../transport.ts";
 
-/** Undocumented members; each use works without them, too. */
+/** Undocumented members. Every use also works without them. */
 interface Internals {
   _handle?: {
     useUserBuffer?(buffer: Uint8Array): void;
@@ -39,7 +38,7 @@ function internalsOf(socket: net.Socket): Internals {
   return socket as unknown as Internals;
 }
 
-/** Whether resets after unread bytes are reported; otherwise each FIN takes a system call. */
+/** Whether Node.js reports resets after unread bytes. If not, each FIN takes a system call. */
 const SHOWS_RESETS = Number(process.versions.node.split(".")[0]) >= 24;
 
 const EMPTY = new Uint8Array(0);
@@ -48,7 +47,7 @@ const SHARED: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
 /** After a read of at least this many bytes, a direction gets a buffer of its own. */
 const BUSY_READ = 16 * 1024;
 const BUSY_BUFFER = 256 * 1024;
-/** After how long without a read a direction gives its buffer back, in milliseconds. */
+/** A direction gives its buffer back after this time without a read, in milliseconds. */
 const QUIET = 5_000;
 const SPARE_BUFFERS = 16;
 const spare: Buffer[] = [];
@@ -57,7 +56,7 @@ const OWNER = Symbol("NodeConn");
 /** A socket and the connection that it belongs to. */
 type Owned = net.Socket & { [OWNER]?: NodeConn };
 
-// One function each for all sockets: closures are half the memory of an idle connection.
+// One function for all sockets: closures would be half the memory of an idle connection.
 
 function onEnd(this: Owned): void {
   this[OWNER]!.ended();
@@ -78,8 +77,8 @@ function onClose(this: Owned): void {
 }
 
 /**
- * The socket's own listeners for a FIN. They do nothing when it may be half-open, and
- * together with another listener they take an array per connection.
+ * The socket's own listeners for a FIN. They do nothing for a half-open socket, and with
+ * another listener beside them each connection needs an array of listeners.
  */
 const END_LISTENERS = new net.Socket().listeners("end") as (() => void)[];
 
@@ -96,8 +95,8 @@ export class NodeConn implements Conn {
   #remote: Address | undefined;
 
   /**
-   * Whether this relay may use the socket of a connection. A `Proxy` object that changes
-   * its methods may not be passed over, and would pass for an `instanceof`.
+   * Whether a relay may use the socket of this connection directly. It must not bypass a
+   * `Proxy` object, which may change methods; `instanceof` would not detect one.
    */
   static isNative(conn: Conn): conn is NodeConn {
     return #sink in conn;
@@ -185,7 +184,7 @@ export class NodeConn implements Conn {
     return internalsOf(this.socket)._handle?.writeQueueSize || writableLength;
   }
 
-  /** The connection attempt has succeeded or failed. */
+  /** Called when the connection attempt has succeeded or failed. */
   opened(error?: Error): void {
     this.onOpen?.(error);
     this.onOpen = undefined;
@@ -206,7 +205,7 @@ export class NodeConn implements Conn {
     if (!more && !this.#paused) this.#pause();
   }
 
-  /** Node.js has read a chunk; `false` asks for a pause, until {@linkcode resume}. */
+  /** Called with a chunk that was read; returns `false` to pause until {@linkcode resume}. */
   receive(chunk: Uint8Array): boolean {
     const more = this.#sink ? this.#sink.take(chunk) : this.#enqueue(chunk);
     if (!more) this.#paused = true;
@@ -219,29 +218,29 @@ export class NodeConn implements Conn {
     this.socket.resume();
   }
 
-  /** The peer has sent FIN, or what Node.js reports as one. */
+  /** Called when the peer has sent FIN, or when Node.js reports a reset as a FIN. */
   ended(): void {
     if (this.#wasReset()) return this.#resetByPeer();
     this.queue.end(null);
     this.#sink?.end();
   }
 
-  /** The socket has failed; it closes by itself. */
+  /** Called when the socket has failed. Node.js closes it afterwards. */
   failed(error: NetError): void {
     this.queue.end(error);
     this.#sink?.fail(error);
   }
 
-  /** The socket is closed, by either side. */
+  /** Called when either side has closed the socket. */
   closed(): void {
     const bothEnded = this.queue.ending === null && !this.queue.closed;
     if (!bothEnded) this.#sink?.fail(); // otherwise bytes may still be on their way
   }
 
   /**
-   * Makes `buffer` the buffer of the next read. Only while no write uses the present
-   * one, and never in a microtask after a read: Node.js takes that read's buffer over
-   * only afterwards.
+   * Makes `buffer` the buffer of the next read. Call it only while no write uses the
+   * current one, and never in a microtask after a read: Node.js sets the buffer of the
+   * next read only afterwards.
    */
   useBuffer(buffer: Buffer): boolean {
     const handle = internalsOf(this.socket)._handle;
@@ -337,7 +336,7 @@ class Pump implements Sink {
     if (shared && chunk.length >= BUSY_READ) this.#borrow();
     if (this.#to.writableLength === 0 || (room && !own)) return true;
     this.#writing = true;
-    // Its callback comes when the kernel has accepted everything before it.
+    // Node.js calls back when the kernel has accepted everything before it.
     this.#to.write(EMPTY, (error) => this.#written(error));
     return false;
   }
@@ -350,7 +349,7 @@ class Pump implements Sink {
     });
   }
 
-  /** Leaves the buffer to the garbage collector, because a write may still use it. */
+  /** The buffer is left to the garbage collector, because a write may still use it. */
   fail(error?: NetError): void {
     this.#busy?.check?.cancel();
     if (this.#state.ended) return;
@@ -405,24 +404,16 @@ function copy(chunk: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Implements {@linkcode Transport.relay}. */
-export function relay(
-  client: Conn,
-  target: Conn,
-  options?: RelayOptions,
-): Relay {
-  const a = innermost(client);
-  const b = innermost(target);
-  if (!(NodeConn.isNative(a) && NodeConn.isNative(b))) {
-    return relayByReading(a, b, options);
-  }
-  const state = new RelayState(a, b, options);
+/** Starts both directions. */
+function move(a: NodeConn, b: NodeConn, state: RelayState): void {
   const up = new Pump(a, b, "a", state);
   const down = new Pump(b, a, "b", state);
   a.drainInto(up);
   b.drainInto(down);
-  return state;
 }
+
+/** Implements {@linkcode Transport.relay}. */
+export const relay: Transport["relay"] = nativeRelay(NodeConn.isNative, move);
 
 /** The buffer of the next read of the connection that has read last. */
 let nextBuffer: Buffer = SHARED;
@@ -438,7 +429,7 @@ export const ONREAD: net.OnReadOpts = {
   buffer: takeNextBuffer, // called right after each callback
   callback(this: Owned, length: number) {
     const conn = this[OWNER]!;
-    // Not the buffer that is passed along: that one is stale after useBuffer().
+    // Not the buffer that is passed as an argument: it is stale after useBuffer().
     const more = conn.receive(conn.buffer.subarray(0, length));
     nextBuffer = conn.buffer;
     return more;

@@ -38,7 +38,7 @@ function isIPv6(hostname: string): boolean {
 let loading: Promise<typeof import("node:dgram")> | undefined;
 
 async function makeSocket(hostname: string): Promise<Socket> {
-  // Loaded lazily: most servers get no UDP request for long.
+  // Loaded lazily: most servers get no UDP request.
   const { createSocket } = await (loading ??= import("node:dgram"));
   return isIPv6(hostname)
     ? createSocket({ type: "udp6", ipv6Only: true, lookup: lookup6 })
@@ -136,22 +136,22 @@ class NodeDatagrams implements DatagramSocket {
   }
 }
 
-/** How many bytes the kernel buffers for a busy event loop: five times the default. */
+/** How many bytes the kernel buffers while the event loop is busy: five times the default. */
 const RECEIVE_BUFFER = 1024 * 1024;
 
 /**
- * Enlarges the receive buffer. Linux reduces a value that is too large, others refuse it.
- * Not for Deno, which takes this for the length of a datagram.
+ * Enlarges the receive buffer. Linux reduces a value that is too large, other systems
+ * refuse it. Not to be used on Deno, which applies the value to the length of a datagram.
  */
 function enlarge(socket: Socket): void {
   try {
     socket.setRecvBufferSize(RECEIVE_BUFFER);
   } catch {
-    // the system's default has to do
+    // The system's default is used.
   }
 }
 
-/** Returns a payload as plain bytes, in memory of its own: Deno's keeps 64 KiB alive. */
+/** Returns a payload as plain bytes that keep no other memory alive, unlike those of Deno. */
 function owned(payload: Buffer): Uint8Array {
   const { buffer, byteOffset, length } = payload;
   return buffer.byteLength === length
@@ -181,7 +181,7 @@ export async function datagrams(
 
 /**
  * Implements {@linkcode Transport.sourceAddress} on Node.js, by connecting a UDP socket,
- * which sends nothing but looks up the route. Deno's `node:dgram` does not connect.
+ * which looks up the route and sends nothing. On Deno it would not show the address.
  */
 export async function sourceAddress(hostname: string): Promise<string> {
   const plain = plainHostname(hostname);

@@ -1,8 +1,8 @@
 /**
  * A faster way to send a datagram on Node.js: `socket.send()` creates a request object
- * for each one, which is a sixth of the cost of a relay. The function below it is not
- * public. It is only used if a trial call shows that it is the one known from Node.js 20
- * to 24.
+ * for each one, which is a sixth of the cost of a relay. The function that it calls is not
+ * public. It is used only if a trial call shows that its parameters are those of Node.js
+ * 20 to 26.
  *
  * @module
  */

@@ -10,7 +10,7 @@ import { datagrams, sourceAddress } from "./datagrams.ts";
 import { process } from "./process.ts";
 import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
-import { createLookup, libuvThreads } from "../common/lookup.ts";
+import { createResolver, libuvThreads } from "../common/lookup.ts";
 import { ownAddresses } from "../common/own_addresses.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
 import { plainAddress, plainHostname } from "../socket.ts";
@@ -29,7 +29,7 @@ interface ServerInternals {
   } | null;
 }
 
-/** Whether there is SO_REUSEPORT; versions of Node.js that do not know it ignore the option. */
+/** Whether SO_REUSEPORT is supported; older versions of Node.js ignore the option. */
 const canReusePort = knowsReusePort(process.versions.node) &&
   !["darwin", "win32"].includes(process.platform);
 
@@ -64,7 +64,7 @@ async function listen(
       host: plainHostname(options.hostname),
       port: options.port,
       reusePort: reusePort && canReusePort,
-      exclusive: !reusePort, // otherwise a cluster worker shares its private ports as well
+      exclusive: !reusePort, // otherwise a cluster worker also shares its other ports
     };
     server.listen(
       where,
@@ -88,9 +88,9 @@ async function isClusterWorker(): Promise<boolean> {
 // option may be missing, not even emitClose, autoDestroy and decodeStrings.
 
 /**
- * Creates the sockets of a listener here, because a listener has no option that makes
- * them read into a buffer of ours. If Node.js is not as expected, the listener goes on
- * creating them itself, see {@linkcode adopt}.
+ * Creates the sockets of a listener, because a listener has no option that makes them read
+ * into a given buffer. If the internals of Node.js are not as expected, the listener
+ * continues to create them itself; see {@linkcode adopt}.
  */
 function acceptHandles(
   server: net.Server,
@@ -195,7 +195,7 @@ export const nodeTransport: Transport = {
   relay,
   datagrams,
   sourceAddress,
-  lookup: createLookup(libuvThreads),
+  ...createResolver(libuvThreads),
   descriptorLimit: () => descriptorLimit(readFile),
   ownAddresses,
 };

@@ -253,11 +253,11 @@ test("serve() ends an association through a dialer when no datagram passes for t
   withClock(async (clock) => {
     const world = await startChain(await timed(clock));
     await world.echo();
-    clock.skip(MINUTE);
+    clock.skip(3 * MINUTE);
     await world.echo("");
-    clock.skip(1.5 * MINUTE);
+    clock.skip(4 * MINUTE);
     assertEquals(world.server.server.sessions.length, 1);
-    clock.skip(1.5 * MINUTE);
+    clock.skip(4 * MINUTE);
     assertEquals((await world.server.ended()).reason, "idle");
     await world.upstream.ended();
     await readAll(world.control).catch(() => {});

@@ -27,6 +27,20 @@ test("detectFrontend() finds SOCKS4 and SOCKS5 by the first byte, and nothing el
   }
 });
 
+test("detectFrontend() finds HTTP by a capital letter, if it is served", async () => {
+  for (let first = 0; first <= 255; first++) {
+    const reader = new MessageReader(scriptedConn(Uint8Array.of(first)));
+    const found = await detectFrontend(reader, true).then(
+      ({ name, version }) => `${name} ${version}`,
+      () => "refused",
+    );
+    const isCapital = first >= 0x41 && first <= 0x5a;
+    const isSocks = first === 4 || first === 5;
+    const other = isSocks ? `socks${first} ${first}` : "refused";
+    assertEquals(found, isCapital ? "http undefined" : other);
+  }
+});
+
 test("detectFrontend() leaves all bytes in the reader", async () => {
   for (const chunks of [["05 01 00"], ["05", "01 00"], ["04 01 00"]]) {
     const conn = scriptedConn(...chunks.map(octets));

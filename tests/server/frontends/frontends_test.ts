@@ -58,7 +58,7 @@ async function read(
   const conn = scriptedConn(...chunks);
   const reader = new MessageReader(conn);
   const session = new TestSession();
-  const frontend = await detectFrontend(reader);
+  const frontend = await detectFrontend(reader, settings.servesHttp);
   const outcome = frontend.read({ conn, reader, settings, session });
   await outcome.catch(() => {});
   return { session, sent: hex(join(...conn.sent)), outcome };
@@ -89,6 +89,13 @@ const BROKEN_GUARD: LoginGuard = {
 };
 const LOGIN: ServeOptions = { auth: [userPass({ al: "pw" })] };
 const IDS: ServeOptions = { socks4: { userIds: ["al"] } };
+const HTTP: ServeOptions = { http: true };
+const HTTP_LOGIN: ServeOptions = { ...HTTP, ...LOGIN };
+const EITHER: ServeOptions = { ...HTTP, auth: [...LOGIN.auth!, noAuth()] };
+const CONNECT = '"CONNECT a.example:80 HTTP/1.1" 0D 0A "Host: a" 0D 0A';
+/** The field `Proxy-Authorization` with this user and password. */
+const basic = (login: string) =>
+  `"Proxy-Authorization: Basic ${btoa(login)}" 0D 0A`;
 const TARGET4 = "00 50 C0 00 02 01"; // 192.0.2.1:80
 const TARGET5 = "00 01 C0 00 02 01 00 50";
 const NAME5 = '00 03 09 "a.example" 00 50';
@@ -136,6 +143,38 @@ const requests: [
     "05 00",
     "udp-associate 192.0.2.1:80",
     { method: "none", auths: [true] },
+  ],
+  [
+    "a SOCKS5 RESOLVE",
+    {},
+    `05 01 00 05 F0 ${NAME5}`,
+    "05 00",
+    "resolve a.example:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "a SOCKS5 RESOLVE_PTR",
+    {},
+    `05 01 00 05 F1 ${TARGET5}`,
+    "05 00",
+    "resolve-ptr 192.0.2.1:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "a SOCKS4a RESOLVE",
+    {},
+    '04 F0 00 50 00 00 00 01 00 "a.example" 00',
+    "",
+    "resolve a.example:80",
+    { userId: "", auths: [] },
+  ],
+  [
+    "a SOCKS4 RESOLVE_PTR, which does not exist",
+    {},
+    `04 F1 ${TARGET4} 00`,
+    "",
+    "undefined 192.0.2.1:80",
+    { userId: "", auths: [] },
   ],
   [
     "an unknown SOCKS5 command",
@@ -192,6 +231,62 @@ const requests: [
     "",
     "connect 192.0.2.1:80",
     { userId: "al", user: "al", auths: [true] },
+  ],
+  [
+    "an HTTP CONNECT",
+    HTTP,
+    `${CONNECT} 0D 0A`,
+    "",
+    "connect a.example:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "an HTTP CONNECT with fields that change nothing",
+    HTTP,
+    `${CONNECT} "Expect: 100-continue" 0D 0A "Content-Length: 0" 0D 0A 0D 0A`,
+    "",
+    "connect a.example:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "an HTTP CONNECT to an IPv6 address",
+    HTTP,
+    '"CONNECT [2001:DB8::1]:80 HTTP/1.0" 0D 0A 0D 0A',
+    "",
+    "connect 2001:db8::1:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "an HTTP login",
+    HTTP_LOGIN,
+    `${CONNECT} ${basic("al:pw")} 0D 0A`,
+    "",
+    "connect a.example:80",
+    { method: "password", user: "al", auths: [true] },
+  ],
+  [
+    "an HTTP login if the server prefers one",
+    EITHER,
+    `${CONNECT} ${basic("al:pw")} 0D 0A`,
+    "",
+    "connect a.example:80",
+    { method: "password", user: "al", auths: [true] },
+  ],
+  [
+    "an HTTP CONNECT without a login if the server accepts both",
+    EITHER,
+    `${CONNECT} 0D 0A`,
+    "",
+    "connect a.example:80",
+    { method: "none", auths: [true] },
+  ],
+  [
+    "an HTTP CONNECT whose login the server does not ask for",
+    HTTP,
+    `${CONNECT} ${basic("al:wrong")} 0D 0A`,
+    "",
+    "connect a.example:80",
+    { method: "none", auths: [true] },
   ],
 ];
 
@@ -383,11 +478,253 @@ for (const [name, options, received, ...expected] of refusals) {
   });
 }
 
+/** A copy of `userPass()` that is stricter than its verifier. */
+const STRICTER: AuthMethod = {
+  ...LOGIN.auth![0],
+  negotiate: () => Promise.resolve({ ok: false }),
+};
+
+/**
+ * Refusals of HTTP: name, options, the bytes of the client, the reason, the status, and the
+ * outcomes of logins.
+ */
+const httpRefusals: [
+  name: string,
+  options: ServeOptions,
+  received: string,
+  reason: string,
+  status: number,
+  auths: boolean[],
+][] = [
+  [
+    "a client without a login",
+    HTTP_LOGIN,
+    `${CONNECT} 0D 0A`,
+    "no-method",
+    407,
+    [],
+  ],
+  [
+    "a login that is not Basic",
+    HTTP_LOGIN,
+    `${CONNECT} "Proxy-Authorization: Bearer YWw6cHc=" 0D 0A 0D 0A`,
+    "no-method",
+    407,
+    [],
+  ],
+  [
+    "a login that is malformed",
+    HTTP_LOGIN,
+    `${CONNECT} "Proxy-Authorization: Basic YWw=" 0D 0A 0D 0A`,
+    "no-method",
+    407,
+    [],
+  ],
+  [
+    "a login for the target",
+    HTTP_LOGIN,
+    `${CONNECT} "Authorization: Basic ${btoa("al:pw")}" 0D 0A 0D 0A`,
+    "no-method",
+    407,
+    [],
+  ],
+  [
+    "a wrong password",
+    HTTP_LOGIN,
+    `${CONNECT} ${basic("al:pq")} 0D 0A`,
+    "login-failed",
+    407,
+    [false],
+  ],
+  [
+    "an empty login",
+    HTTP_LOGIN,
+    `${CONNECT} ${basic(":")} 0D 0A`,
+    "login-failed",
+    407,
+    [false],
+  ],
+  [
+    "a wrong login if the server prefers one and accepts none as well",
+    EITHER,
+    `${CONNECT} ${basic("al:pq")} 0D 0A`,
+    "login-failed",
+    407,
+    [false],
+  ],
+  [
+    "a login that cannot be verified",
+    { ...HTTP, auth: [userPass(down)] },
+    `${CONNECT} ${basic("al:pw")} 0D 0A`,
+    "login-error",
+    407,
+    [false],
+  ],
+  [
+    "a login when its guard fails",
+    { ...HTTP, auth: [userPass({ al: "pw" }, { guard: BROKEN_GUARD })] },
+    `${CONNECT} ${basic("al:pw")} 0D 0A`,
+    "login-error",
+    407,
+    [false],
+  ],
+  [
+    "everyone if the only method is another one",
+    { ...HTTP, auth: [CLOSED] },
+    `${CONNECT} ${basic("al:pw")} 0D 0A`,
+    "no-method",
+    403,
+    [],
+  ],
+  [
+    "everyone if the only method has no negotiation, but a number of its own",
+    { ...HTTP, auth: [{ number: 0x80, name: "open" }] },
+    `${CONNECT} 0D 0A`,
+    "no-method",
+    403,
+    [],
+  ],
+  [
+    "everyone if the only method is a copy of userPass()",
+    { ...HTTP, auth: [STRICTER] },
+    `${CONNECT} ${basic("al:pw")} 0D 0A`,
+    "no-method",
+    403,
+    [],
+  ],
+  [
+    "another method, before any login",
+    HTTP_LOGIN,
+    '"GET http://a.example/ HTTP/1.1" 0D 0A "Host: a" 0D 0A 0D 0A',
+    "protocol-error",
+    405,
+    [],
+  ],
+  [
+    "an HTTP/2 client",
+    HTTP,
+    '"PRI * HTTP/2.0" 0D 0A',
+    "protocol-error",
+    505,
+    [],
+  ],
+  [
+    "a request without Host",
+    HTTP,
+    '"CONNECT a:80 HTTP/1.1" 0D 0A 0D 0A',
+    "protocol-error",
+    400,
+    [],
+  ],
+  [
+    "a target without a port",
+    HTTP,
+    '"CONNECT a.example HTTP/1.0" 0D 0A',
+    "protocol-error",
+    400,
+    [],
+  ],
+  [
+    "a line that ends in LF alone",
+    HTTP,
+    '"CONNECT a:80 HTTP/1.0" 0A',
+    "protocol-error",
+    400,
+    [],
+  ],
+  [
+    "a folded line",
+    HTTP,
+    `${CONNECT} "A: b" 0D 0A " c" 0D 0A 0D 0A`,
+    "protocol-error",
+    400,
+    [],
+  ],
+  [
+    "a request with content",
+    HTTP,
+    `${CONNECT} "Content-Length: 5" 0D 0A 0D 0A`,
+    "protocol-error",
+    400,
+    [],
+  ],
+  [
+    "another protocol that begins with a capital",
+    HTTP,
+    '"SSH-2.0-OpenSSH" 0D 0A',
+    "protocol-error",
+    400,
+    [],
+  ],
+];
+
+for (const [name, options, received, ...expected] of httpRefusals) {
+  test(`HTTP_CONNECT.read() refuses ${name}`, async () => {
+    for (const chunks of splits(octets(received))) {
+      const { session, sent, outcome } = await read(options, chunks);
+      const error = await assertRejects(() => outcome, Refusal);
+      const { reason, farewell, reply } = error;
+      assertEquals([reason, reply, session.auths, sent], [...expected, ""]);
+      const [head, text] = new TextDecoder().decode(farewell).split("\r\n\r\n");
+      assertEquals(head.startsWith(`HTTP/1.1 ${reply} `), true, head);
+      assertEquals(
+        head.includes("\r\nProxy-Authenticate: Basic "),
+        reply === 407,
+      );
+      assertEquals(text.endsWith(".\n"), true, text);
+    }
+  });
+}
+
+test("HTTP_CONNECT.read() refuses a header of more than 16 KiB as soon as that has arrived", async () => {
+  const field = new TextEncoder().encode(`A: ${"b".repeat(1_000)}\r\n`);
+  const chunks = [octets(CONNECT), ...Array.from({ length: 100 }, () => field)];
+  const { outcome } = await read(HTTP, chunks);
+  const { reason, reply } = await assertRejects(() => outcome, Refusal);
+  assertEquals([reason, reply], ["protocol-error", 431]);
+  assertEquals(chunks.length, 101);
+});
+
+test("HTTP_CONNECT.read() locks out clients together with SOCKS5", async () => {
+  const auth = [userPass({ al: "pw" }, { failedLogins: 2 })];
+  const attempt = async (received: string) => {
+    const { outcome } = await read({ http: true, auth }, [octets(received)]);
+    return await outcome.then(() => "ok", (error: Error) => error.message);
+  };
+  assertEquals(
+    await attempt('05 01 02 01 02 "al" 02 "pq"'),
+    "the login failed",
+  );
+  assertEquals(
+    await attempt(`${CONNECT} ${basic("al:pq")} 0D 0A`),
+    "the login failed",
+  );
+  const lockedOut = "locked out after too many failed logins";
+  assertEquals(
+    await attempt(`${CONNECT} ${basic("al:pw")} 0D 0A`),
+    lockedOut,
+  );
+  assertEquals(await attempt('05 01 02 01 02 "al" 02 "pw"'), lockedOut);
+});
+
+test("HTTP_CONNECT.read() rejects when the session ends during a verification", async () => {
+  const auth = [userPass(() => new Promise<boolean>(() => {}))];
+  const settings = await resolveSettings({ http: true, auth }, {} as Transport);
+  const conn = scriptedConn(octets(`${CONNECT} ${basic("al:pw")} 0D 0A`));
+  const reader = new MessageReader(conn);
+  const session = new TestSession();
+  const frontend = await detectFrontend(reader, true);
+  const outcome = frontend.read({ conn, reader, settings, session });
+  session.stopping.abort(new Error("over"));
+  await assertRejects(() => outcome);
+});
+
 const cutOff: [name: string, options: ServeOptions, received: string][] = [
   ["a SOCKS5 greeting", {}, "05 02 00"],
   ["a SOCKS5 login", LOGIN, '05 01 02 01 02 "al" 02 "p"'],
   ["a SOCKS5 request", {}, "05 01 00 05 01 00 01 C0"],
   ["a SOCKS4 request", {}, `04 01 ${TARGET4} "al"`],
+  ["an HTTP request", HTTP, CONNECT],
 ];
 
 for (const [name, options, received] of cutOff) {

@@ -1,4 +1,4 @@
-/** The policy as clients see it. */
+/** The effects of the policy on clients. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
@@ -122,6 +122,33 @@ test("serve() asks the policy about a name, then about each of its addresses, an
       ) => ["connect", "target", address]),
     );
     assertEquals(dialled, ["127.0.0.1"]);
+  });
+});
+
+test("serve() dials all allowed addresses of a name with many, and no other", async () => {
+  const transport = await detectTransport();
+  const addresses = Array.from({ length: 34 }, (_, i) => `192.0.2.${i + 1}`);
+  const allowed = addresses.filter((_, i) => i % 2 === 1);
+  const dialled: string[] = [];
+  const judged: (string | undefined)[] = [];
+  await withServer({
+    transport: {
+      ...transport,
+      lookup: () => Promise.resolve(addresses),
+      connect({ hostname }) {
+        assert(judged.includes(hostname), "dialled before it was judged");
+        dialled.push(hostname);
+        return Promise.reject(new NetError("refused"));
+      },
+    },
+    policy({ address }) {
+      judged.push(address);
+      return address === undefined || allowed.includes(address);
+    },
+  }, async (server, port) => {
+    const request = `05 01 00 03 06 "target" ${hexPort(port)}`;
+    assertEquals(await replyTo(await server.client(), request), 5);
+    assertEquals(dialled, allowed);
   });
 });
 

@@ -8,7 +8,6 @@ import {
 } from "@std/assert";
 import type { CommandName } from "../../../src/server/events.ts";
 import { explain, parseQuestion } from "../../../src/server/policy/explain.ts";
-import { shadowedRules } from "../../../src/server/policy/shadowed.ts";
 import type { Verdict } from "../../../src/server/policy/policy.ts";
 import type { Rule } from "../../../src/server/policy/rule.ts";
 import { formatRule, parseRule } from "../../../src/server/policy/rule_text.ts";
@@ -164,8 +163,8 @@ const badTexts: [text: string, message: string][] = [
   ["deny connect bind a", "commands may appear only once"],
   ["deny connect,a", '"a" in "connect,a" is not a command'],
   ["deny user a user b", "user may appear only once"],
-  ["deny a,,b", "there is nothing before or after a comma"],
-  ["deny a,", "there is nothing before or after a comma"],
+  ["deny a,,b", "a comma has no item before or after it"],
+  ["deny a,", "a comma has no item before or after it"],
   ["deny user a,", "a user name is text of 1 to 255 bytes"],
   ["deny user al*", "names have no other wildcard"],
   ["deny user %2A", "a user named *"],
@@ -224,8 +223,8 @@ const badTexts: [text: string, message: string][] = [
     "ports are from 0 to 65535, the lowest one first, not 65536",
   ],
   ["deny a:2-1", "not 2-1"],
-  ["deny * via 192.0.2.1", "via and prefer belong to rules that allow"],
-  ["deny * prefer ipv4", "via and prefer belong to rules that allow"],
+  ["deny * via 192.0.2.1", "via and prefer are valid only in rules that allow"],
+  ["deny * prefer ipv4", "via and prefer are valid only in rules that allow"],
   ["allow * via eth0", 'via takes an IP address, not "eth0"'],
   ["allow * via", "via must be followed by an IP address of this machine"],
   ["allow * prefer ip4", "prefer takes ipv4 or ipv6"],
@@ -435,7 +434,7 @@ const matches: [list: string[], asked: Asked, decided: string][] = [
   [["deny 10.0.0.0/8,*.example"], name("a.example"), "deny 1"],
   [["allow a.example"], name("a.example"), "allow 1"],
   [["allow *"], name("a.example"), "default 1"],
-  // A peer that may be anyone: its address is not known yet either.
+  // Any peer: its address is not known yet either.
   [["allow bind 10.0.0.0/8"], { ...name("0.0.0.0"), command: "bind" }, "-"],
   [["allow bind 10.0.0.0/8"], { ...name("::"), command: "bind" }, "-"],
   [["allow bind 10.0.0.0/8"], {
@@ -498,7 +497,13 @@ const NAMES = ["a.test", "b.a.test", "c.b.a.test", "test", "xa.test"];
 const HOSTS = ["*", "a.test", "*.a.test", "*.test", ...Object.keys(BLOCKS)];
 const USERS = [undefined, "al", "bo"];
 const CLIENTS = ["10.1.1.1", "10.2.2.2", "192.0.2.7"];
-const COMMANDS: CommandName[] = ["connect", "bind", "udp-associate"];
+const COMMANDS: CommandName[] = [
+  "connect",
+  "bind",
+  "udp-associate",
+  "resolve",
+  "resolve-ptr",
+];
 const PORTS = [1, 80, 443];
 
 /** A rule in the model. */
@@ -654,6 +659,19 @@ const questions: [text: string, question: unknown][] = [
     client: "::1",
     user: "a,b",
   }],
+  ["resolve a.test user al", {
+    command: "resolve",
+    hostname: "a.test",
+    port: 0,
+    client: "127.0.0.1",
+    user: "al",
+  }],
+  ["resolve-ptr [::0001]", {
+    command: "resolve-ptr",
+    hostname: "::1",
+    port: 0,
+    client: "127.0.0.1",
+  }],
   ["UDP-associate [::0001]:53 from ::ffff:10.0.0.1", {
     command: "udp-associate",
     hostname: "::1",
@@ -688,6 +706,8 @@ const badQuestions: [text: string, message: string][] = [
   ["user a,b a:80", "user takes one name"],
   ["a:80 from 10.0.0.0/8", "from takes one IP address"],
   ["a:80 via 10.0.0.1", "before a value from, user"],
+  ["resolve a:80", "a look-up has no port: resolve a"],
+  ["resolve-ptr a", 'resolve-ptr takes an IP address, not "a"'],
 ];
 
 for (const [text, message] of badQuestions) {
@@ -713,6 +733,15 @@ const explained: [list: string[], question: string, said: string[]][] = [
     "10.0.0.2 deny: deny 10.0.0.2",
   ]],
   [["allow bind 1.1.1.1"], "bind 0.0.0.0", ["depends: the addresses decide"]],
+  [["deny connect,bind *"], "resolve a.test", [
+    "10.0.0.1 deny: special-purpose address 10.0.0.1",
+    "1.1.1.1 allow: no rule matches",
+    "10.0.0.2 deny: special-purpose address 10.0.0.2",
+  ]],
+  [["allow *:443"], "resolve a.test", ["deny: no rule allows it"]],
+  [["allow resolve *"], "resolve-ptr 1.1.1.1", [
+    "1.1.1.1 deny: no rule allows it",
+  ]],
   [["deny 127.0.0.1", "allow 0.0.0.0/0"], "0:80", [
     "127.0.0.1 deny: deny 127.0.0.1",
   ]],
@@ -763,60 +792,7 @@ for (
   });
 }
 
-/** Lists of rules, and the numbers of each rule that never decides and of the one before it. */
-const shadowed: [list: string[], found: [number, number][]][] = [
-  [["allow user bob", "allow user bob 10.0.0.0/8"], [[2, 1]]],
-  [["allow user bob 10.0.0.0/8", "allow user bob"], []],
-  [["deny *", "allow a:1", "allow user bob"], [[2, 1], [3, 1]]],
-  [["allow user *", "deny user bob", "deny *"], [[2, 1]]],
-  [["allow user alice", "deny user alice,bob"], []],
-  [["allow user alice,bob", "deny user bob"], [[2, 1]]],
-  [["deny connect", "allow connect,bind", "allow connect *:1"], [[3, 1]]],
-  [["deny from 10.0.0.0/8", "allow from 10.1.0.0/16", "deny *"], [[2, 1]]],
-  [["deny from 10.1.0.0/16", "allow from 10.0.0.0/8", "allow from ::/0"], []],
-  [["deny *:1-100", "allow a:80+90", "allow a:80+101", "deny a"], [[2, 1]]],
-  [["deny *.a.test", "allow b.a.test", "allow *.c.a.test", "allow a.test"], [
-    [2, 1],
-    [3, 1],
-  ]],
-  [["deny b.a.test", "allow *.a.test", "allow xb.a.test", "allow b.a.test"], [
-    [3, 2],
-    [4, 1],
-  ]],
-  [["deny 10.0.0.0/8,[::/0]", "allow 10.0.0.1", "allow [::1]", "allow a"], [
-    [2, 1],
-    [3, 1],
-  ]],
-  [["deny 0.0.0.0/0", "allow *", "allow a"], [[3, 2]]],
-  [["allow a", "allow A."], [[2, 1]]],
-  [[], []],
-];
-
-for (const [list, found] of shadowed) {
-  test(`shadowedRules() finds ${JSON.stringify(found)} in ${JSON.stringify(list)}`, () => {
-    const numbers = shadowedRules(list).map(({ number, by }) => [number, by]);
-    assertEquals(numbers, found);
-  });
-}
-
-test("shadowedRules() says whether the rule would open addresses in an earlier place", () => {
-  const opens = (...list: string[]) => shadowedRules(list)[0].wouldOpen;
-  assertEquals(opens("allow user bob", "allow user bob 10.0.0.0/8"), true);
-  assertEquals(opens("allow *:80", "allow a:80"), true);
-  assertEquals(opens("allow *", "deny 10.0.0.0/8"), false);
-  assertEquals(opens("deny *", "allow 10.0.0.0/8"), false);
-  assertEquals(opens("allow *", "allow *:80"), false);
-  assertEquals(opens("allow 10.0.0.0/8", "allow 10.0.0.1"), false);
-});
-
-test("shadowedRules() returns quickly for a list of any size", () => {
-  const many = Array.from({ length: 8_000 }, (_, i) => `allow a${i}`);
-  assertEquals(shadowedRules([...many, "allow a0"]).length <= 1, true);
-  const long = many.slice(0, 2_000).map((it) => it.slice(6)).join(",");
-  assertEquals(shadowedRules([`deny ${long}`, `deny ${long},b`]), []);
-});
-
-test("explain() needs no lookup when the addresses do not decide", async () => {
+test("explain() needs no look-up when the addresses do not decide", async () => {
   const question = parseQuestion("a.test:80");
   const verdict = async (list: string[], exposed: boolean) =>
     (await explain(rules(list), question, { exposed }))

@@ -1,0 +1,141 @@
+/**
+ * The commands RESOLVE and RESOLVE_PTR of Tor (`socks-extensions.txt`): look-ups of a
+ * name, and of an IP address.
+ *
+ * @module
+ */
+
+import {
+  canonicalHostname,
+  type Endpoint,
+  isIp,
+  unmapIp,
+} from "../../protocol/address.ts";
+import { REPLY } from "../../protocol/reply.ts";
+import { withSignal } from "../../transport/dial.ts";
+import { NetError } from "../../transport/errors.ts";
+import type { ClientRequest } from "../frontends/frontend.ts";
+import {
+  authorize,
+  dialledAddress,
+  preferFamily,
+  resolve,
+} from "../policy/authorize.ts";
+import type { CommandSession } from "./command.ts";
+import { isReplyable } from "./dialed.ts";
+import type { Ending } from "./ending.ts";
+import { replyToFailure } from "./failure.ts";
+import { dialedResolve, reverseOf } from "./resolver.ts";
+
+/** Replies with an address of the name that the policy allows. */
+export async function resolveName(
+  session: CommandSession,
+  request: ClientRequest,
+): Promise<Ending> {
+  const { resolve: isServed, dial } = session.settings;
+  const target = withoutPort(request);
+  const ask = dial && dialedResolve(session, dial);
+  if (!isServed || dial && !ask) {
+    return await session.refuse(request, REPLY.commandNotSupported);
+  }
+  return await answer(
+    session,
+    request,
+    () =>
+      ask && !isIp(target.hostname)
+        ? dialedAddress(session, request, target, ask)
+        : ownAddress(session, request, target),
+  );
+}
+
+/** Replies with the name of the address, if the policy allows that. */
+export async function resolvePtr(
+  session: CommandSession,
+  request: ClientRequest,
+): Promise<Ending> {
+  const target = withoutPort(request);
+  const ask = reverseOf(session);
+  if (!session.settings.resolve || !ask) {
+    return await session.refuse(request, REPLY.commandNotSupported);
+  }
+  if (!isIp(target.hostname)) {
+    return await session.refuse(request, REPLY.addressTypeNotSupported);
+  }
+  return await answer(session, request, async () => {
+    const { stopping: signal } = session;
+    const address = unmapIp(target.hostname);
+    await authorize(session, target, { address, signal });
+    const hostname = canonicalHostname(await ask(address));
+    if (hostname !== undefined && !isIp(hostname)) return hostname;
+    throw new NetError("dns", `no reply can carry the name of ${address}`);
+  });
+}
+
+/** The target for the policy. Tor also ignores the port of look-ups. */
+function withoutPort({ target: { hostname } }: ClientRequest): Endpoint {
+  return { hostname, port: 0 };
+}
+
+/** Sends the result of `find`, within the timeout of CONNECT. */
+async function answer(
+  session: CommandSession,
+  request: ClientRequest,
+  find: () => Promise<string>,
+): Promise<Ending> {
+  session.phase = "dial";
+  const { settings: { clock, timeouts }, stopping } = session;
+  const timeout = clock.startTimeout(timeouts.connect, () => {
+    stopping.abort(new NetError("timeout", "the look-up took too long"));
+  });
+  try {
+    const hostname = await withSignal(find(), stopping);
+    session.boundAddr = { hostname, port: 0 };
+  } catch (error) {
+    return await session.refuse(request, replyToFailure(error), error);
+  } finally {
+    timeout.cancel();
+  }
+  return await session.complete(request, session.boundAddr);
+}
+
+/** The first allowed address that the reply can carry: IPv4, unless a rule prefers IPv6. */
+async function ownAddress(
+  session: CommandSession,
+  request: ClientRequest,
+  target: Endpoint,
+): Promise<string> {
+  const { addresses, family } = await resolve(
+    session,
+    target,
+    session.stopping,
+  );
+  if (!family) preferFamily(addresses, 4); // clients such as torsocks expect it
+  return replyable(request, addresses);
+}
+
+/** The address that a dialer returns, if the policy allows it. */
+async function dialedAddress(
+  session: CommandSession,
+  request: ClientRequest,
+  target: Endpoint,
+  ask: (hostname: string) => Promise<string>,
+): Promise<string> {
+  const { stopping: signal } = session;
+  await authorize(session, target, { signal });
+  const found = await ask(target.hostname);
+  if (!isIp(found)) throw new TypeError("the dialer returned no IP address");
+  const address = dialledAddress(found);
+  await authorize(session, target, { address, signal });
+  return replyable(request, [address]);
+}
+
+function replyable(
+  request: ClientRequest,
+  addresses: readonly string[],
+): string {
+  const hostname = addresses.find((it) =>
+    isReplyable(request, { hostname: it, port: 0 })
+  );
+  if (hostname !== undefined) return hostname;
+  throw new NetError("dns", "no reply can carry an address of the name");
+}
