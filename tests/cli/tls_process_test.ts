@@ -15,8 +15,8 @@ const trusting: TlsOptions = { ca: ca.cert, ...alice };
 interface Running {
   readonly program: Program;
   readonly folder: string;
-  /** Exchanges a few bytes with a target through the program. */
-  use(scheme?: string, tls?: TlsOptions, port?: number): Promise<void>;
+  /** Exchanges a few bytes with a target through the program; `null` means without TLS. */
+  use(tls?: TlsOptions | null, port?: number): Promise<void>;
 }
 
 /** Starts the program with TLS and client certificates, and a target. */
@@ -40,9 +40,11 @@ async function withTls(
       await use({
         program,
         folder,
-        async use(scheme = "socks5+tls", tls = trusting, port = own) {
+        async use(tls = trusting, port = own) {
+          const scheme = tls ? "socks5+tls" : "socks5";
           const url = `${scheme}://localhost:${port}`;
-          const conn = await connect(url, target.addr, { tls });
+          const options = { tls: tls ?? undefined };
+          const conn = await connect(url, target.addr, options);
           await conn.write(pattern(10));
           assertEquals(await readExactly(conn, 10), pattern(10));
           conn.close();
@@ -71,12 +73,12 @@ async function checkReload({ program, folder, use }: Running): Promise<void> {
   await use();
   replace(folder, other);
   await program.line(/"reloaded"/);
-  await use("socks5+tls", renewed);
+  await use(renewed);
   await assertRejects(() => use());
   replace(folder, { cert: server.cert, key: other.key });
   const failed = JSON.parse(await program.line(/"reload-failed"/));
   assert(/key\.pem: is not the key/.test(failed.problems[0]), failed.problems);
-  await use("socks5+tls", renewed);
+  await use(renewed);
 }
 
 test("socks5-server reloads certificates that have changed, and keeps them if new ones are broken", () =>
@@ -90,7 +92,7 @@ test("socks5-server reloads certificates by SIGHUP", () =>
     replace(folder, other);
     program.kill("SIGHUP");
     await program.line(/"reloaded"/);
-    await use("socks5+tls", renewed);
+    await use(renewed);
   }));
 
 test("socks5-server serves plain clients on --plain-port, and logs both kinds", () =>
@@ -101,7 +103,7 @@ test("socks5-server serves plain clients on --plain-port, and logs both kinds", 
     assertEquals(tls.asksClients, true);
     assert(url.startsWith("socks5+tls://"), url);
     await use();
-    await use("socks5", undefined, plainAddr.port);
+    await use(null, plainAddr.port);
     const lines = await program.lines(/"session-end"/, 2);
     const users = lines.map((it) => JSON.parse(it))
       .map(({ user, tls }) => `${user} ${tls?.clientName}`);
