@@ -42,7 +42,7 @@ export interface GssapiLoginOptions extends LibraryOptions {
    * @default {[2, 1]}
    */
   readonly levels?: readonly ProtectionLevel[];
-  /** Makes the contexts, in place of the system's library. */
+  /** Creates the contexts, in place of the system's library. */
   readonly provider?: Pick<GssProvider, "initiate">;
 }
 
@@ -58,12 +58,12 @@ const KEYS = Object.keys(
 );
 
 /**
- * Method 01: GSSAPI, by the Kerberos ticket of this process (RFC 1961), that of `kinit`.
- * The proxy has to prove its identity, too. Everything after the login is signed, and
+ * Method 01: GSSAPI, by the Kerberos ticket that `kinit` has stored (RFC 1961). The proxy
+ * has to prove its identity as well. Everything after the login is signed, and
  * encrypted at level 2, datagrams included.
  *
- * What it needs is the same as for {@linkcode gssapi}, except for the keytab. The library
- * is loaded by the first login; errors of it and of Kerberos end the attempt with code
+ * The requirements are those of {@linkcode gssapi}, except for the keytab. The first login
+ * loads the library. If the library or Kerberos fails, the attempt ends with code
  * `login-failed` and a {@linkcode GssError} as the cause. A KDC that does not answer does
  * not block the event loop.
  *

@@ -20,7 +20,7 @@ import type {
 } from "../server/auth/method.ts";
 import { checkKeys } from "../transport/check_keys.ts";
 import { NetError } from "../transport/errors.ts";
-import { GssError } from "./error.ts";
+import { GssError, type GssErrorCode } from "./error.ts";
 import {
   checkLevels,
   DEFAULT_LEVELS,
@@ -53,7 +53,7 @@ export interface GssapiOptions extends LibraryOptions {
   readonly levels?: readonly ProtectionLevel[];
   /**
    * Whether to accept the variant of NEC's reference implementation, in which the level
-   * is not protected (curl's `--socks5-gssapi-nec`): who controls the network can then
+   * is not protected (curl's `--socks5-gssapi-nec`). An attacker on the network can then
    * lower it to the lowest of `levels`.
    *
    * @default {false}
@@ -156,8 +156,8 @@ async function negotiate(
   }
 }
 
-/** Errors of which the client is not to blame. */
-const OWN_ERRORS: readonly unknown[] = ["keytab", "library", "other"];
+/** The codes of errors that are not the client's fault. */
+const OWN_ERRORS: readonly GssErrorCode[] = ["keytab", "library", "other"];
 
 function failureOf(error: unknown): LoginFailure {
   const cause = error instanceof Error ? error : new Error(String(error));
@@ -174,7 +174,7 @@ async function establish(
 ): Promise<void> {
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const token = await readToken(exchange, MESSAGE.authentication);
-    // MIT Kerberos takes an empty token for the start of another negotiation.
+    // MIT Kerberos would take an empty token for the start of another negotiation.
     if (token.length === 0) throw wrong("the token is empty");
     const step = await context.step(token);
     if (step.token.length > 0 || !step.done) {
