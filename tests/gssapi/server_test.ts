@@ -65,14 +65,14 @@ const refusals: readonly Row[] = [
   ["an empty token", octets("01 01 00 00"), ABORT, "the token is empty"],
   ["a level first", level(2), ABORT, "message type is 2, not 1"],
   ["data first", message(GREETING, 0), ABORT, "message type is 3, not 1"],
-  ["an abort", ABORT, ABORT, "the client has aborted"],
+  ["an abort", ABORT, ABORT, "the peer has aborted"],
   ["a SOCKS request first", octets("05 01 00 01"), ABORT, "version octet"],
   ["an unknown message type", octets("01 04"), ABORT, "message type is 04"],
   [
     "an abort after its token",
     join(login, ABORT),
     join(answer, ABORT),
-    "the client has aborted",
+    "the peer has aborted",
   ],
   [
     "data in place of its level",
