@@ -176,14 +176,15 @@ test("serve() closes special-purpose addresses and the balancer's own to clients
   const server = await behindBalancer({ policy: undefined });
   for (
     const [target, header] of [
-      ["7F 00 00 01", V1],
-      ["7F 00 00 01", UNKNOWN],
-      ["08 08 04 01", V1],
-      ["08 08 04 01", encodeProxyHeader(CLIENT)],
+      ["01 7F 00 00 01", V1],
+      ["01 7F 00 00 01", UNKNOWN],
+      ["01 08 08 04 01", V1],
+      ["01 08 08 04 01", encodeProxyHeader(CLIENT)],
+      ["04 00 64 FF 9B 8*00 08 08 04 01", V1], // by NAT64
     ] as const
   ) {
     const client = await server.client();
-    const denied = octets(`05 01 00 01 ${target} 00 50`);
+    const denied = octets(`05 01 00 ${target} 00 50`);
     await client.write(join(header, LOGIN, denied));
     assertEquals(hex(await readExactly(client, 6)), "05 02 01 00 05 02");
     client.close();
