@@ -390,6 +390,10 @@ test("helpText() fits on a screen, and has the way to the rest", () => {
   assertEquals(flags.length, 12);
 });
 
+test("helpText() says how to listen on all interfaces", () => {
+  assertMatch(helpText("listen"), /0\.0\.0\.0 or :: for all interfaces/);
+});
+
 test("helpText() has each topic within the text of all", () => {
   for (const topic of TOPICS) assert(help.includes(helpText(topic)), topic);
 });
