@@ -800,6 +800,19 @@ test("Reloader keeps the old configuration when the server refuses the new one",
   }, { hostname: "0.0.0.0", users: [`a:${hash}`] });
 });
 
+test("Reloader says why the new configuration exposes the server", async () => {
+  await withReloader(async ({ files, reload, refuse, records }) => {
+    refuse(new OptionError("openProxy", "open", "open-proxy"));
+    files.f = '{"proxyFrom": ["10.0.0.0/8"]}';
+    await reload();
+    files.f = '{"hostname": "127.0.0.1"}';
+    await reload();
+    const problems = records.map((it) => "problems" in it && it.problems[0]);
+    assertMatch(`${problems[0]}`, /^a server behind a load balancer \(/);
+    assertMatch(`${problems[1]}`, /^a server on 0\.0\.0\.0 without a login/);
+  }, { hostname: "0.0.0.0", users: [`a:${hash}`] });
+});
+
 test("Reloader runs one reload after another", async () => {
   await withReloader(async ({ files, reload, updates }) => {
     files.f = '{"limits": {"sessions": 1}}';
