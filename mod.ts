@@ -1,8 +1,8 @@
 /**
  * SOCKS4, SOCKS4a and SOCKS5 for Deno, Bun and Node.js: a server and a client. The
- * protocol's messages, the network's interfaces and the limits of several servers have
- * entries of their own: `@x/socks5/protocol`, `@x/socks5/transport` and
- * `@x/socks5/cluster`.
+ * protocol's messages, the network's interfaces, the limits of several servers and
+ * Kerberos logins have entries of their own: `@x/socks5/protocol`,
+ * `@x/socks5/transport`, `@x/socks5/cluster` and `@x/socks5/gssapi`.
  *
  * @example A server and a client that goes through it
  * ```ts

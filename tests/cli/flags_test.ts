@@ -459,6 +459,8 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   hostname: ["::1", "::1"],
   usersFile: ["a", ["a"]],
   chapSecrets: ["a", "a"],
+  gssapiKeytab: ["a", "a"],
+  gssapiLevels: ["2,1", [2, 1]],
   "socks4.userIds": ["a", ["a"]],
   advertise: ["::1", ["::1"]],
   proxyFrom: ["10.0.0.0/8", ["10.0.0.0/8"]],
@@ -525,8 +527,9 @@ const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
 
 test("load() passes each option to serve() by the same name", async () => {
   const paths = pathsOf(CONFIG).filter((it) => !OTHER_FORMS.includes(it));
-  const files = ["usersFile", "chapSecrets"];
-  const args = paths.filter((it) => !files.includes(it)).map((path) => {
+  const isLogin = (path: string) =>
+    /^(usersFile$|chapSecrets$|gssapi)/.test(path);
+  const args = paths.filter((it) => !isLogin(it)).map((path) => {
     const kind = kindOf(path);
     const text = SAMPLES[path]?.[0] ?? "0";
     return `--${flagOf(path)}${

@@ -152,11 +152,10 @@ export const OPTIONS = {
   gssapiLevels: option(protectionLevels(), {
     flag: "--gssapi-levels LEVELS",
     section: "login",
-    default: "2,1",
     usedBy: "load",
     description:
-      "Protection of Kerberos sessions, the preferred one first: 2 encrypts, 1 only " +
-      "signs, 0 does neither",
+      "Protection of Kerberos sessions, the preferred one first, by default 2,1: 2 " +
+      "encrypts, 1 only signs, 0 does neither",
   }),
   gssapiNec: option(toggle(), {
     flag: "--gssapi-nec",
@@ -164,9 +163,8 @@ export const OPTIONS = {
     default: false,
     usedBy: "load",
     description:
-      "Also accept a level that is not protected, as the clients of NEC and curl's " +
-      "--socks5-gssapi-nec send it. An attacker on the network can then lower it to " +
-      "the lowest of the levels.",
+      "Also accept a level that is not protected, as the clients of NEC send it. An " +
+      "attacker on the network can then lower it to the lowest of the levels.",
   }),
   failedLogins: option(whole(), {
     flag: "--failed-logins N",
