@@ -391,7 +391,7 @@ test("helpText() fits on a screen, and has the way to the rest", () => {
 });
 
 test("helpText() says how to listen on all interfaces", () => {
-  assertMatch(helpText("listen"), /0\.0\.0\.0 or :: for all interfaces/);
+  assertMatch(helpText("listen"), /0\.0\.0\.0 or :: for all\s+interfaces/);
 });
 
 test("helpText() has each topic within the text of all", () => {
