@@ -238,6 +238,9 @@ const bad: [file: unknown, problem: RegExp][] = [
   [{ metrics: true }, /^f: metrics: must be PORT or ADDRESS:PORT.* not true$/],
   [{ metrics: "localhost:1" }, /^f: metrics: must be PORT or ADDRESS:PORT/],
   [{ metrics: "::1" }, /^f: metrics: must be PORT or .* not "::1"$/],
+  [{ gssapiLevels: [] }, /^f: gssapiLevels: must be levels/],
+  [{ gssapiLevels: [2, 2] }, /^f: gssapiLevels: must be levels/],
+  [{ gssapiLevels: "2,1,2" }, /^f: gssapiLevels: .* not "2,1,2"$/],
 ];
 
 /** Files with mistakes that a schema cannot detect. */
@@ -279,7 +282,9 @@ interface Schema {
   additionalProperties?: boolean;
   required?: string[];
   items?: Schema;
+  minItems?: number;
   maxItems?: number;
+  uniqueItems?: boolean;
   minLength?: number;
   pattern?: string;
   minimum?: number;
@@ -287,7 +292,7 @@ interface Schema {
 }
 
 const KEYWORDS =
-  /^(\$schema|title|description|default|type|enum|anyOf|properties|additionalProperties|required|items|maxItems|minLength|pattern|minimum|maximum)$/;
+  /^(\$schema|title|description|default|type|enum|anyOf|properties|additionalProperties|required|items|minItems|maxItems|uniqueItems|minLength|pattern|minimum|maximum)$/;
 
 /** A validator of JSON Schema, for the keywords that the schema has. */
 function accepts(schema: Schema, value: unknown): boolean {
@@ -314,8 +319,11 @@ function accepts(schema: Schema, value: unknown): boolean {
     return value.length >= minLength && new RegExp(pattern, "u").test(value);
   }
   if (Array.isArray(value)) {
-    const { items = {}, maxItems = Infinity } = schema;
-    return value.length <= maxItems && value.every((it) => accepts(items, it));
+    const { items = {}, minItems = 0, maxItems = Infinity } = schema;
+    const isUnique = new Set(value).size === value.length;
+    return value.length >= minItems && value.length <= maxItems &&
+      (isUnique || !schema.uniqueItems) &&
+      value.every((it) => accepts(items, it));
   }
   if (!isType.object) return true;
   const { properties = {}, required = [] } = schema;
