@@ -128,7 +128,7 @@ export async function load(
     rules: list.length,
     warnings,
     hasFiles: file !== undefined || usersFile.length > 0 ||
-      chapSecrets !== undefined,
+      chapSecrets !== undefined || config.gssapiKeytab !== undefined,
   };
 }
 
