@@ -443,3 +443,21 @@ for (const [name, dial, request, answer] of DIALED) {
     await server.close();
   });
 }
+
+/** A row: the request, and the error of a session whose dialer returns something else. */
+const WRONG: readonly (readonly [string, string])[] = [
+  [resolveOf("both.test"), "the dialer returned no IP address"],
+  [PTR("C0 00 02 01"), "the answer is no name"],
+];
+
+for (const [request, expected] of WRONG) {
+  test(`serve() reports a dialer whose answer to ${request.slice(0, 2)} is undefined`, async () => {
+    const nothing = () => Promise.resolve(undefined as unknown as string);
+    const dial = { ...METHODS, resolve: nothing, reverse: nothing };
+    const server = await startResolver({ dial });
+    assertEquals(await answerTo(server, request), ERROR("01"));
+    const { error } = await server.ended();
+    assertEquals((error as Error).message, expected);
+    await server.close();
+  });
+}
