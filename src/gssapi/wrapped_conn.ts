@@ -24,6 +24,8 @@ export class WrappedConn implements Conn {
   readonly #unread: Uint8Array[] = [];
   /** The result of the read that a peek has started. */
   #ahead: Promise<Uint8Array | null> | undefined;
+  /** The end of the last write in parts: later writes and the FIN wait for it. */
+  #longWrite: Promise<void> | undefined;
   /** Why reading has ended. */
   #error: unknown;
   #finSent = false;
@@ -96,17 +98,39 @@ export class WrappedConn implements Conn {
     }
   }
 
-  async write(chunk: Uint8Array): Promise<void> {
+  write(chunk: Uint8Array): Promise<void> {
+    if (this.#closed || this.#finSent) return Promise.reject(closedError());
+    const before = this.#longWrite;
+    if (!before && chunk.length <= MAX_WRITE) return this.#send(chunk);
+    const writing = this.#writeParts(chunk, before);
+    const ended = writing.catch(() => {}).then(() => {
+      if (this.#longWrite === ended) this.#longWrite = undefined;
+    });
+    this.#longWrite = ended;
+    return writing;
+  }
+
+  async #writeParts(
+    chunk: Uint8Array,
+    before: Promise<void> | undefined,
+  ): Promise<void> {
+    await before;
     for (let at = 0; at < chunk.length; at += MAX_WRITE) {
-      if (this.#closed || this.#finSent) throw closedError();
-      const part = chunk.subarray(at, at + MAX_WRITE);
-      await this.#conn.write(this.#protection.wrap(part));
+      if (this.#closed) throw closedError();
+      await this.#send(chunk.subarray(at, at + MAX_WRITE));
     }
+  }
+
+  async #send(part: Uint8Array): Promise<void> {
+    if (part.length === 0) return;
+    await this.#conn.write(this.#protection.wrap(part));
   }
 
   closeWrite(): Promise<void> {
     this.#finSent = true;
-    return this.#conn.closeWrite();
+    return this.#longWrite
+      ? this.#longWrite.then(() => this.#conn.closeWrite())
+      : this.#conn.closeWrite();
   }
 
   close(): void {
