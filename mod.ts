@@ -1,8 +1,8 @@
 /**
  * SOCKS4, SOCKS4a and SOCKS5 for Deno, Bun and Node.js: a server and a client. The
- * protocol's messages, the network's interfaces and the limits of several servers have
- * entries of their own: `@x/socks5/protocol`, `@x/socks5/transport` and
- * `@x/socks5/cluster`.
+ * protocol's messages, the network's interfaces, the limits of several servers and
+ * Kerberos logins have entries of their own: `@x/socks5/protocol`,
+ * `@x/socks5/transport`, `@x/socks5/cluster` and `@x/socks5/gssapi`.
  *
  * @example A server and a client that goes through it
  * ```ts
@@ -100,6 +100,10 @@ export {
   type SlotRequest,
   type Socks4Options,
   type Timeouts,
+  TlsError,
+  type TlsFacts,
+  type TlsProblem,
+  type TlsServerOptions,
   type Transport,
   userPass,
   Users,
@@ -125,6 +129,7 @@ export {
   type InboundConn,
   parseProxyUrl,
   passwordLogin,
+  type PlainProtocol,
   type ProxyConfig,
   proxyFromEnv,
   type ProxyOptions,
@@ -141,6 +146,8 @@ export {
   type SocksListener,
   type SocksPhase,
   type SocksProxy,
+  type TlsClientOptions,
+  type TlsOptions,
   udpAssociate,
   type UdpAssociation,
   type UdpOptions,

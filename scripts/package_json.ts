@@ -110,7 +110,7 @@ export function packageJson(config: Config): PackageJson {
     sideEffects: ["./esm/src/cli/**", emitted("./src/server/mod.ts", ".js")],
     engines: { node: ">=20" },
     // For Kerberos on Node.js; nothing else loads it.
-    peerDependencies: { koffi: ">=2.9 <4" },
+    peerDependencies: { koffi: ">=2.16 <4" },
     peerDependenciesMeta: { koffi: { optional: true } },
   };
 }

@@ -58,10 +58,12 @@ export async function contents(folder: string): Promise<string | undefined> {
   const json = JSON.parse(
     await Deno.readTextFile(join(folder, "package.json")),
   );
-  for (
-    const kind of ["dependencies", "peerDependencies", "optionalDependencies"]
-  ) {
+  for (const kind of ["dependencies", "optionalDependencies"]) {
     if (Object.keys(json[kind] ?? {}).length > 0) wrong.push(`it has ${kind}`);
+  }
+  for (const name of Object.keys(json.peerDependencies ?? {})) {
+    if (json.peerDependenciesMeta?.[name]?.optional === true) continue;
+    wrong.push(`it needs ${name}`);
   }
   for (const kind of ["preinstall", "install", "postinstall"]) {
     if (json.scripts?.[kind]) wrong.push(`it runs a script at ${kind}`);

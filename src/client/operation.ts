@@ -40,7 +40,7 @@ export abstract class Operation {
   protected abstract callerError(error: unknown): unknown;
 
   /**
-   * Takes the steps within the bounds. If they fail, everything that they opened
+   * Runs the steps within the bounds. If they fail, everything that they opened
    * is closed and the rejection is the error for the caller.
    */
   async run<T>(steps: () => Promise<T>): Promise<T> {

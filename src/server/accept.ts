@@ -113,6 +113,8 @@ export interface Incoming {
   /** Overrides `remoteAddr` of the connection. */
   readonly client: Address | undefined;
   readonly exposed: boolean;
+  /** Whether no byte is read before the client's certificate is verified. */
+  readonly isCertified: boolean;
   /** Where the client reached what is in front of this server, if that is known. */
   readonly destination?: Address;
   /** How many milliseconds of the handshake timeout have passed. */

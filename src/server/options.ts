@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { LoginGuard } from "./auth/lockout.ts";
 import type { AuthMethod } from "./auth/method.ts";
@@ -116,6 +117,37 @@ export interface ServeOptions {
    * @default {false}
    */
   readonly reusePort?: boolean;
+  /**
+   * Makes the port speak TLS, 1.2 or 1.3. With `clientCa`, each client needs a certificate
+   * of one of these authorities; its common name is then the user, unless an authentication
+   * method names another, and the certificate counts as a login. The handshake of TLS shares
+   * the handshake timeout and the limits of connections. `accept` gets the decrypted
+   * connection, and `proxyFrom` cannot be used. The datagrams of UDP ASSOCIATE are not encrypted.
+   *
+   * Whether the server has `tls` cannot be changed while it runs, but the certificates can:
+   * {@linkcode Server.update} replaces them for later connections.
+   *
+   * @example Certificates instead of logins
+   * ```ts ignore
+   * import { serve } from "@x/socks5/server";
+   * import { readFile } from "node:fs/promises";
+   *
+   * const [cert, key, clientCa] = await Promise.all(
+   *   ["cert.pem", "key.pem", "ca.pem"].map((it) => readFile(it, "utf8")),
+   * );
+   * await using server = await serve({
+   *   hostname: "0.0.0.0",
+   *   tls: { cert, key, clientCa },
+   * });
+   * ```
+   */
+  readonly tls?: TlsServerOptions;
+  /**
+   * A second port on the same address that does not speak TLS; 0 lets the system choose.
+   * Only with `tls`. Without a login, exposed clients cannot use it: a certificate counts
+   * only on the other port. By default there is none.
+   */
+  readonly plainPort?: number;
   /**
    * The authentication methods, in the server's order of preference: the first one that
    * the client offers is used. @default {[noAuth()]}

@@ -1,5 +1,5 @@
 /**
- * Dialers: through a real proxy, and made by hand.
+ * Dialers: through a real proxy, and custom ones.
  *
  * @module
  */

@@ -349,9 +349,10 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
   check(
     "connect() rejects with the reason of its signal",
     async (transport) => {
+      const accepted: Conn[] = [];
       const listener = await transport.listen(
         { hostname: "127.0.0.1", port: 0 },
-        (conn) => conn.close(),
+        (conn) => accepted.push(conn),
       );
       const { addr } = listener;
       await assertKind(
@@ -367,7 +368,7 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
         ...addr,
         signal: new AbortController().signal,
       });
-      conn.close();
+      for (const it of [conn, ...accepted]) it.close();
       await listener.close();
     },
   );
@@ -521,7 +522,7 @@ export function readAndWrite(check: Check, options: ContractOptions): void {
         for (const hostname of ["127.0.0.1", "::1"]) {
           const { near, far, close } = await connectedPair(transport, hostname);
           for (const conn of [near, far]) {
-            assertEquals(timerOf(conn), "00");
+            await until(() => timerOf(conn) === "00"); // everything is confirmed
             conn.keepAlive!();
             assertEquals(timerOf(conn), "02");
           }

@@ -85,6 +85,35 @@ export const OPTIONS = {
       "connections must begin with a header of the PROXY protocol, which names the " +
       "client; the server then needs logins, wherever it listens.",
   }),
+  tlsCert: option(filePath(), {
+    flag: "--tls-cert FILE",
+    section: "tls",
+    usedBy: "load",
+    description:
+      "Certificate in PEM, with those of intermediate authorities after it: makes the " +
+      "port speak TLS. Files of TLS are loaded again when they change. Datagrams are not " +
+      "encrypted.",
+  }),
+  tlsKey: option(filePath(), {
+    flag: "--tls-key FILE",
+    section: "tls",
+    usedBy: "load",
+    description: "Private key of the certificate in PEM, not encrypted",
+  }),
+  tlsClientCa: option(filePath(), {
+    flag: "--tls-client-ca FILE",
+    section: "tls",
+    usedBy: "load",
+    description:
+      "Certificates of authorities in PEM: each client needs a certificate of one of " +
+      "them. It counts as a login, and its common name as the user.",
+  }),
+  plainPort: option(whole(65535), {
+    flag: "--plain-port PORT",
+    section: "tls",
+    needsRestart: true,
+    description: "Second port, without TLS, on the same address",
+  }),
   usersFile: option(oneOrMore(filePath()), {
     flag: "--users-file FILE",
     brief: "Logins, one line of hash-password each",
@@ -152,11 +181,10 @@ export const OPTIONS = {
   gssapiLevels: option(protectionLevels(), {
     flag: "--gssapi-levels LEVELS",
     section: "login",
-    default: "2,1",
     usedBy: "load",
     description:
-      "Protection of Kerberos sessions, the preferred one first: 2 encrypts, 1 only " +
-      "signs, 0 does neither",
+      "Protection of Kerberos sessions, the preferred one first, by default 2,1: 2 " +
+      "encrypts, 1 only signs, 0 does neither",
   }),
   gssapiNec: option(toggle(), {
     flag: "--gssapi-nec",
@@ -164,9 +192,8 @@ export const OPTIONS = {
     default: false,
     usedBy: "load",
     description:
-      "Also accept a level that is not protected, as the clients of NEC and curl's " +
-      "--socks5-gssapi-nec send it. An attacker on the network can then lower it to " +
-      "the lowest of the levels.",
+      "Also accept a level that is not protected, as the clients of NEC send it. An " +
+      "attacker on the network can then lower it to the lowest of the levels.",
   }),
   failedLogins: option(whole(), {
     flag: "--failed-logins N",

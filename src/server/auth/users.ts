@@ -234,7 +234,7 @@ function keyOf(bytes: Uint8Array): string {
 
 /**
  * Hashing keeps a core busy. On small machines one core is left for everything else.
- * Node.js has four threads for such work, which name lookups and the digests above need
+ * Node.js has four threads for such work, which name look-ups and the digests above need
  * as well.
  */
 function hashingAtOnce(): number {

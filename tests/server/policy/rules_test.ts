@@ -792,7 +792,7 @@ for (
   });
 }
 
-test("explain() needs no lookup when the addresses do not decide", async () => {
+test("explain() needs no look-up when the addresses do not decide", async () => {
   const question = parseQuestion("a.test:80");
   const verdict = async (list: string[], exposed: boolean) =>
     (await explain(rules(list), question, { exposed }))
