@@ -4,6 +4,7 @@
  * @module
  */
 
+import { CallQueue } from "../transport/call_queue.ts";
 import { closedError, NetError } from "../transport/errors.ts";
 import type { Closable } from "../transport/relay.ts";
 import type { Address, Conn } from "../transport/transport.ts";
@@ -24,8 +25,7 @@ export class WrappedConn implements Conn {
   readonly #unread: Uint8Array[] = [];
   /** The result of the read that a peek has started. */
   #ahead: Promise<Uint8Array | null> | undefined;
-  /** The end of the last write in parts: later writes and the FIN wait for it. */
-  #longWrite: Promise<void> | undefined;
+  readonly #writes = new CallQueue();
   /** Why reading has ended. */
   #error: unknown;
   #finSent = false;
@@ -100,37 +100,20 @@ export class WrappedConn implements Conn {
 
   write(chunk: Uint8Array): Promise<void> {
     if (this.#closed || this.#finSent) return Promise.reject(closedError());
-    const before = this.#longWrite;
-    if (!before && chunk.length <= MAX_WRITE) return this.#send(chunk);
-    const writing = this.#writeParts(chunk, before);
-    const ended = writing.catch(() => {}).then(() => {
-      if (this.#longWrite === ended) this.#longWrite = undefined;
-    });
-    this.#longWrite = ended;
-    return writing;
+    return this.#writes.add(() => this.#write(chunk));
   }
 
-  async #writeParts(
-    chunk: Uint8Array,
-    before: Promise<void> | undefined,
-  ): Promise<void> {
-    await before;
+  async #write(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.length; at += MAX_WRITE) {
       if (this.#closed) throw closedError();
-      await this.#send(chunk.subarray(at, at + MAX_WRITE));
+      const part = chunk.subarray(at, at + MAX_WRITE);
+      await this.#conn.write(this.#protection.wrap(part));
     }
-  }
-
-  async #send(part: Uint8Array): Promise<void> {
-    if (part.length === 0) return;
-    await this.#conn.write(this.#protection.wrap(part));
   }
 
   closeWrite(): Promise<void> {
     this.#finSent = true;
-    return this.#longWrite
-      ? this.#longWrite.then(() => this.#conn.closeWrite())
-      : this.#conn.closeWrite();
+    return this.#writes.add(() => this.#conn.closeWrite());
   }
 
   close(): void {

@@ -426,6 +426,23 @@ export function readAndWrite(check: Check, options: ContractOptions): void {
   );
 
   check(
+    "write() and closeWrite() keep their order when none is awaited",
+    async (transport) => {
+      const { near, far, close } = await connectedPair(transport);
+      // More than the kernel accepts at once
+      const parts = [8 * MIB, 10, 3 * MIB].map((it, i) => pattern(it, i));
+      const writes = parts.map((it) => near.write(it));
+      const closing = near.closeWrite();
+      await assertKind(near.write(pattern(1)), "closed");
+      const [got] = await Promise.all([readAll(far), closing, ...writes]);
+      const sent = new Uint8Array(11 * MIB + 10);
+      parts.reduce((at, it) => (sent.set(it, at), at + it.length), 0);
+      assertSameOctets(got, sent);
+      await close();
+    },
+  );
+
+  check(
     "read() returns bytes, and their FIN, that arrived before it",
     async (transport) => {
       const { near, far, close } = await connectedPair(transport);
