@@ -368,8 +368,9 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
         ...addr,
         signal: new AbortController().signal,
       });
-      for (const it of [conn, ...accepted]) it.close();
       await listener.close();
+      await settled(); // the listener may accept connections after connect() has resolved
+      for (const it of [conn, ...accepted]) it.close();
     },
   );
 
