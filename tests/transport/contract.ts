@@ -368,8 +368,9 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
         ...addr,
         signal: new AbortController().signal,
       });
-      for (const it of [conn, ...accepted]) it.close();
       await listener.close();
+      await settled(); // the listener may accept connections after connect() has resolved
+      for (const it of [conn, ...accepted]) it.close();
     },
   );
 
@@ -421,6 +422,23 @@ export function readAndWrite(check: Check, options: ContractOptions): void {
         readAll(near),
       ]);
       assertSameOctets(got, answer);
+      await close();
+    },
+  );
+
+  check(
+    "write() and closeWrite() keep their order when none is awaited",
+    async (transport) => {
+      const { near, far, close } = await connectedPair(transport);
+      // More than the kernel accepts at once
+      const parts = [8 * MIB, 10, 3 * MIB].map((it, i) => pattern(it, i));
+      const writes = parts.map((it) => near.write(it));
+      const closing = near.closeWrite();
+      await assertKind(near.write(pattern(1)), "closed");
+      const [got] = await Promise.all([readAll(far), closing, ...writes]);
+      const sent = new Uint8Array(11 * MIB + 10);
+      parts.reduce((at, it) => (sent.set(it, at), at + it.length), 0);
+      assertSameOctets(got, sent);
       await close();
     },
   );
