@@ -111,16 +111,25 @@ async function problemOf(
   const { success, isServer, output } = await shell.run(command);
   if (!success) return output;
   const port = Number(/"port":(\d+)/.exec(output)?.[1]);
-  if (isServer && await greeting(port) !== 5) return "it does not speak SOCKS";
+  const isTls = output.includes('"tls":');
+  if (
+    isServer &&
+    await greeting(port, isTls && await shell.file("cert.pem")) !== 5
+  ) {
+    return "it does not speak SOCKS";
+  }
   if (command.endsWith(website)) {
     if (!output.includes(page)) return output;
     if (!await shell.logs(/example\.com/)) return "not through the proxy";
   }
 }
 
-/** Returns the first octet that a SOCKS5 server answers. */
-async function greeting(port: number): Promise<number> {
-  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+/** Returns the first octet that a SOCKS5 server answers, in TLS if there is a certificate. */
+async function greeting(port: number, cert: string | false): Promise<number> {
+  const hostname = cert ? "localhost" : "127.0.0.1";
+  using conn = cert
+    ? await Deno.connectTls({ hostname, port, caCerts: [cert] })
+    : await Deno.connect({ hostname, port });
   await conn.write(Uint8Array.of(5, 2, 0, 2));
   const octets = new Uint8Array(2);
   await conn.read(octets);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { join } from "node:path";
 import { patience } from "../package/report.ts";
 
 /** The input of `hash-password`, which asks twice only on a terminal. */
@@ -81,6 +82,11 @@ export class Shell implements AsyncDisposable {
     if (isServer) this.#server = running;
     const success = isServer || (await running.child.status).success;
     return { success, isServer, output: running.output };
+  }
+
+  /** Returns the text of a file that a command has written. */
+  file(name: string): Promise<string> {
+    return Deno.readTextFile(join(this.#cwd, name));
   }
 
   /** Waits until the server logs a text; returns `false` if it ends without. */
