@@ -43,6 +43,8 @@ const transportCore = [
   "!src/transport/mod.ts",
 ];
 const network = [transport, protocol];
+/** Loaded only if TLS is used: it takes 5 to 9 ms. */
+const tls = "src/transport/tls/**";
 
 /** What each room of the command line may import from other parts of `src/`. */
 const library = [
@@ -101,15 +103,21 @@ const rooms: Room[] = [
     packages: node,
   },
   {
+    modules: "src/transport/tls/**",
+    imports: [...transportCore, "src/transport/common/**"],
+    packages: node,
+  },
+  {
     modules: "src/transport/deno/**",
     imports: [...transportCore, "src/transport/common/**"],
     // Deno has `node:net` and `node:dgram` as well, for what its own sockets lack.
-    dynamic: ["src/transport/node/**"],
+    dynamic: ["src/transport/node/**", tls],
     packages: node,
   },
   ...["src/transport/bun/**", "src/transport/node/**"].map((modules) => ({
     modules,
     imports: [...transportCore, "src/transport/common/**"],
+    dynamic: [tls],
     packages: node,
   })),
   { modules: "src/client/**", imports: [...network, "src/crypto/**"] },
@@ -186,6 +194,7 @@ const rooms: Room[] = [
     ],
     dynamic: [
       "src/server/cluster/shared_limits.ts", // loaded only with that option
+      "src/transport/tls/check_certificates.ts", // the same
       // The server's entry is also the program.
       ...(modules === "src/server/mod.ts" ? ["src/cli/main.ts"] : []),
     ],
@@ -251,7 +260,10 @@ const rooms: Room[] = [
       "src/gssapi/level.ts", // a type
       ...cliOrder.slice(0, i),
     ],
-    dynamic: ["src/gssapi/mod.ts"], // loaded only with its option
+    dynamic: [ // loaded only with their options
+      "src/gssapi/mod.ts",
+      "src/transport/tls/check_certificates.ts",
+    ],
     packages: program,
   })),
   { modules: "src/cli/*.ts", imports: ["src/**"], packages: program },

@@ -72,6 +72,8 @@ export function describeFailure(
   const isOpen = error instanceof OptionError && error.code === "open-proxy";
   const message = !isOpen
     ? error.message
+    : error.option === "plainPort"
+    ? plainPortText(options)
     : error.option === "socks4"
     ? claimedText(options)
     : openProxyText(options, mayReadEnv);
@@ -94,6 +96,12 @@ function claimedText(options: ServeOptions): string {
     "is what you want";
 }
 
+function plainPortText({ hostname }: ServeOptions): string {
+  return `the plain port of a server on ${hostname} would be an open proxy, because ` +
+    "it asks for no certificate: add logins with --user or --users-file, leave out " +
+    "--plain-port, or add --open-proxy if that is what you want";
+}
+
 function openProxyText(options: ServeOptions, mayReadEnv: boolean): string {
   const unread = mayReadEnv
     ? ""
@@ -106,9 +114,10 @@ function openProxyText(options: ServeOptions, mayReadEnv: boolean): string {
 
 function explainNetError(
   { kind, message }: NetError,
-  { hostname = "127.0.0.1", port = 1080 }: ServeOptions,
+  { hostname = "127.0.0.1", port = 1080, plainPort }: ServeOptions,
 ): Failure {
-  const where = formatEndpoint({ hostname: plainHostname(hostname), port });
+  const first = formatEndpoint({ hostname: plainHostname(hostname), port });
+  const where = plainPort === undefined ? first : `${first} or ${plainPort}`;
   switch (kind) {
     case "addr-in-use":
       return {

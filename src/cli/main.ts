@@ -143,12 +143,19 @@ async function serveUntilSignal(
   const ignoreReload = loaded.hasFiles
     ? host.onSignal("SIGHUP", () => void reloader.reload())
     : undefined;
+  const watcher = loaded.tls && await watchCertificates(reloader, files);
   // Logged after the listeners for signals are set: a reader of this line may
   // send a signal immediately.
-  const { addr, workers, pids } = server;
+  const { addr, plainAddr, workers, pids } = server;
+  const { tls } = loaded;
   printNow({
     type: "listening",
     addr,
+    plainAddr,
+    tls: tls && {
+      validTo: tls.validTo,
+      asksClients: tls.options.clientCa !== undefined,
+    },
     logins: users.size,
     gssapi: loaded.config.gssapiKeytab === undefined ? undefined : true,
     unreadVariable: host.mayReadEnv(USERS_VARIABLE)
@@ -159,6 +166,7 @@ async function serveUntilSignal(
     metrics: metrics?.url,
   });
   const signal = await signals.first;
+  watcher?.stop();
   metrics?.drain();
   const { grace } = reloader.current;
   const sessions = await server.stopAccepting();
@@ -180,6 +188,19 @@ async function warnOfOwnAddresses({ options }: LoadedConfig): Promise<void> {
   const transport = await detectTransport();
   const warning = await ownAddressesWarning(options, transport);
   if (warning) printError(warning);
+}
+
+/** Reloads the certificates when they have changed. */
+async function watchCertificates(
+  reloader: Reloader,
+  files: ConfigFileReader,
+) {
+  // Loaded lazily: most servers do not speak TLS.
+  const { FileWatcher } = await import("./serve/file_watcher.ts");
+  return new FileWatcher({
+    files: () => reloader.current.tls?.files ?? [],
+    onChange: (changed) => void reloader.reload(files.readAgain(changed)),
+  });
 }
 
 async function openMetrics({ metrics }: LoadedConfig) {

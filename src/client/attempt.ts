@@ -9,8 +9,9 @@ import { type Endpoint, unmapIp } from "../protocol/address.ts";
 import { systemClock } from "../transport/clock.ts";
 import { detectTransport } from "../transport/detect.ts";
 import { dial } from "../transport/dial.ts";
-import { abortError } from "../transport/errors.ts";
 import { keepAliveQuietly } from "../transport/quiet.ts";
+import { abortError, TlsError } from "../transport/errors.ts";
+import { innermost } from "../transport/relay.ts";
 import type { Conn, Transport } from "../transport/transport.ts";
 import type { ClientAuth } from "./auth.ts";
 import type { ClientDialect, HandshakeAttempt } from "./dialect.ts";
@@ -23,6 +24,7 @@ import { type ClientOptions, DEFAULT_TIMEOUT } from "./options.ts";
 import type { ProxyConfig, ResolvedProxy } from "./proxy.ts";
 import { resolveAuth } from "./resolve_auth.ts";
 import { resolveProxy } from "./resolve_proxy.ts";
+import { resolveTls, type TlsSettings } from "./resolve_tls.ts";
 import type { TargetResolver } from "./target.ts";
 import {
   abortToSocksError,
@@ -44,6 +46,8 @@ export class Attempt extends Operation
   readonly dialect: ClientDialect;
   readonly auth: readonly ClientAuth[];
   readonly bounds: OperationBounds;
+  /** `undefined` without TLS. */
+  readonly tls: TlsSettings | undefined;
   readonly #transport: Transport | undefined;
   /** Whether the caller provided the connection to the proxy. */
   readonly #isGiven: boolean;
@@ -70,6 +74,8 @@ export class Attempt extends Operation
       this.proxy = resolveProxy(proxy);
       this.dialect = dialectOf(this.proxy);
       this.auth = resolveAuth(options.auth, this.proxy, this.dialect);
+      this.tls = resolveTls(options.tls, this.proxy);
+      if (this.tls && this.#conn && phase === "dial") checkTls(this.#conn);
     } catch (error) {
       this.close();
       throw error;
@@ -119,9 +125,11 @@ export class Attempt extends Operation
     const { stopping: signal } = this;
     const transport = await this.transport();
     this.throwIfStopped();
-    const conn = await dial(transport, { hostname, port, signal });
+    const { tls } = this;
+    const conn = await dial(transport, { hostname, port, tls, signal });
     this.keep(this.#conn = conn);
     this.throwIfStopped();
+    if (tls && !conn.tls) throw new TlsError("handshake", NO_TLS);
     return conn;
   }
 
@@ -157,4 +165,15 @@ export class Attempt extends Operation
       : this.#conn!.remoteAddr.hostname;
     return { hostname: own, port };
   }
+}
+
+const NO_TLS = "the transport does not support TLS";
+
+/** Nothing may be sent in clear because a given connection is not what it should be. */
+function checkTls(conn: Conn): void {
+  if (innermost(conn).tls) return;
+  throw new TypeError(
+    "conn must speak TLS, because the proxy's protocol does; " +
+      "for another kind of TLS use the protocol without +tls",
+  );
 }

@@ -8,6 +8,14 @@
  * Why an operation of the client failed.
  *
  * - `proxy-unreachable`: the proxy, or in phase `udp` its relay, cannot be reached (see `cause`)
+ * - `tls-name`: the proxy's certificate is for another name
+ * - `tls-untrusted`: no trusted authority has issued the proxy's certificate, or it is expired
+ * - `tls-pin`: the proxy's certificate is not the pinned one
+ * - `tls-refused`: the proxy refuses the client's certificate or requires one. With TLS 1.3
+ *   that is known only after the handshake, and from many proxies only by the end of the
+ *   connection before their first answer.
+ * - `tls-failed`: the TLS handshake failed for another reason, for example because the proxy
+ *   does not speak TLS
  * - `proxy-closed`: the connection to the proxy ended before its answer was complete
  * - `protocol`: the answer of the proxy is not SOCKS (with `http:` not HTTP), or lacks the
  *   answer to a look-up
@@ -18,7 +26,8 @@
  * - `address-type`: the protocol cannot carry such a target (IPv6 over `socks4:`,
  *   or only an address with a zone)
  * - `unsupported`: the protocol has no such command (UDP and `reverse()` over `socks4:`
- *   and `socks4a:`, `resolve()` over `socks4:`; everything but `connect()` over `http:`)
+ *   and `socks4a:`, `resolve()` over `socks4:`; everything but `connect()` over `http:`), or
+ *   it would not be encrypted (UDP with `socks5+tls:`)
  * - `closed`: the listener or association is over: it was closed, its one peer has
  *   come, or its proxy has ended it
  * - `timeout`: the operation took longer than `timeout`
@@ -26,6 +35,11 @@
  */
 export type SocksErrorCode =
   | "proxy-unreachable"
+  | "tls-name"
+  | "tls-untrusted"
+  | "tls-pin"
+  | "tls-refused"
+  | "tls-failed"
   | "proxy-closed"
   | "protocol"
   | "no-method"

@@ -31,8 +31,13 @@ export {
   type SocksErrorDetails,
   type SocksPhase,
 } from "./error.ts";
-export type { ClientOptions, ProxyOptions } from "./options.ts";
-export type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
+export type { ClientOptions, ProxyOptions, TlsOptions } from "./options.ts";
+export type {
+  PlainProtocol,
+  ProxyConfig,
+  ProxyProtocol,
+  ResolvedProxy,
+} from "./proxy.ts";
 export { proxyFromEnv } from "./proxy_from_env.ts";
 export { parseProxyUrl } from "./proxy_url.ts";
 export { resolve, reverse } from "./resolve.ts";
@@ -48,7 +53,13 @@ export type { UdpAssociation } from "./udp_association.ts";
 
 export type { Endpoint } from "../protocol/address.ts";
 export type { DatagramWrapper } from "../protocol/datagram.ts";
-export { NetError, type NetErrorKind } from "../transport/errors.ts";
+export {
+  NetError,
+  type NetErrorKind,
+  TlsError,
+  type TlsProblem,
+} from "../transport/errors.ts";
+export type { TlsClientOptions, TlsFacts } from "../transport/tls_options.ts";
 export type { Exchange } from "../transport/exchange.ts";
 export type { MessageDecoder } from "../transport/message_reader.ts";
 export type { ConnSource, DuplexStreams } from "../transport/streams.ts";

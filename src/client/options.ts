@@ -7,8 +7,25 @@
 import { checkKeys } from "../transport/check_keys.ts";
 import type { ConnSource } from "../transport/streams.ts";
 import type { Transport } from "../transport/transport.ts";
+import type { TlsClientOptions } from "../transport/tls_options.ts";
 import type { ClientAuth } from "./auth.ts";
 import { closeGivenConn } from "./given_conn.ts";
+
+/** TLS to a proxy, for protocols such as `socks5+tls`. All certificates and keys are in PEM. */
+export interface TlsOptions extends Partial<TlsClientOptions> {
+  /**
+   * The name or IP address that the proxy's certificate must have. By default the
+   * hostname of the proxy.
+   */
+  readonly serverName?: string;
+  /**
+   * Whether `udpAssociate()` may be used: the request is encrypted then, but the
+   * datagrams are not. Otherwise it rejects with code `unsupported`.
+   *
+   * @default {false}
+   */
+  readonly plainDatagrams?: boolean;
+}
 
 /** Options of {@linkcode socks}: the defaults of everything done through the proxy. */
 export interface ProxyOptions {
@@ -32,6 +49,12 @@ export interface ProxyOptions {
    * used if one of the two is, and gets the login if {@linkcode passwordLogin} is.
    */
   readonly auth?: readonly ClientAuth[];
+  /**
+   * How the certificate of a proxy with a protocol such as `socks5+tls` is checked, and the
+   * client's own certificate. By default the authorities that the runtime comes with are
+   * trusted, and the certificate must be for the proxy's hostname.
+   */
+  readonly tls?: TlsOptions;
   /** The network to use. By default that of the runtime. */
   readonly transport?: Transport;
 }
@@ -42,7 +65,8 @@ export interface ClientOptions extends ProxyOptions {
    * An existing connection to the proxy, for example one through another proxy or
    * inside TLS. The proxy's port is then not used, and its hostname only where the
    * proxy reports that it listens on all its addresses. The connection is closed
-   * when the attempt fails, also because of invalid arguments.
+   * when the attempt fails, also because of invalid arguments. For a protocol such as
+   * `socks5+tls` it has to be one that speaks TLS, see {@linkcode Conn.tls}.
    */
   readonly conn?: ConnSource;
 }
@@ -52,6 +76,7 @@ export const PROXY_KEYS: readonly string[] = [
   "signal",
   "timeout",
   "auth",
+  "tls",
   "transport",
 ];
 

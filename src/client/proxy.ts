@@ -4,6 +4,9 @@
  * @module
  */
 
+/** A SOCKS protocol without TLS. */
+export type PlainProtocol = "socks4" | "socks4a" | "socks5" | "socks5h";
+
 /**
  * The protocol of a proxy, named as in curl. With `socks4` and `socks5` this
  * client resolves the names of targets, with `socks4a`, `socks5h` and `http` the
@@ -13,13 +16,11 @@
  * can carry (`socks4` only IPv4, neither of them a zone). If the proxy cannot
  * reach that address, no other is tried. A proxy that resolves the name itself
  * may try all addresses.
+ *
+ * With `+tls` the protocol is inside TLS, and the proxy's certificate is checked, see
+ * {@linkcode TlsOptions}. URLs may also have `socks5s:` for `socks5+tls:`, and so on.
  */
-export type ProxyProtocol =
-  | "socks4"
-  | "socks4a"
-  | "socks5"
-  | "socks5h"
-  | "http";
+export type ProxyProtocol = PlainProtocol | `${PlainProtocol}+tls` | "http";
 
 /** A proxy server. */
 export interface ProxyConfig {
@@ -50,4 +51,11 @@ export function hasLogin({ username, password }: ProxyConfig): boolean {
 export interface ResolvedProxy extends ProxyConfig {
   /** Its port, 1 to 65535. */
   readonly port: number;
+}
+
+/** Whether a protocol is inside TLS. */
+export function isOverTls(
+  { protocol }: Pick<ResolvedProxy, "protocol">,
+): boolean {
+  return protocol.endsWith("+tls");
 }

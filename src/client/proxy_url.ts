@@ -25,8 +25,9 @@ const ANY_SOCKS = "socks";
 /**
  * Parses `socks5://user:password@hostname:port`, with any
  * {@linkcode ProxyConfig.protocol} as its scheme, or `socks:`, which means
- * `socks5h:`. Credentials are percent-decoded, brackets around IPv6 addresses
- * removed; the default port is 1080, and 80 of `http:`.
+ * `socks5h:`, or a name such as `socks5s:`, which means `socks5+tls:`. Credentials are
+ * percent-decoded, brackets around IPv6 addresses removed; the default port is 1080, and
+ * 80 of `http:`.
  *
  * @throws {TypeError} when the text is not such a URL; the message contains no password.
  *

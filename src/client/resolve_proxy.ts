@@ -20,9 +20,9 @@ export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
   const given = typeof proxy === "string" || proxy instanceof URL
     ? parseProxyUrl(proxy)
     : checkedConfig(proxy);
-  const { protocol, username, password } = given;
-  const { port = defaultPort(protocol) } = given;
-  const dialect = dialectNamed(protocol);
+  const { username, password } = given;
+  const { port = defaultPort(given.protocol) } = given;
+  const dialect = dialectNamed(String(given.protocol));
   if (!dialect) {
     throw new TypeError(`protocol must be one of ${PROTOCOLS.join(", ")}`);
   }
@@ -38,7 +38,7 @@ export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
   const hostname = plainHostname(given.hostname);
   // Not a copy: the members may be getters, as those of a SocksProxy are.
   return {
-    protocol,
+    protocol: dialect.protocol,
     hostname,
     port,
     ...(username !== undefined && { username }),

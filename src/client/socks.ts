@@ -22,6 +22,7 @@ import type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
 import { resolveBy, reverseBy } from "./resolve.ts";
 import { resolveAuth } from "./resolve_auth.ts";
 import { resolveProxy } from "./resolve_proxy.ts";
+import { resolveTls } from "./resolve_tls.ts";
 import type { SocksConn } from "./socks_conn.ts";
 import type { SocksListener } from "./socks_listener.ts";
 import { UDP_KEYS, udpAssociateBy, type UdpOptions } from "./udp_associate.ts";
@@ -109,8 +110,10 @@ export function socks(
     );
   }
   checkKeys(defaults, PROXY_KEYS, "the options of socks()");
-  const { auth, timeout } = defaults;
-  resolveAuth(auth, resolved, dialectOf(resolved));
+  const { auth, timeout, tls } = defaults;
+  const dialect = dialectOf(resolved);
+  resolveAuth(auth, resolved, dialect);
+  resolveTls(tls, resolved);
   if (timeout !== undefined) checkTimeout(timeout);
   return new DefaultedProxy(resolved, defaults);
 }
@@ -175,10 +178,12 @@ class DefaultedProxy implements SocksProxy {
   }
 
   #attempt(options: ClientOptions): Attempt {
-    const { timeout, auth, transport, signal: defaultSignal } = this.#defaults;
+    const { timeout, auth, tls, transport, signal: defaultSignal } =
+      this.#defaults;
     const merged: AttemptOptions = {
       timeout: options.timeout ?? timeout,
       auth: options.auth ?? auth,
+      tls: options.tls ?? tls,
       transport: options.transport ?? transport,
       conn: options.conn,
       signal: options.signal,

@@ -7,9 +7,13 @@
 import { formatEndpoint } from "../protocol/address.ts";
 import { ProtocolError } from "../protocol/decode.ts";
 import { replyText } from "../protocol/reply.ts";
-import type { NetError } from "../transport/errors.ts";
+import {
+  type NetError,
+  TlsError,
+  type TlsProblem,
+} from "../transport/errors.ts";
 import { SocksError, type SocksErrorCode, type SocksPhase } from "./error.ts";
-import type { ResolvedProxy } from "./proxy.ts";
+import { isOverTls, type ResolvedProxy } from "./proxy.ts";
 
 /** The error for a failure in this phase. */
 export function toSocksError(
@@ -18,7 +22,11 @@ export function toSocksError(
   proxy: ResolvedProxy,
 ): SocksError {
   if (error instanceof SocksError) return error;
-  return socksError(codeOf(error, phase), phase, proxy, error as Error);
+  const code = codeOf(error, phase);
+  const isRefused = code === "proxy-closed" && phase === "method" &&
+    isOverTls(proxy);
+  const shown = isRefused ? "tls-refused" : code;
+  return socksError(shown, phase, proxy, error as Error);
 }
 
 function codeOf(error: unknown, phase: SocksPhase): SocksErrorCode {
@@ -26,10 +34,20 @@ function codeOf(error: unknown, phase: SocksPhase): SocksErrorCode {
   const isBroken = error instanceof ProtocolError ||
     (error as Error | undefined)?.cause instanceof ProtocolError;
   if (isBroken) return "protocol";
+  if (error instanceof TlsError) return TLS_CODES[error.problem];
   return phase === "dial" || phase === "udp"
     ? "proxy-unreachable"
     : "proxy-closed";
 }
+
+const TLS_CODES: Readonly<Record<TlsProblem, SocksErrorCode>> = {
+  name: "tls-name",
+  untrusted: "tls-untrusted",
+  pin: "tls-pin",
+  refused: "tls-refused",
+  "no-certificate": "tls-failed",
+  handshake: "tls-failed",
+};
 
 /** The error for an attempt that was ended early in this phase. */
 export function abortToSocksError(
@@ -56,6 +74,13 @@ function socksError(
 
 const TEXT: Partial<Record<SocksErrorCode, string>> = {
   "proxy-unreachable": "the proxy cannot be reached",
+  "tls-name": "the proxy's certificate is not accepted",
+  "tls-untrusted": "the proxy's certificate is not accepted",
+  "tls-pin": "the proxy's certificate is not accepted",
+  "tls-refused":
+    "the proxy ended the connection after the TLS handshake: it probably requires " +
+    "a client certificate, or refuses the one it got",
+  "tls-failed": "there is no TLS connection to the proxy",
   "proxy-closed": "the proxy closed the connection",
 };
 

@@ -57,7 +57,8 @@ const UNKNOWN: Endpoint = { hostname: "0.0.0.0", port: 0 };
  * Only the request travels through the connection to the proxy, also with the
  * option `conn`: the datagrams are sent directly from this machine to the
  * address that the proxy names. They are neither encrypted nor authenticated,
- * unless the authentication method does that.
+ * unless the authentication method does that. Therefore protocols such as `socks5+tls` need
+ * the option {@linkcode TlsOptions.plainDatagrams}.
  *
  * @param proxy As in {@linkcode connect}; SOCKS4 and HTTP have no datagrams.
  *
@@ -102,6 +103,7 @@ export function udpAssociateBy(
   return attempt.run(async () => {
     checkQueueLimit(queueLimit);
     if (!dialect.hasDatagrams) throw noDatagrams(dialect);
+    if (attempt.tls && !attempt.tls.plainDatagrams) throw plainDatagrams();
     const transport = await attempt.transport();
     const inbox = new Inbox(queueLimit, attempt.bounds.clock);
     const open = (hostname: string) =>
@@ -136,6 +138,13 @@ function checkQueueLimit(limit: number): void {
 function noDatagrams({ protocol }: ClientDialect): SocksError {
   const name = protocol === "http" ? "HTTP" : "SOCKS4";
   const message = `${name} has no datagrams; use socks5: or socks5h:`;
+  return new SocksError("unsupported", message, { phase: "udp" });
+}
+
+function plainDatagrams(): SocksError {
+  const message =
+    "TLS encrypts only the request, and the datagrams would be sent " +
+    "in clear: set tls.plainDatagrams to true if that is what you want";
   return new SocksError("unsupported", message, { phase: "udp" });
 }
 

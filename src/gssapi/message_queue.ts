@@ -36,11 +36,12 @@ export class MessageQueue {
     if (this.#filled > 0) return this.#complete();
     const size = dataMessageSize(this.#chunk);
     if (size === undefined || size > this.#chunk.length) {
-      this.#keep(this.#chunk.length);
+      if (this.#chunk.length > 0) this.#keep(this.#chunk.length);
+      else this.#partial = undefined; // an idle connection has no buffer
       return undefined;
     }
     const message = this.#chunk.subarray(0, size);
-    this.#chunk = this.#chunk.subarray(size);
+    this.#drop(size);
     return message;
   }
 
@@ -53,7 +54,6 @@ export class MessageQueue {
     if (this.#filled < size) return undefined;
     const message = this.#partial!.subarray(0, size);
     this.#filled = 0;
-    if (this.#chunk.length === 0) this.#partial = undefined; // an idle connection has no buffer
     return message;
   }
 
@@ -64,6 +64,13 @@ export class MessageQueue {
     this.#partial ??= new Uint8Array(HEADER_SIZE + MAX_TOKEN);
     this.#partial.set(bytes, this.#filled);
     this.#filled += bytes.length;
-    this.#chunk = this.#chunk.subarray(bytes.length);
+    this.#drop(bytes.length);
+  }
+
+  /** An empty array at the end of a chunk would keep its memory. */
+  #drop(count: number): void {
+    this.#chunk = count < this.#chunk.length
+      ? this.#chunk.subarray(count)
+      : NONE;
   }
 }

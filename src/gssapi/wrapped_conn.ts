@@ -4,6 +4,7 @@
  * @module
  */
 
+import { CallQueue } from "../transport/call_queue.ts";
 import { closedError, NetError } from "../transport/errors.ts";
 import type { Closable } from "../transport/relay.ts";
 import type { Address, Conn } from "../transport/transport.ts";
@@ -24,6 +25,7 @@ export class WrappedConn implements Conn {
   readonly #unread: Uint8Array[] = [];
   /** The result of the read that a peek has started. */
   #ahead: Promise<Uint8Array | null> | undefined;
+  readonly #writes = new CallQueue();
   /** Why reading has ended. */
   #error: unknown;
   #finSent = false;
@@ -96,9 +98,14 @@ export class WrappedConn implements Conn {
     }
   }
 
-  async write(chunk: Uint8Array): Promise<void> {
+  write(chunk: Uint8Array): Promise<void> {
+    if (this.#closed || this.#finSent) return Promise.reject(closedError());
+    return this.#writes.add(() => this.#write(chunk));
+  }
+
+  async #write(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.length; at += MAX_WRITE) {
-      if (this.#closed || this.#finSent) throw closedError();
+      if (this.#closed) throw closedError();
       const part = chunk.subarray(at, at + MAX_WRITE);
       await this.#conn.write(this.#protection.wrap(part));
     }
@@ -106,7 +113,7 @@ export class WrappedConn implements Conn {
 
   closeWrite(): Promise<void> {
     this.#finSent = true;
-    return this.#conn.closeWrite();
+    return this.#writes.add(() => this.#conn.closeWrite());
   }
 
   close(): void {

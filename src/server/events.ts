@@ -5,6 +5,7 @@
  */
 
 import type { Endpoint } from "../protocol/address.ts";
+import type { TlsFacts } from "../transport/tls_options.ts";
 import type { Address } from "../transport/transport.ts";
 import type { NetError } from "../transport/errors.ts";
 
@@ -59,6 +60,8 @@ export interface DatagramCounts {
  * - `protocol-error`: the client sent bytes that are not a SOCKS message, or with `http`
  *   an HTTP request that is malformed or not CONNECT; `error` says if it speaks TLS, or
  *   HTTP to a server without `http`
+ * - `tls-failed`: the TLS handshake failed, for example because the client does not speak TLS
+ *   or has no valid certificate (`error`)
  * - `handshake-timeout`: the request was not complete in time
  * - `idle`: no data was transferred for the idle or half-closed time
  * - `client-gone`, `target-gone`: that side reset or dropped its connection
@@ -72,6 +75,7 @@ export type SessionEndReason =
   | "login-failed"
   | "login-error"
   | "protocol-error"
+  | "tls-failed"
   | "handshake-timeout"
   | "idle"
   | "client-gone"
@@ -97,9 +101,14 @@ export interface Session {
   readonly protocol?: ProtocolName;
   /** The SOCKS version, once known; `undefined` for HTTP. */
   readonly version?: 4 | 5;
+  /** The facts of TLS, if the client uses it, once its handshake is complete. */
+  readonly tls?: TlsFacts;
   /** The name of the authentication method, once chosen (SOCKS5, HTTP). */
   readonly method?: string;
-  /** The user's name. Not verified while the login is pending, nor after it failed. */
+  /**
+   * The user's name: that of the login or, if that has none, of the client's certificate.
+   * Not verified while the login is pending, nor after it failed.
+   */
   readonly user?: string;
   /** The user id that a SOCKS4 client claims. */
   readonly userId?: string;
@@ -133,8 +142,13 @@ export type SessionFacts = Omit<Session, "close" | "toJSON">;
 
 /** An event of a server, reported as it happens. */
 export type ServerEvent =
-  /** The server listens. */
-  | { readonly type: "listening"; readonly addr: Address }
+  /** The server listens; one with a plain port emits it twice. */
+  | {
+    readonly type: "listening";
+    readonly addr: Address;
+    /** Whether the port speaks TLS. */
+    readonly tls: boolean;
+  }
   /**
    * A client has sent its first byte, or was connected without one until the session
    * ended by a timeout, `session.close()` or a shutdown.

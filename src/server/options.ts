@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { LoginGuard } from "./auth/lockout.ts";
 import type { AuthMethod } from "./auth/method.ts";
@@ -116,6 +117,44 @@ export interface ServeOptions {
    * @default {false}
    */
   readonly reusePort?: boolean;
+  /**
+   * Makes the port speak TLS, 1.2 or 1.3. With `clientCa`, each client needs a certificate
+   * of one of these authorities; its common name is then the user, unless an authentication
+   * method names another, and the certificate counts as a login. The handshake of TLS shares
+   * the handshake timeout and the limits of connections. `accept` gets the decrypted
+   * connection, and `proxyFrom` cannot be used. The datagrams of UDP ASSOCIATE are not encrypted.
+   *
+   * Whether the server has `tls` cannot be changed while it runs, but the certificates can:
+   * {@linkcode Server.update} replaces them for later connections.
+   *
+   * @example A self-signed certificate
+   * ```ts
+   * import { connect } from "@x/socks5/client";
+   * import { serve } from "@x/socks5/server";
+   * import { execFileSync } from "node:child_process";
+   *
+   * const args = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 " +
+   *   "-subj /CN=proxy -addext subjectAltName=DNS:localhost " +
+   *   "-addext basicConstraints=CA:FALSE -keyout - -out -";
+   * const pem = execFileSync("openssl", args.split(" "), {
+   *   encoding: "utf8",
+   *   stdio: ["ignore", "pipe", "ignore"],
+   * });
+   * await using proxy = await serve({ port: 0, tls: { cert: pem, key: pem } });
+   * await using target = await serve({ port: 0 }); // anything that listens
+   *
+   * const url = `socks5h+tls://localhost:${proxy.addr.port}`;
+   * await using conn = await connect(url, target.addr, { tls: { ca: pem } });
+   * console.log(conn.inner.tls?.version); // TLSv1.3
+   * ```
+   */
+  readonly tls?: TlsServerOptions;
+  /**
+   * A second port on the same address that does not speak TLS; 0 lets the system choose.
+   * Only with `tls`. Without a login, exposed clients cannot use it: a certificate counts
+   * only on the other port. By default there is none.
+   */
+  readonly plainPort?: number;
   /**
    * The authentication methods, in the server's order of preference: the first one that
    * the client offers is used. @default {[noAuth()]}

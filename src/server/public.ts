@@ -91,7 +91,13 @@ export { formatRule, parseRule } from "./policy/rule_text.ts";
 export { type RulePolicy, type RuleRequest, rules } from "./policy/rules.ts";
 export { serve } from "./serve.ts";
 export type { Server, ServerUpdate, ShutdownOptions } from "./server.ts";
-export { NetError, type NetErrorKind } from "../transport/errors.ts";
+export {
+  NetError,
+  type NetErrorKind,
+  TlsError,
+  type TlsProblem,
+} from "../transport/errors.ts";
+export type { TlsFacts, TlsServerOptions } from "../transport/tls_options.ts";
 export type { ConnSource, DuplexStreams } from "../transport/streams.ts";
 export type { Address, Conn, Transport } from "../transport/transport.ts";
 export type { Clock } from "../transport/clock.ts";

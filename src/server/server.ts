@@ -28,6 +28,7 @@ export type ServerUpdate = Omit<
   | "port"
   | "listen"
   | "reusePort"
+  | "plainPort"
   | "signal"
   | "onEvent"
   | "transport"
@@ -38,6 +39,8 @@ export type ServerUpdate = Omit<
 export interface Server extends AsyncDisposable {
   /** The address and port it listens on; zeros if it does not listen. */
   readonly addr: Address;
+  /** The address and port of the listener beside it that does not speak TLS, if any. */
+  readonly plainAddr?: Address;
   /** The open sessions, in the order of their ids. */
   readonly sessions: readonly Session[];
   /** Resolves when the server is shut down and the last session has ended. Never rejects. */

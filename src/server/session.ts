@@ -10,6 +10,7 @@ import { MessageReader } from "../transport/message_reader.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
+import type { TlsFacts } from "../transport/tls_options.ts";
 import type {
   Address,
   Conn,
@@ -87,6 +88,7 @@ export class ServerSession
   phase: SessionPhase = "handshake";
   protocol?: ProtocolName;
   version?: 4 | 5;
+  tls?: TlsFacts;
   method?: string;
   user?: string;
   userId?: string;
@@ -196,7 +198,11 @@ export class ServerSession
 
   /** Ends the session, because its request was not complete in time. */
   expire(): void {
-    this.#stop({ reason: "handshake-timeout" });
+    const waitsForTls = "tls" in this.#raw && !this.#raw.tls;
+    this.#stop({
+      reason: "handshake-timeout",
+      ...waitsForTls && { error: noTlsInTime() },
+    });
   }
 
   emit(event: ServerEvent): void {
@@ -222,11 +228,15 @@ export class ServerSession
     try {
       const reader = new MessageReader(this.#conn);
       const frontend = await detectFrontend(reader, this.settings.servesHttp);
+      this.tls = this.#raw.tls;
+      this.user = this.tls?.clientName;
       this.#announce();
       this.protocol = frontend.name;
       this.version = frontend.version;
-      // An update may have changed the options by which the client was admitted.
-      if (this.exposed && !this.settings.servesExposed) {
+      // An update may have changed the options by which the client was admitted. A
+      // certificate counts as a login.
+      const isOpen = this.exposed && !this.settings.servesExposed;
+      if (isOpen && this.user === undefined) {
         throw new Refusal(
           "no-method",
           "no longer everyone needs a login",
@@ -386,7 +396,9 @@ export class ServerSession
   async #failed(error: unknown): Promise<Ending> {
     if (this.ending) return this.ending;
     if (!(error instanceof Refusal)) {
-      return { reason: "client-gone", error: toNetError(error) };
+      const gone = toNetError(error);
+      const reason = gone.kind === "tls" ? "tls-failed" : "client-gone";
+      return { reason, error: gone };
     }
     this.#announce();
     const { farewell, reason, reply } = error;
@@ -426,6 +438,13 @@ export class ServerSession
 // Shared by all sessions, so that no session allocates a closure.
 function handshakeExpired(session: ServerSession): void {
   session.expire();
+}
+
+/** A greeting of SOCKS5 is too short for a record of TLS, which then waits for the rest. */
+function noTlsInTime(): NetError {
+  const message =
+    "the TLS handshake is not complete: the client may not speak TLS";
+  return new NetError("timeout", message);
 }
 
 function sessionClosed(): NetError {

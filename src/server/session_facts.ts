@@ -12,6 +12,7 @@ const FACTS = Object.keys(
     id: true,
     client: true,
     protocol: true,
+    tls: true,
     version: true,
     method: true,
     user: true,

@@ -10,6 +10,7 @@ import { type Cidr, cidrFault, parseCidr } from "../protocol/cidr.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import { checkKeys } from "../transport/check_keys.ts";
 import { type Clock, systemClock } from "../transport/clock.ts";
+import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
 import type { AuthMethod } from "./auth/method.ts";
 import type { Accept, AcceptHook } from "./accept.ts";
@@ -35,6 +36,7 @@ import {
   resolveTimeouts,
   whole,
 } from "./resolve_limits.ts";
+import { resolveTls } from "./resolve_tls.ts";
 
 export type { Socks4Settings };
 
@@ -75,6 +77,9 @@ export interface ListenSettings {
   readonly hostname: string;
   readonly port: number;
   readonly reusePort: boolean;
+  readonly tls: TlsServerOptions | undefined;
+  /** The port beside it that does not speak TLS. */
+  readonly plainPort: number | undefined;
 }
 
 /**
@@ -88,7 +93,7 @@ export async function resolveSettings(
 ): Promise<Settings> {
   checkKeys(options, OPTION_KEYS, "the options of serve()");
   const { openProxy, policy, onEvent } = options;
-  const listen = resolveListen(options);
+  const listen = resolveListen(options, await resolveTls(options));
   const auth = resolveAuth(options.auth);
   const clock = transport.clock ?? systemClock;
   const servesNone = auth.some(({ number }) => number === METHOD.none);
@@ -99,11 +104,7 @@ export async function resolveSettings(
     (!isLoopback(listen.hostname) || balancers.length > 0);
   // Untyped callers must set it to `true` as well: the string "false" is also truthy.
   const servesExposed = !isOpen && !socks4 || openProxy === true;
-  if (isExposed && !servesExposed) {
-    const { hostname } = listen;
-    const where = isLoopback(hostname) ? "behind a balancer" : `on ${hostname}`;
-    throw openProxyError(where, isOpen);
-  }
+  if (isExposed && !servesExposed) checkDoors(listen, isOpen);
   if (policy !== undefined && typeof policy !== "function") {
     throw new OptionError("policy", "policy must be a function, as of rules()");
   }
@@ -147,6 +148,8 @@ const OPTION_KEYS = Object.keys(
     port: true,
     listen: true,
     reusePort: true,
+    tls: true,
+    plainPort: true,
     auth: true,
     socks4: true,
     http: true,
@@ -168,12 +171,20 @@ const OPTION_KEYS = Object.keys(
   } satisfies Record<keyof ServeOptions, true>,
 );
 
-function resolveListen(options: ServeOptions): ListenSettings | undefined {
+function resolveListen(
+  options: ServeOptions,
+  tls: TlsServerOptions | undefined,
+): ListenSettings | undefined {
   const { hostname, port = 1080, reusePort = false, listen = true } = options;
+  const { plainPort } = options;
   const settings: ListenSettings = {
     hostname: listenAddress(hostname ?? "127.0.0.1"),
     port: whole("port", port, { max: 65535 }),
     reusePort,
+    tls,
+    plainPort: plainPort === undefined
+      ? undefined
+      : whole("plainPort", plainPort, { max: 65535 }),
   };
   return listen ? settings : undefined;
 }
@@ -189,7 +200,8 @@ function resolveAccept(accept: Accept | undefined): AcceptHook | undefined {
     throw new OptionError("accept", "accept must be a function");
   }
   const name = "the accept hook";
-  return { name, failure: `${name} failed`, countsProbes: false, accept };
+  const failure = `${name} failed`;
+  return { name, failure, countsProbes: false, knowsClient: true, accept };
 }
 
 function resolveProxyFrom(from: readonly string[] = []): Cidr[] {
@@ -213,6 +225,23 @@ function resolveDial(dial: Dial | Dialer | undefined): Dialer | undefined {
   throw new OptionError(
     "dial",
     "dial must be a function, or an object with a method connect()",
+  );
+}
+
+/** Throws unless everyone who can reach the listeners needs a certificate. */
+function checkDoors(
+  { hostname, tls, plainPort }: ListenSettings,
+  isOpen: boolean,
+): void {
+  const where = isLoopback(hostname) ? "behind a balancer" : `on ${hostname}`;
+  if (tls?.clientCa === undefined) throw openProxyError(where, isOpen);
+  if (plainPort === undefined) return;
+  throw new OptionError(
+    "plainPort",
+    `the plain port of a server ${where} would be an open proxy, because ` +
+      "it asks for no certificate: set auth to [userPass(…)], leave plainPort " +
+      "out, or set openProxy to true if that is what you want",
+    "open-proxy",
   );
 }
 

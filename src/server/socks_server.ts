@@ -10,7 +10,13 @@ import { NetError, toNetError } from "../transport/errors.ts";
 import { AbortSwitch } from "../transport/signal.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import type { ConnSource } from "../transport/streams.ts";
-import type { Address, Conn, Listener } from "../transport/transport.ts";
+import type { TlsServerOptions } from "../transport/tls_options.ts";
+import type {
+  Address,
+  Conn,
+  Listener,
+  ListenOptions,
+} from "../transport/transport.ts";
 import {
   type AcceptHook,
   clientOf,
@@ -21,6 +27,7 @@ import {
   isKnownLoopback,
   type Origin,
   PendingAccepts,
+  pendingClient,
 } from "./accept.ts";
 import type { Ending } from "./commands/ending.ts";
 import type { ServerEvent, Session } from "./events.ts";
@@ -32,8 +39,13 @@ import { type ServerLimits, updateLimits } from "./limits/server_limits.ts";
 import type { Server, ServerUpdate, ShutdownOptions } from "./server.ts";
 import type { ServeOptions } from "./options.ts";
 import { OwnAddresses } from "./policy/own_addresses.ts";
+import { checkTlsKept } from "./resolve_tls.ts";
 import { ServerSession, type SessionOwner, timeLeft } from "./session.ts";
-import { resolveSettings, type Settings } from "./settings.ts";
+import {
+  type ListenSettings,
+  resolveSettings,
+  type Settings,
+} from "./settings.ts";
 
 const NO_ADDRESS: Address = { hostname: "0.0.0.0", port: 0 };
 
@@ -63,6 +75,7 @@ export class SocksServer implements Server, SessionOwner {
   #options: ServeOptions;
   #finish!: () => void;
   #listener: Listener | undefined;
+  #plainListener: Listener | undefined;
   #lastId = 0;
   #areOwnAddressesChecked = false;
   #updated: Promise<unknown> = Promise.resolve();
@@ -87,6 +100,10 @@ export class SocksServer implements Server, SessionOwner {
     return this.#listener?.addr ?? NO_ADDRESS;
   }
 
+  get plainAddr(): Address | undefined {
+    return this.#plainListener?.addr;
+  }
+
   get sessions(): readonly Session[] {
     return this.#sessions.slice().sort((a, b) => a.id - b.id);
   }
@@ -103,14 +120,49 @@ export class SocksServer implements Server, SessionOwner {
     throw signal.reason;
   }
 
-  async #listen(where: NonNullable<Settings["listen"]>): Promise<void> {
-    this.#listener = await this.settings.transport.listen(
+  async #listen(where: ListenSettings): Promise<void> {
+    const { tls, plainPort, ...plain } = where;
+    this.#listener = await this.#openListener({ ...plain, tls });
+    if (plainPort !== undefined) {
+      this.#plainListener = await this.#openPlain({
+        ...plain,
+        port: plainPort,
+      });
+    }
+    this.emit?.({ type: "listening", addr: this.addr, tls: !!tls });
+    const { plainAddr } = this;
+    if (plainAddr) {
+      this.emit?.({ type: "listening", addr: plainAddr, tls: false });
+    }
+    if (this.settings.isExposed) this.#checkOwnAddresses();
+  }
+
+  async #openPlain(where: ListenOptions): Promise<Listener> {
+    try {
+      return await this.#openListener(where);
+    } catch (error) {
+      await this.#listener?.close();
+      throw error;
+    }
+  }
+
+  async #openListener(where: ListenOptions): Promise<Listener> {
+    const isTls = where.tls !== undefined;
+    const listener = await this.settings.transport.listen(
       where,
-      (conn) => this.#accepted(this.#incoming(conn)),
+      (conn) => this.#acceptedBy(conn, isTls),
       (error) => this.emit?.({ type: "accept-error", error }),
     );
-    this.emit?.({ type: "listening", addr: this.addr });
-    if (this.settings.isExposed) this.#checkOwnAddresses();
+    if (!isTls || listener.setTls) return listener;
+    // It would accept everyone in clear.
+    await listener.close();
+    throw new NetError("invalid", "the transport does not support TLS");
+  }
+
+  #acceptedBy(conn: Conn, isTls: boolean): void {
+    const { tls } = this.settings.listen ?? {};
+    const isCertified = isTls && tls?.clientCa !== undefined;
+    this.#accepted(this.#incoming(conn, isCertified));
   }
 
   /**
@@ -134,13 +186,14 @@ export class SocksServer implements Server, SessionOwner {
       origin,
       this.settings.isExposed || !isKnownLoopback(client ?? conn.remoteAddr),
     );
-    this.#accepted({ ...this.#incoming(conn), client, exposed, destination });
+    const incoming = { ...this.#incoming(conn, false), client, exposed };
+    this.#accepted({ ...incoming, destination });
   }
 
-  #incoming(conn: Conn): Incoming {
+  #incoming(conn: Conn, isCertified: boolean): Incoming {
     const { isExposed: exposed } = this.settings;
     const client = undefined;
-    return { conn, raw: conn, client, exposed, waited: 0 };
+    return { conn, raw: conn, client, exposed, isCertified, waited: 0 };
   }
 
   #accepted(incoming: Incoming): void {
@@ -162,8 +215,8 @@ export class SocksServer implements Server, SessionOwner {
   }
 
   /**
-   * Connections that wait for a hook count as sessions and as handshakes. Resolves with
-   * `undefined` if the connection is closed.
+   * Connections that wait for a hook count as sessions and, if the client is known, as
+   * handshakes. Resolves with `undefined` if the connection is closed.
    */
   async #runHook(
     incoming: Incoming,
@@ -173,7 +226,7 @@ export class SocksServer implements Server, SessionOwner {
     const count = this.#sessions.length + this.#asking;
     const { connections } = this.limits;
     const full = this.#accepting.refuses(
-      incoming.conn,
+      pendingClient(hook, incoming),
       count,
       connections,
       limits,
@@ -205,9 +258,9 @@ export class SocksServer implements Server, SessionOwner {
   }
 
   #admit(incoming: Incoming): void {
-    const { conn, client, exposed } = incoming;
+    const { conn, client, exposed, isCertified } = incoming;
     if (this.#closing) return this.#reject(incoming, SHUTTING_DOWN);
-    if (exposed && !this.settings.servesExposed) {
+    if (exposed && !this.settings.servesExposed && !isCertified) {
       return this.#reject(incoming, OPEN_PROXY_TEXT);
     }
     // Connections that wait for a store hold a descriptor, as sessions do.
@@ -300,13 +353,21 @@ export class SocksServer implements Server, SessionOwner {
 
   async #update(options: ServerUpdate): Promise<void> {
     const { transport } = this.settings;
-    const { hostname, port, listen } = this.#options;
-    const merged = { ...this.#options, ...options, hostname, port, listen };
+    const { hostname, port, listen, plainPort } = this.#options;
+    const fixed = { hostname, port, listen, plainPort };
+    const merged = { ...this.#options, ...options, ...fixed };
     const settings = await resolveSettings(merged, transport);
     const { limits } = settings;
+    this.#updateTls(settings.listen?.tls);
     this.settings = settings;
     this.#options = merged;
     updateLimits(this.limits, limits);
+  }
+
+  #updateTls(next: TlsServerOptions | undefined): void {
+    const now = this.settings.listen?.tls;
+    checkTlsKept(now, next);
+    if (next && next !== now) this.#listener?.setTls?.(next);
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {
@@ -329,6 +390,7 @@ export class SocksServer implements Server, SessionOwner {
     this.#accepting.close();
     this.#stopAsking?.abort(new NetError("aborted", SHUTTING_DOWN));
     await this.#listener?.close();
+    await this.#plainListener?.close();
     if (this.#sessions.length === 0) this.#finish();
   }
 

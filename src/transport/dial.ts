@@ -8,6 +8,7 @@ import { abortError, NetError, toNetError } from "./errors.ts";
 import { systemClock } from "./clock.ts";
 import { race } from "./race.ts";
 import type { AbortSignalLike } from "./signal.ts";
+import type { TlsClientOptions } from "./tls_options.ts";
 import type { Conn, ConnectOptions, Transport } from "./transport.ts";
 
 /** Options of {@linkcode dial}. */
@@ -16,6 +17,8 @@ export interface DialOptions {
   readonly hostname: string;
   /** 1 to 65535. */
   readonly port: number;
+  /** See {@linkcode ConnectOptions.tls}. */
+  readonly tls?: TlsClientOptions;
   /** Aborts the look-up and all attempts. */
   readonly signal?: AbortSignalLike;
 }
@@ -28,21 +31,22 @@ export interface DialOptions {
  */
 export function dial(
   transport: Transport,
-  { hostname, port, signal }: DialOptions,
+  options: DialOptions,
 ): Promise<Conn> {
-  return isAddress(hostname)
-    ? connectTo(transport, { hostname, port, signal })
-    : dialName(transport, hostname, port, signal);
+  return isAddress(options.hostname)
+    ? connectTo(transport, options)
+    : dialName(transport, options);
 }
 
 async function dialName(
   transport: Transport,
-  name: string,
-  port: number,
-  signal?: AbortSignalLike,
+  { hostname, port, tls, signal }: DialOptions,
 ): Promise<Conn> {
-  const found = await withSignal(transport.lookup(name, signal), signal);
-  return await dialAddresses(transport, { addresses: found, port, signal });
+  const addresses = await withSignal(
+    transport.lookup(hostname, signal),
+    signal,
+  );
+  return await dialAddresses(transport, { addresses, port, tls, signal });
 }
 
 /** Options of {@linkcode dialAddresses}. */
@@ -53,6 +57,8 @@ export interface DialAddressesOptions {
   readonly port: number;
   /** Returns the local address for an address; by default the system chooses one. */
   readonly localAddressOf?: (address: string) => string | undefined;
+  /** See {@linkcode ConnectOptions.tls}. */
+  readonly tls?: TlsClientOptions;
   /** Aborts all attempts. */
   readonly signal?: AbortSignalLike;
 }
@@ -63,11 +69,11 @@ export interface DialAddressesOptions {
  */
 export function dialAddresses(
   transport: Transport,
-  { addresses, port, localAddressOf, signal }: DialAddressesOptions,
+  { addresses, port, localAddressOf, tls, signal }: DialAddressesOptions,
 ): Promise<Conn> {
   const connect = (hostname: string, signal?: AbortSignalLike) => {
     const localAddress = localAddressOf?.(hostname);
-    return connectTo(transport, { hostname, port, localAddress, signal });
+    return connectTo(transport, { hostname, port, localAddress, tls, signal });
   };
   const fitting = localAddressOf
     ? addresses.filter((it) => isV6(localAddressOf(it) ?? it) === isV6(it))

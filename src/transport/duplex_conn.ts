@@ -259,7 +259,7 @@ function afterDestroy(stream: NodeDuplex, onDestroyed: () => void): void {
 }
 
 /** Returns a chunk as a plain `Uint8Array` whose memory is not shared. */
-function toBytes(chunk: unknown): Uint8Array | null {
+export function toBytes(chunk: unknown): Uint8Array | null {
   if (chunk === null) return null;
   if (!(chunk instanceof Uint8Array)) {
     throw notBytes();

@@ -20,6 +20,7 @@ import type { AbortSignalLike } from "./signal.ts";
  * - `aborted`: ended by a signal or by a call of this process
  * - `closed`: this process had closed the connection or listener before
  * - `descriptors`: the process has no file descriptor left
+ * - `tls`: the TLS handshake failed; the error is a {@linkcode TlsError}
  * - `invalid`: the arguments cannot identify a connection (port 0, malformed address)
  * - `other`: none of these; see `cause`
  */
@@ -37,6 +38,7 @@ export type NetErrorKind =
   | "aborted"
   | "closed"
   | "descriptors"
+  | "tls"
   | "invalid"
   | "other";
 
@@ -51,6 +53,37 @@ export class NetError extends Error {
   constructor(kind: NetErrorKind, message: string = kind, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.kind = kind;
+  }
+}
+
+/**
+ * Why a TLS handshake failed.
+ *
+ * - `name`: the server's certificate is for another name
+ * - `untrusted`: no trusted authority has issued the peer's certificate, or it is expired,
+ *   not valid yet, or not meant for this use
+ * - `pin`: the server's certificate is not the pinned one
+ * - `refused`: the peer refused this side's certificate, or requires one
+ * - `no-certificate`: the client has sent no certificate
+ * - `handshake`: the peer does not speak TLS, or no common version or cipher
+ */
+export type TlsProblem =
+  | "name"
+  | "untrusted"
+  | "pin"
+  | "refused"
+  | "no-certificate"
+  | "handshake";
+
+/** A TLS handshake that failed; its kind is `tls`. */
+export class TlsError extends NetError {
+  /** Why it failed. */
+  readonly problem: TlsProblem;
+
+  /** Creates an error; `cause` is the runtime's error, if there is one. */
+  constructor(problem: TlsProblem, message: string, cause?: unknown) {
+    super("tls", message, cause);
+    this.problem = problem;
   }
 }
 

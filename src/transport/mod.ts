@@ -71,8 +71,15 @@ export {
   abortError,
   NetError,
   type NetErrorKind,
+  TlsError,
+  type TlsProblem,
   toNetError,
 } from "./errors.ts";
+export type {
+  TlsClientOptions,
+  TlsFacts,
+  TlsServerOptions,
+} from "./tls_options.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export type { Timeout } from "./timeouts.ts";
 export { type AbortSignalLike, toAbortSignal } from "./signal.ts";

@@ -181,6 +181,7 @@ function lostRace(): NetError {
 
 /** From the most to the least specific; all others come last. */
 const SPECIFIC: readonly NetErrorKind[] = [
+  "tls",
   "refused",
   "reset",
   "timeout",

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { CallQueue } from "./call_queue.ts";
 import { closedError, type NetError, toStreamError } from "./errors.ts";
 import { closeQuietly } from "./quiet.ts";
 import type { Address, Conn } from "./transport.ts";
@@ -30,6 +31,7 @@ export class ReaderConn implements Conn {
   readonly #unread: Uint8Array[] = [];
   /** The result of the read that a peek has started. */
   #ahead: Promise<Uint8Array | null> | undefined;
+  readonly #writes = new CallQueue();
   #finSent = false;
   #closed = false;
 
@@ -69,8 +71,12 @@ export class ReaderConn implements Conn {
     return answer;
   }
 
-  async write(chunk: Uint8Array): Promise<void> {
-    if (this.#finSent) throw closedError();
+  write(chunk: Uint8Array): Promise<void> {
+    if (this.#finSent) return Promise.reject(closedError());
+    return this.#writes.add(() => this.#write(chunk));
+  }
+
+  async #write(chunk: Uint8Array): Promise<void> {
     try {
       for (let rest = chunk; rest.length > 0;) {
         rest = rest.subarray(await this.#source.write(rest));
@@ -80,8 +86,12 @@ export class ReaderConn implements Conn {
     }
   }
 
-  async closeWrite(): Promise<void> {
+  closeWrite(): Promise<void> {
     this.#finSent = true;
+    return this.#writes.add(() => this.#closeWrite());
+  }
+
+  async #closeWrite(): Promise<void> {
     try {
       await this.#source.closeWrite();
     } catch (error) {

@@ -11,6 +11,11 @@
 import type { Clock } from "./clock.ts";
 import type { NetError } from "./errors.ts";
 import type { AbortSignalLike } from "./signal.ts";
+import type {
+  TlsClientOptions,
+  TlsFacts,
+  TlsServerOptions,
+} from "./tls_options.ts";
 
 /** An IP address (without brackets, IPv4-mapped IPv6 written as IPv4) and a port. */
 export interface Address {
@@ -66,6 +71,11 @@ export interface Conn {
    */
   keepAlive?(): void;
   /**
+   * Set if the connection speaks TLS and its handshake is complete. Until then `read`
+   * waits; it rejects with a `TlsError` if the handshake fails.
+   */
+  readonly tls?: TlsFacts;
+  /**
    * The connection below, if this one is a thin layer that passes every byte on
    * unchanged and holds none back (its {@linkcode unread} is that of `inner`). A relay
    * then uses `inner` directly and never calls the methods of the layer.
@@ -115,6 +125,12 @@ export interface Listener {
   readonly addr: Address;
   /** Stops accepting and releases the port; accepted connections stay open. */
   close(): Promise<void>;
+  /**
+   * Replaces the certificate and the authorities for connections that are accepted from
+   * now on. Present if, and only if, the listener speaks TLS. Throws a `NetError` of kind
+   * `invalid` if they cannot be used; then nothing has changed.
+   */
+  setTls?(options: TlsServerOptions): void;
 }
 
 /** Options of {@linkcode Transport.listen} and {@linkcode Transport.datagrams}. */
@@ -133,6 +149,11 @@ export interface ListenOptions {
    * @default {false}
    */
   readonly reusePort?: boolean;
+  /**
+   * Makes the listener speak TLS 1.2 or 1.3. Its connections are reported when they are
+   * accepted, before their handshake. Not for datagrams.
+   */
+  readonly tls?: TlsServerOptions;
 }
 
 /** Options of {@linkcode Transport.connect}. */
@@ -152,6 +173,11 @@ export interface ConnectOptions {
    * that is one, else one of kind `aborted`.
    */
   readonly signal?: AbortSignalLike;
+  /**
+   * Makes the connection speak TLS 1.2 or 1.3; `connect()` resolves after the handshake,
+   * and rejects with a `TlsError` if that fails.
+   */
+  readonly tls?: TlsClientOptions;
 }
 
 /** Options of {@linkcode Transport.relay}. */

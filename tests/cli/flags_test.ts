@@ -12,6 +12,7 @@ import type { ServeOptions } from "../../src/server/options.ts";
 import { resolveSettings } from "../../src/server/settings.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import config from "../../deno.json" with { type: "json" };
+import { certificates } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 
 /** An invocation without undefined members, and without passwords. */
@@ -472,6 +473,9 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   chapSecrets: ["a", "a"],
   gssapiKeytab: ["a", "a"],
   gssapiLevels: ["2,1", [2, 1]],
+  tlsCert: ["cert.pem", "cert.pem"],
+  tlsKey: ["key.pem", "key.pem"],
+  tlsClientCa: ["ca.pem", "ca.pem"],
   "socks4.userIds": ["a", ["a"]],
   advertise: ["::1", ["::1"]],
   proxyFrom: ["10.0.0.0/8", ["10.0.0.0/8"]],
@@ -534,6 +538,7 @@ const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
   listen: true,
   accept: true,
   sharedLimits: true,
+  tls: true,
 };
 
 test("load() passes each option to serve() by the same name", async () => {
@@ -549,7 +554,15 @@ test("load() passes each option to serve() by the same name", async () => {
   });
   const command = parseFlags(args);
   assert(command.type === "serve");
-  const { options } = await load(command.commandLine, noFiles);
+  const { ca, server } = certificates();
+  const read = (path: string) =>
+    Promise.resolve(
+      { "cert.pem": server.cert, "key.pem": server.key, "ca.pem": ca.cert }[
+        path
+      ]!,
+    );
+  const { options } = await load(command.commandLine, read);
+  assertEquals(options.tls, { ...server, clientCa: ca.cert });
   const { config } = command.commandLine;
   for (const [key, value] of Object.entries(options)) {
     if (Object.hasOwn(ONLY_IN_CODE, key)) continue;

@@ -100,6 +100,26 @@ test("WrappedConn rejects writes after closeWrite(), and reading goes on", async
   assertEquals(await conn.read(), octets('"data"'));
 });
 
+test("WrappedConn sends long writes one after the other, and FIN after them", async () => {
+  const raw = scriptedConn();
+  const finAt: number[] = [];
+  raw.closeWrite = () => Promise.resolve(void finAt.push(raw.sent.length));
+  // As a connection does: a write takes its time.
+  const { write } = raw;
+  raw.write = async (chunk) => {
+    await write(chunk);
+    await new Promise<void>((resolve) => setTimeout(resolve));
+  };
+  const conn = new WrappedConn(raw, protection()[0]);
+  const parts = [600_000, 10, 300_000].map((it, i) => pattern(it, i + 1));
+  const writes = parts.map((it) => conn.write(it));
+  const closing = conn.closeWrite();
+  await assertKind(conn.write(octets("00")), "closed");
+  await Promise.all([...writes, closing]);
+  assertEquals(finAt, [raw.sent.length]);
+  assertSameOctets(await readAll(wrapped(...raw.sent)), join(...parts));
+});
+
 for (const end of ["close", "reset"] as const) {
   test(`WrappedConn.${end}() ends the connection below and the context`, async () => {
     const [codec, provider] = protection();

@@ -349,9 +349,10 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
   check(
     "connect() rejects with the reason of its signal",
     async (transport) => {
+      const accepted: Conn[] = [];
       const listener = await transport.listen(
         { hostname: "127.0.0.1", port: 0 },
-        (conn) => conn.close(),
+        (conn) => accepted.push(conn),
       );
       const { addr } = listener;
       await assertKind(
@@ -367,8 +368,9 @@ function listenAndConnect(check: Check, contract: ContractOptions): void {
         ...addr,
         signal: new AbortController().signal,
       });
-      conn.close();
       await listener.close();
+      await settled(); // the listener may accept connections after connect() has resolved
+      for (const it of [conn, ...accepted]) it.close();
     },
   );
 
@@ -420,6 +422,23 @@ export function readAndWrite(check: Check, options: ContractOptions): void {
         readAll(near),
       ]);
       assertSameOctets(got, answer);
+      await close();
+    },
+  );
+
+  check(
+    "write() and closeWrite() keep their order when none is awaited",
+    async (transport) => {
+      const { near, far, close } = await connectedPair(transport);
+      // More than the kernel accepts at once
+      const parts = [8 * MIB, 10, 3 * MIB].map((it, i) => pattern(it, i));
+      const writes = parts.map((it) => near.write(it));
+      const closing = near.closeWrite();
+      await assertKind(near.write(pattern(1)), "closed");
+      const [got] = await Promise.all([readAll(far), closing, ...writes]);
+      const sent = new Uint8Array(11 * MIB + 10);
+      parts.reduce((at, it) => (sent.set(it, at), at + it.length), 0);
+      assertSameOctets(got, sent);
       await close();
     },
   );
@@ -521,7 +540,7 @@ export function readAndWrite(check: Check, options: ContractOptions): void {
         for (const hostname of ["127.0.0.1", "::1"]) {
           const { near, far, close } = await connectedPair(transport, hostname);
           for (const conn of [near, far]) {
-            assertEquals(timerOf(conn), "00");
+            await until(() => timerOf(conn) === "00"); // everything is confirmed
             conn.keepAlive!();
             assertEquals(timerOf(conn), "02");
           }

@@ -26,6 +26,7 @@ import {
   showMessage,
   showValue,
 } from "../output/escape.ts";
+import { validText } from "../output/record.ts";
 import { UsageError } from "../usage_error.ts";
 import { countWorkers, openLauncher } from "../workers/launcher.ts";
 
@@ -36,7 +37,7 @@ import { countWorkers, openLauncher } from "../workers/launcher.ts";
  * @throws {UsageError} if there cannot be several workers.
  */
 export async function checkText(
-  { config, options, users, rules, workers }: LoadedConfig,
+  { config, options, users, rules, workers, tls }: LoadedConfig,
 ): Promise<string> {
   await resolveSettings(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
@@ -49,6 +50,7 @@ export async function checkText(
   return `the configuration is valid: ${where}, ` +
     `logins ${users.size}, rules ${rules}` +
     (config.gssapiKeytab === undefined ? "" : ", Kerberos logins") +
+    (tls ? `, ${validText(tls.validTo)}` : "") +
     (count > 1 ? `, workers ${count}` : "");
 }
 

@@ -40,6 +40,15 @@ export class ConfigFileReader {
     return text;
   };
 
+  /** Reads only these files again; the others have the texts that were read last. */
+  readonly readAgain =
+    (paths: readonly string[]): ReadFile => (path, options) => {
+      const text = paths.includes(path) ? undefined : this.#texts.get(path);
+      return text === undefined
+        ? this.read(path, options)
+        : Promise.resolve(text);
+    };
+
   /** The texts and their paths. */
   get texts(): [path: string, text: string][] {
     return [...this.#texts];
@@ -120,6 +129,17 @@ async function checkPrivate(path: string, mode: number): Promise<void> {
     `its mode ${shown} lets other users of this machine access the secrets: ` +
       `run "chmod 600 ${file}"`,
   );
+}
+
+/**
+ * Returns the permissions of a file, or `undefined` if it has none (on Windows) or cannot be
+ * read.
+ */
+export async function fileMode(path: string): Promise<number | undefined> {
+  const { platform } = await import("node:process");
+  if (platform === "win32") return undefined;
+  const { stat } = await import("node:fs/promises");
+  return await stat(path).then(({ mode }) => mode, () => undefined);
 }
 
 function mayRead(path: string): boolean {

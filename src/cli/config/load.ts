@@ -21,6 +21,7 @@ import {
 import { MAX_PROBLEMS } from "./kinds.ts";
 import { besideFile, fileName, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
+import { type LoadedTls, loadTls } from "./load_tls.ts";
 import { loadLogins, namesOfLogins } from "./load_logins.ts";
 import { loginWarnings, methodsOf } from "./login_methods.ts";
 import { gssapiConfig, withGssapi } from "./gssapi_method.ts";
@@ -39,6 +40,8 @@ export interface LoadedConfig extends ProgramConfig {
   readonly rules: number;
   /** Parts that are valid but may be mistakes, each on one line. */
   readonly warnings: readonly string[];
+  /** The certificates, if the server speaks TLS. */
+  readonly tls: LoadedTls | undefined;
   /** Whether there are files to reload. */
   readonly hasFiles: boolean;
   /** The options of the lockout after failed logins. */
@@ -97,6 +100,7 @@ export async function load(
     file === undefined ? {} : await loadFile(file, read, problems, warnings),
   );
   const logins = await loadLogins(config, commandLine, read, problems);
+  const tls = await loadTls(config, read, { problems, warnings });
   if (problems.length > 0) throw new ConfigError(problems);
   checkMetrics(config, commandLine);
   const lockout = {
@@ -121,34 +125,40 @@ export async function load(
   return {
     ...programConfig(config),
     config,
-    options: { ...serveConfig(config), auth, policy },
+    options: { ...serveConfig(config), auth, policy, tls: tls?.options },
+    tls,
     lockout,
     authKey,
     users: names,
     rules: list.length,
     warnings,
-    hasFiles: file !== undefined || usersFile.length > 0 ||
-      chapSecrets !== undefined || config.gssapiKeytab !== undefined,
+    hasFiles: usersFile.length > 0 ||
+      [file, chapSecrets, config.gssapiKeytab, tls].some((it) =>
+        it !== undefined
+      ),
   };
 }
 
-/** The names that rules may have; `undefined` if Kerberos or an ident server may confirm any. */
+/**
+ * The names that rules may have; `undefined` if Kerberos, an ident server or an authority of
+ * certificates may confirm any name.
+ */
 function namesOf(
   users: ReadonlySet<string>,
-  { gssapiKeytab, socks4: { userIds, ident } = {} }: Config,
+  { gssapiKeytab, tlsClientCa, socks4: { userIds, ident } = {} }: Config,
 ): ReadonlySet<string> | undefined {
-  // Kerberos knows more users than the configuration.
-  if (gssapiKeytab !== undefined) return undefined;
+  // They know more users than the configuration.
+  if (gssapiKeytab !== undefined || tlsClientCa !== undefined) return undefined;
   if (ident && userIds === undefined) return undefined;
   return userIds === undefined ? users : new Set([...users, ...userIds]);
 }
 
 /** Refuses a port that the server itself would report as in use. */
 function checkMetrics(
-  { metrics, hostname = "127.0.0.1", port = 1080 }: Config,
+  { metrics, hostname = "127.0.0.1", port = 1080, plainPort }: Config,
   { config: flags, file }: CommandLine,
 ): void {
-  if (!metrics?.port || metrics.port !== port) return;
+  if (!metrics?.port || ![port, plainPort].includes(metrics.port)) return;
   const hosts = [metrics.hostname, plainHostname(hostname)];
   const differ = hosts[0] !== hosts[1] && hosts.every(isOneAddress);
   if (differ) return;
@@ -179,5 +189,8 @@ async function loadFile(
     usersFile: config.usersFile?.map((it) => besideFile(path, it)),
     chapSecrets: beside(config.chapSecrets),
     gssapiKeytab: beside(config.gssapiKeytab),
+    tlsCert: beside(config.tlsCert),
+    tlsKey: beside(config.tlsKey),
+    tlsClientCa: beside(config.tlsClientCa),
   };
 }

@@ -9,6 +9,7 @@ import type { Kind } from "./kinds.ts";
 /** The sections of `--help all`, in order, and the topics of `--help` that print them. */
 export const SECTIONS = {
   listen: { topic: "listen", title: "Listening" },
+  tls: { topic: "tls", title: "TLS" },
   login: { topic: "logins", title: "Authentication" },
   rules: {
     topic: "rules",

@@ -85,6 +85,35 @@ export const OPTIONS = {
       "connections must begin with a header of the PROXY protocol, which names the " +
       "client; the server then needs logins, wherever it listens.",
   }),
+  tlsCert: option(filePath(), {
+    flag: "--tls-cert FILE",
+    section: "tls",
+    usedBy: "load",
+    description:
+      "Certificate in PEM, with those of intermediate authorities after it: makes the " +
+      "port speak TLS. Files of TLS are loaded again when they change. Datagrams are not " +
+      "encrypted.",
+  }),
+  tlsKey: option(filePath(), {
+    flag: "--tls-key FILE",
+    section: "tls",
+    usedBy: "load",
+    description: "Private key of the certificate in PEM, not encrypted",
+  }),
+  tlsClientCa: option(filePath(), {
+    flag: "--tls-client-ca FILE",
+    section: "tls",
+    usedBy: "load",
+    description:
+      "Certificates of authorities in PEM: each client needs a certificate of one of " +
+      "them. It counts as a login, and its common name as the user.",
+  }),
+  plainPort: option(whole(65535), {
+    flag: "--plain-port PORT",
+    section: "tls",
+    needsRestart: true,
+    description: "Second port, without TLS, on the same address",
+  }),
   usersFile: option(oneOrMore(filePath()), {
     flag: "--users-file FILE",
     brief: "Logins, one line of hash-password each",

@@ -40,7 +40,7 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
   switch (record.type) {
     case "listening": {
       const { addr, ...rest } = record;
-      return { ...endpoint(addr), url: proxyUrl(addr), ...rest };
+      return { ...endpoint(addr), url: proxyUrl(addr, rest.tls), ...rest };
     }
     case "worker-ended": {
       const { worker, code, signal, error, delay } = record;
@@ -72,8 +72,8 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
     case "terminated":
       return { signal: record.signal, sessions: record.sessions };
     case "reloaded": {
-      const { logins, rules, ignored, warnings } = record;
-      return { logins, rules, ignored, warnings };
+      const { logins, rules, validTo, ignored, warnings } = record;
+      return { logins, rules, validTo, ignored, warnings };
     }
     case "reload-failed":
       return { problems: record.problems };
@@ -88,6 +88,7 @@ function startFields(session: Session) {
     client: endpoint(session.client),
     id: session.id,
     protocol: session.protocol,
+    tls: session.tls,
     version: session.version,
     method: session.method,
     user: session.user,

@@ -21,6 +21,15 @@ export type LogRecord =
     readonly gssapi?: true;
     /** The environment variable with logins, if the program may not read it (on Deno). */
     readonly unreadVariable?: string;
+    /** Facts about TLS, if the port speaks it. */
+    readonly tls?: {
+      /** The date after which the certificate is invalid. */
+      readonly validTo: Date;
+      /** Whether clients need certificates. */
+      readonly asksClients: boolean;
+    };
+    /** The port that does not speak TLS, beside one that does. */
+    readonly plainAddr?: Address;
     /** The number of workers, if there are several. */
     readonly workers?: number;
     /** The process ids of the workers. */
@@ -63,6 +72,8 @@ export type LogRecord =
     /** The new numbers of logins and rules. */
     readonly logins: number;
     readonly rules: number;
+    /** The date after which the certificate is invalid, if there is one. */
+    readonly validTo?: Date;
     /** The options that have changed, but take effect only after a restart. */
     readonly ignored: readonly string[];
     /** Parts of the configuration that may be mistakes, if there are any. */
@@ -92,9 +103,15 @@ export function isDenied({ reason, error }: SessionEnd): boolean {
   return reason === "refused" && error instanceof Denial;
 }
 
+/** How long a certificate is valid. */
+export function validText(validTo: Date): string {
+  return `certificate valid until ${validTo.toISOString().slice(0, 10)}`;
+}
+
 /** The URL for clients on this machine. */
-export function proxyUrl({ hostname, port }: Address): string {
+export function proxyUrl({ hostname, port }: Address, tls?: unknown): string {
   const loopback = { "0.0.0.0": "127.0.0.1", "::": "::1" }[hostname] ??
     hostname;
-  return `socks5://${formatEndpoint({ hostname: loopback, port })}`;
+  const scheme = tls ? "socks5+tls" : "socks5";
+  return `${scheme}://${formatEndpoint({ hostname: loopback, port })}`;
 }

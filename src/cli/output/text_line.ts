@@ -17,6 +17,7 @@ import {
   OWN_ADDRESSES_UNKNOWN,
   proxyUrl,
   type SessionEnd,
+  validText,
 } from "./record.ts";
 
 /** Options of {@linkcode formatText}. */
@@ -137,13 +138,14 @@ function eventText(
 }
 
 function reloadedText(
-  { logins, rules, ignored, warnings = [] }: RecordOf<"reloaded">,
+  { logins, rules, validTo, ignored, warnings = [] }: RecordOf<"reloaded">,
 ): string {
   const restart = ignored.length > 0
     ? `; a restart is needed to change ${ignored.join(", ")}`
     : "";
   const doubts = warnings.map((it) => `; warning: ${it}`).join("");
-  return `reloaded: logins ${logins}, rules ${rules}${restart}${doubts}`;
+  const until = validTo ? `, ${validText(validTo)}` : "";
+  return `reloaded: logins ${logins}, rules ${rules}${until}${restart}${doubts}`;
 }
 
 function droppedText(lines: number): string {
@@ -159,19 +161,25 @@ function workerEndedText(
   return `worker ${worker} ended (${cause}), restarting${when}`;
 }
 
-function listeningText(
-  { addr, logins, gssapi, unreadVariable, workers, metrics }: RecordOf<
-    "listening"
-  >,
-): string {
-  const login = logins > 0 || gssapi ? ", login required" : ", no login";
+function listeningText(record: RecordOf<"listening">): string {
+  const { addr, tls, plainAddr, unreadVariable, workers, metrics } = record;
+  const certificate = tls ? `, ${validText(tls.validTo)}` : "";
   const unread = unreadVariable
     ? `, ${unreadVariable} not read: --allow-env=${unreadVariable} is missing`
     : "";
   const count = workers ? `, ${workers} workers` : "";
   return `socks5 listens on ${formatEndpoint(addr)} ` +
-    `(${proxyUrl(addr)}${login}${unread}${count})` +
+    `(${proxyUrl(addr, tls)}${
+      loginText(record)
+    }${certificate}${unread}${count})` +
+    (plainAddr ? `, without TLS on ${formatEndpoint(plainAddr)}` : "") +
     (metrics ? `, metrics on ${metrics}` : "");
+}
+
+function loginText({ logins, gssapi, tls }: RecordOf<"listening">): string {
+  const login = logins > 0 || gssapi ? ", login required" : "";
+  const certificate = tls?.asksClients ? ", client certificate required" : "";
+  return `${login}${certificate}` || ", no login";
 }
 
 function shutdownText(
@@ -281,6 +289,7 @@ function outcomeColor(end: SessionEnd): Color {
     case "login-failed":
     case "login-error":
     case "protocol-error":
+    case "tls-failed":
       return "red";
     default:
       return isDenied(end) ? "red" : "yellow";

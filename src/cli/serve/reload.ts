@@ -43,28 +43,33 @@ export class Reloader {
     return this.#current;
   }
 
-  /** Reloads after any earlier reload has finished. Never rejects. */
-  reload(): Promise<void> {
-    return this.#last = this.#last.then(() => this.#reload());
+  /**
+   * Reloads after any earlier reload has finished; `read` may read only some of the files
+   * again. Never rejects.
+   */
+  reload(read: ReadFile = this.#options.read): Promise<void> {
+    return this.#last = this.#last.then(() => this.#reload(read));
   }
 
-  async #reload(): Promise<void> {
-    const { commandLine, read, server, log } = this.#options;
-    if (commandLine.file === STANDARD_INPUT) {
+  async #reload(read: ReadFile): Promise<void> {
+    const { commandLine, server, log } = this.#options;
+    const readsAll = read === this.#options.read;
+    if (commandLine.file === STANDARD_INPUT && readsAll) {
       const problems = ["the standard input cannot be read again"];
       return log({ type: "reload-failed", problems });
     }
     let loaded: LoadedConfig | undefined;
     try {
       loaded = await load(commandLine, read, { before: this.#current });
-      const { hostname: _, port: __, ...options } = loaded.options;
+      const { hostname: _, port: __, plainPort: ___, ...options } =
+        loaded.options;
       await server.update(options, loaded);
       this.#current = loaded;
     } catch (error) {
       const problems = this.#problemsOf(error, loaded);
       return log({ type: "reload-failed", problems });
     }
-    const { users, rules, warnings } = this.#current;
+    const { users, rules, warnings, tls } = this.#current;
     const { config } = this.#options.loaded;
     const ignored = restartPaths(config, this.#current.config);
     log({
@@ -72,6 +77,7 @@ export class Reloader {
       logins: users.size,
       rules,
       ignored,
+      ...tls && { validTo: tls.validTo },
       ...warnings.length > 0 && { warnings },
     });
   }

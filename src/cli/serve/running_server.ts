@@ -13,6 +13,8 @@ import type { LoadedConfig } from "../config/load.ts";
 export interface RunningServer {
   /** The address and port of the listener. */
   readonly addr: Address;
+  /** Those of the listener without TLS beside it, if there is one. */
+  readonly plainAddr?: Address;
   /** The number of workers, if there are several. */
   readonly workers?: number;
   /** The ids of the worker processes, if the workers are processes. */

@@ -34,6 +34,7 @@ export async function startSingleServer(
   const server = await serve({ ...options, onEvent });
   return {
     addr: server.addr,
+    plainAddr: server.plainAddr,
     isListening: true,
     metrics: () => Promise.resolve(metrics?.read() ?? {}),
     update: (options) => server.update(options),

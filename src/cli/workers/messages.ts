@@ -39,6 +39,7 @@ export type ToWorker =
      */
     readonly hostname: string | undefined;
     readonly port: number;
+    readonly plainPort?: number;
     readonly log: LogFormat;
     readonly logStart: boolean;
     /** Whether to count metrics. */

@@ -12,6 +12,7 @@ import {
   sumMetrics,
 } from "../../server/metrics.ts";
 import type { ServerUpdate, ShutdownOptions } from "../../server/server.ts";
+import { checkTlsKept } from "../../server/resolve_tls.ts";
 import { resolveSettings } from "../../server/settings.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import { detectTransport } from "../../transport/detect.ts";
@@ -21,6 +22,7 @@ import type { CommandLine } from "../config/flags.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { LogRecord } from "../output/record.ts";
 import type { RunningServer } from "../serve/running_server.ts";
+import { UsageError } from "../usage_error.ts";
 import { Backoff } from "./backoff.ts";
 import type { Launcher } from "./channel.ts";
 import { type FileTexts, toData } from "./messages.ts";
@@ -90,8 +92,13 @@ export class Supervisor implements RunningServer {
     // SO_REUSEPORT would share the port with another server of the same user,
     // which would then get a part of the clients. Without it, listening fails.
     const listen = settings.listen!; // the program always listens
-    const probe = await transport.listen(listen, (conn) => conn.close());
-    await probe.close();
+    const { plainPort = listen.port } = listen;
+    if (listen.plainPort === 0) throw noPlainPort();
+    for (const port of new Set([listen.port, plainPort])) {
+      const where = { ...listen, port };
+      const probe = await transport.listen(where, (conn) => conn.close());
+      await probe.close();
+    }
     const coordinator = new Coordinator(clock);
     coordinator.lockout = new Lockout(loaded.lockout);
     const supervisor = new Supervisor(options, coordinator, clock);
@@ -108,6 +115,12 @@ export class Supervisor implements RunningServer {
   /** The address that all workers share. */
   get addr(): Address {
     return this.#addr!;
+  }
+
+  /** The address of the listener without TLS that all workers share, if there is one. */
+  get plainAddr(): Address | undefined {
+    const { plainPort: port } = this.#options.loaded.options;
+    return port === undefined ? undefined : { ...this.addr, port };
   }
 
   /** The number of workers. */
@@ -145,11 +158,12 @@ export class Supervisor implements RunningServer {
     options: ServerUpdate,
     { lockout }: LoadedConfig,
   ): Promise<void> {
-    const { hostname, port } = this.#options.loaded.options;
+    const { hostname, port, plainPort, tls } = this.#options.loaded.options;
     await resolveSettings(
-      { ...options, hostname, port },
+      { ...options, hostname, port, plainPort },
       await detectTransport(),
     );
+    checkTlsKept(tls, options.tls);
     this.#files = this.#options.files();
     if (options.auth !== this.#auth) {
       this.#auth = options.auth;
@@ -212,6 +226,7 @@ export class Supervisor implements RunningServer {
       port: launcher.sharesListener
         ? this.#sharedPort ?? loaded.options.port ?? port
         : port,
+      plainPort: loaded.options.plainPort,
       log: loaded.log,
       logStart: loaded.logStart,
       metrics: loaded.metrics !== undefined,
@@ -292,4 +307,10 @@ export class Supervisor implements RunningServer {
     await Promise.all(Array.from(this.#handles.values(), (it) => it.ended));
     late.cancel();
   }
+}
+
+function noPlainPort(): UsageError {
+  return new UsageError(
+    "--plain-port must not be 0 with several workers, which share the port",
+  );
 }

@@ -66,7 +66,8 @@ class WorkerServer {
 
   static async start(options: WorkerServerOptions): Promise<WorkerServer> {
     const { channel, start, store } = options;
-    const { commandLine, files, workers, hostname, port } = start;
+    const { commandLine, files, workers } = start;
+    const { hostname, port, plainPort } = start;
     const loaded = await load(fromData(commandLine), readFrom(files), {
       guard: store,
     });
@@ -76,6 +77,7 @@ class WorkerServer {
         ...loaded.options,
         hostname,
         port,
+        plainPort,
         reusePort: true,
         sharedLimits: { store, servers: workers },
       },
@@ -121,7 +123,8 @@ class WorkerServer {
       guard: store,
       before: this.#loaded,
     });
-    const { hostname: _, port: __, ...options } = loaded.options;
+    const { hostname: _, port: __, plainPort: ___, ...options } =
+      loaded.options;
     await this.#server.update(options, loaded);
     this.#loaded = loaded;
   }

@@ -41,6 +41,7 @@ export interface HandshakeSession {
   readonly client: Address;
   /** The name of the authentication method. */
   method?: string;
+  /** The user's name; before a login, that of the client's certificate. */
   user?: string;
   userId?: string;
   /** The connection that the authentication method returned, if any; the session closes it. */

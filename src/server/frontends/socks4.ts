@@ -79,7 +79,7 @@ async function authenticate(
   userId: Uint8Array,
 ): Promise<void> {
   const { session } = context;
-  session.user = session.userId;
+  session.user ??= session.userId; // a certificate's name is more than a claim
   let failure: LoginFailure | undefined;
   const onFailure = (it: LoginFailure | undefined) => failure = it;
   const reply = await withSignal(

@@ -99,7 +99,7 @@ async function authenticate(
   ).catch((error) => {
     throw refuseLogin(error, session);
   });
-  session.user = result.user;
+  session.user = result.user ?? session.user;
   session.onAuth(result.ok);
   session.wrapped = result.conn;
   if (result.ok) return result.datagrams;

@@ -78,6 +78,8 @@ export class BunConn implements Conn {
   #writers: Writer[] | undefined;
   #sink: Sink | undefined;
   #error: NetError | undefined;
+  /** Whether FIN was asked for; it comes after the unsent bytes. */
+  #isEnding = false;
   #finSent = false;
   #closed = false;
   #local: Address | undefined;
@@ -131,7 +133,7 @@ export class BunConn implements Conn {
   }
 
   write(chunk: Uint8Array): Promise<void> {
-    if (this.#closed || this.#finSent) return Promise.reject(this.#why());
+    if (this.#closed || this.#isEnding) return Promise.reject(this.#why());
     const rest = this.#writeNow(chunk);
     if (rest) this.#keep(rest);
     return this.#flushed();
@@ -139,6 +141,7 @@ export class BunConn implements Conn {
 
   closeWrite(): Promise<void> {
     if (this.#finSent) return DONE;
+    this.#isEnding = true;
     return this.#unsent
       ? this.#flushed().then(() => this.#sendFin())
       : this.#sendFin();

@@ -32,6 +32,7 @@ import {
   toNetError,
 } from "../errors.ts";
 import { plainAddress, plainHostname } from "../socket.ts";
+import type { TlsClientOptions } from "../tls_options.ts";
 import type {
   Conn,
   ConnectOptions,
@@ -74,10 +75,14 @@ export interface BunListener {
 const { Bun: bun } = globalThis as unknown as { Bun: BunNet };
 
 /** Bun does not report errors of accepting, so `onError` is never called. */
-function listen(
+async function listen(
   options: ListenOptions,
   onConn: (conn: Conn) => void,
 ): Promise<Listener> {
+  if (options.tls) {
+    const { listenTls } = await import("../tls/listen.ts");
+    return listenTls(options, options.tls, onConn);
+  }
   try {
     const server = bun.listen({
       hostname: plainHostname(options.hostname),
@@ -93,9 +98,9 @@ function listen(
         },
       },
     });
-    return Promise.resolve(listener(server));
+    return listener(server);
   } catch (error) {
-    return Promise.reject(toNetError(error));
+    throw toNetError(error);
   }
 }
 
@@ -118,7 +123,24 @@ let pending = 0;
 /** At this number of pending attempts, new ones use `node:net`. */
 const MAX_PENDING = 64;
 
+async function connectSecurely(
+  options: ConnectOptions,
+  tls: TlsClientOptions,
+): Promise<Conn> {
+  const { connectTls } = await import("../tls/connect.ts");
+  const started = systemClock.now();
+  try {
+    return await connectTls(options, tls);
+  } catch (error) {
+    const { kind, cause } = error as NetError;
+    if (kind !== "refused") throw error;
+    const ms = systemClock.now() - started;
+    throw await connectError(cause, options, ms);
+  }
+}
+
 function connect(options: ConnectOptions): Promise<Conn> {
+  if (options.tls) return connectSecurely(options, options.tls);
   return new Promise((resolve, reject) => {
     const { port, localAddress, signal } = options;
     checkPort(port);

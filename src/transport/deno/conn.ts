@@ -15,6 +15,7 @@ import {
   SIZES,
   takeBuffer,
 } from "./buffers.ts";
+import { CallQueue } from "../call_queue.ts";
 import { closedError, type NetError, toNetError } from "../errors.ts";
 import { nativeRelay, type RelayState, type Side } from "../relay.ts";
 import { plainAddress } from "../socket.ts";
@@ -49,6 +50,7 @@ export class DenoConn implements Conn {
   #size = 0;
   #closed = false;
   #finSent = false;
+  readonly #writes = new CallQueue();
   #unread: Uint8Array[] | undefined;
   /** The result of the read that a peek has started, which cannot be cancelled. */
   #ahead: Promise<Uint8Array | null> | undefined;
@@ -103,10 +105,14 @@ export class DenoConn implements Conn {
 
   write(chunk: Uint8Array): Promise<void> {
     if (this.#finSent) return Promise.reject(closedError());
+    return this.#writes.add(() => this.#write(chunk));
+  }
+
+  #write(chunk: Uint8Array): Promise<void> {
     return this.socket.write(chunk).then(
       (written) => {
         if (written === chunk.length) return;
-        return this.write(chunk.subarray(written));
+        return this.#write(chunk.subarray(written));
       },
       (error) => {
         throw this.why(error);
@@ -116,7 +122,7 @@ export class DenoConn implements Conn {
 
   closeWrite(): Promise<void> {
     this.#finSent = true;
-    return this.socket.closeWrite().catch((error) => {
+    return this.#writes.add(() => this.socket.closeWrite()).catch((error) => {
       throw this.why(error);
     });
   }

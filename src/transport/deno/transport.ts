@@ -53,24 +53,27 @@ const deno = (globalThis as unknown as { Deno: DenoNet }).Deno;
 /** Whether `--unstable-net` was given: without it this function does not exist. */
 const canReusePort = deno?.listenDatagram !== undefined;
 
-function listen(
+async function listen(
   options: ListenOptions,
   onConn: (conn: Conn) => void,
   onError?: (error: NetError) => void,
 ): Promise<Listener> {
+  if (options.reusePort && !canReusePort) throw noReusePort();
+  if (options.tls) {
+    const { listenTls } = await import("../tls/listen.ts");
+    const listening = listenTls(options, options.tls, onConn, onError);
+    return await listening.catch(failByNode);
+  }
   const hostname = plainHostname(options.hostname);
   const { port, reusePort } = options;
-  return new Promise((resolve, reject) => {
-    try {
-      if (reusePort && !canReusePort) throw noReusePort();
-      const native = deno.listen(
-        reusePort ? { hostname, port, reusePort } : { hostname, port },
-      );
-      resolve(listener(native, onConn, onError));
-    } catch (error) {
-      reject(toNetError(error));
-    }
-  });
+  try {
+    const native = deno.listen(
+      reusePort ? { hostname, port, reusePort } : { hostname, port },
+    );
+    return listener(native, onConn, onError);
+  } catch (error) {
+    throw toNetError(error);
+  }
 }
 
 function noReusePort(): NetError {
@@ -134,7 +137,7 @@ async function loadLater(): Promise<void> {
 }
 
 async function connect(options: ConnectOptions): Promise<Conn> {
-  if (options.localAddress) return connectFrom(options);
+  if (options.localAddress || options.tls) return connectByNode(options);
   const { port, signal } = options;
   checkPort(port);
   if (signal?.aborted) throw abortError(signal);
@@ -153,18 +156,18 @@ async function connect(options: ConnectOptions): Promise<Conn> {
   }
 }
 
-/** Connects through `node:net`: unlike `Deno.connect`, it can bind to a local address. */
-async function connectFrom(options: ConnectOptions): Promise<Conn> {
+/** Connects through `node:net`, which can bind to a local address, and has `node:tls`. */
+async function connectByNode(options: ConnectOptions): Promise<Conn> {
   const { nodeTransport } = await import("../node/transport.ts");
-  try {
-    return await nodeTransport.connect(options);
-  } catch (error) {
-    const { message, cause } = error as NetError;
-    // Deno reports this code if the address belongs to another machine.
-    const { code } = (cause ?? {}) as { code?: unknown };
-    if (code !== "EINVAL") throw error;
-    throw new NetError("addr-not-available", message, cause);
-  }
+  return await nodeTransport.connect(options).catch(failByNode);
+}
+
+/** Throws the error of `node:net`, which reports EINVAL for an address of another machine. */
+function failByNode(error: NetError): never {
+  const { message, cause } = error;
+  const { code } = (cause ?? {}) as { code?: unknown };
+  if (code !== "EINVAL") throw error;
+  throw new NetError("addr-not-available", message, cause);
 }
 
 /** Controllers whose signals have not fired. They are reused, because each takes a kilobyte. */

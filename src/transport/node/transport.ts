@@ -14,6 +14,7 @@ import { createResolver, libuvThreads } from "../common/lookup.ts";
 import { ownAddresses } from "../common/own_addresses.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
 import { plainAddress, plainHostname } from "../socket.ts";
+import type { TlsClientOptions } from "../tls_options.ts";
 import type {
   Conn,
   ConnectOptions,
@@ -48,6 +49,10 @@ async function listen(
       "invalid",
       "Node.js shares ports from 22.12 on, and not on macOS and Windows",
     );
+  }
+  if (options.tls) {
+    const { listenTls } = await import("../tls/listen.ts");
+    return listenTls(options, options.tls, onConn, onError);
   }
   const server = net.createServer(
     { allowHalfOpen: true, noDelay: true },
@@ -131,7 +136,16 @@ function listener(server: net.Server): Listener {
   };
 }
 
+async function connectSecurely(
+  options: ConnectOptions,
+  tls: TlsClientOptions,
+): Promise<Conn> {
+  const { connectTls } = await import("../tls/connect.ts");
+  return connectTls(options, tls);
+}
+
 function connect(options: ConnectOptions): Promise<Conn> {
+  if (options.tls) return connectSecurely(options, options.tls);
   return new Promise((resolve, reject) => {
     checkPort(options.port);
     const { port, localAddress, signal } = options;

@@ -1,0 +1,237 @@
+/**
+ * Connections that speak TLS over the sockets of `node:tls`, on every runtime: those of
+ * Deno and Bun cannot be reset, and neither ask for client certificates nor release the
+ * descriptors of silent clients reliably.
+ *
+ * @module
+ */
+
+import type * as net from "node:net";
+import type * as tls from "node:tls";
+import { ReadQueue } from "../common/read_queue.ts";
+import { toBytes } from "../duplex_conn.ts";
+import { closedError, NetError, TlsError } from "../errors.ts";
+import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
+import { startTimeout } from "../timeouts.ts";
+import type { TlsFacts } from "../tls_options.ts";
+import type { Address, Conn } from "../transport.ts";
+import { toTlsError } from "./tls_error.ts";
+
+/** How long a peer may take to accept the end of the stream, in milliseconds. */
+const PARTING = 1_000;
+
+/** Undocumented members; each use works without them, too. */
+interface Internals {
+  readonly _handle?: {
+    getpeername?(into: Record<string, unknown>): number;
+    readStart?(): void;
+    readStop?(): void;
+  } | null;
+}
+
+/** A TLS socket, and the TCP socket below it, as a {@linkcode Conn}. */
+export class TlsConn implements Conn {
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
+  readonly #socket: tls.TLSSocket;
+  readonly #raw: net.Socket;
+  readonly #queue = new ReadQueue();
+  #facts: TlsFacts | undefined;
+  #isPaused = false;
+  #isFinSent = false;
+  #isParting = false;
+
+  /** Takes over both; `remote` is the peer's address if that is known. */
+  constructor(socket: tls.TLSSocket, raw: net.Socket, remote?: Address) {
+    this.#socket = socket;
+    this.#raw = raw;
+    this.localAddr = plainAddress(raw.localAddress, raw.localPort);
+    this.remoteAddr = remote ?? plainAddress(raw.remoteAddress, raw.remotePort);
+    socket.on("data", (chunk: Uint8Array) => this.#receive(chunk));
+    socket.on("end", () => this.#ended());
+    const onError = (error: Error) => this.fail(toTlsError(error, this.#facts));
+    socket.on("error", onError);
+    // Without a `tls.Server`, Node.js reports broken records only by this event.
+    socket.on("_tlsError", onError);
+    socket.on("close", () => this.fail(peerGone()));
+    // Its errors are those of the TLS socket, which reports them as well.
+    raw.on("error", () => {});
+  }
+
+  get tls(): TlsFacts | undefined {
+    return this.#facts;
+  }
+
+  /** The handshake is complete and the peer's certificate is accepted. */
+  secured(facts: TlsFacts): void {
+    this.#facts = facts;
+  }
+
+  /** Ends the connection by an error, which the next read reports. */
+  fail(error: NetError): void {
+    this.#queue.end(error);
+    this.#drop();
+  }
+
+  read(): Promise<Uint8Array | null> {
+    const chunk = this.#queue.read();
+    if (this.#isPaused && !this.#queue.full) this.#resume();
+    return chunk;
+  }
+
+  unread(chunk: Uint8Array): void {
+    this.#queue.unshift(chunk);
+  }
+
+  peek(): Promise<boolean> {
+    return this.#queue.peek();
+  }
+
+  write(chunk: Uint8Array): Promise<void> {
+    const { destroyed } = this.#socket;
+    if (destroyed || this.#isFinSent) return Promise.reject(this.#why());
+    // An empty record fails on Deno.
+    if (chunk.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) =>
+      this.#socket.write(
+        chunk,
+        (error) => error ? reject(this.#why(error)) : resolve(),
+      )
+    );
+  }
+
+  closeWrite(): Promise<void> {
+    if (this.#isFinSent) return Promise.resolve();
+    if (this.#socket.destroyed) return Promise.reject(this.#why());
+    this.#isFinSent = true;
+    return new Promise((resolve, reject) =>
+      this.#socket.end((error?: Error | null) =>
+        error ? reject(this.#why(error)) : resolve()
+      )
+    );
+  }
+
+  close(): void {
+    if (this.#queue.closed) return;
+    this.#queue.close();
+    const { destroyed, writableFinished, writableLength } = this.#socket;
+    const isOver = destroyed || writableFinished;
+    // Nothing can be sent before the end of the handshake, or after unwritten bytes.
+    if (isOver || !this.#facts || writableLength > 0) return this.#drop();
+    this.#part();
+  }
+
+  /**
+   * Sends close_notify and FIN, and waits for the peer's: a FIN alone is an attack to some
+   * peers (RFC 8446 section 6.1), and a socket that is closed before it has received
+   * everything sends RST, which overtakes them.
+   */
+  #part(): void {
+    const late = startTimeout(PARTING, () => this.#drop());
+    this.#socket.once("close", () => late.cancel());
+    this.#isParting = true;
+    if (this.#isPaused) this.#resume();
+    this.#isFinSent = true;
+    this.#socket.end(() => this.#parted()); // also if it was called before
+  }
+
+  /** Closes the socket when both sides have sent FIN. */
+  #parted(): void {
+    const { readableEnded, writableFinished } = this.#socket;
+    if (this.#isParting && readableEnded && writableFinished) this.#drop();
+  }
+
+  reset(): void {
+    this.#queue.close();
+    const raw = this.#raw;
+    if (raw.destroyed || this.#isSendingFin()) return this.#drop();
+    // Not both at once: Node.js would free the state of TLS in the next tick, which may be
+    // inside the OpenSSL call that reports the end of the handshake, and crash.
+    raw.once("close", () => this.#drop());
+    raw.resetAndDestroy();
+  }
+
+  keepAlive(): void {
+    this.#raw.setKeepAlive(true, KEEP_ALIVE_AFTER);
+  }
+
+  /** How many bytes the kernel has not accepted yet; see {@linkcode RelayState}. */
+  get unsent(): number {
+    return this.#socket.writableLength;
+  }
+
+  #receive(chunk: Uint8Array): void {
+    // No byte of a peer whose certificate has not been checked.
+    if (!this.#facts) return this.fail(unverified());
+    if (this.#isParting) return;
+    this.#queue.push(toBytes(chunk)!);
+    if (this.#queue.full && !this.#isPaused) this.#pause();
+  }
+
+  /**
+   * Stops reading from the TCP socket. To pause the TLS socket would not do on Deno: it
+   * goes on receiving, without a bound, and loses the end of the stream.
+   */
+  #pause(): void {
+    this.#isPaused = true;
+    const handle = this.#handle;
+    if (handle?.readStop && handle.readStart) handle.readStop();
+    else this.#socket.pause();
+  }
+
+  #resume(): void {
+    this.#isPaused = false;
+    const handle = this.#handle;
+    if (handle?.readStop && handle.readStart) handle.readStart();
+    else this.#socket.resume();
+  }
+
+  get #handle(): Internals["_handle"] {
+    return (this.#raw as Internals)._handle;
+  }
+
+  #ended(): void {
+    this.#parted();
+    if (this.#wasReset()) this.fail(peerGone());
+    else this.#queue.end(null);
+  }
+
+  /**
+   * Whether the end of the stream is a reset, which Deno does not report. A socket that
+   * has not sent its own FIN has a peer address unless it was reset.
+   */
+  #wasReset(): boolean {
+    const handle = this.#handle;
+    if (this.#isFinSent || !handle?.getpeername) return false;
+    return handle.getpeername({}) !== 0;
+  }
+
+  /** Node.js cannot reset a socket whose FIN is on its way, and would leak its descriptor. */
+  #isSendingFin(): boolean {
+    const { writableFinished, writableLength } = this.#socket;
+    return this.#isFinSent && writableLength === 0 && !writableFinished;
+  }
+
+  #drop(): void {
+    this.#socket.destroy();
+    this.#raw.destroy();
+  }
+
+  /** Why a call failed. */
+  #why(error?: unknown): NetError {
+    if (this.#queue.closed || this.#isFinSent && !error) return closedError();
+    if (this.#queue.ending) return this.#queue.ending;
+    return error ? toTlsError(error, this.#facts) : peerGone();
+  }
+}
+
+function peerGone(): NetError {
+  return new NetError("reset", "the peer is gone");
+}
+
+function unverified(): NetError {
+  return new TlsError(
+    "handshake",
+    "bytes came before the end of the handshake",
+  );
+}

@@ -1,0 +1,124 @@
+/**
+ * Connections to servers that speak TLS.
+ *
+ * @module
+ */
+
+import * as net from "node:net";
+import * as tls from "node:tls";
+import { checkPort } from "../common/checks.ts";
+import { abortError, TlsError, toConnectError, toNetError } from "../errors.ts";
+import { plainHostname } from "../socket.ts";
+import type { TlsClientOptions } from "../tls_options.ts";
+import type { Conn, ConnectOptions } from "../transport.ts";
+import { TlsConn } from "./conn.ts";
+import { toTlsError } from "./tls_error.ts";
+
+/** Connects as {@linkcode Transport.connect} does, and resolves after the handshake. */
+export async function connectTls(
+  options: ConnectOptions,
+  how: TlsClientOptions,
+): Promise<Conn> {
+  const { port, localAddress, signal } = options;
+  checkPort(port);
+  if (signal?.aborted) throw abortError(signal);
+  const host = plainHostname(options.hostname);
+  const raw = net.connect({
+    host,
+    port,
+    localAddress,
+    noDelay: true,
+    allowHalfOpen: true,
+    autoSelectFamily: false,
+  });
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) =>
+    abort = () => {
+      raw.destroy();
+      reject(abortError(signal!));
+    }
+  );
+  signal?.addEventListener("abort", abort);
+  try {
+    await Promise.race([connected(raw), aborted]);
+    const remote = { hostname: host, port };
+    return await Promise.race([secured(raw, how, remote), aborted]);
+  } catch (error) {
+    raw.destroy();
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+function connected(raw: net.Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    raw.once("connect", resolve);
+    raw.once("error", (error) => reject(toConnectError(error)));
+  });
+}
+
+function secured(
+  raw: net.Socket,
+  how: TlsClientOptions,
+  remote: Conn["remoteAddr"],
+): Promise<Conn> {
+  const { fingerprint256: pin } = how;
+  return new Promise((resolve, reject) => {
+    const socket = start(raw, how);
+    const conn = new TlsConn(socket, raw, remote);
+    socket.once("error", (error) => reject(handshakeError(error)));
+    socket.once("close", () => reject(handshakeError()));
+    socket.once("secureConnect", () => {
+      if (pin !== undefined && !isPinned(socket, pin)) {
+        conn.reset();
+        return reject(notPinned());
+      }
+      conn.secured({ version: socket.getProtocol() ?? "" });
+      resolve(conn);
+    });
+  });
+}
+
+function start(
+  raw: net.Socket,
+  { serverName, ca, cert, key, fingerprint256 }: TlsClientOptions,
+): tls.TLSSocket {
+  const isAddress = net.isIP(serverName) !== 0;
+  const options: tls.ConnectionOptions & { allowHalfOpen: boolean } = {
+    socket: raw,
+    ...isAddress ? { host: serverName } : { servername: serverName },
+    ca,
+    cert,
+    key,
+    minVersion: "TLSv1.2",
+    allowHalfOpen: true,
+    rejectUnauthorized: fingerprint256 === undefined,
+  };
+  try {
+    return tls.connect(options);
+  } catch (error) {
+    throw toNetError(error, "invalid");
+  }
+}
+
+function isPinned(socket: tls.TLSSocket, pin: string): boolean {
+  const { fingerprint256 = "" } = socket.getPeerCertificate();
+  return plainFingerprint(fingerprint256) === plainFingerprint(pin);
+}
+
+function plainFingerprint(text: string): string {
+  return text.replaceAll(":", "").toLowerCase();
+}
+
+function notPinned(): TlsError {
+  return new TlsError("pin", "the certificate is not the pinned one");
+}
+
+/** The error for a failure before the end of the handshake. */
+function handshakeError(cause?: Error): TlsError {
+  const error = cause && toTlsError(cause);
+  if (error instanceof TlsError) return error;
+  const message = "the server closed the connection during the TLS handshake";
+  return new TlsError("handshake", message, cause);
+}

@@ -1,0 +1,129 @@
+/**
+ * Listeners that speak TLS.
+ *
+ * @module
+ */
+
+import * as net from "node:net";
+import * as tls from "node:tls";
+import { type NetError, TlsError, toNetError } from "../errors.ts";
+import { plainAddress, plainHostname } from "../socket.ts";
+import type { TlsServerOptions } from "../tls_options.ts";
+import type { Conn, Listener, ListenOptions } from "../transport.ts";
+import { checkCertificates } from "./check_certificates.ts";
+import { commonName } from "./common_name.ts";
+import { TlsConn } from "./conn.ts";
+import { toTlsError } from "./tls_error.ts";
+
+/** The certificates of a listener, ready for use. */
+interface Credentials {
+  readonly context: tls.SecureContext;
+  readonly asksClient: boolean;
+}
+
+/** Undocumented members of {@linkcode tls.TLSSocket}. */
+interface Internals {
+  readonly ssl?: { verifyError?(): Error | null };
+}
+
+/**
+ * Listens as {@linkcode Transport.listen} does. The caller has checked that the runtime
+ * supports `reusePort`, if that is set.
+ */
+export function listenTls(
+  options: ListenOptions,
+  first: TlsServerOptions,
+  onConn: (conn: Conn) => void,
+  onError?: (error: NetError) => void,
+): Promise<Listener> {
+  let credentials = load(first);
+  const server = net.createServer(
+    { allowHalfOpen: true, noDelay: true },
+    (raw) => onConn(accept(raw, credentials)),
+  );
+  const { port, reusePort = false } = options;
+  const where: net.ListenOptions & { reusePort?: boolean } = {
+    host: plainHostname(options.hostname),
+    port,
+    reusePort,
+    exclusive: !reusePort, // otherwise a cluster worker shares its private ports as well
+  };
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(toNetError(error)));
+    server.listen(where, () => {
+      server.removeAllListeners("error");
+      server.on("error", (error) => onError?.(toNetError(error)));
+      const { address, port } = server.address() as net.AddressInfo;
+      resolve({
+        addr: plainAddress(address, port),
+        close() {
+          server.close();
+          return Promise.resolve();
+        },
+        setTls(next) {
+          credentials = load(next);
+        },
+      });
+    });
+  });
+}
+
+function load(options: TlsServerOptions): Credentials {
+  checkCertificates(options);
+  const { cert, key, clientCa: ca } = options;
+  const asksClient = ca !== undefined;
+  try {
+    const context = tls.createSecureContext({
+      cert,
+      key,
+      ca,
+      minVersion: "TLSv1.2",
+      // A resumed session would skip the check of the client's certificate.
+      secureOptions: asksClient ? SSL_OP_NO_TICKET : undefined,
+    });
+    return { context, asksClient };
+  } catch (error) {
+    throw toNetError(error, "invalid");
+  }
+}
+
+/** Starts the handshake of a connection. */
+function accept(raw: net.Socket, { context, asksClient }: Credentials): Conn {
+  const options: tls.TLSSocketOptions & { allowHalfOpen: boolean } = {
+    isServer: true,
+    secureContext: context,
+    requestCert: asksClient,
+    rejectUnauthorized: asksClient,
+    allowHalfOpen: true,
+  };
+  const socket = new tls.TLSSocket(raw, options);
+  const conn = new TlsConn(socket, raw);
+  socket.once("secure", () => {
+    const version = socket.getProtocol() ?? "";
+    if (!asksClient) return conn.secured({ version });
+    try {
+      conn.secured({ version, clientName: verifiedName(socket) });
+    } catch (error) {
+      conn.fail(toTlsError(error));
+    }
+  });
+  return conn;
+}
+
+/**
+ * Returns the common name of the client's certificate. Throws unless the certificate was
+ * verified: without a `tls.Server`, a socket accepts any.
+ */
+function verifiedName(socket: tls.TLSSocket): string {
+  const error = (socket as Internals).ssl?.verifyError?.() ??
+    socket.authorizationError;
+  if (error) throw error;
+  const certificate = socket.getPeerCertificate();
+  if (!certificate?.subject) {
+    throw new TlsError("no-certificate", "the client has sent no certificate");
+  }
+  return commonName(certificate.subject);
+}
+
+/** See SSL_CTX_set_options(3). */
+const SSL_OP_NO_TICKET = 1 << 14;
