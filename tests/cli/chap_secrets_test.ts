@@ -49,6 +49,13 @@ const rows: [string, string[], string, string[], string[]][] = [
   ["a user without a secret", ["--users-file=u"], "a:x", ["password", "chap"], [
     `user "b" has no CHAP secret, ${PREFERS}`,
   ]],
+  ["HTTP, which has no CHAP", ["--http"], "a:x", ["chap"], [
+    "--http serves no client: HTTP clients log in by password, and no user has one",
+  ]],
+  ["HTTP and a password of each user", ["--http", "--user=a:1"], "a:x", [
+    "chap",
+    "password",
+  ], []],
   [
     "users with only one of both",
     ["--users-file=u", "--user=e:1"],

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { nodeHost, type NodeProcess } from "../../src/cli/host/node.ts";
 import {
   LineWriter,
   type LineWriterOptions,
@@ -129,3 +130,26 @@ test("LineWriter.finish() resolves when the last line is written", async () => {
   await writer.finish(2 ** 31 - 1);
   assert(texts.length === 1);
 });
+
+for (const isTTY of [true, false]) {
+  const output = isTTY ? "terminal" : "pipe";
+  test(`nodeHost().write() does not block on a ${output} that a worker has made blocking`, async () => {
+    let isBlocking = true;
+    const texts: string[] = [];
+    const stdout = {
+      isTTY,
+      _handle: { setBlocking: (on: boolean) => void (isBlocking = on) },
+      on: () => stdout,
+      write(text: string, done: () => void) {
+        if (!isBlocking) texts.push(text);
+        done();
+      },
+    };
+    const fake = { argv: [], env: {}, stdout } as unknown as NodeProcess;
+    const { write } = nodeHost(fake);
+    await write("a\n");
+    isBlocking = true;
+    await write("b\n");
+    assertEquals(texts, ["a\n", "b\n"]);
+  });
+}

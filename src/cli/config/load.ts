@@ -23,7 +23,7 @@ import { besideFile, fileName, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
 import { type LoadedTls, loadTls } from "./load_tls.ts";
 import { loadLogins, namesOfLogins } from "./load_logins.ts";
-import { loginWarnings, methodsOf } from "./login_methods.ts";
+import { httpWarnings, loginWarnings, methodsOf } from "./login_methods.ts";
 import { gssapiConfig, withGssapi } from "./gssapi_method.ts";
 
 /** The configuration of the program, merged and checked. */
@@ -117,6 +117,7 @@ export async function load(
   const policy = list.length > 0 ? rules(list) : undefined;
   const names = namesOfLogins(logins);
   warnings.push(...loginWarnings(logins));
+  warnings.push(...httpWarnings(config, auth, logins));
   if (list.length > 0) {
     // Loaded lazily: most servers start without rules.
     const { ruleWarnings } = await import("./rule_warnings.ts");

@@ -15,6 +15,7 @@ import { hashPassword } from "../../server/auth/password_hash.ts";
 import { userPass } from "../../server/auth/user_pass.ts";
 import { Users } from "../../server/auth/users.ts";
 import { quote } from "../output/escape.ts";
+import type { Config } from "./config.ts";
 import type { LoadedLogins } from "./load_logins.ts";
 
 /**
@@ -86,6 +87,20 @@ export function loginWarnings(logins: LoadedLogins): string[] {
     } a CHAP secret but no password: clients that offer ` +
     "both methods cannot log in",
   ];
+}
+
+/** Returns a line if the methods reject all clients that speak HTTP. */
+export function httpWarnings(
+  { http }: Config,
+  methods: readonly AuthMethod[] | undefined,
+  { hashes, passwords }: LoadedLogins,
+): string[] {
+  const servesNone = methods && hashes.length + passwords.length === 0;
+  return http && servesNone
+    ? [
+      "--http serves no client: HTTP clients log in by password, and no user has one",
+    ]
+    : [];
 }
 
 function listed(names: readonly string[]): string {

@@ -91,11 +91,12 @@ function onFirstUse(open: () => NodeOutput): () => NodeOutput {
 }
 
 /**
- * Writes to a stream. Streams never block on pipes and write to files immediately;
- * on terminals they block unless the handle is set to non-blocking.
+ * Writes to a stream. Streams write to files immediately; on terminals they block unless
+ * the handle is set to non-blocking. On a pipe they block as soon as another process that
+ * shares it has made it blocking: a worker does when it starts and when it ends.
  */
 function nodeWrite(stdout: NodeOutput, text: string): Promise<void> {
-  if (stdout.isTTY) stdout._handle?.setBlocking?.(false);
+  stdout._handle?.setBlocking?.(false);
   return new Promise((resolve) => stdout.write(text, () => resolve()));
 }
 
