@@ -68,6 +68,8 @@ export class DuplexConn implements Conn {
   readonly #interrupts = new Set<() => void>();
   #error: Error | undefined;
   #closed = false;
+  /** Whether the stream was destroyed before its end; Bun reports an end then all the same. */
+  #isCut: boolean;
   #changed: Promise<void> | undefined;
   #onChange: (() => void) | undefined;
   #local: Address | undefined;
@@ -75,6 +77,7 @@ export class DuplexConn implements Conn {
 
   constructor(stream: NodeDuplex) {
     this.#stream = stream;
+    this.#isCut = stream.destroyed && !stream.readableEnded;
     if (stream.allowHalfOpen === false) stream.allowHalfOpen = true;
     stream.on("readable", () => this.#change());
     stream.on("end", () => this.#change());
@@ -83,7 +86,11 @@ export class DuplexConn implements Conn {
       this.#error ??= error;
       this.#interrupt();
     });
-    afterDestroy(stream, () => this.#interrupt());
+    aroundDestroy(
+      stream,
+      () => this.#isCut ||= !stream.readableEnded,
+      () => this.#interrupt(),
+    );
   }
 
   get localAddr(): Address {
@@ -133,7 +140,7 @@ export class DuplexConn implements Conn {
   /** Whether the peer has sent FIN; throws if the stream has failed. */
   #hasEnded(): boolean {
     const { readableEnded, destroyed } = this.#stream;
-    if (readableEnded) return true;
+    if (readableEnded && !this.#isCut) return true;
     if (destroyed || this.#error) throw this.#why();
     return false;
   }
@@ -245,12 +252,17 @@ export class DuplexConn implements Conn {
 }
 
 /**
- * Makes a stream call `onDestroyed` when it has been destroyed without an error. With the
- * option `emitClose: false` it emits no event then.
+ * Makes a stream call `onDestroy` before it is destroyed, and `onDestroyed` when it has been
+ * destroyed without an error. With the option `emitClose: false` it emits no event then.
  */
-function afterDestroy(stream: NodeDuplex, onDestroyed: () => void): void {
+function aroundDestroy(
+  stream: NodeDuplex,
+  onDestroy: () => void,
+  onDestroyed: () => void,
+): void {
   const { destroy } = stream;
   const destroyAndReport = (...args: [error?: Error]) => {
+    onDestroy();
     const result = Reflect.apply(destroy, stream, args);
     if (!args[0]) onDestroyed(); // otherwise the error event follows
     return result;

@@ -293,6 +293,26 @@ test("read(), peek() and write() of a stream reject when its owner destroys it a
   }
 });
 
+for (const how of ["destroy", "resetAndDestroy"] as const) {
+  test(`read() of a socket rejects when its owner calls ${how}(), which is no end`, async () => {
+    const server = net.createServer((peer) => peer.on("error", () => {}));
+    await new Promise<void>((resolve) =>
+      server.listen(0, "127.0.0.1", () => resolve())
+    );
+    const { port } = server.address() as net.AddressInfo;
+    const socket = net.connect(port, "127.0.0.1");
+    await new Promise((resolve) => socket.once("connect", resolve));
+    const conn = toConn(socket);
+    const pending = conn.read();
+    await settled();
+    socket[how]();
+    await assertKind(pending, "reset");
+    await new Promise((resolve) => socket.once("close", resolve));
+    await assertKind(conn.read(), "reset");
+    await new Promise((resolve) => server.close(resolve));
+  });
+}
+
 test("write() of a stream rejects with the error of the write", async () => {
   const stream = duplex({
     write: (_chunk, _encoding, done: (error?: Error) => void) =>
