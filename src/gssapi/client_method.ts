@@ -62,6 +62,9 @@ const KEYS = Object.keys(
  * The proxy has to prove its identity, too. Everything after the login is signed, and
  * encrypted at level 2, datagrams included.
  *
+ * The choice among the offered methods is not protected: offer no other method beside it
+ * if the session must be, because who controls the network can choose the other one.
+ *
  * What it needs is the same as for {@linkcode gssapi}, except for the keytab. The library
  * is loaded by the first login; errors of it and of Kerberos end the attempt with code
  * `login-failed` and a {@linkcode GssError} as the cause. A KDC that does not answer does
