@@ -14,7 +14,7 @@ import type { Progress } from "./progress.ts";
 import { formatCounts, type Result } from "./results.ts";
 
 /** The time limit for all tests on one runtime, in milliseconds. */
-const patience = 10 * 60_000;
+const patience = 20 * 60_000;
 
 const permissions = ["net", "read", "write", "env", "run", "sys"].map((it) =>
   `--allow-${it}`

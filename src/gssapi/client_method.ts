@@ -9,13 +9,7 @@ import type {
   ClientAuthExchange,
   ClientAuthResult,
 } from "../client/auth.ts";
-import {
-  decodeMessage,
-  encodeMessage,
-  MESSAGE,
-  type MessageType,
-} from "../protocol/gssapi.ts";
-import { ProtocolError } from "../protocol/decode.ts";
+import { MESSAGE } from "../protocol/gssapi.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import { checkKeys } from "../transport/check_keys.ts";
 import {
@@ -24,10 +18,16 @@ import {
   type ProtectionLevel,
   supports,
 } from "./level.ts";
-import { Protection } from "./protection.ts";
 import type { GssContext, GssProvider } from "./provider.ts";
 import { type LibraryOptions, systemInitiator } from "./system.ts";
-import { WrappedConn } from "./wrapped_conn.ts";
+import {
+  MAX_STEPS,
+  PeerAbort,
+  protect,
+  readToken,
+  writeToken,
+  wrong,
+} from "./token_exchange.ts";
 
 /** Options of {@linkcode gssapiLogin}. */
 export interface GssapiLoginOptions extends LibraryOptions {
@@ -42,7 +42,7 @@ export interface GssapiLoginOptions extends LibraryOptions {
    * @default {[2, 1]}
    */
   readonly levels?: readonly ProtectionLevel[];
-  /** Makes the contexts, in place of the system's library. */
+  /** Creates the contexts, in place of the system's library. */
   readonly provider?: Pick<GssProvider, "initiate">;
 }
 
@@ -58,15 +58,15 @@ const KEYS = Object.keys(
 );
 
 /**
- * Method 01: GSSAPI, by the Kerberos ticket of this process (RFC 1961), that of `kinit`.
- * The proxy has to prove its identity, too. Everything after the login is signed, and
+ * Method 01: GSSAPI, by the Kerberos ticket that `kinit` has stored (RFC 1961). The proxy
+ * has to prove its identity as well. Everything after the login is signed, and
  * encrypted at level 2, datagrams included.
  *
- * The choice among the offered methods is not protected: offer no other method beside it
- * if the session must be, because who controls the network can choose the other one.
+ * The choice among the offered methods is not protected: if the session must be, offer no
+ * other method beside it, because an attacker on the network can choose the other one.
  *
- * What it needs is the same as for {@linkcode gssapi}, except for the keytab. The library
- * is loaded by the first login; errors of it and of Kerberos end the attempt with code
+ * The requirements are those of {@linkcode gssapi}, except for the keytab. The first login
+ * loads the library. If the library or Kerberos fails, the attempt ends with code
  * `login-failed` and a {@linkcode GssError} as the cause. A KDC that does not answer does
  * not block the event loop.
  *
@@ -126,18 +126,16 @@ async function negotiate(
     await establish(exchange, context);
     const level = await agree(exchange, context, levels);
     if (level === 0) return {};
-    const protection = new Protection(context, level);
-    const datagrams = protection.datagrams();
-    const conn = new WrappedConn(exchange.take(), protection);
+    const guarded = protect(exchange, context, level);
     owner = undefined; // the connection closes it
-    return { conn, datagrams };
+    return guarded;
+  } catch (error) {
+    if (!(error instanceof PeerAbort)) throw error;
+    throw new Error("the proxy refused the ticket", { cause: error });
   } finally {
     owner?.close();
   }
 }
-
-/** Kerberos needs two steps, SPNEGO a few more. */
-const MAX_STEPS = 10;
 
 /** Exchanges tokens until both sides have the context (RFC 1961 section 3). */
 async function establish(
@@ -148,29 +146,16 @@ async function establish(
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const step = await context.step(token);
     if (step.token.length > 0) {
-      const { token } = step;
-      const type = MESSAGE.authentication;
-      await exchange.write(encodeMessage({ type, token }));
+      await writeToken(exchange, MESSAGE.authentication, step.token);
     }
     if (step.done) return checkMutual(context);
     token = await readToken(exchange, MESSAGE.authentication);
   }
-  throw new ProtocolError("message", "the negotiation does not end");
+  throw wrong("the negotiation does not end");
 }
 
 function checkMutual({ mutual }: GssContext): void {
   if (!mutual) throw new Error("the proxy has not proved its identity");
-}
-
-async function readToken(
-  { read }: ClientAuthExchange,
-  expected: MessageType,
-): Promise<Uint8Array> {
-  const { type, token } = await read(decodeMessage);
-  if (type === expected) return token;
-  if (type === MESSAGE.abort) throw new Error("the proxy refused the ticket");
-  const message = `message type is ${type}, not ${expected}`;
-  throw new ProtocolError("message", message);
 }
 
 /** Agrees on the level of protection (RFC 1961 section 4). */
@@ -184,7 +169,7 @@ async function agree(
     throw new Error(`the ticket allows none of the levels ${levels}`);
   }
   const token = context.wrap(Uint8Array.of(possible[0]), false);
-  await exchange.write(encodeMessage({ type: MESSAGE.protection, token }));
+  await writeToken(exchange, MESSAGE.protection, token);
   const { data, order } = context.unwrap(
     await readToken(exchange, MESSAGE.protection),
   );

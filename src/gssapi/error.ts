@@ -32,7 +32,7 @@ export type GssErrorCode =
   | "other";
 
 /**
- * A GSS-API call failed. The message says what to do, if that is known.
+ * A GSS-API call failed. The message includes a remedy, if one is known.
  *
  * @example
  * ```ts

@@ -34,14 +34,15 @@ export interface GssUnwrapped {
 }
 
 /**
- * One side of a security context. All methods throw, and `step` may reject, with an error
- * whose message describes the failure. A `GssError` of an acceptor tells by its code
- * whether the client is to blame (`token`, `replay`, `clock`, `no-ticket`, `closed`).
+ * One side of a security context. Failed calls throw, or reject, with an error whose
+ * message describes the failure. The server treats a `GssError` of an acceptor with code
+ * `token`, `replay`, `clock`, `no-ticket` or `closed` as a wrong login, and any other
+ * error as a failure of its own.
  */
 export interface GssContext {
   /**
    * Continues the negotiation with the peer's token; `null` is for the first step of the
-   * initiator. That of an initiator may contact a KDC, so it must not block.
+   * initiator. It must not block: an initiator may have to contact a KDC.
    */
   step(token: Uint8Array | null): GssStep | Promise<GssStep>;
   /** The name of the peer, such as `alice@EXAMPLE.ORG`; on the acceptor, once it is established. */

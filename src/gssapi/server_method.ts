@@ -5,12 +5,7 @@
  */
 
 import { ProtocolError } from "../protocol/decode.ts";
-import {
-  decodeMessage,
-  encodeMessage,
-  MESSAGE,
-  type MessageType,
-} from "../protocol/gssapi.ts";
+import { encodeMessage, MESSAGE } from "../protocol/gssapi.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import type {
   AuthExchange,
@@ -20,17 +15,22 @@ import type {
 } from "../server/auth/method.ts";
 import { checkKeys } from "../transport/check_keys.ts";
 import { NetError } from "../transport/errors.ts";
-import { GssError } from "./error.ts";
+import { GssError, type GssErrorCode } from "./error.ts";
 import {
   checkLevels,
   DEFAULT_LEVELS,
   type ProtectionLevel,
   supports,
 } from "./level.ts";
-import { Protection } from "./protection.ts";
 import type { GssContext, GssProvider } from "./provider.ts";
 import { type LibraryOptions, systemAcceptor } from "./system.ts";
-import { WrappedConn } from "./wrapped_conn.ts";
+import {
+  MAX_STEPS,
+  protect,
+  readToken,
+  writeToken,
+  wrong,
+} from "./token_exchange.ts";
 
 /** Options of {@linkcode gssapi}. */
 export interface GssapiOptions extends LibraryOptions {
@@ -53,7 +53,7 @@ export interface GssapiOptions extends LibraryOptions {
   readonly levels?: readonly ProtectionLevel[];
   /**
    * Whether to accept the variant of NEC's reference implementation, in which the level
-   * is not protected (curl's `--socks5-gssapi-nec`): who controls the network can then
+   * is not protected (curl's `--socks5-gssapi-nec`). An attacker on the network can then
    * lower it to the lowest of `levels`.
    *
    * @default {false}
@@ -126,8 +126,6 @@ interface Settings {
   readonly provider: Pick<GssProvider, "accept">;
 }
 
-/** Kerberos needs one step, SPNEGO a few. */
-const MAX_STEPS = 10;
 const ABORT = encodeMessage({ type: MESSAGE.abort, token: new Uint8Array(0) });
 
 async function negotiate(
@@ -141,11 +139,9 @@ async function negotiate(
     const level = await agree(exchange, context, settings);
     const user = context.peer;
     if (level === 0) return { ok: true, user };
-    const protection = new Protection(context, level);
-    const datagrams = protection.datagrams();
-    const conn = new WrappedConn(exchange.take(), protection);
+    const guarded = protect(exchange, context, level);
     owner = undefined; // the connection closes it
-    return { ok: true, user, conn, datagrams };
+    return { ok: true, user, ...guarded };
   } catch (error) {
     if (error instanceof NetError) throw error; // of the connection
     const user = context.peer || undefined;
@@ -156,8 +152,8 @@ async function negotiate(
   }
 }
 
-/** Errors of which the client is not to blame. */
-const OWN_ERRORS: readonly unknown[] = ["keytab", "library", "other"];
+/** The codes of errors that are not the client's fault. */
+const OWN_ERRORS: readonly GssErrorCode[] = ["keytab", "library", "other"];
 
 function failureOf(error: unknown): LoginFailure {
   const cause = error instanceof Error ? error : new Error(String(error));
@@ -174,34 +170,15 @@ async function establish(
 ): Promise<void> {
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const token = await readToken(exchange, MESSAGE.authentication);
-    // MIT Kerberos takes an empty token for the start of another negotiation.
+    // MIT Kerberos would take an empty token for the start of another negotiation.
     if (token.length === 0) throw wrong("the token is empty");
     const step = await context.step(token);
     if (step.token.length > 0 || !step.done) {
-      const { token } = step;
-      const type = MESSAGE.authentication;
-      await exchange.write(encodeMessage({ type, token }));
+      await writeToken(exchange, MESSAGE.authentication, step.token);
     }
     if (step.done) return;
   }
   throw wrong("the negotiation does not end");
-}
-
-async function readToken(
-  { read }: AuthExchange,
-  expected: MessageType,
-): Promise<Uint8Array> {
-  const { type, token } = await read(decodeMessage);
-  if (type === expected) return token;
-  throw wrong(
-    type === MESSAGE.abort
-      ? "the client has aborted"
-      : `message type is ${type}, not ${expected}`,
-  );
-}
-
-function wrong(reason: string): ProtocolError {
-  return new ProtocolError("message", reason);
 }
 
 /** The connection is closed without an answer. */
@@ -229,7 +206,7 @@ async function agree(
   const level = possible.find((it) => it === asked) ?? possible[0];
   const answer = Uint8Array.of(level);
   const token = isBare ? answer : context.wrap(answer, false);
-  await exchange.write(encodeMessage({ type: MESSAGE.protection, token }));
+  await writeToken(exchange, MESSAGE.protection, token);
   return level;
 }
 

@@ -10,8 +10,8 @@ import { ProtocolError } from "./decode.ts";
 export const MAX_HEAD = 16 * 1024;
 
 const TAB = 0x09;
-const LF = 0x0a;
-const CR = 0x0d;
+export const LF = 0x0a;
+export const CR = 0x0d;
 const SPACE = 0x20;
 const DELETE = 0x7f;
 
@@ -76,7 +76,8 @@ export function findHeadEnd(
   }
 }
 
-function isControl(octet: number): boolean {
+/** Whether an octet is a control character, CR and LF included, but not a tab. */
+export function isControl(octet: number): boolean {
   return octet < SPACE && octet !== TAB || octet === DELETE;
 }
 

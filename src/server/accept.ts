@@ -101,6 +101,11 @@ export interface AcceptHook {
   readonly failure: string;
   /** Whether a connection that it closes is reported as a probe. */
   readonly countsProbes: boolean;
+  /**
+   * Whether the client is known before the step. Otherwise only `limits.sessions` bounds
+   * how many connections wait for it.
+   */
+  readonly knowsClient: boolean;
   readonly accept: Accept;
 }
 
@@ -177,6 +182,18 @@ export function isKnownLoopback({ hostname }: Address): boolean {
   return hostname !== "" && isLoopback(hostname);
 }
 
+/**
+ * The key of the limits per client for a connection that waits for a hook. Until the hook
+ * has settled, the client is the one that an earlier hook has named, or else `remoteAddr`.
+ */
+export function pendingClient(
+  { knowsClient }: AcceptHook,
+  { client, conn }: Incoming,
+): string | undefined {
+  if (!knowsClient) return undefined;
+  return clientKey((client ?? conn.remoteAddr).hostname);
+}
+
 /** The connections whose {@linkcode Accept} hook has not settled yet. */
 export class PendingAccepts {
   readonly #clock: Clock;
@@ -189,17 +206,16 @@ export class PendingAccepts {
 
   /**
    * The limit that one more connection would exceed, together with `sessions` and with
-   * the handshakes that `admitted` counts. Until the hook has settled, the client of a
-   * connection is its `remoteAddr`.
+   * the handshakes that `admitted` counts.
    */
   refuses(
-    { remoteAddr }: Conn,
+    client: string | undefined,
     sessions: number,
     admitted: Pick<ConnectionLimiter, "handshakesOf">,
     limits: Pick<ConnectionLimits, "sessions" | "handshakesPerClient">,
   ): RejectionReason | undefined {
     if (this.#stops.size + sessions >= limits.sessions) return "sessions";
-    const client = clientKey(remoteAddr.hostname);
+    if (client === undefined) return undefined;
     const handshakes = this.#perClient.countOf(client) +
       admitted.handshakesOf(client);
     return handshakes >= limits.handshakesPerClient
@@ -212,12 +228,13 @@ export class PendingAccepts {
    * hook fails or takes longer than `timeout`, resets the connection and rejects.
    */
   async run(
-    { accept, name }: AcceptHook,
+    hook: AcceptHook,
     incoming: Incoming,
     timeout: number,
   ): Promise<Incoming | undefined> {
+    const { accept, name } = hook;
     const { conn } = incoming;
-    const client = clientKey(conn.remoteAddr.hostname);
+    const client = pendingClient(hook, incoming);
     const started = this.#clock.now();
     const stop = new AbortSwitch();
     const late = () => {
@@ -226,7 +243,7 @@ export class PendingAccepts {
     };
     const timer = this.#clock.startTimeout(timeout, late);
     this.#stops.set(stop, conn);
-    this.#perClient.add(client, 1);
+    if (client !== undefined) this.#perClient.add(client, 1);
     try {
       const answer = Promise.resolve(accept(conn, signalContext(stop)));
       const accepted = await withSignal(
@@ -243,7 +260,7 @@ export class PendingAccepts {
     } finally {
       timer.cancel();
       this.#stops.delete(stop);
-      this.#perClient.add(client, -1);
+      if (client !== undefined) this.#perClient.add(client, -1);
     }
   }
 

@@ -127,18 +127,25 @@ export interface ServeOptions {
    * Whether the server has `tls` cannot be changed while it runs, but the certificates can:
    * {@linkcode Server.update} replaces them for later connections.
    *
-   * @example Certificates instead of logins
-   * ```ts ignore
+   * @example A self-signed certificate
+   * ```ts
+   * import { connect } from "@x/socks5/client";
    * import { serve } from "@x/socks5/server";
-   * import { readFile } from "node:fs/promises";
+   * import { execFileSync } from "node:child_process";
    *
-   * const [cert, key, clientCa] = await Promise.all(
-   *   ["cert.pem", "key.pem", "ca.pem"].map((it) => readFile(it, "utf8")),
-   * );
-   * await using server = await serve({
-   *   hostname: "0.0.0.0",
-   *   tls: { cert, key, clientCa },
+   * const args = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 " +
+   *   "-subj /CN=proxy -addext subjectAltName=DNS:localhost " +
+   *   "-addext basicConstraints=CA:FALSE -keyout - -out -";
+   * const pem = execFileSync("openssl", args.split(" "), {
+   *   encoding: "utf8",
+   *   stdio: ["ignore", "pipe", "ignore"],
    * });
+   * await using proxy = await serve({ port: 0, tls: { cert: pem, key: pem } });
+   * await using target = await serve({ port: 0 }); // anything that listens
+   *
+   * const url = `socks5h+tls://localhost:${proxy.addr.port}`;
+   * await using conn = await connect(url, target.addr, { tls: { ca: pem } });
+   * console.log(conn.inner.tls?.version); // TLSv1.3
    * ```
    */
   readonly tls?: TlsServerOptions;

@@ -20,6 +20,7 @@ export function proxyHeaderHook(from: readonly Cidr[]): AcceptHook {
     name: "the PROXY header",
     failure: "no valid PROXY header",
     countsProbes: true,
+    knowsClient: false,
     accept(conn) {
       const { hostname } = conn.remoteAddr;
       if (hostname === "") return undefined; // reset before it was accepted

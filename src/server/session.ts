@@ -198,7 +198,11 @@ export class ServerSession
 
   /** Ends the session, because its request was not complete in time. */
   expire(): void {
-    this.#stop({ reason: "handshake-timeout" });
+    const waitsForTls = "tls" in this.#raw && !this.#raw.tls;
+    this.#stop({
+      reason: "handshake-timeout",
+      ...waitsForTls && { error: noTlsInTime() },
+    });
   }
 
   emit(event: ServerEvent): void {
@@ -434,6 +438,13 @@ export class ServerSession
 // Shared by all sessions, so that no session allocates a closure.
 function handshakeExpired(session: ServerSession): void {
   session.expire();
+}
+
+/** A greeting of SOCKS5 is too short for a record of TLS, which then waits for the rest. */
+function noTlsInTime(): NetError {
+  const message =
+    "the TLS handshake is not complete: the client may not speak TLS";
+  return new NetError("timeout", message);
 }
 
 function sessionClosed(): NetError {

@@ -200,7 +200,8 @@ function resolveAccept(accept: Accept | undefined): AcceptHook | undefined {
     throw new OptionError("accept", "accept must be a function");
   }
   const name = "the accept hook";
-  return { name, failure: `${name} failed`, countsProbes: false, accept };
+  const failure = `${name} failed`;
+  return { name, failure, countsProbes: false, knowsClient: true, accept };
 }
 
 function resolveProxyFrom(from: readonly string[] = []): Cidr[] {

@@ -27,6 +27,7 @@ import {
   isKnownLoopback,
   type Origin,
   PendingAccepts,
+  pendingClient,
 } from "./accept.ts";
 import type { Ending } from "./commands/ending.ts";
 import type { ServerEvent, Session } from "./events.ts";
@@ -214,8 +215,8 @@ export class SocksServer implements Server, SessionOwner {
   }
 
   /**
-   * Connections that wait for a hook count as sessions and as handshakes. Resolves with
-   * `undefined` if the connection is closed.
+   * Connections that wait for a hook count as sessions and, if the client is known, as
+   * handshakes. Resolves with `undefined` if the connection is closed.
    */
   async #runHook(
     incoming: Incoming,
@@ -225,7 +226,7 @@ export class SocksServer implements Server, SessionOwner {
     const count = this.#sessions.length + this.#asking;
     const { connections } = this.limits;
     const full = this.#accepting.refuses(
-      incoming.conn,
+      pendingClient(hook, incoming),
       count,
       connections,
       limits,

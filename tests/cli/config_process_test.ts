@@ -198,6 +198,8 @@ for (
     ["--explain", "user bob alice:hunter2"],
     ["--config=a:hunter2"],
     ["--users-file", "alice:hunter2"],
+    ["--chap-secrets", "alice:hunter2"],
+    ["--gssapi-keytab", "alice:hunter2"],
     ["--allow=user alice:hunter2", "--user=a:b", "--check"],
     ["--allow=alice:hunter2", "--check"],
     ["--user=a:b", "--allow=*", "--allow=user alice:hunter2", "--check"],
@@ -206,7 +208,8 @@ for (
   ]
 ) {
   test(`socks5 does not repeat a login in ${args.join(" ")}`, async () => {
-    const { stdout, stderr } = await runProgram(args, mayRead);
+    const options = { ...mayRead, mayLoad: true };
+    const { stdout, stderr } = await runProgram(args, options);
     assert(stderr.length > 0);
     assert(!`${stdout}${stderr}`.includes("hunter2"), `${stdout}${stderr}`);
   });

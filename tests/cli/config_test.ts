@@ -238,6 +238,9 @@ const bad: [file: unknown, problem: RegExp][] = [
   [{ metrics: true }, /^f: metrics: must be PORT or ADDRESS:PORT.* not true$/],
   [{ metrics: "localhost:1" }, /^f: metrics: must be PORT or ADDRESS:PORT/],
   [{ metrics: "::1" }, /^f: metrics: must be PORT or .* not "::1"$/],
+  [{ gssapiLevels: [] }, /^f: gssapiLevels: must be levels/],
+  [{ gssapiLevels: [2, 2] }, /^f: gssapiLevels: must be levels/],
+  [{ gssapiLevels: "2,1,2" }, /^f: gssapiLevels: .* not "2,1,2"$/],
 ];
 
 /** Files with mistakes that a schema cannot detect. */
@@ -279,7 +282,9 @@ interface Schema {
   additionalProperties?: boolean;
   required?: string[];
   items?: Schema;
+  minItems?: number;
   maxItems?: number;
+  uniqueItems?: boolean;
   minLength?: number;
   pattern?: string;
   minimum?: number;
@@ -287,7 +292,7 @@ interface Schema {
 }
 
 const KEYWORDS =
-  /^(\$schema|title|description|default|type|enum|anyOf|properties|additionalProperties|required|items|maxItems|minLength|pattern|minimum|maximum)$/;
+  /^(\$schema|title|description|default|type|enum|anyOf|properties|additionalProperties|required|items|minItems|maxItems|uniqueItems|minLength|pattern|minimum|maximum)$/;
 
 /** A validator of JSON Schema, for the keywords that the schema has. */
 function accepts(schema: Schema, value: unknown): boolean {
@@ -314,8 +319,11 @@ function accepts(schema: Schema, value: unknown): boolean {
     return value.length >= minLength && new RegExp(pattern, "u").test(value);
   }
   if (Array.isArray(value)) {
-    const { items = {}, maxItems = Infinity } = schema;
-    return value.length <= maxItems && value.every((it) => accepts(items, it));
+    const { items = {}, minItems = 0, maxItems = Infinity } = schema;
+    const isUnique = new Set(value).size === value.length;
+    return value.length >= minItems && value.length <= maxItems &&
+      (isUnique || !schema.uniqueItems) &&
+      value.every((it) => accepts(items, it));
   }
   if (!isType.object) return true;
   const { properties = {}, required = [] } = schema;
@@ -797,6 +805,19 @@ test("Reloader keeps the old configuration when the server refuses the new one",
       "reload-failed",
     ]);
     assertMatch(JSON.stringify(records), /--users-file.*broken/);
+  }, { hostname: "0.0.0.0", users: [`a:${hash}`] });
+});
+
+test("Reloader says why the new configuration exposes the server", async () => {
+  await withReloader(async ({ files, reload, refuse, records }) => {
+    refuse(new OptionError("openProxy", "open", "open-proxy"));
+    files.f = '{"proxyFrom": ["10.0.0.0/8"]}';
+    await reload();
+    files.f = '{"hostname": "127.0.0.1"}';
+    await reload();
+    const problems = records.map((it) => "problems" in it && it.problems[0]);
+    assertMatch(`${problems[0]}`, /^a server behind a load balancer \(/);
+    assertMatch(`${problems[1]}`, /^a server on 0\.0\.0\.0 without a login/);
   }, { hostname: "0.0.0.0", users: [`a:${hash}`] });
 });
 

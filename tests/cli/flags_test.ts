@@ -391,6 +391,21 @@ test("helpText() fits on a screen, and has the way to the rest", () => {
   assertEquals(flags.length, 12);
 });
 
+test("helpText() says how to listen on all interfaces", () => {
+  assertMatch(helpText("listen"), /0\.0\.0\.0 or :: for all\s+interfaces/);
+});
+
+test("helpText() names what the log writes before targets", () => {
+  const commands = /CONNECT is not named, but bind, udp, resolve and\s+reverse/;
+  assertMatch(helpText("log"), commands);
+});
+
+test("helpText() has the permissions of Deno for all options", () => {
+  for (const it of ["net", "read", "env", "sys", "ffi"]) {
+    assertMatch(helpText("deno"), new RegExp(`--allow-${it}\\b`));
+  }
+});
+
 test("helpText() has each topic within the text of all", () => {
   for (const topic of TOPICS) assert(help.includes(helpText(topic)), topic);
 });

@@ -70,6 +70,20 @@ test(
   { skip },
 );
 
+test(
+  "socks5 --gssapi-keytab reloads on SIGHUP: its keytab is a file",
+  () =>
+    withRealm(async ({ env, keytab }) => {
+      const args = ["--port", "0", "--log", "text", "--gssapi-keytab", keytab];
+      await withProgram(args, async (program) => {
+        await program.port();
+        program.kill("SIGHUP");
+        await program.line(/ reloaded: logins 0, rules 0$/);
+      }, { env, mayLoad: true });
+    }),
+  { skip },
+);
+
 test("socks5 --gssapi-keytab says what is missing to load the library", async () => {
   const args = ["--check", "--gssapi-keytab", "/nowhere/socks.keytab"];
   const { code, stderr } = await runProgram(args);

@@ -76,7 +76,10 @@ for (
       ["--hostname", "0.0.0.0"],
       /open proxy.* --user, .* --users-file .* --config .* --open-proxy /,
     ],
-    [["--hostname", "::"], /open proxy.* --user, .* --open-proxy /],
+    [
+      ["--hostname", "::"],
+      /open proxy.* --user, .* --gssapi-keytab, .* --open-proxy /,
+    ],
     [["--hostname", "0.0.0.0", "--check"], /open proxy.* --open-proxy /],
     [
       ["--hostname=0.0.0.0", "--user=a:b", "--socks4-ident"],

@@ -53,6 +53,7 @@ const noDurations: [text: string, message: RegExp][] = [
   ["1,5s", /must be a duration/],
   ["1.5ms", /must be a duration/],
   ["0.0001s", /must be a duration/],
+  ["0.0000000001s", /must be a duration/],
   ["Infinitys", /must be a duration/],
   ["25d", /25d is too long: at most 24d, or 0 for no limit$/],
   ["597h", /is too long/],
@@ -82,14 +83,17 @@ const rates: [text: string, bytes: number][] = [
   ["10Mi/s", 10_485_760],
   ["1.5GiB", 1_610_612_736],
   ["1.0005k", 1_001],
+  ["0.4k", 400],
+  ["0.0k", 0],
 ];
 
 const noRates = [
   ..."|k|B|10m|10mb|10Mb|10Mbit|10Mbps|10Mb/s|10g|10 M|10M B|10MBB|-1|1e6|.5M"
     .split("|"),
-  ..."1.M|1,5M|10T|10TB|10i|10iB|10Bi|10MB/min|3G|2GiB|2147483648|0x10".split(
-    "|",
-  ),
+  ..."0.4|0.0001k|1.M|1,5M|10T|10TB|10i|10iB|10Bi|10MB/min|3G|2GiB|2147483648|0x10"
+    .split(
+      "|",
+    ),
 ];
 
 /** The problems of a value of a file, and the value. */

@@ -7,7 +7,11 @@ import {
   GssError,
   type GssProvider,
 } from "../../src/gssapi/mod.ts";
-import { encodeMessage, MESSAGE } from "../../src/protocol/gssapi.ts";
+import {
+  encodeMessage,
+  HEADER_SIZE,
+  MESSAGE,
+} from "../../src/protocol/gssapi.ts";
 import type { AuthMethod, ServeOptions } from "../../src/server/mod.ts";
 import type { Conn } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
@@ -65,14 +69,14 @@ const refusals: readonly Row[] = [
   ["an empty token", octets("01 01 00 00"), ABORT, "the token is empty"],
   ["a level first", level(2), ABORT, "message type is 2, not 1"],
   ["data first", message(GREETING, 0), ABORT, "message type is 3, not 1"],
-  ["an abort", ABORT, ABORT, "the client has aborted"],
+  ["an abort", ABORT, ABORT, "the peer has aborted"],
   ["a SOCKS request first", octets("05 01 00 01"), ABORT, "version octet"],
   ["an unknown message type", octets("01 04"), ABORT, "message type is 04"],
   [
     "an abort after its token",
     join(login, ABORT),
     join(answer, ABORT),
-    "the client has aborted",
+    "the peer has aborted",
   ],
   [
     "data in place of its level",
@@ -364,6 +368,28 @@ test("gssapi() counts the principal as the user of rules and limits", async () =
   conn.close();
   const { session, reason } = await world.server.ended();
   assertEquals([reason, session.user], ["refused", PRINCIPAL]);
+  await world.close();
+});
+
+test("gssapi() counts the sessions of a principal", async () => {
+  const limits = { sessionsPerUser: 1 };
+  const world = await start({}, { limits });
+  const target = await startTarget();
+  const request = octets(`05 01 00 ${block(target.addr)}`);
+  const first = await world.login(level(2), level(2));
+  await first.write(message(request, 1));
+  const reply = 10 + HEADER_SIZE + 4;
+  assertEquals((await readExactly(first, reply)).length, reply);
+  const second = await world.login(level(2), level(2));
+  await second.write(message(request, 1));
+  const refusal = octets("05 02 00 01 00 00 00 00 00 00");
+  assertEquals(await readAll(second), message(refusal, 1));
+  second.close();
+  const { session, reason } = await world.server.ended();
+  assertEquals([reason, session.user], ["refused", PRINCIPAL]);
+  first.close();
+  await target.close();
+  await world.server.ended();
   await world.close();
 });
 

@@ -185,15 +185,16 @@ test(
   () =>
     withFolder(async (folder) => {
       const { stdout: filter } = await runProgram(["--fail2ban"]);
-      const [, jail] = /jail\.d\/socks5-server\.conf:\n((?:# {3}.*\n)+)/
-        .exec(filter)!;
+      const [, place] = /\/etc\/fail2ban\/(filter\.d\/\S+)/.exec(filter)!;
+      const [, jailPlace, jail] =
+        /\/etc\/fail2ban\/(jail\.d\/\S+):\n((?:# {3}.*\n)+)/.exec(filter)!;
       const log = join(folder, "socks5.log");
       await writeFile(log, "");
       await copyConfiguration(folder);
       const lines = jail.replaceAll(/^# +/gm, "")
         .replace(/^logpath = .*/m, `logpath = ${log}`);
-      await writeFile(join(folder, "jail.d", "socks5.conf"), lines);
-      const path = join(folder, "filter.d", "socks5.conf");
+      await writeFile(join(folder, jailPlace), lines);
+      const path = join(folder, place);
       await writeFile(path, filter);
       const args = ["-c", folder, "--test"];
       const accepted = await run("fail2ban-client", args);

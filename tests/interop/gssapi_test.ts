@@ -1,9 +1,10 @@
 /** GSSAPI with Kerberos, our server and our client: levels, runtimes, attacks, errors. */
 
 import { MARK } from "./gssapi_program.ts";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { test } from "../support/harness.ts";
+import process from "node:process";
+import { runtime, test } from "../support/harness.ts";
 import {
   assertFulfilled,
   runGssapiClient,
@@ -131,4 +132,39 @@ test(
       )
     ),
   { skip },
+);
+
+const hasNodeFfi = runtime === "node" && "getBuiltinModule" in process &&
+  process.getBuiltinModule("node:ffi") !== undefined;
+
+test(
+  "gssapi() without koffi uses node:ffi, or says that koffi is missing",
+  () =>
+    withTargets(async (realm, { port: target }, datagrams) => {
+      const { NODE_PATH: _, ...env } = realm.env;
+      if (!hasNodeFfi) {
+        await withRole("server", {}, async (command, args) => {
+          const { code, stderr } = await run(command, args, { env });
+          assert(code !== 0);
+          assertStringIncludes(stderr, "npm install koffi");
+        });
+        return;
+      }
+      const own = { ...realm, env };
+      await withGssapiServer(own, {}, async ({ port, sessions }) => {
+        const task = {
+          port,
+          echo: { port: target, size: MIB },
+          bind: true,
+          datagrams: { port: datagrams.port, sizes: [1] },
+        };
+        assertFulfilled(await runGssapiClient(own, task), task);
+        for (const { user } of await sessions(3)) {
+          assertEquals(user, PRINCIPAL);
+        }
+      });
+    }),
+  {
+    skip: skip ?? (runtime === "node" ? undefined : "only Node.js needs koffi"),
+  },
 );

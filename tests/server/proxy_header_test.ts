@@ -176,14 +176,15 @@ test("serve() closes special-purpose addresses and the balancer's own to clients
   const server = await behindBalancer({ policy: undefined });
   for (
     const [target, header] of [
-      ["7F 00 00 01", V1],
-      ["7F 00 00 01", UNKNOWN],
-      ["08 08 04 01", V1],
-      ["08 08 04 01", encodeProxyHeader(CLIENT)],
+      ["01 7F 00 00 01", V1],
+      ["01 7F 00 00 01", UNKNOWN],
+      ["01 08 08 04 01", V1],
+      ["01 08 08 04 01", encodeProxyHeader(CLIENT)],
+      ["04 00 64 FF 9B 8*00 08 08 04 01", V1], // by NAT64
     ] as const
   ) {
     const client = await server.client();
-    const denied = octets(`05 01 00 01 ${target} 00 50`);
+    const denied = octets(`05 01 00 ${target} 00 50`);
     await client.write(join(header, LOGIN, denied));
     assertEquals(hex(await readExactly(client, 6)), "05 02 01 00 05 02");
     client.close();
@@ -258,6 +259,50 @@ test("serve() runs the accept hook after the PROXY header", async () => {
   assertEquals(server.server.sessions[0].client, SOURCE);
   client.close();
   await server.ended();
+  await server.close();
+});
+
+test("serve() does not count a balancer's connections against limits.handshakesPerClient while their headers are missing", async () => {
+  const server = await behindBalancer({ limits: { handshakesPerClient: 1 } });
+  const clients = [await server.client(), await server.client()];
+  for (const [i, client] of clients.entries()) {
+    const source = { hostname: `203.0.113.${i}`, port: 1 };
+    const header = encodeProxyHeader({ source, destination: DESTINATION });
+    await client.write(join(header, LOGIN));
+    assertEquals(hex(await readExactly(client, 4)), "05 02 01 00");
+  }
+  await server.close();
+});
+
+test("accept() counts the client behind a balancer against limits.handshakesPerClient, not the balancer", async () => {
+  let hooks = 0;
+  const server = await behindBalancer({
+    limits: { handshakesPerClient: 1 },
+    accept() {
+      hooks++;
+      return new Promise(() => {});
+    },
+  });
+  const open = async (hostname: string) => {
+    const source = { hostname, port: 1 };
+    const client = await server.client();
+    await client.write(encodeProxyHeader({ source, destination: DESTINATION }));
+    return client;
+  };
+  const rejected = () =>
+    server.events.flatMap((it) => it.type === "session-rejected" ? [it] : []);
+  await open("203.0.113.1");
+  await until(() => hooks === 1);
+  await open("203.0.113.2");
+  await until(() => hooks === 2 || rejected().length > 0);
+  assertEquals(hooks, 2);
+  await closed(await open("203.0.113.1"));
+  await until(() => rejected().length > 0);
+  const [{ client, reason }] = rejected();
+  assertEquals([client.hostname, reason], [
+    "203.0.113.1",
+    "too many unfinished handshakes from this address",
+  ]);
   await server.close();
 });
 

@@ -256,3 +256,24 @@ test(
   },
   { skip },
 );
+
+test(
+  "sourceAddress() returns zeros when the interfaces cannot be listed despite the permission",
+  async () => {
+    const { Deno } = globalThis as unknown as {
+      Deno: { networkInterfaces: () => unknown };
+    };
+    const { networkInterfaces } = Deno;
+    Deno.networkInterfaces = () => {
+      throw new Error("Address family not supported by protocol");
+    };
+    try {
+      const { sourceAddress } = denoTransport;
+      assertEquals(await sourceAddress("192.0.2.1"), "0.0.0.0");
+      assertEquals(await sourceAddress("2001:db8::1"), "::");
+    } finally {
+      Deno.networkInterfaces = networkInterfaces;
+    }
+  },
+  { skip },
+);

@@ -13,14 +13,14 @@
 export const FAIL2BAN_FILTER = String.raw`
 # Failed logins in the log of socks5, as text or as JSON lines, in a file
 # or in the systemd journal. Save it as
-#   /etc/fail2ban/filter.d/socks5-server.conf
-# and add a jail, /etc/fail2ban/jail.d/socks5-server.conf:
+#   /etc/fail2ban/filter.d/socks5.conf
+# and add a jail, /etc/fail2ban/jail.d/socks5.conf:
 #   [socks5]
 #   enabled = true
 #   filter = socks5
 #   port = 1080
 #   maxretry = 5
-#   logpath = /var/log/socks5-server.log
+#   logpath = /var/log/socks5.log
 # If a systemd unit named socks5 starts the server, write
 #   backend = systemd
 # in place of the line with logpath.

@@ -6,9 +6,10 @@
 
 import type { ProtectionLevel } from "../../gssapi/level.ts";
 import type { AuthMethod } from "../../server/auth/method.ts";
-import { escapeText } from "../output/escape.ts";
+import { showMessage } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import type { Config } from "./config.ts";
+import { fileName } from "./files.ts";
 
 /** The options of GSSAPI. */
 export interface GssapiConfig {
@@ -54,6 +55,10 @@ async function gssapiMethod(options: GssapiConfig): Promise<AuthMethod> {
     return await gssapi(options);
   } catch (error) {
     if (!(error instanceof GssError)) throw error;
-    throw new UsageError(`--gssapi-keytab: ${escapeText(error.message)}`);
+    const message = error.message.replaceAll(
+      options.keytab,
+      () => fileName(options.keytab),
+    );
+    throw new UsageError(`--gssapi-keytab: ${showMessage(message)}`);
   }
 }

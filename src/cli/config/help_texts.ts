@@ -50,8 +50,9 @@ lines are dropped; the proxy never waits for it.
 A session has a line at its end. As text:
   TIME OUTCOME CLIENT USER TARGET UP/DOWN DURATION [DETAILS]
 The user is "-" without a login, and in parentheses if it is only claimed
-(SOCKS4). Before the target, CONNECT is not named, but bind and udp are. UP are
-the bytes from the client, DOWN those to it. White space in names is escaped.
+(SOCKS4). Before the target, CONNECT is not named, but bind, udp, resolve and
+reverse are. UP are the bytes from the client, DOWN those to it. White space in
+names is escaped.
 
 These beginnings of the line of a failed login do not change:
   2026-11-03T10:22:31Z login-failed 192.0.2.7:50123 mallory -
@@ -99,7 +100,7 @@ Examples:
     name: "deno",
     text: `\
 On Deno, the server needs --allow-net, --allow-read for files,
---allow-env=SOCKS5_USERS for the variable, and --allow-sys=networkInterfaces to
-know its own addresses.`,
+--allow-env=SOCKS5_USERS for the variable, --allow-sys=networkInterfaces to know
+its own addresses, and --allow-ffi for Kerberos.`,
   },
 ];

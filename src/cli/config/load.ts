@@ -132,8 +132,10 @@ export async function load(
     users: names,
     rules: list.length,
     warnings,
-    hasFiles: file !== undefined || usersFile.length > 0 ||
-      chapSecrets !== undefined || tls !== undefined,
+    hasFiles: usersFile.length > 0 ||
+      [file, chapSecrets, config.gssapiKeytab, tls].some((it) =>
+        it !== undefined
+      ),
   };
 }
 

@@ -56,7 +56,7 @@ export const OPTIONS = {
     section: "listen",
     default: "127.0.0.1",
     needsRestart: true,
-    description: "IP address to listen on interfaces",
+    description: "IP address to listen on; 0.0.0.0 or :: for all interfaces",
   }),
   port: option(whole(65535), {
     flag: "--port PORT",

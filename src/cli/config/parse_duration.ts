@@ -60,6 +60,7 @@ function sum(text: string): number | undefined {
     total += Number(number) * UNITS[unit];
   }
   const whole = Math.round(total);
+  if (whole === 0 && total > 0) return undefined; // 0 means no limit
   // 2.3 * 1000 is not 2300 in binary fractions.
   return Math.abs(whole - total) < 1e-6 || whole > LONGEST ? whole : undefined;
 }

@@ -179,11 +179,16 @@ export function rule(): Kind<string> {
   };
 }
 
-const LEVELS = "^[012](,[012]){0,2}$";
+const LEVELS = "^(?!.*(\\d).*\\1)[012](,[012]){0,2}$";
 
 /** Protection levels: `2,1`; in a file also a list of numbers. */
 export function protectionLevels(): Kind<readonly ProtectionLevel[]> {
-  const levels = { type: "array", items: { enum: [2, 1, 0] }, maxItems: 3 };
+  const levels = {
+    type: "array",
+    items: { enum: [2, 1, 0] },
+    minItems: 1,
+    uniqueItems: true,
+  };
   return scalar({
     schema: { anyOf: [levels, { type: "string", pattern: LEVELS }] },
     requirement:

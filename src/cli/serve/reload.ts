@@ -58,15 +58,16 @@ export class Reloader {
       const problems = ["the standard input cannot be read again"];
       return log({ type: "reload-failed", problems });
     }
+    let loaded: LoadedConfig | undefined;
     try {
-      const loaded = await load(commandLine, read, { before: this.#current });
+      loaded = await load(commandLine, read, { before: this.#current });
       const { hostname: _, port: __, plainPort: ___, ...options } =
         loaded.options;
       await server.update(options, loaded);
       this.#current = loaded;
     } catch (error) {
-      log({ type: "reload-failed", problems: this.#problemsOf(error) });
-      return;
+      const problems = this.#problemsOf(error, loaded);
+      return log({ type: "reload-failed", problems });
     }
     const { users, rules, warnings, tls } = this.#current;
     const { config } = this.#options.loaded;
@@ -81,8 +82,10 @@ export class Reloader {
     });
   }
 
-  #problemsOf(error: unknown): readonly string[] {
-    const { options } = this.#options.loaded;
+  /** The problems of the new configuration, which is `undefined` if it cannot be loaded. */
+  #problemsOf(error: unknown, loaded?: LoadedConfig): readonly string[] {
+    const { hostname, port } = this.#options.loaded.options;
+    const options = { ...loaded?.options, hostname, port };
     const message = describeFailure(error, options)?.message ??
       showMessage(String(error));
     return message.split("\n");

@@ -5,6 +5,7 @@
  */
 
 import { quote } from "../../protocol/escape.ts";
+import { loginEntries } from "./login_table.ts";
 import { decodeText } from "./name.ts";
 import type {
   Credentials,
@@ -18,7 +19,7 @@ import type {
  * The verifier for any kind of logins.
  *
  * @throws {TypeError} when a table is empty, or one of its names or passwords is
- * not 1 to 255 bytes long.
+ * not a text of 1 to 255 bytes.
  */
 export function toVerifier(logins: Logins): Verifier {
   if (typeof logins === "function") return new FunctionVerifier(logins);
@@ -29,7 +30,7 @@ export function toVerifier(logins: Logins): Verifier {
 function isVerifier(
   logins: Readonly<Record<string, string>> | Verifier,
 ): logins is Verifier {
-  return typeof logins.verify === "function";
+  return typeof logins?.verify === "function";
 }
 
 /**
@@ -70,9 +71,7 @@ class LoginTable implements Verifier {
   readonly #logins: readonly Uint8Array[];
 
   constructor(logins: Readonly<Record<string, string>>) {
-    this.#logins = Object.entries(logins).map(encodeLogin);
-    if (this.#logins.length > 0) return;
-    throw new TypeError("a table of logins needs at least one");
+    this.#logins = loginEntries(logins, "logins").map(encodeLogin);
   }
 
   verify({ username, password }: Credentials): boolean {

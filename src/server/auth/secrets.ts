@@ -5,6 +5,7 @@
  */
 
 import { quote } from "../../protocol/escape.ts";
+import { loginEntries } from "./login_table.ts";
 import { decodeText } from "./name.ts";
 import type { VerifyContext } from "./verifier.ts";
 
@@ -65,10 +66,7 @@ export function toSecretSource(secrets: Secrets): SecretSource {
 }
 
 function tableOf(secrets: Readonly<Record<string, string>>): SecretLookup {
-  const table = new Map(Object.entries(secrets));
-  if (table.size === 0) {
-    throw new TypeError("a table of secrets needs at least one");
-  }
+  const table = new Map(loginEntries(secrets, "secrets"));
   for (const [name, secret] of table) {
     const problem = problemOfBytes("user name", name) ??
       problemOfSecret(secret);

@@ -65,7 +65,9 @@ export async function resolvePtr(
     const { stopping: signal } = session;
     const address = unmapIp(target.hostname);
     await authorize(session, target, { address, signal });
-    const hostname = canonicalHostname(await ask(address));
+    const found = await ask(address);
+    if (typeof found !== "string") throw new TypeError("the answer is no name");
+    const hostname = canonicalHostname(found);
     if (hostname !== undefined && !isIp(hostname)) return hostname;
     throw new NetError("dns", `no reply can carry the name of ${address}`);
   });
@@ -123,18 +125,21 @@ async function dialedAddress(
   const { stopping: signal } = session;
   await authorize(session, target, { signal });
   const found = await ask(target.hostname);
-  if (!isIp(found)) throw new TypeError("the dialer returned no IP address");
+  if (typeof found !== "string" || !isIp(found)) {
+    throw new TypeError("the dialer returned no IP address");
+  }
   const address = dialledAddress(found);
   await authorize(session, target, { address, signal });
   return replyable(request, [address]);
 }
 
+/** An address with a zone is none: without the zone, which no reply carries, it means another. */
 function replyable(
   request: ClientRequest,
   addresses: readonly string[],
 ): string {
   const hostname = addresses.find((it) =>
-    isReplyable(request, { hostname: it, port: 0 })
+    isIp(it) && isReplyable(request, { hostname: it, port: 0 })
   );
   if (hostname !== undefined) return hostname;
   throw new NetError("dns", "no reply can carry an address of the name");

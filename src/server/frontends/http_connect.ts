@@ -7,11 +7,8 @@
 import { ProtocolError } from "../../protocol/decode.ts";
 import { quote } from "../../protocol/escape.ts";
 import { decodeCredentials } from "../../protocol/http_basic.ts";
-import {
-  decodeRequest,
-  encodeResponse,
-  statusOfReply,
-} from "../../protocol/http_connect.ts";
+import { encodeResponse, statusOfReply } from "../../protocol/http_connect.ts";
+import { requestDecoder } from "../../protocol/http_request_decoder.ts";
 import type { Login } from "../../protocol/password.ts";
 import { REPLY, replyText } from "../../protocol/reply.ts";
 import { METHOD } from "../../protocol/socks5.ts";
@@ -52,7 +49,7 @@ export const HTTP_CONNECT: Frontend = {
 
 async function read(context: FrontendContext): Promise<ClientRequest> {
   const { reader } = context;
-  const request = await reader.read(decodeRequest).catch((error) => {
+  const request = await reader.read(requestDecoder()).catch((error) => {
     throw error instanceof ProtocolError ? refusedRequest(error) : error;
   });
   const { method, target, authorization } = request;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isSpecialPurpose } from "../../protocol/address.ts";
+import { embeddedIpv4, isSpecialPurpose } from "../../protocol/address.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { CommandName, Session } from "../events.ts";
 
@@ -137,5 +137,9 @@ export function defaultDenial(
   isOwn: (address: string) => boolean,
 ): string | undefined {
   if (isSpecialPurpose(address)) return `special-purpose address ${address}`;
-  return isOwn(address) ? `the server's own address ${address}` : undefined;
+  // A gateway (NAT64, 6to4) may bring the packets back to this machine.
+  const embedded = embeddedIpv4(address);
+  return isOwn(address) || embedded !== undefined && isOwn(embedded)
+    ? `the server's own address ${address}`
+    : undefined;
 }

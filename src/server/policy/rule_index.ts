@@ -30,50 +30,85 @@ export class RuleIndex {
   /** The parts that name neither a host nor a client nor a user. */
   readonly #others: Part[] = [];
 
-  /** An index for these parts, which {@linkcode RuleIndex.add} adds. */
-  constructor(parts: readonly Part[]) {
+  /** An index for the parts of these rules, which {@linkcode RuleIndex.add} adds. */
+  constructor(rules: readonly (readonly Part[])[]) {
     this.#blocks = new BlockIndex(
-      parts.flatMap(({ target }) => target?.block ?? []),
+      rules.flat().flatMap(({ target }) => target?.block ?? []),
     );
-    this.#clients = new BlockIndex(parts.flatMap(({ from }) => from ?? []));
+    this.#clients = new BlockIndex(rules.flatMap(([{ from }]) => from ?? []));
   }
 
-  add(part: Part): void {
-    const { from, users, target } = part;
-    const { block, name, suffix } = target ?? {};
-    const host = name ?? suffix;
-    if (block) return this.#blocks.add(block, part);
-    if (host !== undefined) return push(this.#names, host, part);
-    if (from) return from.forEach((it) => this.#clients.add(it, part));
-    if (!users || users[0] === "*") return append(this.#others, part);
-    for (const user of users) push(this.#users, user, part);
+  /** Adds the parts of a rule. */
+  add(parts: readonly Part[]): void {
+    const others: Part[] = [];
+    for (const part of parts) {
+      const { block, name, suffix } = part.target ?? {};
+      const host = name ?? suffix;
+      if (block) this.#blocks.add(block, [part]);
+      else if (host !== undefined) append(this.#names, host, [part]);
+      else others.push(part);
+    }
+    if (others.length > 0) this.#addOthers(others);
+  }
+
+  /** Adds the parts of a rule that name no host; they have the same clients and users. */
+  #addOthers(parts: readonly Part[]): void {
+    const [{ from, users }] = parts;
+    if (from) return from.forEach((it) => this.#clients.add(it, parts));
+    if (!users || users[0] === "*") return appendTo(this.#others, parts);
+    for (const user of users) append(this.#users, user, parts);
   }
 
   /**
-   * Returns parts that may help to cover this one, in the order of their rules. `users`
-   * are the names of its users, if they are known.
+   * Returns parts whose clients or users overlap those of a rule, or that have neither;
+   * `users` are its users, if they are known. All parts of a rule have these in common.
    */
-  overlapping(
-    { from = [], target }: Part,
-    users: readonly string[],
-  ): readonly Part[] {
-    const { block, name, suffix } = target ?? {};
-    const sources = [
-      ...namesCovering(suffix ?? name).map((it) => this.#names.get(it)),
-      ...block ? this.#blocks.overlapping(block) : [],
-      ...from.flatMap((it) => this.#clients.overlapping(it)),
-      ...users.map((it) => this.#users.get(it)),
-      this.#others,
-    ];
-    const found = new Set<Part>();
-    for (const parts of sources) {
-      for (const part of parts ?? []) {
-        if (found.size === MAX_FOUND) break;
-        found.add(part);
+  helping(
+    from: readonly Cidr[] | undefined,
+    users: ReadonlyMap<string, unknown>,
+  ): ReadonlySet<Part> {
+    return firstOf(this.#helping(from, users));
+  }
+
+  *#helping(
+    from: readonly Cidr[] | undefined,
+    users: ReadonlyMap<string, unknown>,
+  ): Iterable<Iterable<Part> | undefined> {
+    for (const it of from ?? []) yield* this.#clients.overlapping(it);
+    if (users.size < this.#users.size) {
+      for (const user of users.keys()) yield this.#users.get(user);
+    } else {
+      for (const [user, parts] of this.#users) {
+        if (users.has(user)) yield parts;
       }
     }
+    yield this.#others;
+  }
+
+  /**
+   * Returns parts that may help to cover this one, in the order of their rules. `helping`
+   * are those that may help all parts of its rule.
+   */
+  overlapping({ target }: Part, helping: ReadonlySet<Part>): readonly Part[] {
+    const { block, name, suffix } = target ?? {};
+    const found = firstOf([
+      ...namesCovering(suffix ?? name).map((it) => this.#names.get(it)),
+      ...block ? this.#blocks.overlapping(block) : [],
+      helping,
+    ]);
     return [...found].sort((a, b) => a.rule - b.rule);
   }
+}
+
+function firstOf(sources: Iterable<Iterable<Part> | undefined>): Set<Part> {
+  const found = new Set<Part>();
+  for (const parts of sources) {
+    for (const part of parts ?? []) {
+      if (found.size === MAX_FOUND) return found;
+      found.add(part);
+    }
+  }
+  return found;
 }
 
 /** A name or a suffix (with its leading dot), and the suffixes that contain it. */
@@ -105,9 +140,9 @@ class BlockIndex {
     this.#prefixes = prefixes;
   }
 
-  add(block: Cidr, part: Part): void {
-    push(this.#exact, keyOf(block, block.prefix), part);
-    for (const key of this.#containing(block)) push(this.#within, key, part);
+  add(block: Cidr, parts: readonly Part[]): void {
+    append(this.#exact, keyOf(block, block.prefix), parts);
+    for (const key of this.#containing(block)) append(this.#within, key, parts);
   }
 
   /** Returns the parts whose blocks contain this one, or are in it. */
@@ -132,13 +167,17 @@ function keyOf({ network }: Cidr, prefix: number): string {
   return `${network.length} ${prefix} ${octets}`;
 }
 
-function push(map: Map<string, Part[]>, key: string, part: Part): void {
-  const list = map.get(key);
-  if (list) append(list, part);
-  else map.set(key, [part]);
+function append(
+  map: Map<string, Part[]>,
+  key: string,
+  parts: readonly Part[],
+): void {
+  let list = map.get(key);
+  if (!list) map.set(key, list = []);
+  appendTo(list, parts);
 }
 
 /** Later parts would not be returned. */
-function append(list: Part[], part: Part): void {
-  if (list.length < MAX_FOUND) list.push(part);
+function appendTo(list: Part[], parts: readonly Part[]): void {
+  list.push(...parts.slice(0, MAX_FOUND - list.length));
 }

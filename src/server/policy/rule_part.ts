@@ -80,10 +80,10 @@ export class Boxes {
   readonly #part: Part;
   readonly #users: ReadonlyMap<string, number>;
 
-  /** `users` are the names of the users of the part that is covered, if they are known. */
-  constructor(part: Part, users: readonly string[]) {
+  /** `users` are the users of the part that is covered, numbered, if they are known. */
+  constructor(part: Part, users: ReadonlyMap<string, number>) {
     this.#part = part;
-    this.#users = new Map(users.map((it, index) => [it, index]));
+    this.#users = users;
   }
 
   /** The part that is covered. */

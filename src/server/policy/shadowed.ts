@@ -38,8 +38,8 @@ export interface ShadowedRule {
 }
 
 /**
- * How many ranges and boxes are compared for a list. The search ends then, because it
- * must not delay the start.
+ * How many ranges and boxes are indexed and compared for a list. The search ends then,
+ * because it must not delay the start.
  */
 const MAX_STEPS = 1_000_000;
 /** How many boxes may be left of a part of a rule. A part in more pieces counts as not hidden. */
@@ -100,7 +100,8 @@ interface Overlap {
 class Search {
   readonly #parts: readonly (readonly Part[])[];
   readonly #index: RuleIndex;
-  readonly #users: ReadonlySet<string>;
+  /** All users, numbered. */
+  readonly #users: ReadonlyMap<string, number>;
   #stepsLeft = MAX_STEPS;
 
   constructor(
@@ -108,30 +109,41 @@ class Search {
     users: ReadonlySet<string> = new Set(),
   ) {
     this.#parts = rules.map(partsOf);
-    this.#index = new RuleIndex(this.#parts.flat());
-    this.#users = users;
+    this.#index = new RuleIndex(this.#parts);
+    this.#users = numbered(users);
   }
 
   shadowed(): { readonly rule: number; readonly by: readonly number[] }[] {
     return this.#parts.flatMap((parts, rule) => {
-      const overlaps = parts.map((it) => this.#overlapOf(it));
-      for (const part of parts) this.#index.add(part);
+      if (this.#stepsLeft <= 0) return [];
+      const overlaps = this.#overlapsOf(parts);
+      for (const part of parts) this.#stepsLeft -= costOfAdding(part);
+      this.#index.add(parts);
       const by = firstContaining(overlaps) ?? this.#coveringAll(overlaps);
       return by ? [{ rule, by }] : [];
     });
   }
 
-  #overlapOf(part: Part): Overlap {
-    const { users = [] } = part;
-    const names = users[0] === "*" ? [...this.#users] : users;
-    const boxes = new Boxes(part, names);
-    const found = this.#stepsLeft > 0
-      ? this.#index.overlapping(part, names)
-      : [];
-    this.#stepsLeft -= found.length;
+  #overlapsOf(parts: readonly Part[]): readonly Overlap[] {
+    const [{ from, users = [] }] = parts;
+    const known = users[0] === "*" ? this.#users : numbered(users);
+    const helping = this.#index.helping(from, known);
+    return parts.map((it) => this.#overlapOf(it, known, helping));
+  }
+
+  #overlapOf(
+    part: Part,
+    users: ReadonlyMap<string, number>,
+    helping: ReadonlySet<Part>,
+  ): Overlap {
+    const boxes = new Boxes(part, users);
     const { covered } = boxes;
+    const found = this.#stepsLeft > 0
+      ? this.#index.overlapping(part, helping)
+      : [];
     const earlier = found.flatMap((it) => {
       const box = boxes.of(it);
+      this.#stepsLeft -= costOfComparing(covered, box);
       return box && overlaps(box, covered) ? [{ rule: it.rule, box }] : [];
     });
     return { box: covered, earlier };
@@ -178,6 +190,21 @@ class Search {
     }
     return needed;
   }
+}
+
+function numbered(users: Iterable<string>): ReadonlyMap<string, number> {
+  return new Map([...users].map((it, index) => [it, index]));
+}
+
+/** The index has parts without a host by each of their clients or users. */
+function costOfAdding({ target, from, users }: Part): number {
+  const isAny = !target || target.isAny;
+  return isAny ? from?.length ?? users?.length ?? 1 : 1;
+}
+
+/** One step, and one more for each range that is not the only one of its dimension. */
+function costOfComparing(a: Box, b: Box | undefined): number {
+  return b ? 1 + sizeOf(a) + sizeOf(b) - a.length - b.length : 1;
 }
 
 /** Whether the corners of the part are covered, which is soon found out. */

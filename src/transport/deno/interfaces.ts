@@ -44,8 +44,14 @@ export function ownAddresses(): string[] {
  * Returns the address of this machine on the network that an IP address belongs to, or
  * `undefined` if it belongs to none, or if the interfaces cannot be listed.
  */
-export function addressTowards(hostname: string): Promise<string | undefined> {
-  return nearestOf(interfaces(), hostname);
+export async function addressTowards(
+  hostname: string,
+): Promise<string | undefined> {
+  try {
+    return await nearestOf(interfaces(), hostname);
+  } catch {
+    return undefined; // for example because a service manager forbids netlink sockets
+  }
 }
 
 /**

@@ -92,6 +92,9 @@ function noCertificate(text: string): string {
 }
 
 const KEY = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/;
+const KEY_BLOCK = new RegExp(
+  `${KEY.source}[^-]*-----END (?:[A-Z]+ )?PRIVATE KEY-----`,
+);
 const ENCRYPTED =
   /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m;
 
@@ -103,9 +106,10 @@ function parseKey(text: string): KeyObject {
         "openssl pkey -in $KEY -out key.pem decrypts it",
     );
   }
-  if (!KEY.test(text)) throw new CertificateError("key", noKey(text));
+  const [pem] = text.match(KEY_BLOCK) ?? [];
+  if (!pem) throw new CertificateError("key", noKey(text));
   try {
-    return createPrivateKey(text);
+    return createPrivateKey(pem); // alone: certificates may be in the same file
   } catch (error) {
     const flaw = "cannot be read; openssl pkey -in $KEY -noout shows why";
     throw new CertificateError("key", flaw, error);

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
+  chap,
   hashPassword,
   type LockoutOptions,
   userPass,
@@ -272,3 +273,25 @@ test("userPass() throws when an option is not a count", () => {
     assertThrows(() => userPass({ a: "b" }, options), TypeError);
   }
 });
+
+/** A row: what untyped code passes, and a part of the error. */
+const wrong: readonly (readonly [unknown, string])[] = [
+  ["alice:battery staple", "are a function or a table"],
+  [["alice:battery staple"], "are a function or a table"],
+  [undefined, "are a function or a table"],
+  [null, "are a function or a table"],
+  [{ users: { alice: "battery staple" } }, '(user "users")'],
+  [{ alice: 12345678901234 }, '(user "alice")'],
+  [{}, "at least one"],
+];
+
+for (const [given, message] of wrong) {
+  const shown = JSON.stringify(given);
+  test(`userPass() and chap() throw a TypeError without the value for ${shown}`, () => {
+    for (const method of [userPass, chap]) {
+      const make = () => void method(given as Record<string, string>);
+      const error = assertThrows(make, TypeError, message);
+      assert(!/staple|1234/.test(error.message), error.message);
+    }
+  });
+}

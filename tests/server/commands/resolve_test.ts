@@ -24,6 +24,8 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   "v6.test": ["2001:db8::1"],
   "public.test": ["10.0.0.1", "8.8.8.8", "8.8.4.4"],
   "private.test": ["10.0.0.1"],
+  "link.test": ["fe80::1%1"],
+  "linked.test": ["fe80::1%1", "192.0.2.7"],
 };
 
 const ADDRESSES: Readonly<Record<string, string>> = {
@@ -115,6 +117,16 @@ const ANSWERS: readonly Answer[] = [
     "F0 00 01 C0 00 02 09 00 00",
     IPV4("c0 00 02 09"),
   ],
+  [
+    "RESOLVE with 04 when the name only has an address with a zone",
+    resolveOf("link.test"),
+    ERROR("04"),
+  ],
+  [
+    "RESOLVE with another address than the one with a zone",
+    resolveOf("linked.test"),
+    IPV4("c0 00 02 07"),
+  ],
   ["RESOLVE of an unknown name with 04", resolveOf("no.test"), ERROR("04")],
   ["RESOLVE_PTR of IPv4", PTR("C0 00 02 01"), named("one.test")],
   ["RESOLVE_PTR of IPv6", `F1 00 04 ${SIX} 00 00`, named("six.test")],
@@ -161,6 +173,11 @@ const ANSWERS: readonly Answer[] = [
   [
     "SOCKS4a RESOLVE of an unknown name with 5B",
     resolve4Of("no.test"),
+    REFUSED4,
+  ],
+  [
+    "SOCKS4a RESOLVE with 5B when the name only has an address with a zone",
+    resolve4Of("link.test"),
     REFUSED4,
   ],
   ["SOCKS4 RESOLVE_PTR with 5B", "04 F1 00 00 C0 00 02 01 00", REFUSED4],
@@ -423,6 +440,24 @@ for (const [name, dial, request, answer] of DIALED) {
     const server = await startResolver({ dial, policy });
     assertEquals(await answerTo(server, request), answer);
     assertEquals(server.asked, []);
+    await server.close();
+  });
+}
+
+/** A row: the request, and the error of a session whose dialer returns something else. */
+const WRONG: readonly (readonly [string, string])[] = [
+  [resolveOf("both.test"), "the dialer returned no IP address"],
+  [PTR("C0 00 02 01"), "the answer is no name"],
+];
+
+for (const [request, expected] of WRONG) {
+  test(`serve() reports a dialer whose answer to ${request.slice(0, 2)} is undefined`, async () => {
+    const nothing = () => Promise.resolve(undefined as unknown as string);
+    const dial = { ...METHODS, resolve: nothing, reverse: nothing };
+    const server = await startResolver({ dial });
+    assertEquals(await answerTo(server, request), ERROR("01"));
+    const { error } = await server.ended();
+    assertEquals((error as Error).message, expected);
     await server.close();
   });
 }

@@ -266,3 +266,19 @@ test("shadowedRules() ends soon for rules with thousands of targets", () => {
   assertEquals(shadowedRules([`deny ${names}`, `deny ${names},b`]), []);
   assertEquals(shadowedRules([`deny ${names},b`, `deny ${names}`]).length, 1);
 });
+
+test(
+  "shadowedRules() ends soon for hundreds of rules with hundreds of clients and targets",
+  () => {
+    const numbers = Array.from({ length: 300 }, (_, i) => i);
+    const list = Array.from({ length: 400 }, (_, rule) => {
+      const clients = numbers.map((i) =>
+        `10.${rule >> 1}.${rule & 1}.${i % 256}`
+      );
+      const targets = numbers.map((i) => `a${i}.r${rule}.test`);
+      return `deny from ${clients.join(",")} ${targets.join(",")}`;
+    });
+    assertEquals(shadowedRules(list), []);
+  },
+  { timeout: 30_000 },
+);
