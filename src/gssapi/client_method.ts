@@ -62,6 +62,9 @@ const KEYS = Object.keys(
  * has to prove its identity as well. Everything after the login is signed, and
  * encrypted at level 2, datagrams included.
  *
+ * The choice among the offered methods is not protected: if the session must be, offer no
+ * other method beside it, because an attacker on the network can choose the other one.
+ *
  * The requirements are those of {@linkcode gssapi}, except for the keytab. The first login
  * loads the library. If the library or Kerberos fails, the attempt ends with code
  * `login-failed` and a {@linkcode GssError} as the cause. A KDC that does not answer does

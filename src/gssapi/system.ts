@@ -10,6 +10,7 @@ import { GssError } from "./error.ts";
 import type { GssFunctions } from "./ffi/functions.ts";
 import type { Koffi } from "./koffi.ts";
 import { Acceptor } from "./native/acceptor.ts";
+import { Credential } from "./native/credential.ts";
 import { Initiator } from "./native/initiator.ts";
 import { GssLibrary } from "./native/library.ts";
 import type { GssProvider } from "./provider.ts";
@@ -39,7 +40,8 @@ export async function systemAcceptor(
   { keytab, service, ...options }: AcceptorOptions,
 ): Promise<Pick<GssProvider, "accept">> {
   const library = await openLibrary(options);
-  const credential = await library.acquireAcceptor(keytab, service);
+  const handle = await library.acquireAcceptor(keytab, service);
+  const credential = new Credential(library, handle);
   return { accept: () => new Acceptor(library, credential) };
 }
 

@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { Acceptor } from "../../src/gssapi/native/acceptor.ts";
+import { Credential } from "../../src/gssapi/native/credential.ts";
 import { Initiator } from "../../src/gssapi/native/initiator.ts";
 import { GssLibrary } from "../../src/gssapi/native/library.ts";
 import { test } from "../support/harness.ts";
@@ -26,8 +27,11 @@ async function useInitiator(library: GssLibrary): Promise<void> {
   }
 }
 
-function useAcceptor(library: GssLibrary): void {
-  const context = new Acceptor(library, 1n);
+function useAcceptor(
+  library: GssLibrary,
+  credential: Credential,
+): void {
+  const context = new Acceptor(library, credential);
   try {
     context.step(TOKEN);
     context.wrap(TOKEN, true);
@@ -40,6 +44,7 @@ function useAcceptor(library: GssLibrary): void {
 
 async function acquire(
   library: GssLibrary,
+  _keys: Credential,
   service?: string,
 ): Promise<void> {
   await library.acquireAcceptor("/etc/socks.keytab", service);
@@ -49,7 +54,8 @@ const uses = {
   useInitiator,
   useAcceptor,
   acquire,
-  acquireForService: (library: GssLibrary) => acquire(library, SERVICE),
+  acquireForService: (library: GssLibrary, keys: Credential) =>
+    acquire(library, keys, SERVICE),
 } as const;
 
 /** A row: what uses the library, and the function that fails. */
@@ -76,12 +82,13 @@ for (const [use, failing] of rows) {
     test(`GssLibrary releases all memory when ${use} ${failing ?? ""} ${failure}`, async () => {
       const script = new ScriptedLibrary();
       const library = new GssLibrary(script.functions);
+      const keys = new Credential(library, await library.acquireAcceptor());
       const before = script.counts;
       if (failing) script.failures.set(failing, failure as Failure);
       let failed = false;
       for (let i = 0; i < 3; i++) {
         try {
-          await uses[use](library);
+          await uses[use](library, keys);
         } catch {
           failed = true;
         }

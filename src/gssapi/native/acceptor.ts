@@ -4,17 +4,17 @@
  * @module
  */
 
-import type { Pointer } from "../ffi/functions.ts";
 import type { GssStep } from "../provider.ts";
 import { NativeContext } from "./context.ts";
+import type { Credential } from "./credential.ts";
 import type { GssLibrary } from "./library.ts";
 import { POINTER_SIZE, pointerIn } from "./structs.ts";
 
 /** A context that a client establishes. It contacts no other machine, so it is synchronous. */
 export class Acceptor extends NativeContext {
-  readonly #credential: Pointer;
+  readonly #credential: Credential;
 
-  constructor(library: GssLibrary, credential: Pointer) {
+  constructor(library: GssLibrary, credential: Credential) {
     super(library);
     this.#credential = credential;
   }
@@ -26,7 +26,7 @@ export class Acceptor extends NativeContext {
     const source = new Uint8Array(POINTER_SIZE);
     // deno-fmt-ignore
     const major = library.withInput(token ?? new Uint8Array(0), (input) =>
-      functions.acceptSecContext(minor, cell, this.#credential, input, 0n, source, 0n, output,
+      functions.acceptSecContext(minor, cell, this.#credential.handle, input, 0n, source, 0n, output,
         library.word, 0n, 0n));
     const status = library.minorStatus;
     const flags = library.outputWord;
