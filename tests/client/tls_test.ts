@@ -189,6 +189,20 @@ test("connect() shows the client's certificate", async () => {
   await target.close();
 });
 
+test("connect() and serve() read certificates and keys in one text, among comments", async () => {
+  const both = ({ cert, key }: typeof alice) => {
+    const text = `\uFEFF${cert}\nBag Attributes\n friendlyName: -x-\n${key}`;
+    return { cert: text, key: text };
+  };
+  const target = await startTarget(echo);
+  const tls = { ...both(server), clientCa: ca.cert };
+  await withServer({ tls }, async (url) => {
+    const options = { tls: { ...trusting, ...both(alice) } };
+    (await connect(url(), target.addr, options)).close();
+  });
+  await target.close();
+});
+
 test("connect() rejects with timeout when the proxy does not answer the handshake", async () => {
   const silent = await startTarget();
   const url = `socks5h+tls://127.0.0.1:${silent.addr.port}`;

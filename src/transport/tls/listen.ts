@@ -71,8 +71,7 @@ export function listenTls(
 }
 
 function load(options: TlsServerOptions): Credentials {
-  checkCertificates(options);
-  const { cert, key, clientCa: ca } = options;
+  const { cert, key, clientCa: ca } = checkCertificates(options);
   const asksClient = ca !== undefined;
   try {
     const context = tls.createSecureContext({
