@@ -11,7 +11,6 @@ import { detectTransport } from "../transport/detect.ts";
 import { dial } from "../transport/dial.ts";
 import { keepAliveQuietly } from "../transport/quiet.ts";
 import { abortError, TlsError } from "../transport/errors.ts";
-import { innermost } from "../transport/relay.ts";
 import type { Conn, Transport } from "../transport/transport.ts";
 import type { ClientAuth } from "./auth.ts";
 import type { ClientDialect, HandshakeAttempt } from "./dialect.ts";
@@ -24,7 +23,7 @@ import { type ClientOptions, DEFAULT_TIMEOUT } from "./options.ts";
 import type { ProxyConfig, ResolvedProxy } from "./proxy.ts";
 import { resolveAuth } from "./resolve_auth.ts";
 import { resolveProxy } from "./resolve_proxy.ts";
-import { resolveTls, type TlsSettings } from "./resolve_tls.ts";
+import { checkGiven, resolveTls, type TlsSettings } from "./resolve_tls.ts";
 import type { TargetResolver } from "./target.ts";
 import {
   abortToSocksError,
@@ -75,7 +74,9 @@ export class Attempt extends Operation
       this.dialect = dialectOf(this.proxy);
       this.auth = resolveAuth(options.auth, this.proxy, this.dialect);
       this.tls = resolveTls(options.tls, this.proxy);
-      if (this.tls && this.#conn && phase === "dial") checkTls(this.#conn);
+      if (this.tls && this.#conn && phase === "dial") {
+        checkGiven(this.#conn, options.tls);
+      }
     } catch (error) {
       this.close();
       throw error;
@@ -168,12 +169,3 @@ export class Attempt extends Operation
 }
 
 const NO_TLS = "the transport does not support TLS";
-
-/** Nothing may be sent in clear because a given connection is not what it should be. */
-function checkTls(conn: Conn): void {
-  if (innermost(conn).tls) return;
-  throw new TypeError(
-    "conn must speak TLS, because the proxy's protocol does; " +
-      "for another kind of TLS use the protocol without +tls",
-  );
-}

@@ -15,7 +15,7 @@
  *   that is known only after the handshake, and from many proxies only by the end of the
  *   connection before their first answer.
  * - `tls-failed`: the TLS handshake failed for another reason, for example because the proxy
- *   does not speak TLS
+ *   does not speak TLS, or a certificate or key of the option `tls` cannot be used
  * - `proxy-closed`: the connection to the proxy ended before its answer was complete
  * - `protocol`: the answer of the proxy is not SOCKS (with `http:` not HTTP), or lacks the
  *   answer to a look-up

@@ -66,7 +66,9 @@ export interface ClientOptions extends ProxyOptions {
    * inside TLS. The proxy's port is then not used, and its hostname only where the
    * proxy reports that it listens on all its addresses. The connection is closed
    * when the attempt fails, also because of invalid arguments. For a protocol such as
-   * `socks5+tls` it has to be one that speaks TLS, see {@linkcode Conn.tls}.
+   * `socks5+tls` it has to speak TLS itself, see {@linkcode Conn.tls}: a tunnel through
+   * another proxy with TLS does not. Its handshake is complete, so that the only option of
+   * {@linkcode TlsOptions} beside it is `plainDatagrams`.
    */
   readonly conn?: ConnSource;
 }

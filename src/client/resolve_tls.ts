@@ -6,6 +6,7 @@
 
 import { checkKeys } from "../transport/check_keys.ts";
 import type { TlsClientOptions } from "../transport/tls_options.ts";
+import type { Conn } from "../transport/transport.ts";
 import type { TlsOptions } from "./options.ts";
 import { plainHostname } from "./plain_hostname.ts";
 import { isOverTls, type ResolvedProxy } from "./proxy.ts";
@@ -67,4 +68,25 @@ function checkTogether({ ca, cert, key, fingerprint256 }: TlsOptions): void {
       "tls.ca has no effect with tls.fingerprint256; leave one of them out",
     );
   }
+}
+
+/**
+ * Checks a given connection to a proxy that speaks TLS: nothing may be sent in clear, or to a
+ * proxy that is not checked as `options` require.
+ *
+ * @throws {TypeError} if the connection is another one, or the options have no effect.
+ */
+export function checkGiven(conn: Conn, options: TlsOptions = {}): void {
+  // Not that of `inner`: TLS to one proxy does not encrypt what that one sends to the next.
+  if (!conn.tls) {
+    throw new TypeError(
+      "conn must speak TLS, because the proxy's protocol does; " +
+        "for another kind of TLS use the protocol without +tls",
+    );
+  }
+  const vain = TEXTS.find((key) => options[key] !== undefined);
+  if (vain === undefined) return;
+  throw new TypeError(
+    `tls.${vain} has no effect with conn, whose handshake is complete; leave it out`,
+  );
 }

@@ -65,7 +65,8 @@ export class NetError extends Error {
  * - `pin`: the server's certificate is not the pinned one
  * - `refused`: the peer refused this side's certificate, or requires one
  * - `no-certificate`: the client has sent no certificate
- * - `handshake`: the peer does not speak TLS, or no common version or cipher
+ * - `handshake`: the peer does not speak TLS, there is no common version or cipher, or a
+ *   certificate or key of this side cannot be used
  */
 export type TlsProblem =
   | "name"

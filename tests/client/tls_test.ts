@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
   bind,
   connect,
@@ -189,6 +189,20 @@ test("connect() shows the client's certificate", async () => {
   await target.close();
 });
 
+test("connect() and serve() read certificates and keys in one text, among comments", async () => {
+  const both = ({ cert, key }: typeof alice) => {
+    const text = `\uFEFF${cert}\nBag Attributes\n friendlyName: -x-\n${key}`;
+    return { cert: text, key: text };
+  };
+  const target = await startTarget(echo);
+  const tls = { ...both(server), clientCa: ca.cert };
+  await withServer({ tls }, async (url) => {
+    const options = { tls: { ...trusting, ...both(alice) } };
+    (await connect(url(), target.addr, options)).close();
+  });
+  await target.close();
+});
+
 test("connect() rejects with timeout when the proxy does not answer the handshake", async () => {
   const silent = await startTarget();
   const url = `socks5h+tls://127.0.0.1:${silent.addr.port}`;
@@ -261,6 +275,63 @@ test("connect() refuses a given connection without TLS for a protocol with TLS",
   assertEquals(await (await target.accepted()).read(), null);
   await target.close();
 });
+
+test("connect() refuses a tunnel through a proxy with TLS for another proxy with TLS", async () => {
+  const target = await startTarget();
+  await withServer({ tls: server }, async (url) => {
+    const conn = await connect(url(), target.addr, { tls: trusting });
+    await assertRejects(
+      () => connect("socks5s://h", TARGET, { conn }),
+      TypeError,
+      "conn must speak TLS",
+    );
+    assertEquals(await (await target.accepted()).read(), null);
+  });
+  await target.close();
+});
+
+test("connect() refuses checks of a given connection that is already made", async () => {
+  const proxy = await startServer({ tls: server });
+  const transport = await detectTransport();
+  const tls = { serverName: "localhost", ca: ca.cert };
+  const conn = await transport.connect({ ...proxy.server.addr, tls });
+  const pin = { fingerprint256: fingerprint(other.cert) };
+  await assertRejects(
+    () => connect("socks5s://h", TARGET, { conn, tls: pin }),
+    TypeError,
+    "tls.fingerprint256 has no effect",
+  );
+  await proxy.close();
+});
+
+const unreadable: [what: string, tls: TlsOptions][] = [
+  ["an authority is no certificate", { ca: "ca.pem" }],
+  ["one of two authorities is broken", {
+    ca: ca.cert + other.cert.replace(/M/g, "N"),
+  }],
+  ["the client's certificate is none", {
+    ...trusting,
+    cert: "alice.pem",
+    key: alice.key,
+  }],
+  ["the client's key is another one", {
+    ...trusting,
+    cert: alice.cert,
+    key: other.key,
+  }],
+];
+
+for (const [what, tls] of unreadable) {
+  test(`connect() rejects with tls-failed when ${what}`, async () => {
+    await withServer({ tls: server }, async (url) => {
+      const error = await assertCode(
+        connect(url(), TARGET, { tls }),
+        "tls-failed",
+      );
+      assertMatch(error.message, /tls\.(ca|cert|key) /);
+    });
+  });
+}
 
 test("connect() uses a given connection that speaks TLS", async () => {
   const target = await startTarget(echo);

@@ -1,12 +1,13 @@
 /** Foreign programs that speak TLS, in front of the server and of other proxies. */
 
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Buffer } from "node:buffer";
 import type * as net from "node:net";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect, SocksError } from "../../src/client/mod.ts";
-import { certificates } from "../support/certificates.ts";
+import { certificates, issue } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 import { assertSameOctets, readAll } from "../transport/contract.ts";
 import { missing, run, withFolder, withListening } from "./programs.ts";
@@ -72,6 +73,42 @@ for (const version of ["-tls1_2", "-tls1_3"]) {
       { skip: missing("openssl") },
     );
   }
+}
+
+const stranger = issue({
+  subject: "/CN=Another authority",
+  extensions: ["basicConstraints=critical,CA:TRUE"],
+});
+
+for (const version of ["-tls1_2", "-tls1_3"]) {
+  test(
+    `serve() refuses a resumed session of another authority with openssl ${version}`,
+    () =>
+      withFiles((files) =>
+        withServer(certified, answerOnce, async (port, target, server) => {
+          const session = join(files.folder, "session.pem");
+          const reasonWith = async (...args: string[]) => {
+            await run("openssl", [
+              ...["s_client", version, "-connect", `localhost:${port}`],
+              ...["-quiet", ...args],
+            ], { stdin: connectRequest(target.port) });
+            return (await server.ended()).reason;
+          };
+          const asAlice = ["-cert", files.alice];
+          const saving = [...asAlice, "-sess_out", session];
+          assertEquals(await reasonWith(...saving), "finished");
+          // Some runtimes resume no session with client certificates, and none is saved.
+          const resuming = existsSync(session) ? ["-sess_in", session] : [];
+          const again = [...asAlice, ...resuming];
+          assertEquals(await reasonWith(...again), "finished");
+          const tls = { ...own, clientCa: stranger.cert };
+          await server.server.update({ tls });
+          assertEquals(await reasonWith(...again), "tls-failed");
+          assertEquals(await reasonWith(...resuming), "tls-failed");
+        })
+      ),
+    { skip: missing("openssl") },
+  );
 }
 
 /** Answers, and ends the connection. */

@@ -38,19 +38,26 @@ export interface Certificates
 
 /**
  * Checks that all are in PEM, that the key is not encrypted, and that it is the one of the
- * certificate.
+ * certificate. Returns them alone: the texts may hold each other and comments, as those of
+ * HAProxy, stunnel and PKCS #12 do, which not every runtime skips.
  *
  * @throws {CertificateError} for the first flaw.
  */
 export function checkCertificates(
   { cert, key, clientCa, ca }: Certificates,
-): void {
+): Certificates {
   if (clientCa !== undefined) parseCertificates("clientCa", clientCa);
   if (ca !== undefined) parseCertificates("ca", ca);
-  if (cert === undefined && key === undefined) return;
+  const authorities = {
+    clientCa: certificatesIn(clientCa),
+    ca: certificatesIn(ca),
+  };
+  if (cert === undefined && key === undefined) return authorities;
   const [leaf] = parseCertificates("cert", cert ?? "");
   const own = parseKey(key ?? "");
-  if (leaf.checkPrivateKey(own)) return;
+  if (leaf.checkPrivateKey(own)) {
+    return { ...authorities, cert: certificatesIn(cert), key: keyIn(key!) };
+  }
   throw new CertificateError(
     "key",
     "is not the key of the certificate: both of these must print the same: " +
@@ -92,9 +99,8 @@ function noCertificate(text: string): string {
 }
 
 const KEY = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/;
-const KEY_BLOCK = new RegExp(
-  `${KEY.source}[^-]*-----END (?:[A-Z]+ )?PRIVATE KEY-----`,
-);
+const WHOLE_KEY =
+  /-----BEGIN ((?:[A-Z]+ )?PRIVATE KEY)-----[^-]*-----END \1-----/;
 const ENCRYPTED =
   /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m;
 
@@ -106,14 +112,21 @@ function parseKey(text: string): KeyObject {
         "openssl pkey -in $KEY -out key.pem decrypts it",
     );
   }
-  const [pem] = text.match(KEY_BLOCK) ?? [];
-  if (!pem) throw new CertificateError("key", noKey(text));
+  if (!KEY.test(text)) throw new CertificateError("key", noKey(text));
   try {
-    return createPrivateKey(pem); // alone: certificates may be in the same file
+    return createPrivateKey(keyIn(text));
   } catch (error) {
     const flaw = "cannot be read; openssl pkey -in $KEY -noout shows why";
     throw new CertificateError("key", flaw, error);
   }
+}
+
+function certificatesIn(text: string | undefined): string | undefined {
+  return text?.match(CERTIFICATE)?.join("\n");
+}
+
+function keyIn(text: string): string {
+  return text.match(WHOLE_KEY)?.[0] ?? text;
 }
 
 function noKey(text: string): string {

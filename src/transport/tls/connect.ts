@@ -11,6 +11,7 @@ import { abortError, TlsError, toConnectError, toNetError } from "../errors.ts";
 import { plainHostname } from "../socket.ts";
 import type { TlsClientOptions } from "../tls_options.ts";
 import type { Conn, ConnectOptions } from "../transport.ts";
+import { type Certificates, checkCertificates } from "./check_certificates.ts";
 import { TlsConn } from "./conn.ts";
 import { toTlsError } from "./tls_error.ts";
 
@@ -22,6 +23,7 @@ export async function connectTls(
   const { port, localAddress, signal } = options;
   checkPort(port);
   if (signal?.aborted) throw abortError(signal);
+  const checked = { ...how, ...checkTexts(how) };
   const host = plainHostname(options.hostname);
   const raw = net.connect({
     host,
@@ -42,12 +44,21 @@ export async function connectTls(
   try {
     await Promise.race([connected(raw), aborted]);
     const remote = { hostname: host, port };
-    return await Promise.race([secured(raw, how, remote), aborted]);
+    return await Promise.race([secured(raw, checked, remote), aborted]);
   } catch (error) {
     raw.destroy();
     throw error;
   } finally {
     signal?.removeEventListener("abort", abort);
+  }
+}
+
+/** Deno would ignore texts that are no certificates, and connect without. */
+function checkTexts({ ca, cert, key }: TlsClientOptions): Certificates {
+  try {
+    return checkCertificates({ ca, cert, key });
+  } catch (error) {
+    throw new TlsError("handshake", `tls.${(error as Error).message}`, error);
   }
 }
 

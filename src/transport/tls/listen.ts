@@ -19,6 +19,8 @@ import { toTlsError } from "./tls_error.ts";
 interface Credentials {
   readonly context: tls.SecureContext;
   readonly asksClient: boolean;
+  /** The fingerprints of the client certificates that were verified against `clientCa`. */
+  readonly verified: Set<string>;
 }
 
 /** Undocumented members of {@linkcode tls.TLSSocket}. */
@@ -69,8 +71,7 @@ export function listenTls(
 }
 
 function load(options: TlsServerOptions): Credentials {
-  checkCertificates(options);
-  const { cert, key, clientCa: ca } = options;
+  const { cert, key, clientCa: ca } = checkCertificates(options);
   const asksClient = ca !== undefined;
   try {
     const context = tls.createSecureContext({
@@ -78,17 +79,19 @@ function load(options: TlsServerOptions): Credentials {
       key,
       ca,
       minVersion: "TLSv1.2",
-      // A resumed session would skip the check of the client's certificate.
+      // A resumed session would skip the check of the client's certificate. Deno ignores
+      // this, see `checkResumed()`.
       secureOptions: asksClient ? SSL_OP_NO_TICKET : undefined,
     });
-    return { context, asksClient };
+    return { context, asksClient, verified: new Set() };
   } catch (error) {
     throw toNetError(error, "invalid");
   }
 }
 
 /** Starts the handshake of a connection. */
-function accept(raw: net.Socket, { context, asksClient }: Credentials): Conn {
+function accept(raw: net.Socket, credentials: Credentials): Conn {
+  const { context, asksClient, verified } = credentials;
   const options: tls.TLSSocketOptions & { allowHalfOpen: boolean } = {
     isServer: true,
     secureContext: context,
@@ -102,7 +105,7 @@ function accept(raw: net.Socket, { context, asksClient }: Credentials): Conn {
     const version = socket.getProtocol() ?? "";
     if (!asksClient) return conn.secured({ version });
     try {
-      conn.secured({ version, clientName: verifiedName(socket) });
+      conn.secured({ version, clientName: verifiedName(socket, verified) });
     } catch (error) {
       conn.fail(toTlsError(error));
     }
@@ -114,7 +117,7 @@ function accept(raw: net.Socket, { context, asksClient }: Credentials): Conn {
  * Returns the common name of the client's certificate. Throws unless the certificate was
  * verified: without a `tls.Server`, a socket accepts any.
  */
-function verifiedName(socket: tls.TLSSocket): string {
+function verifiedName(socket: tls.TLSSocket, verified: Set<string>): string {
   const error = (socket as Internals).ssl?.verifyError?.() ??
     socket.authorizationError;
   if (error) throw error;
@@ -122,7 +125,28 @@ function verifiedName(socket: tls.TLSSocket): string {
   if (!certificate?.subject) {
     throw new TlsError("no-certificate", "the client has sent no certificate");
   }
-  return commonName(certificate.subject);
+  const name = commonName(certificate.subject);
+  if (socket.isSessionReused()) checkResumed(certificate, verified);
+  else verified.add(certificate.fingerprint256);
+  return name;
+}
+
+/**
+ * Checks the certificate of a resumed session, which no runtime verifies again. Deno resumes
+ * sessions of any listener of the process, whatever authorities that one had, and long after
+ * the certificate has expired.
+ */
+function checkResumed(
+  { fingerprint256, valid_to }: tls.PeerCertificate,
+  verified: ReadonlySet<string>,
+): void {
+  const isValid = verified.has(fingerprint256) &&
+    Date.now() < +new Date(valid_to);
+  if (isValid) return;
+  throw new TlsError(
+    "untrusted",
+    "the client resumes a session whose certificate is no longer accepted",
+  );
 }
 
 /** See SSL_CTX_set_options(3). */
