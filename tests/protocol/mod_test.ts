@@ -10,6 +10,7 @@ const names: [name: string, exports: object, names: string[]][] = [
     "chap",
     "datagram",
     "formatEndpoint",
+    "gssapi",
     "httpBasic",
     "httpConnect",
     "isIp",
@@ -53,6 +54,15 @@ const names: [name: string, exports: object, names: string[]][] = [
     "encodeDatagram",
     "encodeDatagramHeader",
     "maxPayload",
+  ]],
+  ["gssapi", protocol.gssapi, [
+    "HEADER_SIZE",
+    "MAX_TOKEN",
+    "MESSAGE",
+    "dataMessageSize",
+    "decodeMessage",
+    "encodeMessage",
+    "writeHeader",
   ]],
   ["httpBasic", protocol.httpBasic, [
     "decodeCredentials",
