@@ -6,6 +6,18 @@
  * Both use MIT Kerberos, the library of the system, through the foreign function interface
  * of the runtime; nothing is loaded before they are called.
  *
+ * A site by the command line: the first two commands make the key of the proxy where the
+ * KDC is, the next ones run on the proxy (Node.js needs the package koffi), the last one on
+ * the client.
+ *
+ * ```console
+ * kadmin.local -q "addprinc -randkey rcmd/proxy.example.org"
+ * kadmin.local -q "ktadd -k socks.keytab rcmd/proxy.example.org"
+ * npm install --global koffi
+ * socks5 --hostname 0.0.0.0 --gssapi-keytab socks.keytab --gssapi-levels 2
+ * kinit alice
+ * ```
+ *
  * @example
  * ```ts
  * import { gssapi, gssapiLogin } from "@x/socks5/gssapi";
