@@ -46,7 +46,11 @@ import { clientKey } from "./client_key.ts";
 import { lingeringClose } from "./lingering_close.ts";
 import { factsOf } from "./session_facts.ts";
 import { detectFrontend } from "./frontends/detect.ts";
-import type { ClientRequest, HandshakeSession } from "./frontends/frontend.ts";
+import type {
+  ClientRequest,
+  Frontend,
+  HandshakeSession,
+} from "./frontends/frontend.ts";
 import { Refusal } from "./frontends/refusal.ts";
 import type { OwnAddresses } from "./policy/own_addresses.ts";
 import { resolveName, resolvePtr } from "./commands/resolve.ts";
@@ -73,6 +77,12 @@ const COMMANDS: Readonly<Record<CommandName, Command>> = {
   "resolve-ptr": resolvePtr,
 };
 
+/** The connection below the layers of an `accept` hook, and what a balancer has said. */
+interface Below {
+  readonly raw: Conn;
+  readonly destination: Address | undefined;
+}
+
 /** Runs one session. */
 export class ServerSession
   implements CommandSession, HandshakeSession, RelayOwner {
@@ -86,9 +96,6 @@ export class ServerSession
   /** Whether the event `session-start` was emitted. */
   #isKnown = false;
   phase: SessionPhase = "handshake";
-  protocol?: ProtocolName;
-  version?: 4 | 5;
-  tls?: TlsFacts;
   method?: string;
   user?: string;
   userId?: string;
@@ -103,9 +110,9 @@ export class ServerSession
   ending: Ending | undefined;
   #client: Address | undefined;
   readonly #conn: Conn;
-  /** The same, unless an `accept` hook has put layers on top. */
-  readonly #raw: Conn;
-  readonly #destination: Address | undefined;
+  /** What is known beside the connection; of most sessions nothing, which saves memory. */
+  readonly #below: Below | undefined;
+  #frontend: Frontend | undefined;
   readonly #owner: SessionOwner;
   readonly #admission: Admission;
   rateLimiter: SessionRateLimiter | undefined;
@@ -122,8 +129,7 @@ export class ServerSession
     this.exposed = exposed;
     this.#admission = admission;
     this.#conn = conn;
-    this.#raw = raw;
-    this.#destination = destination;
+    if (raw !== conn || destination) this.#below = { raw, destination };
     this.#owner = owner;
     this.#started = owner.settings.clock.now();
     // Read now if events will show it: a closed socket no longer reports it.
@@ -134,6 +140,23 @@ export class ServerSession
     return this.#client ??= this.#conn.remoteAddr;
   }
 
+  get protocol(): ProtocolName | undefined {
+    return this.#frontend?.name;
+  }
+
+  get version(): 4 | 5 | undefined {
+    return this.#frontend?.version;
+  }
+
+  get tls(): TlsFacts | undefined {
+    return this.#raw.tls;
+  }
+
+  /** The connection, without the layers that an `accept` hook has put on top. */
+  get #raw(): Conn {
+    return this.#below?.raw ?? this.#conn;
+  }
+
   get settings(): Settings {
     return this.#owner.settings;
   }
@@ -141,7 +164,7 @@ export class ServerSession
   isOwn(address: string): boolean {
     return isLocalAddress(address, this.#conn) ||
       this.#raw !== this.#conn && isLocalAddress(address, this.#raw) ||
-      this.#destination?.hostname === address ||
+      this.#below?.destination?.hostname === address ||
       this.#owner.ownAddresses.has(address);
   }
 
@@ -228,11 +251,9 @@ export class ServerSession
     try {
       const reader = new MessageReader(this.#conn);
       const frontend = await detectFrontend(reader, this.settings.servesHttp);
-      this.tls = this.#raw.tls;
       this.user = this.tls?.clientName;
       this.#announce();
-      this.protocol = frontend.name;
-      this.version = frontend.version;
+      this.#frontend = frontend;
       // An update may have changed the options by which the client was admitted. A
       // certificate counts as a login.
       const isOpen = this.exposed && !this.settings.servesExposed;
