@@ -135,6 +135,11 @@ const rooms: Room[] = [
     imports: [...network, "src/server/events.ts"],
   },
   {
+    modules: "src/server/auth/helper_process.ts",
+    imports: [transport],
+    packages: node,
+  },
+  {
     modules: "src/server/auth/**",
     imports: [...network, "src/crypto/**", "src/server/client_key.ts"],
   },

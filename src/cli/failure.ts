@@ -107,8 +107,8 @@ function openProxyText(options: ServeOptions, mayReadEnv: boolean): string {
     ? ""
     : `; ${USERS_VARIABLE} was not read, because --allow-env=${USERS_VARIABLE} is missing`;
   return `${exposedText(options)} without a login would be an open proxy: ` +
-    `add logins with --user, ${USERS_VARIABLE}, --chap-secrets, --gssapi-keytab, ` +
-    `--users-file or "users" in the --config file, or add --open-proxy if that is ` +
+    `add logins with --user, ${USERS_VARIABLE}, --auth-command, --chap-secrets, ` +
+    `--gssapi-keytab, --users-file or "users" in the --config file, or add --open-proxy if that is ` +
     `what you want${unread}`;
 }
 

@@ -158,6 +158,7 @@ async function serveUntilSignal(
     },
     logins: users.size,
     gssapi: loaded.config.gssapiKeytab === undefined ? undefined : true,
+    authCommand: loaded.config.authCommand === undefined ? undefined : true,
     unreadVariable: host.mayReadEnv(USERS_VARIABLE)
       ? undefined
       : USERS_VARIABLE,

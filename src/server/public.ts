@@ -5,6 +5,10 @@
  */
 
 export { chap } from "./auth/chap.ts";
+export {
+  CommandVerifier,
+  type CommandVerifierOptions,
+} from "./auth/command_verifier.ts";
 export type { GuardOptions } from "./auth/guarded_verifier.ts";
 export {
   Lockout,

@@ -471,6 +471,7 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   hostname: ["::1", "::1"],
   usersFile: ["a", ["a"]],
   chapSecrets: ["a", "a"],
+  authCommand: ["a -b  c", ["a", "-b", "c"]],
   gssapiKeytab: ["a", "a"],
   gssapiLevels: ["2,1", [2, 1]],
   tlsCert: ["cert.pem", "cert.pem"],
@@ -544,7 +545,7 @@ const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
 test("load() passes each option to serve() by the same name", async () => {
   const paths = pathsOf(CONFIG).filter((it) => !OTHER_FORMS.includes(it));
   const isLogin = (path: string) =>
-    /^(usersFile$|chapSecrets$|gssapi)/.test(path);
+    /^(usersFile$|chapSecrets$|gssapi|auth)/.test(path);
   const args = paths.filter((it) => !isLogin(it)).map((path) => {
     const kind = kindOf(path);
     const text = SAMPLES[path]?.[0] ?? "0";

@@ -33,16 +33,18 @@ const inCI = !["", "0", "false"].includes(process.env.CI ?? "");
 /** Whether the tests run as root, which some programs need. */
 export const isRoot: boolean = process.getuid?.() === 0;
 
-/** Returns the path of a program, or `undefined` if it is not installed. */
+/** Returns the path of a program, given its name or path; `undefined` if it is not installed. */
 export function findProgram(name: string): string | undefined {
-  return path.split(":").map((folder) => join(folder, name)).find((it) => {
-    try {
-      accessSync(it, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return [...path.split(":"), ""].map((folder) => join(folder, name)).find(
+    (it) => {
+      try {
+        accessSync(it, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+  );
 }
 
 /**

@@ -60,6 +60,8 @@ export interface ProgramOptions {
   mayShare?: boolean;
   /** Whether it may load native libraries, on Deno. */
   mayLoad?: boolean;
+  /** Whether it may start programs, on Deno. */
+  mayRun?: boolean;
   /** More environment variables. */
   env?: Record<string, string>;
   /** The content of its standard input; none by default. */
@@ -153,7 +155,7 @@ export async function runProgram(
 
 /** The arguments for the executable of the runtime that start the program. */
 export function programArgs(
-  { users, mayRead, mayShare, mayLoad }: ProgramOptions,
+  { users, mayRead, mayShare, mayLoad, mayRun }: ProgramOptions,
 ): string[] {
   if (runtime !== "deno") {
     const program = fileURLToPath(new URL("./program.js", import.meta.url));
@@ -168,6 +170,7 @@ export function programArgs(
     ...(mayRead || mayShare ? ["--allow-read"] : []),
     ...(mayShare ? ["--unstable-net"] : []),
     ...(mayLoad ? ["--allow-ffi"] : []),
+    ...(mayRun ? ["--allow-run", "--allow-env=NODE_V8_COVERAGE"] : []),
     ...(users === undefined ? [] : ["--allow-env=SOCKS5_USERS"]),
     ...(parser.startsWith("file:")
       ? [`--import-map=${new URL("./import_map.json", parser)}`]

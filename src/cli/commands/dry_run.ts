@@ -18,7 +18,7 @@ import { rules } from "../../server/policy/rules.ts";
 import { detectTransport } from "../../transport/detect.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Transport } from "../../transport/transport.ts";
-import type { LoadedConfig } from "../config/load.ts";
+import { type LoadedConfig, mayKnowMoreUsers } from "../config/load.ts";
 import {
   escapeText,
   mayHoldLogin,
@@ -50,6 +50,7 @@ export async function checkText(
   return `the configuration is valid: ${where}, ` +
     `logins ${users.size}, rules ${rules}` +
     (config.gssapiKeytab === undefined ? "" : ", Kerberos logins") +
+    (config.authCommand === undefined ? "" : ", logins by a program") +
     (tls ? `, ${validText(tls.validTo)}` : "") +
     (count > 1 ? `, workers ${count}` : "");
 }
@@ -80,9 +81,7 @@ export async function explainText(
   const { isExposed: exposed } = await resolveSettings(allowed, transport);
   const own = new OwnAddresses(transport);
   const policy = options.policy ?? rules([]);
-  const notes = config.gssapiKeytab === undefined
-    ? notesOn(question, users)
-    : []; // Kerberos knows more users
+  const notes = mayKnowMoreUsers(config) ? [] : notesOn(question, users);
   if (isLookup(question.command) && !options.resolve) {
     notes.push("look-ups are refused: --resolve is missing");
   }

@@ -24,6 +24,7 @@ import type { CommandLine } from "./flags.ts";
 import { type LoadedTls, loadTls } from "./load_tls.ts";
 import { loadLogins, namesOfLogins } from "./load_logins.ts";
 import { httpWarnings, loginWarnings, methodsOf } from "./login_methods.ts";
+import { authCommandConfig } from "./auth_command.ts";
 import { gssapiConfig, withGssapi } from "./gssapi_method.ts";
 
 /** The configuration of the program, merged and checked. */
@@ -108,11 +109,15 @@ export async function load(
     lockout: config.lockout,
   };
   const gssapi = gssapiConfig(config);
-  const authKey = JSON.stringify({ ...logins, ...lockout, gssapi });
+  const command = authCommandConfig(config, logins);
+  const authKey = JSON.stringify({ ...logins, ...lockout, gssapi, command });
   // The same methods keep the clients that are locked out.
   const auth = authKey === before?.authKey
     ? before.options.auth
-    : await withGssapi(gssapi, await methodsOf(logins, lockout, guard));
+    : await withGssapi(
+      gssapi,
+      await methodsOf(logins, { command, lockout, guard }),
+    );
   const { rules: list = [], usersFile = [], chapSecrets } = config;
   const policy = list.length > 0 ? rules(list) : undefined;
   const names = namesOfLogins(logins);
@@ -121,7 +126,8 @@ export async function load(
   if (list.length > 0) {
     // Loaded lazily: most servers start without rules.
     const { ruleWarnings } = await import("./rule_warnings.ts");
-    warnings.push(...ruleWarnings(list, namesOf(names, config)));
+    const known = mayKnowMoreUsers(config) ? undefined : names;
+    warnings.push(...ruleWarnings(list, known && withUserIds(known, config)));
   }
   return {
     ...programConfig(config),
@@ -141,17 +147,23 @@ export async function load(
 }
 
 /**
- * The names that rules may have; `undefined` if Kerberos, an ident server or an authority of
- * certificates may confirm any name.
+ * Whether Kerberos, a program, an ident server or an authority of certificates may confirm
+ * users that are not in the configuration.
  */
-function namesOf(
+export function mayKnowMoreUsers(
+  { gssapiKeytab, authCommand, tlsClientCa, socks4: { userIds, ident } = {} }:
+    Config,
+): boolean {
+  const others = [gssapiKeytab, authCommand, tlsClientCa];
+  return others.some((it) => it !== undefined) ||
+    ident === true && userIds === undefined;
+}
+
+function withUserIds(
   users: ReadonlySet<string>,
-  { gssapiKeytab, tlsClientCa, socks4: { userIds, ident } = {} }: Config,
-): ReadonlySet<string> | undefined {
-  // They know more users than the configuration.
-  if (gssapiKeytab !== undefined || tlsClientCa !== undefined) return undefined;
-  if (ident && userIds === undefined) return undefined;
-  return userIds === undefined ? users : new Set([...users, ...userIds]);
+  { socks4: { userIds = [] } = {} }: Config,
+): ReadonlySet<string> {
+  return new Set([...users, ...userIds]);
 }
 
 /** Refuses a port that the server itself would report as in use. */

@@ -15,8 +15,17 @@ import { hashPassword } from "../../server/auth/password_hash.ts";
 import { userPass } from "../../server/auth/user_pass.ts";
 import { Users } from "../../server/auth/users.ts";
 import { quote } from "../output/escape.ts";
+import { type AuthCommandConfig, openAuthCommand } from "./auth_command.ts";
 import type { Config } from "./config.ts";
 import type { LoadedLogins } from "./load_logins.ts";
+
+/** Options of {@linkcode methodsOf}. */
+export interface MethodOptions {
+  /** The program that verifies passwords, if there is one. */
+  readonly command?: AuthCommandConfig;
+  readonly lockout: LockoutOptions;
+  readonly guard?: LoginGuard;
+}
 
 /**
  * The methods for these logins, in the order of preference; `undefined` if clients
@@ -27,16 +36,18 @@ import type { LoadedLogins } from "./load_logins.ts";
  */
 export async function methodsOf(
   logins: LoadedLogins,
-  lockout: LockoutOptions,
-  guard: LoginGuard = new Lockout(lockout),
+  { command, lockout, guard = new Lockout(lockout) }: MethodOptions,
 ): Promise<readonly AuthMethod[] | undefined> {
   const { secrets } = logins;
   const options = { guard };
-  const password = await passwordMethod(logins, options);
+  const password = command
+    ? userPass(await openAuthCommand(command), options)
+    : await passwordMethod(logins, options);
   if (secrets.length === 0) return password && [password];
   const byChap = chap(Object.fromEntries(secrets), options);
   if (!password) return [byChap];
   const { withoutSecret } = compare(logins);
+  if (command) return [password, byChap];
   return withoutSecret.length > 0 ? [password, byChap] : [byChap, password];
 }
 
@@ -91,11 +102,12 @@ export function loginWarnings(logins: LoadedLogins): string[] {
 
 /** Returns a line if the methods reject all clients that speak HTTP. */
 export function httpWarnings(
-  { http }: Config,
+  { http, authCommand }: Config,
   methods: readonly AuthMethod[] | undefined,
   { hashes, passwords }: LoadedLogins,
 ): string[] {
-  const servesNone = methods && hashes.length + passwords.length === 0;
+  const servesNone = methods && !authCommand &&
+    hashes.length + passwords.length === 0;
   return http && servesNone
     ? [
       "--http serves no client: HTTP clients log in by password, and no user has one",

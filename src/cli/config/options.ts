@@ -28,6 +28,7 @@ import {
 } from "./option.ts";
 import {
   addressBlocks,
+  command,
   filePath,
   listenAddress,
   listenEndpoint,
@@ -147,6 +148,41 @@ export const OPTIONS = {
           "in the process list: prefer a file or the variable.",
       },
     ],
+  }),
+  authCommand: option(command(), {
+    flag: "--auth-command COMMAND",
+    section: "login",
+    usedBy: "load",
+    description:
+      "Program that verifies passwords in the protocol of Squid's basic-auth helpers, and " +
+      "its arguments, such as /usr/lib/squid/basic_ncsa_auth /etc/socks5/htpasswd. No " +
+      "shell reads them. In place of other passwords.",
+    help:
+      "Program that verifies passwords in the protocol of Squid's basic-auth helpers, and " +
+      "its arguments, separated by spaces: '/usr/lib/squid/basic_ncsa_auth " +
+      "/etc/socks5/htpasswd'. Deno needs --allow-run and --allow-env=NODE_V8_COVERAGE.",
+  }),
+  authProcesses: option(whole(1_000), {
+    flag: "--auth-processes N",
+    section: "login",
+    usedBy: "load",
+    description:
+      "Maximum number of processes of the auth command, by default 5, for each worker; " +
+      "each verifies one login at a time",
+  }),
+  authTimeout: option(duration(), {
+    flag: "--auth-timeout DURATION",
+    section: "login",
+    usedBy: "load",
+    description: "For an answer of the auth command, by default 10s",
+  }),
+  authRemember: option(duration(), {
+    flag: "--auth-remember DURATION",
+    section: "login",
+    usedBy: "load",
+    description:
+      "For how long the auth command is not asked about a correct login again, by default " +
+      "1m; 0 to ask each time",
   }),
   chapSecrets: option(filePath(), {
     flag: "--chap-secrets FILE",

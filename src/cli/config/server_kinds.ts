@@ -37,6 +37,25 @@ export function filePath(): Kind<string> {
   );
 }
 
+/** A program and its arguments: separated by spaces; in a file a list. */
+export function command(): Kind<readonly string[]> {
+  const word = { type: "string" };
+  return scalar({
+    schema: { type: "array", items: word, minItems: 1 },
+    requirement: "must be a program and its arguments",
+    text: (given) => {
+      const words = given.split(/\s+/).filter((it) => it !== "");
+      return words.length > 0 ? words : undefined;
+    },
+    json: (value) => isCommand(value) ? value : undefined,
+  });
+}
+
+function isCommand(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && Boolean(value[0]) &&
+    value.every((it) => typeof it === "string");
+}
+
 /** An IP address to listen on, in brackets or not, or `localhost`. */
 export function listenAddress(): Kind<string> {
   return text(

@@ -15,10 +15,12 @@ export type LogRecord =
   | {
     readonly type: "listening";
     readonly addr: Address;
-    /** The number of logins; if it is 0, and there is no `gssapi`, clients need none. */
+    /** The number of logins; if it is 0, without the next two, clients need none. */
     readonly logins: number;
     /** Whether Kerberos logins are accepted. */
     readonly gssapi?: true;
+    /** Whether a program verifies passwords. */
+    readonly authCommand?: true;
     /** The environment variable with logins, if the program may not read it (on Deno). */
     readonly unreadVariable?: string;
     /** Facts about TLS, if the port speaks it. */

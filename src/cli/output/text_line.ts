@@ -176,8 +176,10 @@ function listeningText(record: RecordOf<"listening">): string {
     (metrics ? `, metrics on ${metrics}` : "");
 }
 
-function loginText({ logins, gssapi, tls }: RecordOf<"listening">): string {
-  const login = logins > 0 || gssapi ? ", login required" : "";
+function loginText(
+  { logins, gssapi, authCommand, tls }: RecordOf<"listening">,
+): string {
+  const login = logins > 0 || gssapi || authCommand ? ", login required" : "";
   const certificate = tls?.asksClients ? ", client certificate required" : "";
   return `${login}${certificate}` || ", no login";
 }
