@@ -156,7 +156,8 @@ export type ServerEvent =
   | { readonly type: "session-start"; readonly session: Session }
   /**
    * A connection ended before its first byte, as those of health checks do. It does not
-   * count as a session: there is no other event.
+   * count as a session: there is no other event. Deno does not report connections that
+   * were reset before it accepted them, which most of HAProxy's health checks are.
    */
   | { readonly type: "probe"; readonly client: Address }
   /** A client was rejected before its handshake; there is no session. */
