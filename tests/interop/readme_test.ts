@@ -14,8 +14,8 @@ import { startHttp } from "./targets.ts";
 
 /** The packages of the programs. */
 const PACKAGES: Readonly<Record<string, string>> = {
-  axios: "1.13.2",
-  got: "14.6.5",
+  axios: "1.21.1",
+  got: "11.8.6",
   pg: "8.23.1",
 };
 const OWN: Readonly<Record<string, object>> = {
