@@ -42,6 +42,7 @@ export function compile(given: string | Rule, index: number): CompiledRule {
     rule: formatRule(rule),
     ...rule.via && { localAddress: rule.via },
     ...rule.prefer && { family: rule.prefer === "ipv4" ? 4 : 6 },
+    ...rule.through && { through: rule.through },
   });
   return {
     allows,

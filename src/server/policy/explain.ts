@@ -18,7 +18,7 @@ import {
   withContext,
   wordsOf,
 } from "./rule_words.ts";
-import type { RulePolicy } from "./rules.ts";
+import type { RuleRequest } from "./rules.ts";
 
 /** A possible request of a client. */
 export interface Question {
@@ -140,6 +140,9 @@ export interface Explanation {
   readonly family?: 4 | 6;
 }
 
+/** What is asked: a policy of rules, for example. */
+type Asked = (request: RuleRequest) => Verdict | undefined;
+
 /** Options of {@linkcode explain}. */
 export interface ExplainOptions {
   /**
@@ -175,7 +178,7 @@ export interface ExplainOptions {
  * ```
  */
 export async function explain(
-  policy: RulePolicy,
+  policy: Asked,
   question: Question,
   { lookup, ...options }: ExplainOptions,
 ): Promise<Explanation[]> {
@@ -191,7 +194,7 @@ export async function explain(
 }
 
 function answer(
-  policy: RulePolicy,
+  policy: Asked,
   { command, hostname, port, client, user }: Question,
   { exposed, isOwn = () => false }: ExplainOptions,
   address?: string,

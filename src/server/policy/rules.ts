@@ -35,10 +35,16 @@ export interface RuleRequest {
   readonly port: number;
   /** The address that is about to be used for the target, if it is known. */
   readonly address?: string;
+  /** Whether no address will be known, as in `PolicyRequest`. */
+  readonly resolvedElsewhere?: true;
 }
 
 /** A policy of {@linkcode rules}, which answers synchronously. */
-export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
+export interface RulePolicy {
+  (request: RuleRequest): Verdict | undefined;
+  /** The names of the upstreams that the rules use, also `direct` if they do. */
+  readonly through: readonly string[];
+}
 
 /**
  * Makes a policy of rules, which are texts (`parseRule` describes the language)
@@ -54,6 +60,7 @@ export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
  *   `allow 0.0.0.0/0` includes them.
  * - A name is matched as the client sent it. Denying a name does not deny its
  *   addresses.
+ * - Rules for addresses do not match names that an upstream resolves.
  * - A name is denied before it is resolved if its addresses cannot change the
  *   verdict, so that no resolver is asked about a name that is denied.
  * - Rules with `user` match authenticated users only. The user id of a SOCKS4
@@ -80,8 +87,12 @@ export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
  * ```
  */
 export function rules(list: readonly (string | Rule)[]): RulePolicy {
-  const judge = new Judge(list.map(compile));
-  return (request) => judge.ask(request);
+  const compiled = list.map(compile);
+  const judge = new Judge(compiled);
+  const names = compiled.map(({ verdict }) => verdict.through);
+  const through = new Set(names.filter((it) => it !== undefined));
+  const policy = (request: RuleRequest) => judge.ask(request);
+  return Object.assign(policy, { through: [...through] });
 }
 
 const NO_RULE: Verdict = Object.freeze({
@@ -112,10 +123,11 @@ class Judge {
 
   ask(request: RuleRequest): Verdict | undefined {
     const address = addressOf(request);
+    const { resolvedElsewhere } = request;
     let perhapsDenied = false;
     for (const rule of this.#rules) {
       const match = this.#match(rule, request, address);
-      if (match === NO) continue;
+      if (match === NO || match === PERHAPS && resolvedElsewhere) continue;
       if (rule.allows) {
         if (perhapsDenied || match === PERHAPS) return undefined;
         return match === AS_ANY ? rule.byDefault : rule.verdict;
