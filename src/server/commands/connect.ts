@@ -57,7 +57,8 @@ function boundAddr(
   request: ClientRequest,
   { localAddr }: Conn,
 ): Address | undefined {
-  if (settings.dial && !isReplyable(request, localAddr)) return undefined;
+  const isDirect = !settings.dial && settings.upstreams.size === 0;
+  if (!isDirect && !isReplyable(request, localAddr)) return undefined;
   return localAddr;
 }
 
