@@ -39,6 +39,8 @@ export interface SocksProxy {
   readonly hostname: string;
   /** The proxy's port. */
   readonly port: number;
+  /** Whether the proxy resolves the names of targets. If not, this client does. */
+  readonly resolvesNames: boolean;
   /** Connects to a target, as the function {@linkcode connect} does. */
   connect(
     target: string | Endpoint,
@@ -138,6 +140,10 @@ class DefaultedProxy implements SocksProxy {
 
   get port(): number {
     return this.#proxy.port;
+  }
+
+  get resolvesNames(): boolean {
+    return dialectOf(this.#proxy).resolvesNames;
   }
 
   async connect(
