@@ -36,7 +36,13 @@ export {
   type SocksPhase,
 } from "./error.ts";
 export { errorAtHop, hopAddress, type Hops, parseHops } from "./hops.ts";
-export type { ClientOptions, ProxyOptions, TlsOptions } from "./options.ts";
+export type {
+  ClientConnectOptions,
+  ClientOptions,
+  ProxyOptions,
+  TargetTlsOptions,
+  TlsOptions,
+} from "./options.ts";
 export type {
   PlainProtocol,
   ProxyConfig,
