@@ -31,6 +31,7 @@ export { connect } from "./connect.ts";
 export {
   createDialer,
   type DialerOptions,
+  type HopConnectOptions,
   type HopDialer,
   type HopOptions,
 } from "./dialer.ts";
@@ -43,12 +44,19 @@ export {
   type SocksPhase,
 } from "./error.ts";
 export { errorAtHop, hopAddress, type Hops, parseHops } from "./hops.ts";
-export type { ClientOptions, ProxyOptions, TlsOptions } from "./options.ts";
+export type {
+  ClientConnectOptions,
+  ClientOptions,
+  ProxyOptions,
+  TargetTlsOptions,
+  TlsOptions,
+} from "./options.ts";
 export {
   createPool,
   type HopPool,
   type PoolAlternative,
   type PoolCallOptions,
+  type PoolConnectOptions,
   type PoolOptions,
 } from "./pool.ts";
 export type { PoolStrategy } from "./pool_strategy.ts";

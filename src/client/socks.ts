@@ -14,7 +14,9 @@ import {
   checkOptions,
   checkTimeout,
   CLIENT_KEYS,
+  type ClientConnectOptions,
   type ClientOptions,
+  CONNECT_KEYS,
   PROXY_KEYS,
   type ProxyOptions,
 } from "./options.ts";
@@ -44,7 +46,7 @@ export interface SocksProxy {
   /** Connects to a target, as the function {@linkcode connect} does. */
   connect(
     target: string | Endpoint,
-    options?: ClientOptions,
+    options?: ClientConnectOptions,
   ): Promise<SocksConn>;
   /** Asks the proxy to listen for one peer, as the function {@linkcode bind} does. */
   bind(
@@ -148,10 +150,10 @@ class DefaultedProxy implements SocksProxy {
 
   async connect(
     target: string | Endpoint,
-    options: ClientOptions = {},
+    options: ClientConnectOptions = {},
   ): Promise<SocksConn> {
-    checkOptions(options, CLIENT_KEYS, "connect");
-    return await connectBy(this.#attempt(options), target);
+    checkOptions(options, CONNECT_KEYS, "connect");
+    return await connectBy(this.#attempt(options), target, options);
   }
 
   async bind(

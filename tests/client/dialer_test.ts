@@ -174,6 +174,37 @@ test("connect() of a dialer goes through hops with TLS, the first one and a late
   for (const it of [first, second, plain, target]) await it.close();
 });
 
+test("connect() of a dialer speaks TLS to the target, and refuses wrong options before it connects", async () => {
+  const certificate = issue({
+    subject: "/CN=target",
+    extensions: ["subjectAltName=DNS:target.example"],
+  });
+  const target = await startServer({ tls: certificate });
+  const first = await startServer();
+  const dialer = createDialer([urlOf(first), urlOf(first)]);
+  const { port } = target.server.addr;
+  const targetTls = { ca: certificate.cert, serverName: "target.example" };
+  const conn = await dialer.connect(`127.0.0.1:${port}`, { targetTls });
+  await conn.write(octets("05 01 00"));
+  assertEquals(await readExactly(conn, 2), octets("05 00"));
+  conn.close();
+  for (let i = 0; i < 2; i++) await first.ended();
+  const untrusted = dialer.connect(`127.0.0.1:${port}`, { targetTls: true });
+  const error = await assertSocksError(
+    untrusted,
+    "tls-untrusted",
+    "target-tls",
+  );
+  assertEquals(error.hop?.number, 2);
+  for (let i = 0; i < 2; i++) await first.ended();
+  const wrong = { targetTls: { servername: "a" } as never };
+  await assertRejects(() => dialer.connect(TARGET, wrong), TypeError);
+  await settled();
+  assertEquals(first.server.sessions.length, 0);
+  await first.close();
+  await target.close();
+});
+
 test("connect() of a dialer lets each hop resolve the next one's name where its scheme says", async () => {
   const target = await startTarget(echo);
   const first = await startServer();
