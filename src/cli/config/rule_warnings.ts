@@ -5,6 +5,8 @@
  */
 
 import { parseCidr } from "../../protocol/cidr.ts";
+import type { HostLists } from "../../server/policy/compiled_rule.ts";
+import type { RuleTarget } from "../../server/policy/rule.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
 import {
   type ShadowedRule,
@@ -24,12 +26,14 @@ const MAX_SHOWN = 3;
  * that do not exist.
  *
  * @param users The names of the users; `undefined` if any name may log in.
+ * @param lists The lists of hosts that the rules refer to.
  */
 export function ruleWarnings(
   rules: readonly string[],
   users: ReadonlySet<string> | undefined,
+  lists: HostLists,
 ): string[] {
-  const shadowed = shadowedRules(rules, users).map(shadowedText);
+  const shadowed = shadowedRules(rules, users, lists).map(shadowedText);
   const warnings = [...shadowed, ...unknownUsers(rules, users)];
   if (warnings.length <= MAX_PROBLEMS) return warnings;
   return [...warnings.slice(0, MAX_PROBLEMS), "and more warnings about rules"];
@@ -41,16 +45,19 @@ export function ruleWarnings(
  */
 export function addressWarnings(
   rules: readonly string[],
-  { dial, named }: Pick<LoadedUpstreams, "dial" | "named"> = {
-    dial: undefined,
-    named: {},
-  },
+  lists: HostLists,
+  upstreams: LoadedUpstreams | undefined,
 ): string[] {
+  const { dial, named = {} } = upstreams ?? {};
   const dialers = [dial, ...Object.values(named)];
   if (!dialers.some((it) => it?.resolvesNames)) return [];
+  const hasAddresses = ({ host = "*" }: RuleTarget) =>
+    host.startsWith("@")
+      ? lists[host.slice(1)]?.hasBlocks
+      : parseCidr(host) !== undefined;
   const index = rules.findIndex((text) => {
     const { action, to = [] } = parseRule(text);
-    return action === "deny" && to.some(({ host = "*" }) => parseCidr(host));
+    return action === "deny" && to.some(hasAddresses);
   });
   if (index === -1) return [];
   return [

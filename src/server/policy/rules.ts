@@ -16,9 +16,12 @@ import {
   compile,
   type CompiledRule,
   type CompiledTarget,
+  type HostLists,
 } from "./compiled_rule.ts";
+import type { HostList } from "./host_list.ts";
 import type { Verdict } from "./policy.ts";
 import type { Rule } from "./rule.ts";
+import { RuleLookup } from "./rule_lookup.ts";
 
 /** A question to rules. Every `PolicyRequest` is one. */
 export interface RuleRequest {
@@ -44,6 +47,12 @@ export interface RulePolicy {
   (request: RuleRequest): Verdict | undefined;
   /** The names of the upstreams that the rules use, also `direct` if they do. */
   readonly through: readonly string[];
+}
+
+/** Options of {@linkcode rules}. */
+export interface RulesOptions {
+  /** The lists of hosts, by the names that the rules have for them: `@NAME`. */
+  readonly lists?: HostLists;
 }
 
 /**
@@ -86,8 +95,11 @@ export interface RulePolicy {
  * assertEquals(ask("www.example.com", 80), "deny");
  * ```
  */
-export function rules(list: readonly (string | Rule)[]): RulePolicy {
-  const compiled = list.map(compile);
+export function rules(
+  list: readonly (string | Rule)[],
+  { lists = {} }: RulesOptions = {},
+): RulePolicy {
+  const compiled = list.map((it, index) => compile(it, index, lists));
   const judge = new Judge(compiled);
   const names = compiled.map(({ verdict }) => verdict.through);
   const through = new Set(names.filter((it) => it !== undefined));
@@ -110,22 +122,39 @@ const AS_ANY = 2;
 const AS_NAMED = 3;
 type Match = typeof NO | typeof PERHAPS | typeof AS_ANY | typeof AS_NAMED;
 
+/** From this number of rules on, an index costs less than comparing each of them. */
+const MANY = 16;
+
 class Judge {
   readonly #rules: readonly CompiledRule[];
+  readonly #lookup: RuleLookup | undefined;
   readonly #otherwise: Verdict | undefined;
   readonly #client = new LastIp();
   readonly #target = new LastIp();
 
   constructor(rules: readonly CompiledRule[]) {
     this.#rules = rules;
+    if (rules.length >= MANY) this.#lookup = new RuleLookup(rules);
     this.#otherwise = rules.some((it) => it.allows) ? NO_RULE : undefined;
   }
 
   ask(request: RuleRequest): Verdict | undefined {
     const address = addressOf(request);
     const { resolvedElsewhere } = request;
+    const candidates = this.#lookup?.find({
+      hostname: request.hostname,
+      address: address === undefined
+        ? undefined
+        : this.#target.octets(address) ?? NO_ADDRESS,
+      user: request.session.user,
+      client: this.#client.octets(request.session.client.hostname),
+    });
+    if (resolvedElsewhere) candidates?.skipDeniedBlocks();
     let perhapsDenied = false;
-    for (const rule of this.#rules) {
+    for (let i = -1;;) {
+      const next = candidates ? candidates.next() : i + 1;
+      if (next === undefined || next >= this.#rules.length) break;
+      const rule = this.#rules[i = next];
       const match = this.#match(rule, request, address);
       if (match === NO || match === PERHAPS && resolvedElsewhere) continue;
       if (rule.allows) {
@@ -134,6 +163,7 @@ class Judge {
       }
       if (match !== PERHAPS) return rule.verdict;
       perhapsDenied = true;
+      candidates?.skipDeniedBlocks();
     }
     return this.#otherwise;
   }
@@ -159,11 +189,12 @@ class Judge {
   }
 
   #matchHost(
-    { isAny, name, suffix, block }: CompiledTarget,
+    { isAny, name, suffix, block, list }: CompiledTarget,
     hostname: string,
     address: string | undefined,
   ): Match {
     if (isAny) return AS_ANY;
+    if (list) return this.#matchList(list, hostname, address);
     if (!block) {
       const isNamed = name === hostname ||
         suffix !== undefined && hostname.endsWith(suffix);
@@ -172,6 +203,17 @@ class Judge {
     if (address === undefined) return PERHAPS;
     const octets = this.#target.octets(address);
     return octets && holds(block, octets) ? AS_NAMED : NO;
+  }
+
+  #matchList(
+    list: HostList,
+    hostname: string,
+    address: string | undefined,
+  ): Match {
+    if (list.hasName(hostname)) return AS_NAMED;
+    if (address === undefined) return list.hasBlocks ? PERHAPS : NO;
+    const octets = this.#target.octets(address);
+    return octets && list.hasAddress(octets) ? AS_NAMED : NO;
   }
 }
 
@@ -200,6 +242,9 @@ class LastIp {
     return this.#octets;
   }
 }
+
+/** No block contains it. */
+const NO_ADDRESS = new Uint8Array(0);
 
 const NO_TARGETS: readonly CompiledTarget[] = [];
 
