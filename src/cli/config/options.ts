@@ -310,7 +310,6 @@ export const OPTIONS = {
   }),
   upstream: option(oneOrMore(proxyUrl()), {
     flag: "--upstream URL",
-    brief: "Go through this proxy; repeat it for a chain",
     section: "upstream",
     usedBy: "load",
     description:

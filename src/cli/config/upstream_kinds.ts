@@ -28,9 +28,9 @@ export type UpstreamConfig = readonly string[] | {
   readonly strategy?: PoolStrategy;
 };
 
-const PATTERN = "^[A-Za-z][A-Za-z\\d+]*://[^\\s/?#]+/?$";
-const CHAIN_PATTERN = PATTERN.replace(/\$$/, "(\\s+$&)*$")
-  .replace("$&", PATTERN.slice(1, -1));
+const URL_TEXT = "[A-Za-z][A-Za-z\\d+]*://[^\\s/?#]+/?";
+const PATTERN = `^${URL_TEXT}$`;
+const CHAIN_PATTERN = `^${URL_TEXT}(\\s+${URL_TEXT})*$`;
 
 /** The URL of a proxy. */
 export function proxyUrl(): Kind<string> {
