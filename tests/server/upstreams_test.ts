@@ -414,7 +414,8 @@ test("serve() tries the allowed addresses one after the other for an upstream th
       return await (await detectTransport()).connect({ hostname, port });
     },
   };
-  const server = await startServer({ dial, ...await network() });
+  const { transport } = await network();
+  const server = await startServer({ dial, transport });
   const url = `socks5h://127.0.0.1:${server.server.addr.port}`;
   const { port } = target.addr;
   assertEquals(await replyTo(url, { hostname: "both.test", port }), 0);

@@ -67,8 +67,9 @@ function urlKind(pattern: string, requirement: string): Kind<string> {
   };
 }
 
+const POOL_LIST = list(proxyUrls(), { isSecret: true });
 const POOL = group<{ pool?: readonly string[]; strategy?: PoolStrategy }>({
-  pool: list(proxyUrls(), { isSecret: true }),
+  pool: { ...POOL_LIST, schema: { ...POOL_LIST.schema, minItems: 1 } },
   strategy: choice(POOL_STRATEGIES),
 });
 const CHAIN = oneOrMore(proxyUrl());
@@ -77,12 +78,13 @@ const CHAIN = oneOrMore(proxyUrl());
 export function namedUpstreams(): Kind<
   Readonly<Record<string, UpstreamConfig>>
 > {
-  const pool = { ...POOL.schema, required: ["pool"] };
   return {
     schema: {
       type: "object",
       propertyNames: { pattern: "^(?!direct$)[a-z\\d][a-z\\d_.-]{0,63}$" },
-      additionalProperties: { anyOf: [CHAIN.schema, pool] },
+      additionalProperties: {
+        anyOf: [CHAIN.schema, { ...POOL.schema, required: ["pool"] }],
+      },
     },
     parse(_, subject) {
       throw new UsageError(`${subject} cannot be given as text`);
