@@ -119,14 +119,17 @@ function readUpstream(
   context: ReadContext,
 ): UpstreamConfig | undefined {
   const { path, problems } = context;
+  const before = problems.length;
+  let upstream: UpstreamConfig | undefined;
   if (typeof value === "string" || Array.isArray(value)) {
-    const hops = CHAIN.read(value, context);
-    if (hops?.length !== 0) return hops;
+    upstream = CHAIN.read(value, context);
+    if (value.length === 0) upstream = undefined;
   } else if (typeof value === "object" && value !== null) {
-    const { pool, strategy } = POOL.read(value, context) ?? {};
-    if (pool && pool.length > 0) return { pool, ...strategy && { strategy } };
-    if ("pool" in value && pool?.length !== 0) return undefined; // a problem already
+    const { pool = [], strategy } = POOL.read(value, context) ?? {};
+    const how = strategy && { strategy };
+    if (pool.length > 0) upstream = { pool, ...how };
   }
+  if (upstream || problems.length > before) return upstream;
   problems.push(
     `${path}: must be the URL of a proxy, a list of them, or an object with a pool`,
   );
