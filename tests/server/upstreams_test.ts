@@ -22,6 +22,7 @@ import {
 import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import { test } from "../support/harness.ts";
+import { assertTurnedAway, connectFrom } from "../support/raw.ts";
 import {
   echo,
   startServer,
@@ -489,17 +490,13 @@ test("serve() listens for the peer of a BIND in the way of its rule", async () =
 test("serve() resets a peer of a BIND that a rule sends elsewhere", async () => {
   const list = ["allow bind 127.0.0.1 through up", "allow bind"];
   const { url, close } = await startPair(list);
-  const transport = await detectTransport();
   const listener = await bind(url);
-  const wrong = await transport.connect(listener.addr);
-  await assertRejects(() => wrong.read().then((it) => it ?? Promise.reject()));
-  const { port } = listener.addr;
-  const hostname = "127.0.0.1";
-  const localAddress = "127.0.0.2";
-  const right = await transport.connect({ hostname, port, localAddress });
+  await assertTurnedAway("127.0.0.1", listener.addr);
+  const right = await connectFrom("127.0.0.2", listener.addr);
   const conn = await listener.accept();
-  assertEquals(conn.peerAddr.hostname, localAddress);
-  for (const it of [wrong, right, conn]) it.close();
+  assertEquals(conn.peerAddr.hostname, "127.0.0.2");
+  conn.close();
+  right.destroy();
   await close();
 });
 
