@@ -32,7 +32,7 @@ import {
 } from "../support/server.ts";
 import { withClock } from "../support/skipping_clock.ts";
 import { octets } from "../support/table.ts";
-import { pattern, readExactly, settled } from "../transport/contract.ts";
+import { pattern, readExactly, settled, until } from "../transport/contract.ts";
 import { assertEchoed, startEcho } from "./associated.ts";
 
 const TARGET = { hostname: "192.0.2.1", port: 80 };
@@ -534,3 +534,55 @@ test("serve() goes through a chain, and passes on the reply of its last hop", as
   }
   for (const it of [server, first, last, target]) await it.close();
 });
+
+test(
+  "1,000 attempts through a chain, aborted at random moments, leave nothing open",
+  async () => {
+    const certificate = issue({
+      subject: "/CN=proxy",
+      extensions: ["subjectAltName=IP:127.0.0.1"],
+    });
+    const target = await startTarget(echo);
+    const servers = [
+      await startServer(LOGIN),
+      await startServer({ tls: certificate, timeouts: { handshake: 0 } }),
+      await startServer({ http: true }),
+    ];
+    const [first, second, third] = servers;
+    const defaults = new AbortController();
+    const listeners = countListeners(defaults.signal);
+    const dialer = createDialer([
+      urlOf(first, "socks5h://al:pw@"),
+      urlOf(second, "socks5h+tls"),
+      urlOf(third, "http"),
+    ], { tls: { ca: certificate.cert }, signal: defaults.signal });
+    let left = 1_000;
+    const outcomes = { connected: 0, aborted: 0 };
+    const attempt = async () => {
+      while (left-- > 0) {
+        const call = new AbortController();
+        // About half of the attempts take longer.
+        const timer = setTimeout(() => call.abort(), Math.random() * 40);
+        const { signal } = call;
+        try {
+          (await dialer.connect(target.addr, { signal })).close();
+          outcomes.connected++;
+        } catch (error) {
+          if (!(error instanceof SocksError)) throw error;
+          assertEquals(error.code, "aborted", error.message);
+          outcomes.aborted++;
+        }
+        clearTimeout(timer);
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, attempt));
+    assertEquals(outcomes.connected + outcomes.aborted, 1_000);
+    assert(outcomes.aborted > 0, "no attempt was aborted");
+    assertEquals(listeners(), 0);
+    await until(() =>
+      servers.every(({ server }) => server.sessions.length === 0)
+    );
+    for (const it of [...servers, target]) await it.close();
+  },
+  { timeout: 240_000 },
+);

@@ -126,7 +126,7 @@ function stunnel(inner: Hop): Hop {
 }
 
 const CHAINS: readonly (readonly Hop[])[] = [
-  [ours("socks5h"), foreign("danted", "socks4"), foreign("microsocks")],
+  [ours("socks5h"), foreign("danted", "socks4"), foreign("ssh -D", "socks5")],
   [
     foreign("ssh -D", "socks4a"),
     foreign("microsocks with a login"),
