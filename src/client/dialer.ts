@@ -23,7 +23,7 @@ import {
   type TlsOptions,
 } from "./options.ts";
 import { isOverTls, type ResolvedProxy } from "./proxy.ts";
-import { noResolve, noReverse, resolveBy, reverseBy } from "./resolve.ts";
+import { resolveBy, reverseBy } from "./resolve.ts";
 import { resolveAuth } from "./resolve_auth.ts";
 import { resolveTargetTls, resolveTls } from "./resolve_tls.ts";
 import type { SocksConn } from "./socks_conn.ts";
@@ -220,14 +220,20 @@ export class ChainDialer implements HopDialer {
   async resolve(hostname: string, options: HopOptions = {}): Promise<string> {
     const chain = this.#chain(options, "resolve");
     const dialect = this.#dialect;
-    if (!dialect.hasResolve) throw this.#unsupported(noResolve(dialect));
+    if (!dialect.hasResolve) {
+      const { noResolve } = await import("./look_up.ts");
+      throw this.#unsupported(noResolve({ dialect }));
+    }
     return await chain.command((attempt) => resolveBy(attempt, hostname));
   }
 
   async reverse(address: string, options: HopOptions = {}): Promise<string> {
     const chain = this.#chain(options, "reverse");
     const dialect = this.#dialect;
-    if (!dialect.hasReverse) throw this.#unsupported(noReverse(dialect));
+    if (!dialect.hasReverse) {
+      const { noReverse } = await import("./look_up.ts");
+      throw this.#unsupported(noReverse({ dialect }));
+    }
     return await chain.command((attempt) => reverseBy(attempt, address));
   }
 

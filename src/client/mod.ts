@@ -76,8 +76,9 @@ export type {
   InboundConn,
   SocksListener,
 } from "./socks_listener.ts";
-export { udpAssociate, type UdpOptions } from "./udp_associate.ts";
+export { udpAssociate } from "./udp_associate.ts";
 export type { UdpAssociation } from "./udp_association.ts";
+export type { UdpOptions } from "./udp_options.ts";
 
 export type { Endpoint } from "../protocol/address.ts";
 export type { DatagramWrapper } from "../protocol/datagram.ts";

@@ -27,8 +27,9 @@ import { resolveProxy } from "./resolve_proxy.ts";
 import { resolveTls } from "./resolve_tls.ts";
 import type { SocksConn } from "./socks_conn.ts";
 import type { SocksListener } from "./socks_listener.ts";
-import { UDP_KEYS, udpAssociateBy, type UdpOptions } from "./udp_associate.ts";
+import { udpAssociateBy } from "./udp_associate.ts";
 import type { UdpAssociation } from "./udp_association.ts";
+import { UDP_KEYS, type UdpOptions } from "./udp_options.ts";
 
 /**
  * A proxy as an object. The options of a call override the defaults of the object,

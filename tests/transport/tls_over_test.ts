@@ -4,11 +4,7 @@ import { assertEquals } from "@std/assert";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { tlsOver } from "../../src/transport/tls/connect.ts";
 import { NetError } from "../../src/transport/errors.ts";
-import type {
-  Address,
-  Conn,
-  Transport,
-} from "../../src/transport/transport.ts";
+import type { Conn, Transport } from "../../src/transport/transport.ts";
 import { certificates } from "../support/certificates.ts";
 import { runtime, test } from "../support/harness.ts";
 import { overridden } from "../support/scripted.ts";

@@ -65,8 +65,9 @@ export class TlsConn implements Conn {
     const isTcp = !(raw instanceof ConnStream);
     raw.on("error", isTcp ? () => {} : onError);
     if (isTcp) return;
+    const onEnd = () => this.#facts ? this.#ended() : onError(cut());
+    raw.onEnd = onEnd;
     raw.onFailed = onError;
-    raw.onEnd = () => this.#facts ? this.#ended() : onError(cut());
   }
 
   get tls(): TlsFacts | undefined {

@@ -14,7 +14,10 @@ type Done = (error?: Error | null) => void;
 /** Bun closes the TLS socket when the stream below ends, although writing may go on. */
 const endsBoth = "bun" in process.versions;
 
-/** A {@linkcode Conn} as a `Duplex`, which owns it; with the members of a `net.Socket` that TLS uses. */
+/**
+ * A {@linkcode Conn} as a `Duplex`, which owns it, with the members of a `net.Socket` that
+ * TLS uses.
+ */
 export class ConnStream extends Duplex {
   readonly #conn: Conn;
   #isReading = false;
