@@ -136,7 +136,7 @@ const rooms: Room[] = [
   },
   {
     modules: "src/server/policy/**",
-    imports: [...network, "src/server/events.ts"],
+    imports: [...network, "src/server/events.ts", "src/server/dialer.ts"],
   },
   {
     modules: "src/server/auth/helper_process.ts",

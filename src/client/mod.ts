@@ -26,7 +26,6 @@ export {
 export { bind } from "./bind.ts";
 export { chapLogin } from "./chap_login.ts";
 export { ClientHandshake, type HandshakeOptions } from "./client_handshake.ts";
-export type { AlternativeStatus, PoolBackoff } from "./alternative.ts";
 export { connect } from "./connect.ts";
 export {
   createDialer,
@@ -51,15 +50,6 @@ export type {
   TargetTlsOptions,
   TlsOptions,
 } from "./options.ts";
-export {
-  createPool,
-  type HopPool,
-  type PoolAlternative,
-  type PoolCallOptions,
-  type PoolConnectOptions,
-  type PoolOptions,
-} from "./pool.ts";
-export type { PoolStrategy } from "./pool_strategy.ts";
 export type {
   PlainProtocol,
   ProxyConfig,

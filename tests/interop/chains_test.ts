@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   createDialer,
-  createPool,
   type DialerOptions,
   type HopDialer,
   type ProxyConfig,
   SocksError,
 } from "../../src/client/mod.ts";
+import { createPool } from "../../src/client/pool/mod.ts";
 import { serve, userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { certificates } from "../support/certificates.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { HopDialer } from "../../client/dialer.ts";
-import type { PoolOptions } from "../../client/pool.ts";
+import type { PoolOptions } from "../../client/pool/pool.ts";
 import { UsageError } from "../usage_error.ts";
 import type { Config } from "./config.ts";
 import { fileName, type ReadFile, tryRead } from "./files.ts";
@@ -104,7 +104,7 @@ async function createDialers(
 async function creator(ca: string | undefined, timeout: number) {
   // Loaded lazily: most servers have no upstream.
   const { createDialer } = await import("../../client/dialer.ts");
-  const { createPool } = await import("../../client/pool.ts");
+  const { createPool } = await import("../../client/pool/pool.ts");
   const tlsFor = (hops: string) =>
     ca !== undefined && /(\+tls|s):\/\//i.test(hops)
       ? { tls: { ca } }

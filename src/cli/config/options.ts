@@ -7,7 +7,7 @@
  */
 
 import type { Limits, Timeouts } from "../../server/options.ts";
-import { POOL_STRATEGIES } from "../../client/pool_strategy.ts";
+import { POOL_STRATEGIES } from "../../client/pool/strategy.ts";
 import { LOG_FORMATS } from "../output/format.ts";
 import {
   choice,

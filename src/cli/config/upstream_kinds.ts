@@ -7,7 +7,7 @@
 import {
   POOL_STRATEGIES,
   type PoolStrategy,
-} from "../../client/pool_strategy.ts";
+} from "../../client/pool/strategy.ts";
 import { problemOfLine } from "../../server/auth/text_lines.ts";
 import { isUpstreamName } from "../../server/policy/rule.ts";
 import { escapeText, mayBeLogin } from "../output/escape.ts";

@@ -4,16 +4,16 @@
  * @module
  */
 
-import type { Endpoint } from "../protocol/address.ts";
-import { checkKeys } from "../transport/check_keys.ts";
-import { type Clock, systemClock } from "../transport/clock.ts";
+import type { Endpoint } from "../../protocol/address.ts";
+import { checkKeys } from "../../transport/check_keys.ts";
+import { type Clock, systemClock } from "../../transport/clock.ts";
 import {
   Alternative,
   type AlternativeAttempt,
   type AlternativeStatus,
   type PoolBackoff,
 } from "./alternative.ts";
-import { AFTER_LOGIN } from "./chain.ts";
+import { AFTER_LOGIN } from "../chain.ts";
 import {
   ChainDialer,
   DIALER_KEYS,
@@ -23,20 +23,20 @@ import {
   type HopConnectOptions,
   type HopDialer,
   type HopOptions,
-} from "./dialer.ts";
-import { SocksError } from "./error.ts";
-import { type Hops, parseHops } from "./hops.ts";
-import { checkTimeout, DEFAULT_TIMEOUT, type TlsOptions } from "./options.ts";
+} from "../dialer.ts";
+import { SocksError } from "../error.ts";
+import { type Hops, parseHops } from "../hops.ts";
+import { checkTimeout, DEFAULT_TIMEOUT, type TlsOptions } from "../options.ts";
 import {
   type Order,
   orderOf,
   POOL_STRATEGIES,
   type PoolStrategy,
-} from "./pool_strategy.ts";
-import { isOverTls } from "./proxy.ts";
-import type { SocksConn } from "./socks_conn.ts";
-import type { SocksListener } from "./socks_listener.ts";
-import type { UdpAssociation } from "./udp_association.ts";
+} from "./strategy.ts";
+import { isOverTls } from "../proxy.ts";
+import type { SocksConn } from "../socks_conn.ts";
+import type { SocksListener } from "../socks_listener.ts";
+import type { UdpAssociation } from "../udp_association.ts";
 
 /** An alternative of a {@linkcode createPool}. */
 export interface PoolAlternative extends Pick<DialerOptions, "auth" | "tls"> {
@@ -126,7 +126,7 @@ export interface HopPool extends HopDialer {
  *
  * @example
  * ```ts
- * import { createPool } from "@x/socks5/client";
+ * import { createPool } from "@x/socks5/pool";
  * import { serve } from "@x/socks5/server";
  *
  * await using proxy = await serve({ port: 0 });
