@@ -9,7 +9,8 @@
  *
  * `protocol` turns octets into values and does no I/O. `transport` is the network: one
  * interface with an implementation for each runtime, in folders of the same shape.
- * `server` and `client` build on both and never on each other; `cli` is the program.
+ * `server` and `client` build on both and never on each other; `cli` is the program, and `tool`
+ * its commands for clients.
  * In the server, `frontends` reads a client's bytes up to one request, `auth` checks who
  * the client is, `policy` what it may do, and `limits` how much of it; `commands` runs the
  * request, and `cluster` shares the limits of several servers, for example of the workers
@@ -276,7 +277,40 @@ const rooms: Room[] = [
     packages: program,
   })),
   { modules: "src/cli/*.ts", imports: ["src/**"], packages: program },
-  { modules: "src/tool/**", imports: ["src/**"], packages: program },
+  // The client's program. What it knows of proxies is a library of its own.
+  {
+    modules: "src/tool/check/**",
+    imports: [...network, "src/client/**", "src/tool/advice.ts"],
+  },
+  {
+    modules: "src/tool/advice.ts",
+    imports: [...network, "src/client/**", "src/gssapi/error.ts"],
+  },
+  {
+    modules: "src/tool/public.ts",
+    imports: [...network, "src/client/**", "src/tool/check/**"],
+  },
+  {
+    modules: "src/tool/mod.ts",
+    imports: ["src/tool/program.ts", "src/tool/public.ts"],
+    dynamic: ["src/cli/main.ts"],
+  },
+  {
+    modules: "src/tool/stdio/**",
+    imports: [transport],
+    packages: node,
+  },
+  {
+    modules: "src/tool/args/**",
+    imports: [...network, "src/client/**", "src/cli/**"],
+    dynamic: ["src/gssapi/mod.ts"],
+    packages: program,
+  },
+  {
+    modules: "src/tool/**",
+    imports: [...library, "src/cli/**", "src/tool/**", "!src/cli/*main.ts"],
+    packages: program,
+  },
 ];
 
 const rootEntries = [

@@ -9,8 +9,9 @@ import type { Section } from "./option.ts";
 export const TITLE = "socks5: a proxy for SOCKS4, SOCKS4a and SOCKS5";
 
 export const USAGE = `\
-Usage: socks5 [FLAGS]
-       socks5 hash-password [--user NAME]`;
+Usage: socks5 [serve] [FLAGS]
+       socks5 hash-password [--user NAME]
+       socks5 check|connect|forward|bridge|run ...  (see: socks5 help tool)`;
 
 /** The beginning of `--help` without a topic. */
 export const BRIEF_INTRODUCTION = `\
