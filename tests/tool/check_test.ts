@@ -489,6 +489,22 @@ test("checkProxy() checks the last proxy of a chain", async () => {
   });
 });
 
+test("checkProxy() checks a proxy over TLS through others", async () => {
+  const { ca, server: tls } = certificates();
+  await withServer({ tls }, async (last) => {
+    await withServer({}, async (first) => {
+      const url = `socks5s://${last.replace("127.0.0.1", "localhost")}`;
+      const chain = `socks5h://${first} ${url}`;
+      const good = await checkProxy(chain, { tls: { ca: ca.cert } });
+      assertEquals([good.ok, outcomes(good).bind], [true, "y"]);
+      assertMatch(detail(good, "tls"), /^TLSv1\.\d$/);
+      const bad = await checkProxy(chain);
+      assertEquals([bad.ok, outcomes(bad).tls], [false, "n"]);
+      assertMatch(bad.advice.join(), /--tls-ca FILE/);
+    });
+  });
+});
+
 test("checkProxy() refuses invalid arguments", async () => {
   const url = "socks5h://127.0.0.1:1";
   for (

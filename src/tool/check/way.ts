@@ -11,7 +11,7 @@ import {
 } from "../../client/auth.ts";
 import { createDialer } from "../../client/dialer.ts";
 import { errorAtHop } from "../../client/hops.ts";
-import type { TlsOptions } from "../../client/options.ts";
+import type { TargetTlsOptions, TlsOptions } from "../../client/options.ts";
 import {
   hasLogin,
   isHttp,
@@ -94,7 +94,8 @@ export class Way {
     if (before.length > 0) {
       const { auth } = this.#parts;
       const dialer = createDialer(before, { auth, transport, timeout: 0 });
-      return scope.keep(await dialer.connect({ hostname, port }, { signal }));
+      const how = { signal, targetTls: withTls && this.#tls };
+      return scope.keep(await dialer.connect({ hostname, port }, how));
     }
     const tls = withTls ? resolveTls(this.#parts.tls, proxy) : undefined;
     try {
@@ -104,6 +105,12 @@ export class Way {
     } catch (error) {
       throw errorAtHop(toSocksError(error, "dial", proxy), 1, [proxy]);
     }
+  }
+
+  /** The options of TLS to the proxy behind others. */
+  get #tls(): TargetTlsOptions {
+    const { plainDatagrams: _, ...tls } = this.#parts.tls ?? {};
+    return tls;
   }
 
   /** The proxy as one of a protocol, with a login. */
