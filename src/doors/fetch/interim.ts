@@ -1,0 +1,2 @@
+export type { Hops } from "../bridge/interim.ts";
+export { createDialer, parseHops } from "../bridge/interim.ts";

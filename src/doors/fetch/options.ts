@@ -1,0 +1,51 @@
+/**
+ * The options of the doors into `fetch()` and `WebSocket`.
+ *
+ * @module
+ */
+
+import type { TlsOptions } from "../../client/mod.ts";
+import { checkKeys } from "../../transport/check_keys.ts";
+
+/** Options of {@linkcode createFetch} and {@linkcode createWebSocket}. */
+export interface FetchOptions {
+  /**
+   * Milliseconds for reaching a target through all hops; 0 means no limit. The answer of the
+   * target has no limit.
+   *
+   * @default {30_000}
+   */
+  readonly timeout?: number;
+  /** TLS to the hops, for protocols such as `socks5+tls`. */
+  readonly tls?: TlsOptions;
+  /** TLS to the targets, for `https:` and `wss:`. */
+  readonly targetTls?: FetchTlsOptions;
+}
+
+/** TLS to the targets. All certificates and keys are in PEM. */
+export interface FetchTlsOptions {
+  /**
+   * Certificates of the authorities that are trusted, instead of those that the runtime
+   * comes with; on Deno in addition to them.
+   */
+  readonly ca?: string;
+  /** The client's certificate, followed by those of intermediate authorities. */
+  readonly cert?: string;
+  /** The private key of `cert`, not encrypted. */
+  readonly key?: string;
+}
+
+/**
+ * Checks options, except for the values that the client checks.
+ *
+ * @throws {TypeError} for an unknown key.
+ */
+export function checkFetchOptions(options: FetchOptions, name: string): void {
+  checkKeys(options, ["timeout", "tls", "targetTls"], `the options of ${name}()`);
+  const { targetTls = {} } = options;
+  checkKeys(targetTls, ["ca", "cert", "key"], "targetTls");
+  for (const [key, value] of Object.entries(targetTls)) {
+    if (value === undefined || typeof value === "string") continue;
+    throw new TypeError(`targetTls.${key} must be a text in PEM`);
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * A bridge for this process alone: on loopback, with a random login.
+ *
+ * @module
+ */
+
+import { SocksError } from "../../client/error.ts";
+import type { Endpoint } from "../../protocol/address.ts";
+import type { Conn } from "../../transport/transport.ts";
+import { Failures } from "./failures.ts";
+import { createDialer, type Hops } from "./interim.ts";
+import type { FetchOptions } from "./options.ts";
+
+/** A running private bridge. */
+export interface PrivateBridge {
+  /** Its URL, with the login. */
+  readonly url: string;
+  readonly failures: Failures;
+  /** Resolves whether a call arrives here: `start` gets the name of a host to call. */
+  isReached(start: (hostname: string) => Promise<unknown>): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** Opens a private bridge. `refuse` may answer in place of a target that was not reached. */
+export async function openPrivateBridge(
+  scheme: "http" | "socks5h",
+  hops: Hops,
+  { timeout, tls }: FetchOptions,
+  refuse?: (error: Error) => Conn,
+): Promise<PrivateBridge> {
+  const { bridge } = await import("../bridge/mod.ts");
+  const dialer = createDialer(hops, { timeout, tls });
+  const failures = new Failures();
+  const probe = `${secret()}.invalid`;
+  let arrived = false;
+  const connect = async (
+    target: Endpoint,
+    context: { readonly signal: AbortSignal },
+  ) => {
+    if (target.hostname === probe) {
+      arrived = true;
+      throw new Error("a probe");
+    }
+    try {
+      return await dialer.connect(target, context);
+    } catch (error) {
+      if (!(error instanceof SocksError)) throw error;
+      failures.add(error, target);
+      if (refuse) return refuse(error);
+      throw error;
+    }
+  };
+  const isHttp = scheme === "http";
+  const auth = { username: secret(), password: secret() };
+  const { addr, close } = await bridge({ connect }, {
+    http: isHttp,
+    socks: !isHttp,
+    auth,
+  });
+  return {
+    url: `${scheme}://${auth.username}:${auth.password}@127.0.0.1:${addr.port}`,
+    failures,
+    async isReached(start) {
+      await start(probe).catch(() => {});
+      return arrived;
+    },
+    close,
+  };
+}
+
+function secret(): string {
+  const octets = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(octets, (it) => it.toString(16).padStart(2, "0")).join("");
+}
