@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { SocksError } from "../../client/error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 
 /** How many failures are kept. */
@@ -13,7 +14,7 @@ const KEPT = 64;
 interface Failure {
   readonly number: number;
   readonly target: string;
-  readonly error: Error;
+  readonly error: SocksError;
 }
 
 /** A log of failures, the latest last. */
@@ -22,7 +23,7 @@ export class Failures {
   /** The number of failures so far. */
   count = 0;
 
-  add(error: Error, { hostname, port }: Endpoint): void {
+  add(error: SocksError, { hostname, port }: Endpoint): void {
     const target = keyOf(hostname, port);
     this.#all.push({ number: ++this.count, target, error });
     if (this.#all.length > KEPT) this.#all.shift();
@@ -32,7 +33,7 @@ export class Failures {
    * The latest failure after the first `count` ones: of the URL's origin if there is one, and
    * otherwise of any, because a redirect may have led to another origin.
    */
-  since(count: number, url: string): Error | undefined {
+  since(count: number, url: string): SocksError | undefined {
     const recent = this.#all.filter(({ number }) => number > count);
     const target = originOf(url);
     const found = recent.findLast((it) => it.target === target);

@@ -6,18 +6,19 @@
 
 import { SocksError } from "../../client/error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
+import { NetError } from "../../transport/errors.ts";
 import type { Conn } from "../../transport/transport.ts";
 import { Failures } from "./failures.ts";
 import { createDialer, type Hops } from "./interim.ts";
 import type { FetchOptions } from "./options.ts";
+import type { Probe } from "./way.ts";
 
 /** A running private bridge. */
 export interface PrivateBridge {
   /** Its URL, with the login. */
   readonly url: string;
   readonly failures: Failures;
-  /** Resolves whether a call arrives here: `start` gets the name of a host to call. */
-  isReached(start: (hostname: string) => Promise<unknown>): Promise<boolean>;
+  readonly probe: Probe;
   close(): Promise<void>;
 }
 
@@ -31,15 +32,14 @@ export async function openPrivateBridge(
   const { bridge } = await import("../bridge/mod.ts");
   const dialer = createDialer(hops, { timeout, tls });
   const failures = new Failures();
-  const probe = `${secret()}.invalid`;
-  let arrived = false;
+  const probe = { hostname: `${secret()}.invalid`, arrived: false };
   const connect = async (
     target: Endpoint,
     context: { readonly signal: AbortSignal },
   ) => {
-    if (target.hostname === probe) {
-      arrived = true;
-      throw new Error("a probe");
+    if (target.hostname === probe.hostname) {
+      probe.arrived = true;
+      throw new NetError("refused", "a probe");
     }
     try {
       return await dialer.connect(target, context);
@@ -60,10 +60,7 @@ export async function openPrivateBridge(
   return {
     url: `${scheme}://${auth.username}:${auth.password}@127.0.0.1:${addr.port}`,
     failures,
-    async isReached(start) {
-      await start(probe).catch(() => {});
-      return arrived;
-    },
+    probe,
     close,
   };
 }

@@ -18,21 +18,44 @@ export interface Way {
   call<T>(start: () => T): T;
   /** Why targets could not be reached, if the runtime's errors do not contain that. */
   readonly failures?: Failures;
-  /**
-   * Resolves whether a call goes this way, to which `start` gets the name of a host and the
-   * options in place of `init`: the runtime's function may have been replaced by one that
-   * does not know them.
-   */
-  isReached(start: (hostname: string) => Promise<unknown>): Promise<boolean>;
+  /** A test of the way. */
+  readonly probe: Probe;
   /** Closes all connections. */
   close(): Promise<void>;
 }
 
-/** Opens the way of this runtime. */
+/**
+ * A host that is called once to find out whether calls really go this way: the runtime's
+ * functions may have been replaced by some that do not know the options.
+ */
+export interface Probe {
+  readonly hostname: string;
+  /** The options in place of {@linkcode Way.init}, if they differ. */
+  readonly init?: Readonly<Record<string, unknown>>;
+  /** Whether a call of the host has arrived. */
+  readonly arrived: boolean;
+}
+
+/**
+ * Opens the way of this runtime. `call` calls the host of a {@linkcode Probe}, and settles
+ * in any way when the call is over.
+ */
 export async function openWay(
   hops: Hops,
   options: FetchOptions,
+  call: (way: Way, probe: Probe) => Promise<unknown>,
 ): Promise<Way> {
+  const way = await openOwnWay(hops, options);
+  await call(way, way.probe).catch(() => {});
+  if (way.probe.arrived) return way;
+  await way.close();
+  throw new Error(
+    "the runtime's own function is needed, and something has replaced it: a call did not " +
+      "go through the proxy",
+  );
+}
+
+async function openOwnWay(hops: Hops, options: FetchOptions): Promise<Way> {
   switch (detectRuntime()) {
     case "deno":
       return await (await import("./deno.ts")).openWay(hops, options);
