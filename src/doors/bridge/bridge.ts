@@ -20,7 +20,7 @@ import {
 } from "../../server/public.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 import { quietly } from "../../transport/quiet.ts";
-import type { Hops } from "./interim.ts";
+import type { Hops } from "../../client/mod.ts";
 import { UPSTREAM_KEYS, type UpstreamOptions, upstreamOf } from "./upstream.ts";
 
 /** Options of {@linkcode bridge}. */

@@ -21,7 +21,7 @@ import type {
   Relay,
   Transport,
 } from "../../transport/transport.ts";
-import type { Hops } from "./interim.ts";
+import type { Hops } from "../../client/mod.ts";
 import {
   type TargetDialer,
   UPSTREAM_KEYS,

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Hops } from "./interim.ts";
+import type { Hops } from "../../client/mod.ts";
 import { type Environment, withoutNoProxy } from "./no_proxy.ts";
 import type { FetchOptions } from "./options.ts";
 import { openPrivateBridge } from "./private_bridge.ts";

@@ -6,7 +6,7 @@
 
 import { quote } from "../../protocol/escape.ts";
 import { withSignal } from "../../transport/dial.ts";
-import { type Hops, parseHops } from "./interim.ts";
+import { type Hops, parseHops } from "../../client/mod.ts";
 import { LazyWay } from "./lazy_way.ts";
 import { checkFetchOptions, type FetchOptions } from "./options.ts";
 import { socksErrorIn, type Way } from "./way.ts";

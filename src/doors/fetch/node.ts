@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Hops } from "./interim.ts";
+import type { Hops } from "../../client/mod.ts";
 import type { FetchOptions } from "./options.ts";
 import type { Way } from "./way.ts";
 

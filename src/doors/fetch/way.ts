@@ -7,7 +7,7 @@
 import { SocksError } from "../../client/error.ts";
 import { detectRuntime } from "../../transport/detect.ts";
 import type { Failures } from "./failures.ts";
-import type { Hops } from "./interim.ts";
+import type { Hops } from "../../client/mod.ts";
 import type { FetchOptions } from "./options.ts";
 
 /** A way through proxies. */

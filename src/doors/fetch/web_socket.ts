@@ -7,7 +7,7 @@
 import type { SocksError } from "../../client/error.ts";
 import { quote } from "../../protocol/escape.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
-import { type Hops, parseHops } from "./interim.ts";
+import { type Hops, parseHops } from "../../client/mod.ts";
 import { LazyWay } from "./lazy_way.ts";
 import { checkFetchOptions, type FetchOptions } from "./options.ts";
 import { type Probe, socksErrorIn, type Way } from "./way.ts";
