@@ -1,6 +1,6 @@
-import type { Dialer } from "../../server/dialer.ts";
-import type { Conn, Endpoint } from "../../server/public.ts";
-import { connect, type Hops, hopAddress, parseHops, type ProxyOptions } from "../../client/mod.ts";
+import type { Dialer } from "../server/dialer.ts";
+import type { Conn, Endpoint } from "../server/public.ts";
+import { connect, type Hops, hopAddress, parseHops, type ProxyOptions } from "../client/mod.ts";
 export { type Hops, parseHops };
 export type HopDialer = Dialer & { connect(target: Endpoint, options: { signal: AbortSignal }): Promise<Conn> };
 

@@ -1,2 +1,0 @@
-export type { Hops } from "../bridge/interim.ts";
-export { createDialer, parseHops } from "../bridge/interim.ts";
