@@ -21,7 +21,7 @@ import {
 import { checkKeys } from "../../transport/check_keys.ts";
 import { quietly } from "../../transport/quiet.ts";
 import type { Hops } from "../../client/mod.ts";
-import { UPSTREAM_KEYS, type UpstreamOptions, upstreamOf } from "./upstream.ts";
+import { UPSTREAM_KEYS, upstreamOf, type UpstreamOptions } from "./upstream.ts";
 
 /** Options of {@linkcode bridge}. */
 export interface BridgeOptions extends UpstreamOptions {

@@ -25,8 +25,8 @@ import type { Hops } from "../../client/mod.ts";
 import {
   type TargetDialer,
   UPSTREAM_KEYS,
-  type UpstreamOptions,
   upstreamOf,
+  type UpstreamOptions,
 } from "./upstream.ts";
 
 /** Options of {@linkcode forward}: either a port or a path. */

@@ -7,7 +7,12 @@
 import type { ProxyProtocol, TlsOptions } from "../../client/mod.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import type { Conn, Transport } from "../../transport/transport.ts";
-import { createDialer, type HopDialer, type Hops, parseHops } from "../interim.ts";
+import {
+  createDialer,
+  type HopDialer,
+  type Hops,
+  parseHops,
+} from "../interim.ts";
 
 /** How {@linkcode bridge} and {@linkcode forward} reach targets. */
 export interface UpstreamOptions {

@@ -41,7 +41,11 @@ export interface FetchTlsOptions {
  * @throws {TypeError} for an unknown key.
  */
 export function checkFetchOptions(options: FetchOptions, name: string): void {
-  checkKeys(options, ["timeout", "tls", "targetTls"], `the options of ${name}()`);
+  checkKeys(
+    options,
+    ["timeout", "tls", "targetTls"],
+    `the options of ${name}()`,
+  );
   const { targetTls = {} } = options;
   checkKeys(targetTls, ["ca", "cert", "key"], "targetTls");
   for (const [key, value] of Object.entries(targetTls)) {

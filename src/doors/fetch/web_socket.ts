@@ -136,8 +136,7 @@ type FailureOf = (event: ErrorEvent) => SocksError | undefined;
 
 function failuresFrom(way: Way, url: string): FailureOf {
   const before = way.failures?.count ?? 0;
-  return ({ error }) =>
-    socksErrorIn(error) ?? way.failures?.since(before, url);
+  return ({ error }) => socksErrorIn(error) ?? way.failures?.since(before, url);
 }
 
 function checkedUrl(url: unknown): string {
