@@ -4,15 +4,16 @@
  * @module
  */
 
-import type { ProxyProtocol, TlsOptions } from "../../client/mod.ts";
-import type { Endpoint } from "../../protocol/address.ts";
-import type { Conn, Transport } from "../../transport/transport.ts";
 import {
   createDialer,
+  type DialerOptions,
   type HopDialer,
   type Hops,
   parseHops,
-} from "../interim.ts";
+  type ProxyProtocol,
+} from "../../client/mod.ts";
+import type { Endpoint } from "../../protocol/address.ts";
+import type { Conn, Transport } from "../../transport/transport.ts";
 
 /** How {@linkcode bridge} and {@linkcode forward} reach targets. */
 export interface UpstreamOptions {
@@ -22,8 +23,11 @@ export interface UpstreamOptions {
    * @default {30_000}
    */
   readonly timeout?: number;
-  /** TLS to the hops, for protocols such as `socks5+tls`. */
-  readonly tls?: TlsOptions;
+  /**
+   * TLS to the hops, for protocols such as `socks5+tls`: for all of them, or a list with an
+   * entry for each hop, which is `undefined` for those without.
+   */
+  readonly tls?: DialerOptions["tls"];
   /** The network to use. By default that of the runtime. */
   readonly transport?: Transport;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TlsOptions } from "../../client/mod.ts";
+import type { DialerOptions } from "../../client/mod.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 
 /** Options of {@linkcode createFetch} and {@linkcode createWebSocket}. */
@@ -16,8 +16,11 @@ export interface FetchOptions {
    * @default {30_000}
    */
   readonly timeout?: number;
-  /** TLS to the hops, for protocols such as `socks5+tls`. */
-  readonly tls?: TlsOptions;
+  /**
+   * TLS to the hops, for protocols such as `socks5+tls`: for all of them, or a list with an
+   * entry for each hop, which is `undefined` for those without.
+   */
+  readonly tls?: DialerOptions["tls"];
   /** TLS to the targets, for `https:` and `wss:`. */
   readonly targetTls?: FetchTlsOptions;
 }

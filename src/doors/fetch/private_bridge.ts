@@ -9,7 +9,7 @@ import type { Endpoint } from "../../protocol/address.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Conn } from "../../transport/transport.ts";
 import { Failures } from "./failures.ts";
-import { createDialer, type Hops } from "../interim.ts";
+import { createDialer, type Hops } from "../../client/mod.ts";
 import type { FetchOptions } from "./options.ts";
 import type { Probe } from "./way.ts";
 
