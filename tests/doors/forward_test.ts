@@ -101,23 +101,23 @@ for (const [name, place] of PLACES) {
       }
     }));
 
-  test(`forward() passes on the bytes of a target that speaks first, to ${name}`, () =>
-    withForward(
-      place,
-      async (conn) => {
-        await conn.write(octets('"220 hello"'));
-        await conn.closeWrite();
-        assertEquals(await readAll(conn), octets('"QUIT"'));
-        conn.close();
-      },
-      async ({ client }) => {
-        const conn = await client();
-        assertEquals(await readAll(conn), octets('"220 hello"'));
-        await conn.write(octets('"QUIT"'));
-        await conn.closeWrite();
-        conn.close();
-      },
-    ));
+  test(`forward() passes on the bytes of a target that speaks first, to ${name}`, async () => {
+    const got = deferred<Uint8Array>();
+    const onConn = async (conn: Conn) => {
+      await conn.write(octets('"220 hello"'));
+      await conn.closeWrite();
+      got.resolve(await readAll(conn));
+      conn.close();
+    };
+    await withForward(place, onConn, async ({ client }) => {
+      const conn = await client();
+      assertEquals(await readAll(conn), octets('"220 hello"'));
+      await conn.write(octets('"QUIT"'));
+      await conn.closeWrite();
+      assertEquals(await got.promise, octets('"QUIT"'));
+      conn.close();
+    });
+  });
 }
 
 /** Resolves when the connection has ended, by FIN or reset. */
