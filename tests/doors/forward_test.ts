@@ -1,6 +1,7 @@
 /** Forwards: ports and Unix sockets that lead to one target. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import * as net from "node:net";
 import { tmpdir } from "node:os";
@@ -191,6 +192,7 @@ for (const how of ["client resets", "forward is closed"]) {
     );
     const conn = net.connect(opened.addr.port, opened.addr.hostname);
     conn.on("error", () => {});
+    await once(conn, "connect");
     const signal = await dialled.promise;
     assertEquals(signal.aborted, false);
     if (how === "client resets") conn.resetAndDestroy();
