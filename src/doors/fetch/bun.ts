@@ -4,9 +4,8 @@
  * @module
  */
 
-import type { Hops } from "../../client/mod.ts";
 import { withoutNoProxy } from "./no_proxy.ts";
-import type { FetchOptions } from "./options.ts";
+import type { Route } from "./options.ts";
 import { openPrivateBridge } from "./private_bridge.ts";
 import type { Way } from "./way.ts";
 
@@ -22,12 +21,9 @@ const environment = {
 };
 
 /** Opens the way on Bun. */
-export async function openWay(
-  hops: Hops,
-  options: FetchOptions,
-): Promise<Way> {
-  const bridge = await openPrivateBridge("http", hops, options);
-  const { targetTls: tls } = options;
+export async function openWay(route: Route): Promise<Way> {
+  const bridge = await openPrivateBridge("http", route.dialer);
+  const { targetTls: tls } = route.options;
   return {
     ...bridge,
     init: { proxy: bridge.url, ...tls && { tls } },

@@ -6,9 +6,8 @@
  * @module
  */
 
-import type { Hops } from "../../client/mod.ts";
 import { type Environment, withoutNoProxy } from "./no_proxy.ts";
-import type { FetchOptions } from "./options.ts";
+import type { Route } from "./options.ts";
 import { openPrivateBridge } from "./private_bridge.ts";
 import type { Way } from "./way.ts";
 
@@ -31,13 +30,10 @@ interface DenoClients {
 const { Deno } = globalThis as unknown as { Deno: DenoClients };
 
 /** Opens the way on Deno. */
-export async function openWay(
-  hops: Hops,
-  options: FetchOptions,
-): Promise<Way> {
+export async function openWay(route: Route): Promise<Way> {
   checkPermissions();
-  const { ca, ...pair } = options.targetTls ?? {};
-  const bridge = await openPrivateBridge("socks5h", hops, options);
+  const { ca, ...pair } = route.options.targetTls ?? {};
+  const bridge = await openPrivateBridge("socks5h", route.dialer);
   try {
     const client = withoutNoProxy(
       Deno.env,

@@ -6,9 +6,9 @@
 
 import { quote } from "../../protocol/escape.ts";
 import { withSignal } from "../../transport/dial.ts";
-import { type Hops, parseHops } from "../../client/mod.ts";
+import type { Hops } from "../../client/mod.ts";
 import { LazyWay } from "./lazy_way.ts";
-import { checkFetchOptions, type FetchOptions } from "./options.ts";
+import { type FetchOptions, routeOf } from "./options.ts";
 import { socksErrorIn, type Way } from "./way.ts";
 
 /** A `fetch()` through proxies. */
@@ -65,11 +65,13 @@ export function createFetch(
   hops: Hops,
   options: FetchOptions = {},
 ): ProxiedFetch {
-  checkFetchOptions(options, "createFetch");
-  const lazy = new LazyWay(parseHops(hops), options, (way, probe) => {
+  const route = routeOf(hops, options, "createFetch");
+  const { fetch } = globalThis;
+  const lazy = new LazyWay(route, (way, probe) => {
     const { hostname, init = way.init } = probe;
     return way.call(() => fetch(`http://${hostname}/`, init));
   });
+  const run = (way: Way, call: Call) => runBy(fetch, way, call);
   const proxied = async (
     input: string | URL | Request,
     init: RequestInit = {},
@@ -81,7 +83,11 @@ export function createFetch(
     return await run(await untilAborted(lazy.open(), call.signal), call);
   };
   const close = () => lazy.close();
-  return Object.assign(proxied, { close, [Symbol.asyncDispose]: close });
+  return Object.assign(proxied, {
+    close,
+    [Symbol.asyncDispose]: close,
+    toString: () => `fetch() through ${route.dialer}`,
+  });
 }
 
 interface Call {
@@ -130,7 +136,11 @@ function untilAborted<T>(
   });
 }
 
-async function run(way: Way, call: Call): Promise<Response> {
+async function runBy(
+  fetch: typeof globalThis.fetch,
+  way: Way,
+  call: Call,
+): Promise<Response> {
   const { input, init, url, signal } = call;
   const before = way.failures?.count ?? 0;
   try {

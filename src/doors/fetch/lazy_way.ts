@@ -4,14 +4,12 @@
  * @module
  */
 
-import type { Hops } from "../../client/mod.ts";
-import type { FetchOptions } from "./options.ts";
+import type { Route } from "./options.ts";
 import { openWay, type Probe, type Way } from "./way.ts";
 
 /** A way that is opened once; if that fails, it may be tried again. */
 export class LazyWay {
-  readonly #hops: Hops;
-  readonly #options: FetchOptions;
+  readonly #route: Route;
   readonly #call: (way: Way, probe: Probe) => Promise<unknown>;
   #opening: Promise<Way> | undefined;
   #closed = false;
@@ -20,26 +18,24 @@ export class LazyWay {
 
   /** `call` is that of {@linkcode openWay}. */
   constructor(
-    hops: Hops,
-    options: FetchOptions,
+    route: Route,
     call: (way: Way, probe: Probe) => Promise<unknown>,
   ) {
-    this.#hops = hops;
-    this.#options = options;
+    this.#route = route;
     this.#call = call;
   }
 
   open(): Promise<Way> {
-    if (this.#closed) return Promise.reject(new TypeError("it is closed"));
+    if (this.#closed) return Promise.reject(closedError());
     return this.#opening ??= this.#open();
   }
 
   async #open(): Promise<Way> {
     try {
-      const way = await openWay(this.#hops, this.#options, this.#call);
+      const way = await openWay(this.#route, this.#call);
       if (!this.#closed) return this.way = way;
       await way.close();
-      throw new TypeError("it was closed");
+      throw closedError();
     } catch (error) {
       this.#opening = undefined;
       throw error;
@@ -52,4 +48,9 @@ export class LazyWay {
     this.way = undefined;
     await (await opening?.catch(() => undefined))?.close();
   }
+}
+
+/** The error for a call after close(). */
+export function closedError(): TypeError {
+  return new TypeError("the way through the proxies is closed");
 }

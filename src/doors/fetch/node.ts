@@ -4,14 +4,10 @@
  * @module
  */
 
-import type { Hops } from "../../client/mod.ts";
-import type { FetchOptions } from "./options.ts";
+import type { Route } from "./options.ts";
 import type { Way } from "./way.ts";
 
 /** Opens the way on Node.js. */
-export function openWay(
-  _hops: Hops,
-  _options: FetchOptions,
-): Promise<Way> {
+export function openWay(route: Route): Promise<Way> {
   throw new Error("not yet");
 }

@@ -4,7 +4,14 @@
  * @module
  */
 
-import type { DialerOptions } from "../../client/mod.ts";
+import {
+  createDialer,
+  type DialerOptions,
+  type HopDialer,
+  type Hops,
+  parseHops,
+  type ResolvedProxy,
+} from "../../client/mod.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 
 /** Options of {@linkcode createFetch} and {@linkcode createWebSocket}. */
@@ -38,21 +45,34 @@ export interface FetchTlsOptions {
   readonly key?: string;
 }
 
+/** The checked arguments of a door. */
+export interface Route {
+  /** With their credentials. */
+  readonly hops: readonly ResolvedProxy[];
+  readonly options: FetchOptions;
+  readonly dialer: HopDialer;
+}
+
 /**
- * Checks options, except for the values that the client checks.
+ * Checks the arguments of a door.
  *
- * @throws {TypeError} for an unknown key.
+ * @throws {TypeError} when one is invalid.
  */
-export function checkFetchOptions(options: FetchOptions, name: string): void {
-  checkKeys(
-    options,
-    ["timeout", "tls", "targetTls"],
-    `the options of ${name}()`,
-  );
-  const { targetTls = {} } = options;
+export function routeOf(
+  hops: Hops,
+  options: FetchOptions,
+  name: string,
+): Route {
+  checkKeys(options, OPTION_KEYS, `the options of ${name}()`);
+  const { timeout, tls, targetTls = {} } = options;
   checkKeys(targetTls, ["ca", "cert", "key"], "targetTls");
   for (const [key, value] of Object.entries(targetTls)) {
     if (value === undefined || typeof value === "string") continue;
     throw new TypeError(`targetTls.${key} must be a text in PEM`);
   }
+  const proxies = parseHops(hops);
+  const dialer = createDialer(proxies, { timeout, tls });
+  return { hops: proxies, options: { timeout, tls, targetTls }, dialer };
 }
+
+const OPTION_KEYS = ["timeout", "tls", "targetTls"];

@@ -9,8 +9,7 @@ import type { Endpoint } from "../../protocol/address.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Conn } from "../../transport/transport.ts";
 import { Failures } from "./failures.ts";
-import { createDialer, type Hops } from "../../client/mod.ts";
-import type { FetchOptions } from "./options.ts";
+import type { HopDialer } from "../../client/mod.ts";
 import type { Probe } from "./way.ts";
 
 /** A running private bridge. */
@@ -25,12 +24,10 @@ export interface PrivateBridge {
 /** Opens a private bridge. `refuse` may answer in place of a target that was not reached. */
 export async function openPrivateBridge(
   scheme: "http" | "socks5h",
-  hops: Hops,
-  { timeout, tls }: FetchOptions,
+  dialer: HopDialer,
   refuse?: (error: Error) => Conn,
 ): Promise<PrivateBridge> {
   const { bridge } = await import("../bridge/mod.ts");
-  const dialer = createDialer(hops, { timeout, tls });
   const failures = new Failures();
   const probe = { hostname: `${secret()}.invalid`, arrived: false };
   const connect = async (

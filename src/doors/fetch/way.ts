@@ -7,8 +7,7 @@
 import { SocksError } from "../../client/error.ts";
 import { detectRuntime } from "../../transport/detect.ts";
 import type { Failures } from "./failures.ts";
-import type { Hops } from "../../client/mod.ts";
-import type { FetchOptions } from "./options.ts";
+import type { Route } from "./options.ts";
 
 /** A way through proxies. */
 export interface Way {
@@ -41,11 +40,10 @@ export interface Probe {
  * in any way when the call is over.
  */
 export async function openWay(
-  hops: Hops,
-  options: FetchOptions,
+  route: Route,
   call: (way: Way, probe: Probe) => Promise<unknown>,
 ): Promise<Way> {
-  const way = await openOwnWay(hops, options);
+  const way = await openOwnWay(route);
   await call(way, way.probe).catch(() => {});
   if (way.probe.arrived) return way;
   await way.close();
@@ -55,14 +53,14 @@ export async function openWay(
   );
 }
 
-async function openOwnWay(hops: Hops, options: FetchOptions): Promise<Way> {
+async function openOwnWay(route: Route): Promise<Way> {
   switch (detectRuntime()) {
     case "deno":
-      return await (await import("./deno.ts")).openWay(hops, options);
+      return await (await import("./deno.ts")).openWay(route);
     case "bun":
-      return await (await import("./bun.ts")).openWay(hops, options);
+      return await (await import("./bun.ts")).openWay(route);
     case "node":
-      return await (await import("./node.ts")).openWay(hops, options);
+      return await (await import("./node.ts")).openWay(route);
   }
 }
 

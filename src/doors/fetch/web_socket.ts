@@ -7,9 +7,9 @@
 import type { SocksError } from "../../client/error.ts";
 import { quote } from "../../protocol/escape.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
-import { type Hops, parseHops } from "../../client/mod.ts";
-import { LazyWay } from "./lazy_way.ts";
-import { checkFetchOptions, type FetchOptions } from "./options.ts";
+import type { Hops } from "../../client/mod.ts";
+import { closedError, LazyWay } from "./lazy_way.ts";
+import { type FetchOptions, routeOf } from "./options.ts";
 import { type Probe, socksErrorIn, type Way } from "./way.ts";
 
 /** Options of a {@linkcode ProxiedWebSocket}. */
@@ -76,12 +76,11 @@ export async function createWebSocket(
   hops: Hops,
   options: FetchOptions = {},
 ): Promise<ProxiedWebSocketClass> {
-  checkFetchOptions(options, "createWebSocket");
-  const proxies = parseHops(hops);
+  const route = routeOf(hops, options, "createWebSocket");
   if (typeof WebSocket !== "function") {
     throw new Error("this runtime has no WebSocket");
   }
-  const lazy = new LazyWay(proxies, options, callProbe);
+  const lazy = new LazyWay(route, callProbe);
   await lazy.open();
   return classOf(lazy);
 }
@@ -123,7 +122,7 @@ function classOf(lazy: LazyWay): ProxiedWebSocketClass {
   return new Proxy(Proxied, {
     construct(target, [url, protocols], newTarget) {
       const { way } = lazy;
-      if (!way) throw new TypeError("the class is closed");
+      if (!way) throw closedError();
       const text = checkedUrl(url);
       const init = { ...checkedOptions(protocols), ...way.init };
       const args = [text, init, failuresFrom(way, text)];
