@@ -12,6 +12,7 @@ export class LazyWay {
   readonly #route: Route;
   readonly #call: (way: Way, probe: Probe) => Promise<unknown>;
   #opening: Promise<Way> | undefined;
+  #closing: Promise<void> | undefined;
   #closed = false;
   /** The way, if it is open. */
   way: Way | undefined;
@@ -42,11 +43,14 @@ export class LazyWay {
     }
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true;
-    const opening = this.#opening;
     this.way = undefined;
-    await (await opening?.catch(() => undefined))?.close();
+    await (await this.#opening?.catch(() => undefined))?.close();
   }
 }
 
