@@ -147,12 +147,18 @@ function checkedUrl(url: unknown): string {
   );
 }
 
+/** Deno takes a text as protocols only outside of options. */
 function checkedOptions(
   given: string | string[] | WebSocketOptions = {},
 ): WebSocketOptions {
-  if (typeof given !== "object" || Array.isArray(given)) {
-    return { protocols: given };
-  }
+  if (typeof given === "string") return { protocols: [given] };
+  if (Array.isArray(given)) return { protocols: given };
   checkKeys(given, ["protocols", "headers"], "the options of a WebSocket");
-  return { ...given };
+  const { protocols, headers } = given;
+  return {
+    ...headers && { headers },
+    ...typeof protocols === "string"
+      ? { protocols: [protocols] }
+      : protocols && { protocols },
+  };
 }
