@@ -35,6 +35,7 @@ export interface Web {
  * - `/never` sends headers, and then nothing
  * - `/silent` sends nothing
  * - `/big` returns 3 MB
+ * - `/page.html` returns a page with a script, which fetches and opens a WebSocket
  * - every other path returns itself, and accepts a WebSocket that echoes
  */
 export async function startWeb(certificate?: Certificate): Promise<Web> {
@@ -103,10 +104,34 @@ async function answer(
     case "/big":
       response.end("x".repeat(3_000_000));
       return;
+    case "/page.html":
+      response.setHeader("content-type", "text/html").end(PAGE);
+      return;
+    case "/page.js":
+      response.setHeader("content-type", "text/javascript").end(SCRIPT);
+      return;
     default:
       response.end(url);
   }
 }
+
+const PAGE = `<!doctype html><title>A page</title>
+<style>body { font: 24px sans-serif; background: lightgreen }</style>
+<body>page<script type="module" src="/page.js"></script>`;
+
+/** Shows what it could load. */
+const SCRIPT = `
+const { body } = document;
+body.append(", script");
+const answer = await fetch("/fetch");
+if (await answer.text() === "/fetch") body.append(", fetch");
+const socket = new WebSocket(location.origin.replace("http", "ws") + "/");
+socket.onopen = () => socket.send("socket");
+socket.onmessage = ({ data }) => {
+  body.append(", " + data);
+  socket.close();
+};
+socket.onclose = () => body.dataset.done = "done";`;
 
 /** Accepts a WebSocket with its first subprotocol, and echoes short messages. */
 function onUpgrade(request: http.IncomingMessage, socket: Duplex): void {
