@@ -70,7 +70,7 @@ function assertLoaded(visited: readonly Visited[], world: World): void {
   const { web, secure, proxy } = world;
   let opened = 0;
   for (const event of proxy.events) {
-    if (event.type !== "session-start") continue;
+    if (event.type !== "request") continue;
     opened++;
     assertEquals(event.session.user, "al");
     assert(NAMES.includes(event.session.target!.hostname));
