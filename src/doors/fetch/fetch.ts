@@ -143,12 +143,20 @@ async function runBy(
 ): Promise<Response> {
   const { input, init, url, signal } = call;
   const before = way.failures?.count ?? 0;
+  let response: Response;
   try {
-    return await way.call(() => fetch(input, { ...init, ...way.init }));
+    response = await way.call(() => fetch(input, { ...init, ...way.init }));
   } catch (error) {
     if (signal?.aborted) throw error;
     const cause = socksErrorIn(error) ?? way.failures?.since(before, url);
-    if (!cause) throw error;
-    throw new TypeError(`fetch failed: ${cause.message}`, { cause });
+    throw cause ? failed(cause) : error;
   }
+  const error = way.errorIn?.(response);
+  if (error === undefined) return response;
+  await response.body?.cancel();
+  throw failed(error as Error);
+}
+
+function failed(cause: Error): TypeError {
+  return new TypeError(`fetch failed: ${cause.message}`, { cause });
 }

@@ -17,6 +17,8 @@ export interface Way {
   call<T>(start: () => T): T;
   /** Why targets could not be reached, if the runtime's errors do not contain that. */
   readonly failures?: Failures;
+  /** Why the way has answered in place of a target; `undefined` if the target has. */
+  errorIn?(response: Response): unknown;
   /** A test of the way. */
   readonly probe: Probe;
   /** Closes all connections. */
