@@ -202,3 +202,11 @@ export function urlOf(
 ): string {
   return `${scheme}://${login}@127.0.0.1:${server.addr.port}`;
 }
+
+/** How many connections a proxy has opened to targets. */
+export function opened({ events, server }: TestServer): number {
+  const ended = events.filter((it) =>
+    it.type === "session-end" && [0, 90, 200].includes(it.session.reply ?? -1)
+  );
+  return ended.length + server.sessions.length;
+}
