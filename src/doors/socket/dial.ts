@@ -155,9 +155,9 @@ export class Dial implements HandshakeAttempt {
     this.#handshake = undefined;
     this.#rest = handshake.takeRest();
     this.#at++;
-    this.phase = "dial";
     const { next } = this;
     if (!next) return undefined;
+    this.phase = "dial";
     if (this.#rest.length > 0) throw tooEarly();
     return next.tls ? undefined : this.start();
   }

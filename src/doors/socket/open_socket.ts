@@ -50,23 +50,34 @@ async function overTls(
   onSocket: OnSocket,
   targetTls?: ConnectionOptions,
 ): Promise<void> {
-  let socket = raw;
   try {
-    let reason: Error | undefined;
-    dial.socket = { destroy: (error) => reason = error };
-    raw.on("error", ignore);
-    const { secureTarget, throughTls } = await import("./over_tls.ts");
-    if (reason) throw reason;
-    raw.off("error", ignore);
-    socket = await throughTls(dial, raw);
-    if (targetTls) socket = await secureTarget(dial, socket, targetTls);
-    dial.end();
+    onSocket(undefined, await secureAll(dial, raw, targetTls));
   } catch (error) {
     raw.destroy();
     dial.end();
-    return onSocket(isOfTarget ? error : dial.explain(error));
+    onSocket(error as Error);
   }
-  onSocket(undefined, socket);
+}
+
+async function secureAll(
+  dial: Dial,
+  raw: Socket,
+  targetTls?: ConnectionOptions,
+): Promise<Socket> {
+  let reason: Error | undefined;
+  dial.socket = { destroy: (error) => reason = error };
+  raw.on("error", ignore);
+  const { secureTarget, throughTls } = await import("./over_tls.ts");
+  if (reason) throw reason;
+  let socket: Socket;
+  try {
+    socket = await throughTls(dial, raw);
+  } catch (error) {
+    throw dial.explain(error);
+  }
+  if (targetTls) socket = await secureTarget(dial, socket, targetTls);
+  dial.end();
+  return socket;
 }
 
 function ignore(): void {}
