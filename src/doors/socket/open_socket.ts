@@ -7,6 +7,7 @@
 import type { Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import type { Endpoint } from "../../protocol/address.ts";
+import { continueOverTls } from "./continue_over_tls.ts";
 import { Dial, type DialBounds } from "./dial.ts";
 import type { Route } from "./route.ts";
 import { createSocket, openRaw } from "./socks_socket.ts";
@@ -50,34 +51,11 @@ async function overTls(
   onSocket: OnSocket,
   targetTls?: ConnectionOptions,
 ): Promise<void> {
-  try {
-    onSocket(undefined, await secureAll(dial, raw, targetTls));
-  } catch (error) {
-    raw.destroy();
-    dial.end();
-    onSocket(error as Error);
-  }
-}
-
-async function secureAll(
-  dial: Dial,
-  raw: Socket,
-  targetTls?: ConnectionOptions,
-): Promise<Socket> {
-  let reason: Error | undefined;
-  dial.socket = { destroy: (error) => reason = error };
-  raw.on("error", ignore);
-  const { secureTarget, throughTls } = await import("./over_tls.ts");
-  if (reason) throw reason;
   let socket: Socket;
   try {
-    socket = await throughTls(dial, raw);
+    socket = await continueOverTls(dial, raw, targetTls);
   } catch (error) {
-    throw dial.explain(error);
+    return onSocket(error as Error);
   }
-  if (targetTls) socket = await secureTarget(dial, socket, targetTls);
-  dial.end();
-  return socket;
+  onSocket(undefined, socket);
 }
-
-function ignore(): void {}

@@ -17,20 +17,21 @@ import {
 import type { TlsClientOptions } from "../../transport/tls_options.ts";
 import type { Dial } from "./dial.ts";
 
-/**
- * Goes on with a dial whose next proxy speaks TLS, over the open socket to it. Resolves with
- * the socket to the target.
- */
+/** Goes through all proxies of a dial whose next one, if there is any, speaks TLS. */
 export async function throughTls(dial: Dial, raw: Socket): Promise<Socket> {
   let socket = raw;
-  for (let hop = dial.next; hop?.tls; hop = dial.next) {
-    socket = await secure(dial, socket, hop.tls);
-    await shakeHands(dial, socket);
+  try {
+    for (let hop = dial.next; hop?.tls; hop = dial.next) {
+      socket = await secure(dial, socket, hop.tls);
+      await shakeHands(dial, socket);
+    }
+    return socket;
+  } catch (error) {
+    throw dial.explain(error);
   }
-  return socket;
 }
 
-type Listeners = Readonly<Record<string, (argument: never) => void>>;
+type Listeners = Readonly<Record<string, (error: Error) => void>>;
 
 /**
  * Listens to a socket until one of the listeners settles the promise, or the dial is given
@@ -49,14 +50,14 @@ async function listen(
     await new Promise<void>((resolve, reject) => {
       dial.socket = { destroy: reject };
       added = listeners(resolve, reject);
-      for (const event in added) socket.on(event, added[event]);
+      for (const event in added) socket.on(event as "error", added[event]);
     });
   } catch (error) {
     socket.on("error", ignore);
     socket.destroy();
     throw error;
   } finally {
-    for (const event in added) socket.off(event, added[event]);
+    for (const event in added) socket.off(event as "error", added[event]);
   }
 }
 

@@ -13,7 +13,9 @@ import { parseTarget } from "../../client/target.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 import { toConnectError } from "../../transport/errors.ts";
+import { continueOverTls } from "./continue_over_tls.ts";
 import { Dial } from "./dial.ts";
+import { Relay } from "./relay.ts";
 import { DOOR_KEYS, type DoorOptions, Route } from "./route.ts";
 
 /** Options of a {@linkcode SocksSocket}. */
@@ -89,6 +91,8 @@ export class SocksSocket extends net.Socket {
   /** Until the handshakes are done, unless they go on over TLS. */
   #dial: Dial | undefined;
   #onOpen: OnOpen | undefined;
+  /** Instead of an own connection, if a proxy speaks TLS. */
+  #relay: Relay | undefined;
 
   static {
     createSocket = (route, options) =>
@@ -140,7 +144,8 @@ export class SocksSocket extends net.Socket {
       this.setKeepAlive(keepAlive, options.keepAliveInitialDelay);
     }
     if (listener) this.once("connect", listener);
-    this.#begin(new Dial(this.#route, target, this));
+    if (this.#route.hasTls) this.#connectOverTls(target);
+    else this.#begin(new Dial(this.#route, target, this));
     return this;
   }
 
@@ -255,6 +260,115 @@ export class SocksSocket extends net.Socket {
     onOpen(shown ?? dial.ended());
     return this;
   }
+
+  #connectOverTls(target: Endpoint): void {
+    const raw = createSocket(this.#route);
+    const dial = new Dial(this.#route, target, raw);
+    const relay = this.#relay = new Relay(raw, dial, this);
+    setConnecting(this, true);
+    const fail = (error: Error) => void this.destroy(error);
+    const open = (inner: net.Socket) => {
+      if (this.destroyed) return void inner.destroy();
+      relay.adopt(inner);
+      setConnecting(this, false);
+      super.emit("connect");
+      super.emit("ready");
+    };
+    openRaw(raw, dial, (error) => {
+      if (error) fail(error);
+      else continueOverTls(dial, raw).then(open, fail);
+    });
+  }
+
+  override _read(size: number): void {
+    if (this.#relay) this.#relay.read();
+    else super._read(size);
+  }
+
+  override _write(
+    chunk: Uint8Array,
+    encoding: BufferEncoding,
+    callback: (error?: Error | null) => void,
+  ): void {
+    if (this.#relay) this.#relay.write(chunk, encoding, callback);
+    else super._write(chunk, encoding, callback);
+  }
+
+  override _writev(
+    chunks: { chunk: Uint8Array; encoding: BufferEncoding }[],
+    callback: (error?: Error | null) => void,
+  ): void {
+    const relay = this.#relay;
+    if (!relay) return super._writev!(chunks, callback);
+    const whole = Buffer.concat(
+      chunks.map(({ chunk, encoding }) =>
+        typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk
+      ),
+    );
+    relay.write(whole, "utf8", callback);
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    if (this.#relay) this.#relay.end(callback);
+    else super._final(callback);
+  }
+
+  override _destroy(
+    error: Error | null,
+    callback: (error?: Error | null) => void,
+  ): void {
+    this.#relay?.destroy();
+    super._destroy(error, callback);
+  }
+
+  override setNoDelay(noDelay?: boolean): this {
+    this.#relay?.raw.setNoDelay(noDelay);
+    return super.setNoDelay(noDelay);
+  }
+
+  override setKeepAlive(enable?: boolean, initialDelay?: number): this {
+    this.#relay?.raw.setKeepAlive(enable, initialDelay);
+    return super.setKeepAlive(enable, initialDelay);
+  }
+
+  override ref(): this {
+    this.#relay?.raw.ref();
+    return super.ref();
+  }
+
+  override unref(): this {
+    this.#relay?.raw.unref();
+    return super.unref();
+  }
+
+  override resetAndDestroy(): this {
+    if (!this.#relay) return super.resetAndDestroy();
+    this.#relay.raw.resetAndDestroy();
+    return this.destroy();
+  }
+
+  // The addresses of `net.Socket` are getters that call these, on all runtimes.
+
+  /** @internal */
+  _getpeername(): object {
+    return addressOf(this.#relay?.raw ?? this, "_getpeername");
+  }
+
+  /** @internal */
+  _getsockname(): object {
+    return addressOf(this.#relay?.raw ?? this, "_getsockname");
+  }
+}
+
+function addressOf(
+  socket: net.Socket,
+  method: "_getpeername" | "_getsockname",
+): object {
+  const { [method]: get } = net.Socket.prototype as unknown as Record<
+    typeof method,
+    (this: net.Socket) => object
+  >;
+  return get.call(socket);
 }
 
 function setConnecting(socket: net.Socket, connecting: boolean): void {
