@@ -13,7 +13,10 @@ import { Handshake } from "../../client/handshake.ts";
 import { errorAtHop } from "../../client/hops.ts";
 import { checkSignal, checkTimeout } from "../../client/options.ts";
 import type { ResolvedProxy } from "../../client/proxy.ts";
-import { abortToSocksError, toSocksError } from "../../client/to_socks_error.ts";
+import {
+  abortToSocksError,
+  toSocksError,
+} from "../../client/to_socks_error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { ProtocolError } from "../../protocol/decode.ts";
 import { COMMAND } from "../../protocol/socks5.ts";

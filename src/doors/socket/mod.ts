@@ -15,7 +15,7 @@
  */
 
 export type { ConnectError } from "./connect_error.ts";
-export { dialSocket, type DialOptions } from "./dial_socket.ts";
+export { type DialOptions, dialSocket } from "./dial_socket.ts";
 export type { DoorOptions } from "./route.ts";
 export { SocksSocket, type SocksSocketOptions } from "./socks_socket.ts";
 
