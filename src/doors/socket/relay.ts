@@ -33,9 +33,14 @@ export class Relay {
       refreshTimeout(outer);
       if (!outer.push(chunk)) inner.pause();
     });
-    inner.on("end", () => outer.push(null));
     inner.on("error", (error) => outer.destroy(error));
-    inner.on("close", () => inner.readableEnded || outer.destroy());
+    // Deno closes a connection that is read late without the event `end`.
+    const end = () => outer.push(null);
+    inner.once("end", end);
+    inner.once("close", (hadError) => {
+      if (hadError) outer.destroy();
+      else if (inner.listenerCount("end", end) > 0) end();
+    });
   }
 
   /** Resumes reading. */
@@ -50,7 +55,12 @@ export class Relay {
   }
 
   end(callback: Callback): void {
-    this.#whenOpen((inner) => inner.end(callback), callback);
+    const end = (inner: Socket) => {
+      // Deno ends it by itself when the peer has.
+      if (inner.writableEnded) callback();
+      else inner.end(callback);
+    };
+    this.#whenOpen(end, callback);
   }
 
   #whenOpen(use: (inner: Socket) => void, callback: Callback): void {
