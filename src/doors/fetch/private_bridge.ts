@@ -37,10 +37,14 @@ export async function openPrivateBridge(
   const { bridge } = await import("../bridge/mod.ts");
   const failures = new Failures();
   const failedTargets = new FailedTargets();
-  const probe = { hostname: `${secret()}.invalid`, arrived: false };
+  let hasArrived = false;
+  const probe = {
+    hostname: `${secret()}.invalid`,
+    hasArrived: () => hasArrived,
+  };
   const dial = async (target: Endpoint, signal: AbortSignal) => {
     if (target.hostname === probe.hostname) {
-      probe.arrived = true;
+      hasArrived = true;
       throw new NetError("refused", "a probe");
     }
     try {

@@ -80,18 +80,18 @@ export async function createWebSocket(
   if (typeof WebSocket !== "function") {
     throw new Error("this runtime has no WebSocket");
   }
-  const lazy = new LazyWay(route, callProbe);
+  const lazy = new LazyWay(route, "WebSocket", callProbe);
   await lazy.open();
   return classOf(lazy);
 }
 
 function callProbe(way: Way, probe: Probe): Promise<unknown> {
   const { hostname, init = way.init } = probe;
-  return new Promise((resolve) => {
+  return new Promise((_, reject) => {
     const url = `ws://${hostname}/`;
     const socket = way.call(() => new WebSocket(url, init as never));
-    socket.onerror = resolve;
-    socket.onclose = resolve;
+    socket.onerror = reject;
+    socket.onclose = reject;
   });
 }
 
