@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { HopOptions } from "../../client/dialer.ts";
 import { SocksError } from "../../client/error.ts";
 import { errorAtHop } from "../../client/hops.ts";
 import { DEFAULT_TIMEOUT } from "../../client/options.ts";
@@ -13,7 +14,7 @@ import { systemClock } from "../../transport/clock.ts";
 import { closeQuietly } from "../../transport/quiet.ts";
 import { targetOf } from "./failures.ts";
 import type { Route } from "./options.ts";
-import type { Way } from "./way.ts";
+import type { Call, Way } from "./way.ts";
 
 /** The texts of the replies 1 to 8. */
 const REPLIES = [
@@ -34,7 +35,7 @@ export function watchDenoCalls(route: Route): NonNullable<Way["watch"]> {
     const watch = new AbortController();
     const { signal } = watch;
     const giveUp = async () => {
-      const error = await diagnose(route, url, timeout / 2);
+      const error = await diagnose(route, url, { timeout: timeout / 2 });
       if (error) watch.abort(error);
     };
     const timer = systemClock.startTimeout(timeout / 2, giveUp);
@@ -43,7 +44,8 @@ export function watchDenoCalls(route: Route): NonNullable<Way["watch"]> {
     } catch (error) {
       if (given?.aborted) throw error;
       if (signal.aborted) throw signal.reason;
-      throw await explain(error, route, url);
+      const reason = await explain(error, route, url, given);
+      throw given?.aborted ? given.reason : reason;
     } finally {
       timer.cancel();
     }
@@ -54,12 +56,15 @@ async function explain(
   error: unknown,
   route: Route,
   url: string,
+  signal: Call["signal"],
 ): Promise<unknown> {
   const { message, cause } = error as { message?: string; cause?: Error };
   const text = cause?.message ?? message ?? "";
   if (!text.includes("(Connect)")) return error;
   const reply = 1 + REPLIES.findIndex((it) => text.endsWith(`: ${it}`));
-  if (reply === 0) return await diagnose(route, url) ?? error;
+  if (reply === 0) {
+    return await diagnose(route, url, { signal: signal ?? undefined }) ?? error;
+  }
   return errorAtHop(rejectedError(5, reply, "request"), 1, route.hops);
 }
 
@@ -67,10 +72,10 @@ async function explain(
 async function diagnose(
   { dialer }: Route,
   url: string,
-  timeout?: number,
+  options: HopOptions,
 ): Promise<SocksError | undefined> {
   try {
-    closeQuietly(await dialer.connect(targetOf(url), { timeout }));
+    closeQuietly(await dialer.connect(targetOf(url), options));
   } catch (error) {
     if (error instanceof SocksError) return error;
   }
