@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Duplex } from "node:stream";
 import { parseTarget } from "../../client/target.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 
@@ -20,8 +21,11 @@ export interface ConnectionOptions {
   readonly _agentKey?: string;
 }
 
-/** Called by agents with a connection or an error. */
-export type OnConnection<T> = (error: Error | null, socket?: T) => void;
+/** Called with a connection or an error. */
+export type OnConnection = (error: Error | null, stream: Duplex) => void;
+
+/** There is no connection. */
+export const NONE = undefined as unknown as Duplex;
 
 /** Throws a TypeError for anything that proxies cannot connect to. */
 export function targetOf(

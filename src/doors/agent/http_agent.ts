@@ -5,11 +5,12 @@
  */
 
 import * as http from "node:http";
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Route } from "../socket/route.ts";
 import { createSocket } from "../socket/socks_socket.ts";
 import {
   type ConnectionOptions,
+  NONE,
   type OnConnection,
   targetOf,
 } from "./connection.ts";
@@ -25,16 +26,16 @@ export class ProxyHttpAgent extends http.Agent {
 
   override createConnection(
     options: ConnectionOptions,
-    callback?: OnConnection<Socket>,
-  ): Socket {
+    callback?: OnConnection,
+  ): Duplex {
     const { noDelay, keepAlive, keepAliveInitialDelay, timeout } = options;
     const socket = createSocket(this.#route);
     try {
       const { hostname: host, port } = targetOf(options);
       socket.connect({ host, port, noDelay, keepAlive, keepAliveInitialDelay });
     } catch (error) {
-      callback?.(error as Error);
-      return undefined as unknown as Socket;
+      callback?.(error as Error, NONE);
+      return NONE;
     }
     if (timeout) socket.setTimeout(timeout);
     return socket;

@@ -7,11 +7,13 @@
 import type { ClientRequest } from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Dial } from "../socket/dial.ts";
 import { openSocket } from "../socket/open_socket.ts";
 import type { Route } from "../socket/route.ts";
 import {
   type ConnectionOptions,
+  NONE,
   type OnConnection,
   targetOf,
 } from "./connection.ts";
@@ -23,7 +25,7 @@ interface Internals {
   createSocket(
     request: ClientRequest,
     options: object,
-    callback: OnConnection<Socket>,
+    callback: OnConnection,
   ): void;
   removeSocket(socket: object, options: object): void;
 }
@@ -48,7 +50,7 @@ export class ProxyHttpsAgent extends https.Agent {
   createSocket(
     request: ClientRequest,
     options: object,
-    callback: OnConnection<Socket>,
+    callback: OnConnection,
   ): void {
     this.#request = request;
     try {
@@ -60,13 +62,13 @@ export class ProxyHttpsAgent extends https.Agent {
 
   override createConnection(
     options: ConnectionOptions,
-    callback: OnConnection<Socket>,
-  ): undefined {
+    callback: OnConnection = () => {},
+  ): Duplex {
     const request = this.#request;
     let pending: Pending | undefined;
     const onSocket = (error?: Error, socket?: Socket) => {
       pending?.end(socket !== undefined);
-      if (error || !socket) return callback(error ?? null);
+      if (!socket) return callback(error ?? null, NONE);
       this.#secure(socket, options, callback);
     };
     try {
@@ -74,14 +76,15 @@ export class ProxyHttpsAgent extends https.Agent {
       pending = new Pending(this as unknown as Internals, options, dial);
       if (request) pending.watch(request);
     } catch (error) {
-      callback(error as Error);
+      callback(error as Error, NONE);
     }
+    return NONE;
   }
 
   #secure(
     socket: Socket,
     options: ConnectionOptions,
-    callback: OnConnection<Socket>,
+    callback: OnConnection,
   ): void {
     const { noDelay, keepAlive, keepAliveInitialDelay, timeout } = options;
     if (noDelay) socket.setNoDelay(true);
@@ -92,7 +95,7 @@ export class ProxyHttpsAgent extends https.Agent {
       secured = super.createConnection(how as object) as Socket;
     } catch (error) {
       socket.destroy();
-      return callback(error as Error);
+      return callback(error as Error, NONE);
     }
     if (timeout) secured.setTimeout(timeout);
     callback(null, secured);

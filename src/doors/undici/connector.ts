@@ -26,14 +26,13 @@ export type UndiciConnect = (
  * Returns the option `connect` for the dispatchers of npm's undici (`Agent`, `Pool`,
  * `Client`), so that their connections go through proxies. HTTP/2 works as without proxies.
  *
- * On Bun, which replaces the package `undici` by an own one that ignores dispatchers, it
- * throws: use `createFetch()` of `@x/socks5/fetch` there.
- *
  * @param buildConnector The function of this name that undici exports. It does TLS.
  * @param hops One proxy as in `connect()` of the client, a list of them, each reached
  * through those before it, or a text of URLs with spaces between them.
  *
  * @throws {TypeError} when an argument is invalid.
+ * @throws {Error} on Bun, which replaces the package `undici` by an own one that ignores
+ * dispatchers: use `createFetch()` of `@x/socks5/fetch`.
  *
  * @example
  * ```ts ignore
@@ -51,6 +50,7 @@ export function connector<Connect extends UndiciConnect>(
   options: ConnectorOptions = {},
 ): Connect {
   checkKeys(options, [...DOOR_KEYS, "connect"], "the options of connector()");
+  if ("Bun" in globalThis) throw noUndici();
   if (typeof buildConnector !== "function") {
     throw new TypeError("connector() takes buildConnector of undici");
   }
@@ -65,4 +65,11 @@ export function connector<Connect extends UndiciConnect>(
       secure({ ...origin, httpSocket }, callback);
     });
   return open as Connect;
+}
+
+function noUndici(): Error {
+  return new Error(
+    "Bun replaces the package undici by an own one, whose dispatchers have no effect; " +
+      "use createFetch() of @x/socks5/fetch",
+  );
 }
