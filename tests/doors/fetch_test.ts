@@ -18,7 +18,14 @@ import {
   type TestServer,
 } from "../support/server.ts";
 import { until } from "../transport/contract.ts";
-import { opened, startProxy, startWeb, urlOf, type Web } from "./web.ts";
+import {
+  opened,
+  requests,
+  startProxy,
+  startWeb,
+  urlOf,
+  type Web,
+} from "./web.ts";
 
 interface World {
   readonly fetch: ProxiedFetch;
@@ -60,7 +67,7 @@ test("createFetch() goes through the proxy, which resolves the name", () =>
     assertEquals(response.url, url("/hello"));
     assertEquals(await response.text(), "/hello");
     assertEquals(web.connections, 1);
-    const [session] = proxy.server.sessions;
+    const [session] = requests(proxy);
     assertEquals(session.user, "al");
     assertEquals(session.target, { hostname: "one.test", port: web.port });
   }));
@@ -111,7 +118,7 @@ test("createFetch() goes through a chain with TLS", async () => {
   const url = `http://two.test:${web.port}/`;
   assertEquals(await (await fetch(url)).text(), "/");
   assertEquals([web.connections, opened(first), opened(second)], [1, 1, 1]);
-  assertEquals(second.server.sessions[0].target?.hostname, "two.test");
+  assertEquals(requests(second)[0].target?.hostname, "two.test");
   await fetch.close();
   await web.close();
   await first.close();

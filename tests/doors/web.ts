@@ -11,7 +11,7 @@ import * as http from "node:http";
 import * as https from "node:https";
 import type * as net from "node:net";
 import type { Duplex } from "node:stream";
-import { userPass } from "../../src/server/mod.ts";
+import { type Session, userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import type { Certificate } from "../support/certificates.ts";
@@ -201,6 +201,11 @@ export function urlOf(
   login = LOGIN,
 ): string {
   return `${scheme}://${login}@127.0.0.1:${server.addr.port}`;
+}
+
+/** The sessions of a proxy that have requested a target. */
+export function requests({ events }: TestServer): Session[] {
+  return events.flatMap((it) => it.type === "request" ? [it.session] : []);
 }
 
 /** How many connections a proxy has opened to targets. */
