@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import process from "node:process";
 import { inspect } from "node:util";
-import { type SocksError, type SocksErrorCode } from "../../src/client/mod.ts";
+import type { SocksError, SocksErrorCode } from "../../src/client/mod.ts";
 import {
   createWebSocket,
   type FetchOptions,

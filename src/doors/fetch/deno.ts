@@ -11,7 +11,7 @@ import { watchDenoCalls } from "./deno_errors.ts";
 import { type Environment, withoutNoProxy } from "./no_proxy.ts";
 import type { Route } from "./options.ts";
 import { openPrivateBridge } from "./private_bridge.ts";
-import type { Way } from "./way.ts";
+import type { Purpose, Way } from "./way.ts";
 
 interface HttpClient {
   close(): void;
@@ -39,7 +39,7 @@ const { Deno } = globalThis as unknown as { Deno: DenoClients };
 /** Opens the way on Deno. */
 export async function openWay(
   route: Route,
-  purpose: "fetch" | "WebSocket",
+  purpose: Purpose,
 ): Promise<Way> {
   checkPermissions();
   const url = purpose === "fetch" ? ownUrl(route) : undefined;
