@@ -40,6 +40,7 @@ for (const hosts of ["*", "localhost,127.0.0.1", ""]) {
       const { errors, connections } = await outcomeWith({
         ...Object.fromEntries(entries),
         NODE_USE_ENV_PROXY: "1",
+        DENO_NO_UPDATE_CHECK: "1", // it would use the proxies
       }, PERMISSIONS);
       assert(errors.length >= 2);
       for (const error of errors) assertEquals(error, "rejected");
