@@ -120,7 +120,11 @@ const rooms: Room[] = [
     dynamic: [tls],
     packages: node,
   })),
-  { modules: "src/client/**", imports: [...network, "src/crypto/**"] },
+  {
+    modules: "src/client/**",
+    imports: [...network, "src/crypto/**"],
+    dynamic: ["src/transport/tls/connect.ts"], // TLS over tunnels
+  },
   {
     modules: "src/server/policy/policy.ts",
     imports: [

@@ -36,7 +36,13 @@ export {
   type SocksPhase,
 } from "./error.ts";
 export { errorAtHop, hopAddress, type Hops, parseHops } from "./hops.ts";
-export type { ClientOptions, ProxyOptions, TlsOptions } from "./options.ts";
+export type {
+  ClientConnectOptions,
+  ClientOptions,
+  ProxyOptions,
+  TargetTlsOptions,
+  TlsOptions,
+} from "./options.ts";
 export type {
   PlainProtocol,
   ProxyConfig,
@@ -53,8 +59,9 @@ export type {
   InboundConn,
   SocksListener,
 } from "./socks_listener.ts";
-export { udpAssociate, type UdpOptions } from "./udp_associate.ts";
+export { udpAssociate } from "./udp_associate.ts";
 export type { UdpAssociation } from "./udp_association.ts";
+export type { UdpOptions } from "./udp_options.ts";
 
 export type { Endpoint } from "../protocol/address.ts";
 export type { DatagramWrapper } from "../protocol/datagram.ts";
