@@ -205,6 +205,13 @@ export class Dial implements HandshakeAttempt {
     return toConnectError(placed, target, proxy);
   }
 
+  /** The error for the caller, for a failure of the target's TLS. */
+  explainTls(error: unknown): Error {
+    const { proxy, target } = this;
+    return this.#reason ??
+      toConnectError(targetTlsError(error, target), target, proxy);
+  }
+
   /** The error for a connection that has ended. */
   ended(): Error {
     return this.explain(new NetError("ended", "it sent FIN"));

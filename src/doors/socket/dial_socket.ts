@@ -36,8 +36,7 @@ const KEYS = [...DOOR_KEYS, "signal", "targetTls"];
  * @param target Name or IP address and port, also as `"example.com:443"`.
  *
  * @throws {ConnectError} when there is no connection, with the code that a direct connection
- * would have failed with; nothing is left open then. An error of the target's TLS is that of
- * `node:tls`.
+ * would have failed with; nothing is left open then.
  * @throws {TypeError} when an argument is invalid.
  *
  * @example
