@@ -140,7 +140,8 @@ async function startTargets(folder: string): Promise<Targets> {
     "-subj",
     "/CN=target",
     "-addext",
-    "subjectAltName=IP:127.0.0.1",
+    // socks-proxy-agent checks the certificate of an IP address for this name.
+    "subjectAltName=IP:127.0.0.1,DNS:localhost",
   ];
   const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
   const files = ["-keyout", key, "-out", cert];

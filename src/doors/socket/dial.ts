@@ -15,6 +15,7 @@ import { checkSignal, checkTimeout } from "../../client/options.ts";
 import type { ResolvedProxy } from "../../client/proxy.ts";
 import {
   abortToSocksError,
+  targetTlsError,
   toSocksError,
 } from "../../client/to_socks_error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
