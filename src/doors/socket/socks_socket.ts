@@ -62,7 +62,8 @@ export let createSocket: (
  * A `net.Socket` whose `connect()` goes through proxies: for drivers and libraries that take
  * a socket, or a function that creates one. It behaves like a socket of `node:net` in
  * everything else: `connect` is emitted when the last proxy has connected to the target,
- * what is written before waits, and errors have the codes of direct connections. The bytes of a target that speaks first wait for the reader.
+ * what is written before waits, and errors have the codes of direct connections. The bytes of
+ * a target that speaks first wait for the reader.
  *
  * Its addresses are those of the connection to the first proxy. For TLS to the target use
  * `dialSocket()`, or `tls.connect({ socket })` after the event `connect`.
