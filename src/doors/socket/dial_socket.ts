@@ -74,6 +74,7 @@ export function dialSocket(
   target: string | Endpoint,
   options: DialOptions & { readonly targetTls: true | ConnectionOptions },
 ): Promise<TLSSocket>;
+/** The same without TLS to the target. */
 export function dialSocket(
   hops: Hops,
   target: string | Endpoint,
