@@ -11,7 +11,7 @@ import {
 import * as net from "node:net";
 import * as tls from "node:tls";
 import { inspect } from "node:util";
-import { type ClientAuth, SocksError } from "../../src/client/mod.ts";
+import { type ClientAuth, socks, SocksError } from "../../src/client/mod.ts";
 import { dialSocket, SocksSocket } from "../../src/doors/socket/mod.ts";
 import { certificates } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
@@ -412,17 +412,21 @@ test("SocksSocket can be closed at any time", async () => {
 });
 
 test("a socket that was closed connects through the proxy again", async () => {
-  const way = await startWay();
+  const way = await startWay(echo, { tls: certificate });
+  const url = way.url("socks5h+tls");
+  const options = { tls: tlsOptions };
+  const plain = await startWay(echo, { dial: socks(url, options) });
   const sockets = [
-    new SocksSocket(way.url()),
-    await dialSocket(way.url(), `127.0.0.1:${way.port}`),
+    new SocksSocket(plain.url()),
+    await dialSocket(plain.url(), `127.0.0.1:${way.port}`),
+    new SocksSocket(url, options),
   ];
   for (const socket of sockets) {
     for (let i = 0; i < 2; i++) {
       const connected = new Promise((resolve) =>
         socket.once("connect", resolve)
       );
-      if (i > 0 || socket === sockets[0]) {
+      if (i > 0 || socket !== sockets[1]) {
         socket.connect(way.port, "127.0.0.1");
         await connected;
       }
@@ -431,7 +435,8 @@ test("a socket that was closed connects through the proxy again", async () => {
       await gone;
     }
   }
-  await way.assertThrough(4);
+  await way.assertThrough(6);
+  await plain.close();
   await way.close();
 });
 

@@ -338,8 +338,7 @@ function ignore(): void {}
 
 /** The error for the caller: its own one, or that of the connection to the first proxy. */
 function explained(dial: Dial, error: Error): Error {
-  const { code } = error as { code?: unknown };
-  const isOfSystem = typeof code === "string" && /^E(?!RR_)/.test(code);
+  const isOfSystem = "syscall" in error || error instanceof AggregateError;
   return isOfSystem && !(error.cause instanceof SocksError)
     ? dial.explain(error)
     : error;
