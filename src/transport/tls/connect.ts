@@ -57,7 +57,7 @@ export async function tlsOver(
   });
 }
 
-export type Raw = net.Socket | ConnStream;
+type Raw = net.Socket | ConnStream;
 
 /** Settles as the call does, or rejects when the signal fires; destroys the stream then. */
 async function unlessAborted(
@@ -130,7 +130,7 @@ function factsOf(socket: tls.TLSSocket): TlsFacts {
   };
 }
 
-/** Starts TLS over an open socket. */
+/** Starts TLS over an open stream. */
 export function start(
   raw: Raw,
   { serverName, ca, cert, key, fingerprint256, alpn }: TlsClientOptions,
