@@ -259,8 +259,25 @@ const rooms: Room[] = [
     packages: node,
   },
   {
+    modules: "src/doors/fetch/**",
+    imports: [
+      ...network,
+      "src/client/**",
+      "src/doors/**",
+      "!src/doors/bridge**",
+    ],
+    // Needed on Deno and Bun only, and it loads the server.
+    dynamic: ["src/doors/bridge/mod.ts"],
+    packages: node,
+  },
+  {
     modules: "src/doors/**",
-    imports: [...network, "src/client/**", "!src/doors/bridge**"],
+    imports: [
+      ...network,
+      "src/transport/tls/connect.ts", // for proxies with TLS
+      "src/client/**",
+      "!src/doors/bridge**",
+    ],
     packages: node,
   },
   ...cliOrder.map((modules, i) => ({

@@ -478,12 +478,12 @@ test("configSchema() has the defaults that apply", async () => {
   assertEquals(Object.keys(defaults).length, 17);
   const settings = async (file: unknown) => {
     const text = JSON.stringify(file);
-    const { options, grace, log, workers } = await loadFiles({
+    const { options, drainDelay, grace, log, workers } = await loadFiles({
       "etc/f": text,
     });
     const resolved = await resolveSettings(options, {} as Transport);
     const { auth: _, ...rest } = resolved;
-    return { ...rest, grace, log, workers };
+    return { ...rest, drainDelay, grace, log, workers };
   };
   const { socks4: _, ...others } = defaults;
   assertEquals(await settings(others), await settings({}));

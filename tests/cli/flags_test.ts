@@ -396,7 +396,7 @@ test("helpText() says how to listen on all interfaces", () => {
 });
 
 test("helpText() names what the log writes before targets", () => {
-  const commands = /CONNECT is not named, but bind, udp, resolve and\s+reverse/;
+  const commands = /bind, udp, resolve and reverse are before the target/;
   assertMatch(helpText("log"), commands);
 });
 
@@ -589,10 +589,13 @@ const noFiles = () => Promise.reject(new Error("there are no files"));
 async function settingsOf(args: string[]) {
   const command = parseFlags(args);
   assert(command.type === "serve");
-  const { options, grace, log } = await load(command.commandLine, noFiles);
+  const { options, drainDelay, grace, log } = await load(
+    command.commandLine,
+    noFiles,
+  );
   const transport = {} as Transport;
   const { auth: _, ...rest } = await resolveSettings(options, transport);
-  return { ...rest, grace, log };
+  return { ...rest, drainDelay, grace, log };
 }
 
 test("helpText() has the defaults that apply", async () => {

@@ -84,7 +84,8 @@ export const OPTIONS = {
     section: "listen",
     default: false,
     description:
-      "Serve HTTP CONNECT on the same port as SOCKS, with the same logins and rules",
+      "Serve HTTP on the same port as SOCKS, with the same logins and rules: CONNECT, " +
+      "and requests for http:// URLs",
   }),
   proxyFrom: option(addressBlocks(), {
     flag: "--proxy-from ADDRESS[/PREFIX]",
@@ -435,13 +436,23 @@ export const OPTIONS = {
       }),
     } satisfies OptionsOf<Timeouts>,
   },
+  drainDelay: option(duration(), {
+    flag: "--drain-delay DURATION",
+    section: "timeouts",
+    default: "0",
+    usedBy: "program",
+    description:
+      "For load balancers to notice a shutdown: after a signal, new clients are still " +
+      "accepted for this time, while /health answers 503 (10s suits HAProxy's defaults)",
+  }),
   grace: option(duration(), {
     flag: "--grace DURATION",
     section: "timeouts",
     default: "10s",
     usedBy: "program",
     description:
-      "For sessions to end after a signal; 0 to close them immediately",
+      "For sessions to end after a signal and the drain delay; 0 to close them " +
+      "immediately",
   }),
   limits: {
     section: "limits",
@@ -536,13 +547,14 @@ export const OPTIONS = {
   }),
   metrics: option(listenEndpoint(), {
     flag: "--metrics [ADDRESS:]PORT",
-    brief: "Serve /metrics and /health over HTTP",
+    brief: "Serve /metrics, /health and /live over HTTP",
     section: "output",
     needsRestart: true,
     usedBy: "program",
     description:
-      "Serve GET /metrics (for Prometheus; no names, no addresses) and GET " +
-      "/health over HTTP; without an ADDRESS on 127.0.0.1",
+      "Serve over HTTP, without an ADDRESS on 127.0.0.1: GET /metrics (for Prometheus; no " +
+      "names, no addresses), /health or /ready (200 while clients are to be sent here, " +
+      "else 503), and /live (200 while the program runs)",
   }),
 } satisfies Readonly<Record<string, ConfigOption | OptionGroup>>;
 

@@ -116,9 +116,14 @@ async function judge(
   if (policy && command) {
     const { hostname: from } = session.client;
     if (from === "" || isUnspecified(from)) throw clientUnknown(from);
-    const target = { hostname, port, address };
-    const elsewhere = resolvedElsewhere && { resolvedElsewhere };
-    const request = { session, command, ...target, ...elsewhere };
+    const request = {
+      session,
+      command: command === "forward" ? "connect" : command,
+      hostname,
+      port,
+      address,
+      ...resolvedElsewhere && { resolvedElsewhere },
+    } as const;
     const answer = policy(request, signalContext(signal));
     verdict = verdictOf(await withSignal(Promise.resolve(answer), signal));
     if (verdict.verdict !== "deny") dialerOf(session, verdict); // or throws
