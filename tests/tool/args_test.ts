@@ -7,9 +7,10 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { UsageError } from "../../src/cli/usage_error.ts";
 import { COMMAND_NAMES } from "../../src/cli/config/command_names.ts";
 import { PROXY_FLAGS } from "../../src/tool/args/flags.ts";
@@ -17,6 +18,11 @@ import { parseArguments } from "../../src/tool/args/parse.ts";
 import { readProxies } from "../../src/tool/args/proxies.ts";
 import { readTarget } from "../../src/tool/args/target.ts";
 import { openDialer } from "../../src/tool/commands/dialer.ts";
+import {
+  findPreload,
+  preloadVariables,
+  uncovered,
+} from "../../src/tool/commands/preload.ts";
 import { helpOf } from "../../src/tool/tool.ts";
 import { test } from "../support/harness.ts";
 
@@ -101,6 +107,52 @@ test("openDialer() refuses what the proxies cannot do, without a login", async (
     const proxies = await readProxies(parse(...args));
     const error = assertThrows(() => openDialer(proxies), UsageError);
     assertEquals(error.message.includes("pw"), false);
+  }
+});
+
+test("preloadVariables() adds to the flags that are there", () => {
+  const url = "file:///a%20b/mod.js";
+  const env = { NODE_OPTIONS: "--no-warnings", BUN_OPTIONS: "" };
+  assertEquals(preloadVariables(url, env), {
+    NODE_OPTIONS: `--no-warnings --import=${url}`,
+    BUN_OPTIONS: "--preload=/a b/mod.js",
+  });
+});
+
+test("findPreload() looks beside the sources and in the package", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "socks5-tool-"));
+  try {
+    const base = (path: string) => pathToFileURL(join(folder, path)).href;
+    assertEquals(findPreload(base("src/tool/commands/run.ts")), undefined);
+    for (
+      const [module, from] of [
+        ["src/doors/register/mod.ts", "src/tool/commands/run.ts"],
+        ["esm/src/doors/register/mod.js", "esm/src/cli/run-X.js"],
+      ]
+    ) {
+      await mkdir(join(folder, module, ".."), { recursive: true });
+      await writeFile(join(folder, module), "");
+      assertEquals(findPreload(base(from)), base(module));
+    }
+    assertEquals(findPreload("https://jsr.io/a/b/c/d.ts"), undefined);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("uncovered() refuses runtimes that would connect directly", () => {
+  for (const name of ["node", "/usr/bin/node", "npx", "bun"]) {
+    assertMatch(uncovered([name, "app.js"], false)!, / would connect directly/);
+    assertEquals(uncovered([name, "app.js"], true), undefined);
+  }
+  for (const isFound of [false, true]) {
+    assertMatch(
+      uncovered(["deno", "run", "app.ts"], isFound)!,
+      /--preload=npm:/,
+    );
+    const loaded = ["deno", "run", "--preload=npm:x", "app.ts"] as const;
+    assertEquals(uncovered([...loaded], isFound), undefined);
+    assertEquals(uncovered(["curl", "node"], isFound), undefined);
   }
 });
 

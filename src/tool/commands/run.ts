@@ -15,6 +15,7 @@ import type { Arguments } from "../args/parse.ts";
 import { readProxies } from "../args/proxies.ts";
 import { openDialer } from "./dialer.ts";
 import { describeToolFailure, ToolError } from "./failure.ts";
+import { findPreload, preloadVariables, uncovered } from "./preload.ts";
 
 import type { ChildProcess } from "node:child_process";
 
@@ -28,10 +29,11 @@ export const RUN: Command = {
   text: `\
 While the program runs, a proxy on 127.0.0.1 with a random login passes its
 connections on. ALL_PROXY, HTTP_PROXY, HTTPS_PROXY and their like name it, and
-NO_PROXY is removed: curl, git, pip, wget and many others follow them. The login
-of the real proxy stays out of the environment. Programs that do not follow
-these variables connect directly: where that must not happen, use a network
-namespace or a firewall as well.
+NO_PROXY is removed: curl, git, pip, wget and many others follow them. Programs
+on Node.js and Bun load a module that leads all their connections there. The
+login of the real proxy stays out of the environment. Other programs that do not
+follow these variables connect directly: where that must not happen, use a
+network namespace or a firewall as well.
 
 Exit code: that of the program, 128 and more if a signal ended it; 2 invalid
 arguments, 126 and 127 as a shell has them.`,
@@ -61,6 +63,9 @@ export async function runCommand(
     );
   }
   const dialer = openDialer(await readProxies(args), { remoteNames: true });
+  const preload = findPreload();
+  const problem = uncovered([command, ...rest], preload !== undefined);
+  if (problem) throw new ToolError(problem, NOT_EXECUTABLE);
   const auth = { username: "run", password: crypto.randomUUID() };
   const running = await bridge(dialer, {
     auth,
@@ -75,9 +80,8 @@ export async function runCommand(
     const place = `${auth.username}:${auth.password}@${
       formatEndpoint({ hostname, port })
     }`;
-    return await start(host, [command, ...rest], {
-      ...variables(place, args.value("direct")),
-    });
+    const all = variables(place, args.value("direct"));
+    return await start(host, [command, ...rest], all, preload);
   } finally {
     await running.close();
   }
@@ -128,12 +132,15 @@ async function start(
   host: Host,
   [command, ...args]: readonly [string, ...string[]],
   variables: Record<string, string | undefined>,
+  preload: string | undefined,
 ): Promise<number> {
   const { spawn } = await import("node:child_process");
   const { default: process } = await import("node:process");
   const { constants } = await import("node:os");
   const { isatty } = await import("node:tty"); // `process.stdin` would change the descriptor
-  const env = { ...environment(process), ...variables };
+  const given = environment(process);
+  const flags = preload === undefined ? {} : preloadVariables(preload, given);
+  const env: typeof given = { ...given, ...variables, ...flags };
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined) delete env[name];
   }
