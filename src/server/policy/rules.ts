@@ -19,6 +19,7 @@ import {
 } from "./compiled_rule.ts";
 import type { Verdict } from "./policy.ts";
 import type { Rule } from "./rule.ts";
+import { RuleLookup } from "./rule_lookup.ts";
 
 /** A question to rules. Every `PolicyRequest` is one. */
 export interface RuleRequest {
@@ -99,21 +100,37 @@ const AS_ANY = 2;
 const AS_NAMED = 3;
 type Match = typeof NO | typeof PERHAPS | typeof AS_ANY | typeof AS_NAMED;
 
+/** From this number of rules on, an index costs less than comparing each of them. */
+const MANY = 16;
+
 class Judge {
   readonly #rules: readonly CompiledRule[];
+  readonly #lookup: RuleLookup | undefined;
   readonly #otherwise: Verdict | undefined;
   readonly #client = new LastIp();
   readonly #target = new LastIp();
 
   constructor(rules: readonly CompiledRule[]) {
     this.#rules = rules;
+    if (rules.length >= MANY) this.#lookup = new RuleLookup(rules);
     this.#otherwise = rules.some((it) => it.allows) ? NO_RULE : undefined;
   }
 
   ask(request: RuleRequest): Verdict | undefined {
     const address = addressOf(request);
+    const candidates = this.#lookup?.find({
+      hostname: request.hostname,
+      address: address === undefined
+        ? undefined
+        : this.#target.octets(address) ?? NO_ADDRESS,
+      user: request.session.user,
+      client: this.#client.octets(request.session.client.hostname),
+    });
     let perhapsDenied = false;
-    for (const rule of this.#rules) {
+    for (let i = -1;;) {
+      const next = candidates ? candidates.next() : i + 1;
+      if (next === undefined || next >= this.#rules.length) break;
+      const rule = this.#rules[i = next];
       const match = this.#match(rule, request, address);
       if (match === NO) continue;
       if (rule.allows) {
@@ -122,6 +139,7 @@ class Judge {
       }
       if (match !== PERHAPS) return rule.verdict;
       perhapsDenied = true;
+      candidates?.skipDeniedBlocks();
     }
     return this.#otherwise;
   }
@@ -188,6 +206,9 @@ class LastIp {
     return this.#octets;
   }
 }
+
+/** No block contains it. */
+const NO_ADDRESS = new Uint8Array(0);
 
 const NO_TARGETS: readonly CompiledTarget[] = [];
 
