@@ -255,7 +255,12 @@ const rooms: Room[] = [
   },
   {
     modules: "src/doors/**",
-    imports: [...network, "src/client/**", "!src/doors/bridge**"],
+    imports: [
+      ...network,
+      "src/transport/tls/connect.ts", // for proxies with TLS
+      "src/client/**",
+      "!src/doors/bridge**",
+    ],
     packages: node,
   },
   ...cliOrder.map((modules, i) => ({

@@ -13,11 +13,12 @@ import { keepAliveQuietly } from "../transport/quiet.ts";
 import { abortError, TlsError } from "../transport/errors.ts";
 import type { Conn, Transport } from "../transport/transport.ts";
 import type { ClientAuth } from "./auth.ts";
-import type { ClientDialect, HandshakeAttempt } from "./dialect.ts";
+import type { NegotiatingAttempt } from "./authenticate.ts";
+import type { ClientDialect } from "./dialect.ts";
 import { dialectOf } from "./dialects.ts";
 import type { SocksPhase } from "./error.ts";
 import { givenConn } from "./given_conn.ts";
-import { type Granted, readSecondReply, shakeHands } from "./handshake.ts";
+import { type Granted, readSecondReply, shakeHands } from "./shake_hands.ts";
 import { Operation, type OperationBounds } from "./operation.ts";
 import { type ClientOptions, DEFAULT_TIMEOUT } from "./options.ts";
 import type { ProxyConfig, ResolvedProxy } from "./proxy.ts";
@@ -39,7 +40,7 @@ export interface AttemptOptions extends ClientOptions {
 
 /** An attempt at a command, or at a later step of one. */
 export class Attempt extends Operation
-  implements HandshakeAttempt, TargetResolver {
+  implements NegotiatingAttempt, TargetResolver {
   phase: SocksPhase;
   readonly proxy: ResolvedProxy;
   readonly dialect: ClientDialect;

@@ -78,6 +78,16 @@ export interface SocksErrorDetails {
   readonly reply?: number;
   /** The underlying error. */
   readonly cause?: unknown;
+  /** The proxy at which it failed. */
+  readonly hop?: SocksHop;
+}
+
+/** One proxy of a chain. */
+export interface SocksHop {
+  /** Its place in the chain: 1 is the first proxy, which this machine connects to. */
+  readonly number: number;
+  /** `HOSTNAME:PORT`, without credentials; an IPv6 address is in brackets. */
+  readonly address: string;
 }
 
 /**
@@ -114,16 +124,22 @@ export class SocksError extends Error {
   readonly phase: SocksPhase;
   /** The number of the proxy's reply on the wire, with `http:` the status; only with `rejected`. */
   readonly reply: number | undefined;
+  /**
+   * The proxy at which the operation failed; `undefined` if it has nothing to do with one. If
+   * a proxy cannot reach the next one of its chain, that is the former.
+   */
+  readonly hop: SocksHop | undefined;
 
   /** Creates an error with this code. */
   constructor(
     code: SocksErrorCode,
     message: string,
-    { phase, reply, cause }: SocksErrorDetails,
+    { phase, reply, cause, hop }: SocksErrorDetails,
   ) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.phase = phase;
     this.reply = reply;
+    this.hop = hop;
   }
 }

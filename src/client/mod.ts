@@ -16,6 +16,8 @@
 
 export {
   anonymous,
+  type AuthStep,
+  type AuthSteps,
   type ClientAuth,
   type ClientAuthExchange,
   type ClientAuthResult,
@@ -23,14 +25,17 @@ export {
 } from "./auth.ts";
 export { bind } from "./bind.ts";
 export { chapLogin } from "./chap_login.ts";
+export { ClientHandshake, type HandshakeOptions } from "./client_handshake.ts";
 export { connect } from "./connect.ts";
 export type { ReceivedDatagram } from "./datagram_queue.ts";
 export {
   SocksError,
   type SocksErrorCode,
   type SocksErrorDetails,
+  type SocksHop,
   type SocksPhase,
 } from "./error.ts";
+export { errorAtHop, hopAddress, type Hops, parseHops } from "./hops.ts";
 export type { ClientOptions, ProxyOptions, TlsOptions } from "./options.ts";
 export type {
   PlainProtocol,

@@ -9,7 +9,7 @@ import type { TlsClientOptions } from "../transport/tls_options.ts";
 import type { Conn } from "../transport/transport.ts";
 import type { TlsOptions } from "./options.ts";
 import { plainHostname } from "./plain_hostname.ts";
-import { isOverTls, type ResolvedProxy } from "./proxy.ts";
+import { isHttp, isOverTls, type ResolvedProxy } from "./proxy.ts";
 
 const TEXTS = ["serverName", "ca", "cert", "key", "fingerprint256"] as const;
 const FINGERPRINT = /^[\da-f]{2}(:?[\da-f]{2}){31}$/i;
@@ -31,9 +31,9 @@ export function resolveTls(
   const { hostname, protocol } = proxy;
   if (!isOverTls(proxy)) {
     if (given === undefined) return undefined;
-    if (protocol === "http") throw new TypeError("http: has no TLS");
+    const meant = isHttp(proxy) ? "https" : `${protocol}+tls`;
     throw new TypeError(
-      `tls is for ${protocol}+tls: proxies; ${protocol}: does not encrypt`,
+      `tls is for ${meant}: proxies; ${protocol}: does not encrypt`,
     );
   }
   const options = given ?? {};

@@ -13,7 +13,7 @@ import {
   type TlsProblem,
 } from "../transport/errors.ts";
 import { SocksError, type SocksErrorCode, type SocksPhase } from "./error.ts";
-import { isOverTls, type ResolvedProxy } from "./proxy.ts";
+import { isHttp, isOverTls, type ResolvedProxy } from "./proxy.ts";
 
 /** The error for a failure in this phase. */
 export function toSocksError(
@@ -84,8 +84,8 @@ const TEXT: Partial<Record<SocksErrorCode, string>> = {
   "proxy-closed": "the proxy closed the connection",
 };
 
-function notSpoken({ protocol }: ResolvedProxy): string {
-  return `the proxy does not speak ${protocol === "http" ? "HTTP" : "SOCKS"}`;
+function notSpoken(proxy: ResolvedProxy): string {
+  return `the proxy does not speak ${isHttp(proxy) ? "HTTP" : "SOCKS"}`;
 }
 
 /** The error for a reply of the proxy other than success. */

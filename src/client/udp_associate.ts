@@ -18,7 +18,7 @@ import type { ClientDialect } from "./dialect.ts";
 import { SocksError } from "./error.ts";
 import { Inbox } from "./inbox.ts";
 import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
-import type { ProxyConfig } from "./proxy.ts";
+import { isHttp, type ProxyConfig } from "./proxy.ts";
 import { Association, type UdpAssociation } from "./udp_association.ts";
 
 /** Options of {@linkcode udpAssociate}. The time limit and the signal end with the promise. */
@@ -135,8 +135,8 @@ function checkQueueLimit(limit: number): void {
   );
 }
 
-function noDatagrams({ protocol }: ClientDialect): SocksError {
-  const name = protocol === "http" ? "HTTP" : "SOCKS4";
+function noDatagrams(dialect: ClientDialect): SocksError {
+  const name = isHttp(dialect) ? "HTTP" : "SOCKS4";
   const message = `${name} has no datagrams; use socks5: or socks5h:`;
   return new SocksError("unsupported", message, { phase: "udp" });
 }

@@ -53,8 +53,11 @@ export async function connectTls(
   }
 }
 
-/** Deno would ignore texts that are no certificates, and connect without. */
-function checkTexts({ ca, cert, key }: TlsClientOptions): Certificates {
+/**
+ * Returns the certificates alone, and rejects texts that are none: Deno would ignore them,
+ * and connect without.
+ */
+export function checkTexts({ ca, cert, key }: TlsClientOptions): Certificates {
   try {
     return checkCertificates({ ca, cert, key });
   } catch (error) {
@@ -91,7 +94,8 @@ function secured(
   });
 }
 
-function start(
+/** Starts TLS over an open socket. */
+export function start(
   raw: net.Socket,
   { serverName, ca, cert, key, fingerprint256 }: TlsClientOptions,
 ): tls.TLSSocket {
@@ -113,7 +117,8 @@ function start(
   }
 }
 
-function isPinned(socket: tls.TLSSocket, pin: string): boolean {
+/** Whether the certificate of a completed handshake has this fingerprint. */
+export function isPinned(socket: tls.TLSSocket, pin: string): boolean {
   const { fingerprint256 = "" } = socket.getPeerCertificate();
   return plainFingerprint(fingerprint256) === plainFingerprint(pin);
 }
@@ -122,12 +127,13 @@ function plainFingerprint(text: string): string {
   return text.replaceAll(":", "").toLowerCase();
 }
 
-function notPinned(): TlsError {
+/** The error for another certificate. */
+export function notPinned(): TlsError {
   return new TlsError("pin", "the certificate is not the pinned one");
 }
 
 /** The error for a failure before the end of the handshake. */
-function handshakeError(cause?: Error): TlsError {
+export function handshakeError(cause?: Error): TlsError {
   const error = cause && toTlsError(cause);
   if (error instanceof TlsError) return error;
   const message = "the server closed the connection during the TLS handshake";
