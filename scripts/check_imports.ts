@@ -254,6 +254,18 @@ const rooms: Room[] = [
     packages: node,
   },
   {
+    modules: "src/doors/fetch/**",
+    imports: [
+      ...network,
+      "src/client/**",
+      "src/doors/**",
+      "!src/doors/bridge**",
+    ],
+    // Needed on Deno and Bun only, and it loads the server.
+    dynamic: ["src/doors/bridge/mod.ts"],
+    packages: node,
+  },
+  {
     modules: "src/doors/**",
     imports: [
       ...network,

@@ -16,8 +16,9 @@ import type { ClientAuth } from "./auth.ts";
 import type { NegotiatingAttempt } from "./authenticate.ts";
 import type { ClientDialect } from "./dialect.ts";
 import { dialectOf } from "./dialects.ts";
-import type { SocksPhase } from "./error.ts";
+import { SocksError, type SocksPhase } from "./error.ts";
 import { givenConn } from "./given_conn.ts";
+import { errorAtHop } from "./hops.ts";
 import { type Granted, readSecondReply, shakeHands } from "./shake_hands.ts";
 import { Operation, type OperationBounds } from "./operation.ts";
 import { type ClientOptions, DEFAULT_TIMEOUT } from "./options.ts";
@@ -36,6 +37,15 @@ import {
 export interface AttemptOptions extends ClientOptions {
   /** A second signal that ends the attempt. */
   readonly defaultSignal?: AbortSignal;
+  /** The chain that the proxy belongs to, for errors. */
+  readonly place?: ChainPlace;
+}
+
+/** A place in a chain. */
+export interface ChainPlace {
+  /** From 1. */
+  readonly number: number;
+  readonly hops: readonly ResolvedProxy[];
 }
 
 /** An attempt at a command, or at a later step of one. */
@@ -49,6 +59,7 @@ export class Attempt extends Operation
   /** `undefined` without TLS. */
   readonly tls: TlsSettings | undefined;
   readonly #transport: Transport | undefined;
+  readonly #place: ChainPlace | undefined;
   /** Whether the caller provided the connection to the proxy. */
   readonly #isGiven: boolean;
   #conn: Conn | undefined;
@@ -68,6 +79,7 @@ export class Attempt extends Operation
     const clock = transport?.clock ?? systemClock;
     this.bounds = { timeout, clock, signal, defaultSignal };
     this.#transport = transport;
+    this.#place = options.place;
     this.#isGiven = conn !== undefined;
     if (conn !== undefined) this.keep(this.#conn = givenConn(conn));
     try {
@@ -86,11 +98,19 @@ export class Attempt extends Operation
 
   /** A later step over this attempt's connection, with bounds of its own. */
   next(phase: SocksPhase, options: ClientOptions): Attempt {
-    const transport = this.#transport;
-    return new Attempt(this.proxy, { ...options, transport }, phase);
+    const own = { transport: this.#transport, place: this.#place };
+    return new Attempt(this.proxy, { ...options, ...own }, phase);
   }
 
   protected callerError(error: unknown): unknown {
+    const converted = this.#convert(error);
+    const place = this.#place;
+    return place && converted instanceof SocksError
+      ? errorAtHop(converted, place.number, place.hops)
+      : converted;
+  }
+
+  #convert(error: unknown): unknown {
     const { stopping, phase, proxy } = this;
     if (stopping.aborted) {
       return abortToSocksError(abortError(stopping), phase, proxy);

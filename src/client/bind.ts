@@ -68,7 +68,8 @@ export function bindBy(
   });
 }
 
-function noBind(): SocksError {
+/** The error for a protocol without BIND. */
+export function noBind(): SocksError {
   const message = "HTTP has no BIND; use socks5: or socks5h:";
   return new SocksError("unsupported", message, { phase: "bind" });
 }

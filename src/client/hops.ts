@@ -85,7 +85,8 @@ export function errorAtHop(
   const details = { phase, reply, cause, hop };
   if (hops.length === 1) return new SocksError(code, message, details);
   const where = `hop ${number} of ${hops.length} (${hop.address})`;
-  const isBroken = code === "rejected" && number < hops.length;
+  // Not only if it says so: some proxies close the connection when a target refuses.
+  const isBroken = phase === "request" && number < hops.length;
   const what = isBroken
     ? ` could not reach hop ${number + 1} (${hopAddress(hops[number])})`
     : "";

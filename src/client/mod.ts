@@ -26,7 +26,14 @@ export {
 export { bind } from "./bind.ts";
 export { chapLogin } from "./chap_login.ts";
 export { ClientHandshake, type HandshakeOptions } from "./client_handshake.ts";
+export type { AlternativeStatus, PoolBackoff } from "./alternative.ts";
 export { connect } from "./connect.ts";
+export {
+  createDialer,
+  type DialerOptions,
+  type HopDialer,
+  type HopOptions,
+} from "./dialer.ts";
 export type { ReceivedDatagram } from "./datagram_queue.ts";
 export {
   SocksError,
@@ -37,6 +44,14 @@ export {
 } from "./error.ts";
 export { errorAtHop, hopAddress, type Hops, parseHops } from "./hops.ts";
 export type { ClientOptions, ProxyOptions, TlsOptions } from "./options.ts";
+export {
+  createPool,
+  type HopPool,
+  type PoolAlternative,
+  type PoolCallOptions,
+  type PoolOptions,
+} from "./pool.ts";
+export type { PoolStrategy } from "./pool_strategy.ts";
 export type {
   PlainProtocol,
   ProxyConfig,

@@ -9,6 +9,7 @@ import { type Endpoint, isIp, isUnspecified } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import { Attempt } from "./attempt.ts";
+import type { ClientDialect } from "./dialect.ts";
 import { SocksError } from "./error.ts";
 import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
@@ -79,7 +80,7 @@ export function resolveBy(attempt: Attempt, hostname: string): Promise<string> {
   return attempt.run(async () => {
     const target = subject(hostname);
     if (!attempt.dialect.hasResolve) {
-      throw unsupported(attempt, "RESOLVE; use socks4a: or socks5h:");
+      throw noResolve(attempt.dialect);
     }
     const address = await answerTo(attempt, COMMAND.resolve, target);
     // Zeros stand for an address that the proxy does not know, or a broken one.
@@ -96,7 +97,7 @@ export function reverseBy(attempt: Attempt, address: string): Promise<string> {
       throw new TypeError("reverse() takes an IP address, not a name");
     }
     if (!attempt.dialect.hasReverse) {
-      throw unsupported(attempt, "RESOLVE_PTR; use socks5: or socks5h:");
+      throw noReverse(attempt.dialect);
     }
     const hostname = await answerTo(attempt, COMMAND.resolvePtr, target);
     if (!isIp(hostname)) return hostname;
@@ -124,8 +125,18 @@ async function answerTo(
   return bound.hostname;
 }
 
-function unsupported({ dialect }: Attempt, lacking: string): SocksError {
-  const message = `${dialect.protocol}: does not have ${lacking}`;
+/** The error for a protocol without RESOLVE. */
+export function noResolve(dialect: ClientDialect): SocksError {
+  return unsupported(dialect, "RESOLVE; use socks4a: or socks5h:");
+}
+
+/** The error for a protocol without RESOLVE_PTR. */
+export function noReverse(dialect: ClientDialect): SocksError {
+  return unsupported(dialect, "RESOLVE_PTR; use socks5: or socks5h:");
+}
+
+function unsupported({ protocol }: ClientDialect, lacking: string): SocksError {
+  const message = `${protocol}: does not have ${lacking}`;
   return new SocksError("unsupported", message, { phase: "request" });
 }
 

@@ -1,0 +1,56 @@
+/**
+ * A way that is opened when it is first needed.
+ *
+ * @module
+ */
+
+import type { Route } from "./options.ts";
+import { openWay, type Probe, type Way } from "./way.ts";
+
+/** A way that is opened once; if that fails, it may be tried again. */
+export class LazyWay {
+  readonly #route: Route;
+  readonly #call: (way: Way, probe: Probe) => Promise<unknown>;
+  #opening: Promise<Way> | undefined;
+  #closed = false;
+  /** The way, if it is open. */
+  way: Way | undefined;
+
+  /** `call` is that of {@linkcode openWay}. */
+  constructor(
+    route: Route,
+    call: (way: Way, probe: Probe) => Promise<unknown>,
+  ) {
+    this.#route = route;
+    this.#call = call;
+  }
+
+  open(): Promise<Way> {
+    if (this.#closed) return Promise.reject(closedError());
+    return this.#opening ??= this.#open();
+  }
+
+  async #open(): Promise<Way> {
+    try {
+      const way = await openWay(this.#route, this.#call);
+      if (!this.#closed) return this.way = way;
+      await way.close();
+      throw closedError();
+    } catch (error) {
+      this.#opening = undefined;
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const opening = this.#opening;
+    this.way = undefined;
+    await (await opening?.catch(() => undefined))?.close();
+  }
+}
+
+/** The error for a call after close(). */
+export function closedError(): TypeError {
+  return new TypeError("the way through the proxies is closed");
+}

@@ -1,0 +1,74 @@
+/**
+ * The ways of the runtimes' own `fetch()` and `WebSocket` through proxies.
+ *
+ * @module
+ */
+
+import { SocksError } from "../../client/error.ts";
+import { detectRuntime } from "../../transport/detect.ts";
+import type { Failures } from "./failures.ts";
+import type { Route } from "./options.ts";
+
+/** A way through proxies. */
+export interface Way {
+  /** The options that lead a call of `fetch()` or `new WebSocket()` this way. */
+  readonly init: Readonly<Record<string, unknown>>;
+  /** Makes such a call. */
+  call<T>(start: () => T): T;
+  /** Why targets could not be reached, if the runtime's errors do not contain that. */
+  readonly failures?: Failures;
+  /** A test of the way. */
+  readonly probe: Probe;
+  /** Closes all connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * A host that is called once to find out whether calls really go this way: the runtime's
+ * functions may have been replaced by some that do not know the options.
+ */
+export interface Probe {
+  readonly hostname: string;
+  /** The options in place of {@linkcode Way.init}, if they differ. */
+  readonly init?: Readonly<Record<string, unknown>>;
+  /** Whether a call of the host has arrived. */
+  readonly arrived: boolean;
+}
+
+/**
+ * Opens the way of this runtime. `call` calls the host of a {@linkcode Probe}, and settles
+ * in any way when the call is over.
+ */
+export async function openWay(
+  route: Route,
+  call: (way: Way, probe: Probe) => Promise<unknown>,
+): Promise<Way> {
+  const way = await openOwnWay(route);
+  await call(way, way.probe).catch(() => {});
+  if (way.probe.arrived) return way;
+  await way.close();
+  throw new Error(
+    "the runtime's own function is needed, and something has replaced it: a call did not " +
+      "go through the proxy",
+  );
+}
+
+async function openOwnWay(route: Route): Promise<Way> {
+  switch (detectRuntime()) {
+    case "deno":
+      return await (await import("./deno.ts")).openWay(route);
+    case "bun":
+      return await (await import("./bun.ts")).openWay(route);
+    case "node":
+      return await (await import("./node.ts")).openWay(route);
+  }
+}
+
+/** The error of the client that a runtime's error contains, if any. */
+export function socksErrorIn(error: unknown): SocksError | undefined {
+  for (let it = error, depth = 0; it && depth < 8; depth++) {
+    if (it instanceof SocksError) return it;
+    it = (it as { cause?: unknown }).cause;
+  }
+  return undefined;
+}
