@@ -1,0 +1,77 @@
+/**
+ * What Bun has besides `node:net`.
+ *
+ * @module
+ */
+
+import { createRequire } from "node:module";
+import process from "node:process";
+import { refusal, refuse } from "./refusal.ts";
+
+type Options = Record<string, unknown>;
+type Class = new (...args: unknown[]) => object;
+
+interface Globals {
+  readonly Bun: object;
+  WebSocket: Class;
+  fetch: (input: unknown, options?: Options) => Promise<Response>;
+}
+
+const globals = globalThis as unknown as Globals;
+
+/** What Bun connects by itself, without a proxy. */
+const REFUSED = [
+  ...["connect", "udpSocket"],
+  ...["sql", "SQL", "postgres", "redis", "RedisClient"],
+];
+
+/**
+ * Sends `fetch`, `WebSocket`, and what is built on them through a proxy for HTTP at this
+ * URL, and refuses what knows no proxy.
+ */
+export function patchBun(url: string): void {
+  // Every fetch of Bun reads these, also those of its own `undici`, `node-fetch`, and S3.
+  for (const name of ["http_proxy", "https_proxy"]) {
+    process.env[name] = process.env[name.toUpperCase()] = url;
+  }
+  const { fetch, WebSocket } = globals;
+  const patched = (input: unknown, options?: Options) =>
+    fetch(input, options?.proxy ? { ...options, proxy: undefined } : options);
+  globals.fetch = Object.assign(patched, fetch);
+  globals.WebSocket = class extends WebSocket {
+    static override readonly name = "WebSocket";
+    constructor(target: unknown, given?: unknown) {
+      const isList = typeof given === "string" || Array.isArray(given);
+      const options = isList ? { protocols: given } : given as Options;
+      super(target, { ...options, proxy: url });
+    }
+  };
+  patchWs(url);
+  refuse(globals.Bun, "Bun.", REFUSED);
+}
+
+/** Bun has its own version of the package `ws`, which connects without `node:net`. */
+function patchWs(url: string): void {
+  const { prototype } = createRequire(import.meta.url)("ws") as Class;
+  Object.defineProperty(prototype, "_req", {
+    set(request: object | null) {
+      if (request) useProxy(request, url);
+      const value = request;
+      const rest = { enumerable: true, configurable: true, writable: true };
+      Object.defineProperty(this, "_req", { value, ...rest });
+    },
+  });
+}
+
+/** Its request has the options for the native side, unless it is one of `node:http`. */
+function useProxy(request: object, url: string): void {
+  const members = request as Record<symbol, unknown>;
+  const symbols = Object.getOwnPropertySymbols(request);
+  const options = symbols.map((it) => members[it] as Options | null | undefined)
+    .find((it) =>
+      it && typeof it === "object" && "skipUTF8Validation" in it &&
+      "maxPayload" in it
+    );
+  if (options) options.proxy = url;
+  else if (!("agent" in request)) throw refusal("this version of Bun's ws");
+}
