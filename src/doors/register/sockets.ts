@@ -72,7 +72,12 @@ export function patchSockets(directions: Directions): void {
     if (!isBun || !(this instanceof TLSSocket)) {
       return connectThrough(this, directions.route, target, listener);
     }
-    // Bun's TLS starts over a socket that is still connecting.
+    // Bun's TLS starts over a socket that is still connecting. It has a listener from
+    // `tls.connect()` for a connection of its own, which would hold back the FIN.
+    const own = this.listeners("connect").find((it) =>
+      it.name === "onConnectStart"
+    );
+    if (own) this.off("connect", own as Listener);
     const socket = new net.Socket();
     connectThrough(socket, directions.route, target);
     socket.on("error", (error) => this.destroy(error));
@@ -121,7 +126,7 @@ function connectThrough(
   if (route instanceof Promise) {
     route.then(
       (it) => socket.destroyed || dial(socket, it, target),
-      (error) => socket.destroy(error),
+      (error) => fail(socket, error),
     );
   } else dial(socket, route, target);
   return socket;
@@ -130,12 +135,20 @@ function connectThrough(
 function dial(socket: net.Socket, route: Route, target: Endpoint): void {
   const dial = openSocket(route, target, {}, (error, opened) => {
     socket.off("close", abort);
-    if (error) socket.destroy(error);
+    if (error) fail(socket, error);
     else if (socket.destroyed) opened!.destroy();
     else adopt(socket, opened!);
   });
   const abort = () => dial.abort(closedError());
   if (!socket.destroyed) socket.once("close", abort);
+}
+
+/** Destroys a socket; without a native side, its event `close` would report no error. */
+function fail(socket: net.Socket, error: Error): void {
+  const emit = socket.emit as (...args: unknown[]) => boolean;
+  socket.emit = (event: string, ...args: unknown[]) =>
+    emit.call(socket, event, ...event === "close" ? [true] : args);
+  socket.destroy(error);
 }
 
 /** Gives the connection of `opened` to `socket`. */
@@ -146,8 +159,7 @@ function adopt(socket: net.Socket, opened: net.Socket): void {
   if (rest && isTls || !moveHandle(socket, opened)) {
     opened.destroy();
     const reason = rest ? SPEAKS_FIRST : UNKNOWN_RUNTIME;
-    socket.destroy(new Error(`socks5 register: ${reason}`));
-    return;
+    return fail(socket, new Error(`socks5 register: ${reason}`));
   }
   (socket as unknown as Internals).connecting = false;
   socket.emit("connect");
@@ -192,11 +204,15 @@ function moveHandle(socket: net.Socket, opened: net.Socket): boolean {
     const owner = symbolOf(handle, "owner_symbol");
     if (owner) (handle as Record<symbol, unknown>)[owner] = socket;
     to._handle = handle;
+    deliverByCallback(socket);
   } else {
     if (!handle?.readStop || !key) return false;
     handle.readStop();
     handle.reading = false;
+    // It would forget that the program has ended the socket already.
+    to._undestroy = () => {};
     (to[key] as (handle: Handle) => void)(handle);
+    delete to._undestroy;
   }
   from._handle = null;
   opened.removeAllListeners();
@@ -218,4 +234,23 @@ function deliver(socket: net.Socket, octets: Uint8Array): void {
     left = left.subarray(size);
     if (callback.call(socket, size, buffer) === false) socket.pause();
   }
+}
+
+/** Bun's events of a connection that was opened without `onread` know only `push()`. */
+function deliverByCallback(socket: net.Socket): void {
+  const deliver = hidden<(octets: Uint8Array) => void>(
+    socket,
+    "kOnreadDeliver",
+  );
+  const tail = symbolOf(socket, "kOnreadTail");
+  if (!deliver || !tail) return;
+  const members = socket as unknown as Record<symbol, Uint8Array | undefined>;
+  const { push } = net.Socket.prototype;
+  socket.push = (chunk: Uint8Array | null) => {
+    if (chunk === null) return push.call(socket, null);
+    const paused = members[tail];
+    if (paused) members[tail] = Buffer.concat([paused, chunk]);
+    else deliver(chunk);
+    return true;
+  };
 }
