@@ -10,11 +10,12 @@ import { canonicalAscii, parseHost } from "./hostname.ts";
 import { encodeCredentials } from "./http_basic.ts";
 import {
   type Fields,
+  fieldsByName,
   findHeadEnd,
   findLine,
   headText,
   MAX_HEAD,
-  parseFields,
+  parseFieldLines,
 } from "./http_head.ts";
 import { reasonOf } from "./http_status.ts";
 import { isPort, showPort, toOctets } from "./octets.ts";
@@ -132,7 +133,8 @@ export function decodeRequest(
   const line = parseRequestLine(headText(octets, 0, first.end));
   const end = findHeadEnd(octets, first.next, false);
   if (end === undefined) return undefined;
-  const fields = parseFields(headText(octets, first.next, end));
+  const lines = parseFieldLines(headText(octets, first.next, end));
+  const fields = fieldsByName(lines);
   checkFields(fields, line.needsHost);
   const { method, target } = line;
   const [authorization] = fields.get("proxy-authorization") ?? [];

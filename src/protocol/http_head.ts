@@ -98,19 +98,22 @@ export function headText(
 /** `token ":" OWS field-value OWS` (RFC 9112 section 5), the white space not yet removed. */
 const FIELD = /^([\w!#$%&'*+.^`|~-]+):(.*)$/;
 
+/** The name and the value of a field, as they were sent. */
+export type Field = readonly [name: string, value: string];
+
 /** The fields of a header section by their names in lower case, each with its values. */
 export type Fields = ReadonlyMap<string, readonly string[]>;
 
 /**
- * Parses the lines after the first line of a header section.
+ * Parses the lines after the first line of a header section, in their order.
  *
  * @throws {ProtocolError} `"header"` if a line is no field. That includes white space
  * before a colon (RFC 9112 section 5.1: "A server MUST reject") and folded lines
  * (section 5.2: a server "MUST either reject the message by sending a 400 (Bad
  * Request)" or replace them).
  */
-export function parseFields(text: string): Fields {
-  const fields = new Map<string, string[]>();
+export function parseFieldLines(text: string): Field[] {
+  const fields: Field[] = [];
   for (const line of text.split(/\r?\n/)) {
     if (line === "") continue;
     const [, name, value] = FIELD.exec(line) ?? [];
@@ -120,10 +123,19 @@ export function parseFields(text: string): Fields {
         "a line of an HTTP header is no field",
       );
     }
+    fields.push([name, withoutBlanks(value)]);
+  }
+  return fields;
+}
+
+/** The values of fields by their names in lower case. */
+export function fieldsByName(lines: readonly Field[]): Fields {
+  const fields = new Map<string, string[]>();
+  for (const [name, value] of lines) {
     const key = name.toLowerCase();
     const values = fields.get(key);
-    if (values) values.push(withoutBlanks(value));
-    else fields.set(key, [withoutBlanks(value)]);
+    if (values) values.push(value);
+    else fields.set(key, [value]);
   }
   return fields;
 }

@@ -10,17 +10,19 @@ import type { Address } from "../transport/transport.ts";
 import type { NetError } from "../transport/errors.ts";
 
 /**
- * A command of a client. `resolve` and `resolve-ptr` are Tor's look-ups of a name and
- * of an IP address, which the option `resolve` enables.
+ * A command of a client. `forward` is an HTTP request that the server forwards, with the
+ * option `http`; policies get it as `connect`. `resolve` and `resolve-ptr` are Tor's
+ * look-ups of a name and of an IP address, which the option `resolve` enables.
  */
 export type CommandName =
   | "connect"
+  | "forward"
   | "bind"
   | "udp-associate"
   | "resolve"
   | "resolve-ptr";
 
-/** A protocol that clients speak; `http` is HTTP CONNECT. */
+/** A protocol that clients speak; `http` is CONNECT and forwarded requests. */
 export type ProtocolName = "socks4" | "socks5" | "http";
 
 /**
@@ -58,8 +60,8 @@ export interface DatagramCounts {
  *   authentication method failed (the `cause` of `error`, unless that contains the
  *   password)
  * - `protocol-error`: the client sent bytes that are not a SOCKS message, or with `http`
- *   an HTTP request that is malformed or not CONNECT; `error` says if it speaks TLS, or
- *   HTTP to a server without `http`
+ *   an HTTP request that is malformed or has no absolute URL; `error` says if it speaks
+ *   TLS, or HTTP to a server without `http`
  * - `tls-failed`: the TLS handshake failed, for example because the client does not speak TLS
  *   or has no valid certificate (`error`)
  * - `handshake-timeout`: the request was not complete in time
@@ -82,13 +84,19 @@ export type SessionEndReason =
   | "target-gone"
   | "closed";
 
-/** One client connection. Its members change as it proceeds. */
+/**
+ * One client connection, or one of the HTTP requests that are forwarded for a connection.
+ * Its members change as it proceeds.
+ */
 export interface Session {
   /** Counts from 1 in each server. */
   readonly id: number;
   /** The client's address. */
   readonly client: Address;
-  /** The time of accept, in milliseconds since the epoch. */
+  /**
+   * The time of accept or, of a later request of an HTTP connection, that of its first
+   * byte, in milliseconds since the epoch.
+   */
   readonly startedAt: number;
   /**
    * How long the session has lasted, until now or until its end, in milliseconds. It
@@ -123,9 +131,15 @@ export interface Session {
    * the answer to a look-up, with port 0.
    */
   readonly boundAddr?: Address;
-  /** The number of the reply that was sent, in the session's SOCKS version, or the HTTP status. */
+  /**
+   * The number of the reply that was sent, in the session's SOCKS version, or the HTTP
+   * status, which a target may have chosen.
+   */
   readonly reply?: number;
-  /** Bytes from the client to the target so far, without the handshake. */
+  /**
+   * Bytes from the client to the target so far, without the handshake; of a forwarded
+   * request with its header, as for `received`.
+   */
   readonly sent: number;
   /** Bytes from the target to the client so far, without replies. */
   readonly received: number;
@@ -200,7 +214,10 @@ export type ServerEvent =
    * BIND gets two.
    */
   | { readonly type: "reply"; readonly session: Session }
-  /** The session has ended and all its sockets are closed. */
+  /**
+   * The session has ended and all its sockets are closed, except that a client may send
+   * another HTTP request on its connection, which is then a session of its own.
+   */
   | {
     readonly type: "session-end";
     readonly session: Session;

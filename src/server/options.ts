@@ -168,12 +168,20 @@ export interface ServeOptions {
    */
   readonly socks4?: Socks4Options;
   /**
-   * Whether HTTP CONNECT (RFC 9110 section 9.3.6) is served on the same port, for
-   * clients that have no SOCKS. Their logins, by Basic (RFC 7617), are those of
-   * {@linkcode userPass}, lock-outs included. Clients without a login are served only if
-   * `auth` contains {@linkcode noAuth}. If `auth` contains neither the one nor the other,
-   * all HTTP clients get status 403; a copy of the method that `userPass()` returned is
-   * not the method itself. Other requests than CONNECT get status 405.
+   * Whether HTTP is served on the same port, for clients that have no SOCKS: CONNECT (RFC
+   * 9110 section 9.3.6), and requests in absolute form (`GET http://…`), which are forwarded.
+   * Their logins, by Basic (RFC 7617), are those of {@linkcode userPass}, lock-outs
+   * included. Clients without a login are served only if `auth` contains {@linkcode
+   * noAuth}. If `auth` contains neither the one nor the other, all HTTP clients get status
+   * 403; a copy of the method that `userPass()` returned is not the method itself.
+   *
+   * Each request that is forwarded is a session of its own, with its login, policy, limits
+   * and events, and has a connection of its own to the target. The client's connection is
+   * kept for `timeouts.handshake` until its next request. The fields that are for a proxy
+   * alone are removed, and none is added that names the client or the proxy. Trailers are
+   * dropped. `Upgrade` is not forwarded: WebSocket clients use CONNECT (RFC 6455 section 4.1).
+   * Headers have at most 16 KiB. Requests about whose end recipients may disagree get status
+   * 400, and such responses 502.
    *
    * @default {false}
    */

@@ -15,7 +15,7 @@ import { SocksServer } from "./socks_server.ts";
 
 /**
  * Starts a server for SOCKS4, SOCKS4a and SOCKS5 (RFC 1928, RFC 1929), and with the
- * option `http` for HTTP CONNECT.
+ * option `http` for HTTP (CONNECT and `GET http://…`).
  *
  * By default it listens on 127.0.0.1:1080 and requires no login. Beyond loopback it
  * requires a login, or `openProxy: true`. SOCKS does not encrypt: logins and data are

@@ -29,9 +29,10 @@ import {
 import type { ServerLimits } from "./limits/server_limits.ts";
 import type { SessionRateLimiter } from "./limits/session_rate_limiter.ts";
 import { bind } from "./commands/bind.ts";
-import type { Command, CommandSession } from "./commands/command.ts";
+import type { Command, CommandSession, Traffic } from "./commands/command.ts";
 import { type Ending, endingOf, errorOf } from "./commands/ending.ts";
 import { connect } from "./commands/connect.ts";
+import { forward } from "./commands/forward.ts";
 import type {
   CommandName,
   DatagramCounts,
@@ -62,15 +63,20 @@ export interface SessionOwner {
   readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
+  /** Whether no client is accepted any more. */
+  readonly isClosing: boolean;
   /**
    * Called when the session and all its sockets are closed; without an ending if the
    * client has closed the connection before its first byte.
    */
   ended(session: ServerSession, ending: Ending | undefined): void;
+  /** Serves the next request of a connection. */
+  serveNext(incoming: Incoming, admission: Admission): void;
 }
 
 const COMMANDS: Readonly<Record<CommandName, Command>> = {
   connect,
+  forward,
   bind,
   "udp-associate": udpAssociate,
   resolve: resolveName,
@@ -89,12 +95,15 @@ export class ServerSession
   readonly id: number;
   /** Its index in the server's list. */
   place = 0;
-  readonly startedAt: number = Date.now();
+  startedAt: number = Date.now();
   /** The times of the start and the end, by the clock of the transport. */
-  readonly #started: number;
+  #started: number;
   #ended: number | undefined;
-  /** Whether the event `session-start` was emitted. */
-  #isKnown = false;
+  /**
+   * Whether the event `session-start` was emitted; `kept` before the first byte of a later
+   * request on a connection.
+   */
+  #isKnown: boolean | "kept" = false;
   phase: SessionPhase = "handshake";
   method?: string;
   user?: string;
@@ -106,6 +115,7 @@ export class ServerSession
   boundAddr?: Address;
   reply?: number;
   datagrams?: DatagramCounts;
+  traffic?: Traffic;
   readonly exposed: boolean;
   ending: Ending | undefined;
   #client: Address | undefined;
@@ -191,11 +201,20 @@ export class ServerSession
   }
 
   get sent(): number {
-    return this.#relay?.sent ?? 0;
+    return (this.#relay ?? this.traffic)?.sent ?? 0;
   }
 
   get received(): number {
-    return this.#relay?.received ?? 0;
+    return (this.#relay ?? this.traffic)?.received ?? 0;
+  }
+
+  get servesMore(): boolean {
+    return this.settings.servesHttp && !this.#owner.isClosing;
+  }
+
+  /** Whether the client has sent nothing since its last request was served. */
+  get isKept(): boolean {
+    return this.#isKnown === "kept";
   }
 
   close(): void {
@@ -234,6 +253,12 @@ export class ServerSession
 
   onAuth(ok: boolean): void {
     this.#owner.emit?.({ type: "auth", session: this, ok });
+  }
+
+  /** Serves another request of a client that was served before. Never rejects. */
+  runNext(): Promise<void> {
+    this.#isKnown = "kept";
+    return this.run(0);
   }
 
   /**
@@ -287,7 +312,11 @@ export class ServerSession
 
   /** Emits the event `session-start`, if that has not happened yet. */
   #announce(): void {
-    if (this.#isKnown) return;
+    if (this.#isKnown === true) return;
+    if (this.#isKnown) {
+      this.startedAt = Date.now();
+      this.#started = this.settings.clock.now();
+    }
     this.#isKnown = true;
     this.#owner.emit?.({ type: "session-start", session: this });
   }
@@ -297,15 +326,36 @@ export class ServerSession
   }
 
   #end(ending: Ending): void {
-    this.#hangUp();
+    const last = this.ending ?? ending;
+    const next = this.#passOn();
+    if (!next) this.#hangUp();
     this.rateLimiter?.close();
     this.#admission.release();
-    const last = this.ending ?? ending;
-    const isProbe = !this.#isKnown && last.reason === "client-gone";
-    if (!isProbe) this.#announce();
+    const isSilent = this.isKept ||
+      !this.#isKnown && last.reason === "client-gone";
+    if (!isSilent) this.#announce();
     this.phase = "ended";
     this.#ended = this.settings.clock.now();
-    this.#owner.ended(this, isProbe ? undefined : last);
+    this.#owner.ended(this, isSilent ? undefined : last);
+    if (next) this.#owner.serveNext(this.#incoming, next);
+  }
+
+  /** The slots of the connection, if another request may follow on it. */
+  #passOn(): Admission | undefined {
+    const keeps = this.traffic?.keepsClient && !this.ending && this.servesMore;
+    return keeps ? this.#admission.passOn() : undefined;
+  }
+
+  get #incoming(): Incoming {
+    return {
+      conn: this.#conn,
+      raw: this.#raw,
+      client: this.#client,
+      exposed: this.exposed,
+      isCertified: false, // matters only at accept
+      destination: this.#below?.destination,
+      waited: 0,
+    };
   }
 
   /** Runs the request's command. Resolves with its relay, or with the ending if there is none. */
@@ -389,7 +439,7 @@ export class ServerSession
     bound?: Address,
   ): Promise<void> {
     if (this.ending) return Promise.reject(closedError());
-    this.#emitReply(request.dialect.replyNumber(reply));
+    this.replied(request.dialect.replyNumber(reply));
     return request.conn.write(request.dialect.encodeReply(reply, bound));
   }
 
@@ -423,7 +473,7 @@ export class ServerSession
     }
     this.#announce();
     const { farewell, reason, reply } = error;
-    if (reply !== undefined) this.#emitReply(reply);
+    if (reply !== undefined) this.replied(reply);
     if (farewell) {
       const conn = this.wrapped ?? this.#conn;
       await this.#lingeringClose(conn, () => conn.write(farewell));
@@ -431,9 +481,13 @@ export class ServerSession
     return { reason, error };
   }
 
-  #emitReply(reply: number): void {
+  replied(reply: number): void {
     this.reply = reply;
     this.#owner.emit?.({ type: "reply", session: this });
+  }
+
+  linger(conn: Conn): Promise<void> {
+    return this.#lingeringClose(conn, () => Promise.resolve());
   }
 
   #lingeringClose(conn: Conn, send: () => Promise<void>): Promise<void> {

@@ -104,6 +104,10 @@ export class SocksServer implements Server, SessionOwner {
     return this.#plainListener?.addr;
   }
 
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
+  }
+
   get sessions(): readonly Session[] {
     return this.#sessions.slice().sort((a, b) => a.id - b.id);
   }
@@ -280,10 +284,18 @@ export class SocksServer implements Server, SessionOwner {
     if (typeof admission === "string") {
       return this.#reject(incoming, LIMITS[admission].rejection);
     }
+    this.#add(incoming, admission).run(incoming.waited);
+  }
+
+  serveNext(incoming: Incoming, admission: Admission): void {
+    this.#add(incoming, admission).runNext();
+  }
+
+  #add(incoming: Incoming, admission: Admission): ServerSession {
     const id = ++this.#lastId;
     const session = new ServerSession(id, this, incoming, admission);
     session.place = this.#sessions.push(session) - 1;
-    session.run(incoming.waited);
+    return session;
   }
 
   async #openLater(
@@ -338,7 +350,9 @@ export class SocksServer implements Server, SessionOwner {
   ended(session: ServerSession, ending: Ending | undefined): void {
     this.#remove(session);
     if (ending) this.emit?.({ type: "session-end", session, ...ending });
-    else this.emit?.({ type: "probe", client: session.client });
+    else if (!session.isKept) {
+      this.emit?.({ type: "probe", client: session.client });
+    }
     if (this.#closing && this.#sessions.length === 0) {
       this.#closing.then(this.#finish);
     }
@@ -374,6 +388,9 @@ export class SocksServer implements Server, SessionOwner {
     const { grace = 10_000 } = options;
     if (!this.#closing) {
       this.#closing = this.#stopListening();
+      for (const it of this.sessions as ServerSession[]) {
+        if (it.isKept) it.close();
+      }
       this.emit?.({ type: "shutdown" });
     }
     if (!(grace > 0)) this.#closeSessions();

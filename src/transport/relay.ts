@@ -320,7 +320,7 @@ async function pump(
 }
 
 /** Writes a chunk in slices: as a whole, a long chunk would stall and then burst. */
-async function forwardSlices(
+export async function forwardSlices(
   chunk: Uint8Array,
   to: Conn,
   side: Side,

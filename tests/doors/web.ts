@@ -4,10 +4,13 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import * as http from "node:http";
 import * as https from "node:https";
 import type * as net from "node:net";
+import type { Duplex } from "node:stream";
 import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
@@ -32,7 +35,8 @@ export interface Web {
  * - `/never` sends headers, and then nothing
  * - `/silent` sends nothing
  * - `/big` returns 3 MB
- * - every other path returns itself
+ * - `/page.html` returns a page with a script, which fetches and opens a WebSocket
+ * - every other path returns itself, and accepts a WebSocket that echoes
  */
 export async function startWeb(certificate?: Certificate): Promise<Web> {
   const requests: http.IncomingMessage[] = [];
@@ -55,6 +59,7 @@ export async function startWeb(certificate?: Certificate): Promise<Web> {
     socket.on("close", () => sockets.delete(socket));
   });
   server.on("tlsClientError", () => {});
+  server.on("upgrade", onUpgrade);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
@@ -80,7 +85,7 @@ async function answer(
   const [path, argument = ""] = url.split("?");
   switch (path) {
     case "/redirect": {
-      const [status, location] = decodeURIComponent(argument).split(",");
+      const [status, location] = argument.split(",").map(decodeURIComponent);
       request.resume();
       response.writeHead(Number(status), { location }).end();
       return;
@@ -99,10 +104,68 @@ async function answer(
     case "/big":
       response.end("x".repeat(3_000_000));
       return;
+    case "/page.html":
+      response.setHeader("content-type", "text/html").end(PAGE);
+      return;
+    case "/page.js":
+      response.setHeader("content-type", "text/javascript").end(SCRIPT);
+      return;
     default:
       response.end(url);
   }
 }
+
+const PAGE = `<!doctype html><title>A page</title>
+<style>body { font: 24px sans-serif; background: lightgreen }</style>
+<body>page<script type="module" src="/page.js"></script>`;
+
+/** Shows what it could load. */
+const SCRIPT = `
+const { body } = document;
+body.append(", script");
+const answer = await fetch("/fetch");
+if (await answer.text() === "/fetch") body.append(", fetch");
+const socket = new WebSocket(location.origin.replace("http", "ws") + "/");
+socket.onopen = () => socket.send("socket");
+socket.onmessage = ({ data }) => {
+  body.append(", " + data);
+  socket.close();
+};
+socket.onclose = () => body.dataset.done = "done";`;
+
+/** Accepts a WebSocket with its first subprotocol, and echoes short messages. */
+function onUpgrade(request: http.IncomingMessage, socket: Duplex): void {
+  const { headers } = request;
+  const key = headers["sec-websocket-key"];
+  const protocol = headers["sec-websocket-protocol"]?.split(",")[0];
+  const accept = createHash("sha1").update(key + GUID).digest("base64");
+  socket.on("error", () => {});
+  socket.write([
+    "HTTP/1.1 101 Switching Protocols",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    `Sec-WebSocket-Accept: ${accept}`,
+    ...protocol ? [`Sec-WebSocket-Protocol: ${protocol}`] : [],
+    "\r\n",
+  ].join("\r\n"));
+  let got = Buffer.alloc(0);
+  socket.on("data", (chunk: Buffer) => {
+    got = Buffer.concat([got, chunk]);
+    // A frame (RFC 6455 section 5.2) with a mask and at most 125 bytes
+    while (got.length >= 6 && got.length >= 6 + (got[1] & 0x7f)) {
+      const [first, length, mask] = [got[0], got[1] & 0x7f, got.subarray(2, 6)];
+      const payload = got.subarray(6, 6 + length).map((it, i) =>
+        it ^ mask[i % 4]
+      );
+      got = got.subarray(6 + length);
+      socket.write(Buffer.concat([Buffer.of(first, length), payload]));
+      if ((first & 0x0f) === 8) socket.end();
+    }
+  });
+}
+
+/** RFC 6455 section 1.3 */
+const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /** The names that only the proxies of {@linkcode startProxy} know. */
 export const NAMES: readonly string[] = ["one.test", "two.test"];
@@ -138,4 +201,12 @@ export function urlOf(
   login = LOGIN,
 ): string {
   return `${scheme}://${login}@127.0.0.1:${server.addr.port}`;
+}
+
+/** How many connections a proxy has opened to targets. */
+export function opened({ events, server }: TestServer): number {
+  const ended = events.filter((it) =>
+    it.type === "session-end" && [0, 90, 200].includes(it.session.reply ?? -1)
+  );
+  return ended.length + server.sessions.length;
 }

@@ -136,20 +136,6 @@ test(
 );
 
 test(
-  "serve() with http tells curl without a tunnel to use CONNECT",
-  () =>
-    withWeb(HTTP, async (proxy, web) => {
-      const url = `http://127.0.0.1:${web.port}/`;
-      const format = "%{http_code}";
-      const { code, stdout } = await curl(["-x", proxy, "-w", format, url]);
-      const text = "This proxy opens tunnels only: use the method CONNECT.\n";
-      assertEquals([code, stdout], [0, `${text}405`]);
-      assertEquals(web.connections, 0);
-    }),
-  { skip: skipCurl },
-);
-
-test(
   "serve() with http carries 50 MiB each way by curl",
   () =>
     withWeb(HTTP, async (proxy, web, server) => {

@@ -11,6 +11,8 @@ import * as chap from "../../src/protocol/chap.ts";
 import type { Decode } from "../../src/protocol/decode.ts";
 import { decodeProxyHeader } from "../../src/protocol/proxy_header.ts";
 import * as httpConnect from "../../src/protocol/http_connect.ts";
+import * as httpRequest from "../../src/protocol/http_forward_request.ts";
+import * as httpResponse from "../../src/protocol/http_forward_response.ts";
 import * as password from "../../src/protocol/password.ts";
 import * as socks4 from "../../src/protocol/socks4.ts";
 import * as socks5 from "../../src/protocol/socks5.ts";
@@ -18,6 +20,17 @@ import { test } from "../support/harness.ts";
 import { octets, outcome, random } from "../support/table.ts";
 
 const INPUTS = 20_000;
+
+const FORWARDED = [
+  '"GET http://target.test/a?b HTTP/1.1" 0D 0A "Host: x" 0D 0A 0D 0A',
+  '"POST http://[fd00:77::1]:81 HTTP/1.1" 0D 0A "Host: x" 0D 0A "Content-Length: 5" 0D 0A 0D 0A',
+  '"PUT http://a/ HTTP/1.1" 0D 0A "Host: x" 0D 0A "Transfer-Encoding: chunked" 0D 0A "Connection: a" 0D 0A "A: b" 0D 0A 0D 0A',
+  '"GET http://127.1/ HTTP/1.0" 0D 0A "Proxy-Authorization: Basic YTpi" 0D 0A 0D 0A',
+];
+
+function decodeForwarded(input: Uint8Array) {
+  return httpResponse.decodeResponse(input, "GET");
+}
 
 /** Name, decoder, the size of the longest message, seeds. */
 const DECODERS: readonly [string, Decode<unknown>, number, string[]][] = [
@@ -75,6 +88,17 @@ const DECODERS: readonly [string, Decode<unknown>, number, string[]][] = [
     '"HTTP/1.1 200 OK" 0D 0A 0D 0A',
     '"HTTP/1.0 407 Login" 0A "Proxy-Authenticate: Basic" 0A 0A',
     '"HTTP/1.1 100 Continue" 0D 0A 0D 0A "HTTP/1.1 200 OK" 0D 0A "A: b" 0D 0A 0D 0A',
+  ]],
+  [
+    "a request in absolute form",
+    httpRequest.decodeRequest,
+    httpConnect.MAX_HEAD,
+    FORWARDED,
+  ],
+  ["a forwarded response", decodeForwarded, httpConnect.MAX_HEAD, [
+    '"HTTP/1.1 200 OK" 0D 0A "Content-Length: 5" 0D 0A 0D 0A',
+    '"HTTP/1.1 103 E" 0D 0A "Link: a" 0D 0A 0D 0A',
+    '"HTTP/1.1 200 OK" 0D 0A "Transfer-Encoding: chunked" 0D 0A "Connection: a" 0D 0A "A: b" 0D 0A 0D 0A',
   ]],
   ["a login's status", password.decodeLoginStatus, 2, ["01 00"]],
 ];
@@ -293,4 +317,32 @@ function lastSequence(history: Datagram[]): Datagram | undefined {
     0,
   );
   return { hostname, port, fragment: 0, payload };
+}
+
+test(`decodeRequest() of ${MANY} random requests in absolute form gives what no recipient reads in another way`, () => {
+  const next = random(9);
+  const messages = FORWARDED.map(octets);
+  let decoded = 0;
+  for (let i = 0; i < MANY; i++) {
+    const input = mutate(messages[next(messages.length)], next);
+    if (outcome(httpRequest.decodeRequest, input) !== "decoded") continue;
+    decoded++;
+    const { value } = httpRequest.decodeRequest(input)!;
+    const sent = String.fromCharCode(...httpRequest.encodeRequest(value));
+    if (!isPlain(sent)) assertEquals(sent, "", `${input}`);
+  }
+  assert(decoded > MANY / 10, `${decoded}`);
+});
+
+/** One message, one Host, at most one length, and no control character but its line ends. */
+function isPlain(head: string): boolean {
+  const lines = head.split("\r\n");
+  const names = lines.slice(1, -2).map((it) => it.split(":")[0].toLowerCase());
+  const count = (name: string) => names.filter((it) => it === name).length;
+  return lines.slice(-2).join("") === "" &&
+    lines.indexOf("") === lines.length - 2 &&
+    lines.every((it) => [...it].every((c) => c >= " " || c === "\t")) &&
+    count("host") === 1 && count("connection") === 1 &&
+    count("content-length") + count("transfer-encoding") <= 1 &&
+    !names.some((it) => it.startsWith("proxy-") || it === "upgrade");
 }

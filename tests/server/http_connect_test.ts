@@ -181,11 +181,11 @@ const refusals: [
     "The proxy could not connect: address type not supported.\n",
   ],
   [
-    "a web page",
+    "a request without an absolute URL",
     {},
-    () => "GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n",
-    "405 Method Not Allowed",
-    "This proxy opens tunnels only: use the method CONNECT.\n",
+    () => "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n",
+    "400 Bad Request",
+    "The request is not valid: this is a proxy, which needs an http: URL.\n",
   ],
   [
     "a request that is malformed",

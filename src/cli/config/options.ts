@@ -72,7 +72,8 @@ export const OPTIONS = {
     section: "listen",
     default: false,
     description:
-      "Serve HTTP CONNECT on the same port as SOCKS, with the same logins and rules",
+      "Serve HTTP on the same port as SOCKS, with the same logins and rules: CONNECT, " +
+      "and requests for http:// URLs",
   }),
   proxyFrom: option(addressBlocks(), {
     flag: "--proxy-from ADDRESS[/PREFIX]",

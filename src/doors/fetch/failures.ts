@@ -23,8 +23,8 @@ export class Failures {
   /** The number of failures so far. */
   count = 0;
 
-  add(error: SocksError, { hostname, port }: Endpoint): void {
-    const target = keyOf(hostname, port);
+  add(error: SocksError, to: Endpoint): void {
+    const target = keyOf(to);
     this.#all.push({ number: ++this.count, target, error });
     if (this.#all.length > KEPT) this.#all.shift();
   }
@@ -35,13 +35,13 @@ export class Failures {
    */
   since(count: number, url: string): SocksError | undefined {
     const recent = this.#all.filter(({ number }) => number > count);
-    const target = originOf(url);
+    const target = keyOf(targetOf(url));
     const found = recent.findLast((it) => it.target === target);
     return (found ?? recent.at(-1))?.error;
   }
 }
 
-function keyOf(hostname: string, port: number): string {
+function keyOf({ hostname, port }: Endpoint): string {
   return `${hostname.replace(/^\[|\]$/g, "").toLowerCase()} ${port}`;
 }
 
@@ -52,7 +52,8 @@ const PORTS: Readonly<Record<string, number>> = {
   "wss:": 443,
 };
 
-function originOf(url: string): string {
+/** The target of an `http:`, `https:`, `ws:` or `wss:` URL. */
+export function targetOf(url: string): Endpoint {
   const { protocol, hostname, port } = new URL(url);
-  return keyOf(hostname, Number(port) || PORTS[protocol]);
+  return { hostname, port: Number(port) || PORTS[protocol] };
 }

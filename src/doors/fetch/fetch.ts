@@ -9,7 +9,7 @@ import { withSignal } from "../../transport/dial.ts";
 import type { Hops } from "../../client/mod.ts";
 import { LazyWay } from "./lazy_way.ts";
 import { type FetchOptions, routeOf } from "./options.ts";
-import { socksErrorIn, type Way } from "./way.ts";
+import { type Call, socksErrorIn, type Way } from "./way.ts";
 
 /** A `fetch()` through proxies. */
 export interface ProxiedFetch extends AsyncDisposable {
@@ -67,7 +67,7 @@ export function createFetch(
 ): ProxiedFetch {
   const route = routeOf(hops, options, "createFetch");
   const { fetch } = globalThis;
-  const lazy = new LazyWay(route, (way, probe) => {
+  const lazy = new LazyWay(route, "fetch", (way, probe) => {
     const { hostname, init = way.init } = probe;
     return way.call(() => fetch(`http://${hostname}/`, init));
   });
@@ -88,13 +88,6 @@ export function createFetch(
     [Symbol.asyncDispose]: close,
     toString: () => `fetch() through ${route.dialer}`,
   });
-}
-
-interface Call {
-  readonly input: string | Request;
-  readonly init: RequestInit;
-  readonly url: string;
-  readonly signal: AbortSignal | null | undefined;
 }
 
 /** Options of the runtimes that choose a way. */
@@ -143,12 +136,24 @@ async function runBy(
 ): Promise<Response> {
   const { input, init, url, signal } = call;
   const before = way.failures?.count ?? 0;
+  const start = (signal?: AbortSignal) => {
+    const options = { ...init, ...signal && { signal }, ...way.init };
+    return way.call(() => fetch(input, options));
+  };
+  let response: Response;
   try {
-    return await way.call(() => fetch(input, { ...init, ...way.init }));
+    response = await (way.watch?.(call, start) ?? start());
   } catch (error) {
     if (signal?.aborted) throw error;
     const cause = socksErrorIn(error) ?? way.failures?.since(before, url);
-    if (!cause) throw error;
-    throw new TypeError(`fetch failed: ${cause.message}`, { cause });
+    throw cause ? failed(cause) : error;
   }
+  const error = way.errorIn?.(response);
+  if (error === undefined) return response;
+  await response.body?.cancel();
+  throw failed(error as Error);
+}
+
+function failed(cause: Error): TypeError {
+  return new TypeError(`fetch failed: ${cause.message}`, { cause });
 }

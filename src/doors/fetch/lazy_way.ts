@@ -10,18 +10,22 @@ import { openWay, type Probe, type Way } from "./way.ts";
 /** A way that is opened once; if that fails, it may be tried again. */
 export class LazyWay {
   readonly #route: Route;
+  readonly #purpose: "fetch" | "WebSocket";
   readonly #call: (way: Way, probe: Probe) => Promise<unknown>;
   #opening: Promise<Way> | undefined;
+  #closing: Promise<void> | undefined;
   #closed = false;
   /** The way, if it is open. */
   way: Way | undefined;
 
-  /** `call` is that of {@linkcode openWay}. */
+  /** `purpose` and `call` are those of {@linkcode openWay}. */
   constructor(
     route: Route,
+    purpose: "fetch" | "WebSocket",
     call: (way: Way, probe: Probe) => Promise<unknown>,
   ) {
     this.#route = route;
+    this.#purpose = purpose;
     this.#call = call;
   }
 
@@ -32,7 +36,7 @@ export class LazyWay {
 
   async #open(): Promise<Way> {
     try {
-      const way = await openWay(this.#route, this.#call);
+      const way = await openWay(this.#route, this.#purpose, this.#call);
       if (!this.#closed) return this.way = way;
       await way.close();
       throw closedError();
@@ -42,11 +46,14 @@ export class LazyWay {
     }
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true;
-    const opening = this.#opening;
     this.way = undefined;
-    await (await opening?.catch(() => undefined))?.close();
+    await (await this.#opening?.catch(() => undefined))?.close();
   }
 }
 

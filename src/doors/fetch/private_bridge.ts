@@ -7,10 +7,16 @@
 import { SocksError } from "../../client/error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { NetError } from "../../transport/errors.ts";
-import type { Conn } from "../../transport/transport.ts";
+import { FailedTargets } from "./failed_target.ts";
 import { Failures } from "./failures.ts";
 import type { HopDialer } from "../../client/mod.ts";
 import type { Probe } from "./way.ts";
+
+/** The context of a call of the server's dialer, as far as it is used here. */
+interface DialContext {
+  readonly signal: AbortSignal;
+  readonly session: { readonly command?: string };
+}
 
 /** A running private bridge. */
 export interface PrivateBridge {
@@ -18,34 +24,43 @@ export interface PrivateBridge {
   readonly url: string;
   readonly failures: Failures;
   readonly probe: Probe;
+  /** Why the target of an `http:` URL has not answered; `undefined` if it has. */
+  errorIn(response: Response): unknown;
   close(): Promise<void>;
 }
 
-/** Opens a private bridge. `refuse` may answer in place of a target that was not reached. */
+/** Opens a private bridge. */
 export async function openPrivateBridge(
   scheme: "http" | "socks5h",
   dialer: HopDialer,
-  refuse?: (error: Error) => Conn,
 ): Promise<PrivateBridge> {
   const { bridge } = await import("../bridge/mod.ts");
   const failures = new Failures();
-  const probe = { hostname: `${secret()}.invalid`, arrived: false };
-  const connect = async (
-    target: Endpoint,
-    context: { readonly signal: AbortSignal },
-  ) => {
+  const failedTargets = new FailedTargets();
+  let hasArrived = false;
+  const probe = {
+    hostname: `${secret()}.invalid`,
+    hasArrived: () => hasArrived,
+  };
+  const dial = async (target: Endpoint, signal: AbortSignal) => {
     if (target.hostname === probe.hostname) {
-      probe.arrived = true;
+      hasArrived = true;
       throw new NetError("refused", "a probe");
     }
     try {
-      return await dialer.connect(target, context);
+      return await dialer.connect(target, { signal });
     } catch (error) {
-      if (!(error instanceof SocksError)) throw error;
-      failures.add(error, target);
-      if (refuse) return refuse(error);
+      if (error instanceof SocksError) failures.add(error, target);
       throw error;
     }
+  };
+  const connect = (target: Endpoint, { signal, session }: DialContext) => {
+    const conn = dial(target, signal);
+    if (session.command !== "forward") return conn;
+    return conn.then(
+      (it) => failedTargets.reached(it),
+      (error) => failedTargets.unreached(error),
+    );
   };
   const isHttp = scheme === "http";
   const auth = { username: secret(), password: secret() };
@@ -58,6 +73,7 @@ export async function openPrivateBridge(
     url: `${scheme}://${auth.username}:${auth.password}@127.0.0.1:${addr.port}`,
     failures,
     probe,
+    errorIn: (response) => failedTargets.errorIn(response),
     close,
   };
 }

@@ -9,14 +9,32 @@ import { detectRuntime } from "../../transport/detect.ts";
 import type { Failures } from "./failures.ts";
 import type { Route } from "./options.ts";
 
+/** A call of `fetch()`, with its arguments checked. */
+export interface Call {
+  readonly input: string | Request;
+  readonly init: RequestInit;
+  readonly url: string;
+  readonly signal: AbortSignal | null | undefined;
+}
+
 /** A way through proxies. */
 export interface Way {
   /** The options that lead a call of `fetch()` or `new WebSocket()` this way. */
   readonly init: Readonly<Record<string, unknown>>;
   /** Makes such a call. */
   call<T>(start: () => T): T;
+  /**
+   * Takes part in a call of `fetch()`: `start` makes it, and ends it when `signal` is
+   * aborted as well. By default only `start` is called.
+   */
+  watch?(
+    call: Call,
+    start: (signal?: AbortSignal) => Promise<Response>,
+  ): Promise<Response>;
   /** Why targets could not be reached, if the runtime's errors do not contain that. */
   readonly failures?: Failures;
+  /** Why the way has answered in place of a target; `undefined` if the target has. */
+  errorIn?(response: Response): unknown;
   /** A test of the way. */
   readonly probe: Probe;
   /** Closes all connections. */
@@ -31,32 +49,36 @@ export interface Probe {
   readonly hostname: string;
   /** The options in place of {@linkcode Way.init}, if they differ. */
   readonly init?: Readonly<Record<string, unknown>>;
-  /** Whether a call of the host has arrived. */
-  readonly arrived: boolean;
+  /** Whether the call went this way, given its error. */
+  hasArrived(error: unknown): boolean;
 }
 
 /**
- * Opens the way of this runtime. `call` calls the host of a {@linkcode Probe}, and settles
- * in any way when the call is over.
+ * Opens the way of this runtime for `fetch()`, or for `WebSocket`. `call` calls the host of
+ * a {@linkcode Probe}, and rejects with the error.
  */
 export async function openWay(
   route: Route,
+  purpose: "fetch" | "WebSocket",
   call: (way: Way, probe: Probe) => Promise<unknown>,
 ): Promise<Way> {
-  const way = await openOwnWay(route);
-  await call(way, way.probe).catch(() => {});
-  if (way.probe.arrived) return way;
+  const way = await openOwnWay(route, purpose);
+  const error = await call(way, way.probe).catch((error) => error);
+  if (way.probe.hasArrived(error)) return way;
   await way.close();
   throw new Error(
-    "the runtime's own function is needed, and something has replaced it: a call did not " +
-      "go through the proxy",
+    `the runtime's own ${purpose} is needed, and something has replaced it: a call did ` +
+      "not go through the proxy",
   );
 }
 
-async function openOwnWay(route: Route): Promise<Way> {
+async function openOwnWay(
+  route: Route,
+  purpose: "fetch" | "WebSocket",
+): Promise<Way> {
   switch (detectRuntime()) {
     case "deno":
-      return await (await import("./deno.ts")).openWay(route);
+      return await (await import("./deno.ts")).openWay(route, purpose);
     case "bun":
       return await (await import("./bun.ts")).openWay(route);
     case "node":

@@ -80,18 +80,18 @@ export async function createWebSocket(
   if (typeof WebSocket !== "function") {
     throw new Error("this runtime has no WebSocket");
   }
-  const lazy = new LazyWay(route, callProbe);
+  const lazy = new LazyWay(route, "WebSocket", callProbe);
   await lazy.open();
   return classOf(lazy);
 }
 
 function callProbe(way: Way, probe: Probe): Promise<unknown> {
   const { hostname, init = way.init } = probe;
-  return new Promise((resolve) => {
+  return new Promise((_, reject) => {
     const url = `ws://${hostname}/`;
     const socket = way.call(() => new WebSocket(url, init as never));
-    socket.onerror = resolve;
-    socket.onclose = resolve;
+    socket.onerror = reject;
+    socket.onclose = reject;
   });
 }
 
@@ -147,12 +147,18 @@ function checkedUrl(url: unknown): string {
   );
 }
 
+/** Deno takes a text as protocols only outside of options. */
 function checkedOptions(
   given: string | string[] | WebSocketOptions = {},
 ): WebSocketOptions {
-  if (typeof given !== "object" || Array.isArray(given)) {
-    return { protocols: given };
-  }
+  if (typeof given === "string") return { protocols: [given] };
+  if (Array.isArray(given)) return { protocols: given };
   checkKeys(given, ["protocols", "headers"], "the options of a WebSocket");
-  return { ...given };
+  const { protocols, headers } = given;
+  return {
+    ...headers && { headers },
+    ...typeof protocols === "string"
+      ? { protocols: [protocols] }
+      : protocols && { protocols },
+  };
 }

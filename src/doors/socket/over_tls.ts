@@ -128,15 +128,16 @@ function shakeHands(dial: Dial, socket: Socket): Promise<void> {
 
 /** Reads what has arrived and answers it; returns whether the handshakes are done. */
 function step(dial: Dial, socket: Socket): boolean {
-  for (let it = socket.read(); it !== null; it = socket.read()) {
-    const message = dial.feed(it);
+  // Once they are, what arrives before the listener is gone is the caller's.
+  while (!dial.isGranted) {
+    const chunk = socket.read();
+    if (chunk === null) return false;
+    const message = dial.feed(chunk);
     if (message) socket.write(message);
-    if (!dial.isGranted) continue;
-    const rest = dial.takeRest();
-    if (rest) socket.unshift(rest);
-    return true;
   }
-  return false;
+  const rest = dial.takeRest();
+  if (rest) socket.unshift(rest);
+  return true;
 }
 
 function ignore(): void {}

@@ -12,7 +12,6 @@ import { checkSignal } from "../../client/options.ts";
 import { parseTarget } from "../../client/target.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
-import { toConnectError } from "../../transport/errors.ts";
 import { continueOverTls } from "./continue_over_tls.ts";
 import { Dial } from "./dial.ts";
 import { Relay } from "./relay.ts";
@@ -382,7 +381,7 @@ function explained(dial: Dial, error: Error): Error {
   const { code } = error as { code?: unknown };
   const isOfSystem = typeof code === "string" && /^E(?!RR_)/.test(code);
   return isOfSystem && !(error.cause instanceof SocksError)
-    ? dial.explain(toConnectError(error))
+    ? dial.explain(error)
     : error;
 }
 

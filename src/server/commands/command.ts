@@ -24,6 +24,14 @@ export type Command = (
   request: ClientRequest,
 ) => Promise<Relay | Ending>;
 
+/** What a command without a relay has transferred. */
+export interface Traffic {
+  readonly sent: number;
+  readonly received: number;
+  /** Whether the client's connection stays open for another request. */
+  readonly keepsClient: boolean;
+}
+
 /** A session as its command sees it. */
 export interface CommandSession extends Session, PolicySubject {
   readonly settings: Settings;
@@ -40,6 +48,8 @@ export interface CommandSession extends Session, PolicySubject {
   targetAddr?: Address;
   boundAddr?: Address;
   datagrams?: DatagramCounts;
+  /** The counts of a command that has no relay. */
+  traffic?: Traffic;
   /**
    * The address that the client used to reach the server, given the connection of its
    * request. If a wrapper does not report it, it is that of the underlying connection.
@@ -65,6 +75,12 @@ export interface CommandSession extends Session, PolicySubject {
     reply: number,
     error?: unknown,
   ): Promise<Ending>;
+  /** Reports a reply that the command sends itself, by its number in the client's protocol. */
+  replied(reply: number): void;
+  /** Sends FIN after a last reply, and waits until the client has read it. */
+  linger(conn: Conn): Promise<void>;
+  /** Whether the client may send another request on its connection. */
+  readonly servesMore: boolean;
   /** Relays between the client and its target. */
   relay(client: Conn, target: Conn): Relay;
 }

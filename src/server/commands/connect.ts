@@ -60,7 +60,8 @@ function boundAddr(
   return localAddr;
 }
 
-function dialTarget(
+/** Connects to the target, if the policy allows it, within the session's signal. */
+export function dialTarget(
   session: CommandSession,
   target: Endpoint,
 ): Promise<Conn> {

@@ -9,13 +9,13 @@ import type {
   MessageReader,
 } from "../../transport/message_reader.ts";
 import type { Frontend } from "./frontend.ts";
-import { HTTP_CONNECT } from "./http_connect.ts";
+import { HTTP } from "./http.ts";
 import { Refusal } from "./refusal.ts";
 import { SOCKS4 } from "./socks4.ts";
 import { SOCKS5 } from "./socks5.ts";
 
 const peekSocks = peekFrontend(SOCKS5, SOCKS4);
-const peekAny = peekFrontend(SOCKS5, SOCKS4, HTTP_CONNECT);
+const peekAny = peekFrontend(SOCKS5, SOCKS4, HTTP);
 
 /**
  * Waits for the first byte, which stays in the reader. Rejects with a {@linkcode
@@ -39,7 +39,7 @@ function peekFrontend(...frontends: Frontend[]): MessageDecoder<Frontend> {
 }
 
 /** The head of an HTTP request: a method (RFC 9110 section 9) and a space. */
-const HTTP = /^[A-Z]{3,20} /;
+const HTTP_HEAD = /^[A-Z]{3,20} /;
 /** The type of a TLS record with a ClientHello, and the major version (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 22;
 const TLS_MAJOR = 3;
@@ -47,7 +47,7 @@ const TLS_MAJOR = 3;
 /** The refusal of a client that speaks another protocol. */
 function refusedStranger(bytes: Uint8Array): Refusal {
   const head = String.fromCharCode(...bytes.subarray(0, 32));
-  if (HTTP.test(head)) {
+  if (HTTP_HEAD.test(head)) {
     const why = "the client speaks HTTP, not SOCKS";
     return new Refusal("protocol-error", why, badRequest());
   }

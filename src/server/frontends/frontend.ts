@@ -6,6 +6,7 @@
 
 import type { Endpoint } from "../../protocol/address.ts";
 import type { DatagramWrapper } from "../../protocol/datagram.ts";
+import type { ForwardRequest } from "../../protocol/http_forward_request.ts";
 import type { MessageReader } from "../../transport/message_reader.ts";
 import type { AbortSwitch } from "../../transport/signal.ts";
 import type { Address, Conn } from "../../transport/transport.ts";
@@ -59,6 +60,8 @@ export interface ClientRequest {
   readonly target: Endpoint;
   /** The connection, with the bytes after the request unread. */
   readonly conn: Conn;
+  /** The message that the command `forward` forwards; its content is unread. */
+  readonly message?: ForwardRequest;
   /** Protects the datagrams of a UDP association, if the authentication method does. */
   readonly datagrams?: DatagramWrapper;
   /** The replies in the client's protocol. */

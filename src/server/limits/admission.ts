@@ -145,8 +145,25 @@ export class Admission {
     this.#released = true;
     this.handshakeDone();
     this.#release(this.#limits.session);
+    this.#releaseUser();
+  }
+
+  #releaseUser(): void {
     if (this.#user === undefined) return;
     this.#limits.login.sessionsPerUser.release(this.#user);
+  }
+
+  /**
+   * Passes the slots of the connection on to its next session, and releases the others.
+   * The client has completed a handshake, so that the next one takes no slot.
+   */
+  passOn(): Admission {
+    const next = new Admission(this.#limits, this.#client);
+    next.#inHandshake = false;
+    this.handshakeDone();
+    this.#released = true;
+    this.#releaseUser();
+    return next;
   }
 
   #release(limits: readonly AdmissionLimit[]): void {

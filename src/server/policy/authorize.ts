@@ -103,7 +103,13 @@ async function judge(
   if (policy && command) {
     const { hostname: from } = session.client;
     if (from === "" || isUnspecified(from)) throw clientUnknown(from);
-    const request = { session, command, hostname, port, address };
+    const request = {
+      session,
+      command: command === "forward" ? "connect" : command,
+      hostname,
+      port,
+      address,
+    } as const;
     const answer = policy(request, signalContext(signal));
     verdict = verdictOf(await withSignal(Promise.resolve(answer), signal));
   }

@@ -5,7 +5,7 @@
  */
 
 import type { Cidr } from "../../protocol/address.ts";
-import { embeddedOctets } from "../../protocol/ip.ts";
+import { BlockMap } from "./block_map.ts";
 import type { CompiledRule } from "./compiled_rule.ts";
 
 /** The numbers of rules, in ascending order. */
@@ -33,12 +33,12 @@ export class RuleLookup {
   readonly #names = new Map<string, Numbers>();
   /** With the leading dot. */
   readonly #suffixes = new Map<string, Numbers>();
-  readonly #blocks = new BlockTable();
+  readonly #blocks = new BlockMap<Numbers>();
   /** Those with blocks: before its address is known, a name may be in any of them. */
   readonly #allowedBlocks: Numbers = [];
   readonly #deniedBlocks: Numbers = [];
   readonly #users = new Map<string, Numbers>();
-  readonly #clients = new BlockTable();
+  readonly #clients = new BlockMap<Numbers>();
   readonly #others: Numbers = [];
 
   constructor(rules: readonly CompiledRule[]) {
@@ -46,18 +46,18 @@ export class RuleLookup {
   }
 
   #add({ targets, users, from, allows }: CompiledRule, number: number): void {
-    if (targets?.every(({ isAny }) => !isAny)) {
+    if (targets?.every(({ isAny, list }) => !isAny && !list)) {
       for (const { name, suffix, block } of targets) {
-        if (name !== undefined) append(this.#names, name, number);
-        else if (suffix !== undefined) append(this.#suffixes, suffix, number);
-        else if (block) this.#blocks.add(block, number);
+        if (name !== undefined) put(this.#names, name, number);
+        else if (suffix !== undefined) put(this.#suffixes, suffix, number);
+        else if (block) putBlock(this.#blocks, block, number);
       }
       if (!targets.some(({ block }) => block)) return;
       (allows ? this.#allowedBlocks : this.#deniedBlocks).push(number);
     } else if (users && users[0] !== "*") {
-      for (const user of users) append(this.#users, user, number);
+      for (const user of users) put(this.#users, user, number);
     } else if (from) {
-      for (const block of from) this.#clients.add(block, number);
+      for (const block of from) putBlock(this.#clients, block, number);
     } else this.#others.push(number);
   }
 
@@ -68,8 +68,8 @@ export class RuleLookup {
     found.add(this.#names.get(hostname));
     if (this.#suffixes.size > 0) this.#findSuffixes(hostname, found);
     if (user !== undefined) found.add(this.#users.get(user));
-    if (client) this.#clients.find(client, found);
-    if (address) this.#blocks.find(address, found);
+    if (client) found.addFrom(this.#clients, client);
+    if (address) found.addFrom(this.#blocks, address);
     else {
       found.add(this.#allowedBlocks);
       found.add(this.#deniedBlocks);
@@ -101,6 +101,14 @@ export class Candidates {
     this.#positions.push(0);
   }
 
+  /** Adds the lists of the blocks that contain an address. */
+  addFrom(blocks: BlockMap<Numbers>, address: Uint8Array): void {
+    blocks.some(address, (list) => {
+      this.add(list);
+      return false;
+    });
+  }
+
   /** The next number, or `undefined` if there are no more. */
   next(): number | undefined {
     let least: number | undefined;
@@ -121,65 +129,21 @@ export class Candidates {
   }
 }
 
-/** Rules by blocks of addresses. */
-class BlockTable {
-  /** By the length of the prefix, and then by the octets of the prefix. */
-  readonly #ipv4 = new Map<number, Map<string, Numbers>>();
-  readonly #ipv6 = new Map<number, Map<string, Numbers>>();
-
-  add({ network, prefix }: Cidr, number: number): void {
-    const table = network.length === 4 ? this.#ipv4 : this.#ipv6;
-    let blocks = table.get(prefix);
-    if (!blocks) table.set(prefix, blocks = new Map());
-    append(blocks, keyOf(network, prefix), number);
-  }
-
-  /**
-   * Adds the rules whose blocks contain the address. An IPv6 address is also in the blocks
-   * of the IPv4 address that it embeds, and the unspecified address in those of loopback.
-   */
-  find(address: Uint8Array, found: Candidates): void {
-    if (address.length === 0) return;
-    const ipv4 = address.length === 4 ? address : embeddedOctets(address);
-    if (ipv4) find(this.#ipv4, ipv4, found);
-    if (address.length === 16) find(this.#ipv6, address, found);
-    const used = ipv4 ?? address;
-    if (used.some((octet) => octet !== 0)) return;
-    if (ipv4) find(this.#ipv4, LOOPBACK_IPV4, found);
-    else find(this.#ipv6, LOOPBACK_IPV6, found);
-  }
+function put(lists: Map<string, Numbers>, key: string, number: number): void {
+  const list = lists.get(key);
+  if (list) append(list, number);
+  else lists.set(key, [number]);
 }
 
-const LOOPBACK_IPV4 = Uint8Array.of(127, 0, 0, 1);
-const LOOPBACK_IPV6 = new Uint8Array(16).fill(1, 15);
-
-function find(
-  table: ReadonlyMap<number, ReadonlyMap<string, Numbers>>,
-  address: Uint8Array,
-  found: Candidates,
+function putBlock(
+  lists: BlockMap<Numbers>,
+  block: Cidr,
+  number: number,
 ): void {
-  for (const [prefix, blocks] of table) {
-    found.add(blocks.get(keyOf(address, prefix)));
-  }
-}
-
-/** The first `prefix` bits of an address, as text. */
-function keyOf(address: Uint8Array, prefix: number): string {
-  let key = "";
-  for (let i = 0; 8 * i < prefix; i++) {
-    const kept = Math.min(prefix - 8 * i, 8);
-    key += String.fromCharCode(address[i] & 0xff00 >> kept);
-  }
-  return key;
+  append(lists.getOrSet(block, () => []), number);
 }
 
 /** Appends a number, unless it is the last one. */
-function append(
-  lists: Map<string, Numbers>,
-  key: string,
-  number: number,
-): void {
-  const list = lists.get(key);
-  if (!list) lists.set(key, [number]);
-  else if (list.at(-1) !== number) list.push(number);
+function append(list: Numbers, number: number): void {
+  if (list.at(-1) !== number) list.push(number);
 }

@@ -16,7 +16,9 @@ import {
   compile,
   type CompiledRule,
   type CompiledTarget,
+  type HostLists,
 } from "./compiled_rule.ts";
+import type { HostList } from "./host_list.ts";
 import type { Verdict } from "./policy.ts";
 import type { Rule } from "./rule.ts";
 import { RuleLookup } from "./rule_lookup.ts";
@@ -40,6 +42,12 @@ export interface RuleRequest {
 
 /** A policy of {@linkcode rules}, which answers synchronously. */
 export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
+
+/** Options of {@linkcode rules}. */
+export interface RulesOptions {
+  /** The lists of hosts, by the names that the rules have for them: `@NAME`. */
+  readonly lists?: HostLists;
+}
 
 /**
  * Makes a policy of rules, which are texts (`parseRule` describes the language)
@@ -80,8 +88,11 @@ export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
  * assertEquals(ask("www.example.com", 80), "deny");
  * ```
  */
-export function rules(list: readonly (string | Rule)[]): RulePolicy {
-  const judge = new Judge(list.map(compile));
+export function rules(
+  list: readonly (string | Rule)[],
+  { lists = {} }: RulesOptions = {},
+): RulePolicy {
+  const judge = new Judge(list.map((it, index) => compile(it, index, lists)));
   return (request) => judge.ask(request);
 }
 
@@ -165,11 +176,12 @@ class Judge {
   }
 
   #matchHost(
-    { isAny, name, suffix, block }: CompiledTarget,
+    { isAny, name, suffix, block, list }: CompiledTarget,
     hostname: string,
     address: string | undefined,
   ): Match {
     if (isAny) return AS_ANY;
+    if (list) return this.#matchList(list, hostname, address);
     if (!block) {
       const isNamed = name === hostname ||
         suffix !== undefined && hostname.endsWith(suffix);
@@ -178,6 +190,17 @@ class Judge {
     if (address === undefined) return PERHAPS;
     const octets = this.#target.octets(address);
     return octets && holds(block, octets) ? AS_NAMED : NO;
+  }
+
+  #matchList(
+    list: HostList,
+    hostname: string,
+    address: string | undefined,
+  ): Match {
+    if (list.hasName(hostname)) return AS_NAMED;
+    if (address === undefined) return list.hasBlocks ? PERHAPS : NO;
+    const octets = this.#target.octets(address);
+    return octets && list.hasAddress(octets) ? AS_NAMED : NO;
   }
 }
 

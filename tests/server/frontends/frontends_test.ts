@@ -593,12 +593,52 @@ const httpRefusals: [
     [],
   ],
   [
-    "another method, before any login",
+    "a request without an absolute URL, before any login",
     HTTP_LOGIN,
-    '"GET http://a.example/ HTTP/1.1" 0D 0A "Host: a" 0D 0A 0D 0A',
+    '"GET /a HTTP/1.1" 0D 0A',
     "protocol-error",
-    405,
+    400,
     [],
+  ],
+  [
+    "a URL with https:",
+    HTTP,
+    '"GET https://a.example/ HTTP/1.1" 0D 0A',
+    "protocol-error",
+    501,
+    [],
+  ],
+  [
+    "two lengths",
+    HTTP,
+    '"POST http://a/ HTTP/1.1" 0D 0A "Host: a" 0D 0A "Content-Length: 1" 0D 0A "Content-Length: 1" 0D 0A 0D 0A',
+    "protocol-error",
+    400,
+    [],
+  ],
+  [
+    "a length that cannot be counted",
+    HTTP,
+    '"POST http://a/ HTTP/1.0" 0D 0A "Content-Length: 99999999999999999" 0D 0A 0D 0A',
+    "protocol-error",
+    413,
+    [],
+  ],
+  [
+    "a request in absolute form without a login",
+    HTTP_LOGIN,
+    '"GET http://a/ HTTP/1.0" 0D 0A 0D 0A',
+    "no-method",
+    407,
+    [],
+  ],
+  [
+    "a request in absolute form with a wrong login",
+    HTTP_LOGIN,
+    `"GET http://a/ HTTP/1.0" 0D 0A ${basic("al:pq")} 0D 0A`,
+    "login-failed",
+    407,
+    [false],
   ],
   [
     "an HTTP/2 client",
@@ -659,7 +699,7 @@ const httpRefusals: [
 ];
 
 for (const [name, options, received, ...expected] of httpRefusals) {
-  test(`HTTP_CONNECT.read() refuses ${name}`, async () => {
+  test(`HTTP.read() refuses ${name}`, async () => {
     for (const chunks of splits(octets(received))) {
       const { session, sent, outcome } = await read(options, chunks);
       const error = await assertRejects(() => outcome, Refusal);
@@ -676,7 +716,7 @@ for (const [name, options, received, ...expected] of httpRefusals) {
   });
 }
 
-test("HTTP_CONNECT.read() refuses a header of more than 16 KiB as soon as that has arrived", async () => {
+test("HTTP.read() refuses a header of more than 16 KiB as soon as that has arrived", async () => {
   const field = new TextEncoder().encode(`A: ${"b".repeat(1_000)}\r\n`);
   const chunks = [octets(CONNECT), ...Array.from({ length: 100 }, () => field)];
   const { outcome } = await read(HTTP, chunks);
@@ -685,7 +725,7 @@ test("HTTP_CONNECT.read() refuses a header of more than 16 KiB as soon as that h
   assertEquals(chunks.length, 101);
 });
 
-test("HTTP_CONNECT.read() locks out clients together with SOCKS5", async () => {
+test("HTTP.read() locks out clients together with SOCKS5", async () => {
   const auth = [userPass({ al: "pw" }, { failedLogins: 2 })];
   const attempt = async (received: string) => {
     const { outcome } = await read({ http: true, auth }, [octets(received)]);
@@ -707,7 +747,7 @@ test("HTTP_CONNECT.read() locks out clients together with SOCKS5", async () => {
   assertEquals(await attempt('05 01 02 01 02 "al" 02 "pw"'), lockedOut);
 });
 
-test("HTTP_CONNECT.read() rejects when the session ends during a verification", async () => {
+test("HTTP.read() rejects when the session ends during a verification", async () => {
   const auth = [userPass(() => new Promise<boolean>(() => {}))];
   const settings = await resolveSettings({ http: true, auth }, {} as Transport);
   const conn = scriptedConn(octets(`${CONNECT} ${basic("al:pw")} 0D 0A`));

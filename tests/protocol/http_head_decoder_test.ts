@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { decodeRequest, MAX_HEAD } from "../../src/protocol/http_connect.ts";
-import { requestDecoder } from "../../src/protocol/http_request_decoder.ts";
+import { headDecoder } from "../../src/protocol/http_head_decoder.ts";
 import { test } from "../support/harness.ts";
 import { outcome } from "../support/table.ts";
 
@@ -25,10 +25,10 @@ const inputs: readonly [name: string, text: string][] = [
 ];
 
 for (const [name, text] of inputs) {
-  test(`requestDecoder() decides with the same octet as decodeRequest() for ${name}`, () => {
+  test(`headDecoder() decides with the same octet as decodeRequest() for ${name}`, () => {
     const input = octets(text);
     for (const step of [1, 2, 7]) {
-      const decode = requestDecoder();
+      const decode = headDecoder(decodeRequest);
       for (let length = step; length <= input.length; length += step) {
         const part = input.subarray(0, length);
         const expected = outcome(decodeRequest, part);
@@ -39,11 +39,11 @@ for (const [name, text] of inputs) {
   });
 }
 
-test("requestDecoder() takes little time for a long header that arrives octet by octet", () => {
+test("headDecoder() takes little time for a long header that arrives octet by octet", () => {
   const target = "a".repeat(MAX_HEAD / 2);
   const fields = "A:\r\n".repeat(MAX_HEAD / 8 - 10);
   const input = octets(`GET /${target} HTTP/1.1\r\n${fields}`);
-  const decode = requestDecoder();
+  const decode = headDecoder(decodeRequest);
   const start = performance.now();
   for (let length = 1; length <= input.length; length++) {
     assertEquals(decode(input.subarray(0, length)), undefined);

@@ -1,33 +1,31 @@
 /**
- * Requests of HTTP CONNECT that arrive octet by octet.
+ * Header sections of HTTP messages that arrive octet by octet.
  *
  * @module
  */
 
-import type { Decoded } from "./decode.ts";
-import { decodeRequest, type RequestMessage } from "./http_connect.ts";
+import type { Decode } from "./decode.ts";
 import { CR, isControl, LF, MAX_HEAD } from "./http_head.ts";
 
 /**
- * Creates a decoder for one request. It returns and throws what `decodeRequest` does, but
- * looks at each octet of an incomplete request once: a client that sends 16 KiB in packets
- * of one octet would cost seconds of CPU otherwise.
+ * Creates a decoder for one message. It returns and throws what `decode` does, which
+ * accepts only lines that end in CR LF, but looks at each octet of an incomplete header
+ * once: a peer that sends 16 KiB in packets of one octet would cost seconds of CPU otherwise.
  *
  * Each call gets the octets of the call before and those that have arrived since.
  *
  * @example
  * ```ts
+ * import { httpConnect } from "@x/socks5/protocol";
  * import { assertEquals } from "@std/assert";
  *
- * const decode = requestDecoder();
+ * const decode = headDecoder(httpConnect.decodeRequest);
  * const octets = new TextEncoder().encode("CONNECT a.example:80 HTTP/1.0\r\n\r\n");
  * assertEquals(decode(octets.subarray(0, 32)), undefined);
  * assertEquals(decode(octets)?.size, 33);
  * ```
  */
-export function requestDecoder(): (
-  octets: Uint8Array,
-) => Decoded<RequestMessage> | undefined {
+export function headDecoder<T>(decode: Decode<T>): Decode<T> {
   let seen = 0;
   let hasLine = false;
   return (octets) => {
@@ -37,7 +35,7 @@ export function requestDecoder(): (
       isDue = isDecisive(octets, seen, hasLine);
       hasLine ||= octets[seen] === LF;
     }
-    return isDue ? decodeRequest(octets) : undefined;
+    return isDue ? decode(octets) : undefined;
   };
 }
 
