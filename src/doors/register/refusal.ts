@@ -10,16 +10,21 @@ export function refusal(what: string): Error {
   return Object.assign(new Error(message), { code: "EACCES" });
 }
 
-/** Replaces members of an object, if they exist, by functions that throw. */
+/** Replaces members of an object, if they exist, by ones that throw at any use. */
 export function refuse(
   object: object,
   prefix: string,
   names: readonly string[],
 ): void {
   for (const name of names.filter((it) => it in object)) {
-    const value = function () {
+    const fail = () => {
       throw refusal(`${prefix}${name}`);
     };
-    (object as Record<string, unknown>)[name] = value;
+    const get = (_: unknown, key: unknown) =>
+      typeof key === "symbol" ? undefined : fail();
+    (object as Record<string, unknown>)[name] = new Proxy(
+      class {},
+      { get, apply: fail, construct: fail },
+    );
   }
 }
