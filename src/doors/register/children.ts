@@ -4,13 +4,11 @@
  * @module
  */
 
-import childProcess from "node:child_process";
 import { syncBuiltinESMExports } from "node:module";
 import { basename, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import threads from "node:worker_threads";
 import { refusal } from "./refusal.ts";
 
 type Call = (this: unknown, ...args: unknown[]) => unknown;
@@ -44,7 +42,7 @@ let flags: Record<string, string> = {};
  */
 export function includeChildren(url: string): void {
   if (url.startsWith("file:")) includeProcesses(url);
-  const workers = threads as unknown as { Worker: Class };
+  const workers = builtin<{ Worker: Class }>("node:worker_threads");
   workers.Worker = workerClass(workers.Worker, url, fileUrl);
   if (runtimes.Worker) {
     runtimes.Worker = workerClass(runtimes.Worker, url, String);
@@ -60,7 +58,7 @@ function includeProcesses(url: string): void {
   };
   process.env.SOCKS5_REGISTERED = "1";
   Object.assign(process.env, withFlags(process.env));
-  const calls = childProcess as unknown as Record<string, Call>;
+  const calls = builtin<Record<string, Call>>("node:child_process");
   for (
     const name of [
       "spawn",
@@ -75,15 +73,26 @@ function includeProcesses(url: string): void {
     const adapt = deno && DENO_CALLS[name];
     calls[name] = patch(calls[name], (args) => {
       adapt?.(args, url);
-      return args.map(withVariables);
+      return args.map((it) => withVariables(it));
     });
   }
   if (bun) {
     for (const name of ["spawn", "spawnSync"] as const) {
-      bun[name] = patch(bun[name], (args) => args.map(withVariables));
+      bun[name] = patch(
+        bun[name],
+        (args) => args.map((it) => withVariables(it)),
+      );
     }
   }
   if (deno) deno.Command = commandClass(deno.Command, url);
+}
+
+/**
+ * Returns the exports of a module. Bun and Deno copy them when the module is imported for
+ * the first time, so that named imports of the program get what is patched before.
+ */
+function builtin<T>(name: string): T {
+  return process.getBuiltinModule(name) as T;
 }
 
 function withFlags(env: Record<string, unknown>): Record<string, string> {
@@ -98,7 +107,7 @@ function withFlags(env: Record<string, unknown>): Record<string, string> {
 }
 
 /** Options with an environment of their own get what the children need. */
-function withVariables<T>(options: T): T {
+function withVariables<T>(options: T, loads = true): T {
   const { env } = (options ?? {}) as Options;
   if (typeof env !== "object" || env === null) return options;
   const own = NAMES.flatMap((name) => {
@@ -107,7 +116,7 @@ function withVariables<T>(options: T): T {
   });
   return {
     ...options,
-    env: { ...Object.fromEntries(own), ...env, ...withFlags(env) },
+    env: { ...Object.fromEntries(own), ...env, ...loads && withFlags(env) },
   };
 }
 
@@ -131,7 +140,8 @@ function workerClass(
 ): Class {
   return class Worker extends original {
     constructor(script: unknown, given: unknown) {
-      const options = withVariables((given ?? {}) as Options);
+      // Deno's refuses the flag of Node.js.
+      const options = withVariables((given ?? {}) as Options, !deno);
       const { execArgv, preload = [], eval: isCode } = options;
       if (deno) {
         const module = isCode ? dataUrl(`${script}`) : toUrl(script);
@@ -142,7 +152,10 @@ function workerClass(
         super(script, { ...options, preload: [url].concat(preload as string) });
       } else {
         const all = execArgv as string[] | undefined;
-        super(script, {
+        // Node.js runs code without waiting for the flag.
+        const path = JSON.stringify(fileURLToPath(url));
+        const code = isCode ? `require(${path});${script}` : script;
+        super(code, {
           ...options,
           ...all && { execArgv: [...all, flags.NODE_OPTIONS] },
         });
@@ -169,8 +182,16 @@ function fileUrl(script: unknown): string {
 const RUN = ["run", "serve", "test", "bench", "eval", "repl"];
 
 function adaptSpawn(args: unknown[], url: string): void {
+  const hasShell = args.some((it) => (it as { shell?: unknown } | null)?.shell);
+  if (hasShell) return adaptShell(args);
   if (Array.isArray(args[1]) && isDeno(args[0])) {
     args[1] = adapted(args[1], url);
+  }
+}
+
+function adaptShell(args: unknown[]): void {
+  if (/\bdeno\b/.test(args.flat().join(" "))) {
+    throw refusal("deno in a command for a shell");
   }
 }
 
@@ -183,6 +204,8 @@ const DENO_CALLS: Record<string, (args: unknown[], url: string) => void> = {
   spawnSync: adaptSpawn,
   execFile: adaptSpawn,
   execFileSync: adaptSpawn,
+  exec: adaptShell,
+  execSync: adaptShell,
   fork: adaptFork,
 };
 

@@ -107,7 +107,9 @@ function report(route: Route): void {
     "names that the program resolves itself (node:dns)",
     "native add-ons",
     "child processes that are neither Node.js nor Bun",
-    ...isDeno ? ["children of deno task and of shells", "Deno.resolveDns"] : [],
+    ...isDeno
+      ? ["deno task, and scripts of shells that run deno", "Deno.resolveDns"]
+      : [],
   ];
   console.error(
     `socks5 register: TCP goes through ${route}, UDP nowhere. ` +
