@@ -5,7 +5,6 @@
  */
 
 import { createRequire } from "node:module";
-import process from "node:process";
 import { refusal, refuse } from "./refusal.ts";
 
 type Options = Record<string, unknown>;
@@ -26,15 +25,12 @@ const REFUSED = [
 ];
 
 /**
- * Sends `fetch`, `WebSocket`, and what is built on them through a proxy for HTTP at this
- * URL, and refuses what knows no proxy.
+ * Sends `WebSocket` through a proxy for HTTP at this URL, and refuses what knows no proxy.
+ * The environment has the same proxy for `fetch`, in all its forms, and S3.
  */
 export function patchBun(url: string): void {
-  // Every fetch of Bun reads these, also those of its own `undici`, `node-fetch`, and S3.
-  for (const name of ["http_proxy", "https_proxy"]) {
-    process.env[name] = process.env[name.toUpperCase()] = url;
-  }
   const { fetch, WebSocket } = globals;
+  // Without a proxy of its own.
   const patched = (input: unknown, options?: Options) =>
     fetch(input, options?.proxy ? { ...options, proxy: undefined } : options);
   globals.fetch = Object.assign(patched, fetch);

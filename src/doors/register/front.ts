@@ -1,6 +1,7 @@
 /**
  * A proxy on loopback for what cannot use the way itself: the built-in `fetch` and
- * `WebSocket` of Bun and Deno, and all sockets if the proxy speaks TLS.
+ * `WebSocket` of Bun and Deno, libraries that read `HTTP_PROXY`, and all sockets if the proxy
+ * speaks TLS.
  *
  * @module
  */
@@ -12,15 +13,15 @@ import { toConnectError } from "../../transport/errors.ts";
 import { type ConnSource, toConn } from "../../transport/streams.ts";
 import type { Conn } from "../../transport/transport.ts";
 import { openSocket } from "../socket/open_socket.ts";
-import { Route } from "../socket/route.ts";
+import type { Route } from "../socket/route.ts";
 import type { Way } from "./way.ts";
 
 /** A proxy in this process. */
 export interface Front {
-  /** Its URL with the login, on Bun and Deno. Node.js does not know the port at once. */
-  url(scheme: "http" | "socks5h"): string;
-  /** The way through it. */
-  route(): Route | Promise<Route>;
+  /** Its URL with the login; `undefined` as long as the port is not known. */
+  url(scheme: "http" | "socks5h"): string | undefined;
+  /** Resolves when `url()` is known, which it usually is at once. */
+  readonly opened: Promise<void>;
   isAt(target: Endpoint): boolean;
 }
 
@@ -55,19 +56,14 @@ export function openFront(way: Way, route: Route): Front {
     (await server)(conn);
   };
   let port: number | undefined;
-  const url = (scheme: string) =>
-    `${scheme}://${username}:${password}@127.0.0.1:${port}`;
   const listening = listen(onConn);
   if (typeof listening === "number") port = listening;
   return {
-    url,
-    route: () =>
-      typeof listening === "number"
-        ? new Route(url("socks5h"))
-        : listening.then((it) => {
-          port = it;
-          return new Route(url("socks5h"));
-        }),
+    url: (scheme) =>
+      port
+        ? `${scheme}://${username}:${password}@127.0.0.1:${port}`
+        : undefined,
+    opened: Promise.resolve(listening).then((it) => void (port = it)),
     isAt: (it) => it.hostname === "127.0.0.1" && it.port === port,
   };
 }
@@ -86,7 +82,13 @@ function listen(
     { allowHalfOpen: true, pauseOnConnect: true },
     (socket) => void onConn(socket),
   );
-  server.listen(0, "127.0.0.1").unref();
+  // The method behind `listen()`, which on Node.js looks even an address up before.
+  const { _listen2: listenNow } = server as {
+    _listen2?: (hostname: string, port: number, family: number) => void;
+  };
+  listenNow?.call(server, "127.0.0.1", 0, 4);
+  if (!server.address()) server.listen(0, "127.0.0.1");
+  server.unref();
   const portOf = () => (server.address() as net.AddressInfo).port;
   return server.address() ? portOf() : once(server, "listening").then(portOf);
 }

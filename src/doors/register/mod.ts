@@ -11,9 +11,9 @@
  *
  * All TCP connections go through the proxy, those to loopback as well, except to
  * the targets in `NO_PROXY`. Names are resolved as the scheme of the proxy says.
- * `HTTP_PROXY` and `HTTPS_PROXY` are not read. A program that uses them itself reaches its
- * proxy through the one of `ALL_PROXY`. For direct connections set `NO_PROXY=*`; without
- * that, `ALL_PROXY` has to be set.
+ * `HTTP_PROXY` and `HTTPS_PROXY` are not read: in the process they lead to the same proxy, for
+ * libraries that use them. For direct connections set `NO_PROXY=*`; without that,
+ * `ALL_PROXY` has to be set.
  *
  * Workers are included, and child processes that run the same runtime or Node.js or Bun.
  * What cannot be sent through the proxy fails, with code `EACCES`: UDP, and some functions
@@ -33,7 +33,7 @@ import { patchBun } from "./bun.ts";
 import { includeChildren } from "./children.ts";
 import { refuseDatagrams } from "./datagrams.ts";
 import { patchDeno } from "./deno.ts";
-import { openFront } from "./front.ts";
+import { type Front, openFront } from "./front.ts";
 import { patchSockets } from "./sockets.ts";
 import { plainList, readWay, type Way } from "./way.ts";
 
@@ -58,26 +58,36 @@ function start(): void {
 
 function install(way: Way): void {
   const own = new Route(way.url);
-  const isSecure = isOverTls(way.proxy);
-  const front = isSecure || isBun || isDeno && !isKnownToDeno(way)
-    ? openFront(way, own)
-    : undefined;
+  const front = openFront(way, own);
+  const throughFront = () => new Route(front.url("socks5h")!);
   const directions = {
-    route: isSecure ? front!.route() : own,
-    isDirect: (it: Endpoint) => way.isDirect(it) || front?.isAt(it) === true,
+    route: isOverTls(way.proxy) ? front.opened.then(throughFront) : own,
+    isDirect: (it: Endpoint) => way.isDirect(it) || front.isAt(it),
   };
   patchSockets(directions);
   refuseDatagrams(directions);
-  if (isBun) patchBun(front!.url("http"));
+  useForHttp(front);
+  if (isBun) patchBun(front.url("http")!);
   if (isDeno) {
     patchDeno(directions);
-    setVariables("ALL_PROXY", front?.url("socks5h") ?? plainUrl(way));
+    const url = isKnownToDeno(way) ? plainUrl(way) : front.url("socks5h")!;
+    setVariables("ALL_PROXY", url);
   }
   if ((isBun || isDeno) && way.noProxy) {
     setVariables("NO_PROXY", plainList(way.noProxy));
   }
   report(own);
   includeChildren(import.meta.url);
+}
+
+/** For what looks at the variables itself: `fetch` of Bun, and libraries such as axios. */
+function useForHttp(front: Front): void {
+  const set = () => {
+    const url = front.url("http")!;
+    for (const name of ["HTTP_PROXY", "HTTPS_PROXY"]) setVariables(name, url);
+  };
+  if (front.url("http")) set();
+  else void front.opened.then(set);
 }
 
 /** Whether `fetch` of Deno knows such a proxy. */

@@ -44,6 +44,7 @@ interface Internals {
   connecting: boolean;
   _handle: Handle | null;
   _undestroy?(): void;
+  _getpeername(): object;
   /** Replaces the native side. */
   [kReinitializeHandle: symbol]: unknown;
 }
@@ -80,6 +81,7 @@ export function patchSockets(directions: Directions): void {
     if (own) this.off("connect", own as Listener);
     const socket = new net.Socket();
     connectThrough(socket, directions.route, target);
+    socket.once("connect", () => showPeer(this, target));
     socket.on("error", (error) => this.destroy(error));
     return direct.call(this, { ...options, socket }, listener);
   };
@@ -137,7 +139,7 @@ function dial(socket: net.Socket, route: Route, target: Endpoint): void {
     socket.off("close", abort);
     if (error) fail(socket, error);
     else if (socket.destroyed) opened!.destroy();
-    else adopt(socket, opened!);
+    else adopt(socket, opened!, target);
   });
   const abort = () => dial.abort(closedError());
   if (!socket.destroyed) socket.once("close", abort);
@@ -152,7 +154,11 @@ function fail(socket: net.Socket, error: Error): void {
 }
 
 /** Gives the connection of `opened` to `socket`. */
-function adopt(socket: net.Socket, opened: net.Socket): void {
+function adopt(
+  socket: net.Socket,
+  opened: net.Socket,
+  target: Endpoint,
+): void {
   const rest: Uint8Array | null = opened.read();
   const isTls = socket instanceof TLSSocket;
   copySettings(socket, opened);
@@ -161,6 +167,7 @@ function adopt(socket: net.Socket, opened: net.Socket): void {
     const reason = rest ? SPEAKS_FIRST : UNKNOWN_RUNTIME;
     return fail(socket, new Error(`socks5 register: ${reason}`));
   }
+  showPeer(socket, target);
   (socket as unknown as Internals).connecting = false;
   socket.emit("connect");
   socket.emit("ready");
@@ -171,6 +178,17 @@ function adopt(socket: net.Socket, opened: net.Socket): void {
 const SPEAKS_FIRST = "the target sent data before the handshake of TLS";
 const UNKNOWN_RUNTIME =
   "this version of the runtime has no known way to move a connection to this socket";
+
+/**
+ * Makes `remoteAddress` and `remotePort` those of the target: HTTP/2 compares them with the
+ * URL. The address of a name is not known.
+ */
+function showPeer(socket: net.Socket, { hostname, port }: Endpoint): void {
+  const version = net.isIP(hostname);
+  const family = version ? `IPv${version}` : undefined;
+  const peer = { address: version ? hostname : undefined, family, port };
+  (socket as unknown as Internals)._getpeername = () => peer;
+}
 
 /** The value of a property whose symbol has this description. */
 function hidden<T>(socket: net.Socket, description: string): T | undefined {
