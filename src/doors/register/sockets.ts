@@ -21,6 +21,7 @@ export interface Directions {
 }
 
 type Listener = () => void;
+type Call = (...args: unknown[]) => boolean;
 
 /** The arguments of `connect()` that matter here. */
 interface ConnectOptions {
@@ -147,9 +148,12 @@ function dial(socket: net.Socket, route: Route, target: Endpoint): void {
 
 /** Destroys a socket; without a native side, its event `close` would report no error. */
 function fail(socket: net.Socket, error: Error): void {
-  const emit = socket.emit as (...args: unknown[]) => boolean;
-  socket.emit = (event: string, ...args: unknown[]) =>
-    emit.call(socket, event, ...event === "close" ? [true] : args);
+  const { emit } = socket as unknown as { emit: Call };
+  socket.emit = (event: string, ...args: unknown[]) => {
+    if (event !== "close") return emit.call(socket, event, ...args);
+    delete (socket as { emit?: unknown }).emit;
+    return emit.call(socket, event, true);
+  };
   socket.destroy(error);
 }
 

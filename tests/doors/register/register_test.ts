@@ -1,0 +1,382 @@
+/** Unmodified programs whose connections go through the proxy of `ALL_PROXY`, or fail. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import * as net from "node:net";
+import {
+  echo,
+  speakFirst,
+  startTarget,
+  type Target,
+} from "../../interop/targets.ts";
+import { certificates } from "../../support/certificates.ts";
+import { runtime, test } from "../../support/harness.ts";
+import { closedPort, type TestServer } from "../../support/server.ts";
+import { opened, startProxy, startWeb, urlOf, type Web } from "../web.ts";
+import { DOOR, type RunOptions, runRegistered } from "./registered.ts";
+
+/** A proxy, and targets that count their connections. */
+interface Lab {
+  readonly proxy: TestServer;
+  readonly web: Web;
+  readonly secure: Web;
+  /** Says "hi " first, then echoes. */
+  readonly tcp: Target;
+}
+
+async function withLab(
+  use: (lab: Lab) => Promise<void>,
+  options: Parameters<typeof startProxy>[0] = {},
+): Promise<void> {
+  const proxy = await startProxy(options);
+  const [web, secure] = [
+    await startWeb(),
+    await startWeb(certificates().server),
+  ];
+  const tcp = await startTarget(speakFirst("hi "));
+  try {
+    await use({ proxy, web, secure, tcp });
+  } finally {
+    await Promise.all([web, secure, tcp, proxy].map((it) => it.close()));
+  }
+}
+
+function connections({ web, secure, tcp }: Lab): number {
+  return web.connections + secure.connections + tcp.connections;
+}
+
+/** What the programs know of the lab. */
+function variables({ web, secure, tcp }: Lab): Record<string, string> {
+  const ports = { WEB: web.port, SECURE: secure.port, TCP: tcp.port };
+  const texts = Object.entries(ports).map(([name, port]) => [name, `${port}`]);
+  return { ...Object.fromEntries(texts), CA: certificates().ca.cert };
+}
+
+/**
+ * The beginning of programs: `way()` adds a result to a line of JSON that is printed at the
+ * end. `one.test` is a name that only the proxy knows.
+ */
+const PRELUDE = `
+import process from "node:process";
+const { WEB, SECURE, TCP, CA: ca } = process.env;
+const results = {};
+const way = async (name, use) => {
+  try { results[name] = await use(); }
+  catch (error) { results[name] = "error " + (error.code ?? error.cause?.code ?? error.message); }
+};
+const finish = () => console.log(JSON.stringify(results));
+`;
+
+/** Runs a program, and returns its results. It has to end by itself. */
+async function resultsOf(
+  code: string,
+  env: Record<string, string>,
+  options: RunOptions = {},
+): Promise<Record<string, unknown>> {
+  const program = `${PRELUDE}\n${code}\nfinish();`;
+  const { code: exit, stdout, stderr } = await runRegistered(program, {
+    ...options,
+    env,
+  });
+  assertEquals([exit, stdout !== ""], [0, true], stderr);
+  return JSON.parse(stdout.split("\n").at(-2)!);
+}
+
+/**
+ * Runs a program twice: all its ways lead through the proxy, and nowhere when the proxy is
+ * down.
+ */
+async function assertThrough(
+  code: string,
+  expected: Record<string, unknown>,
+  options: RunOptions = {},
+): Promise<void> {
+  await withLab(async (lab) => {
+    const env = variables(lab);
+    const results = await resultsOf(code, {
+      ...env,
+      ALL_PROXY: urlOf(lab.proxy),
+    }, options);
+    assertEquals(results, expected);
+    await all(lab);
+    const before = connections(lab);
+    assert(before > 0);
+    const down = await resultsOf(code, {
+      ...env,
+      ALL_PROXY: `socks5h://127.0.0.1:${await closedPort()}`,
+    }, options);
+    assertEquals(Object.keys(down), Object.keys(expected));
+    assertEquals(connections(lab), before, JSON.stringify(down));
+  });
+}
+
+/** Passes if all connections to the targets come from the proxy. */
+function all(lab: Lab): Promise<void> {
+  assertEquals(opened(lab.proxy), connections(lab));
+  return Promise.resolve();
+}
+
+test("register sends sockets of node:net through the proxy", () =>
+  assertThrough(
+    `
+import * as net from "node:net";
+import { connect } from "node:net";
+const receive = (socket, text, count) => new Promise((resolve, reject) => {
+  let got = "";
+  socket.on("data", (chunk) => { got += chunk; if (got.length >= count) { socket.destroy(); resolve(got); } });
+  socket.on("error", reject);
+  if (text) socket.write(text);
+});
+await way("named import", () => receive(connect(TCP, "127.0.0.1"), "there", 8));
+await way("options", () => receive(net.connect({ port: TCP, host: "one.test", noDelay: true }), "there", 8));
+await way("new Socket", () => receive(new net.Socket().connect(Number(TCP), "one.test"), "there", 8));
+await way("listener", () => new Promise((resolve, reject) => {
+  const socket = net.createConnection(TCP, "one.test", () => {
+    resolve([socket.remotePort === Number(TCP), socket.readyState, socket.pending]);
+    socket.destroy();
+  });
+  socket.on("error", reject);
+}));
+await way("early data", () => new Promise((resolve, reject) => {
+  const socket = connect(TCP, "one.test").on("error", reject);
+  socket.on("connect", () => setImmediate(() => receive(socket, "", 3).then(resolve)));
+}));
+await way("onread", () => new Promise((resolve, reject) => {
+  let got = "";
+  const callback = (size, buffer) => {
+    got += buffer.subarray(0, size);
+    if (got.length === 8) { socket.destroy(); resolve(got); }
+    return true;
+  };
+  const socket = net.connect({ port: TCP, host: "one.test", onread: { buffer: Buffer.alloc(2), callback } });
+  socket.on("error", reject);
+  socket.on("data", () => reject(new Error("data")));
+  socket.write("there");
+}));
+await way("half-closed", () => new Promise((resolve, reject) => {
+  let got = "";
+  const socket = new net.Socket({ allowHalfOpen: true }).setNoDelay(true).setKeepAlive(true, 1_000);
+  socket.connect(TCP, "one.test").on("error", reject);
+  socket.write("the");
+  socket.end("re");
+  socket.on("data", (chunk) => got += chunk).on("end", () => { socket.destroy(); resolve(got); });
+}));
+await way("connected twice", () => new Promise((resolve, reject) => {
+  const got = [];
+  const socket = new net.Socket().on("error", (error) => { got.push("", ""); reject(error); });
+  socket.on("data", (chunk) => { got.push(\`\${chunk}\`); socket.destroy(); });
+  socket.on("close", () => got.length < 2 ? socket.connect(TCP, "one.test") : resolve(got));
+  socket.connect(TCP, "one.test");
+}));
+`,
+    {
+      "named import": "hi there",
+      options: "hi there",
+      "new Socket": "hi there",
+      listener: [true, "open", false],
+      "early data": "hi ",
+      onread: "hi there",
+      "half-closed": "hi there",
+      "connected twice": ["hi ", "hi "],
+    },
+  ));
+
+test("register sends TLS through the proxy, and checks certificates", () =>
+  assertThrough(
+    `
+import * as net from "node:net";
+import * as tls from "node:tls";
+import { connect } from "node:tls";
+import { get } from "node:https";
+import * as http2 from "node:http2";
+const path = (socket) => new Promise((resolve, reject) => {
+  let got = "";
+  socket.on("data", (chunk) => got += chunk).on("error", reject);
+  socket.on("close", () => resolve(got.split("\\r\\n").at(-1)));
+  socket.write("GET /path HTTP/1.0\\r\\n\\r\\n");
+});
+const code = (socket) => new Promise((resolve) => {
+  socket.on("error", ({ code }) => resolve(code)).on("secureConnect", () => resolve("open"));
+});
+await way("named import", () => path(connect({ port: SECURE, host: "127.0.0.1", ca })));
+await way("servername", () => path(connect({ port: SECURE, host: "one.test", servername: "localhost", ca })));
+await way("arguments", () => path(tls.connect(Number(SECURE), "127.0.0.1", { ca })));
+await way("https", () => new Promise((resolve, reject) => {
+  get({ host: "127.0.0.1", port: SECURE, path: "/https", ca, agent: false }, (answer) => {
+    let got = "";
+    answer.on("data", (chunk) => got += chunk).on("end", () => resolve(got));
+  }).on("error", reject);
+}));
+await way("over a connecting socket", () => {
+  const socket = net.connect(SECURE, "one.test").on("error", () => {});
+  return path(connect({ socket, servername: "localhost", ca }));
+});
+await way("untrusted", () => code(connect({ port: SECURE, host: "127.0.0.1" })));
+await way("another name", () => code(connect({ port: SECURE, host: "one.test", ca })));
+await way("http2", () => new Promise((resolve) => {
+  // The target has only HTTP/1.1, which ends the session.
+  const session = http2.connect("https://127.0.0.1:" + SECURE, { ca });
+  session.on("error", () => {}).on("close", () => resolve(session.destroyed));
+}));
+`,
+    {
+      "named import": "/path",
+      servername: "/path",
+      arguments: "/path",
+      https: "/https",
+      "over a connecting socket": "/path",
+      untrusted: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+      "another name": "ERR_TLS_CERT_ALTNAME_INVALID",
+      http2: true,
+    },
+  ));
+
+test("register sends node:http, fetch and WebSocket through the proxy", () =>
+  assertThrough(
+    `
+import http, { get } from "node:http";
+const read = (url, options = {}) => new Promise((resolve, reject) => {
+  get(url, options, (answer) => {
+    let got = "";
+    answer.on("data", (chunk) => got += chunk).on("end", () => resolve(got));
+  }).on("error", reject);
+});
+const text = async (url) => await (await fetch(url)).text();
+await way("http", () => read(\`http://one.test:\${WEB}/http\`));
+await way("http by address", () => read(\`http://127.0.0.1:\${WEB}/http\`));
+await way("http kept alive", async () => {
+  const agent = new http.Agent({ keepAlive: true });
+  const got = [];
+  for (const path of ["a", "b"]) got.push(await read(\`http://one.test:\${WEB}/\${path}\`, { agent }));
+  agent.destroy();
+  return got;
+});
+await way("fetch", () => text(\`http://one.test:\${WEB}/fetch\`));
+await way("fetch by address", () => text(\`http://127.0.0.1:\${WEB}/fetch\`));
+await way("a redirect to another origin", () =>
+  text(\`http://one.test:\${WEB}/redirect?302,\` + encodeURIComponent(\`http://127.0.0.1:\${WEB}/redirected\`)));
+await way("a body", async () => {
+  const answer = await fetch(\`http://one.test:\${WEB}/echo\`, { method: "POST", body: "the body" });
+  return (await answer.json()).body;
+});
+if (globalThis.WebSocket) await way("WebSocket", () => new Promise((resolve, reject) => {
+  const socket = new WebSocket(\`ws://one.test:\${WEB}/\`, ["chat"]);
+  socket.onopen = () => socket.send("hello");
+  socket.onmessage = ({ data }) => { resolve([data, socket.protocol]); socket.close(); };
+  socket.onerror = () => reject(new Error("failed"));
+}));
+`,
+    {
+      http: "/http",
+      "http by address": "/http",
+      "http kept alive": ["/a", "/b"],
+      fetch: "/fetch",
+      "fetch by address": "/fetch",
+      "a redirect to another origin": "/redirected",
+      "a body": "the body",
+      ...globalThis.WebSocket && { WebSocket: ["hello", "chat"] },
+    },
+  ));
+
+/** Fetches a path, and prints it; a worker or a child. */
+const FETCHER = `
+import { get } from "node:http";
+import process from "node:process";
+import { workerData } from "node:worker_threads";
+const path = workerData ?? process.argv.at(-1);
+get(\`http://127.0.0.1:\${process.env.WEB}/\${path}\`, (answer) => {
+  answer.on("data", (chunk) => console.log(\`got \${chunk}\`));
+}).on("error", ({ code }) => console.log(code));
+`;
+
+/** Runs a program that starts others, which all report what they got. */
+async function assertIncludes(
+  code: string,
+  paths: readonly string[],
+): Promise<void> {
+  await withLab(async (lab) => {
+    const run = (ALL_PROXY: string) =>
+      runRegistered(`${PRELUDE}\n${code}`, {
+        env: { ...variables(lab), ALL_PROXY },
+        files: { "fetcher.mjs": FETCHER },
+      });
+    const { stdout, stderr, code: exit } = await run(urlOf(lab.proxy));
+    const got = (text: string) => text.split("\n").filter(Boolean).sort();
+    const wanted = paths.map((it) => `got /${it}`).sort();
+    assertEquals(got(stdout), wanted, stderr);
+    assertEquals(exit, 0, stderr);
+    await all(lab);
+    const before = connections(lab);
+    assertEquals(before, paths.length);
+    const port = await closedPort();
+    const down = await run(`socks5h://127.0.0.1:${port}`);
+    const refused = paths.map(() => "ECONNREFUSED");
+    assertEquals(got(down.stdout), refused, down.stderr);
+    assertEquals(connections(lab), before);
+  });
+}
+
+test("register is part of workers", () =>
+  assertIncludes(
+    `
+import { Worker } from "node:worker_threads";
+const url = new URL("./fetcher.mjs", import.meta.url);
+const run = (script, workerData, options) => new Promise((resolve) => {
+  new Worker(script, { workerData, ...options }).on("exit", resolve);
+});
+await run(url, "by-url");
+await run(url.pathname, "by-path");
+await run(url, "without-flags", { execArgv: [] });
+await run(url, "environment", { env: { WEB } });
+await run(url, "both", { env: { WEB }, execArgv: [] });
+await run(\`
+  const { get } = require("node:http");
+  get("http://127.0.0.1:\${WEB}/code", (answer) => answer.on("data", (it) => console.log("got " + it)))
+    .on("error", ({ code }) => console.log(code));
+\`, "", { eval: true });
+`,
+    ["by-url", "by-path", "without-flags", "environment", "both", "code"],
+  ));
+
+test(
+  "register is part of web workers",
+  () =>
+    assertIncludes(
+      `
+const code = \`
+import { get } from "node:http";
+get("http://127.0.0.1:\${WEB}/web", (answer) => answer.on("data", (it) => postMessage("got " + it)))
+  .on("error", ({ code }) => postMessage(code));
+\`;
+const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+const worker = new Worker(url, { type: "module" });
+await new Promise((resolve) => worker.onmessage = ({ data }) => resolve(console.log(data)));
+worker.terminate();
+`,
+      ["web"],
+    ),
+  { skip: runtime === "node" ? "Node.js has no web workers" : undefined },
+);
+
+/** The arguments of the runtime before the program. */
+const RUN = JSON.stringify(runtime === "deno" ? ["run", "--allow-all"] : []);
+
+test("register is part of child processes", () =>
+  assertIncludes(
+    `
+import { execFile, execFileSync, fork, spawn, spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+const file = fileURLToPath(new URL("./fetcher.mjs", import.meta.url));
+const args = (path) => [...${RUN}, file, path];
+const { execPath } = process;
+const ended = (child) => new Promise((resolve) => child.on("exit", resolve));
+const stdio = ["ignore", "inherit", "inherit"];
+await ended(spawn(execPath, args("spawn"), { stdio }));
+await ended(spawn(execPath, args("environment"), { stdio, env: { WEB } }));
+await ended(fork(file, ["fork"], { stdio: [...stdio, "ipc"] }));
+spawnSync(execPath, args("spawnSync"), { stdio, env: { WEB } });
+process.stdout.write(execFileSync(execPath, args("execFileSync")));
+process.stdout.write((await promisify(execFile)(execPath, args("promise"), { env: { WEB } })).stdout);
+`,
+    ["spawn", "environment", "fork", "spawnSync", "execFileSync", "promise"],
+  ));
