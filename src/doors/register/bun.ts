@@ -5,22 +5,33 @@
  */
 
 import { createRequire } from "node:module";
+import type { Endpoint } from "../../protocol/address.ts";
 import { refusal, refuse } from "./refusal.ts";
+import type { Directions } from "./sockets.ts";
 
 type Options = Record<string, unknown>;
 type Class = new (...args: unknown[]) => object;
 
 interface Globals {
-  readonly Bun: object;
+  readonly Bun: { udpSocket(options: UdpOptions): Promise<UdpSocket> };
   WebSocket: Class;
   fetch: (input: unknown, options?: Options) => Promise<Response>;
+}
+
+interface UdpOptions {
+  readonly connect?: Endpoint;
+}
+
+interface UdpSocket {
+  send(data: unknown, port?: number, address?: string): boolean;
+  sendMany(datagrams: unknown[]): number;
 }
 
 const globals = globalThis as unknown as Globals;
 
 /** What Bun connects by itself, without a proxy. */
 const REFUSED = [
-  ...["connect", "udpSocket"],
+  "connect",
   ...["sql", "SQL", "postgres", "redis", "RedisClient"],
 ];
 
@@ -28,7 +39,7 @@ const REFUSED = [
  * Sends `WebSocket` through a proxy for HTTP at this URL, and refuses what knows no proxy.
  * The environment has the same proxy for `fetch`, in all its forms, and S3.
  */
-export function patchBun(url: string): void {
+export function patchBun(url: string, directions: Directions): void {
   const { fetch, WebSocket } = globals;
   // Without a proxy of its own.
   const patched = (input: unknown, options?: Options) =>
@@ -43,6 +54,7 @@ export function patchBun(url: string): void {
     }
   };
   patchWs(url);
+  patchUdp(directions);
   refuse(globals.Bun, "Bun.", REFUSED);
 }
 
@@ -70,4 +82,31 @@ function useProxy(request: object, url: string): void {
     );
   if (options) options.proxy = url;
   else if (!("agent" in request)) throw refusal("this version of Bun's ws");
+}
+
+/** Its own sockets for UDP, which `node:dgram` uses as well. */
+function patchUdp({ isDirect }: Directions): void {
+  const { Bun: bun } = globals;
+  const { udpSocket } = bun;
+  const check = (hostname: string, port: number) => {
+    if (!isDirect({ hostname, port })) throw refusal(`UDP to ${hostname}`);
+  };
+  bun.udpSocket = async (options) => {
+    const { connect } = options;
+    if (connect) check(connect.hostname, connect.port);
+    const socket = await udpSocket(options);
+    if (connect) return socket;
+    const { send, sendMany } = socket;
+    socket.send = (data, port, address) => {
+      check(`${address}`, Number(port));
+      return send.call(socket, data, port, address);
+    };
+    socket.sendMany = (datagrams) => {
+      for (let i = 0; i < datagrams.length; i += 3) {
+        check(`${datagrams[i + 2]}`, Number(datagrams[i + 1]));
+      }
+      return sendMany.call(socket, datagrams);
+    };
+    return socket;
+  };
 }

@@ -67,7 +67,7 @@ function install(way: Way): void {
   patchSockets(directions);
   refuseDatagrams(directions);
   useForHttp(front);
-  if (isBun) patchBun(front.url("http")!);
+  if (isBun) patchBun(front.url("http")!, directions);
   if (isDeno) {
     patchDeno(directions);
     const url = isKnownToDeno(way) ? plainUrl(way) : front.url("socks5h")!;

@@ -168,7 +168,7 @@ function adopt(
   copySettings(socket, opened);
   if (rest && isTls || !moveHandle(socket, opened)) {
     opened.destroy();
-    const reason = rest ? SPEAKS_FIRST : UNKNOWN_RUNTIME;
+    const reason = rest && isTls ? SPEAKS_FIRST : UNKNOWN_RUNTIME;
     return fail(socket, new Error(`socks5 register: ${reason}`));
   }
   showPeer(socket, target);

@@ -14,7 +14,7 @@ import { runtime } from "../../support/harness.ts";
 import type { Ended } from "../../support/spawn.ts";
 
 /** The module that is loaded before the program. */
-export const DOOR: URL = runtime === "deno"
+const DOOR: URL = runtime === "deno"
   ? new URL("../../../src/doors/register/mod.ts", import.meta.url)
   : new URL("./program.js", import.meta.url);
 
