@@ -653,3 +653,138 @@ results.left = Math.max(0, count() - before);
     });
     assertEquals(results, { left: 0 });
   }));
+
+test(
+  "register covers what Bun has besides node:net, or refuses it",
+  () =>
+    assertThrough(
+      `
+import { fetch as imported, RedisClient, SQL } from "bun";
+import WebSocketOfWs from "ws";
+import { fetch as undici, request } from "undici";
+import fetchOfNode from "node-fetch";
+const url = \`http://127.0.0.1:\${WEB}/\`;
+const text = async (answer) => await (await answer).text();
+await way("Bun.fetch", () => text(Bun.fetch(url + "a")));
+await way("imported", () => text(imported(url + "b")));
+await way("undici", () => text(undici(url + "c")));
+await way("undici.request", async () => await (await request(url + "d")).body.text());
+await way("node-fetch", () => text(fetchOfNode(url + "e")));
+await way("another proxy", () => text(fetch(url + "f", { proxy: "http://127.0.0.1:1" })));
+await way("https", () => text(fetch(\`https://127.0.0.1:\${SECURE}/g\`, { tls: { ca } })));
+await way("s3", () => Bun.s3.file("key", { bucket: "b", endpoint: url, accessKeyId: "a", secretAccessKey: "s" }).text());
+await way("ws", () => new Promise((resolve, reject) => {
+  const socket = new WebSocketOfWs(url.replace("http", "ws")).on("error", reject);
+  socket.on("open", () => socket.send("hello")).on("message", (it) => { resolve(\`\${it}\`); socket.close(); });
+}));
+const { hostname, port } = { hostname: "127.0.0.1", port: Number(TCP) };
+await way("Bun.connect", () => Bun.connect({ hostname, port, socket: { data() {} } }));
+await way("Bun.udpSocket", async () => {
+  const socket = await Bun.udpSocket({});
+  try { socket.send("x", port, hostname); } finally { socket.close(); }
+});
+await way("sendMany", async () => {
+  const socket = await Bun.udpSocket({});
+  try { socket.sendMany(["x", port, hostname]); } finally { socket.close(); }
+});
+await way("connected", () => Bun.udpSocket({ connect: { hostname, port } }));
+await way("SQL", () => new SQL(\`postgres://127.0.0.1:\${TCP}/\`));
+await way("sql", () => Bun.sql\`SELECT 1\`);
+await way("RedisClient", () => new RedisClient(\`redis://127.0.0.1:\${TCP}\`));
+await way("redis", () => Bun.redis.get("x"));
+`,
+      {
+        "Bun.fetch": "/a",
+        imported: "/b",
+        undici: "/c",
+        "undici.request": "/d",
+        "node-fetch": "/e",
+        "another proxy": "/f",
+        https: "/g",
+        s3: "/b/key",
+        ws: "hello",
+        "Bun.connect": "error EACCES",
+        "Bun.udpSocket": "error EACCES",
+        sendMany: "error EACCES",
+        connected: "error EACCES",
+        SQL: "error EACCES",
+        sql: "error EACCES",
+        RedisClient: "error EACCES",
+        redis: "error EACCES",
+      },
+    ),
+  { skip: runtime === "bun" ? undefined : "only Bun has these" },
+);
+
+test(
+  "register covers what Deno has besides node:net, or refuses it",
+  () =>
+    assertThrough(
+      `
+import { spawnSync, execSync } from "node:child_process";
+const { hostname, port } = { hostname: "127.0.0.1", port: Number(TCP) };
+const read = async (conn, count) => {
+  const got = new Uint8Array(count);
+  for (let size = 0; size < count;) size += await conn.read(got.subarray(size));
+  conn.close();
+  return new TextDecoder().decode(got);
+};
+const url = \`http://127.0.0.1:\${WEB}/\`;
+await way("connect", async () => {
+  const conn = await Deno.connect({ port });
+  await conn.write(new TextEncoder().encode("there"));
+  return await read(conn, 8);
+});
+await way("by name", async () => {
+  const conn = await Deno.connect({ hostname: "one.test", port });
+  return await read(conn, 3);
+});
+await way("aborted", () => Deno.connect({ hostname, port, signal: AbortSignal.abort() }));
+await way("connectTls", async () => {
+  const conn = await Deno.connectTls({ hostname: "127.0.0.1", port: Number(SECURE), caCerts: [ca] });
+  await conn.write(new TextEncoder().encode("GET / HTTP/1.0\\r\\n\\r\\n"));
+  return await read(conn, 8);
+});
+await way("another name", async () => {
+  const conn = await Deno.connectTls({ hostname: "one.test", port: Number(SECURE), caCerts: [ca] });
+  await conn.handshake().finally(() => conn.close()).catch(() => { throw new Error("refused"); });
+});
+await way("certificate", () => Deno.connectTls({ hostname, port, cert: "x", key: "y" }));
+await way("http client", async () => {
+  const client = Deno.createHttpClient({ proxy: { url: "http://127.0.0.1:1" } });
+  const text = await (await fetch(url + "a", { client })).text();
+  client.close();
+  return text;
+});
+await way("EventSource", () => new Promise((resolve) => {
+  const source = new EventSource(url);
+  // The target answers with another type.
+  source.onerror = () => { source.close(); resolve("failed"); };
+}));
+await way("listenDatagram", () => Deno.listenDatagram({ hostname, port: 0, transport: "udp" }));
+const code = \`console.log(await (await fetch("\${url}child")).text().catch(() => "failed"))\`;
+await way("Command", async () => {
+  const args = ["eval", code];
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args, clearEnv: true }).output();
+  return new TextDecoder().decode(stdout).trim() !== "";
+});
+await way("no subcommand", () => spawnSync(Deno.execPath(), ["app.mjs"]));
+await way("a shell", () => execSync("deno run app.mjs"));
+`,
+      {
+        connect: "hi there",
+        "by name": "hi ",
+        aborted: "error ABORT_ERR",
+        connectTls: "HTTP/1.1",
+        "another name": "error refused",
+        certificate: "error EACCES",
+        "http client": "/a",
+        EventSource: "failed",
+        listenDatagram: "error EACCES",
+        Command: true,
+        "no subcommand": "error EACCES",
+        "a shell": "error EACCES",
+      },
+    ),
+  { skip: runtime === "deno" ? undefined : "only Deno has these" },
+);
