@@ -5,7 +5,7 @@
  */
 
 import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -31,12 +31,8 @@ export interface RunOptions {
   readonly env?: Record<string, string>;
   /** More files beside the program: their contents by name. */
   readonly files?: Record<string, string>;
-  /** The name of the program. @default {"app.mjs"} */
-  readonly name?: string;
-  /** Flags of the runtime in place of those that load the door. */
-  readonly flags?: readonly string[];
-  /** On Deno. @default {["--allow-all"]} */
-  readonly permissions?: readonly string[];
+  /** A folder `node_modules` whose packages it may import. */
+  readonly packages?: string;
 }
 
 /** Runs a program to its end, in a folder of its own; kills it after 40 s. */
@@ -45,15 +41,16 @@ export async function runRegistered(
   options: RunOptions = {},
 ): Promise<Ended> {
   const folder = await mkdtemp(join(tmpdir(), "socks5-register-"));
-  const { name = "app.mjs", files = {}, flags = FLAGS } = options;
-  const { permissions = ["--allow-all"] } = options;
+  const { files = {}, packages } = options;
+  const program = join(folder, "app.mjs");
   try {
-    for (const [name, text] of Object.entries({ ...files })) {
+    for (const [name, text] of Object.entries(files)) {
       await writeFile(join(folder, name), text);
     }
-    await writeFile(join(folder, name), code);
-    const args = [...flags, join(folder, name)];
-    const deno = ["run", "--quiet", "--unstable-net", ...permissions];
+    if (packages) await symlink(packages, join(folder, "node_modules"));
+    await writeFile(program, code);
+    const args = [...FLAGS, program];
+    const deno = ["run", "--quiet", "--unstable-net", "--allow-all"];
     const all = runtime === "deno" ? [...deno, ...args] : args;
     return await ended(all, environment(options.env));
   } finally {

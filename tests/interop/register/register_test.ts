@@ -31,12 +31,17 @@ const PACKAGES = [
   "ws@8.23.0",
 ];
 
+/** Deno wants the packages to be dependencies. */
+const PACKAGE_JSON = JSON.stringify({
+  dependencies: Object.fromEntries(PACKAGES.map((it) => it.split("@"))),
+});
+
 /** The beginning of all programs. */
 const PRELUDE = `
 import { createRequire } from "node:module";
 import process from "node:process";
-const { FOLDER, PORT, TLS_PORT, CA: ca, USERNAME: user, PASSWORD: password } = process.env;
-const require = createRequire(FOLDER);
+const { PORT, TLS_PORT, CA: ca, USERNAME: user, PASSWORD: password } = process.env;
+const require = createRequire(import.meta.url);
 const [port, tlsPort, host] = [Number(PORT), Number(TLS_PORT), "localhost"];
 const print = (...values) => console.log(JSON.stringify(values));
 `;
@@ -150,7 +155,6 @@ async function run(
   const { username, password } = DATABASE_LOGIN;
   const { code: exit, stdout, stderr } = await runRegistered(PRELUDE + code, {
     env: {
-      FOLDER: join(folder, "node_modules", "/"),
       PORT: `${port}`,
       TLS_PORT: `${tlsPort}`,
       CA: ca,
@@ -158,6 +162,8 @@ async function run(
       PASSWORD: password,
       ALL_PROXY: proxy,
     },
+    packages: join(folder, "node_modules"),
+    files: { "package.json": PACKAGE_JSON },
   });
   return exit === 0 ? { printed: JSON.parse(stdout), stderr } : { stderr };
 }
@@ -220,7 +226,11 @@ async function startCounter(to: number) {
   };
 }
 
-for (const { name, protocols, login, skip, run: startProxy } of proxyKinds) {
+const KINDS = proxyKinds.filter(({ name }) =>
+  ["danted with a login", "ssh -D"].includes(name)
+);
+
+for (const { name, protocols, login, skip, run: startProxy } of KINDS) {
   const { code, prints } = PROGRAMS[0];
   const { skip: lacksServer, run: start } = databases.PostgreSQL;
   test(
@@ -257,7 +267,7 @@ test(
     const web = await startWeb();
     const secure = await startWeb(certificates().server);
     const code = `
-const axios = require("axios");
+import axios from "axios";
 const WebSocket = require("ws");
 const { Agent } = require("node:https");
 const { data } = await axios.get(\`http://localhost:\${port}/axios\`);
