@@ -407,7 +407,7 @@ function reader(files: Record<string, string>) {
 
 test("configSchema() has the defaults that apply", async () => {
   const defaults = defaultsOf(schema);
-  assertEquals(Object.keys(defaults).length, 16);
+  assertEquals(Object.keys(defaults).length, 17);
   const settings = async (file: unknown) => {
     const text = JSON.stringify(file);
     const { options, grace, log, workers } = await loadFiles({

@@ -104,6 +104,7 @@ Examples:
     text: `\
 On Deno, the server needs --allow-net, --allow-read for files,
 --allow-env=SOCKS5_USERS for the variable, --allow-sys=networkInterfaces to know
-its own addresses, and --allow-ffi for Kerberos.`,
+its own addresses, --allow-ffi for Kerberos, --allow-run for --auth-command, and
+--allow-read and --allow-write for unix:PATH.`,
   },
 ];
