@@ -120,7 +120,11 @@ const rooms: Room[] = [
     dynamic: [tls],
     packages: node,
   })),
-  { modules: "src/client/**", imports: [...network, "src/crypto/**"] },
+  {
+    modules: "src/client/**",
+    imports: [...network, "src/crypto/**"],
+    dynamic: ["src/transport/tls/connect.ts"], // TLS over tunnels
+  },
   {
     modules: "src/server/policy/policy.ts",
     imports: [
@@ -132,7 +136,7 @@ const rooms: Room[] = [
   },
   {
     modules: "src/server/policy/**",
-    imports: [...network, "src/server/events.ts"],
+    imports: [...network, "src/server/events.ts", "src/server/dialer.ts"],
   },
   {
     modules: "src/server/auth/helper_process.ts",

@@ -1,8 +1,8 @@
 /**
  * Checks the npm package in `npm/` from the point of view of its users: packs
- * it, installs the tarball, uses server and client on every runtime, runs the
- * command, bundles and compiles applications and the command, type-checks a program
- * that uses it, and has the tools of others check it. Run `deno task build:npm`
+ * it, installs the tarball, measures entries, uses server and client on every runtime,
+ * runs the command, bundles and compiles applications and the command, type-checks a
+ * program that uses it, and has the tools of others check it. Run `deno task build:npm`
  * first.
  *
  * @module
@@ -16,6 +16,7 @@ import { contents, install, pack } from "./package/install.ts";
 import { lint } from "./package/linters.ts";
 import { checkPrograms } from "./package/programs.ts";
 import { expect, failures, report } from "./package/report.ts";
+import { checkSizes } from "./package/sizes.ts";
 import { checkTypes } from "./package/types.ts";
 import { bin, emitted } from "./package_json.ts";
 import { findRuntimes, runtimeNames } from "./runtimes.ts";
@@ -46,6 +47,7 @@ async function check(folder: string): Promise<void> {
   const installed = join(folder, "node_modules", json.name);
   report("contents", await contents(installed));
   await lint(npm, tarball);
+  await checkSizes(folder, json.name);
 
   for (const file of ["consumer.ts", "consumer.cjs", "application.js"]) {
     const source = join(root, "tests", "packaging", file);

@@ -11,6 +11,7 @@ import { USERS_VARIABLE } from "./config/flag_table.ts";
 import { type CommandLine, parseFlags } from "./config/flags.ts";
 import { detectHost } from "./host/detect.ts";
 import { type Host, type ProcessSignal, SIGNALS } from "./host/host.ts";
+import { systemClock } from "../transport/clock.ts";
 import { detectRuntime, detectTransport } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
 import { openLog } from "./output/log.ts";
@@ -169,7 +170,15 @@ async function serveUntilSignal(
   const signal = await signals.first;
   watcher?.stop();
   metrics?.drain();
-  const { grace } = reloader.current;
+  const { grace, drainDelay } = reloader.current;
+  if (drainDelay > 0) {
+    server.drain();
+    printNow({ type: "drain", signal, delay: drainDelay });
+    await new Promise<void>((resolve) =>
+      systemClock.startTimeout(drainDelay, () => resolve())
+    );
+    await terminated; // a second signal need not wait
+  }
   const sessions = await server.stopAccepting();
   printNow({ type: "shutdown", signal, sessions, grace });
   await server.shutdown({ grace });

@@ -27,8 +27,10 @@ import { resolveAuth } from "./resolve_auth.ts";
 import { resolveProxy } from "./resolve_proxy.ts";
 import { checkGiven, resolveTls, type TlsSettings } from "./resolve_tls.ts";
 import type { TargetResolver } from "./target.ts";
+import type { TlsClientOptions } from "../transport/tls_options.ts";
 import {
   abortToSocksError,
+  targetTlsError,
   toSocksError,
   unresolvedError,
 } from "./to_socks_error.ts";
@@ -87,8 +89,8 @@ export class Attempt extends Operation
       this.dialect = dialectOf(this.proxy);
       this.auth = resolveAuth(options.auth, this.proxy, this.dialect);
       this.tls = resolveTls(options.tls, this.proxy);
-      if (this.tls && this.#conn && phase === "dial") {
-        checkGiven(this.#conn, options.tls);
+      if (this.tls && this.#conn?.tls && phase === "dial") {
+        checkGiven(options.tls);
       }
     } catch (error) {
       this.close();
@@ -142,7 +144,8 @@ export class Attempt extends Operation
   /** The connection to the proxy, without any wrapper. */
   async dial(): Promise<Conn> {
     this.#isUnderWay = true;
-    if (this.#conn) return this.#conn;
+    if (this.#conn && this.phase !== "dial") return this.#conn;
+    if (this.#conn) return await this.#secureGiven(this.#conn);
     const { hostname, port } = this.proxy;
     const { stopping: signal } = this;
     const transport = await this.transport();
@@ -153,6 +156,36 @@ export class Attempt extends Operation
     this.throwIfStopped();
     if (tls && !conn.tls) throw new TlsError("handshake", NO_TLS);
     return conn;
+  }
+
+  /**
+   * Starts TLS over the given connection if the proxy speaks it. Not `inner` counts: TLS to
+   * one proxy does not encrypt what that one sends to the next.
+   */
+  async #secureGiven(conn: Conn): Promise<Conn> {
+    const { tls } = this;
+    return tls && !conn.tls ? this.#conn = await this.secure(conn, tls) : conn;
+  }
+
+  /** Starts TLS over a connection of this attempt. */
+  async secure(conn: Conn, how: TlsClientOptions): Promise<Conn> {
+    const { tlsOver } = await import("../transport/tls/connect.ts");
+    this.throwIfStopped();
+    return await this.open(tlsOver(conn, how, this.stopping));
+  }
+
+  /** Starts TLS to the target of a granted request. */
+  async secureTarget(
+    conn: Conn,
+    how: TlsClientOptions,
+    target: Endpoint,
+  ): Promise<Conn> {
+    this.phase = "target-tls";
+    try {
+      return await this.secure(conn, how);
+    } catch (error) {
+      throw targetTlsError(error, target);
+    }
   }
 
   adopt(wrapped: Conn): void {

@@ -15,7 +15,12 @@ import type { SocksConn } from "./socks_conn.ts";
 import { abortToSocksError } from "./to_socks_error.ts";
 
 /** The phases in which a hop has accepted the login and tries its target. */
-export const AFTER_LOGIN: readonly SocksPhase[] = ["request", "bind", "udp"];
+export const AFTER_LOGIN: readonly SocksPhase[] = [
+  "request",
+  "target-tls",
+  "bind",
+  "udp",
+];
 
 /** A hop, and how to reach it. */
 export interface ChainHop {
@@ -67,7 +72,7 @@ export class Chain extends Operation {
   async #reach<T>(run: (attempt: Attempt) => Promise<T>): Promise<T> {
     let conn: SocksConn | undefined;
     for (const [i, { proxy }] of this.#hops.slice(1).entries()) {
-      conn = await this.open(connectBy(this.#attemptAt(i, conn), proxy));
+      conn = await this.open(connectBy(this.#attemptAt(i, conn), proxy, {}));
     }
     const result = await run(this.#attemptAt(this.#hops.length - 1, conn));
     if (isClosable(result)) this.keep(result);

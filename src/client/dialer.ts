@@ -17,14 +17,15 @@ import { errorAtHop, hopAddress, type Hops, parseHops } from "./hops.ts";
 import {
   checkSignal,
   checkTimeout,
+  type ClientConnectOptions,
   DEFAULT_TIMEOUT,
   type ProxyOptions,
   type TlsOptions,
 } from "./options.ts";
 import { isOverTls, type ResolvedProxy } from "./proxy.ts";
-import { noResolve, noReverse, resolveBy, reverseBy } from "./resolve.ts";
+import { resolveBy, reverseBy } from "./resolve.ts";
 import { resolveAuth } from "./resolve_auth.ts";
-import { resolveTls } from "./resolve_tls.ts";
+import { resolveTargetTls, resolveTls } from "./resolve_tls.ts";
 import type { SocksConn } from "./socks_conn.ts";
 import type { SocksListener } from "./socks_listener.ts";
 import { parseTarget } from "./target.ts";
@@ -57,6 +58,10 @@ export interface HopOptions {
   readonly timeout?: number;
 }
 
+/** Options of {@linkcode HopDialer.connect}. */
+export interface HopConnectOptions
+  extends HopOptions, Pick<ClientConnectOptions, "targetTls"> {}
+
 /**
  * The way through one proxy or a chain of them. Everything that it returns is what
  * {@linkcode connect}, {@linkcode bind} and so on return for a single proxy.
@@ -67,7 +72,10 @@ export interface HopDialer {
   /** Whether the last hop resolves the names of targets. If not, this client does. */
   readonly resolvesNames: boolean;
   /** Connects to a target. */
-  connect(target: string | Endpoint, options?: HopOptions): Promise<SocksConn>;
+  connect(
+    target: string | Endpoint,
+    options?: HopConnectOptions,
+  ): Promise<SocksConn>;
   /** Asks the last hop to listen for one peer. */
   bind(peer?: string | Endpoint, options?: HopOptions): Promise<SocksListener>;
   /**
@@ -149,6 +157,8 @@ export const DIALER_KEYS: readonly string[] = [
 ];
 /** The keys of {@linkcode HopOptions}, and the additional one of the server's `DialContext`. */
 export const HOP_KEYS: readonly string[] = ["timeout", "signal", "session"];
+/** The keys of {@linkcode HopConnectOptions}, likewise. */
+export const HOP_CONNECT_KEYS: readonly string[] = [...HOP_KEYS, "targetTls"];
 
 /** The dialer of a chain. */
 export class ChainDialer implements HopDialer {
@@ -181,11 +191,14 @@ export class ChainDialer implements HopDialer {
 
   async connect(
     target: string | Endpoint,
-    options: HopOptions = {},
+    options: HopConnectOptions = {},
   ): Promise<SocksConn> {
-    const chain = this.#chain(options, "connect");
-    const wanted = parseTarget(target); // before anything is sent
-    return await chain.command((attempt) => connectBy(attempt, wanted));
+    const chain = this.#chain(options, "connect", HOP_CONNECT_KEYS);
+    // Before anything is sent.
+    const wanted = parseTarget(target);
+    resolveTargetTls(options.targetTls, wanted);
+    const how = { targetTls: options.targetTls };
+    return await chain.command((attempt) => connectBy(attempt, wanted, how));
   }
 
   async bind(
@@ -207,14 +220,20 @@ export class ChainDialer implements HopDialer {
   async resolve(hostname: string, options: HopOptions = {}): Promise<string> {
     const chain = this.#chain(options, "resolve");
     const dialect = this.#dialect;
-    if (!dialect.hasResolve) throw this.#unsupported(noResolve(dialect));
+    if (!dialect.hasResolve) {
+      const { noResolve } = await import("./look_up.ts");
+      throw this.#unsupported(noResolve({ dialect }));
+    }
     return await chain.command((attempt) => resolveBy(attempt, hostname));
   }
 
   async reverse(address: string, options: HopOptions = {}): Promise<string> {
     const chain = this.#chain(options, "reverse");
     const dialect = this.#dialect;
-    if (!dialect.hasReverse) throw this.#unsupported(noReverse(dialect));
+    if (!dialect.hasReverse) {
+      const { noReverse } = await import("./look_up.ts");
+      throw this.#unsupported(noReverse({ dialect }));
+    }
     return await chain.command((attempt) => reverseBy(attempt, address));
   }
 
@@ -224,8 +243,8 @@ export class ChainDialer implements HopDialer {
     return errorAtHop(error, number, hops);
   }
 
-  #chain(options: HopOptions, name: string): Chain {
-    checkKeys(options, HOP_KEYS, `the options of ${name}()`);
+  #chain(options: HopOptions, name: string, keys = HOP_KEYS): Chain {
+    checkKeys(options, keys, `the options of ${name}()`);
     const { signal: defaultSignal, transport } = this.#defaults;
     const { timeout = this.#defaults.timeout ?? DEFAULT_TIMEOUT } = options;
     const clock = transport?.clock ?? systemClock;

@@ -8,7 +8,8 @@
  * Why an operation of the client failed.
  *
  * - `proxy-unreachable`: the proxy, or in phase `udp` its relay, cannot be reached (see `cause`)
- * - `tls-name`: the proxy's certificate is for another name
+ * - `tls-name`: the proxy's certificate is for another name; this and the other codes of TLS
+ *   are those of the target's in phase `target-tls`
  * - `tls-untrusted`: no trusted authority has issued the proxy's certificate, or it is expired
  * - `tls-pin`: the proxy's certificate is not the pinned one
  * - `tls-refused`: the proxy refuses the client's certificate or requires one. With TLS 1.3
@@ -59,6 +60,7 @@ export type SocksErrorCode =
  * - `method`: agreeing on an authentication method
  * - `auth`: authenticating
  * - `request`: sending the request and waiting for the reply
+ * - `target-tls`: the TLS handshake with the target
  * - `bind`: waiting for the peer of a BIND
  * - `udp`: reaching the relay of an association, and sending datagrams
  */
@@ -67,6 +69,7 @@ export type SocksPhase =
   | "method"
   | "auth"
   | "request"
+  | "target-tls"
   | "bind"
   | "udp";
 
@@ -125,8 +128,8 @@ export class SocksError extends Error {
   /** The number of the proxy's reply on the wire, with `http:` the status; only with `rejected`. */
   readonly reply: number | undefined;
   /**
-   * The proxy at which the operation failed; `undefined` if it has nothing to do with one. If
-   * a proxy cannot reach the next one of its chain, that is the former.
+   * The proxy through which the operation failed: of a chain the last one that was reached,
+   * or that should have been. It is `undefined` only before an operation is over.
    */
   readonly hop: SocksHop | undefined;
 

@@ -26,11 +26,11 @@ export {
 export { bind } from "./bind.ts";
 export { chapLogin } from "./chap_login.ts";
 export { ClientHandshake, type HandshakeOptions } from "./client_handshake.ts";
-export type { AlternativeStatus, PoolBackoff } from "./alternative.ts";
 export { connect } from "./connect.ts";
 export {
   createDialer,
   type DialerOptions,
+  type HopConnectOptions,
   type HopDialer,
   type HopOptions,
 } from "./dialer.ts";
@@ -43,15 +43,13 @@ export {
   type SocksPhase,
 } from "./error.ts";
 export { errorAtHop, hopAddress, type Hops, parseHops } from "./hops.ts";
-export type { ClientOptions, ProxyOptions, TlsOptions } from "./options.ts";
-export {
-  createPool,
-  type HopPool,
-  type PoolAlternative,
-  type PoolCallOptions,
-  type PoolOptions,
-} from "./pool.ts";
-export type { PoolStrategy } from "./pool_strategy.ts";
+export type {
+  ClientConnectOptions,
+  ClientOptions,
+  ProxyOptions,
+  TargetTlsOptions,
+  TlsOptions,
+} from "./options.ts";
 export type {
   PlainProtocol,
   ProxyConfig,
@@ -68,8 +66,9 @@ export type {
   InboundConn,
   SocksListener,
 } from "./socks_listener.ts";
-export { udpAssociate, type UdpOptions } from "./udp_associate.ts";
+export { udpAssociate } from "./udp_associate.ts";
 export type { UdpAssociation } from "./udp_association.ts";
+export type { UdpOptions } from "./udp_options.ts";
 
 export type { Endpoint } from "../protocol/address.ts";
 export type { DatagramWrapper } from "../protocol/datagram.ts";

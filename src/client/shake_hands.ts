@@ -9,7 +9,7 @@ import type { DatagramWrapper } from "../protocol/datagram.ts";
 import { NetError } from "../transport/errors.ts";
 import { putBack } from "../transport/quiet.ts";
 import type { Conn } from "../transport/transport.ts";
-import { negotiate, type NegotiatingAttempt } from "./authenticate.ts";
+import type { NegotiatingAttempt } from "./authenticate.ts";
 import { Handshake } from "./handshake.ts";
 
 /** A request that the proxy has granted. */
@@ -35,6 +35,7 @@ export async function shakeHands(
   let conn = raw;
   let datagrams: DatagramWrapper | undefined;
   if (handshake.negotiating) {
+    const { negotiate } = await import("./authenticate.ts"); // seldom needed
     const wrapped = await negotiate(handshake.negotiating, attempt, raw);
     conn = wrapped.conn ?? raw;
     datagrams = wrapped.datagrams;

@@ -241,5 +241,7 @@ export type ServerEvent =
    * once for a server.
    */
   | { readonly type: "own-addresses-unknown" }
+  /** The server accepts clients only for the drain delay of its shutdown. */
+  | { readonly type: "drain" }
   /** The server stopped accepting clients. */
   | { readonly type: "shutdown" };

@@ -103,7 +103,8 @@ export const METRICS: readonly MetricFamily[] = [
   {
     name: REPLY,
     type: "histogram",
-    help: "Time from accept to the first reply to a request",
+    help:
+      "Time from accept to the first reply to a request, unless a target sends it",
   },
 ];
 
@@ -205,12 +206,16 @@ export class Metrics {
     this.#active.set(session, { since, isFirst, isAnswered: false });
   }
 
-  /** Replies to what was no request, and the second reply to BIND, do not count. */
+  /**
+   * Replies to what was no request, the second reply to BIND, and those of the targets of
+   * forwarded requests do not count.
+   */
   #replied(session: Session): void {
     const request = this.#active.get(session);
     if (!request || request.isAnswered) return;
     request.isAnswered = true;
     const { command, reply, duration } = session;
+    if (command === "forward") return;
     if (request.isFirst) this.#replies.observe(duration);
     if (command !== "connect") return;
     const result = SUCCESSES.includes(reply) ? "ok" : "failed";

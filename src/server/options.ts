@@ -21,7 +21,12 @@ export type { Limits, PortRange };
 
 /** How long each wait may take, in milliseconds; 0 means no limit. */
 export interface Timeouts {
-  /** From accepting a connection to receiving its complete request. @default {10_000} */
+  /**
+   * From accepting a connection to receiving its complete request, and from an HTTP
+   * response to the next complete request on its connection.
+   *
+   * @default {10_000}
+   */
   readonly handshake?: number;
   /**
    * For resolving a target and connecting to it, all of its addresses together, and for
@@ -190,7 +195,8 @@ export interface ServeOptions {
    *
    * Each request that is forwarded is a session of its own, with its login, policy, limits
    * and events, and has a connection of its own to the target. The client's connection is
-   * kept for `timeouts.handshake` until its next request. The fields that are for a proxy
+   * kept for `timeouts.handshake` until its next request, and counts for the limits of
+   * connections only once. The fields that are for a proxy
    * alone are removed, and none is added that names the client or the proxy. Trailers are
    * dropped. `Upgrade` is not forwarded: WebSocket clients use CONNECT (RFC 6455 section 4.1).
    * Headers have at most 16 KiB. Requests about whose end recipients may disagree get status
@@ -233,9 +239,32 @@ export interface ServeOptions {
    * Reaches targets in place of direct connections: a function for CONNECT, or a
    * {@linkcode Dialer} for all commands. A command without a method gets the reply
    * "command not supported", because it would bypass the dialer. Names are passed on
-   * unresolved: the dialer decides which addresses they may lead to.
+   * unresolved: the dialer decides which addresses they may lead to, except that
+   * {@linkcode Dialer.resolvesNames} may be `false`.
    */
   readonly dial?: Dial | Dialer;
+  /**
+   * Other ways to reach targets, by name, for verdicts of the policy that have
+   * {@linkcode Verdict.through}: `allow *.onion through tor`. Targets that no verdict sends
+   * elsewhere are reached by `dial`, or directly without it. The names have small letters,
+   * digits, `.`, `_` and `-`, and none is `direct`.
+   *
+   * @example Through another proxy only to some targets
+   * ```ts
+   * import { createDialer } from "@x/socks5/client";
+   * import { rules, serve } from "@x/socks5/server";
+   *
+   * await using upstream = await serve({ port: 0 });
+   * await using server = await serve({
+   *   port: 0,
+   *   upstreams: {
+   *     office: createDialer(`socks5h://127.0.0.1:${upstream.addr.port}`),
+   *   },
+   *   policy: rules(["allow *.corp.example through office", "allow *"]),
+   * });
+   * ```
+   */
+  readonly upstreams?: Readonly<Record<string, Dial | Dialer>>;
   /**
    * Decides which requests are allowed, for example {@linkcode rules}. Without a
    * policy, and if it answers `default`, sessions may reach everything, except that

@@ -13,6 +13,13 @@ import type { ServeOptions } from "./options.ts";
 /** Options of {@linkcode Server.shutdown}. */
 export interface ShutdownOptions {
   /**
+   * How long clients are still accepted, in milliseconds, while a load balancer finds out
+   * by its health checks that this server is about to stop. The grace time begins after it.
+   *
+   * @default {0}
+   */
+  readonly drainDelay?: number;
+  /**
    * How long sessions may take to end by themselves, in milliseconds; 0 ends them at
    * once.
    *
@@ -83,9 +90,24 @@ export interface Server extends AsyncDisposable {
    */
   update(options: ServerUpdate): Promise<void>;
   /**
-   * Stops accepting connections, waits until the sessions have ended by themselves,
-   * and ends the remaining ones after the grace time. May be called again with a
-   * shorter time. `await using` calls it with the default.
+   * Stops accepting connections, after the drain delay if there is one, waits until the
+   * sessions have ended by themselves, and ends the remaining ones after the grace time.
+   * May be called again with shorter times. `await using` calls it with the defaults.
+   *
+   * @example Behind a load balancer that asks for `/health`
+   * ```ts
+   * import { serve } from "@x/socks5/server";
+   *
+   * const server = await serve({ port: 0 });
+   * let isReady = true; // the answer to /health
+   *
+   * async function stop() {
+   *   isReady = false;
+   *   await server.shutdown({ drainDelay: 10, grace: 10_000 }); // usually 10_000 and more
+   * }
+   * await stop();
+   * console.log(isReady); // false
+   * ```
    */
   shutdown(options?: ShutdownOptions): Promise<void>;
 }

@@ -63,8 +63,8 @@ export interface SessionOwner {
   readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
-  /** Whether no client is accepted any more. */
-  readonly isClosing: boolean;
+  /** Whether the server is being shut down, and clients should go elsewhere. */
+  readonly isDraining: boolean;
   /**
    * Called when the session and all its sockets are closed; without an ending if the
    * client has closed the connection before its first byte.
@@ -209,7 +209,7 @@ export class ServerSession
   }
 
   get servesMore(): boolean {
-    return this.settings.servesHttp && !this.#owner.isClosing;
+    return this.settings.servesHttp && !this.#owner.isDraining;
   }
 
   /** Whether the client has sent nothing since its last request was served. */

@@ -9,6 +9,7 @@ import { checkKeys } from "../transport/check_keys.ts";
 import { NetError, toNetError } from "../transport/errors.ts";
 import { AbortSwitch } from "../transport/signal.ts";
 import { closeQuietly } from "../transport/quiet.ts";
+import type { Timeout } from "../transport/timeouts.ts";
 import type { ConnSource } from "../transport/streams.ts";
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type {
@@ -79,6 +80,7 @@ export class SocksServer implements Server, SessionOwner {
   #lastId = 0;
   #areOwnAddressesChecked = false;
   #updated: Promise<unknown> = Promise.resolve();
+  #isDraining = false;
   #closing: Promise<void> | undefined;
 
   constructor(
@@ -104,8 +106,8 @@ export class SocksServer implements Server, SessionOwner {
     return this.#plainListener?.addr;
   }
 
-  get isClosing(): boolean {
-    return this.#closing !== undefined;
+  get isDraining(): boolean {
+    return this.#isDraining || this.#closing !== undefined;
   }
 
   get sessions(): readonly Session[] {
@@ -385,18 +387,34 @@ export class SocksServer implements Server, SessionOwner {
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {
-    const { grace = 10_000 } = options;
-    if (!this.#closing) {
-      this.#closing = this.#stopListening();
-      for (const it of this.sessions as ServerSession[]) {
-        if (it.isKept) it.close();
-      }
-      this.emit?.({ type: "shutdown" });
-    }
-    if (!(grace > 0)) this.#closeSessions();
+    const { drainDelay = 0, grace = 10_000 } = options;
     const { clock } = this.settings;
-    const timeout = clock.startTimeout(grace, () => this.#closeSessions());
-    return this.finished.finally(() => timeout.cancel());
+    let timeout: Timeout | undefined;
+    const close = () => {
+      this.#close();
+      if (!(grace > 0)) this.#closeSessions();
+      timeout = clock.startTimeout(grace, () => this.#closeSessions());
+    };
+    if (!this.#closing && drainDelay > 0) {
+      this.#drain();
+      timeout = clock.startTimeout(drainDelay, close);
+    } else close();
+    return this.finished.finally(() => timeout?.cancel());
+  }
+
+  #drain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    this.emit?.({ type: "drain" });
+  }
+
+  #close(): void {
+    if (this.#closing) return;
+    this.#closing = this.#stopListening();
+    for (const it of this.sessions as ServerSession[]) {
+      if (it.isKept) it.close();
+    }
+    this.emit?.({ type: "shutdown" });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -253,6 +253,11 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     `${seconds} accepting a connection failed: EMFILE\\x0ax`,
   ],
   [
+    "that it still accepts clients",
+    { type: "drain", signal: "SIGTERM", delay: 10_000 },
+    `${seconds} SIGTERM: not ready, new clients are accepted for 10s`,
+  ],
+  [
     "the number of sessions that it waits for",
     { type: "shutdown", signal: "SIGTERM", sessions: 3, grace: 10_000 },
     `${seconds} SIGTERM: no new clients, 10s for 3 sessions to end (a second signal exits immediately)`,
@@ -597,6 +602,10 @@ const objects: [record: LogRecord, facts: unknown][] = [
   [
     { type: "accept-error", error: new NetError("descriptors", "EMFILE") },
     { kind: "descriptors", error: "EMFILE" },
+  ],
+  [
+    { type: "drain", signal: "SIGTERM", delay: 10_000 },
+    { signal: "SIGTERM", delay: 10_000 },
   ],
   [
     { type: "shutdown", signal: "SIGTERM", sessions: 3, grace: 10_000 },

@@ -108,6 +108,37 @@ test("--metrics reports during the shutdown that the server does not accept conn
   );
 });
 
+for (const workers of [1, 2]) {
+  test(`--drain-delay lets clients in while /health answers 503, with ${workers} workers`, async () => {
+    const args = [...ARGS, "--workers", `${workers}`, "--drain-delay"];
+    await withEcho((target) =>
+      withProgram([...args, "1h"], async (program) => {
+        const { proxy, metrics } = await listening(program);
+        assertEquals((await request(metrics, "/health")).status, 200);
+        program.kill("SIGTERM");
+        const line = JSON.parse(await program.line(/"drain"/));
+        assertEquals([line.signal, line.delay], ["SIGTERM", 3_600_000]);
+        const paths = ["/health", "/ready", "/live"];
+        const answers = paths.map((it) => request(metrics, it));
+        const statuses = (await Promise.all(answers)).map((it) => it.status);
+        assertEquals(statuses, [503, 503, 200]);
+        for (let i = 0; i < 5; i++) await visit(proxy, target);
+        program.kill("SIGINT"); // does not wait for the end of the delay
+        const { code, stderr } = await program.ended;
+        assertEquals([code, stderr], [130, ""]);
+      }, { mayShare: workers > 1 })
+    );
+    await withProgram([...args, "50ms"], async (program) => {
+      await listening(program);
+      program.kill("SIGTERM");
+      const { code, stdout, stderr } = await program.ended;
+      assertEquals([code, stderr], [0, ""]);
+      const types = [...stdout.matchAll(/"type":"(\w+)"/g)].map((it) => it[1]);
+      assertEquals(types, ["listening", "drain", "shutdown"]);
+    }, { mayShare: workers > 1 });
+  });
+}
+
 test("--metrics ends the program with 3 when the port is in use", async () => {
   await withEcho(async (port) => {
     const args = ["--port", "0", "--metrics", String(port)];

@@ -6,6 +6,7 @@ import config from "../../deno.json" with { type: "json" };
 import { runtime, test } from "../support/harness.ts";
 import { assertEchoes, LOOPBACK, visit, withEcho } from "./echo.ts";
 import { FLOOD, flood, refuse } from "../support/flood.ts";
+import { startTarget } from "../support/server.ts";
 import {
   type Ended,
   type Program,
@@ -43,6 +44,40 @@ test("socks5 prints where it listens, and serves SOCKS5 CONNECT", async () => {
       );
     }, { users: "" });
   });
+});
+
+test("socks5 --http forwards HTTP requests, and logs each of them", async () => {
+  const answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+  const target = await startTarget((conn) =>
+    conn.write(new TextEncoder().encode(answer))
+  );
+  try {
+    const args = ["--port", "0", "--log", "json", "--http"];
+    await withProgram(args, async (program) => {
+      const transport = await detectTransport();
+      const port = await program.port();
+      const conn = await transport.connect({ hostname: "127.0.0.1", port });
+      for (let i = 0; i < 2; i++) {
+        const url = `http://127.0.0.1:${target.addr.port}/`;
+        const login = `Proxy-Authorization: Basic ${btoa("al:pw")}\r\n`;
+        const text = `GET ${url} HTTP/1.1\r\nHost: x\r\n${login}\r\n`;
+        await conn.write(new TextEncoder().encode(text));
+        const [status] = new TextDecoder().decode((await conn.read())!).split(
+          "\r\n",
+        );
+        assertEquals(status, "HTTP/1.1 404 Not Found");
+        const lines = await program.lines(/"session-end"/, i + 1);
+        const { protocol, command, user, reply, reason } = JSON.parse(lines[i]);
+        assertEquals(
+          [protocol, command, user, reply, reason],
+          ["http", "forward", "al", 404, "finished"],
+        );
+      }
+      conn.close();
+    }, { users: "al:pw" });
+  } finally {
+    await target.close();
+  }
 });
 
 test("socks5 --http serves HTTP CONNECT as well, with its logins and its log", async () => {

@@ -279,6 +279,20 @@ test("Supervisor.stopAccepting() adds up the sessions of all workers, and no wor
     assertEquals(workers[1].received.at(-1), { type: "shutdown", grace: 5 });
   }));
 
+test("Supervisor.drain() lets all workers prepare to stop, and still restarts them", () =>
+  withClock(async (clock) => {
+    const { supervisor, workers, records } = await supervise({ clock });
+    supervisor.drain();
+    await until(() =>
+      workers.every(({ received }) => received.at(-1)?.type === "drain")
+    );
+    workers[0].exit({ code: 1 });
+    await until(() => records.length === 1);
+    clock.skip(60_000);
+    await until(() => workers.length === 3);
+    await supervisor.shutdown({ grace: 0 });
+  }));
+
 test("Supervisor.stopAccepting() sends its message to a starting worker when it listens", () =>
   withClock(async (clock) => {
     let count = 0;

@@ -16,6 +16,7 @@ import { detectTransport } from "../../src/transport/detect.ts";
 import { issue } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 import {
+  assertClosesConnection,
   assertSocksError,
   countListeners,
   invalidTimeouts,
@@ -32,7 +33,7 @@ import {
 } from "../support/server.ts";
 import { withClock } from "../support/skipping_clock.ts";
 import { octets } from "../support/table.ts";
-import { pattern, readExactly, settled } from "../transport/contract.ts";
+import { pattern, readExactly, settled, until } from "../transport/contract.ts";
 import { assertEchoed, startEcho } from "./associated.ts";
 
 const TARGET = { hostname: "192.0.2.1", port: 80 };
@@ -172,6 +173,37 @@ test("connect() of a dialer goes through hops with TLS, the first one and a late
   const address = `127.0.0.1:${second.server.addr.port}`;
   assertEquals(error.hop, { number: 3, address });
   for (const it of [first, second, plain, target]) await it.close();
+});
+
+test("connect() of a dialer speaks TLS to the target, and refuses wrong options before it connects", async () => {
+  const certificate = issue({
+    subject: "/CN=target",
+    extensions: ["subjectAltName=DNS:target.example"],
+  });
+  const target = await startServer({ tls: certificate });
+  const first = await startServer();
+  const dialer = createDialer([urlOf(first), urlOf(first)]);
+  const { port } = target.server.addr;
+  const targetTls = { ca: certificate.cert, serverName: "target.example" };
+  const conn = await dialer.connect(`127.0.0.1:${port}`, { targetTls });
+  await conn.write(octets("05 01 00"));
+  assertEquals(await readExactly(conn, 2), octets("05 00"));
+  conn.close();
+  for (let i = 0; i < 2; i++) await first.ended();
+  const untrusted = dialer.connect(`127.0.0.1:${port}`, { targetTls: true });
+  const error = await assertSocksError(
+    untrusted,
+    "tls-untrusted",
+    "target-tls",
+  );
+  assertEquals(error.hop?.number, 2);
+  for (let i = 0; i < 2; i++) await first.ended();
+  const wrong = { targetTls: { servername: "a" } as never };
+  await assertRejects(() => dialer.connect(TARGET, wrong), TypeError);
+  await settled();
+  assertEquals(first.server.sessions.length, 0);
+  await first.close();
+  await target.close();
 });
 
 test("connect() of a dialer lets each hop resolve the next one's name where its scheme says", async () => {
@@ -408,7 +440,7 @@ test("the timeout of a dialer is for all hops together", async () => {
       const address = `127.0.0.1:${second.addr.port}`;
       assertEquals(error.hop, { number: 2, address });
       assert(error.message.includes(`within ${timeout ?? 5_000} ms`));
-      assertEquals((await second.rest).length, 0);
+      await assertClosesConnection(second.rest);
       await close();
     }
   });
@@ -434,7 +466,7 @@ test("the signals of a dialer and of a call end an attempt at any hop, and leave
     const error = await assertSocksError(connecting, "aborted", phase);
     assertEquals(error.hop?.number, isFirst ? 1 : 2);
     assertEquals(counts.map((count) => count()), [0, 0]);
-    if (!isFirst) assertEquals((await second.rest).length, 0);
+    if (!isFirst) await assertClosesConnection(second.rest);
     await close();
   }
 });
@@ -503,3 +535,55 @@ test("serve() goes through a chain, and passes on the reply of its last hop", as
   }
   for (const it of [server, first, last, target]) await it.close();
 });
+
+test(
+  "1,000 attempts through a chain, aborted at random moments, leave nothing open",
+  async () => {
+    const certificate = issue({
+      subject: "/CN=proxy",
+      extensions: ["subjectAltName=IP:127.0.0.1"],
+    });
+    const target = await startTarget(echo);
+    const servers = [
+      await startServer(LOGIN),
+      await startServer({ tls: certificate, timeouts: { handshake: 0 } }),
+      await startServer({ http: true }),
+    ];
+    const [first, second, third] = servers;
+    const defaults = new AbortController();
+    const listeners = countListeners(defaults.signal);
+    const dialer = createDialer([
+      urlOf(first, "socks5h://al:pw@"),
+      urlOf(second, "socks5h+tls"),
+      urlOf(third, "http"),
+    ], { tls: { ca: certificate.cert }, signal: defaults.signal });
+    let left = 1_000;
+    const outcomes = { connected: 0, aborted: 0 };
+    const attempt = async () => {
+      while (left-- > 0) {
+        const call = new AbortController();
+        // About half of the attempts take longer.
+        const timer = setTimeout(() => call.abort(), Math.random() * 40);
+        const { signal } = call;
+        try {
+          (await dialer.connect(target.addr, { signal })).close();
+          outcomes.connected++;
+        } catch (error) {
+          if (!(error instanceof SocksError)) throw error;
+          assertEquals(error.code, "aborted", error.message);
+          outcomes.aborted++;
+        }
+        clearTimeout(timer);
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, attempt));
+    assertEquals(outcomes.connected + outcomes.aborted, 1_000);
+    assert(outcomes.aborted > 0, "no attempt was aborted");
+    assertEquals(listeners(), 0);
+    await until(() =>
+      servers.every(({ server }) => server.sessions.length === 0)
+    );
+    for (const it of [...servers, target]) await it.close();
+  },
+  { timeout: 240_000 },
+);

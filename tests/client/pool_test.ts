@@ -4,14 +4,16 @@ import { inspect } from "node:util";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   type ClientOptions,
+  type Hops,
+  SocksError,
+} from "../../src/client/mod.ts";
+import {
   createPool,
   type HopPool,
-  type Hops,
   type PoolAlternative,
   type PoolCallOptions,
   type PoolOptions,
-  SocksError,
-} from "../../src/client/mod.ts";
+} from "../../src/client/pool/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";

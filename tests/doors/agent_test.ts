@@ -23,21 +23,31 @@ async function startSite(
   scheme: "http" | "https",
   options: Parameters<typeof startWay>[1] = {},
 ): Promise<Way & { readonly origin: string }> {
-  const respond = (
-    { url, headers }: http.IncomingMessage,
-    response: http.ServerResponse,
-  ) => response.end(`${url} ${headers.host}`);
-  const site = http.createServer({ keepAliveTimeout: 60_000 }, respond);
   const secure = tls.createServer(
     { ...certificate, ALPNProtocols: ["http/1.1", "x"] },
-    (socket) => site.emit("connection", socket),
+    respond,
   );
   secure.on("tlsClientError", () => {});
   const way = await startWay((socket) => {
-    if (scheme === "http") site.emit("connection", socket);
+    if (scheme === "http") respond(socket);
     else secure.emit("connection", socket);
   }, options);
   return { ...way, origin: `${scheme}://localhost:${way.port}` };
+}
+
+/** The site, for requests without bodies. */
+function respond(socket: net.Socket): void {
+  let got = "";
+  socket.on("error", () => {});
+  socket.on("data", (chunk) => {
+    got += chunk;
+    for (let at; (at = got.indexOf("\r\n\r\n")) >= 0; got = got.slice(at + 4)) {
+      const [, path, host] = /^GET (\S+) .*?^host: (\S+)/ims.exec(got) ?? [];
+      const text = `${path} ${host}`;
+      const head = `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n`;
+      socket.write(head + text);
+    }
+  });
 }
 
 type Failure = Error & { code?: string; cause?: unknown };
@@ -170,7 +180,6 @@ for (const scheme of ["http", "https"] as const) {
         [error.code ?? error.message],
         [["ECONNRESET", "enough", "ABORT_ERR"][i]],
       );
-      await site.server.ended(); // the connection to the proxy is closed
     }
     destroy(agent);
     await site.close();
@@ -183,7 +192,6 @@ for (const scheme of ["http", "https"] as const) {
     await until(() => site.server.events.some((it) => it.type === "request"));
     destroy(agent);
     assertEquals((await done as Failure).code, "ECONNRESET");
-    await site.server.ended();
     await site.close();
   });
 
@@ -250,7 +258,7 @@ test("agents() checks the certificate of the target", async () => {
   const agent = agents(site.url());
   const error = await get(site.origin, agent).done as Failure;
   assert(error instanceof Error);
-  assertMatch(`${error.code}`, /CERT|ISSUER/);
+  assertMatch(`${error.code}`, /CERT|ISSUER|VERIFY/);
   destroy(agent);
   await site.close();
 });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { assert } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -11,7 +12,7 @@ import * as http from "node:http";
 import * as https from "node:https";
 import type * as net from "node:net";
 import type { Duplex } from "node:stream";
-import { userPass } from "../../src/server/mod.ts";
+import { type Session, userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import type { Certificate } from "../support/certificates.ts";
@@ -203,10 +204,25 @@ export function urlOf(
   return `${scheme}://${login}@127.0.0.1:${server.addr.port}`;
 }
 
+/** The sessions of a proxy that have requested a target. */
+export function requests({ events }: TestServer): Session[] {
+  return events.flatMap((it) => it.type === "request" ? [it.session] : []);
+}
+
 /** How many connections a proxy has opened to targets. */
 export function opened({ events, server }: TestServer): number {
   const ended = events.filter((it) =>
     it.type === "session-end" && [0, 90, 200].includes(it.session.reply ?? -1)
   );
   return ended.length + server.sessions.length;
+}
+
+/**
+ * Passes if a proxy has opened all connections to these web servers. It may have opened more:
+ * runtimes open some that they do not use, and Bun does not report failed TLS handshakes.
+ */
+export function assertNoBypassOf(proxy: TestServer, ...webs: Web[]): void {
+  const connections = webs.map((it) => it.connections);
+  const sum = connections.reduce((all, it) => all + it, 0);
+  assert(sum <= opened(proxy), `${connections} > ${opened(proxy)}`);
 }

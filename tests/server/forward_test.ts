@@ -51,7 +51,11 @@ async function readRest(conn: Conn): Promise<string> {
   }
 }
 
-/** A target that reads up to `end` and sends `response`; `requests` has what it has read. */
+/**
+ * A target that reads up to `end` and sends `response`, a short one every second time octet by
+ * octet;
+ * `requests` has what it has read.
+ */
 async function respond(
   response: string,
   end = "\r\n\r\n",
@@ -59,8 +63,14 @@ async function respond(
   const requests: string[] = [];
   const target = await startTarget(async (conn) => {
     try {
-      requests.push(await readTo(conn, end));
-      await conn.write(encode(response));
+      const request = await readTo(conn, end);
+      const isSlow = requests.push(request) % 2 === 0 &&
+        response.length < 1_000;
+      const size = isSlow ? 1 : response.length;
+      for (let at = 0; at < response.length; at += size) {
+        await conn.write(encode(response.slice(at, at + size)));
+        if (isSlow) await new Promise((resolve) => setTimeout(resolve));
+      }
       await conn.closeWrite();
       await readRest(conn);
     } catch {
@@ -303,9 +313,11 @@ for (const [name, request, response, expected] of downloads) {
         "finished",
       ]);
       if (isLast) return;
-      // Nothing of the response is left for the next request.
+      // Nothing of the response is left for the next request, whose response comes octet
+      // by octet.
       await client.write(encode(text));
-      assertEquals(await readTo(client, expected.slice(-20)), expected);
+      const next = await readTo(client, expected.slice(-7));
+      assertEquals(unchunked(next), unchunked(expected));
     });
     await target.close();
   });
@@ -616,21 +628,20 @@ for (const [name, sent, expected, reason] of silences) {
 }
 
 test("serve() closes a kept connection after the handshake timeout, without an event", async () => {
-  const target = await respond(HELLO);
-  await withServer({ timeouts: { handshake: 300 } }, async (server, client) => {
+  const target = await startTarget();
+  await withServer({}, async (server, client) => {
     await client.write(encode(get(target.addr.port)));
+    const conn = await target.accepted();
+    await readTo(conn, "\r\n\r\n");
+    const timeouts = { handshake: 50 };
+    await server.server.update({ http: true, timeouts });
+    await conn.write(encode(HELLO));
     // The time is too short to announce it in seconds.
-    assertEquals(
-      await readRest(client),
-      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello|FIN",
-    );
+    assertEquals(await readRest(client), `${HELLO}|FIN`);
     assertEquals((await server.ended()).reason, "finished");
     assertEquals(server.server.sessions.length, 0);
-    assertEquals(server.events.at(-1)?.type, "session-end");
-    assertEquals(
-      server.events.filter(({ type }) => type === "session-end").length,
-      1,
-    );
+    const ends = server.events.filter(({ type }) => type === "session-end");
+    assertEquals([ends.length, server.events.at(-1)], [1, ends[0]]);
   });
   await target.close();
 });
@@ -799,9 +810,11 @@ test("Metrics counts forwarded requests, and each as a session", async () => {
         values['socks5_requests_total{version="http",command="forward"}'],
         values['socks5_replies_total{version="http",reply="200"}'],
         values["socks5_sessions_started_total"],
+        values["socks5_handshake_duration_seconds_count"],
+        values["socks5_reply_duration_seconds_count"],
         values['socks5_relayed_bytes_total{direction="received"}'],
       ],
-      [2, 2, 2, 2 * KEPT_HELLO.length],
+      [2, 2, 2, 2, 0, 2 * KEPT_HELLO.length],
     );
   });
   await target.close();

@@ -44,9 +44,10 @@ const FAMILIES = [...PROGRAM_METRICS, ...PROCESS_METRICS, ...METRICS];
 export type MonitoredServer = Pick<RunningServer, "isListening" | "metrics">;
 
 /**
- * Answers `GET /metrics` in the text format of Prometheus, and `GET /health`:
- * with 200 while the server accepts connections, and with 503 before it does,
- * during the shutdown, and while no worker is listening.
+ * Answers `GET /metrics` in the text format of Prometheus; `GET /health` and `/ready` with
+ * 200 while clients are to be sent here, and with 503 before the server accepts them, from
+ * the beginning of the shutdown, and while no worker is listening; and `GET /live` with 200
+ * while the program runs.
  */
 export class MetricsServer {
   readonly #server: Server;
@@ -118,12 +119,19 @@ export class MetricsServer {
     switch (url?.replace(/\?.*$/, "")) {
       case "/metrics":
         return send(response, 200, await (this.#reading ??= this.#text()));
+      case "/live":
+        return send(response, 200, "running\n");
       case "/health":
+      case "/ready":
         return this.#isServing && this.#monitored?.isListening
           ? send(response, 200, "serving\n")
           : send(response, 503, "not serving\n");
       default:
-        return send(response, 404, "not found: try /metrics or /health\n");
+        return send(
+          response,
+          404,
+          "not found: try /metrics, /health or /live\n",
+        );
     }
   }
 

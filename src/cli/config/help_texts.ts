@@ -34,7 +34,8 @@ export const NOTES: { readonly [section in Section]?: string } = {
 Without rules, clients may use any target. If the server listens beyond this
 machine, its own addresses and special-purpose ones (private networks, ...) are
 denied unless a rule names them: --allow 10.0.0.0/8. A rule may also choose the
-route: via ADDRESS (of this machine), prefer ipv4|ipv6.
+route: via ADDRESS (of this machine), prefer ipv4|ipv6, through UPSTREAM|direct
+(an upstream of the --config file).
 --deny @FILE refers to the names and networks in a file, one a line: a name,
 *.SUFFIX (the names below), .SUFFIX (these and itself), an address or a block.
 The file is read again on SIGHUP.`,
@@ -53,9 +54,9 @@ lines are dropped; the proxy never waits for it.
 A session has a line at its end. As text:
   TIME OUTCOME CLIENT USER TARGET UP/DOWN DURATION [DETAILS]
 The user is "-" without a login, and in parentheses if it is only claimed
-(SOCKS4). Before the target, CONNECT is not named, but bind, udp, resolve and
-reverse are. UP are the bytes from the client, DOWN those to it. White space in
-names is escaped.
+(SOCKS4). The commands bind, udp, resolve and reverse are before the target. UP
+are the bytes from the client, DOWN those to it. White space in names is
+escaped.
 
 These beginnings of the line of a failed login do not change:
   2026-11-03T10:22:31Z login-failed 192.0.2.7:50123 mallory -
@@ -75,8 +76,9 @@ export const TEXT_TOPICS: readonly TextTopic[] = [
   {
     name: "signals",
     text: `\
-Signals: after SIGINT or SIGTERM, the server accepts no new clients and gives
-its sessions the grace period to end; a second signal ends the server at once.
+Signals: after SIGINT or SIGTERM and the drain delay, the server accepts no new
+clients and gives its sessions the grace period to end; a second signal ends the
+server at once.
 SIGHUP reloads the files: new requests are subject to the new configuration, and
 no session ends. If the files have errors, the old configuration stays in use.
 

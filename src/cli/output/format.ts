@@ -53,6 +53,7 @@ const ALWAYS: readonly LogRecord["type"][] = [
   "worker-started",
   "reloaded",
   "reload-failed",
+  "drain",
   "shutdown",
   "terminated",
 ];

@@ -65,6 +65,8 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
       return { kind: record.error.kind, error: record.error.message };
     case "own-addresses-unknown":
       return { warning: OWN_ADDRESSES_UNKNOWN };
+    case "drain":
+      return { signal: record.signal, delay: record.delay };
     case "shutdown": {
       const { signal, sessions, grace } = record;
       return { signal, sessions, grace };

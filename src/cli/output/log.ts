@@ -63,8 +63,13 @@ export async function openLog(
       if (line !== undefined) output.printNow(line);
     },
     onEvent: format === "off" ? undefined : (event) => {
-      // The program has records of its own for these, with more information.
-      if (event.type === "listening" || event.type === "shutdown") return;
+      switch (event.type) {
+        // The program has records of its own for these, with more information.
+        case "listening":
+        case "drain":
+        case "shutdown":
+          return;
+      }
       if (event.type === "request" && !logStart) return;
       const isPerMachine = event.type === "own-addresses-unknown";
       if (isPerMachine && worker !== undefined && worker > 1) return;

@@ -12,7 +12,7 @@ import type { Address } from "../../transport/transport.ts";
 
 /** An entry of the log: an event of the server, or of the program itself. */
 export type LogRecord =
-  | Exclude<ServerEvent, { type: "listening" | "shutdown" }>
+  | Exclude<ServerEvent, { type: "listening" | "drain" | "shutdown" }>
   | {
     readonly type: "listening";
     readonly addr: Address;
@@ -54,6 +54,12 @@ export type LogRecord =
     readonly worker: number;
     /** Its process id; a thread has none. */
     readonly pid?: number;
+  }
+  | {
+    readonly type: "drain";
+    readonly signal: string;
+    /** How long clients are still accepted, in milliseconds. */
+    readonly delay: number;
   }
   | {
     readonly type: "shutdown";

@@ -115,6 +115,9 @@ function eventText(
       return paint("red", showMessage(record.error.message));
     case "own-addresses-unknown":
       return paint("yellow", OWN_ADDRESSES_UNKNOWN);
+    case "drain":
+      return `${record.signal}: not ready, new clients are accepted for ` +
+        formatDuration(record.delay);
     case "shutdown":
       return shutdownText(record);
     case "terminated":

@@ -25,10 +25,12 @@ export interface RunningServer {
   metrics(): Promise<MetricValues>;
   /** Replaces the options. When it rejects, nothing has changed. */
   update(options: ServerUpdate, loaded: LoadedConfig): Promise<void>;
+  /** Prepares to stop: clients are accepted, but none is kept for another HTTP request. */
+  drain(): void;
   /** Stops accepting connections. Returns the number of open sessions. */
   stopAccepting(): number | Promise<number>;
   /** Stops accepting connections, and resolves when the sessions have ended. */
-  shutdown(options: Required<ShutdownOptions>): Promise<void>;
+  shutdown(options: Required<Pick<ShutdownOptions, "grace">>): Promise<void>;
   /** Ends everything that would outlive this process, without waiting for sessions. */
   terminate(): Promise<void>;
 }

@@ -38,6 +38,9 @@ export async function startSingleServer(
     isListening: true,
     metrics: () => Promise.resolve(metrics?.read() ?? {}),
     update: (options) => server.update(options),
+    drain() {
+      void server.shutdown({ drainDelay: Infinity });
+    },
     stopAccepting() {
       void server.shutdown({ grace: Infinity });
       return server.sessions.length;

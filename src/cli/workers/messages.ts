@@ -49,6 +49,8 @@ export type ToWorker =
   | { readonly type: "update"; readonly files: FileTexts }
   /** Results of earlier `calls`. */
   | { readonly type: "results"; readonly results: readonly CallResult[] }
+  /** Prepare to stop. */
+  | { readonly type: "drain" }
   /** Stop accepting connections; answered by `stopped-accepting`. */
   | { readonly type: "stop-accepting" }
   /** Read the metrics; answered by `metrics`. */

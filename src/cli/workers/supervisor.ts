@@ -176,6 +176,11 @@ export class Supervisor implements RunningServer {
     );
   }
 
+  /** Lets all workers prepare to stop. */
+  drain(): void {
+    for (const it of this.#handles.values()) it.drain();
+  }
+
   /** Lets all workers stop accepting connections. Returns the number of their sessions. */
   async stopAccepting(): Promise<number> {
     this.#stopRestarting();
@@ -186,7 +191,9 @@ export class Supervisor implements RunningServer {
   }
 
   /** Lets the workers exit when their sessions have ended. */
-  async shutdown({ grace }: Required<ShutdownOptions>): Promise<void> {
+  async shutdown(
+    { grace }: Required<Pick<ShutdownOptions, "grace">>,
+  ): Promise<void> {
     for (const it of this.#handles.values()) it.shutdown(grace);
     await this.#allEnded(grace + SHUTDOWN_TIMEOUT);
   }

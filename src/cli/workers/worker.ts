@@ -98,6 +98,8 @@ class WorkerServer {
         await this.#update(message.files);
         return channel.post({ type: "updated" });
       }
+      case "drain":
+        return this.#server.drain();
       case "stop-accepting": {
         const sessions = await this.#server.stopAccepting();
         return channel.post({ type: "stopped-accepting", sessions });

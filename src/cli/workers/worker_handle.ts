@@ -113,6 +113,11 @@ export class WorkerHandle {
     if (!await updated) this.kill();
   }
 
+  /** Lets the worker prepare to stop. */
+  drain(): void {
+    this.#post({ type: "drain" });
+  }
+
   /**
    * Lets the worker stop accepting connections. Returns the number of its sessions,
    * or 0 if it does not reply in time.

@@ -7,7 +7,7 @@
 import * as http from "node:http";
 import type { Duplex } from "node:stream";
 import type { Route } from "../socket/route.ts";
-import { createSocket } from "../socket/socks_socket.ts";
+import { createSocket } from "../socket/proxy_socket.ts";
 import {
   type ConnectionOptions,
   NONE,

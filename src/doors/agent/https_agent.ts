@@ -21,6 +21,7 @@ import {
 /** Members of agents that their types lack, on all runtimes. */
 interface Internals {
   sockets: Record<string, object[]>;
+  requests: Record<string, ClientRequest[]>;
   totalSocketCount: number;
   createSocket(
     request: ClientRequest,
@@ -138,17 +139,24 @@ class Pending {
 
   /** The proxies have opened the connection, or have not. */
   end(isOpen: boolean): void {
-    if (this.#request) delete (this.#request as Partial<ClientRequest>).destroy;
+    const request = this.#request;
+    if (request) delete (request as Partial<ClientRequest>).destroy;
     const agent = this.#agent;
+    const name = this.#options._agentKey!;
     agent.totalSocketCount--;
-    if (!isOpen) {
-      // Creates the next connection if requests wait; after this one has got its error.
-      queueMicrotask(() => agent.removeSocket(this, this.#options));
-      return;
-    }
-    const sockets = agent.sockets[this.#options._agentKey!];
-    sockets.splice(sockets.indexOf(this), 1);
+    if (isOpen) return remove(agent.sockets, name, this);
+    // Node.js leaves a request in the queue whose connection failed.
+    if (request) remove(agent.requests, name, request);
+    // Creates the next connection if requests wait; after this one has got its error.
+    queueMicrotask(() => agent.removeSocket(this, this.#options));
   }
+}
+
+function remove<T>(lists: Record<string, T[]>, name: string, it: T): void {
+  const list = lists[name] ?? [];
+  const index = list.indexOf(it);
+  if (index >= 0) list.splice(index, 1);
+  if (list.length === 0) delete lists[name];
 }
 
 /** The error of a request that is destroyed without one, as Node.js has it. */

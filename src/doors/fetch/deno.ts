@@ -10,8 +10,7 @@ import { formatEndpoint } from "../../protocol/address.ts";
 import { watchDenoCalls } from "./deno_errors.ts";
 import { type Environment, withoutNoProxy } from "./no_proxy.ts";
 import type { Route } from "./options.ts";
-import { openPrivateBridge } from "./private_bridge.ts";
-import type { Way } from "./way.ts";
+import type { Purpose, Way } from "./way.ts";
 
 interface HttpClient {
   close(): void;
@@ -39,7 +38,7 @@ const { Deno } = globalThis as unknown as { Deno: DenoClients };
 /** Opens the way on Deno. */
 export async function openWay(
   route: Route,
-  purpose: "fetch" | "WebSocket",
+  purpose: Purpose,
 ): Promise<Way> {
   checkPermissions();
   const url = purpose === "fetch" ? ownUrl(route) : undefined;
@@ -72,6 +71,7 @@ function ownUrl({ hops }: Route): string | undefined {
 }
 
 async function bridged(route: Route): Promise<Way> {
+  const { openPrivateBridge } = await import("./private_bridge.ts");
   const bridge = await openPrivateBridge("socks5h", route.dialer);
   try {
     const client = createClient(route, bridge.url);

@@ -4,13 +4,14 @@
  * @module
  */
 
+import { openWay } from "./open_way.ts";
 import type { Route } from "./options.ts";
-import { openWay, type Probe, type Way } from "./way.ts";
+import type { Probe, Purpose, Way } from "./way.ts";
 
 /** A way that is opened once; if that fails, it may be tried again. */
 export class LazyWay {
   readonly #route: Route;
-  readonly #purpose: "fetch" | "WebSocket";
+  readonly #purpose: Purpose;
   readonly #call: (way: Way, probe: Probe) => Promise<unknown>;
   #opening: Promise<Way> | undefined;
   #closing: Promise<void> | undefined;
@@ -21,7 +22,7 @@ export class LazyWay {
   /** `purpose` and `call` are those of {@linkcode openWay}. */
   constructor(
     route: Route,
-    purpose: "fetch" | "WebSocket",
+    purpose: Purpose,
     call: (way: Way, probe: Probe) => Promise<unknown>,
   ) {
     this.#route = route;

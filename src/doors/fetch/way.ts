@@ -5,9 +5,10 @@
  */
 
 import { SocksError } from "../../client/error.ts";
-import { detectRuntime } from "../../transport/detect.ts";
 import type { Failures } from "./failures.ts";
-import type { Route } from "./options.ts";
+
+/** What a way is for. */
+export type Purpose = "fetch" | "WebSocket";
 
 /** A call of `fetch()`, with its arguments checked. */
 export interface Call {
@@ -51,39 +52,6 @@ export interface Probe {
   readonly init?: Readonly<Record<string, unknown>>;
   /** Whether the call went this way, given its error. */
   hasArrived(error: unknown): boolean;
-}
-
-/**
- * Opens the way of this runtime for `fetch()`, or for `WebSocket`. `call` calls the host of
- * a {@linkcode Probe}, and rejects with the error.
- */
-export async function openWay(
-  route: Route,
-  purpose: "fetch" | "WebSocket",
-  call: (way: Way, probe: Probe) => Promise<unknown>,
-): Promise<Way> {
-  const way = await openOwnWay(route, purpose);
-  const error = await call(way, way.probe).catch((error) => error);
-  if (way.probe.hasArrived(error)) return way;
-  await way.close();
-  throw new Error(
-    `the runtime's own ${purpose} is needed, and something has replaced it: a call did ` +
-      "not go through the proxy",
-  );
-}
-
-async function openOwnWay(
-  route: Route,
-  purpose: "fetch" | "WebSocket",
-): Promise<Way> {
-  switch (detectRuntime()) {
-    case "deno":
-      return await (await import("./deno.ts")).openWay(route, purpose);
-    case "bun":
-      return await (await import("./bun.ts")).openWay(route);
-    case "node":
-      return await (await import("./node.ts")).openWay(route);
-  }
 }
 
 /** The error of the client that a runtime's error contains, if any. */

@@ -36,6 +36,7 @@ export interface ProxiedWebSocketClass extends AsyncDisposable {
     url: string | URL,
     protocols?: string | string[] | WebSocketOptions,
   ): ProxiedWebSocket;
+  /** The prototype of the instances. */
   readonly prototype: ProxiedWebSocket;
   /** 0 */
   readonly CONNECTING: 0;

@@ -15,6 +15,7 @@ import { checkSignal, checkTimeout } from "../../client/options.ts";
 import type { ResolvedProxy } from "../../client/proxy.ts";
 import {
   abortToSocksError,
+  targetTlsError,
   toSocksError,
 } from "../../client/to_socks_error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
@@ -203,6 +204,13 @@ export class Dial implements HandshakeAttempt {
       ? known
       : errorAtHop(known, place, hops.map((it) => it.proxy));
     return toConnectError(placed, target, proxy);
+  }
+
+  /** The error for the caller, for a failure of the target's TLS. */
+  explainTls(error: unknown): Error {
+    const { proxy, target } = this;
+    return this.#reason ??
+      toConnectError(targetTlsError(error, target), target, proxy);
   }
 
   /** The error for a connection that has ended. */

@@ -36,8 +36,7 @@ const KEYS = [...DOOR_KEYS, "signal", "targetTls"];
  * @param target Name or IP address and port, also as `"example.com:443"`.
  *
  * @throws {ConnectError} when there is no connection, with the code that a direct connection
- * would have failed with; nothing is left open then. An error of the target's TLS is that of
- * `node:tls`.
+ * would have failed with; nothing is left open then.
  * @throws {TypeError} when an argument is invalid.
  *
  * @example
@@ -75,6 +74,7 @@ export function dialSocket(
   target: string | Endpoint,
   options: DialOptions & { readonly targetTls: true | ConnectionOptions },
 ): Promise<TLSSocket>;
+/** The same without TLS to the target. */
 export function dialSocket(
   hops: Hops,
   target: string | Endpoint,

@@ -17,7 +17,11 @@
 export type { ConnectError } from "./connect_error.ts";
 export { type DialOptions, dialSocket } from "./dial_socket.ts";
 export type { DoorOptions } from "./route.ts";
-export { SocksSocket, type SocksSocketOptions } from "./socks_socket.ts";
+export { SocksSocket } from "./public.ts";
+export type {
+  SocksSocketConstructor,
+  SocksSocketOptions,
+} from "./socks_socket.ts";
 
 export {
   type ClientAuth,

@@ -10,7 +10,7 @@ import type { Endpoint } from "../../protocol/address.ts";
 import { continueOverTls } from "./continue_over_tls.ts";
 import { Dial, type DialBounds } from "./dial.ts";
 import type { Route } from "./route.ts";
-import { createSocket, openRaw } from "./socks_socket.ts";
+import { createSocket, openRaw } from "./proxy_socket.ts";
 
 /** How to open a socket. */
 export interface OpenOptions extends DialBounds {

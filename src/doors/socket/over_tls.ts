@@ -70,7 +70,7 @@ async function secure(
   // Its errors are those of the TLS socket, which reports them as well.
   lower.on("error", ignore);
   const socket = start(lower, { ...how, ...checkTexts(how) });
-  await secured(dial, socket, handshakeError);
+  await secured(dial, socket);
   const { fingerprint256: pin } = how;
   if (pin === undefined || isPinned(socket, pin)) return socket;
   socket.destroy();
@@ -83,25 +83,29 @@ export async function secureTarget(
   lower: Socket,
   options: tls.ConnectionOptions,
 ): Promise<Socket> {
+  dial.phase = "target-tls";
   lower.on("error", ignore);
-  // Whatever the options are, the connection is the one through the proxies.
-  const socket = tls.connect({ ...options, socket: lower });
-  await secured(dial, socket, (error) => error ?? dial.ended());
-  return socket;
+  try {
+    // Whatever the options are, the connection is the one through the proxies.
+    const socket = tls.connect({ ...options, socket: lower });
+    await secured(dial, socket);
+    return socket;
+  } catch (error) {
+    throw dial.explainTls(error);
+  }
 }
 
-function secured(
-  dial: Dial,
-  socket: tls.TLSSocket,
-  toError: (error?: Error) => Error,
-): Promise<void> {
-  return listen(dial, socket, (resolve, reject) => ({
-    secureConnect: resolve,
-    error: (error: Error) => reject(toError(error)),
-    // Without a `tls.Server`, Node.js reports broken records only by this event.
-    _tlsError: (error: Error) => reject(toError(error)),
-    close: () => reject(toError()),
-  }));
+function secured(dial: Dial, socket: tls.TLSSocket): Promise<void> {
+  return listen(dial, socket, (resolve, reject) => {
+    const onError = (error: Error) => reject(handshakeError(error));
+    return {
+      secureConnect: resolve,
+      error: onError,
+      // Without a `tls.Server`, Node.js reports broken records only by this event.
+      _tlsError: onError,
+      close: () => reject(handshakeError()),
+    };
+  });
 }
 
 /** Shakes hands over a TLS socket, with the next proxies up to the next one with TLS. */

@@ -38,7 +38,7 @@ export interface ProxyDispatcher {
  * @throws {TypeError} when an argument is invalid.
  * @throws {Error} on Deno and Bun, whose `fetch()` has no dispatchers: use `createFetch()` of
  * `@x/socks5/fetch`. Also on Node.js if the program has replaced the global dispatcher
- * before, for example by `NODE_USE_ENV_PROXY`.
+ * before.
  *
  * @example
  * ```ts
@@ -83,14 +83,21 @@ function builtInAgent(): AgentClass {
   const found = ["2", "1"]
     .map((it) => global[Symbol.for(`undici.globalDispatcher.${it}`)])
     .find((it) => it !== undefined);
-  // Another class, such as one for proxies of the environment, may ignore the option.
-  if (found?.constructor.name === "Agent") {
-    return found.constructor as AgentClass;
-  }
+  // Another class may ignore the option. That for the proxies of the environment
+  // (NODE_USE_ENV_PROXY) has an Agent for direct connections.
+  const agent = [found, ...membersOf(found)].find((it) =>
+    it?.constructor?.name === "Agent"
+  );
+  if (agent) return agent.constructor as AgentClass;
   throw new Error(
     "the global dispatcher of undici has been replaced; " +
       "use connector() with the package undici, or createFetch() of @x/socks5/fetch",
   );
+}
+
+function membersOf(found: object | undefined): (object | undefined)[] {
+  const members = (found ?? {}) as Record<symbol, object | undefined>;
+  return Object.getOwnPropertySymbols(members).map((it) => members[it]);
 }
 
 function secure(

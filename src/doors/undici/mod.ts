@@ -10,7 +10,11 @@ export {
   type ConnectorOptions,
   type UndiciConnect,
 } from "./connector.ts";
-export { dispatcher, type ProxyDispatcher } from "./dispatcher.ts";
+export {
+  dispatcher,
+  type DispatcherOptions,
+  type ProxyDispatcher,
+} from "./dispatcher.ts";
 export type { ConnectError } from "../socket/connect_error.ts";
 export type { DoorOptions } from "../socket/route.ts";
 

@@ -9,10 +9,12 @@ import * as tls from "node:tls";
 import { checkPort } from "../common/checks.ts";
 import { abortError, TlsError, toConnectError, toNetError } from "../errors.ts";
 import { plainHostname } from "../socket.ts";
-import type { TlsClientOptions } from "../tls_options.ts";
+import type { AbortSignalLike } from "../signal.ts";
+import type { TlsClientOptions, TlsFacts } from "../tls_options.ts";
 import type { Conn, ConnectOptions } from "../transport.ts";
 import { type Certificates, checkCertificates } from "./check_certificates.ts";
 import { TlsConn } from "./conn.ts";
+import { ConnStream } from "./conn_stream.ts";
 import { toTlsError } from "./tls_error.ts";
 
 /** Connects as {@linkcode Transport.connect} does, and resolves after the handshake. */
@@ -33,18 +35,44 @@ export async function connectTls(
     allowHalfOpen: true,
     autoSelectFamily: false,
   });
+  return await unlessAborted(raw, signal, async () => {
+    await connected(raw);
+    return await secured(raw, checked, { hostname: host, port });
+  });
+}
+
+/**
+ * Starts TLS over a connection, which it takes over, and resolves after the handshake. Closes
+ * the connection if that fails.
+ */
+export async function tlsOver(
+  conn: Conn,
+  how: TlsClientOptions,
+  signal?: AbortSignalLike,
+): Promise<Conn> {
+  const raw = new ConnStream(conn);
+  return await unlessAborted(raw, signal, () => {
+    const checked = { ...how, ...checkTexts(how) };
+    return secured(raw, checked, conn.remoteAddr);
+  });
+}
+
+type Raw = net.Socket | ConnStream;
+
+/** Settles as the call does, or rejects when the signal fires; destroys the stream then. */
+async function unlessAborted(
+  raw: Raw,
+  signal: AbortSignalLike | undefined,
+  call: () => Promise<Conn>,
+): Promise<Conn> {
   let abort = () => {};
   const aborted = new Promise<never>((_, reject) =>
-    abort = () => {
-      raw.destroy();
-      reject(abortError(signal!));
-    }
+    abort = () => reject(abortError(signal!))
   );
   signal?.addEventListener("abort", abort);
   try {
-    await Promise.race([connected(raw), aborted]);
-    const remote = { hostname: host, port };
-    return await Promise.race([secured(raw, checked, remote), aborted]);
+    if (signal?.aborted) abort();
+    return await Promise.race([aborted, call()]);
   } catch (error) {
     raw.destroy();
     throw error;
@@ -73,7 +101,7 @@ function connected(raw: net.Socket): Promise<void> {
 }
 
 function secured(
-  raw: net.Socket,
+  raw: Raw,
   how: TlsClientOptions,
   remote: Conn["remoteAddr"],
 ): Promise<Conn> {
@@ -88,16 +116,24 @@ function secured(
         conn.reset();
         return reject(notPinned());
       }
-      conn.secured({ version: socket.getProtocol() ?? "" });
+      conn.secured(factsOf(socket));
       resolve(conn);
     });
   });
 }
 
-/** Starts TLS over an open socket. */
+function factsOf(socket: tls.TLSSocket): TlsFacts {
+  const { alpnProtocol } = socket;
+  return {
+    version: socket.getProtocol() ?? "",
+    ...alpnProtocol && { alpn: alpnProtocol },
+  };
+}
+
+/** Starts TLS over an open stream. */
 export function start(
-  raw: net.Socket,
-  { serverName, ca, cert, key, fingerprint256 }: TlsClientOptions,
+  raw: Raw,
+  { serverName, ca, cert, key, fingerprint256, alpn }: TlsClientOptions,
 ): tls.TLSSocket {
   const isAddress = net.isIP(serverName) !== 0;
   const options: tls.ConnectionOptions & { allowHalfOpen: boolean } = {
@@ -106,6 +142,7 @@ export function start(
     ca,
     cert,
     key,
+    ...alpn && { ALPNProtocols: [...alpn] },
     minVersion: "TLSv1.2",
     allowHalfOpen: true,
     rejectUnauthorized: fingerprint256 === undefined,

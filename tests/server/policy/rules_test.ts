@@ -223,8 +223,14 @@ const badTexts: [text: string, message: string][] = [
     "ports are from 0 to 65535, the lowest one first, not 65536",
   ],
   ["deny a:2-1", "not 2-1"],
-  ["deny * via 192.0.2.1", "via and prefer are valid only in rules that allow"],
-  ["deny * prefer ipv4", "via and prefer are valid only in rules that allow"],
+  [
+    "deny * via 192.0.2.1",
+    "via, prefer and through are valid only in rules that allow",
+  ],
+  [
+    "deny * prefer ipv4",
+    "via, prefer and through are valid only in rules that allow",
+  ],
   ["allow * via eth0", 'via takes an IP address, not "eth0"'],
   ["allow * via", "via must be followed by an IP address of this machine"],
   ["allow * prefer ip4", "prefer takes ipv4 or ipv6"],

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Clock } from "../transport/clock.ts";
-import type { ChainDialer } from "./dialer.ts";
-import type { SocksError } from "./error.ts";
+import type { Clock } from "../../transport/clock.ts";
+import type { ChainDialer } from "../dialer.ts";
+import type { SocksError } from "../error.ts";
 
 /** How long a failed alternative rests, in milliseconds. */
 export interface PoolBackoff {

@@ -4,37 +4,39 @@
  * @module
  */
 
-import type { Endpoint } from "../protocol/address.ts";
-import { checkKeys } from "../transport/check_keys.ts";
-import { type Clock, systemClock } from "../transport/clock.ts";
+import type { Endpoint } from "../../protocol/address.ts";
+import { checkKeys } from "../../transport/check_keys.ts";
+import { type Clock, systemClock } from "../../transport/clock.ts";
 import {
   Alternative,
   type AlternativeAttempt,
   type AlternativeStatus,
   type PoolBackoff,
 } from "./alternative.ts";
-import { AFTER_LOGIN } from "./chain.ts";
+import { AFTER_LOGIN } from "../chain.ts";
 import {
   ChainDialer,
   DIALER_KEYS,
   type DialerOptions,
+  HOP_CONNECT_KEYS,
   HOP_KEYS,
+  type HopConnectOptions,
   type HopDialer,
   type HopOptions,
-} from "./dialer.ts";
-import { SocksError } from "./error.ts";
-import { type Hops, parseHops } from "./hops.ts";
-import { checkTimeout, DEFAULT_TIMEOUT, type TlsOptions } from "./options.ts";
+} from "../dialer.ts";
+import { SocksError } from "../error.ts";
+import { type Hops, parseHops } from "../hops.ts";
+import { checkTimeout, DEFAULT_TIMEOUT, type TlsOptions } from "../options.ts";
 import {
   type Order,
   orderOf,
   POOL_STRATEGIES,
   type PoolStrategy,
-} from "./pool_strategy.ts";
-import { isOverTls } from "./proxy.ts";
-import type { SocksConn } from "./socks_conn.ts";
-import type { SocksListener } from "./socks_listener.ts";
-import type { UdpAssociation } from "./udp_association.ts";
+} from "./strategy.ts";
+import { isOverTls } from "../proxy.ts";
+import type { SocksConn } from "../socks_conn.ts";
+import type { SocksListener } from "../socks_listener.ts";
+import type { UdpAssociation } from "../udp_association.ts";
 
 /** An alternative of a {@linkcode createPool}. */
 export interface PoolAlternative extends Pick<DialerOptions, "auth" | "tls"> {
@@ -80,13 +82,17 @@ export interface PoolCallOptions extends HopOptions {
   readonly key?: string;
 }
 
+/** Options of {@linkcode HopPool.connect}. */
+export interface PoolConnectOptions
+  extends HopConnectOptions, PoolCallOptions {}
+
 /** Several alternatives as one dialer. */
 export interface HopPool extends HopDialer {
   /** Whether the last hops of all alternatives do. */
   readonly resolvesNames: boolean;
   connect(
     target: string | Endpoint,
-    options?: PoolCallOptions,
+    options?: PoolConnectOptions,
   ): Promise<SocksConn>;
   bind(
     peer?: string | Endpoint,
@@ -120,7 +126,7 @@ export interface HopPool extends HopDialer {
  *
  * @example
  * ```ts
- * import { createPool } from "@x/socks5/client";
+ * import { createPool } from "@x/socks5/pool";
  * import { serve } from "@x/socks5/server";
  *
  * await using proxy = await serve({ port: 0 });
@@ -145,6 +151,7 @@ export function createPool(
 
 const POOL_KEYS = [...DIALER_KEYS, "strategy", "backoff", "attemptTimeout"];
 const CALL_KEYS = [...HOP_KEYS, "key"];
+const CONNECT_KEYS = [...HOP_CONNECT_KEYS, "key"];
 const ALTERNATIVE_KEYS = ["hops", "name", "weight", "auth", "tls"];
 /** More are considered a mistake. */
 const MAX_ALTERNATIVES = 1_000;
@@ -178,9 +185,15 @@ class AlternativePool implements HopPool {
 
   connect(
     target: string | Endpoint,
-    options: PoolCallOptions = {},
+    options: PoolConnectOptions = {},
   ): Promise<SocksConn> {
-    return this.#call("connect", options, (it, how) => it.connect(target, how));
+    const { targetTls } = options;
+    return this.#call(
+      "connect",
+      options,
+      (it, how) => it.connect(target, { ...how, targetTls }),
+      CONNECT_KEYS,
+    );
   }
 
   bind(
@@ -218,8 +231,9 @@ class AlternativePool implements HopPool {
     name: string,
     options: PoolCallOptions,
     run: (dialer: ChainDialer, options: HopOptions) => Promise<T>,
+    keys: readonly string[] = CALL_KEYS,
   ): Promise<T> {
-    checkKeys(options, CALL_KEYS, `the options of ${name}()`);
+    checkKeys(options, keys, `the options of ${name}()`);
     const { transport, timeout: standard = DEFAULT_TIMEOUT } = this.#options;
     const { signal, timeout = standard } = options;
     checkTimeout(timeout);
@@ -295,7 +309,8 @@ function judge(error: unknown, hops: number): Judgement {
   const isAfterLogin = hop?.number === hops && AFTER_LOGIN.includes(phase);
   if (!isAfterLogin || code === "protocol") return "failed";
   // Not if the connection was closed: some proxies do that when the target refuses.
-  return code === "rejected" ? "reached" : "unknown";
+  const isOfTarget = code === "rejected" || phase === "target-tls";
+  return isOfTarget ? "reached" : "unknown";
 }
 
 /** The error of a call after all alternatives, of which at least one was tried. */
