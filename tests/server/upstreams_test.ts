@@ -554,7 +554,8 @@ test("serve() sends datagrams in the way of each target", async () => {
 test("serve() has datagrams in the ways that have them beside an option dial that has none", async () => {
   const list = ["allow 127.0.0.2 through direct", "allow *"];
   const dial = socks("http://127.0.0.1:1");
-  for (const upstreams of [{ up: dial }, {}]) {
+  const all: Record<string, Dialer>[] = [{ up: dial }, {}];
+  for (const upstreams of all) {
     const server = await startServer({ dial, upstreams, policy: rules(list) });
     const url = `socks5h://127.0.0.1:${server.server.addr.port}`;
     const near = await startEcho("127.0.0.2");
