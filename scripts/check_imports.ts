@@ -271,6 +271,13 @@ const rooms: Room[] = [
     packages: node,
   },
   {
+    modules: "src/doors/register/**",
+    imports: [...network, "src/client/**", "src/doors/socket/**"],
+    // Loaded with the first connection that needs it, because it loads the server.
+    dynamic: ["src/doors/bridge/hand_over.ts"],
+    packages: node,
+  },
+  {
     modules: "src/doors/**",
     imports: [
       ...network,

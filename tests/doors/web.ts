@@ -4,6 +4,7 @@
  * @module
  */
 
+import { assert } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -214,4 +215,14 @@ export function opened({ events, server }: TestServer): number {
     it.type === "session-end" && [0, 90, 200].includes(it.session.reply ?? -1)
   );
   return ended.length + server.sessions.length;
+}
+
+/**
+ * Passes if a proxy has opened all connections to these web servers. It may have opened more:
+ * runtimes open some that they do not use, and Bun does not report failed TLS handshakes.
+ */
+export function assertNoBypassOf(proxy: TestServer, ...webs: Web[]): void {
+  const connections = webs.map((it) => it.connections);
+  const sum = connections.reduce((all, it) => all + it, 0);
+  assert(sum <= opened(proxy), `${connections} > ${opened(proxy)}`);
 }

@@ -10,7 +10,6 @@ import { formatEndpoint } from "../../protocol/address.ts";
 import { watchDenoCalls } from "./deno_errors.ts";
 import { type Environment, withoutNoProxy } from "./no_proxy.ts";
 import type { Route } from "./options.ts";
-import { openPrivateBridge } from "./private_bridge.ts";
 import type { Purpose, Way } from "./way.ts";
 
 interface HttpClient {
@@ -72,6 +71,7 @@ function ownUrl({ hops }: Route): string | undefined {
 }
 
 async function bridged(route: Route): Promise<Way> {
+  const { openPrivateBridge } = await import("./private_bridge.ts");
   const bridge = await openPrivateBridge("socks5h", route.dialer);
   try {
     const client = createClient(route, bridge.url);
