@@ -17,6 +17,7 @@ import { lint } from "./package/linters.ts";
 import { checkPrograms } from "./package/programs.ts";
 import { expect, failures, report } from "./package/report.ts";
 import { checkSizes } from "./package/sizes.ts";
+import { checkTool } from "./package/tool.ts";
 import { checkTypes } from "./package/types.ts";
 import { bin, emitted } from "./package_json.ts";
 import { findRuntimes, runtimeNames } from "./runtimes.ts";
@@ -73,6 +74,7 @@ async function check(folder: string): Promise<void> {
       ...program,
       "--workers=2",
     ]);
+    await checkTool(name, folder, path, program);
     const consumers = ["consumer.js"];
     // Node 20 cannot require() an ES module.
     if (name !== "node20") consumers.push("consumer.cjs");

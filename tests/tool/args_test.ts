@@ -141,18 +141,22 @@ test("findPreload() looks beside the sources and in the package", async () => {
 });
 
 test("uncovered() refuses runtimes that would connect directly", () => {
+  const found = "file:///m.js";
   for (const name of ["node", "/usr/bin/node", "npx", "bun"]) {
-    assertMatch(uncovered([name, "app.js"], false)!, / would connect directly/);
-    assertEquals(uncovered([name, "app.js"], true), undefined);
+    const command = [name, "app.js"] as const;
+    assertMatch(uncovered([...command], undefined)!, / connect directly/);
+    assertEquals(uncovered([...command], found), undefined);
   }
-  for (const isFound of [false, true]) {
-    assertMatch(
-      uncovered(["deno", "run", "app.ts"], isFound)!,
-      /--preload=npm:/,
-    );
+  for (
+    const [preload, expected] of [
+      [undefined, /--preload=npm:\S+ after "deno run"$/],
+      [found, /--preload=file:\/\/\/m\.js after "deno run"$/],
+    ] as const
+  ) {
+    assertMatch(uncovered(["deno", "run", "app.ts"], preload)!, expected);
     const loaded = ["deno", "run", "--preload=npm:x", "app.ts"] as const;
-    assertEquals(uncovered([...loaded], isFound), undefined);
-    assertEquals(uncovered(["curl", "node"], isFound), undefined);
+    assertEquals(uncovered([...loaded], preload), undefined);
+    assertEquals(uncovered(["curl", "node"], preload), undefined);
   }
 });
 

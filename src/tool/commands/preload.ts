@@ -52,15 +52,15 @@ const RUNTIMES = /^(node|npm|npx|bun|bunx|yarn|pnpm|tsx|deno)$/;
  */
 export function uncovered(
   [command, ...args]: readonly [string, ...string[]],
-  isFound: boolean,
+  preload: string | undefined,
 ): string | undefined {
   const name = RUNTIMES.exec(command.replace(/^.*[\\/]/, ""))?.[1];
   if (name === "deno") {
     if (args.some((it) => it.startsWith("--preload"))) return undefined;
     return "deno would connect directly for everything but fetch and WebSocket: add " +
-      '--preload=npm:@x/socks5/register after "deno run"';
+      `--preload=${preload ?? "npm:@x/socks5/register"} after "deno run"`;
   }
-  if (name === undefined || isFound) return undefined;
+  if (name === undefined || preload !== undefined) return undefined;
   return `${name} would connect directly: the module that leads it through the proxy is ` +
     "only in the npm package, and on Deno needs --allow-read";
 }

@@ -64,7 +64,7 @@ export async function runCommand(
   }
   const dialer = openDialer(await readProxies(args), { remoteNames: true });
   const preload = findPreload();
-  const problem = uncovered([command, ...rest], preload !== undefined);
+  const problem = uncovered([command, ...rest], preload);
   if (problem) throw new ToolError(problem, NOT_EXECUTABLE);
   const auth = { username: "run", password: crypto.randomUUID() };
   const running = await bridge(dialer, {
