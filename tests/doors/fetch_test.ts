@@ -205,6 +205,12 @@ test("createFetch() sends what a call and a Request contain", () =>
       const other = new Request(url("/echo"), { method: "PUT", body: "other" });
       assertEquals(await echoed(other, init), expected);
     }
+    // A Request has no members of its own.
+    const options = new Request(url("/"), init) as RequestInit;
+    const streamed = new Proxy(options, {
+      get: (it, key) => key === "duplex" ? "half" : Reflect.get(it, key, it),
+    });
+    assertEquals(await echoed(url("/echo"), streamed), expected);
     const bytes = new TextEncoder().encode("bytes");
     const post = { method: "POST", body: bytes };
     assertEquals(await echoed(url("/echo"), post), [

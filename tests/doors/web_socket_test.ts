@@ -274,6 +274,17 @@ test("createWebSocket() returns a class that refuses other schemes", () =>
     return Promise.resolve();
   }));
 
+test("createWebSocket() returns a class whose instances lead to no other constructor", () =>
+  assertNoBypass(async (WebSocket, url) => {
+    const socket = new WebSocket(url);
+    await failureOf(socket);
+    const { constructor } = socket as unknown as {
+      constructor: typeof WebSocket;
+    };
+    const failure = await failureOf(new constructor(url));
+    assertEquals(failure?.code, "rejected");
+  }));
+
 test("createWebSocket() refuses a global WebSocket that is not the runtime's own", async () => {
   const own = globalThis.WebSocket;
   const proxy = await startProxy();
