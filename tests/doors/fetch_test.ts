@@ -19,6 +19,7 @@ import {
 } from "../support/server.ts";
 import { until } from "../transport/contract.ts";
 import {
+  assertNoBypassOf,
   opened,
   requests,
   startProxy,

@@ -20,6 +20,7 @@ import {
   type TestServer,
 } from "../support/server.ts";
 import {
+  assertNoBypassOf,
   opened,
   requests,
   startProxy,
