@@ -6,11 +6,12 @@ import {
   parseHops,
   SocksError,
 } from "../../src/client/mod.ts";
-import { test } from "../support/harness.ts";
+import { runtime, test } from "../support/harness.ts";
 import { random } from "../support/table.ts";
 import { answersOf, dialogues, TARGET } from "./dialogues.ts";
 
-const INPUTS = 1_000_000;
+/** Creating errors takes long on Deno. */
+const INPUTS = runtime === "deno" ? 250_000 : 1_000_000;
 const CODES = ["protocol", "no-method", "login-failed", "rejected"];
 
 const seeds = dialogues.map((dialogue) => ({
@@ -19,6 +20,8 @@ const seeds = dialogues.map((dialogue) => ({
   answers: answersOf(dialogue),
 }));
 type Seed = (typeof seeds)[number];
+const [chap] = seeds.filter(({ options }) => options);
+const others = seeds.filter((it) => it !== chap);
 
 /** Changes some octets, removes or repeats a part, or appends octets. */
 function mutate(message: Uint8Array, next: (n: number) => number): Uint8Array {
@@ -55,31 +58,39 @@ function outcome({ proxy, options }: Seed, input: Uint8Array, size: number) {
 }
 
 test(
-  `ClientHandshake has the same outcome on ${INPUTS} random inputs, however they are split`,
+  `ClientHandshake has the same outcome on random inputs, however they are split`,
   () => {
-    const next = random(17);
-    const seen = new Map<string, number>();
-    for (let i = 0; i < INPUTS; i++) {
-      const seed = seeds[i % seeds.length];
-      const input = mutate(seed.answers, next);
-      const whole = outcome(seed, input, Math.max(1, input.length));
-      const kind = /\d/.test(whole) ? "done" : whole;
-      seen.set(kind, (seen.get(kind) ?? 0) + 1);
-      // Every input split once, which takes most of the time, would add nothing.
-      if (i % 16 > 0) continue;
-      const sizes = [1, 1 + next(5)];
-      for (const size of sizes) {
-        const split = outcome(seed, input, size);
-        // The end of a refusal is that of the input.
+    // Stacks of errors take most of the time otherwise.
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    try {
+      fuzz();
+    } finally {
+      Error.stackTraceLimit = limit;
+    }
+  },
+  { timeout: 300_000 },
+);
+
+function fuzz(): void {
+  const next = random(17);
+  const seen = new Map<string, number>();
+  for (let i = 0; i < INPUTS; i++) {
+    // HMACs take long; the others are as frequent as each other.
+    const seed = i % 32 === 0 ? chap : others[i % others.length];
+    const input = mutate(seed.answers, next);
+    const whole = outcome(seed, input, Math.max(1, input.length));
+    const kind = /\d/.test(whole) ? "done" : whole;
+    seen.set(kind, (seen.get(kind) ?? 0) + 1);
+    if (next(16) > 0) continue;
+    for (const size of [1, 1 + next(5)]) {
+      const split = outcome(seed, input, size);
+      if (split !== whole) {
         assertEquals(split, whole, `${seed.proxy.protocol} ${input}`);
       }
     }
-    for (const kind of [...CODES, "done", "method", "auth", "request"]) {
-      assert(
-        (seen.get(kind) ?? 0) > INPUTS / 1_000,
-        `${kind}: ${seen.get(kind)}`,
-      );
-    }
-  },
-  { timeout: 120_000 },
-);
+  }
+  for (const kind of [...CODES, "done", "method", "auth", "request"]) {
+    assert((seen.get(kind) ?? 0) > 20, `${kind}: ${seen.get(kind)}`);
+  }
+}

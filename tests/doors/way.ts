@@ -22,6 +22,10 @@ export interface Way {
    * them came through the proxy.
    */
   assertThrough(count?: number): Promise<void>;
+  /** How many connections the target has had. */
+  connections(): number;
+  /** How many requests the proxy has granted, to any target. */
+  granted(): number;
   close(): Promise<void>;
 }
 
@@ -57,6 +61,8 @@ export async function startWay(
     port,
     url: (scheme = "socks5h") =>
       `${scheme}://al:p%40ss@localhost:${server.server.addr.port}`,
+    connections: () => count,
+    granted: () => granted,
     async assertThrough(expected) {
       const least = expected ?? 1;
       await until(() => count >= least && granted >= least);
