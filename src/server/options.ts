@@ -272,6 +272,11 @@ export interface ServeOptions {
    * link-local networks, multicast, …) and this machine: the address at which the
    * client reached it, and all others that the runtime lists (Deno with
    * `--allow-sys=networkInterfaces`).
+   *
+   * That applies to addresses, and to names that this server resolves. What a name leads to
+   * that an upstream resolves, only the upstream can decide: it may run on this machine, or
+   * in a private network, and reaches what is there. Only `localhost` and the names below it
+   * are closed to exposed sessions then, and rules can close others by name.
    */
   readonly policy?: Policy;
   /**

@@ -6,6 +6,7 @@ import {
   connect as connectThrough,
   resolve,
   reverse,
+  socks,
   SocksError,
   udpAssociate,
 } from "../../src/client/mod.ts";
@@ -320,6 +321,22 @@ test("serve() denies special-purpose addresses through an upstream to exposed se
   await other.close();
 });
 
+test("serve() resolves localhost for exposed sessions when it connects directly", async () => {
+  const target = await startTarget(echo);
+  const { transport } = await network();
+  const lookup = () => Promise.resolve(["127.0.0.1"]);
+  const server = await startServer({
+    ...{ hostname: "0.0.0.0", openProxy: true },
+    transport: { ...transport, lookup },
+    policy: rules(["allow 127.0.0.0/8"]),
+  });
+  const url = `socks5h://127.0.0.1:${server.server.addr.port}`;
+  const { port } = target.addr;
+  assertEquals(await replyTo(url, { hostname: "localhost", port }), 0);
+  await server.close();
+  await target.close();
+});
+
 test("serve() tells a policy that an upstream resolves the name", async () => {
   const requests: PolicyRequest[] = [];
   const policy: Policy = (request) => {
@@ -532,6 +549,60 @@ test("serve() sends datagrams in the way of each target", async () => {
     await close();
     await other.close();
   }
+});
+
+test("serve() has datagrams in the ways that have them beside an option dial that has none", async () => {
+  const list = ["allow 127.0.0.2 through direct", "allow *"];
+  const dial = socks("http://127.0.0.1:1");
+  const all: Record<string, Dialer>[] = [{ up: dial }, {}];
+  for (const upstreams of all) {
+    const server = await startServer({ dial, upstreams, policy: rules(list) });
+    const url = `socks5h://127.0.0.1:${server.server.addr.port}`;
+    const near = await startEcho("127.0.0.2");
+    const associating = udpAssociate(url);
+    if ("up" in upstreams) {
+      const udp = await associating;
+      await udp.send(pattern(3), "127.0.0.1:9");
+      await assertEchoed(udp, near.addr, near.addr);
+      udp.close();
+      const { session } = await server.ended();
+      assertEquals(session.datagrams, { sent: 1, received: 1, dropped: 1 });
+    } else {
+      const error = await assertRejects(() => associating, SocksError);
+      assertEquals(error.reply, 7);
+    }
+    near.close();
+    await server.close();
+  }
+});
+
+test("serve() keeps the datagrams of an association in their way after an update", async () => {
+  const upstream = await startServer();
+  const other = await startServer();
+  const far = await startEcho("127.0.0.1");
+  const dial = through(upstream);
+  const server = await startServer({ dial });
+  const url = `socks5h://127.0.0.1:${server.server.addr.port}`;
+  const udp = await udpAssociate(url);
+  await assertEchoed(udp, far.addr, far.addr);
+  const upstreams = { up: through(other) };
+  const isDropped = async (list: string[], next?: Dialer) => {
+    await server.server.update({ dial: next, upstreams, policy: rules(list) });
+    const [session] = server.server.sessions;
+    const { dropped } = session.datagrams!;
+    await udp.send(pattern(3), far.addr);
+    await until(() => session.datagrams!.dropped > dropped);
+  };
+  await isDropped(["allow * through up"], dial);
+  await isDropped(["allow * through direct"], dial);
+  await isDropped(["allow *"]);
+  await server.server.update({ dial: through(upstream), policy: undefined });
+  await assertEchoed(udp, far.addr, far.addr);
+  assertEquals(other.server.sessions.length, 0);
+  udp.close();
+  await server.ended();
+  far.close();
+  for (const it of [server, upstream, other]) await it.close();
 });
 
 test("serve() does not accept datagrams from strangers on its own sockets beside an upstream", async () => {

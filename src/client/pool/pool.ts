@@ -90,16 +90,21 @@ export interface PoolConnectOptions
 export interface HopPool extends HopDialer {
   /** Whether the last hops of all alternatives do. */
   readonly resolvesNames: boolean;
+  /** Connects to a target. */
   connect(
     target: string | Endpoint,
     options?: PoolConnectOptions,
   ): Promise<SocksConn>;
+  /** Asks a last hop to listen for one peer. */
   bind(
     peer?: string | Endpoint,
     options?: PoolCallOptions,
   ): Promise<SocksListener>;
+  /** Opens a UDP association through an alternative of one hop. */
   udpAssociate(options?: PoolCallOptions): Promise<UdpAssociation>;
+  /** Asks a last hop for an IP address of a name. */
   resolve(hostname: string, options?: PoolCallOptions): Promise<string>;
+  /** Asks a last hop for the name of an IP address. */
   reverse(address: string, options?: PoolCallOptions): Promise<string>;
   /** The state of each alternative, in their order. */
   status(): AlternativeStatus[];

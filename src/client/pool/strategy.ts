@@ -6,9 +6,6 @@
 
 import type { Alternative } from "./alternative.ts";
 
-/** The names of the strategies. */
-export const POOL_STRATEGIES = ["failover", "round-robin", "sticky"] as const;
-
 /**
  * Which alternative is used first:
  *
@@ -19,7 +16,14 @@ export const POOL_STRATEGIES = ["failover", "round-robin", "sticky"] as const;
  *
  * The others follow if it cannot be reached.
  */
-export type PoolStrategy = typeof POOL_STRATEGIES[number];
+export type PoolStrategy = "failover" | "round-robin" | "sticky";
+
+/** The names of the strategies. */
+export const POOL_STRATEGIES: readonly PoolStrategy[] = [
+  "failover",
+  "round-robin",
+  "sticky",
+];
 
 /** Sorts alternatives so that the one to try first comes first. */
 export type Order = (

@@ -93,7 +93,10 @@ export class DialedOutlet implements UdpOutlet {
   ): Promise<UdpRoute | undefined> {
     try {
       const route = await resolve(this.#session, target, signal);
-      return route.dialer && this.routeTo(route.addresses[0]);
+      // The association continues when an update has replaced the dialer.
+      const { dial } = this.#session.settings;
+      const isHere = route.dialer === (dial ?? this.#dialer);
+      return isHere ? this.routeTo(route.addresses[0]) : undefined;
     } catch {
       return undefined; // not allowed: datagrams to it are dropped
     }

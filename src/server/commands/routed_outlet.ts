@@ -38,14 +38,24 @@ export class RoutedOutlet implements UdpOutlet {
     this.#onDatagram = onDatagram;
   }
 
-  /** Rejects if the association of the option `dial` cannot be opened. */
+  /**
+   * Rejects if the association of the option `dial` cannot be opened, unless the dialer has
+   * no datagrams and there are other ways.
+   */
   async open(): Promise<void> {
-    const { dial } = this.#session.settings;
+    const { dial, upstreams } = this.#session.settings;
     if (!dial || !hasUdpAssociate(dial)) return;
-    this.#default = new DialedOutlet(this.#session, dial, this.#onDatagram);
-    this.#opening.set(dial, Promise.resolve(this.#default));
-    this.#open.add(this.#default);
-    await this.#default.open();
+    const outlet = new DialedOutlet(this.#session, dial, this.#onDatagram);
+    this.#open.add(outlet);
+    try {
+      await outlet.open();
+    } catch (error) {
+      const { code } = (error ?? {}) as { code?: unknown };
+      if (code === "unsupported" && upstreams.size > 0) return;
+      throw error;
+    }
+    this.#default = outlet;
+    this.#opening.set(dial, Promise.resolve(outlet));
   }
 
   /** Resolves or rejects as the association of the option `dial` ends; never without it. */
@@ -81,6 +91,7 @@ export class RoutedOutlet implements UdpOutlet {
 
   async #openOne(dialer: Dialer): Promise<DialedOutlet> {
     try {
+      if (this.#closed) throw new TypeError("the association is closed");
       if (!hasUdpAssociate(dialer)) throw new TypeError("it has no datagrams");
       const outlet = new DialedOutlet(this.#session, dialer, this.#onDatagram);
       this.#open.add(outlet);

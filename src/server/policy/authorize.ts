@@ -129,21 +129,15 @@ async function judge(
     if (verdict.verdict !== "deny") dialerOf(session, verdict); // or throws
   }
   if (verdict.verdict !== "default") return verdict;
-  const rule = exposed ? closedBy(session, hostname, address) : undefined;
+  const isOwn = (it: string) => session.isOwn(it);
+  const rule = !exposed
+    ? undefined
+    : address !== undefined
+    ? defaultDenial(address, isOwn)
+    : resolvedElsewhere && defaultNameDenial(hostname);
   return rule === undefined
     ? { ...verdict, verdict: "allow" }
     : { verdict: "deny", rule };
-}
-
-/** Why a target is closed to exposed sessions by default, if it is. */
-function closedBy(
-  session: PolicySubject,
-  hostname: string,
-  address: string | undefined,
-): string | undefined {
-  return address === undefined
-    ? defaultNameDenial(hostname)
-    : defaultDenial(address, (it) => session.isOwn(it));
 }
 
 /** The denial of a client whose address is unknown: no policy can judge its requests. */
