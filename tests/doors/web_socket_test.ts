@@ -20,6 +20,7 @@ import {
   type TestServer,
 } from "../support/server.ts";
 import {
+  assertNoBypassOf,
   opened,
   requests,
   startProxy,
@@ -272,6 +273,17 @@ test("createWebSocket() returns a class that refuses other schemes", () =>
       assertThrows(() => new WebSocket(url), SyntaxError);
     }
     return Promise.resolve();
+  }));
+
+test("createWebSocket() returns a class whose instances lead to no other constructor", () =>
+  assertNoBypass(async (WebSocket, url) => {
+    const socket = new WebSocket(url);
+    await failureOf(socket);
+    const { constructor } = socket as unknown as {
+      constructor: typeof WebSocket;
+    };
+    const failure = await failureOf(new constructor(url));
+    assertEquals(failure?.code, "rejected");
   }));
 
 test("createWebSocket() refuses a global WebSocket that is not the runtime's own", async () => {
