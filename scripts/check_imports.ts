@@ -327,7 +327,10 @@ const rooms: Room[] = [
   {
     modules: "src/tool/args/**",
     imports: [...network, "src/client/**", "src/cli/**"],
-    dynamic: ["src/gssapi/mod.ts"],
+    dynamic: [ // loaded only with their flags
+      "src/gssapi/mod.ts",
+      "src/transport/tls/check_certificates.ts",
+    ],
     packages: program,
   },
   {

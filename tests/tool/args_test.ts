@@ -79,6 +79,11 @@ const misplaced: [args: string[], message: RegExp][] = [
     /^--tls-ca .*: no such file$/,
   ],
   [["socks5://h", "--tls-name", "n"], /^the flags of TLS are for/],
+  [["socks5s://h", "--tls-key", "/dev/null"], /must be given together$/],
+  [
+    ["socks5s://h", "--tls-ca", "/dev/null"],
+    /^--tls-ca \/dev\/null is not a certificate in PEM.* -in \/dev\/null /,
+  ],
   [["socks5://h", "--gssapi-service", "n"], /needs --gssapi/],
   [["socks5://h", "--gssapi", "--gssapi-service", "a/b"], /must be a part/],
   [["socks5://h", "--timeout", "30"], /write 30s for seconds/],

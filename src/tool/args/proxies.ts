@@ -93,6 +93,12 @@ async function readTls(args: Arguments): Promise<TlsOptions | undefined> {
       return path === undefined ? undefined : read(`--${name}`, path);
     }),
   );
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError("--tls-cert and --tls-key must be given together");
+  }
+  if ([ca, cert].some((it) => it !== undefined)) {
+    await checkFiles(args, { ca, cert, key });
+  }
   const tls = {
     ca,
     cert,
@@ -102,6 +108,28 @@ async function readTls(args: Arguments): Promise<TlsOptions | undefined> {
   };
   const given = Object.entries(tls).filter(([, it]) => it !== undefined);
   return given.length > 0 ? Object.fromEntries(given) : undefined;
+}
+
+/** Names the file with a flaw, which would show only at the proxy otherwise. */
+async function checkFiles(
+  args: Arguments,
+  texts: Pick<TlsOptions, "ca" | "cert" | "key">,
+): Promise<void> {
+  // Loaded lazily: few proxies speak TLS.
+  const { CertificateError, checkCertificates } = await import(
+    "../../transport/tls/check_certificates.ts"
+  );
+  try {
+    checkCertificates(texts);
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    const fileOf = (name: string) => showPath(args.value(`tls-${name}`) ?? "");
+    const flaw = error.flaw.replaceAll("$FILE", fileOf(error.option))
+      .replaceAll("$CERT", fileOf("cert")).replaceAll("$KEY", fileOf("key"));
+    throw new UsageError(
+      `--tls-${error.option} ${fileOf(error.option)} ${flaw}`,
+    );
+  }
 }
 
 async function read(
