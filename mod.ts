@@ -2,7 +2,8 @@
  * SOCKS4, SOCKS4a and SOCKS5 for Deno, Bun and Node.js: a server and a client. The
  * protocol's messages, the network's interfaces, the limits of several servers and
  * Kerberos logins have entries of their own: `@x/socks5/protocol`,
- * `@x/socks5/transport`, `@x/socks5/cluster` and `@x/socks5/gssapi`.
+ * `@x/socks5/transport`, `@x/socks5/cluster` and `@x/socks5/gssapi`. So have pools of
+ * proxies: `@x/socks5/pool`.
  *
  * @example A server and a client that goes through it
  * ```ts
@@ -129,6 +130,12 @@ export {
   type ClientAuthResult,
   type ClientOptions,
   connect,
+  createDialer,
+  type DialerOptions,
+  type HopConnectOptions,
+  type HopDialer,
+  type HopOptions,
+  type Hops,
   type InboundConn,
   parseProxyUrl,
   passwordLogin,

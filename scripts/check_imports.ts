@@ -9,7 +9,8 @@
  *
  * `protocol` turns octets into values and does no I/O. `transport` is the network: one
  * interface with an implementation for each runtime, in folders of the same shape.
- * `server` and `client` build on both and never on each other; `cli` is the program.
+ * `server` and `client` build on both and never on each other; `cli` is the program, and `tool`
+ * its commands for clients.
  * In the server, `frontends` reads a client's bytes up to one request, `auth` checks who
  * the client is, `policy` what it may do, and `limits` how much of it; `commands` runs the
  * request, and `cluster` shares the limits of several servers, for example of the workers
@@ -120,7 +121,11 @@ const rooms: Room[] = [
     dynamic: [tls],
     packages: node,
   })),
-  { modules: "src/client/**", imports: [...network, "src/crypto/**"] },
+  {
+    modules: "src/client/**",
+    imports: [...network, "src/crypto/**"],
+    dynamic: ["src/transport/tls/connect.ts"], // TLS over tunnels
+  },
   {
     modules: "src/server/policy/policy.ts",
     imports: [
@@ -132,7 +137,7 @@ const rooms: Room[] = [
   },
   {
     modules: "src/server/policy/**",
-    imports: [...network, "src/server/events.ts"],
+    imports: [...network, "src/server/events.ts", "src/server/dialer.ts"],
   },
   {
     modules: "src/server/auth/helper_process.ts",
@@ -254,8 +259,32 @@ const rooms: Room[] = [
     packages: node,
   },
   {
+    modules: "src/doors/fetch/**",
+    imports: [
+      ...network,
+      "src/client/**",
+      "src/doors/**",
+      "!src/doors/bridge**",
+    ],
+    // Needed on Deno and Bun only, and it loads the server.
+    dynamic: ["src/doors/bridge/mod.ts"],
+    packages: node,
+  },
+  {
+    modules: "src/doors/register/**",
+    imports: [...network, "src/client/**", "src/doors/socket/**"],
+    // Loaded with the first connection that needs it, because it loads the server.
+    dynamic: ["src/doors/bridge/hand_over.ts"],
+    packages: node,
+  },
+  {
     modules: "src/doors/**",
-    imports: [...network, "src/client/**", "!src/doors/bridge**"],
+    imports: [
+      ...network,
+      "src/transport/tls/connect.ts", // for proxies with TLS
+      "src/client/**",
+      "!src/doors/bridge**",
+    ],
     packages: node,
   },
   ...cliOrder.map((modules, i) => ({
@@ -272,7 +301,43 @@ const rooms: Room[] = [
     packages: program,
   })),
   { modules: "src/cli/*.ts", imports: ["src/**"], packages: program },
-  { modules: "src/tool/**", imports: ["src/**"], packages: program },
+  // The client's program. What it knows of proxies is a library of its own.
+  {
+    modules: "src/tool/check/**",
+    imports: [...network, "src/client/**", "src/tool/advice.ts"],
+  },
+  {
+    modules: "src/tool/advice.ts",
+    imports: [...network, "src/client/**", "src/gssapi/error.ts"],
+  },
+  {
+    modules: "src/tool/public.ts",
+    imports: [...network, "src/client/**", "src/tool/check/**"],
+  },
+  {
+    modules: "src/tool/mod.ts",
+    imports: ["src/tool/program.ts", "src/tool/public.ts"],
+    dynamic: ["src/cli/main.ts"],
+  },
+  {
+    modules: "src/tool/stdio/**",
+    imports: [transport],
+    packages: node,
+  },
+  {
+    modules: "src/tool/args/**",
+    imports: [...network, "src/client/**", "src/cli/**"],
+    dynamic: [ // loaded only with their flags
+      "src/gssapi/mod.ts",
+      "src/transport/tls/check_certificates.ts",
+    ],
+    packages: program,
+  },
+  {
+    modules: "src/tool/**",
+    imports: [...library, "src/cli/**", "src/tool/**", "!src/cli/*main.ts"],
+    packages: program,
+  },
 ];
 
 const rootEntries = [

@@ -1,8 +1,8 @@
 /**
  * Checks the npm package in `npm/` from the point of view of its users: packs
- * it, installs the tarball, uses server and client on every runtime, runs the
- * command, bundles and compiles applications and the command, type-checks a program
- * that uses it, and has the tools of others check it. Run `deno task build:npm`
+ * it, installs the tarball, measures entries, uses server and client on every runtime,
+ * runs the command, bundles and compiles applications and the command, type-checks a
+ * program that uses it, and has the tools of others check it. Run `deno task build:npm`
  * first.
  *
  * @module
@@ -16,6 +16,8 @@ import { contents, install, pack } from "./package/install.ts";
 import { lint } from "./package/linters.ts";
 import { checkPrograms } from "./package/programs.ts";
 import { expect, failures, report } from "./package/report.ts";
+import { checkSizes } from "./package/sizes.ts";
+import { checkTool } from "./package/tool.ts";
 import { checkTypes } from "./package/types.ts";
 import { bin, emitted } from "./package_json.ts";
 import { findRuntimes, runtimeNames } from "./runtimes.ts";
@@ -30,11 +32,17 @@ async function writeEntries(
 ): Promise<string[]> {
   const paths = Object.keys(exports).filter((it) => !it.endsWith(".json"));
   const names = paths.map((it) => it === "." ? "main" : it.slice(2));
-  const text = paths.map((path, i) =>
+  const lines = paths.map((path, i) =>
     `export * as ${names[i]} from "${name}${path.slice(1)}";\n`
-  ).join("");
-  await Deno.writeTextFile(join(folder, "entries.ts"), text);
-  await Deno.writeTextFile(join(folder, "entries.js"), text);
+  );
+  const isDoor = (_: unknown, i: number) =>
+    JSON.stringify(exports[paths[i]]).includes("/doors/");
+  const isOther = (_: unknown, i: number) => !isDoor(_, i);
+  const write = (file: string, lines: string[]) =>
+    Deno.writeTextFile(join(folder, file), lines.join(""));
+  await write("entries.js", lines);
+  await write("entries.ts", lines.filter(isOther));
+  await write("doors.ts", lines.filter(isDoor));
   return names.sort();
 }
 
@@ -46,13 +54,15 @@ async function check(folder: string): Promise<void> {
   const installed = join(folder, "node_modules", json.name);
   report("contents", await contents(installed));
   await lint(npm, tarball);
+  await checkSizes(folder, json.name);
 
   for (const file of ["consumer.ts", "consumer.cjs", "application.js"]) {
     const source = join(root, "tests", "packaging", file);
     await Deno.copyFile(source, join(folder, file));
   }
   const entries = await writeEntries(folder, json);
-  await checkTypes(folder, ["consumer.ts", "entries.ts"]);
+  // The doors lead to APIs of Node.
+  await checkTypes(folder, ["consumer.ts", "entries.ts"], ["doors.ts"]);
   const runtimes = await findRuntimes(runtimeNames);
   for (const runtime of runtimes) {
     const { name, path } = runtime;
@@ -64,6 +74,7 @@ async function check(folder: string): Promise<void> {
       ...program,
       "--workers=2",
     ]);
+    await checkTool(name, folder, path, program);
     const consumers = ["consumer.js"];
     // Node 20 cannot require() an ES module.
     if (name !== "node20") consumers.push("consumer.cjs");

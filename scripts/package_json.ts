@@ -20,6 +20,7 @@ export const bin = { name: "socks5", path: "./src/cli/bin.ts" };
  */
 const programs: Record<string, string> = {
   "./src/server/mod.ts": "./src/server/public.ts",
+  "./src/tool/mod.ts": "./src/tool/public.ts",
 };
 
 /** Returns the path of a module such as `./src/server/mod.ts` in the package. */
@@ -107,7 +108,10 @@ export function packageJson(config: Config): PackageJson {
     },
     typesVersions: typesVersions(exports),
     // All modules that an entry reaches only define things.
-    sideEffects: ["./esm/src/cli/**", emitted("./src/server/mod.ts", ".js")],
+    sideEffects: [
+      "./esm/src/cli/**",
+      ...Object.keys(programs).map((path) => emitted(path, ".js")),
+    ],
     engines: { node: ">=20" },
     // For Kerberos on Node.js; nothing else loads it.
     peerDependencies: { koffi: ">=2.16 <4" },

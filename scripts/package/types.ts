@@ -25,10 +25,14 @@ const resolutions: [module: string, resolution: string, until: number][] = [
   ["esnext", "node10", 6],
 ];
 
-/** Type-checks the programs in the folder, and compiles them to JavaScript. */
+/**
+ * Type-checks the programs in the folder, and compiles them to JavaScript; those for Node
+ * only with its types.
+ */
 export async function checkTypes(
   folder: string,
   programs: readonly string[],
+  nodePrograms: readonly string[],
 ): Promise<void> {
   const types = await tools(nodeTypes);
   /** No types but those of the language and of the named library. */
@@ -53,7 +57,10 @@ export async function checkTypes(
         };
         const name = `types, ${version}, ${moduleResolution}, ${setting}`;
         const project = join(folder, "tsconfig.json");
-        const text = JSON.stringify({ compilerOptions, files: programs });
+        const files = setting === nodeTypes
+          ? [...programs, ...nodePrograms]
+          : programs;
+        const text = JSON.stringify({ compilerOptions, files });
         await Deno.writeTextFile(project, text);
         await expect(name, {
           folder,

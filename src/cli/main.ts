@@ -5,7 +5,7 @@
  */
 
 import { configSchema } from "./config/config.ts";
-import { describeFailure, EXIT } from "./failure.ts";
+import { describeFailure, EXIT, type Failure } from "./failure.ts";
 import { ConfigFileReader } from "./config/files.ts";
 import { USERS_VARIABLE } from "./config/flag_table.ts";
 import { type CommandLine, parseFlags } from "./config/flags.ts";
@@ -31,10 +31,15 @@ export function main(args?: readonly string[]): Promise<number> {
   return runCommand(host, args ?? host.args);
 }
 
-/** Runs the program with the arguments of the process, and ends the process with the exit code. */
-export async function run(): Promise<void> {
+/**
+ * Runs the program with the arguments of the process, and ends the process with the exit code.
+ *
+ * @param fallback The arguments if there are none; by default the server starts.
+ */
+export async function run(fallback: readonly string[] = []): Promise<void> {
   const host = detectHost();
-  if (!host.isWorker) return host.end(await runCommand(host, host.args));
+  const args = host.args.length > 0 ? host.args : fallback;
+  if (!host.isWorker) return host.end(await runCommand(host, args));
   if (detectRuntime() === "deno") {
     // In a bundle of the whole program, which is then the module of the thread.
     // A worker starts by itself as soon as its module is loaded.
@@ -49,14 +54,45 @@ async function runCommand(
   host: Host,
   args: readonly string[],
 ): Promise<number> {
+  const [command, ...rest] = args;
+  switch (command) {
+    case "check":
+    case "connect":
+    case "forward":
+    case "bridge":
+    case "run": {
+      const { runTool } = await import("../tool/tool.ts");
+      return await runTool(host, command, rest);
+    }
+    case "hash-password":
+      return await hashPassword(host, rest);
+    case "help":
+      return await runServer(host, ["--help", ...rest]);
+    case "serve":
+      return await runServer(host, rest);
+    default:
+      return await runServer(host, args);
+  }
+}
+
+async function hashPassword(
+  host: Host,
+  args: readonly string[],
+): Promise<number> {
+  try {
+    const { hashPasswordCommand } = await import("./commands/hash_password.ts");
+    return await hashPasswordCommand(host, args);
+  } catch (error) {
+    return printFailure(error, describeFailure(error));
+  }
+}
+
+async function runServer(
+  host: Host,
+  args: readonly string[],
+): Promise<number> {
   let loaded: LoadedConfig | undefined;
   try {
-    if (args[0] === "hash-password") {
-      const { hashPasswordCommand } = await import(
-        "./commands/hash_password.ts"
-      );
-      return await hashPasswordCommand(host, args.slice(1));
-    }
     const invocation = parseFlags(args, host.env);
     // Modules that a server does not need are loaded lazily: its start takes less time.
     switch (invocation.type) {
@@ -88,15 +124,21 @@ async function runCommand(
   } catch (error) {
     const mayReadEnv = host.mayReadEnv(USERS_VARIABLE);
     const failure = describeFailure(error, loaded?.options, mayReadEnv);
-    if (!failure) throw error;
-    for (const line of failure.message.split("\n")) printError(line);
-    return failure.code;
+    return printFailure(error, failure);
   }
 }
 
+/** Prints an expected error, and returns the exit code. Throws an unexpected one. */
+function printFailure(error: unknown, failure: Failure | undefined): number {
+  if (!failure) throw error;
+  for (const line of failure.message.split("\n")) printError(line);
+  return failure.code;
+}
+
 async function help(topic: string | undefined): Promise<number> {
+  const { helpOf } = await import("../tool/tool.ts");
   const { helpText } = await import("./config/help.ts");
-  return print(helpText(topic));
+  return print(await helpOf(topic) ?? helpText(topic));
 }
 
 async function answer(loaded: LoadedConfig, question: string): Promise<number> {

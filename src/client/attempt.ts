@@ -13,11 +13,13 @@ import { keepAliveQuietly } from "../transport/quiet.ts";
 import { abortError, TlsError } from "../transport/errors.ts";
 import type { Conn, Transport } from "../transport/transport.ts";
 import type { ClientAuth } from "./auth.ts";
-import type { ClientDialect, HandshakeAttempt } from "./dialect.ts";
+import type { NegotiatingAttempt } from "./authenticate.ts";
+import type { ClientDialect } from "./dialect.ts";
 import { dialectOf } from "./dialects.ts";
-import type { SocksPhase } from "./error.ts";
+import { SocksError, type SocksPhase } from "./error.ts";
 import { givenConn } from "./given_conn.ts";
-import { type Granted, readSecondReply, shakeHands } from "./handshake.ts";
+import { errorAtHop } from "./hops.ts";
+import { type Granted, readSecondReply, shakeHands } from "./shake_hands.ts";
 import { Operation, type OperationBounds } from "./operation.ts";
 import { type ClientOptions, DEFAULT_TIMEOUT } from "./options.ts";
 import type { ProxyConfig, ResolvedProxy } from "./proxy.ts";
@@ -25,8 +27,10 @@ import { resolveAuth } from "./resolve_auth.ts";
 import { resolveProxy } from "./resolve_proxy.ts";
 import { checkGiven, resolveTls, type TlsSettings } from "./resolve_tls.ts";
 import type { TargetResolver } from "./target.ts";
+import type { TlsClientOptions } from "../transport/tls_options.ts";
 import {
   abortToSocksError,
+  targetTlsError,
   toSocksError,
   unresolvedError,
 } from "./to_socks_error.ts";
@@ -35,11 +39,20 @@ import {
 export interface AttemptOptions extends ClientOptions {
   /** A second signal that ends the attempt. */
   readonly defaultSignal?: AbortSignal;
+  /** The chain that the proxy belongs to, for errors. */
+  readonly place?: ChainPlace;
+}
+
+/** A place in a chain. */
+export interface ChainPlace {
+  /** From 1. */
+  readonly number: number;
+  readonly hops: readonly ResolvedProxy[];
 }
 
 /** An attempt at a command, or at a later step of one. */
 export class Attempt extends Operation
-  implements HandshakeAttempt, TargetResolver {
+  implements NegotiatingAttempt, TargetResolver {
   phase: SocksPhase;
   readonly proxy: ResolvedProxy;
   readonly dialect: ClientDialect;
@@ -48,6 +61,7 @@ export class Attempt extends Operation
   /** `undefined` without TLS. */
   readonly tls: TlsSettings | undefined;
   readonly #transport: Transport | undefined;
+  readonly #place: ChainPlace | undefined;
   /** Whether the caller provided the connection to the proxy. */
   readonly #isGiven: boolean;
   #conn: Conn | undefined;
@@ -67,6 +81,7 @@ export class Attempt extends Operation
     const clock = transport?.clock ?? systemClock;
     this.bounds = { timeout, clock, signal, defaultSignal };
     this.#transport = transport;
+    this.#place = options.place;
     this.#isGiven = conn !== undefined;
     if (conn !== undefined) this.keep(this.#conn = givenConn(conn));
     try {
@@ -74,8 +89,8 @@ export class Attempt extends Operation
       this.dialect = dialectOf(this.proxy);
       this.auth = resolveAuth(options.auth, this.proxy, this.dialect);
       this.tls = resolveTls(options.tls, this.proxy);
-      if (this.tls && this.#conn && phase === "dial") {
-        checkGiven(this.#conn, options.tls);
+      if (this.tls && this.#conn?.tls && phase === "dial") {
+        checkGiven(options.tls);
       }
     } catch (error) {
       this.close();
@@ -85,11 +100,19 @@ export class Attempt extends Operation
 
   /** A later step over this attempt's connection, with bounds of its own. */
   next(phase: SocksPhase, options: ClientOptions): Attempt {
-    const transport = this.#transport;
-    return new Attempt(this.proxy, { ...options, transport }, phase);
+    const own = { transport: this.#transport, place: this.#place };
+    return new Attempt(this.proxy, { ...options, ...own }, phase);
   }
 
   protected callerError(error: unknown): unknown {
+    const converted = this.#convert(error);
+    const place = this.#place;
+    return place && converted instanceof SocksError
+      ? errorAtHop(converted, place.number, place.hops)
+      : converted;
+  }
+
+  #convert(error: unknown): unknown {
     const { stopping, phase, proxy } = this;
     if (stopping.aborted) {
       return abortToSocksError(abortError(stopping), phase, proxy);
@@ -121,7 +144,8 @@ export class Attempt extends Operation
   /** The connection to the proxy, without any wrapper. */
   async dial(): Promise<Conn> {
     this.#isUnderWay = true;
-    if (this.#conn) return this.#conn;
+    if (this.#conn && this.phase !== "dial") return this.#conn;
+    if (this.#conn) return await this.#secureGiven(this.#conn);
     const { hostname, port } = this.proxy;
     const { stopping: signal } = this;
     const transport = await this.transport();
@@ -132,6 +156,36 @@ export class Attempt extends Operation
     this.throwIfStopped();
     if (tls && !conn.tls) throw new TlsError("handshake", NO_TLS);
     return conn;
+  }
+
+  /**
+   * Starts TLS over the given connection if the proxy speaks it. Not `inner` counts: TLS to
+   * one proxy does not encrypt what that one sends to the next.
+   */
+  async #secureGiven(conn: Conn): Promise<Conn> {
+    const { tls } = this;
+    return tls && !conn.tls ? this.#conn = await this.secure(conn, tls) : conn;
+  }
+
+  /** Starts TLS over a connection of this attempt. */
+  async secure(conn: Conn, how: TlsClientOptions): Promise<Conn> {
+    const { tlsOver } = await import("../transport/tls/connect.ts");
+    this.throwIfStopped();
+    return await this.open(tlsOver(conn, how, this.stopping));
+  }
+
+  /** Starts TLS to the target of a granted request. */
+  async secureTarget(
+    conn: Conn,
+    how: TlsClientOptions,
+    target: Endpoint,
+  ): Promise<Conn> {
+    this.phase = "target-tls";
+    try {
+      return await this.secure(conn, how);
+    } catch (error) {
+      throw targetTlsError(error, target);
+    }
   }
 
   adopt(wrapped: Conn): void {

@@ -36,8 +36,30 @@ export interface ClientAuthResult {
   readonly datagrams?: DatagramWrapper;
 }
 
+/** What an authentication method does next. */
+export interface AuthStep {
+  /** A message to send. By default none. */
+  readonly send?: Uint8Array;
+  /** Whether the proxy has accepted the client. @default {false} */
+  readonly done?: boolean;
+}
+
+/** A negotiation without I/O. */
+export interface AuthSteps {
+  /** Begins the negotiation, after the proxy has chosen the method. */
+  start(): AuthStep;
+  /**
+   * Decodes the proxy's next message, at the start of what has arrived: returns its `size`
+   * and what to do next, or `undefined` if more bytes are needed. It limits how many bytes
+   * it waits for. An error ends the attempt as a rejection of `negotiate` does.
+   */
+  feed(bytes: Uint8Array): AuthStep & { readonly size: number } | undefined;
+}
+
 /**
- * One way to authenticate with a proxy (RFC 1928 section 3).
+ * One way to authenticate with a proxy (RFC 1928 section 3). A method has either `steps`,
+ * or `negotiate` if it has to wait for something else than the proxy or wraps the
+ * connection. With neither it has no negotiation.
  *
  * @example A private method: four bytes of a shared secret
  * ```ts
@@ -47,11 +69,15 @@ export interface ClientAuthResult {
  * const token: ClientAuth = {
  *   number: 0x80, // 0x80 to 0xFE are for private methods
  *   name: "token",
- *   negotiate: (exchange) => exchange.write(Uint8Array.of(1, 2, 3, 4)),
+ *   steps: () => ({
+ *     start: () => ({ send: Uint8Array.of(1, 2, 3, 4), done: true }),
+ *     feed: () => undefined, // the proxy sends nothing
+ *   }),
  * };
  *
  * const accepted: AuthMethod = {
- *   ...token,
+ *   number: token.number,
+ *   name: token.name,
  *   async negotiate(exchange) {
  *     const sent = await exchange.read((bytes) =>
  *       bytes.length < 4 ? undefined : { value: bytes.slice(0, 4).join(), size: 4 }
@@ -112,9 +138,14 @@ export interface ClientAuth {
    * Runs after the proxy has chosen the method, and resolves when the proxy has
    * accepted the client. A rejection ends the attempt with code `login-failed`;
    * a `NetError` of the connection ends it with `proxy-closed`, a
-   * `ProtocolError` with `protocol`. A method without it has no negotiation.
+   * `ProtocolError` with `protocol`. It takes precedence over `steps`.
    */
   negotiate?(exchange: ClientAuthExchange): Promise<ClientAuthResult | void>;
+  /**
+   * The same without I/O, for one attempt; {@linkcode ClientHandshake} takes no other
+   * methods.
+   */
+  steps?(proxy: ResolvedProxy): AuthSteps;
 }
 
 const ANONYMOUS: ClientAuth = { number: METHOD.none, name: "none" };
@@ -122,7 +153,7 @@ const ANONYMOUS: ClientAuth = { number: METHOD.none, name: "none" };
 const PASSWORD: ClientAuth = {
   number: METHOD.password,
   name: "password",
-  negotiate: sendLogin,
+  steps: sendLogin,
 };
 
 /**
@@ -180,12 +211,19 @@ export function passwordLogin(): ClientAuth {
   return PASSWORD;
 }
 
-async function sendLogin(
-  { proxy, read, write }: ClientAuthExchange,
-): Promise<void> {
-  const { username = "", password = "" } = proxy;
-  await write(encodeLogin({ username, password }));
-  if (await read(decodeLoginStatus) === 0) return;
+function sendLogin({ username = "", password = "" }: ResolvedProxy): AuthSteps {
+  return {
+    start: () => ({ send: encodeLogin({ username, password }) }),
+    feed(octets) {
+      const status = decodeLoginStatus(octets);
+      if (status && status.value !== 0) throw loginRefused();
+      return status && { size: status.size, done: true };
+    },
+  };
+}
+
+/** The error for a login that the proxy refuses. */
+export function loginRefused(): SocksError {
   const message = "the proxy refused the login";
-  throw new SocksError("login-failed", message, { phase: "auth" });
+  return new SocksError("login-failed", message, { phase: "auth" });
 }

@@ -10,7 +10,7 @@ import { Attempt } from "./attempt.ts";
 import { SocksError } from "./error.ts";
 import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
-import { BoundPort, type SocksListener } from "./socks_listener.ts";
+import type { SocksListener } from "./socks_listener.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
 
 const ANYONE: Endpoint = { hostname: "0.0.0.0", port: 0 };
@@ -64,11 +64,13 @@ export function bindBy(
     const wanted = await resolveTarget(attempt, parseTarget(peer, 0));
     const { conn, bound } = await attempt.request(COMMAND.bind, wanted);
     const addr = attempt.reachable(bound);
+    const { BoundPort } = await import("./socks_listener.ts"); // seldom needed
     return new BoundPort(attempt, conn, addr);
   });
 }
 
-function noBind(): SocksError {
+/** The error for a protocol without BIND. */
+export function noBind(): SocksError {
   const message = "HTTP has no BIND; use socks5: or socks5h:";
   return new SocksError("unsupported", message, { phase: "bind" });
 }

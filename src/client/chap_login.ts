@@ -14,14 +14,20 @@ import {
   findAttribute,
 } from "../protocol/chap.ts";
 import { ProtocolError } from "../protocol/decode.ts";
+import { toOctets } from "../protocol/octets.ts";
 import { METHOD } from "../protocol/socks5.ts";
-import type { ClientAuth, ClientAuthExchange } from "./auth.ts";
-import { SocksError } from "./error.ts";
+import {
+  type AuthStep,
+  type AuthSteps,
+  type ClientAuth,
+  loginRefused,
+} from "./auth.ts";
+import type { ResolvedProxy } from "./proxy.ts";
 
 const CHAP: ClientAuth = {
   number: METHOD.chap,
   name: "chap",
-  negotiate: respond,
+  steps: respond,
 };
 
 /**
@@ -52,22 +58,30 @@ export function chapLogin(): ClientAuth {
   return CHAP;
 }
 
-async function respond(
-  { proxy, read, write }: ClientAuthExchange,
-): Promise<void> {
-  const { username = "", password = "" } = proxy;
-  const [user, secret] = [username, password].map((it) =>
-    new TextEncoder().encode(it)
-  );
-  await write(encodeMessage([
-    { type: ATTRIBUTE.algorithms, value: Uint8Array.of(ALGORITHM.hmacMd5) },
-    { type: ATTRIBUTE.user, value: user },
-  ]));
-  const challenge = challengeIn(await read(decodeMessage));
-  const response = await hmacMd5(secret, challenge);
-  await write(encodeMessage([{ type: ATTRIBUTE.response, value: response }]));
-  const verdict = await read(decodeMessage);
-  if (isAccepted(verdict)) return;
+function respond({ username = "", password = "" }: ResolvedProxy): AuthSteps {
+  let hasResponded = false;
+  const answer = (message: readonly Attribute[]): AuthStep => {
+    if (hasResponded) return { done: checkVerdict(message) };
+    hasResponded = true;
+    const value = hmacMd5(toOctets(password), challengeIn(message));
+    return { send: encodeMessage([{ type: ATTRIBUTE.response, value }]) };
+  };
+  return {
+    start: () => ({
+      send: encodeMessage([
+        { type: ATTRIBUTE.algorithms, value: Uint8Array.of(ALGORITHM.hmacMd5) },
+        { type: ATTRIBUTE.user, value: toOctets(username) },
+      ]),
+    }),
+    feed(octets) {
+      const message = decodeMessage(octets);
+      return message && { size: message.size, ...answer(message.value) };
+    },
+  };
+}
+
+function checkVerdict(message: readonly Attribute[]): true {
+  if (isAccepted(message)) return true;
   throw chapError("has no status after the response");
 }
 
@@ -90,9 +104,7 @@ function isAccepted(message: readonly Attribute[]): boolean {
   const status = findAttribute(message, ATTRIBUTE.status);
   if (status === undefined) return false;
   if (status.length === 1 && status[0] === 0) return true;
-  throw new SocksError("login-failed", "the proxy refused the login", {
-    phase: "auth",
-  });
+  throw loginRefused();
 }
 
 function chapError(problem: string): ProtocolError {

@@ -7,9 +7,14 @@
 import type { Endpoint } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
 import { Attempt } from "./attempt.ts";
-import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
+import {
+  checkOptions,
+  type ClientConnectOptions,
+  CONNECT_KEYS,
+} from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
+import { resolveTargetTls } from "./resolve_tls.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
 
 /**
@@ -73,20 +78,25 @@ import { parseTarget, resolveTarget } from "./target.ts";
 export async function connect(
   proxy: string | URL | ProxyConfig,
   target: string | Endpoint,
-  options: ClientOptions = {},
+  options: ClientConnectOptions = {},
 ): Promise<SocksConn> {
-  checkOptions(options, CLIENT_KEYS, "connect");
-  return await connectBy(new Attempt(proxy, options), target);
+  checkOptions(options, CONNECT_KEYS, "connect");
+  return await connectBy(new Attempt(proxy, options), target, options);
 }
 
 /** Runs an attempt at CONNECT. */
 export function connectBy(
   attempt: Attempt,
   target: string | Endpoint,
+  { targetTls }: ClientConnectOptions,
 ): Promise<SocksConn> {
   return attempt.run(async () => {
-    const wanted = await resolveTarget(attempt, parseTarget(target));
+    const named = parseTarget(target);
+    const tls = resolveTargetTls(targetTls, named);
+    const wanted = await resolveTarget(attempt, named);
     const { conn, bound } = await attempt.request(COMMAND.connect, wanted);
-    return new Tunnel(conn, bound);
+    if (!tls) return new Tunnel(conn, bound);
+    const secured = await attempt.secureTarget(conn, tls, named);
+    return new Tunnel(secured, bound, secured.tls);
   });
 }

@@ -5,15 +5,15 @@
  */
 
 import type { Endpoint } from "../protocol/address.ts";
-import type {
-  MessageDecoder,
-  MessageReader,
-} from "../transport/message_reader.ts";
-import type { AbortSwitch } from "../transport/signal.ts";
-import type { Conn } from "../transport/transport.ts";
-import type { ClientAuth, ClientAuthResult } from "./auth.ts";
+import type { Decode } from "../protocol/decode.ts";
+import type { ClientAuth } from "./auth.ts";
 import type { SocksError, SocksPhase } from "./error.ts";
 import type { ProxyConfig, ProxyProtocol, ResolvedProxy } from "./proxy.ts";
+
+/** The reply to a request; the endpoint is the bound address. */
+export interface ClientReply extends Endpoint {
+  readonly reply: number;
+}
 
 /** One protocol as the client speaks it. */
 export interface ClientDialect {
@@ -29,6 +29,8 @@ export interface ClientDialect {
   readonly hasResolve: boolean;
   /** Whether it has the command RESOLVE_PTR. */
   readonly hasReverse: boolean;
+  /** Whether it agrees on an authentication method before the request. */
+  readonly hasMethods: boolean;
   /** Whether its request carries the login of {@linkcode passwordLogin}. @default {false} */
   readonly carriesPassword?: boolean;
   /** Throws a TypeError if no message can carry the proxy's login. */
@@ -37,12 +39,6 @@ export interface ClientDialect {
   canCarry(address: string): boolean;
   /** Describes the address that no request can carry, and suggests a protocol that can. */
   cannotCarry(hostname: string, address: string): string;
-  /** Authenticates before the request; without it, the request is the first message. */
-  authenticate?(
-    attempt: HandshakeAttempt,
-    conn: Conn,
-    reader: MessageReader,
-  ): Promise<ClientAuthResult | undefined>;
   /** The octets of a request. */
   encodeRequest(
     command: number,
@@ -50,8 +46,8 @@ export interface ClientDialect {
     proxy: ProxyConfig,
     auth: readonly ClientAuth[],
   ): Uint8Array;
-  /** Decodes a reply; the endpoint is the bound address. */
-  readonly decodeReply: MessageDecoder<Endpoint & { readonly reply: number }>;
+  /** A decoder for one reply. */
+  replyDecoder(): Decode<ClientReply>;
   /** The reply number that grants a request. */
   readonly success: number;
   /** The error for any other reply. */
@@ -66,8 +62,4 @@ export interface HandshakeAttempt {
   readonly auth: readonly ClientAuth[];
   /** Updated as the handshake proceeds. */
   phase: SocksPhase;
-  /** Fires when the attempt ends early. */
-  readonly stopping: AbortSwitch;
-  /** Takes ownership of the connection that an authentication method returned. */
-  adopt(wrapped: Conn): void;
 }

@@ -15,7 +15,8 @@ const OVER_TLS = PLAIN.map((it): ClientDialect => ({
   ...it,
   protocol: `${it.protocol as PlainProtocol}+tls`,
 }));
-const ALL = [...PLAIN, HTTP, ...OVER_TLS];
+const HTTPS: ClientDialect = { ...HTTP, protocol: "https" };
+const ALL = [...PLAIN, HTTP, ...OVER_TLS, HTTPS];
 
 /** The names of all protocols. */
 export const PROTOCOLS: readonly string[] = ALL.map((it) => it.protocol);

@@ -8,7 +8,8 @@
  * Why an operation of the client failed.
  *
  * - `proxy-unreachable`: the proxy, or in phase `udp` its relay, cannot be reached (see `cause`)
- * - `tls-name`: the proxy's certificate is for another name
+ * - `tls-name`: the proxy's certificate is for another name; this and the other codes of TLS
+ *   are those of the target's in phase `target-tls`
  * - `tls-untrusted`: no trusted authority has issued the proxy's certificate, or it is expired
  * - `tls-pin`: the proxy's certificate is not the pinned one
  * - `tls-refused`: the proxy refuses the client's certificate or requires one. With TLS 1.3
@@ -59,6 +60,7 @@ export type SocksErrorCode =
  * - `method`: agreeing on an authentication method
  * - `auth`: authenticating
  * - `request`: sending the request and waiting for the reply
+ * - `target-tls`: the TLS handshake with the target
  * - `bind`: waiting for the peer of a BIND
  * - `udp`: reaching the relay of an association, and sending datagrams
  */
@@ -67,6 +69,7 @@ export type SocksPhase =
   | "method"
   | "auth"
   | "request"
+  | "target-tls"
   | "bind"
   | "udp";
 
@@ -78,6 +81,16 @@ export interface SocksErrorDetails {
   readonly reply?: number;
   /** The underlying error. */
   readonly cause?: unknown;
+  /** The proxy at which it failed. */
+  readonly hop?: SocksHop;
+}
+
+/** One proxy of a chain. */
+export interface SocksHop {
+  /** Its place in the chain: 1 is the first proxy, which this machine connects to. */
+  readonly number: number;
+  /** `HOSTNAME:PORT`, without credentials; an IPv6 address is in brackets. */
+  readonly address: string;
 }
 
 /**
@@ -114,16 +127,22 @@ export class SocksError extends Error {
   readonly phase: SocksPhase;
   /** The number of the proxy's reply on the wire, with `http:` the status; only with `rejected`. */
   readonly reply: number | undefined;
+  /**
+   * The proxy through which the operation failed: of a chain the last one that was reached,
+   * or that should have been. It is `undefined` only before an operation is over.
+   */
+  readonly hop: SocksHop | undefined;
 
   /** Creates an error with this code. */
   constructor(
     code: SocksErrorCode,
     message: string,
-    { phase, reply, cause }: SocksErrorDetails,
+    { phase, reply, cause, hop }: SocksErrorDetails,
   ) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.phase = phase;
     this.reply = reply;
+    this.hop = hop;
   }
 }

@@ -5,14 +5,18 @@
  */
 
 import type { Endpoint } from "../protocol/address.ts";
-import type { Decoded } from "../protocol/decode.ts";
+import type { Decode } from "../protocol/decode.ts";
 import {
-  decodeResponse,
   encodeRequest,
+  responseDecoder,
   statusText,
 } from "../protocol/http_connect.ts";
 import { type ClientAuth, passwordLogin } from "./auth.ts";
-import type { ClientDialect, HandshakeAttempt } from "./dialect.ts";
+import type {
+  ClientDialect,
+  ClientReply,
+  HandshakeAttempt,
+} from "./dialect.ts";
 import { SocksError } from "./error.ts";
 import { hasLogin, type ProxyConfig } from "./proxy.ts";
 import { SOCKS5H } from "./socks5.ts";
@@ -30,13 +34,14 @@ export const HTTP: ClientDialect = {
   hasDatagrams: false,
   hasResolve: false,
   hasReverse: false,
+  hasMethods: false,
   carriesPassword: true,
   checkLogin,
   canCarry: SOCKS5H.canCarry,
   cannotCarry: SOCKS5H.cannotCarry,
   encodeRequest: (_command, { hostname, port }, proxy, auth) =>
     encodeRequest({ hostname, port, login: loginOf(proxy, auth) }),
-  decodeReply,
+  replyDecoder,
   success: SUCCESS,
   rejectedError,
 };
@@ -57,14 +62,15 @@ function loginOf(proxy: ProxyConfig, auth: readonly ClientAuth[]) {
 const NOWHERE: Endpoint = { hostname: "0.0.0.0", port: 0 };
 
 /** A response has no bound address. */
-function decodeReply(
-  octets: Uint8Array,
-): Decoded<Endpoint & { readonly reply: number }> | undefined {
-  const response = decodeResponse(octets);
-  if (!response) return undefined;
-  const { value: { status }, size } = response;
-  const reply = status >= 200 && status < 300 ? SUCCESS : status;
-  return { value: { ...NOWHERE, reply }, size };
+function replyDecoder(): Decode<ClientReply> {
+  const decode = responseDecoder();
+  return (octets) => {
+    const response = decode(octets);
+    if (!response) return undefined;
+    const { value: { status }, size } = response;
+    const reply = status >= 200 && status < 300 ? SUCCESS : status;
+    return { value: { ...NOWHERE, reply }, size };
+  };
 }
 
 function rejectedError(

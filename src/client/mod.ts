@@ -16,6 +16,8 @@
 
 export {
   anonymous,
+  type AuthStep,
+  type AuthSteps,
   type ClientAuth,
   type ClientAuthExchange,
   type ClientAuthResult,
@@ -23,15 +25,31 @@ export {
 } from "./auth.ts";
 export { bind } from "./bind.ts";
 export { chapLogin } from "./chap_login.ts";
+export { ClientHandshake, type HandshakeOptions } from "./client_handshake.ts";
 export { connect } from "./connect.ts";
+export {
+  createDialer,
+  type DialerOptions,
+  type HopConnectOptions,
+  type HopDialer,
+  type HopOptions,
+} from "./dialer.ts";
 export type { ReceivedDatagram } from "./datagram_queue.ts";
 export {
   SocksError,
   type SocksErrorCode,
   type SocksErrorDetails,
+  type SocksHop,
   type SocksPhase,
 } from "./error.ts";
-export type { ClientOptions, ProxyOptions, TlsOptions } from "./options.ts";
+export { errorAtHop, hopAddress, type Hops, parseHops } from "./hops.ts";
+export type {
+  ClientConnectOptions,
+  ClientOptions,
+  ProxyOptions,
+  TargetTlsOptions,
+  TlsOptions,
+} from "./options.ts";
 export type {
   PlainProtocol,
   ProxyConfig,
@@ -48,8 +66,9 @@ export type {
   InboundConn,
   SocksListener,
 } from "./socks_listener.ts";
-export { udpAssociate, type UdpOptions } from "./udp_associate.ts";
+export { udpAssociate } from "./udp_associate.ts";
 export type { UdpAssociation } from "./udp_association.ts";
+export type { UdpOptions } from "./udp_options.ts";
 
 export type { Endpoint } from "../protocol/address.ts";
 export type { DatagramWrapper } from "../protocol/datagram.ts";

@@ -12,7 +12,7 @@ import type { ClientAuth } from "./auth.ts";
 import { closeGivenConn } from "./given_conn.ts";
 
 /** TLS to a proxy, for protocols such as `socks5+tls`. All certificates and keys are in PEM. */
-export interface TlsOptions extends Partial<TlsClientOptions> {
+export interface TlsOptions extends Partial<Omit<TlsClientOptions, "alpn">> {
   /**
    * The name or IP address that the proxy's certificate must have. By default the
    * hostname of the proxy.
@@ -25,6 +25,15 @@ export interface TlsOptions extends Partial<TlsClientOptions> {
    * @default {false}
    */
   readonly plainDatagrams?: boolean;
+}
+
+/** TLS to a target. All certificates and keys are in PEM. */
+export interface TargetTlsOptions extends Partial<TlsClientOptions> {
+  /**
+   * The name or IP address that the target's certificate must have. By default the
+   * hostname of the target.
+   */
+  readonly serverName?: string;
 }
 
 /** Options of {@linkcode socks}: the defaults of everything done through the proxy. */
@@ -66,11 +75,24 @@ export interface ClientOptions extends ProxyOptions {
    * inside TLS. The proxy's port is then not used, and its hostname only where the
    * proxy reports that it listens on all its addresses. The connection is closed
    * when the attempt fails, also because of invalid arguments. For a protocol such as
-   * `socks5+tls` it has to speak TLS itself, see {@linkcode Conn.tls}: a tunnel through
-   * another proxy with TLS does not. Its handshake is complete, so that the only option of
-   * {@linkcode TlsOptions} beside it is `plainDatagrams`.
+   * `socks5+tls`, TLS is started over it, unless it speaks TLS itself, see
+   * {@linkcode Conn.tls}: a tunnel through another proxy with TLS does not. If it does, its
+   * handshake is complete, so that the only option of {@linkcode TlsOptions} beside it is
+   * `plainDatagrams`.
    */
   readonly conn?: ConnSource;
+}
+
+/** Options of {@linkcode connect}. */
+export interface ClientConnectOptions extends ClientOptions {
+  /**
+   * Whether the connection speaks TLS to the target, inside the tunnel, and how the target's
+   * certificate is checked: by default, or with `true`, it must be for the target's hostname,
+   * and the authorities that the runtime comes with are trusted.
+   *
+   * @default {false}
+   */
+  readonly targetTls?: boolean | TargetTlsOptions;
 }
 
 /** The keys of {@linkcode ProxyOptions}. */
@@ -91,6 +113,9 @@ export const CLIENT_KEYS: readonly string[] = [
   "conn",
   "session",
 ];
+
+/** The keys of {@linkcode ClientConnectOptions}. */
+export const CONNECT_KEYS: readonly string[] = [...CLIENT_KEYS, "targetTls"];
 
 /**
  * Checks that the options of a command have no unknown keys; `name` is the command.

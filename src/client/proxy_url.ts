@@ -13,7 +13,7 @@ import type { ProxyConfig } from "./proxy.ts";
  * a `URL` does not distinguish `http://hostname` from `http://hostname:80`.
  */
 export function defaultPort(protocol: string): number {
-  return protocol === "http" ? 80 : 1080;
+  return protocol === "http" ? 80 : protocol === "https" ? 443 : 1080;
 }
 
 /**
@@ -26,8 +26,8 @@ const ANY_SOCKS = "socks";
  * Parses `socks5://user:password@hostname:port`, with any
  * {@linkcode ProxyConfig.protocol} as its scheme, or `socks:`, which means
  * `socks5h:`, or a name such as `socks5s:`, which means `socks5+tls:`. Credentials are
- * percent-decoded, brackets around IPv6 addresses removed; the default port is 1080, and
- * 80 of `http:`.
+ * percent-decoded, brackets around IPv6 addresses removed; the default port is 1080,
+ * 80 of `http:` and 443 of `https:`.
  *
  * @throws {TypeError} when the text is not such a URL; the message contains no password.
  *

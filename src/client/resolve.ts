@@ -5,14 +5,9 @@
  * @module
  */
 
-import { type Endpoint, isIp, isUnspecified } from "../protocol/address.ts";
-import { COMMAND } from "../protocol/socks5.ts";
-import { closeQuietly } from "../transport/quiet.ts";
 import { Attempt } from "./attempt.ts";
-import { SocksError } from "./error.ts";
 import { checkOptions, CLIENT_KEYS, type ClientOptions } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
-import { parseTarget } from "./target.ts";
 
 /**
  * Asks the proxy to resolve a name, and returns its IP address. A reply carries only one
@@ -77,59 +72,15 @@ export async function reverse(
 /** Runs an attempt at RESOLVE. */
 export function resolveBy(attempt: Attempt, hostname: string): Promise<string> {
   return attempt.run(async () => {
-    const target = subject(hostname);
-    if (!attempt.dialect.hasResolve) {
-      throw unsupported(attempt, "RESOLVE; use socks4a: or socks5h:");
-    }
-    const address = await answerTo(attempt, COMMAND.resolve, target);
-    // Zeros stand for an address that the proxy does not know, or a broken one.
-    if (isIp(address) && !isUnspecified(address)) return address;
-    throw noAnswer("no address");
+    const { lookUpAddress } = await import("./look_up.ts");
+    return await lookUpAddress(attempt, hostname);
   });
 }
 
 /** Runs an attempt at RESOLVE_PTR. */
 export function reverseBy(attempt: Attempt, address: string): Promise<string> {
   return attempt.run(async () => {
-    const target = subject(address);
-    if (!isIp(target.hostname)) {
-      throw new TypeError("reverse() takes an IP address, not a name");
-    }
-    if (!attempt.dialect.hasReverse) {
-      throw unsupported(attempt, "RESOLVE_PTR; use socks5: or socks5h:");
-    }
-    const hostname = await answerTo(attempt, COMMAND.resolvePtr, target);
-    if (!isIp(hostname)) return hostname;
-    throw noAnswer("no name");
+    const { lookUpName } = await import("./look_up.ts");
+    return await lookUpName(attempt, address);
   });
-}
-
-function subject(hostname: string): Endpoint {
-  if (typeof hostname !== "string") {
-    throw new TypeError(
-      "a look-up takes a name or an IP address, without a port",
-    );
-  }
-  return parseTarget({ hostname, port: 0 });
-}
-
-/** Requests a look-up; the answer is the bound address of the reply. */
-async function answerTo(
-  attempt: Attempt,
-  command: number,
-  target: Endpoint,
-): Promise<string> {
-  const { bound, conn } = await attempt.request(command, target);
-  closeQuietly(conn);
-  return bound.hostname;
-}
-
-function unsupported({ dialect }: Attempt, lacking: string): SocksError {
-  const message = `${dialect.protocol}: does not have ${lacking}`;
-  return new SocksError("unsupported", message, { phase: "request" });
-}
-
-function noAnswer(what: string): SocksError {
-  const message = `the proxy's reply contains ${what}`;
-  return new SocksError("protocol", message, { phase: "request" });
 }

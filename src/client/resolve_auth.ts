@@ -53,7 +53,7 @@ export function resolveAuth(
     numbers.add(number);
   }
   if (numbers.size === 0) throw new TypeError("auth contains no method");
-  const isUsable = dialect.authenticate || numbers.has(METHOD.none) ||
+  const isUsable = dialect.hasMethods || numbers.has(METHOD.none) ||
     dialect.carriesPassword && given.includes(passwordLogin());
   if (!isUsable) {
     throw new TypeError(

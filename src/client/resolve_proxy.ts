@@ -17,6 +17,7 @@ import { defaultPort, parseProxyUrl } from "./proxy_url.ts";
  * @throws {TypeError} when no connection or message can be made for it.
  */
 export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
+  if (RESOLVED.has(proxy as ResolvedProxy)) return proxy as ResolvedProxy;
   const given = typeof proxy === "string" || proxy instanceof URL
     ? parseProxyUrl(proxy)
     : checkedConfig(proxy);
@@ -37,14 +38,19 @@ export function resolveProxy(proxy: string | URL | ProxyConfig): ResolvedProxy {
   dialect.checkLogin(given);
   const hostname = plainHostname(given.hostname);
   // Not a copy: the members may be getters, as those of a SocksProxy are.
-  return {
+  const resolved = Object.freeze({
     protocol: dialect.protocol,
     hostname,
     port,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
-  };
+  });
+  RESOLVED.add(resolved);
+  return resolved;
 }
+
+/** What this module has returned, so that a proxy of many connections is checked once. */
+const RESOLVED = new WeakSet<ResolvedProxy>();
 
 const KEYS = ["protocol", "hostname", "port", "username", "password"];
 

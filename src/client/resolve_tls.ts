@@ -4,12 +4,12 @@
  * @module
  */
 
+import type { Endpoint } from "../protocol/address.ts";
 import { checkKeys } from "../transport/check_keys.ts";
 import type { TlsClientOptions } from "../transport/tls_options.ts";
-import type { Conn } from "../transport/transport.ts";
-import type { TlsOptions } from "./options.ts";
+import type { TargetTlsOptions, TlsOptions } from "./options.ts";
 import { plainHostname } from "./plain_hostname.ts";
-import { isOverTls, type ResolvedProxy } from "./proxy.ts";
+import { isHttp, isOverTls, type ResolvedProxy } from "./proxy.ts";
 
 const TEXTS = ["serverName", "ca", "cert", "key", "fingerprint256"] as const;
 const FINGERPRINT = /^[\da-f]{2}(:?[\da-f]{2}){31}$/i;
@@ -31,59 +31,90 @@ export function resolveTls(
   const { hostname, protocol } = proxy;
   if (!isOverTls(proxy)) {
     if (given === undefined) return undefined;
-    if (protocol === "http") throw new TypeError("http: has no TLS");
+    const meant = isHttp(proxy) ? "https" : `${protocol}+tls`;
     throw new TypeError(
-      `tls is for ${protocol}+tls: proxies; ${protocol}: does not encrypt`,
+      `tls is for ${meant}: proxies; ${protocol}: does not encrypt`,
     );
   }
   const options = given ?? {};
-  checkKeys(options, [...TEXTS, "plainDatagrams"], "tls");
-  for (const key of TEXTS) {
-    const text: unknown = options[key];
-    if (text === undefined || typeof text === "string" && text) continue;
-    throw new TypeError(`tls.${key} must be a text that is not empty`);
-  }
-  checkTogether(options);
+  checkTls(options, "plainDatagrams", "tls");
   const { serverName = hostname, plainDatagrams } = options;
   return {
     ...options,
-    serverName: plainHostname(serverName).replace(/\.$/, ""),
+    serverName: certifiedName(serverName),
     plainDatagrams: plainDatagrams === true,
   };
 }
 
-function checkTogether({ ca, cert, key, fingerprint256 }: TlsOptions): void {
+/**
+ * How to check the target; `undefined` if it does not speak TLS.
+ *
+ * @throws {TypeError} if the options are invalid.
+ */
+export function resolveTargetTls(
+  given: boolean | TargetTlsOptions | undefined,
+  { hostname }: Endpoint,
+): TlsClientOptions | undefined {
+  if (given === undefined || given === false) return undefined;
+  const options = given === true ? {} : given;
+  checkTls(options, "alpn", "targetTls");
+  const { serverName = hostname, alpn } = options;
+  if (alpn !== undefined && !isAlpn(alpn)) {
+    throw new TypeError(
+      'targetTls.alpn must be a list of names, such as ["h2", "http/1.1"]',
+    );
+  }
+  return { ...options, serverName: certifiedName(serverName) };
+}
+
+/** Names have 1 to 255 octets (RFC 7301 section 3.1). */
+function isAlpn(list: unknown): boolean {
+  return Array.isArray(list) && list.length > 0 &&
+    list.every((it) =>
+      typeof it === "string" && /^[\x21-\x7e]{1,255}$/.test(it)
+    );
+}
+
+function certifiedName(hostname: string): string {
+  return plainHostname(hostname).replace(/\.$/, "");
+}
+
+function checkTls(
+  options: TargetTlsOptions,
+  another: string,
+  name: string,
+): void {
+  checkKeys(options, [...TEXTS, another], name);
+  for (const key of TEXTS) {
+    const text: unknown = options[key];
+    if (text === undefined || typeof text === "string" && text) continue;
+    throw new TypeError(`${name}.${key} must be a text that is not empty`);
+  }
+  const { ca, cert, key, fingerprint256 } = options;
   if ((cert === undefined) !== (key === undefined)) {
-    throw new TypeError("tls.cert and tls.key must be given together");
+    throw new TypeError(`${name}.cert and ${name}.key must be given together`);
   }
   if (fingerprint256 === undefined) return;
   if (!FINGERPRINT.test(fingerprint256)) {
     throw new TypeError(
-      "tls.fingerprint256 must have 64 hexadecimal digits, as printed by " +
+      `${name}.fingerprint256 must have 64 hexadecimal digits, as printed by ` +
         "openssl x509 -in FILE -noout -fingerprint -sha256",
     );
   }
   if (ca !== undefined) {
     throw new TypeError(
-      "tls.ca has no effect with tls.fingerprint256; leave one of them out",
+      `${name}.ca has no effect with ${name}.fingerprint256; leave one of them out`,
     );
   }
 }
 
 /**
- * Checks a given connection to a proxy that speaks TLS: nothing may be sent in clear, or to a
- * proxy that is not checked as `options` require.
+ * Checks the options for a given connection that speaks TLS: nothing may be sent to a proxy
+ * that is not checked as they require.
  *
- * @throws {TypeError} if the connection is another one, or the options have no effect.
+ * @throws {TypeError} if they have no effect.
  */
-export function checkGiven(conn: Conn, options: TlsOptions = {}): void {
-  // Not that of `inner`: TLS to one proxy does not encrypt what that one sends to the next.
-  if (!conn.tls) {
-    throw new TypeError(
-      "conn must speak TLS, because the proxy's protocol does; " +
-        "for another kind of TLS use the protocol without +tls",
-    );
-  }
+export function checkGiven(options: TlsOptions = {}): void {
   const vain = TEXTS.find((key) => options[key] !== undefined);
   if (vain === undefined) return;
   throw new TypeError(

@@ -14,7 +14,9 @@ import {
   checkOptions,
   checkTimeout,
   CLIENT_KEYS,
+  type ClientConnectOptions,
   type ClientOptions,
+  CONNECT_KEYS,
   PROXY_KEYS,
   type ProxyOptions,
 } from "./options.ts";
@@ -25,8 +27,9 @@ import { resolveProxy } from "./resolve_proxy.ts";
 import { resolveTls } from "./resolve_tls.ts";
 import type { SocksConn } from "./socks_conn.ts";
 import type { SocksListener } from "./socks_listener.ts";
-import { UDP_KEYS, udpAssociateBy, type UdpOptions } from "./udp_associate.ts";
+import { udpAssociateBy } from "./udp_associate.ts";
 import type { UdpAssociation } from "./udp_association.ts";
+import { UDP_KEYS, type UdpOptions } from "./udp_options.ts";
 
 /**
  * A proxy as an object. The options of a call override the defaults of the object,
@@ -39,10 +42,12 @@ export interface SocksProxy {
   readonly hostname: string;
   /** The proxy's port. */
   readonly port: number;
+  /** Whether the proxy resolves the names of targets. If not, this client does. */
+  readonly resolvesNames: boolean;
   /** Connects to a target, as the function {@linkcode connect} does. */
   connect(
     target: string | Endpoint,
-    options?: ClientOptions,
+    options?: ClientConnectOptions,
   ): Promise<SocksConn>;
   /** Asks the proxy to listen for one peer, as the function {@linkcode bind} does. */
   bind(
@@ -140,12 +145,16 @@ class DefaultedProxy implements SocksProxy {
     return this.#proxy.port;
   }
 
+  get resolvesNames(): boolean {
+    return dialectOf(this.#proxy).resolvesNames;
+  }
+
   async connect(
     target: string | Endpoint,
-    options: ClientOptions = {},
+    options: ClientConnectOptions = {},
   ): Promise<SocksConn> {
-    checkOptions(options, CLIENT_KEYS, "connect");
-    return await connectBy(this.#attempt(options), target);
+    checkOptions(options, CONNECT_KEYS, "connect");
+    return await connectBy(this.#attempt(options), target, options);
   }
 
   async bind(

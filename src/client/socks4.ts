@@ -18,6 +18,7 @@ export const SOCKS4: ClientDialect = {
   hasDatagrams: false,
   hasResolve: false,
   hasReverse: false,
+  hasMethods: false,
   checkLogin({ username: userId }) {
     const anywhere = { hostname: "0.0.0.0", port: 0 };
     encodeRequest({ command: COMMAND.connect, ...anywhere, userId });
@@ -27,7 +28,7 @@ export const SOCKS4: ClientDialect = {
     `the IPv6 address of ${hostname}; use socks4a: or socks5:`,
   encodeRequest: (command, { hostname, port }, { username: userId }) =>
     encodeRequest({ command, hostname, port, userId }),
-  decodeReply,
+  replyDecoder: () => decodeReply,
   success: REPLY4.granted,
   rejectedError: (reply, { phase }) => rejectedError(4, reply, phase),
 };

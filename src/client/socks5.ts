@@ -9,7 +9,6 @@ import type { Decoded } from "../protocol/decode.ts";
 import { encodeLogin } from "../protocol/password.ts";
 import { REPLY } from "../protocol/reply.ts";
 import { decodeReply, encodeRequest, type Reply } from "../protocol/socks5.ts";
-import { authenticate } from "./authenticate.ts";
 import type { ClientDialect } from "./dialect.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { rejectedError } from "./to_socks_error.ts";
@@ -22,14 +21,14 @@ export const SOCKS5: ClientDialect = {
   hasDatagrams: true,
   hasResolve: true,
   hasReverse: true,
+  hasMethods: true,
   checkLogin,
   canCarry: (address) => isIp(address) !== 0,
   cannotCarry: (hostname, address) =>
     `the zone of ${address}, the address of ${hostname}; use socks5h:`,
-  authenticate,
   encodeRequest: (command, { hostname, port }) =>
     encodeRequest({ command, hostname, port }),
-  decodeReply: decodeReplyLeniently,
+  replyDecoder: () => decodeReplyLeniently,
   success: REPLY.succeeded,
   rejectedError: (reply, { phase }) => rejectedError(5, reply, phase),
 };

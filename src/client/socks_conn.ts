@@ -6,6 +6,7 @@
 
 import type { Endpoint } from "../protocol/address.ts";
 import { type DuplexStreams, toStreams } from "../transport/streams.ts";
+import type { TlsFacts } from "../transport/tls_options.ts";
 import type { Address, Conn } from "../transport/transport.ts";
 
 /**
@@ -22,8 +23,13 @@ import type { Address, Conn } from "../transport/transport.ts";
 export interface SocksConn extends Conn, DuplexStreams, AsyncDisposable {
   /** The proxy's address towards the target, as the proxy reports it; often zeros. */
   readonly boundAddr: Endpoint;
-  /** The connection to the proxy, as the authentication method has wrapped it if it does. */
+  /**
+   * The connection to the proxy, as the authentication method has wrapped it if it does; with
+   * `targetTls` the TLS connection over it.
+   */
   readonly inner: Conn;
+  /** The application protocol agreed on with the target by `targetTls`, if there is one. */
+  readonly alpn?: string;
 }
 
 /** A {@linkcode SocksConn} over a connection whose handshake is complete. */
@@ -32,9 +38,17 @@ export class Tunnel implements SocksConn {
   readonly boundAddr: Endpoint;
   #streams: DuplexStreams | undefined;
 
-  constructor(inner: Conn, boundAddr: Endpoint) {
+  /** Set if the connection speaks TLS with the target, not with the proxy only. */
+  readonly tls: TlsFacts | undefined;
+
+  constructor(inner: Conn, boundAddr: Endpoint, tls?: TlsFacts) {
     this.inner = inner;
     this.boundAddr = boundAddr;
+    this.tls = tls;
+  }
+
+  get alpn(): string | undefined {
+    return this.tls?.alpn;
   }
 
   get localAddr(): Address {

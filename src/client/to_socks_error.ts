@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatEndpoint } from "../protocol/address.ts";
+import { type Endpoint, formatEndpoint } from "../protocol/address.ts";
 import { ProtocolError } from "../protocol/decode.ts";
 import { replyText } from "../protocol/reply.ts";
 import {
@@ -12,8 +12,13 @@ import {
   TlsError,
   type TlsProblem,
 } from "../transport/errors.ts";
-import { SocksError, type SocksErrorCode, type SocksPhase } from "./error.ts";
-import { isOverTls, type ResolvedProxy } from "./proxy.ts";
+import {
+  SocksError,
+  type SocksErrorCode,
+  type SocksHop,
+  type SocksPhase,
+} from "./error.ts";
+import { isHttp, isOverTls, type ResolvedProxy } from "./proxy.ts";
 
 /** The error for a failure in this phase. */
 export function toSocksError(
@@ -21,7 +26,7 @@ export function toSocksError(
   phase: SocksPhase,
   proxy: ResolvedProxy,
 ): SocksError {
-  if (error instanceof SocksError) return error;
+  if (error instanceof SocksError) return placed(error, proxy);
   const code = codeOf(error, phase);
   const isRefused = code === "proxy-closed" && phase === "method" &&
     isOverTls(proxy);
@@ -49,6 +54,16 @@ const TLS_CODES: Readonly<Record<TlsProblem, SocksErrorCode>> = {
   handshake: "tls-failed",
 };
 
+/** The error for a TLS handshake with a target. */
+export function targetTlsError(error: unknown, target: Endpoint): SocksError {
+  const phase = "target-tls";
+  const code = codeOf(error, phase);
+  const text = (TEXT[code] ?? code).replace("proxy", "target");
+  const { message } = error as Error;
+  const what = `${text} (${formatEndpoint(target)}): ${message}`;
+  return new SocksError(code, what, { phase, cause: error });
+}
+
 /** The error for an attempt that was ended early in this phase. */
 export function abortToSocksError(
   error: NetError,
@@ -69,7 +84,19 @@ function socksError(
   const text = code === "protocol" ? notSpoken(proxy) : TEXT[code] ?? code;
   const what = `${text} (${formatEndpoint(proxy)})`;
   const reason = cause?.message ?? cause;
-  return new SocksError(code, `${what}: ${reason}`, { phase, cause });
+  const hop = firstHop(proxy);
+  return new SocksError(code, `${what}: ${reason}`, { phase, cause, hop });
+}
+
+function firstHop(proxy: ResolvedProxy): SocksHop {
+  return { number: 1, address: formatEndpoint(proxy) };
+}
+
+/** The same error, of this proxy if it names none. */
+function placed(error: SocksError, proxy: ResolvedProxy): SocksError {
+  const it = error as { hop?: SocksHop };
+  it.hop ??= firstHop(proxy);
+  return error;
 }
 
 const TEXT: Partial<Record<SocksErrorCode, string>> = {
@@ -84,8 +111,8 @@ const TEXT: Partial<Record<SocksErrorCode, string>> = {
   "proxy-closed": "the proxy closed the connection",
 };
 
-function notSpoken({ protocol }: ResolvedProxy): string {
-  return `the proxy does not speak ${protocol === "http" ? "HTTP" : "SOCKS"}`;
+function notSpoken(proxy: ResolvedProxy): string {
+  return `the proxy does not speak ${isHttp(proxy) ? "HTTP" : "SOCKS"}`;
 }
 
 /** The error for a reply of the proxy other than success. */

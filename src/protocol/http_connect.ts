@@ -5,7 +5,7 @@
  */
 
 import { type Endpoint, formatEndpoint, isIp } from "./address.ts";
-import { type Decoded, ProtocolError } from "./decode.ts";
+import { type Decode, type Decoded, ProtocolError } from "./decode.ts";
 import { canonicalAscii, parseHost } from "./hostname.ts";
 import { encodeCredentials } from "./http_basic.ts";
 import {
@@ -231,17 +231,46 @@ const SWITCHING_PROTOCOLS = 101;
 export function decodeResponse(
   octets: Uint8Array,
 ): Decoded<ResponseMessage> | undefined {
-  let start = 0;
-  while (true) {
-    checkBeginning(octets, start);
-    const first = findLine(octets, start, true);
-    if (!first) return undefined;
-    const status = parseStatusLine(headText(octets, start, first.end));
-    const end = findHeadEnd(octets, first.next, true);
-    if (end === undefined) return undefined;
-    if (!isInterim(status)) return { value: { status }, size: end };
-    start = end;
-  }
+  return responseDecoder()(octets);
+}
+
+/**
+ * Creates a decoder for one response. It returns and throws what
+ * {@linkcode decodeResponse} does, but looks at each octet once, however small the packets
+ * are. Each call gets the octets of the call before and those that have arrived since.
+ *
+ * @example
+ * ```ts
+ * import { httpConnect } from "@x/socks5/protocol";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const decode = httpConnect.responseDecoder();
+ * const octets = new TextEncoder().encode("HTTP/1.1 200 OK\r\n\r\n");
+ * assertEquals(decode(octets.subarray(0, 18)), undefined);
+ * assertEquals(decode(octets)?.value, { status: 200 });
+ * ```
+ */
+export function responseDecoder(): Decode<ResponseMessage> {
+  let start = 0; // of the line
+  let seen = 0;
+  let status: number | undefined;
+  return (octets) => {
+    while (true) {
+      if (status === undefined) checkBeginning(octets, start);
+      const line = findLine(octets, start, true, seen);
+      seen = line?.next ?? octets.length;
+      if (!line) return undefined;
+      const isEmpty = line.end === start;
+      if (status === undefined) {
+        status = parseStatusLine(headText(octets, start, line.end));
+      } else if (isEmpty && !isInterim(status)) {
+        return { value: { status }, size: seen };
+      } else if (isEmpty) {
+        status = undefined;
+      }
+      start = seen;
+    }
+  };
 }
 
 /** So that a proxy of another protocol is reported at once, which may send no line break. */

@@ -25,7 +25,7 @@ interface Line {
 
 /**
  * Finds the end of the line that begins at `start`. Returns `undefined` if it has not
- * arrived.
+ * arrived; a later call with more octets may then skip those up to `seen`.
  *
  * RFC 9112 section 2.2: "Although the line terminator for the start-line and fields is
  * the sequence CRLF, a recipient MAY recognize a single LF as a line terminator and
@@ -38,9 +38,10 @@ export function findLine(
   octets: Uint8Array,
   start: number,
   allowsLf: boolean,
+  seen: number = start,
 ): Line | undefined {
   const limit = Math.min(octets.length, MAX_HEAD);
-  for (let at = start; at < limit; at++) {
+  for (let at = seen; at < limit; at++) {
     const octet = octets[at];
     const hasCr = at > start && octets[at - 1] === CR;
     if (octet === LF && (hasCr || allowsLf)) {

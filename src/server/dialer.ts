@@ -88,9 +88,11 @@ export interface DialedAssociation
  * returns. A command whose method is missing gets the reply "command not supported":
  * nothing bypasses the dialer.
  *
- * The policy applies as without a dialer, except that names are not resolved, so that it
- * decides by the names alone. Errors become replies as those of a {@linkcode Dial}
- * function.
+ * The policy applies as without a dialer, except that names are not resolved unless
+ * {@linkcode Dialer.resolvesNames} is `false`: it decides by the names alone, and the proxy
+ * by their addresses. By default, exposed sessions are denied `localhost` and the names below
+ * it, because the dialer may reach this machine. Errors become replies as those of a
+ * {@linkcode Dial} function.
  *
  * @example All commands through another proxy
  * ```ts
@@ -119,6 +121,14 @@ export interface DialedAssociation
  * ```
  */
 export interface Dialer {
+  /**
+   * Whether the dialer, or the proxy behind it, resolves names. If not, the server does: it
+   * asks the policy about each address, as for direct connections, and passes on an allowed
+   * address in place of the name.
+   *
+   * @default {true}
+   */
+  readonly resolvesNames?: boolean;
   /** For CONNECT. */
   connect(target: Endpoint, context: DialContext): Promise<Conn>;
   /** For BIND. `peer` is the expected peer; its hostname is `0.0.0.0` or `::` for any peer. */

@@ -239,9 +239,32 @@ export interface ServeOptions {
    * Reaches targets in place of direct connections: a function for CONNECT, or a
    * {@linkcode Dialer} for all commands. A command without a method gets the reply
    * "command not supported", because it would bypass the dialer. Names are passed on
-   * unresolved: the dialer decides which addresses they may lead to.
+   * unresolved: the dialer decides which addresses they may lead to, except that
+   * {@linkcode Dialer.resolvesNames} may be `false`.
    */
   readonly dial?: Dial | Dialer;
+  /**
+   * Other ways to reach targets, by name, for verdicts of the policy that have
+   * {@linkcode Verdict.through}: `allow *.onion through tor`. Targets that no verdict sends
+   * elsewhere are reached by `dial`, or directly without it. The names have small letters,
+   * digits, `.`, `_` and `-`, and none is `direct`.
+   *
+   * @example Through another proxy only to some targets
+   * ```ts
+   * import { createDialer } from "@x/socks5/client";
+   * import { rules, serve } from "@x/socks5/server";
+   *
+   * await using upstream = await serve({ port: 0 });
+   * await using server = await serve({
+   *   port: 0,
+   *   upstreams: {
+   *     office: createDialer(`socks5h://127.0.0.1:${upstream.addr.port}`),
+   *   },
+   *   policy: rules(["allow *.corp.example through office", "allow *"]),
+   * });
+   * ```
+   */
+  readonly upstreams?: Readonly<Record<string, Dial | Dialer>>;
   /**
    * Decides which requests are allowed, for example {@linkcode rules}. Without a
    * policy, and if it answers `default`, sessions may reach everything, except that
@@ -249,6 +272,11 @@ export interface ServeOptions {
    * link-local networks, multicast, …) and this machine: the address at which the
    * client reached it, and all others that the runtime lists (Deno with
    * `--allow-sys=networkInterfaces`).
+   *
+   * That applies to addresses, and to names that this server resolves. What a name leads to
+   * that an upstream resolves, only the upstream can decide: it may run on this machine, or
+   * in a private network, and reaches what is there. Only `localhost` and the names below it
+   * are closed to exposed sessions then, and rules can close others by name.
    */
   readonly policy?: Policy;
   /**

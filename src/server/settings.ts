@@ -26,6 +26,8 @@ import {
   type Timeouts,
 } from "./options.ts";
 import type { Policy } from "./policy/policy.ts";
+import { DIRECT, isUpstreamName } from "./policy/rule.ts";
+import type { RulePolicy } from "./policy/rules.ts";
 import {
   resolveAuth,
   resolveSocks4,
@@ -53,6 +55,8 @@ export interface Settings {
   /** Reads the PROXY headers of load balancers. */
   readonly proxyHeader: AcceptHook | undefined;
   readonly dial: Dialer | undefined;
+  /** By name. */
+  readonly upstreams: ReadonlyMap<string, Dialer>;
   readonly policy: Policy | undefined;
   /** Whether connections of the server's own listener are exposed. */
   readonly isExposed: boolean;
@@ -124,7 +128,8 @@ export async function resolveSettings(
     servesHttp: resolveHttp(options.http),
     accept: resolveAccept(options.accept),
     proxyHeader: balancers.length > 0 ? proxyHeaderHook(balancers) : undefined,
-    dial: resolveDial(options.dial),
+    dial: resolveDial("dial", options.dial),
+    upstreams: resolveUpstreams(options),
     policy,
     isExposed,
     servesExposed,
@@ -161,6 +166,7 @@ const OPTION_KEYS = Object.keys(
     accept: true,
     proxyFrom: true,
     dial: true,
+    upstreams: true,
     policy: true,
     advertise: true,
     relayPorts: true,
@@ -231,13 +237,42 @@ function resolveProxyFrom(from: readonly string[] = []): Cidr[] {
 }
 
 /** A function becomes a dialer that supports only CONNECT. */
-function resolveDial(dial: Dial | Dialer | undefined): Dialer | undefined {
+function resolveDial(
+  option: string,
+  dial: Dial | Dialer | undefined,
+): Dialer | undefined {
   if (dial === undefined) return undefined;
   if (typeof dial === "function") return { connect: dial };
   if (typeof dial?.connect === "function") return dial;
   throw new OptionError(
-    "dial",
-    "dial must be a function, or an object with a method connect()",
+    option,
+    `${option} must be a function, or an object with a method connect()`,
+  );
+}
+
+/** Nothing may go another way than the rules say, because a name is misspelt. */
+function resolveUpstreams(
+  { upstreams = {}, policy }: ServeOptions,
+): ReadonlyMap<string, Dialer> {
+  if (typeof upstreams !== "object" || upstreams === null) {
+    throw new OptionError("upstreams", "upstreams must be an object");
+  }
+  const dialers = new Map<string, Dialer>();
+  for (const [name, dial] of Object.entries(upstreams)) {
+    if (!isUpstreamName(name)) {
+      const fault = name === DIRECT ? "is not free" : "is invalid";
+      const text = `upstreams: the name ${quote(name)} ${fault}`;
+      throw new OptionError("upstreams", text);
+    }
+    const dialer = resolveDial(`upstreams.${name}`, dial);
+    if (dialer) dialers.set(name, dialer);
+  }
+  const { through = [] } = (policy ?? {}) as Partial<RulePolicy>;
+  const unknown = through.find((it) => it !== DIRECT && !dialers.has(it));
+  if (unknown === undefined) return dialers;
+  throw new OptionError(
+    "upstreams",
+    `a rule goes through ${unknown}, but there is no such upstream`,
   );
 }
 

@@ -39,6 +39,11 @@ export interface TlsClientOptions {
    * or without colons. Then authorities, names and dates are not checked.
    */
   readonly fingerprint256?: string;
+  /**
+   * The application protocols to offer, in the order of preference (ALPN, RFC 7301), such as
+   * `["h2", "http/1.1"]`. By default none.
+   */
+  readonly alpn?: readonly string[];
 }
 
 /** The facts of a connection whose TLS handshake is complete. */
@@ -47,4 +52,6 @@ export interface TlsFacts {
   readonly version: string;
   /** The common name of the client's verified certificate; only on the server's side. */
   readonly clientName?: string;
+  /** The application protocol that both sides have agreed on (ALPN), if there is one. */
+  readonly alpn?: string;
 }

@@ -168,6 +168,35 @@ const good: [file: unknown, config: Config][] = [
   [{ metrics: "9180" }, { metrics: { hostname: "127.0.0.1", port: 9180 } }],
   [{ metrics: "0.0.0.0:1" }, { metrics: { hostname: "0.0.0.0", port: 1 } }],
   [{ metrics: "[::1]:9180" }, { metrics: { hostname: "::1", port: 9180 } }],
+  [{ upstream: "socks5h://a:b@c:1" }, { upstream: ["socks5h://a:b@c:1"] }],
+  [
+    { upstream: ["HTTP://a/", "socks4+tls://[::1]"] },
+    { upstream: ["HTTP://a/", "socks4+tls://[::1]"] },
+  ],
+  [
+    { upstreamPool: ["http://a", "http://b http://c"] },
+    { upstreamPool: ["http://a", "http://b http://c"] },
+  ],
+  [{ upstreamStrategy: "sticky" }, { upstreamStrategy: "sticky" }],
+  [{ upstreams: {} }, { upstreams: {} }],
+  [
+    {
+      upstreams: {
+        a: "http://a",
+        "b.c-d_1": ["http://a", "http://b"],
+        p: { pool: ["http://a http://b"], strategy: "round-robin" },
+        q: { pool: ["http://a"] },
+      },
+    },
+    {
+      upstreams: {
+        a: ["http://a"],
+        "b.c-d_1": ["http://a", "http://b"],
+        p: { pool: ["http://a http://b"], strategy: "round-robin" },
+        q: { pool: ["http://a"] },
+      },
+    },
+  ],
 ];
 
 /** Files that are invalid by both, and the problem that the validator reports. */
@@ -241,6 +270,38 @@ const bad: [file: unknown, problem: RegExp][] = [
   [{ gssapiLevels: [] }, /^f: gssapiLevels: must be levels/],
   [{ gssapiLevels: [2, 2] }, /^f: gssapiLevels: must be levels/],
   [{ gssapiLevels: "2,1,2" }, /^f: gssapiLevels: .* not "2,1,2"$/],
+  [{ upstream: "alice:hunter2" }, /^f: upstream\[0\]: must be the URL of a/],
+  [{ upstream: "alice:hunter2@a:1" }, /^f: upstream\[0\]: must be the URL/],
+  [{ upstream: "http://a http://b" }, /^f: upstream\[0\]: must be the URL/],
+  [{ upstream: "http://a/path" }, /^f: upstream\[0\]: must be the URL of a/],
+  [{ upstream: ["http://a", ""] }, /^f: upstream\[1\]: must be the URL of a/],
+  [{ upstream: { pool: [] } }, /^f: upstream\[0\]: must be the URL of a/],
+  [{ upstream: 1 }, /^f: upstream\[0\]: must be the URL of a proxy/],
+  [{ upstreamPool: "http://a" }, /^f: upstreamPool: must be a list, not a si/],
+  [{ upstreamPool: ["http://a ,"] }, /^f: upstreamPool\[0\]: must be the URL/],
+  [{ upstreamStrategy: "random" }, /^f: upstreamStrategy: must be one of/],
+  [{ upstreams: [] }, /^f: upstreams: must be an object with the upstreams/],
+  [{ upstreams: { direct: "http://a" } }, /^f: upstreams\.direct: a name has/],
+  [{ upstreams: { Up: "http://a" } }, /^f: upstreams\.Up: a name has small/],
+  [{ upstreams: { "a b": "http://a" } }, /^f: upstreams\.a b: a name has/],
+  [{ upstreams: { a: "alice:hunter2" } }, /^f: upstreams\.a\[0\]: must be th/],
+  [{ upstreams: { a: ["alice:hunter2"] } }, /^f: upstreams\.a\[0\]: must be/],
+  [{ upstreams: { a: 1 } }, /^f: upstreams\.a: must be the URL of a proxy, a/],
+  [{ upstreams: { a: null } }, /^f: upstreams\.a: must be the URL of a proxy/],
+  [{ upstreams: { a: {} } }, /^f: upstreams\.a: must be the URL of a proxy, a/],
+  [{ upstreams: { a: { pool: [] } } }, /^f: upstreams\.a: must be the URL of/],
+  [
+    { upstreams: { a: { pool: ["alice:hunter2"] } } },
+    /^f: upstreams\.a\.pool\[0\]: must be the URL/,
+  ],
+  [
+    { upstreams: { a: { pool: ["http://a"], strategy: "x" } } },
+    /^f: upstreams\.a\.strategy: must be one of/,
+  ],
+  [
+    { upstreams: { a: { pool: ["http://a"], weight: 1 } } },
+    /^f: upstreams\.a\.weight: unknown key/,
+  ],
 ];
 
 /** Files with mistakes that a schema cannot detect. */
@@ -272,6 +333,8 @@ const subtle: [file: unknown, problem: RegExp][] = [
   [{ relayPorts: { first: 2, last: 1 } }, /^f: relayPorts: must be FIRST/],
   [{ hostname: "alice:hunter2" }, /^f: hostname: must be .* may be a login$/],
   [{ metrics: "65536" }, /^f: metrics: must be PORT or ADDRESS:PORT/],
+  [{ upstream: "http://a\0" }, /^f: upstream\[0\]: must not have a control/],
+  [{ upstreams: { a: [] } }, /^f: upstreams\.a: must be the URL of a proxy, a/],
 ];
 
 interface Schema {
@@ -279,7 +342,8 @@ interface Schema {
   enum?: unknown[];
   anyOf?: Schema[];
   properties?: Record<string, Schema>;
-  additionalProperties?: boolean;
+  propertyNames?: Schema;
+  additionalProperties?: boolean | Schema;
   required?: string[];
   items?: Schema;
   minItems?: number;
@@ -292,7 +356,7 @@ interface Schema {
 }
 
 const KEYWORDS =
-  /^(\$schema|title|description|default|type|enum|anyOf|properties|additionalProperties|required|items|minItems|maxItems|uniqueItems|minLength|pattern|minimum|maximum)$/;
+  /^(\$schema|title|description|default|type|enum|anyOf|properties|propertyNames|additionalProperties|required|items|minItems|maxItems|uniqueItems|minLength|pattern|minimum|maximum)$/;
 
 /** A validator of JSON Schema, for the keywords that the schema has. */
 function accepts(schema: Schema, value: unknown): boolean {
@@ -327,11 +391,14 @@ function accepts(schema: Schema, value: unknown): boolean {
   }
   if (!isType.object) return true;
   const { properties = {}, required = [] } = schema;
+  const { propertyNames = {}, additionalProperties: rest = true } = schema;
+  const others = typeof rest === "object" ? rest : {};
   return required.every((it) => Object.hasOwn(value as object, it)) &&
     Object.entries(value as object).every(([key, it]) =>
-      Object.hasOwn(properties, key)
+      accepts(propertyNames, key) &&
+      (Object.hasOwn(properties, key)
         ? accepts(properties[key], it)
-        : schema.additionalProperties !== false
+        : rest !== false && accepts(others, it))
     );
 }
 
@@ -352,6 +419,7 @@ for (const [file, problem] of bad) {
       const { problems } = read(JSON.stringify(file));
       assertEquals(problems.length, 1);
       assertMatch(problems[0], problem);
+      assert(!problems[0].includes("hunter2"), "shows a password");
       assert(!accepts(schema, file));
     },
   );

@@ -464,7 +464,7 @@ function kindOf(path: string): Kind<unknown> {
 }
 
 /** Options with flags of another form: a password (--user), a part of a rule (--allow, --deny). */
-const OTHER_FORMS = ["$schema", "users", "rules"];
+const OTHER_FORMS = ["$schema", "users", "rules", "upstreams"];
 
 /** Values of options that are neither numbers nor switches. */
 const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
@@ -484,6 +484,10 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   relayPorts: ["1-2", { first: 1, last: 2 }],
   workers: ["2", 2],
   log: ["json", "json"],
+  upstream: ["http://a", ["http://a"]],
+  upstreamPool: ["http://a socks4://b", ["http://a socks4://b"]],
+  upstreamStrategy: ["sticky", "sticky"],
+  upstreamCa: ["a", "a"],
   metrics: ["[::1]:9", { hostname: "::1", port: 9 }],
 };
 
@@ -529,7 +533,11 @@ test("parseFlags() has no flags but those of options and a few others", () => {
 });
 
 /** The options of `serve()` that no configuration has. A new one belongs here or in the table. */
-const ONLY_IN_CODE: Record<Exclude<keyof ServeOptions, keyof Config>, true> = {
+const ONLY_IN_CODE: Record<
+  Exclude<keyof ServeOptions, keyof Config> | "upstreams",
+  true
+> = {
+  upstreams: true, // a configuration has their URLs
   auth: true,
   policy: true,
   dial: true,
@@ -547,7 +555,9 @@ test("load() passes each option to serve() by the same name", async () => {
   const paths = pathsOf(CONFIG).filter((it) => !OTHER_FORMS.includes(it));
   const isLogin = (path: string) =>
     /^(usersFile$|chapSecrets$|gssapi|auth)/.test(path);
-  const args = paths.filter((it) => !isLogin(it)).map((path) => {
+  const isUpstream = (path: string) => path.startsWith("upstream");
+  const others = paths.filter((it) => !isLogin(it) && !isUpstream(it));
+  const args = others.map((path) => {
     const kind = kindOf(path);
     const text = SAMPLES[path]?.[0] ?? "0";
     return `--${flagOf(path)}${

@@ -226,7 +226,7 @@ test("proxyFromEnv() prefers no_proxy to NO_PROXY unless it is empty", () => {
 test("proxyFromEnv() throws for a variable that is no proxy's URL, and shows no password", () => {
   const values = [
     "sock5://al:hunter2@p:1",
-    "https://al:hunter2@p:1",
+    "ftp://al:hunter2@p:1",
     "http://al:hunter2@p:x",
     "http://al:hunter2@",
     "http://al:hunter2@p:1/path",

@@ -92,6 +92,14 @@ const urls: [url: string, proxy: ProxyConfig][] = [
     username: "al",
     password: "p:w",
   }],
+  ["https://al:pw@proxy.example", {
+    protocol: "https",
+    hostname: "proxy.example",
+    port: 443,
+    username: "al",
+    password: "pw",
+  }],
+  ["https://[::1]:8443", { protocol: "https", hostname: "::1", port: 8443 }],
   ["socks5://%C3%A9:%E2%82%AC@h:80", {
     protocol: "socks5",
     hostname: "h",
@@ -112,7 +120,7 @@ for (const [url, proxy] of urls) {
 const badUrls = [
   "",
   "127.0.0.1:1080",
-  "https://127.0.0.1:1080",
+  "ftp://127.0.0.1:1080",
   "ftp://127.0.0.1:1080",
   "socks6://127.0.0.1",
   "socks5://",
@@ -130,7 +138,7 @@ const badUrls = [
   "socks5://al:hunter2#@h",
   "socks5://al:hunter2%FF@h",
   "socks5://al:hunter2@h/path",
-  "https://al:hunter2@h",
+  "ftp://al:hunter2@h",
   "http://a%3Al:hunter2@h:x",
 ];
 
@@ -180,7 +188,7 @@ test("resolveProxy() writes IPv6 addresses in the form that sockets report, and 
 test("resolveProxy() refuses an unknown protocol", () => {
   const proxy = { protocol: "socks5", hostname: "h" } as const;
   assertThrows(
-    () => resolveProxy({ ...proxy, protocol: "https" as "socks5" }),
+    () => resolveProxy({ ...proxy, protocol: "ftp" as "socks5" }),
     TypeError,
   );
 });

@@ -51,12 +51,13 @@ const schemes: [scheme: string, protocol: ProxyProtocol][] = [
   ["socks4as", "socks4a+tls"],
   ["socks5s", "socks5+tls"],
   ["socks5hs", "socks5h+tls"],
+  ["https", "https"],
 ];
 
 for (const [scheme, protocol] of schemes) {
   test(`connect() goes through TLS when the scheme is ${scheme}:`, async () => {
     const target = await startTarget(echo);
-    await withServer({ tls: server }, async (url) => {
+    await withServer({ tls: server, http: true }, async (url) => {
       const proxy = socks(url(scheme), { tls: trusting });
       assertEquals(proxy.protocol, protocol);
       assert(`${proxy}`.startsWith(`${protocol}://`), `${proxy}`);
@@ -265,30 +266,76 @@ function catchError(call: () => unknown): Error {
   throw new Error("it does not throw");
 }
 
-test("connect() refuses a given connection without TLS for a protocol with TLS", async () => {
-  const target = await startTarget();
-  const conn = await (await detectTransport()).connect(target.addr);
-  await assertRejects(
-    () => connect("socks5s://h", TARGET, { conn }),
-    TypeError,
-  );
-  assertEquals(await (await target.accepted()).read(), null);
-  await target.close();
-});
-
-test("connect() refuses a tunnel through a proxy with TLS for another proxy with TLS", async () => {
-  const target = await startTarget();
+test("connect() starts TLS over a given connection without it, and checks the proxy", async () => {
+  const target = await startTarget(echo);
   await withServer({ tls: server }, async (url) => {
-    const conn = await connect(url(), target.addr, { tls: trusting });
-    await assertRejects(
-      () => connect("socks5s://h", TARGET, { conn }),
-      TypeError,
-      "conn must speak TLS",
-    );
-    assertEquals(await (await target.accepted()).read(), null);
+    const { port } = new URL(url().replace("socks5h+tls", "http"));
+    const addr = { hostname: "127.0.0.1", port: Number(port) };
+    const transport = await detectTransport();
+    for (const tls of [trusting, undefined, { ...trusting, serverName: "x" }]) {
+      const conn = await transport.connect(addr);
+      const connecting = connect(url(), target.addr, { conn, tls });
+      if (tls === trusting) {
+        const tunnel = await connecting;
+        await tunnel.write(pattern(10));
+        assertEquals(await readExactly(tunnel, 10), pattern(10));
+        tunnel.close();
+        continue;
+      }
+      await assertCode(connecting, tls ? "tls-name" : "tls-untrusted");
+      await assertRejects(() => conn.read());
+    }
   });
   await target.close();
 });
+
+test("connect() starts TLS over a tunnel through a proxy with TLS", async () => {
+  const target = await startTarget(echo);
+  await withServer({ tls: server }, async (first) => {
+    await withServer({ tls: server }, async (second) => {
+      const { port } = new URL(second().replace("socks5h+tls", "http"));
+      const next = `127.0.0.1:${port}`;
+      const conn = await connect(first(), next, { tls: trusting });
+      assertEquals(conn.tls, undefined);
+      const options = { conn, tls: trusting };
+      const tunnel = await connect(second(), target.addr, options);
+      await tunnel.write(pattern(100_000));
+      await tunnel.closeWrite();
+      assertEquals(await readExactly(tunnel, 100_000), pattern(100_000));
+      assertEquals(await tunnel.read(), null);
+      tunnel.close();
+    });
+  });
+  await target.close();
+});
+
+test("connect() rejects with tls-failed when a given connection does not answer TLS", async () => {
+  await withServer({}, async (url) => {
+    const { port } = new URL(url().replace("socks5h+tls", "http"));
+    const addr = { hostname: "127.0.0.1", port: Number(port) };
+    const conn = await (await detectTransport()).connect(addr);
+    const error = await assertCode(
+      connect(url(), TARGET, { conn, tls: trusting }),
+      "tls-failed",
+    );
+    assertEquals(error.phase, "dial");
+  });
+});
+
+for (const command of ["bind", "udpAssociate"] as const) {
+  test(`${command}() starts TLS over a given connection`, async () => {
+    await withServer({ tls: server }, async (url) => {
+      const { port } = new URL(url().replace("socks5h+tls", "http"));
+      const addr = { hostname: "127.0.0.1", port: Number(port) };
+      const conn = await (await detectTransport()).connect(addr);
+      const tls = { ...trusting, plainDatagrams: true };
+      const opened = command === "bind"
+        ? await bind(url(), "127.0.0.1", { conn, tls })
+        : await udpAssociate(url(), { conn, tls });
+      opened.close();
+    });
+  });
+}
 
 test("connect() refuses checks of a given connection that is already made", async () => {
   const proxy = await startServer({ tls: server });

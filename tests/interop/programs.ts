@@ -285,7 +285,7 @@ export async function until(
 }
 
 /** Returns a port of 127.0.0.1 that is free. */
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
     server.on("error", reject);

@@ -35,20 +35,20 @@ export function environment(): Record<string, string> {
 }
 
 /**
- * Installs an npm package into `.build/` unless it is there, and returns the folder
- * to load it from. Needs Deno, and the project's root as the working directory.
+ * Installs npm packages into a folder of `.build/` unless they are there, and returns the
+ * folder to load them from. Needs Deno, and the project's root as the working directory.
  */
-export async function installed(name: string): Promise<string> {
+export async function installed(...names: string[]): Promise<string> {
   const script = `
 import { npmInstall } from "./scripts/npm_install.ts";
-console.log(await npmInstall(${JSON.stringify(name)}));`;
+console.log(await npmInstall(...${JSON.stringify(names)}));`;
   const { code, stdout, stderr } = await run(
     executable("deno"),
     ["eval", "--quiet", script],
     { env: environment() },
   );
   if (code === 0 && stdout.startsWith("/")) return stdout.trim();
-  throw new Error(`npm install ${name}: ${stderr}`);
+  throw new Error(`npm install ${names.join(" ")}: ${stderr}`);
 }
 
 /**

@@ -75,6 +75,7 @@ const names: [name: string, exports: object, names: string[]][] = [
     "encodeRequest",
     "encodeResponse",
     "replyOfStatus",
+    "responseDecoder",
     "statusOfReply",
     "statusText",
   ]],

@@ -162,11 +162,22 @@ const allowed: [path: string, text: string][] = [
   ["src/doors/agent.ts", `import http from "node:http"`],
   ["src/doors/bridge.ts", `import { x } from "../server/serve.ts"`],
   ["src/doors/bridge/http.ts", `import { x } from "../../server/serve.ts"`],
+  ["src/doors/fetch/bridge.ts", `await import("../bridge/mod.ts")`],
+  ["src/doors/fetch/node.ts", `import { x } from "../undici/mod.ts"`],
 
   ["src/cli/main.ts", `import { parseArgs } from "@std/cli/parse-args"`],
   ["src/cli/main.ts", `import { x } from "../server/mod.ts"`],
   ["src/cli/main.ts", `import { x } from "./commands/dry_run.ts"`],
   ["src/cli/main.ts", `await import("./workers/worker.ts")`],
+  ["src/cli/main.ts", `await import("../tool/tool.ts")`],
+
+  ["src/tool/mod.ts", `await import("../cli/main.ts")`],
+  ["src/tool/check/check.ts", `import { x } from "../../client/hops.ts"`],
+  ["src/tool/commands/run.ts", `import { x } from "../../cli/host/host.ts"`],
+  [
+    "src/tool/commands/run.ts",
+    `import { x } from "../../doors/bridge/bridge.ts"`,
+  ],
   ["src/cli/host/node.ts", `import process from "node:process"`],
   ["src/cli/output/log.ts", `import type { x } from "../host/host.ts"`],
   ["src/cli/config/kinds.ts", `import { x } from "../output/escape.ts"`],
@@ -317,6 +328,14 @@ const refused: [path: string, text: string][] = [
   ["src/doors/agent.ts", `import { x } from "./bridge.ts"`],
   ["src/doors/agent.ts", `import { x } from "undici"`],
   ["src/doors/bridge.ts", `import { x } from "../cli/main.ts"`],
+  ["src/doors/fetch/bridge.ts", `import { x } from "../bridge/mod.ts"`],
+  ["src/doors/fetch/bridge.ts", `await import("../../server/mod.ts")`],
+
+  ["src/tool/mod.ts", `import { x } from "../cli/main.ts"`],
+  ["src/tool/check/check.ts", `import { x } from "../../cli/host/host.ts"`],
+  ["src/tool/check/check.ts", `import { x } from "../../server/serve.ts"`],
+  ["src/tool/check/check.ts", `import { x } from "node:net"`],
+  ["src/tool/commands/run.ts", `import { x } from "../../cli/main.ts"`],
 
   ["src/cli/main.ts", `import { x } from "npm:x"`],
   ["src/cli/main.ts", `import { x } from "@std/client"`],

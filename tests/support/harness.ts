@@ -30,8 +30,8 @@ export interface TestOptions {
    */
   timeout?: number;
   /**
-   * Whether a library of others leaves objects behind that are no sockets, such as
-   * ciphers. Deno then does not look for its resources; sockets are looked for.
+   * Whether a library of others leaves objects behind that are no sockets, such as ciphers
+   * and timers. Deno then does not look for its resources; sockets are looked for.
    *
    * @default {false}
    */
@@ -43,6 +43,7 @@ interface DenoTest {
     name: string;
     ignore: boolean;
     sanitizeResources?: boolean;
+    sanitizeOps?: boolean;
     fn: () => Promise<void>;
   }): void;
 }
@@ -99,7 +100,9 @@ async function registrar(): Promise<Register> {
   if (runtime === "deno") {
     const { Deno } = globalThis as unknown as { Deno: DenoTest };
     return (name, ignore, fn, _timeout, foreign) => {
-      const sanitize = foreign ? { sanitizeResources: false } : {};
+      const sanitize = foreign
+        ? { sanitizeResources: false, sanitizeOps: false }
+        : {};
       Deno.test({ name, ignore, fn, ...sanitize });
     };
   }

@@ -36,6 +36,12 @@ export interface Program {
       | "SIGUSR1"
       | "SIGUSR2",
   ): void;
+  /** Writes to its standard input, which `keepsInput` has left open. */
+  type(text: string | Uint8Array): void;
+  /** Ends its standard input. */
+  endInput(): void;
+  /** Resolves when its standard output has ended. */
+  readonly outputEnded: Promise<void>;
   /** Stops reading its standard output, as `head -1` does. */
   closeOutput(): void;
   /** Leaves its standard output open and unread, as a stopped `less` does. */
@@ -64,10 +70,14 @@ export interface ProgramOptions {
   mayLoad?: boolean;
   /** Whether it may start programs, on Deno. */
   mayRun?: boolean;
+  /** Whether it may read all environment variables, on Deno. */
+  mayReadEnv?: boolean;
   /** More environment variables. */
   env?: Record<string, string>;
   /** The content of its standard input; none by default. */
   input?: string | Uint8Array;
+  /** Whether its standard input stays open after that, for `type()` and `endInput()`. */
+  keepsInput?: boolean;
 }
 
 /** Starts the program, calls `use`, and kills the program afterwards. */
@@ -81,7 +91,9 @@ export async function withProgram(
     stdio: ["pipe", "pipe", "pipe"],
   });
   // The program may exit before it has read all of its input.
-  child.stdin.on("error", () => {}).end(options.input);
+  child.stdin.on("error", () => {});
+  if (options.input !== undefined) child.stdin.write(options.input);
+  if (!options.keepsInput) child.stdin.end();
   let [stdout, stderr] = ["", ""];
   let onOutput = () => {};
   child.stdout.setEncoding("utf8").on("data", (text) => {
@@ -90,6 +102,9 @@ export async function withProgram(
   });
   child.stderr.setEncoding("utf8").on("data", (text) => stderr += text);
   let isOver = false;
+  const outputEnded = new Promise<void>((resolve) =>
+    child.stdout.on("close", resolve)
+  );
   const exited = new Promise<number | null>((resolve) =>
     child.on("exit", (code) => resolve(code))
   );
@@ -128,6 +143,9 @@ export async function withProgram(
         ),
       // On Deno `child.kill()` works once, and then hides the exit code.
       kill: (signal) => void process.kill(child.pid!, signal),
+      type: (text) => void child.stdin.write(text),
+      endInput: () => void child.stdin.end(),
+      outputEnded,
       closeOutput: () => child.stdout.destroy(),
       pauseOutput: () => void child.stdout.pause(),
       resumeOutput: () => void child.stdout.resume(),
@@ -157,7 +175,8 @@ export async function runProgram(
 
 /** The arguments for the executable of the runtime that start the program. */
 export function programArgs(
-  { users, mayRead, mayWrite, mayShare, mayLoad, mayRun }: ProgramOptions,
+  { users, mayRead, mayWrite, mayShare, mayLoad, mayRun, mayReadEnv }:
+    ProgramOptions,
 ): string[] {
   if (runtime !== "deno") {
     const program = fileURLToPath(new URL("./program.js", import.meta.url));
@@ -173,8 +192,10 @@ export function programArgs(
     ...(mayWrite ? ["--allow-write"] : []),
     ...(mayShare ? ["--unstable-net"] : []),
     ...(mayLoad ? ["--allow-ffi"] : []),
-    ...(mayRun ? ["--allow-run", "--allow-env=NODE_V8_COVERAGE"] : []),
+    ...(mayRun ? ["--allow-run"] : []),
+    ...(mayRun && !mayReadEnv ? ["--allow-env=NODE_V8_COVERAGE"] : []),
     ...(users === undefined ? [] : ["--allow-env=SOCKS5_USERS"]),
+    ...(mayReadEnv ? ["--allow-env"] : []),
     ...(parser.startsWith("file:")
       ? [`--import-map=${new URL("./import_map.json", parser)}`]
       : []),

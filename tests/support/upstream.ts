@@ -10,7 +10,7 @@ import type { DialedAssociation, Dialer } from "../../src/server/mod.ts";
 import type { TestServer } from "./server.ts";
 
 /** A dialer with all commands. */
-export type FullDialer = Required<Dialer>;
+export type FullDialer = Required<Omit<Dialer, "resolvesNames">>;
 
 /** A dialer through a server of this library. */
 export function through(

@@ -14,11 +14,13 @@ import {
 } from "../../server/policy/explain.ts";
 import { resolveSettings } from "../../server/settings.ts";
 import { OwnAddresses } from "../../server/policy/own_addresses.ts";
+import { DIRECT } from "../../server/policy/rule.ts";
 import { rules } from "../../server/policy/rules.ts";
 import { detectTransport } from "../../transport/detect.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Transport } from "../../transport/transport.ts";
 import { type LoadedConfig, mayKnowMoreUsers } from "../config/load.ts";
+import type { LoadedUpstreams } from "../config/load_upstreams.ts";
 import {
   escapeText,
   mayHoldLogin,
@@ -37,7 +39,7 @@ import { countWorkers, openLauncher } from "../workers/launcher.ts";
  * @throws {UsageError} if there cannot be several workers.
  */
 export async function checkText(
-  { config, options, users, rules, workers, tls }: LoadedConfig,
+  { config, options, users, rules, workers, tls, upstreams }: LoadedConfig,
 ): Promise<string> {
   await resolveSettings(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
@@ -52,7 +54,15 @@ export async function checkText(
     (config.gssapiKeytab === undefined ? "" : ", Kerberos logins") +
     (config.authCommand === undefined ? "" : ", logins by a program") +
     (tls ? `, ${validText(tls.validTo)}` : "") +
+    upstreamsText(upstreams) +
     (count > 1 ? `, workers ${count}` : "");
+}
+
+function upstreamsText(upstreams: LoadedUpstreams | undefined): string {
+  const { dial, named = {} } = upstreams ?? {};
+  const ways = Object.entries(named).map(([name, it]) => `${name} (${it})`);
+  return (dial ? `, through ${dial}` : "") +
+    (ways.length > 0 ? `, upstreams ${ways.join(", ")}` : "");
 }
 
 /** The answer to a question of `--explain`. */
@@ -71,7 +81,7 @@ export interface Answer {
  * @throws {TypeError | UsageError} if the question is invalid.
  */
 export async function explainText(
-  { config, options, users }: LoadedConfig,
+  { config, options, users, upstreams }: LoadedConfig,
   text: string,
 ): Promise<Answer> {
   const question = readQuestion(text);
@@ -86,11 +96,15 @@ export async function explainText(
     notes.push("look-ups are refused: --resolve is missing");
   }
   const lookup = (hostname: string) => addressesOf(transport, hostname, notes);
-  const context = { exposed, isOwn: (address: string) => own.has(address) };
+  const ways = { dial: upstreams?.dial, upstreams: upstreams?.named };
+  const isOwn = (address: string) => own.has(address);
+  const context = { exposed, isOwn, ways };
   let found = await explain(policy, question, { ...context, lookup });
   if (found.length === 0) found = await explain(policy, question, context);
   return {
-    text: found.map((it) => explanationText(it, question)).join("\n"),
+    text: found.map((it) =>
+      explanationText(it, question) + wayText(it, upstreams)
+    ).join("\n"),
     notes,
     isAllowed: found.some((it) => it.verdict === "allow"),
   };
@@ -130,6 +144,19 @@ function notesOn({ user }: Question, users: ReadonlySet<string>): string[] {
       ? "clients need a login, but the question names no user"
       : `there is no user ${showValue(user)}`,
   ];
+}
+
+/** How the target is reached, if there are upstreams. */
+function wayText(
+  { verdict, through }: Explanation,
+  upstreams: LoadedUpstreams | undefined,
+): string {
+  if (!upstreams || verdict !== "allow") return "";
+  const { dial, named } = upstreams;
+  if (through !== undefined && through !== DIRECT) {
+    return `, through ${through} (${named[through]})`;
+  }
+  return dial && through === undefined ? `, through ${dial}` : ", direct";
 }
 
 function explanationText(

@@ -20,8 +20,7 @@ const LOG = "each session has a line in the log, did you mean --log text?";
 const QUIET = "did you mean --log off?";
 const DAEMON =
   "the server stays in the foreground, and a service manager can start it";
-const UPSTREAM =
-  "only the library can go through another proxy (the option dial of serve())";
+const UPSTREAM = "did you mean --upstream URL?";
 const RATE = "did you mean --max-bytes-per-second-per-session RATE?";
 const TIMEOUT = "did you mean --connect-timeout or --idle-timeout?";
 const OPEN = "without logins, the server needs no flag, or --open-proxy";
@@ -91,7 +90,8 @@ export const FOREIGN_FLAGS: ReadonlyMap<string, string> = new Map([
   ["--acl", RULES],
   ["--block", "did you mean --deny RULE?"],
   ["--proxy", UPSTREAM],
-  ["--upstream", UPSTREAM],
+  ["--parent", UPSTREAM],
+  ["--chain", UPSTREAM],
 ]);
 
 function capitalized(text: string): string {

@@ -9,8 +9,9 @@ import type { Section } from "./option.ts";
 export const TITLE = "socks5: a proxy for SOCKS4, SOCKS4a and SOCKS5";
 
 export const USAGE = `\
-Usage: socks5 [FLAGS]
-       socks5 hash-password [--user NAME]`;
+Usage: socks5 [serve] [FLAGS]
+       socks5 hash-password [--user NAME]
+       socks5 check|connect|forward|bridge|run ...  (see: socks5 help tool)`;
 
 /** The beginning of `--help` without a topic. */
 export const BRIEF_INTRODUCTION = `\
@@ -34,7 +35,8 @@ export const NOTES: { readonly [section in Section]?: string } = {
 Without rules, clients may use any target. If the server listens beyond this
 machine, its own addresses and special-purpose ones (private networks, ...) are
 denied unless a rule names them: --allow 10.0.0.0/8. A rule may also choose the
-route: via ADDRESS (of this machine), prefer ipv4|ipv6.
+route: via ADDRESS (of this machine), prefer ipv4|ipv6, through UPSTREAM|direct
+(an upstream of the --config file).
 --deny @FILE refers to the names and networks in a file, one a line: a name,
 *.SUFFIX (the names below), .SUFFIX (these and itself), an address or a block.
 The file is read again on SIGHUP.`,

@@ -18,6 +18,8 @@ import {
   readConfig,
   serveConfig,
 } from "./config.ts";
+import { DIRECT } from "../../server/policy/rule.ts";
+import { hint } from "./hint.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
 import { besideFile, fileName, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
@@ -26,6 +28,7 @@ import { type LoadedTls, loadTls } from "./load_tls.ts";
 import { loadLogins, namesOfLogins } from "./load_logins.ts";
 import { httpWarnings, loginWarnings, methodsOf } from "./login_methods.ts";
 import { authCommandConfig } from "./auth_command.ts";
+import { type LoadedUpstreams, loadUpstreams } from "./load_upstreams.ts";
 import { gssapiConfig, withGssapi } from "./gssapi_method.ts";
 
 /** The configuration of the program, merged and checked. */
@@ -44,6 +47,8 @@ export interface LoadedConfig extends ProgramConfig {
   readonly warnings: readonly string[];
   /** The certificates, if the server speaks TLS. */
   readonly tls: LoadedTls | undefined;
+  /** The upstream proxies, if there are any. */
+  readonly upstreams: LoadedUpstreams | undefined;
   /** Whether there are files to reload. */
   readonly hasFiles: boolean;
   /** The options of the lockout after failed logins. */
@@ -103,6 +108,10 @@ export async function load(
   const config = mergeConfigs(commandLine.config, fileConfig);
   const logins = await loadLogins(config, commandLine, read, problems);
   const tls = await loadTls(config, read, { problems, warnings });
+  const upstreams = await loadUpstreams(
+    { config, commandLine, read, problems },
+    before?.upstreams,
+  );
   const { rules: list = [], usersFile = [], chapSecrets } = config;
   const lists = list.length > 0
     ? await loadLists(
@@ -128,29 +137,41 @@ export async function load(
       await methodsOf(logins, { command, lockout, guard }),
     );
   const policy = list.length > 0 ? rules(list, { lists }) : undefined;
+  checkWays(policy, upstreams);
   const names = namesOfLogins(logins);
   warnings.push(...loginWarnings(logins));
   warnings.push(...httpWarnings(config, auth, logins));
   if (list.length > 0) {
     // Loaded lazily: most servers start without rules.
-    const { ruleWarnings } = await import("./rule_warnings.ts");
+    const { addressWarnings, ruleWarnings } = await import(
+      "./rule_warnings.ts"
+    );
     const known = mayKnowMoreUsers(config) ? undefined : names;
     const all = known && withUserIds(known, config);
     warnings.push(...ruleWarnings(list, all, lists));
+    warnings.push(...addressWarnings(list, lists, upstreams));
   }
   return {
     ...programConfig(config),
     config,
-    options: { ...serveConfig(config), auth, policy, tls: tls?.options },
+    options: {
+      ...serveConfig(config),
+      auth,
+      policy,
+      tls: tls?.options,
+      dial: upstreams?.dial,
+      upstreams: upstreams?.named,
+    },
     tls,
+    upstreams,
     lockout,
     authKey,
     users: names,
     rules: list.length,
     warnings,
     hasFiles: usersFile.length > 0 || Object.keys(lists).length > 0 ||
-      [file, chapSecrets, config.gssapiKeytab, tls].some((it) =>
-        it !== undefined
+      [file, chapSecrets, config.gssapiKeytab, tls, config.upstreamCa].some(
+        (it) => it !== undefined,
       ),
   };
 }
@@ -173,6 +194,24 @@ function withUserIds(
   { socks4: { userIds = [] } = {} }: Config,
 ): ReadonlySet<string> {
   return new Set([...users, ...userIds]);
+}
+
+/** Refuses rules for an upstream that does not exist. */
+function checkWays(
+  policy: RulePolicy | undefined,
+  upstreams: LoadedUpstreams | undefined,
+): void {
+  const names = Object.keys(upstreams?.named ?? {});
+  const unknown = policy?.through.find((it) =>
+    it !== DIRECT && !names.includes(it)
+  );
+  if (unknown === undefined) return;
+  throw new UsageError(
+    `a rule goes through ${unknown}, but there is no such upstream` +
+      (names.length === 0
+        ? ': "upstreams" in the --config file has none'
+        : hint(unknown, names)),
+  );
 }
 
 /** Refuses a port that the server itself would report as in use. */
@@ -214,5 +253,6 @@ async function loadFile(
     tlsCert: beside(config.tlsCert),
     tlsKey: beside(config.tlsKey),
     tlsClientCa: beside(config.tlsClientCa),
+    upstreamCa: beside(config.upstreamCa),
   };
 }

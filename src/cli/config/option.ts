@@ -16,6 +16,7 @@ export const SECTIONS = {
     title:
       "Access rules (RULE: [COMMANDS] [from CLIENTS] [user USERS] [TARGETS])",
   },
+  upstream: { topic: "upstreams", title: "Upstream proxies" },
   relay: { topic: "relay", title: "BIND, UDP ASSOCIATE and look-ups" },
   timeouts: {
     topic: "timeouts",

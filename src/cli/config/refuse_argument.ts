@@ -7,6 +7,7 @@
 import { nearest } from "../../transport/check_keys.ts";
 import { flagName, mayBeLogin, quote } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
+import { COMMAND_NAMES } from "./command_names.ts";
 import { FLAG_NAMES } from "./flag_table.ts";
 import { FOREIGN_FLAGS } from "./foreign_flags.ts";
 
@@ -56,7 +57,7 @@ function wordText(word: string, mayShow: boolean): string {
     ? `--${word}`
     : /^\d{1,5}$/.test(word)
     ? `--port ${word}`
-    : undefined;
+    : nearest(word, COMMAND_NAMES);
   return meant === undefined
     ? quote(word)
     : `${quote(word)}: did you mean ${meant}?`;

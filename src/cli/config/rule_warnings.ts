@@ -4,7 +4,9 @@
  * @module
  */
 
+import { parseCidr } from "../../protocol/cidr.ts";
 import type { HostLists } from "../../server/policy/compiled_rule.ts";
+import type { RuleTarget } from "../../server/policy/rule.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
 import {
   type ShadowedRule,
@@ -12,6 +14,7 @@ import {
 } from "../../server/policy/shadowed.ts";
 import { mayBeLogin, quote, showRule } from "../output/escape.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
+import type { LoadedUpstreams } from "./load_upstreams.ts";
 
 /** The maximum length of a rule in a warning. */
 const MAX_RULE = 80;
@@ -34,6 +37,36 @@ export function ruleWarnings(
   const warnings = [...shadowed, ...unknownUsers(rules, users)];
   if (warnings.length <= MAX_PROBLEMS) return warnings;
   return [...warnings.slice(0, MAX_PROBLEMS), "and more warnings about rules"];
+}
+
+/**
+ * Returns a warning if rules deny addresses, but an upstream resolves names: it may reach
+ * these addresses by name.
+ */
+export function addressWarnings(
+  rules: readonly string[],
+  lists: HostLists,
+  upstreams: LoadedUpstreams | undefined,
+): string[] {
+  const { dial, named = {} } = upstreams ?? {};
+  const dialers = [dial, ...Object.values(named)];
+  if (!dialers.some((it) => it?.resolvesNames)) return [];
+  const hasAddresses = ({ host = "*" }: RuleTarget) =>
+    host.startsWith("@")
+      ? lists[host.slice(1)]?.hasBlocks
+      : parseCidr(host) !== undefined;
+  const index = rules.findIndex((text) => {
+    const { action, to = [] } = parseRule(text);
+    return action === "deny" && to.some(hasAddresses);
+  });
+  if (index === -1) return [];
+  return [
+    `rule ${index + 1} ${
+      showRule(rules[index], MAX_RULE)
+    } does not match names ` +
+    "that an upstream resolves: with socks5: in place of socks5h:, this server resolves " +
+    "them and checks their addresses",
+  ];
 }
 
 function shadowedText(

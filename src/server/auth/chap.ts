@@ -164,7 +164,7 @@ class ResponseVerifier implements Verifier {
     const { standIn } = this.#source;
     const secret = await this.#source.secretOf(username, context);
     const key = new TextEncoder().encode(secret ?? standIn);
-    const expected = await hmacMd5(key, this.#challenge);
+    const expected = hmacMd5(key, this.#challenge);
     return sameBytes(response, expected) && secret !== undefined;
   }
 }

@@ -13,14 +13,14 @@ import {
   resetQuietly,
 } from "../../transport/quiet.ts";
 import type { Conn, Relay } from "../../transport/transport.ts";
-import type { Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import type { CommandSession } from "./command.ts";
 import type { Ending } from "./ending.ts";
-import { type BindDialer, DialedPeerListener } from "./dialed_peer_listener.ts";
+import { hasBind } from "./dialed_peer_listener.ts";
 import { replyToFailure } from "./failure.ts";
 import { HangupWatch } from "./hangup_watch.ts";
 import { LocalPeerListener, type PeerListener } from "./peer_listener.ts";
+import { RoutedPeerListener } from "./routed_peer_listener.ts";
 
 /**
  * Listens for the peer that the request names. The first reply carries the
@@ -43,14 +43,10 @@ function listenerFor(
   session: CommandSession,
   request: ClientRequest,
 ): PeerListener | undefined {
-  const { dial } = session.settings;
+  const { dial, upstreams } = session.settings;
+  if (upstreams.size > 0) return new RoutedPeerListener(session, request);
   if (!dial) return new LocalPeerListener(session, request);
-  if (!hasBind(dial)) return undefined;
-  return new DialedPeerListener(session, dial, request);
-}
-
-function hasBind(dial: Dialer): dial is BindDialer {
-  return typeof dial.bind === "function";
+  return hasBind(dial) ? new RoutedPeerListener(session, request) : undefined;
 }
 
 class Bind {

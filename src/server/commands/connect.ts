@@ -4,17 +4,18 @@
  * @module
  */
 
-import { type Endpoint, isIp } from "../../protocol/address.ts";
+import type { Endpoint } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { dial, dialAddresses, withSignal } from "../../transport/dial.ts";
 import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
 import type { Address, Conn, Relay } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
+import type { Dialer } from "../dialer.ts";
 import type { CommandSession } from "./command.ts";
 import type { Ending } from "./ending.ts";
 import { checkedConn, isReplyable } from "./dialed.ts";
 import { replyToFailure } from "./failure.ts";
-import { authorize, dialledAddress, resolve } from "../policy/authorize.ts";
+import { resolve, type Route } from "../policy/authorize.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 
 /** Connects to the target. The reply carries the local address of the new connection. */
@@ -56,7 +57,8 @@ function boundAddr(
   request: ClientRequest,
   { localAddr }: Conn,
 ): Address | undefined {
-  if (settings.dial && !isReplyable(request, localAddr)) return undefined;
+  const isDirect = !settings.dial && settings.upstreams.size === 0;
+  if (!isDirect && !isReplyable(request, localAddr)) return undefined;
   return localAddr;
 }
 
@@ -77,24 +79,37 @@ async function dialAllowed(
   session: CommandSession,
   target: Endpoint,
 ): Promise<Conn> {
-  const { settings: { dial, transport }, stopping } = session;
-  if (dial) {
-    const { hostname, port } = target;
-    const address = isIp(hostname) ? dialledAddress(hostname) : undefined;
-    await authorize(session, target, { address, signal: stopping });
-    const context = { session, signal: stopping.signal };
-    const conn = Promise.resolve(
-      dial.connect({ hostname, port }, context),
-    );
-    return checkedConn(
-      await withSignal(conn, stopping, closeQuietly),
-    );
-  }
+  const { settings: { transport }, stopping } = session;
   const route = await resolve(session, target, stopping);
+  if (route.dialer) {
+    return await dialThrough(session, route.dialer, route, target.port);
+  }
   return await dialAddresses(transport, {
     addresses: route.addresses,
     localAddressOf: route.localAddressOf,
     port: target.port,
     signal: stopping,
   });
+}
+
+/** Tries the addresses, or the name, one after the other. */
+async function dialThrough(
+  session: CommandSession,
+  dialer: Dialer,
+  { addresses }: Route,
+  port: number,
+): Promise<Conn> {
+  const { stopping } = session;
+  const context = { session, signal: stopping.signal };
+  let failure: unknown;
+  for (const hostname of addresses) {
+    try {
+      const conn = Promise.resolve(dialer.connect({ hostname, port }, context));
+      return checkedConn(await withSignal(conn, stopping, closeQuietly));
+    } catch (error) {
+      if (stopping.aborted) throw error;
+      failure ??= error;
+    }
+  }
+  throw failure;
 }

@@ -16,13 +16,18 @@ import { closeQuietly } from "../../transport/quiet.ts";
 import type { AbortSignalLike } from "../../transport/signal.ts";
 import type { OnDatagram } from "../../transport/transport.ts";
 import type { DialedAssociation, Dialer } from "../dialer.ts";
-import { authorize, dialledAddress } from "../policy/authorize.ts";
+import { dialledAddress, resolve } from "../policy/authorize.ts";
 import type { CommandSession } from "./command.ts";
 import { checkedAssociation } from "./dialed.ts";
 import type { RoutedTarget, UdpOutlet, UdpRoute } from "./udp_outlet.ts";
 
 /** A dialer with a UDP ASSOCIATE. */
 export type UdpDialer = Dialer & Required<Pick<Dialer, "udpAssociate">>;
+
+/** Whether a dialer has a UDP ASSOCIATE. */
+export function hasUdpAssociate(dialer: Dialer): dialer is UdpDialer {
+  return typeof dialer.udpAssociate === "function";
+}
 
 /** How many bytes may wait in unsettled calls of `send()`: as many as in a socket. */
 const MAX_UNSENT = 256 * 1024;
@@ -59,6 +64,7 @@ export class DialedOutlet implements UdpOutlet {
       closeQuietly,
     );
     this.#association = checkedAssociation(await opening);
+    if (this.#closed) closeQuietly(this.#association);
   }
 
   /**
@@ -78,24 +84,26 @@ export class DialedOutlet implements UdpOutlet {
   routeAtOnce(hostname: string): UdpRoute | undefined {
     const { settings, exposed } = this.#session;
     if (settings.policy || exposed) return undefined;
-    return this.#routeTo(hostname);
+    return this.routeTo(hostname);
   }
 
   async route(
     target: RoutedTarget,
     signal: AbortSignalLike,
   ): Promise<UdpRoute | undefined> {
-    const { hostname } = target;
-    const address = isIp(hostname) ? dialledAddress(hostname) : undefined;
     try {
-      await authorize(this.#session, target, { address, signal });
-      return this.#routeTo(hostname);
+      const route = await resolve(this.#session, target, signal);
+      // The association continues when an update has replaced the dialer.
+      const { dial } = this.#session.settings;
+      const isHere = route.dialer === (dial ?? this.#dialer);
+      return isHere ? this.routeTo(route.addresses[0]) : undefined;
     } catch {
       return undefined; // not allowed: datagrams to it are dropped
     }
   }
 
-  #routeTo(hostname: string): UdpRoute {
+  /** The route to an address, or to a name that the dialer resolves. */
+  routeTo(hostname: string): UdpRoute {
     const source = isIp(hostname) ? dialledAddress(hostname) : undefined;
     return { address: hostname, source, socket: this };
   }

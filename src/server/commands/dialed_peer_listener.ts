@@ -25,14 +25,20 @@ import type { Peer, PeerListener } from "./peer_listener.ts";
 /** A dialer with a BIND. */
 export type BindDialer = Dialer & Required<Pick<Dialer, "bind">>;
 
+/** Whether a dialer has a BIND. */
+export function hasBind(dialer: Dialer): dialer is BindDialer {
+  return typeof dialer.bind === "function";
+}
+
 /**
- * Listens through a dialer. The first peer is the only one: if it is not
- * allowed, the command fails.
+ * Listens through a dialer for a peer that the policy has allowed. The first peer is the
+ * only one: if it is not allowed, the command fails.
  */
 export class DialedPeerListener implements PeerListener {
   readonly #session: CommandSession;
   readonly #dialer: BindDialer;
   readonly #request: ClientRequest;
+  readonly #expectedPeer: Endpoint;
   #listener: DialedListener | undefined;
   #conn: Conn | undefined;
 
@@ -40,18 +46,18 @@ export class DialedPeerListener implements PeerListener {
     session: CommandSession,
     dialer: BindDialer,
     request: ClientRequest,
+    peer: Endpoint,
   ) {
     this.#session = session;
     this.#dialer = dialer;
     this.#request = request;
+    this.#expectedPeer = peer;
   }
 
   async open(): Promise<Endpoint> {
     const session = this.#session;
     const { stopping: signal } = session;
-    const { target } = this.#request;
-    await authorize(session, target, { address: this.#expected, signal });
-    const { hostname, port } = target;
+    const { hostname, port } = this.#expectedPeer;
     const context = { session, signal: signal.signal };
     this.#listener = await withSignal(
       Promise.resolve(this.#dialer.bind({ hostname, port }, context)),
@@ -84,7 +90,7 @@ export class DialedPeerListener implements PeerListener {
 
   /** The address of the expected peer; `undefined` for a name, and when any peer may connect. */
   get #expected(): string | undefined {
-    return knownAddress(this.#request.target);
+    return knownAddress(this.#expectedPeer);
   }
 
   /**

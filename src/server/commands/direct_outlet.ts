@@ -7,7 +7,7 @@
 import { isIp } from "../../protocol/address.ts";
 import type { AbortSignalLike } from "../../transport/signal.ts";
 import type { DatagramSocket, OnDatagram } from "../../transport/transport.ts";
-import { dialledAddress, resolve } from "../policy/authorize.ts";
+import { dialledAddress, resolve, type Route } from "../policy/authorize.ts";
 import type { CommandSession } from "./command.ts";
 import type { RoutedTarget, UdpOutlet, UdpRoute } from "./udp_outlet.ts";
 
@@ -50,17 +50,24 @@ export class DirectOutlet implements UdpOutlet {
   ): Promise<UdpRoute | undefined> {
     try {
       const route = await resolve(this.#session, target, signal);
-      const { addresses, localAddressOf } = route;
-      const last = addresses.includes(target.address) ? [target.address] : [];
-      for (const address of [...last, ...addresses]) {
-        const version = isIp(address);
-        const from = localAddressOf?.(address) ?? ANY[version];
-        if (isIp(from) !== version) continue;
-        const socket = await this.#socketOn(from).catch(() => {});
-        if (socket) return { address, source: address, socket };
-      }
+      return route.dialer ? undefined : await this.routeBy(route, target);
     } catch {
-      // Not allowed, or no such name: datagrams to it are dropped.
+      return undefined; // not allowed, or no such name: datagrams to it are dropped
+    }
+  }
+
+  /** The route to a target whose addresses are reached directly. */
+  async routeBy(
+    { addresses, localAddressOf }: Route,
+    target: RoutedTarget,
+  ): Promise<UdpRoute | undefined> {
+    const last = addresses.includes(target.address) ? [target.address] : [];
+    for (const address of [...last, ...addresses]) {
+      const version = isIp(address);
+      const from = localAddressOf?.(address) ?? ANY[version];
+      if (isIp(from) !== version) continue;
+      const socket = await this.#socketOn(from).catch(() => {});
+      if (socket) return { address, source: address, socket };
     }
     return undefined;
   }

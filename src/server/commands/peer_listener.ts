@@ -18,6 +18,7 @@ import type { Address, Conn, Listener } from "../../transport/transport.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import {
   authorize,
+  dialerOf,
   preferFamily,
   resolve,
   type Route,
@@ -108,9 +109,12 @@ export class LocalPeerListener implements PeerListener {
     const session = this.#session;
     const { stopping: signal } = session;
     if (isUnspecified(this.#target.hostname)) {
-      return (await authorize(session, this.#target, { signal })).localAddress;
+      const verdict = await authorize(session, this.#target, { signal });
+      if (dialerOf(session, verdict)) throw elsewhere();
+      return verdict.localAddress;
     }
     const route = await resolve(session, this.#target, signal);
+    if (route.dialer) throw elsewhere();
     return await this.#routedAddress(route);
   }
 
@@ -196,12 +200,21 @@ export class LocalPeerListener implements PeerListener {
     if (this.#expected) return this.#expected.includes(hostname);
     try {
       const options = { address: hostname, signal: this.#closing };
-      await authorize(this.#session, this.#target, options);
-      return true;
+      const session = this.#session;
+      const verdict = await authorize(session, this.#target, options);
+      return dialerOf(session, verdict) === undefined;
     } catch {
       return false;
     }
   }
+}
+
+/** The policy has changed meanwhile, or answers differently each time. */
+function elsewhere(): NetError {
+  return new NetError(
+    "denied",
+    "the peer is to be reached through an upstream",
+  );
 }
 
 /**

@@ -17,6 +17,7 @@ import { NetError } from "../../transport/errors.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import {
   authorize,
+  dialerOf,
   dialledAddress,
   preferFamily,
   resolve,
@@ -25,26 +26,21 @@ import type { CommandSession } from "./command.ts";
 import { isReplyable } from "./dialed.ts";
 import type { Ending } from "./ending.ts";
 import { replyToFailure } from "./failure.ts";
-import { dialedResolve, reverseOf } from "./resolver.ts";
+import { lookUp, mayLookUp, mayReverse, reverse } from "./resolver.ts";
 
 /** Replies with an address of the name that the policy allows. */
 export async function resolveName(
   session: CommandSession,
   request: ClientRequest,
 ): Promise<Ending> {
-  const { resolve: isServed, dial } = session.settings;
   const target = withoutPort(request);
-  const ask = dial && dialedResolve(session, dial);
-  if (!isServed || dial && !ask) {
+  if (!session.settings.resolve || !mayLookUp(session)) {
     return await session.refuse(request, REPLY.commandNotSupported);
   }
   return await answer(
     session,
     request,
-    () =>
-      ask && !isIp(target.hostname)
-        ? dialedAddress(session, request, target, ask)
-        : ownAddress(session, request, target),
+    () => addressOf(session, request, target),
   );
 }
 
@@ -54,8 +50,7 @@ export async function resolvePtr(
   request: ClientRequest,
 ): Promise<Ending> {
   const target = withoutPort(request);
-  const ask = reverseOf(session);
-  if (!session.settings.resolve || !ask) {
+  if (!session.settings.resolve || !mayReverse(session)) {
     return await session.refuse(request, REPLY.commandNotSupported);
   }
   if (!isIp(target.hostname)) {
@@ -64,8 +59,8 @@ export async function resolvePtr(
   return await answer(session, request, async () => {
     const { stopping: signal } = session;
     const address = unmapIp(target.hostname);
-    await authorize(session, target, { address, signal });
-    const found = await ask(address);
+    const verdict = await authorize(session, target, { address, signal });
+    const found = await reverse(session, dialerOf(session, verdict), address);
     if (typeof found !== "string") throw new TypeError("the answer is no name");
     const hostname = canonicalHostname(found);
     if (hostname !== undefined && !isIp(hostname)) return hostname;
@@ -100,37 +95,29 @@ async function answer(
   return await session.complete(request, session.boundAddr);
 }
 
-/** The first allowed address that the reply can carry: IPv4, unless a rule prefers IPv6. */
-async function ownAddress(
+/**
+ * The first allowed address that the reply can carry: IPv4, unless a rule prefers IPv6. A
+ * dialer that resolves names is asked instead, and the policy about its answer.
+ */
+async function addressOf(
   session: CommandSession,
   request: ClientRequest,
   target: Endpoint,
-): Promise<string> {
-  const { addresses, family } = await resolve(
-    session,
-    target,
-    session.stopping,
-  );
-  if (!family) preferFamily(addresses, 4); // clients such as torsocks expect it
-  return replyable(request, addresses);
-}
-
-/** The address that a dialer returns, if the policy allows it. */
-async function dialedAddress(
-  session: CommandSession,
-  request: ClientRequest,
-  target: Endpoint,
-  ask: (hostname: string) => Promise<string>,
 ): Promise<string> {
   const { stopping: signal } = session;
-  await authorize(session, target, { signal });
-  const found = await ask(target.hostname);
-  if (typeof found !== "string" || !isIp(found)) {
-    throw new TypeError("the dialer returned no IP address");
+  const route = await resolve(session, target, signal);
+  const { dialer, addresses, family } = route;
+  if (dialer && dialer.resolvesNames !== false && !isIp(target.hostname)) {
+    const found = await lookUp(session, dialer, target.hostname);
+    if (typeof found !== "string" || !isIp(found)) {
+      throw new TypeError("the dialer returned no IP address");
+    }
+    const address = dialledAddress(found);
+    await authorize(session, target, { address, signal });
+    return replyable(request, [address]);
   }
-  const address = dialledAddress(found);
-  await authorize(session, target, { address, signal });
-  return replyable(request, [address]);
+  if (!family) preferFamily(addresses, 4); // clients such as torsocks expect it
+  return replyable(request, addresses);
 }
 
 /** An address with a zone is none: without the zone, which no reply carries, it means another. */

@@ -9,11 +9,10 @@ import { REPLY } from "../../protocol/reply.ts";
 import { NetError } from "../../transport/errors.ts";
 import { closeQuietly } from "../../transport/quiet.ts";
 import type { Relay } from "../../transport/transport.ts";
-import type { Dialer } from "../dialer.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import type { CommandSession } from "./command.ts";
 import type { Ending } from "./ending.ts";
-import type { UdpDialer } from "./dialed_outlet.ts";
+import { hasUdpAssociate } from "./dialed_outlet.ts";
 import { replyToFailure } from "./failure.ts";
 import { advertisedAddress } from "./relay_ports.ts";
 import { UdpRelay } from "./udp_relay.ts";
@@ -28,8 +27,8 @@ export async function udpAssociate(
   session: CommandSession,
   request: ClientRequest,
 ): Promise<Relay | Ending> {
-  const { dial } = session.settings;
-  if (dial && !hasUdpAssociate(dial)) {
+  const { dial, upstreams } = session.settings;
+  if (dial && upstreams.size === 0 && !hasUdpAssociate(dial)) {
     return await session.refuse(request, REPLY.commandNotSupported);
   }
   const client = session.client.hostname;
@@ -41,7 +40,7 @@ export async function udpAssociate(
   }
   session.phase = "dial";
   const release = () => session.release("associationsPerClient");
-  const relay = new UdpRelay(session, dial, release);
+  const relay = new UdpRelay(session, release);
   try {
     await open(session, request, relay);
   } catch (error) {
@@ -55,10 +54,6 @@ export async function udpAssociate(
     relay.close();
     throw error;
   }
-}
-
-function hasUdpAssociate(dial: Dialer): dial is UdpDialer {
-  return typeof dial.udpAssociate === "function";
 }
 
 async function open(

@@ -23,10 +23,11 @@ import type {
 } from "../../transport/transport.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import type { CommandSession } from "./command.ts";
-import { DialedOutlet, type UdpDialer } from "./dialed_outlet.ts";
+import { DialedOutlet, hasUdpAssociate } from "./dialed_outlet.ts";
 import { DirectOutlet } from "./direct_outlet.ts";
 import { FragmentQueue } from "./fragment_queue.ts";
 import { onFreePort } from "./relay_ports.ts";
+import { RoutedOutlet } from "./routed_outlet.ts";
 import { SafeWrapper } from "./safe_wrapper.ts";
 import { type UdpTarget, UdpTargets } from "./udp_targets.ts";
 
@@ -54,7 +55,7 @@ export class UdpRelay {
   #wrapper: SafeWrapper | undefined;
   /** The most bytes of a datagram to the client before it is wrapped. */
   #maxDatagram = MAX_DATAGRAM;
-  readonly #upstream: DialedOutlet | undefined;
+  readonly #upstream: DialedOutlet | RoutedOutlet | undefined;
   readonly #targets: UdpTargets;
   #waiting = 0;
   readonly #fragments: FragmentQueue | undefined;
@@ -62,24 +63,31 @@ export class UdpRelay {
   #closed = false;
 
   /** `onClosed` is called once, by {@linkcode close}. */
-  constructor(
-    session: CommandSession,
-    dialer: UdpDialer | undefined,
-    onClosed: () => void,
-  ) {
+  constructor(session: CommandSession, onClosed: () => void) {
     this.#session = session;
     this.#onClosed = onClosed;
     this.#client = session.client.hostname;
     const { clock, dropFragments } = session.settings;
     if (!dropFragments) this.#fragments = new FragmentQueue(clock);
-    if (dialer) {
-      this.#upstream = new DialedOutlet(session, dialer, this.#fromTarget);
-    }
+    this.#upstream = this.#upstreamOf(session);
     this.#targets = new UdpTargets(
       session,
       this.#upstream ?? new DirectOutlet(session, this.#fromTarget),
       (target, payloads) => this.#forwardWaiting(target, payloads),
     );
+  }
+
+  /** `undefined` if all targets are reached directly. */
+  #upstreamOf(
+    session: CommandSession,
+  ): DialedOutlet | RoutedOutlet | undefined {
+    const { dial, upstreams } = session.settings;
+    if (upstreams.size > 0 || dial?.resolvesNames === false) {
+      const direct = new DirectOutlet(session, this.#fromDirectTarget);
+      return new RoutedOutlet(session, direct, this.#fromTarget);
+    }
+    if (!dial || !hasUdpAssociate(dial)) return undefined;
+    return new DialedOutlet(session, dial, this.#fromTarget);
   }
 
   /**
@@ -203,8 +211,14 @@ export class UdpRelay {
     }
   }
 
-  readonly #fromTarget: OnDatagram = (payload, hostname, port) => {
-    const header = this.#targets.headerOf(hostname, port);
+  readonly #fromTarget: OnDatagram = (payload, hostname, port) =>
+    this.#deliver(payload, this.#targets.headerOf(hostname, port));
+
+  /** Of an association that also has upstreams, whose targets may answer from any address. */
+  readonly #fromDirectTarget: OnDatagram = (payload, hostname, port) =>
+    this.#deliver(payload, this.#targets.headerOfKnown(hostname, port));
+
+  #deliver(payload: Uint8Array, header: Uint8Array | undefined): void {
     const size = (header?.length ?? 0) + payload.length;
     if (!header || size > this.#maxDatagram) return this.#drop();
     const { rateLimiter } = this.#session;
@@ -219,7 +233,7 @@ export class UdpRelay {
     this.#socket?.send(sent, this.#client, this.#clientPort);
     this.datagrams.received++;
     this.#count("b", payload);
-  };
+  }
 
   #count(side: "a" | "b", payload: Uint8Array): void {
     if (!this.#relay) return; // the reply with the relay's address is still being sent
@@ -255,7 +269,7 @@ async function endWithClient(control: Conn, relay: RelayState): Promise<void> {
 }
 
 async function endWithUpstream(
-  upstream: DialedOutlet,
+  upstream: DialedOutlet | RoutedOutlet,
   relay: RelayState,
 ): Promise<void> {
   try {

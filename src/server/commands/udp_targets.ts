@@ -114,8 +114,14 @@ export class UdpTargets {
 
   /** The header for a datagram from this sender; `undefined` if it is not accepted. */
   headerOf(hostname: string, port: number): Uint8Array | undefined {
+    return this.headerOfKnown(hostname, port) ??
+      this.#headerOfAny(hostname, port);
+  }
+
+  /** The same, but only for a sender that has the address of a target. */
+  headerOfKnown(hostname: string, port: number): Uint8Array | undefined {
     const source = this.#sources.get(hostname);
-    if (!source) return this.#headerOfAny(hostname, port);
+    if (!source) return undefined;
     if (source.port !== port) setSender(source, hostname, port);
     return source.header;
   }

@@ -13,9 +13,12 @@ import {
 import { withSignal } from "../../transport/dial.ts";
 import { type AbortSignalLike, signalContext } from "../../transport/signal.ts";
 import type { Transport } from "../../transport/transport.ts";
+import type { Dialer } from "../dialer.ts";
 import type { ServerEvent, Session } from "../events.ts";
+import { DIRECT } from "./rule.ts";
 import {
   defaultDenial,
+  defaultNameDenial,
   Denial,
   type Policy,
   type PolicyAnswer,
@@ -27,6 +30,9 @@ export interface PolicySubject extends Session {
   /** The current policy, and the network that resolves names. */
   readonly settings: {
     readonly policy: Policy | undefined;
+    readonly dial: Dialer | undefined;
+    /** The dialers that verdicts can name. */
+    readonly upstreams: ReadonlyMap<string, Dialer>;
     readonly transport: Transport;
   };
   /** Whether special-purpose and own addresses are closed by default. */
@@ -39,6 +45,8 @@ export interface PolicySubject extends Session {
 
 /** The allowed addresses of a target, and how to reach them. */
 export interface Route {
+  /** Reaches them; `undefined` for direct connections. */
+  readonly dialer?: Dialer;
   /** At least one, in the order in which they are tried. */
   readonly addresses: string[];
   /** The local address for one of them, if a rule names one. */
@@ -51,6 +59,8 @@ export interface Route {
 export interface AuthorizeOptions {
   /** The address of the target that is about to be used, if it is known. */
   readonly address?: string;
+  /** Whether a dialer resolves the name. */
+  readonly resolvedElsewhere?: true;
   /** Ends the wait for the policy. */
   readonly signal?: AbortSignalLike;
 }
@@ -70,18 +80,21 @@ export async function authorize(
     throw new Denial(verdict.rule);
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    const denial = error instanceof Denial ? error : failed(error);
-    const { hostname, port } = target;
-    session.emit({
-      type: "denied",
-      session,
-      hostname,
-      port,
-      address: options.address,
-      rule: denial.rule,
-    });
-    throw denial;
+    throw reported(session, target, options.address, error);
   }
+}
+
+/** Reports that a target is denied, and returns the denial. */
+function reported(
+  session: PolicySubject,
+  { hostname, port }: Endpoint,
+  address: string | undefined,
+  error: unknown,
+): Denial {
+  const denial = error instanceof Denial ? error : failed(error);
+  const { rule } = denial;
+  session.emit({ type: "denied", session, hostname, port, address, rule });
+  return denial;
 }
 
 /** The denial by a policy that fails. */
@@ -96,7 +109,7 @@ function failed(error: unknown): Denial {
 async function judge(
   session: PolicySubject,
   { hostname, port }: Endpoint,
-  { address, signal }: AuthorizeOptions,
+  { address, resolvedElsewhere, signal }: AuthorizeOptions,
 ): Promise<Verdict> {
   const { settings: { policy }, command, exposed } = session;
   let verdict: Verdict = DEFAULT;
@@ -109,14 +122,19 @@ async function judge(
       hostname,
       port,
       address,
+      ...resolvedElsewhere && { resolvedElsewhere },
     } as const;
     const answer = policy(request, signalContext(signal));
     verdict = verdictOf(await withSignal(Promise.resolve(answer), signal));
+    if (verdict.verdict !== "deny") dialerOf(session, verdict); // or throws
   }
   if (verdict.verdict !== "default") return verdict;
-  const rule = exposed && address !== undefined
-    ? defaultDenial(address, (it) => session.isOwn(it))
-    : undefined;
+  const isOwn = (it: string) => session.isOwn(it);
+  const rule = !exposed
+    ? undefined
+    : address !== undefined
+    ? defaultDenial(address, isOwn)
+    : resolvedElsewhere && defaultNameDenial(hostname);
   return rule === undefined
     ? { ...verdict, verdict: "allow" }
     : { verdict: "deny", rule };
@@ -146,24 +164,77 @@ export function dialledAddress(text: string): string {
   return isIp(address) === 4 ? "127.0.0.1" : "::1";
 }
 
-/** Resolves a target to the addresses that the session may use. */
+/**
+ * Resolves a target to the addresses that the session may use. With a dialer, they may be
+ * the name.
+ */
 export async function resolve(
   session: PolicySubject,
   target: Endpoint,
   signal?: AbortSignalLike,
 ): Promise<Route> {
-  if (isIp(target.hostname)) {
-    const address = dialledAddress(target.hostname);
+  const { hostname } = target;
+  if (isIp(hostname)) {
+    const address = dialledAddress(hostname);
     const options = { address, signal };
-    const { localAddress } = await authorize(session, target, options);
+    const verdict = await authorize(session, target, options);
+    const { localAddress } = verdict;
+    const dialer = dialerOf(session, verdict);
+    if (dialer) return { dialer, addresses: [hostname] };
     if (!localAddress) return { addresses: [address] };
     return { addresses: [address], localAddressOf: () => localAddress };
   }
+  const dialer = await resolverOf(session, target, signal);
+  if (dialer) return { dialer, addresses: [hostname] };
   await authorize(session, target, { signal });
   const { transport } = session.settings;
-  const lookup = transport.lookup(target.hostname, signal);
+  const lookup = transport.lookup(hostname, signal);
   const found = await withSignal(lookup, signal);
   return await allowedOf(session, target, found.map(dialledAddress), signal);
+}
+
+/**
+ * The dialer that reaches a name and resolves it, after the policy has allowed the name;
+ * `undefined` if this server resolves it. The policy decides by the name alone then, and no
+ * resolver of this machine learns the name.
+ */
+async function resolverOf(
+  session: PolicySubject,
+  target: Endpoint,
+  signal?: AbortSignalLike,
+): Promise<Dialer | undefined> {
+  const { dial, upstreams } = session.settings;
+  if (!dial && upstreams.size === 0) return undefined;
+  const options = { resolvedElsewhere: true, signal } as const;
+  let verdict: Verdict | undefined;
+  let denial: unknown;
+  try {
+    verdict = await judge(session, target, options);
+    if (verdict.verdict === "deny") throw new Denial(verdict.rule);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    denial = error;
+  }
+  const dialer = denial ? dial : dialerOf(session, verdict!);
+  if (!dialer || dialer.resolvesNames === false) return undefined;
+  if (denial) throw reported(session, target, undefined, denial);
+  return dialer;
+}
+
+/**
+ * The dialer that a verdict chooses; `undefined` for direct connections.
+ *
+ * @throws {Denial} if there is no such upstream.
+ */
+export function dialerOf(
+  { settings: { dial, upstreams } }: PolicySubject,
+  { through }: Verdict,
+): Dialer | undefined {
+  if (through === undefined) return dial;
+  if (through === DIRECT) return undefined;
+  const dialer = upstreams.get(through);
+  if (dialer) return dialer;
+  throw new Denial(undefined, new Error(`there is no upstream ${through}`));
 }
 
 async function allowedOf(
@@ -180,6 +251,8 @@ async function allowedOf(
     try {
       const verdict = await authorize(session, target, { address, signal });
       first ??= verdict;
+      // All of them are reached in one way.
+      if (verdict.through !== first.through) continue;
       addresses.push(address);
       if (verdict.localAddress) local.set(address, verdict.localAddress);
     } catch (error) {
@@ -190,8 +263,10 @@ async function allowedOf(
   if (!first) throw denial;
   const { family } = first;
   if (family) preferFamily(addresses, family);
-  if (local.size === 0) return { addresses, family };
-  return { addresses, family, localAddressOf: (it) => local.get(it) };
+  const dialer = dialerOf(session, first);
+  if (local.size === 0) return { dialer, addresses, family };
+  const localAddressOf = (it: string) => local.get(it);
+  return { dialer, addresses, family, localAddressOf };
 }
 
 /** Sorts addresses so that those of an IP version come first. */

@@ -59,6 +59,7 @@ export function compile(
     rule: formatRule(rule),
     ...rule.via && { localAddress: rule.via },
     ...rule.prefer && { family: rule.prefer === "ipv4" ? 4 : 6 },
+    ...rule.through && { through: rule.through },
   });
   return {
     allows,

@@ -8,8 +8,9 @@ import { isIp, isUnspecified, unmapIp } from "../../protocol/address.ts";
 import { isPort } from "../../protocol/octets.ts";
 import type { CommandName } from "../events.ts";
 import { dialledAddress } from "./authorize.ts";
-import { defaultDenial, type Verdict } from "./policy.ts";
-import { COMMANDS, normalText, quote } from "./rule.ts";
+import type { Dialer } from "../dialer.ts";
+import { defaultDenial, defaultNameDenial, type Verdict } from "./policy.ts";
+import { COMMANDS, DIRECT, normalText, quote } from "./rule.ts";
 import {
   type Keyword,
   readParts,
@@ -18,7 +19,7 @@ import {
   withContext,
   wordsOf,
 } from "./rule_words.ts";
-import type { RulePolicy } from "./rules.ts";
+import type { RuleRequest } from "./rules.ts";
 
 /** A possible request of a client. */
 export interface Question {
@@ -138,7 +139,18 @@ export interface Explanation {
   readonly localAddress?: string;
   /** The IP version to try first, if the rule names one. */
   readonly family?: 4 | 6;
+  /** The name of an upstream, or `direct`, if the rule names one. */
+  readonly through?: string;
 }
+
+/** How targets are reached, as in the options of `serve()`. */
+export interface Ways {
+  readonly dial?: Pick<Dialer, "resolvesNames">;
+  readonly upstreams?: Readonly<Record<string, Pick<Dialer, "resolvesNames">>>;
+}
+
+/** What is asked: a policy of rules, for example. */
+type Asked = (request: RuleRequest) => Verdict | undefined;
 
 /** Options of {@linkcode explain}. */
 export interface ExplainOptions {
@@ -149,6 +161,8 @@ export interface ExplainOptions {
   readonly exposed: boolean;
   /** Whether an address belongs to the server. By default none does. */
   readonly isOwn?: (address: string) => boolean;
+  /** The upstreams. By default there are none. */
+  readonly ways?: Ways;
   /** Resolves a name to its addresses. By default names are not resolved. */
   readonly lookup?: (
     hostname: string,
@@ -175,9 +189,9 @@ export interface ExplainOptions {
  * ```
  */
 export async function explain(
-  policy: RulePolicy,
+  policy: Asked,
   question: Question,
-  { lookup, ...options }: ExplainOptions,
+  { lookup, ways = {}, ...options }: ExplainOptions,
 ): Promise<Explanation[]> {
   const { command, hostname } = question;
   const ask = (address?: string) => answer(policy, question, options, address);
@@ -185,13 +199,45 @@ export async function explain(
     const isAnyone = command === "bind" && isUnspecified(hostname);
     return [ask(isAnyone ? undefined : dialledAddress(hostname))];
   }
+  const elsewhere = resolvedElsewhere(policy, question, options, ways);
+  if (elsewhere) return [elsewhere];
   const first = ask();
   if (first.verdict !== "depends" || !lookup) return [first];
   return (await lookup(hostname)).map((it) => ask(dialledAddress(it)));
 }
 
+/** The verdict on a name that an upstream resolves; `undefined` if the server resolves it. */
+function resolvedElsewhere(
+  policy: Asked,
+  question: Question,
+  options: Pick<ExplainOptions, "exposed" | "isOwn">,
+  { dial, upstreams = {} }: Ways,
+): Explanation | undefined {
+  if (!dial && Object.keys(upstreams).length === 0) return undefined;
+  const { command, hostname, port, client, user } = question;
+  const session = { client: { hostname: client }, user };
+  const target = { hostname, port, resolvedElsewhere: true } as const;
+  const decided = policy({ session, command, ...target });
+  const { verdict = "default", through, ...how } = decided ?? {};
+  const isNamed = verdict !== "deny" && through !== undefined;
+  const way = !isNamed
+    ? dial
+    : through === DIRECT
+    ? undefined
+    : upstreams[through];
+  if (!way || way.resolvesNames === false) return undefined;
+  const named = through !== undefined && { through };
+  const closed = verdict === "default" && options.exposed
+    ? defaultNameDenial(hostname)
+    : undefined;
+  if (closed !== undefined) return { verdict: "deny", rule: closed };
+  const rule = "no rule matches";
+  if (verdict === "deny") return { rule, ...how, verdict };
+  return { rule, ...how, ...named, verdict: "allow" };
+}
+
 function answer(
-  policy: RulePolicy,
+  policy: Asked,
   { command, hostname, port, client, user }: Question,
   { exposed, isOwn = () => false }: ExplainOptions,
   address?: string,

@@ -31,6 +31,11 @@ export interface PolicyRequest {
    * address of the name.
    */
   readonly address?: string;
+  /**
+   * Whether the name is resolved by an upstream, so that the policy is not asked about its
+   * addresses.
+   */
+  readonly resolvedElsewhere?: true;
 }
 
 /** The circumstances of a question to a {@linkcode Policy}. */
@@ -56,6 +61,12 @@ export interface Verdict {
   readonly localAddress?: string;
   /** The IP version to try first if a name has addresses of both. */
   readonly family?: 4 | 6;
+  /**
+   * The name of an upstream in the server's option `upstreams`, or `direct`: how to reach
+   * the target. By default the option `dial`, or a direct connection without it. A name
+   * that the server does not know denies the request.
+   */
+  readonly through?: string;
 }
 
 /** `true` allows, `false` denies, `undefined` means the default. */
@@ -67,8 +78,8 @@ export type PolicyAnswer = boolean | Verdict | undefined;
  *
  * The policy is asked for each CONNECT, for each look-up, for each BIND and each peer
  * that connects to it, and for the targets of datagrams, where a verdict is valid for
- * 30 seconds. With the option `dial` it is not asked about the addresses of a name,
- * because the dialer resolves the name; the one that it returns for a look-up is an
+ * 30 seconds. If a dialer resolves the names (see `Dialer.resolvesNames`), it is not asked
+ * about the addresses of a name; the one that the dialer returns for a look-up is an
  * exception.
  *
  * @example A function: deny a port to all users except one
@@ -126,6 +137,16 @@ export class Denial extends NetError {
     );
     this.rule = rule;
   }
+}
+
+/**
+ * The reason why a name that an upstream resolves is closed to exposed sessions by default;
+ * `undefined` if it is open. The upstream may run on this machine (RFC 6761 section 6.3).
+ */
+export function defaultNameDenial(hostname: string): string | undefined {
+  return hostname === "localhost" || hostname.endsWith(".localhost")
+    ? `special-purpose name ${hostname}`
+    : undefined;
 }
 
 /**

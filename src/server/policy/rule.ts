@@ -38,6 +38,11 @@ export interface Rule {
   readonly via?: string;
   /** The IP version to try first if a name has addresses of both. Only in rules that allow. */
   readonly prefer?: "ipv4" | "ipv6";
+  /**
+   * The name of an upstream, or `direct`: how to reach the targets, in place of the way that
+   * the server otherwise uses. Only in rules that allow.
+   */
+  readonly through?: string;
 }
 
 /** A target of a rule. */
@@ -61,7 +66,13 @@ export const COMMANDS: readonly CommandName[] = [
   "resolve-ptr",
 ];
 
-const PARTS = ["action", "commands", "from", "users", "to", "via", "prefer"];
+/** The way without an upstream, in {@linkcode Rule.through}. */
+export const DIRECT = "direct";
+
+const PARTS = [
+  ...["action", "commands", "from", "users", "to", "via", "prefer"],
+  "through",
+];
 /** The maximum length of a hostname and of a user name in SOCKS. */
 const MAX_NAME = 255;
 
@@ -73,10 +84,17 @@ const MAX_NAME = 255;
  */
 export function normalRule(rule: Rule): Rule {
   checkKeys(rule, PARTS, "a rule");
-  const { via, prefer } = rule;
+  const { via, prefer, through } = rule;
   const action = normalAction(rule.action);
-  if (action === "deny" && (via ?? prefer) !== undefined) {
-    throw new TypeError("via and prefer are valid only in rules that allow");
+  if (action === "deny" && (via ?? prefer ?? through) !== undefined) {
+    throw new TypeError(
+      "via, prefer and through are valid only in rules that allow",
+    );
+  }
+  if (via !== undefined && (through ?? DIRECT) !== DIRECT) {
+    throw new TypeError(
+      "via is for direct connections, not through an upstream",
+    );
   }
   const commands = normalList("commands", rule.commands, normalCommand);
   const from = normalList("from", rule.from, normalBlock);
@@ -90,6 +108,7 @@ export function normalRule(rule: Rule): Rule {
     ...to && { to },
     ...via !== undefined && { via: normalIp(via) },
     ...prefer !== undefined && { prefer: normalPreference(prefer) },
+    ...through !== undefined && { through: normalUpstream(through) },
   };
 }
 
@@ -148,6 +167,19 @@ function normalIp(text: string): string {
 function normalPreference(text: "ipv4" | "ipv6"): "ipv4" | "ipv6" {
   if (text === "ipv4" || text === "ipv6") return text;
   throw new TypeError(`prefer takes ipv4 or ipv6, not ${quote(text)}`);
+}
+
+/** Whether an upstream can have this name; `direct` is the way without one. */
+export function isUpstreamName(name: unknown): name is string {
+  return typeof name === "string" && name !== DIRECT &&
+    /^[a-z\d][a-z\d_.-]{0,63}$/.test(name);
+}
+
+function normalUpstream(name: string): string {
+  if (name === DIRECT || isUpstreamName(name)) return name;
+  throw new TypeError(
+    `through takes ${DIRECT} or the name of an upstream, not ${quote(name)}`,
+  );
 }
 
 /** Returns `undefined` for a list that matches every target. */

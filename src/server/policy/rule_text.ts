@@ -36,6 +36,7 @@ const SPECIAL = /[^\p{L}\p{N}!#$&'()+\-./:;<=>?@[\\\]^_`{|}~]/gu;
  *
  * ```text
  * allow|deny [COMMANDS] [from CLIENTS] [user USERS] [TARGETS] [via ADDRESS] [prefer ipv4|ipv6]
+ *   [through UPSTREAM|direct]
  * ```
  *
  * Words are separated by spaces. The parts after the action may have any order,
@@ -56,6 +57,8 @@ const SPECIAL = /[^\p{L}\p{N}!#$&'()+\-./:;<=>?@[\\\]^_`{|}~]/gu;
  *   is written with a trailing dot: `bind.`
  * - ADDRESS: the IP address of this machine to connect from, to send datagrams
  *   from, or to listen on for the peer of a BIND
+ * - UPSTREAM: the name of an upstream in the server's option `upstreams`: small letters,
+ *   digits, `.`, `_` and `-`. `direct` means none, also if the server has the option `dial`.
  *
  * @throws {TypeError} with the error and the valid values, also for a text of
  * more than 16,384 characters.
@@ -87,6 +90,7 @@ export function parseRule(text: string): Rule {
       to: parts.targets?.split(",").map(readTarget),
       via: parts.via,
       prefer: parts.prefer?.toLowerCase() as Rule["prefer"],
+      through: parts.through,
     });
   });
 }
@@ -109,7 +113,8 @@ export function parseRule(text: string): Rule {
  * ```
  */
 export function formatRule(rule: Rule): string {
-  const { action, commands, from, users, to, via, prefer } = normalRule(rule);
+  const { action, commands, from, users, to, ...way } = normalRule(rule);
+  const { via, prefer, through } = way;
   const words = [
     action,
     commands?.join(","),
@@ -118,6 +123,7 @@ export function formatRule(rule: Rule): string {
     to?.map(formatTarget).join(",") ?? "*",
     via && `via ${via}`,
     prefer && `prefer ${prefer}`,
+    through && `through ${through}`,
   ];
   return words.filter((it) => it !== undefined).join(" ");
 }

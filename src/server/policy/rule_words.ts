@@ -11,11 +11,17 @@ import { COMMANDS, quote } from "./rule.ts";
 const MAX_TEXT = 16_384;
 
 /** A word that is followed by its value. */
-export type Keyword = "from" | "user" | "via" | "prefer";
+export type Keyword = "from" | "user" | "via" | "prefer" | "through";
 /** The parts of a rule or a question, unparsed. */
 export type Parts = { [part in Keyword | "commands" | "targets"]?: string };
 
-export const KEYWORDS: readonly Keyword[] = ["from", "user", "via", "prefer"];
+export const KEYWORDS: readonly Keyword[] = [
+  "from",
+  "user",
+  "via",
+  "prefer",
+  "through",
+];
 /**
  * Words that are more likely mistakes than hosts. A host with such a name is
  * written with a trailing dot.
@@ -141,6 +147,7 @@ const VALUES: Readonly<Record<Keyword, string>> = {
   user: "the names of users (alice,bob or *)",
   via: "an IP address of this machine",
   prefer: "ipv4 or ipv6",
+  through: "direct or the name of an upstream",
 };
 
 function twice(

@@ -38,10 +38,16 @@ export interface RuleRequest {
   readonly port: number;
   /** The address that is about to be used for the target, if it is known. */
   readonly address?: string;
+  /** Whether no address will be known, as in `PolicyRequest`. */
+  readonly resolvedElsewhere?: true;
 }
 
 /** A policy of {@linkcode rules}, which answers synchronously. */
-export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
+export interface RulePolicy {
+  (request: RuleRequest): Verdict | undefined;
+  /** The names of the upstreams that the rules use, also `direct` if they do. */
+  readonly through: readonly string[];
+}
 
 /** Options of {@linkcode rules}. */
 export interface RulesOptions {
@@ -63,6 +69,7 @@ export interface RulesOptions {
  *   `allow 0.0.0.0/0` includes them.
  * - A name is matched as the client sent it. Denying a name does not deny its
  *   addresses.
+ * - Rules for addresses do not match names that an upstream resolves.
  * - A name is denied before it is resolved if its addresses cannot change the
  *   verdict, so that no resolver is asked about a name that is denied.
  * - Rules with `user` match authenticated users only. The user id of a SOCKS4
@@ -92,8 +99,12 @@ export function rules(
   list: readonly (string | Rule)[],
   { lists = {} }: RulesOptions = {},
 ): RulePolicy {
-  const judge = new Judge(list.map((it, index) => compile(it, index, lists)));
-  return (request) => judge.ask(request);
+  const compiled = list.map((it, index) => compile(it, index, lists));
+  const judge = new Judge(compiled);
+  const names = compiled.map(({ verdict }) => verdict.through);
+  const through = new Set(names.filter((it) => it !== undefined));
+  const policy = (request: RuleRequest) => judge.ask(request);
+  return Object.assign(policy, { through: [...through] });
 }
 
 const NO_RULE: Verdict = Object.freeze({
@@ -129,6 +140,7 @@ class Judge {
 
   ask(request: RuleRequest): Verdict | undefined {
     const address = addressOf(request);
+    const { resolvedElsewhere } = request;
     const candidates = this.#lookup?.find({
       hostname: request.hostname,
       address: address === undefined
@@ -137,13 +149,14 @@ class Judge {
       user: request.session.user,
       client: this.#client.octets(request.session.client.hostname),
     });
+    if (resolvedElsewhere) candidates?.skipDeniedBlocks();
     let perhapsDenied = false;
     for (let i = -1;;) {
       const next = candidates ? candidates.next() : i + 1;
       if (next === undefined || next >= this.#rules.length) break;
       const rule = this.#rules[i = next];
       const match = this.#match(rule, request, address);
-      if (match === NO) continue;
+      if (match === NO || match === PERHAPS && resolvedElsewhere) continue;
       if (rule.allows) {
         if (perhapsDenied || match === PERHAPS) return undefined;
         return match === AS_ANY ? rule.byDefault : rule.verdict;

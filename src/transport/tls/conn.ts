@@ -12,9 +12,10 @@ import { ReadQueue } from "../common/read_queue.ts";
 import { toBytes } from "../duplex_conn.ts";
 import { closedError, NetError, TlsError } from "../errors.ts";
 import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
-import { startTimeout } from "../timeouts.ts";
+import { startTimeout, type Timeout } from "../timeouts.ts";
 import type { TlsFacts } from "../tls_options.ts";
 import type { Address, Conn } from "../transport.ts";
+import { ConnStream } from "./conn_stream.ts";
 import { toTlsError } from "./tls_error.ts";
 
 /** How long a peer may take to accept the end of the stream, in milliseconds. */
@@ -29,33 +30,44 @@ interface Internals {
   } | null;
 }
 
-/** A TLS socket, and the TCP socket below it, as a {@linkcode Conn}. */
+/** A TLS socket, and the TCP socket or the stream below it, as a {@linkcode Conn}. */
 export class TlsConn implements Conn {
   readonly localAddr: Address;
   readonly remoteAddr: Address;
   readonly #socket: tls.TLSSocket;
-  readonly #raw: net.Socket;
+  readonly #raw: net.Socket | ConnStream;
   readonly #queue = new ReadQueue();
   #facts: TlsFacts | undefined;
   #isPaused = false;
   #isFinSent = false;
   #isParting = false;
+  #late: Timeout | undefined;
 
   /** Takes over both; `remote` is the peer's address if that is known. */
-  constructor(socket: tls.TLSSocket, raw: net.Socket, remote?: Address) {
+  constructor(
+    socket: tls.TLSSocket,
+    raw: net.Socket | ConnStream,
+    remote?: Address,
+  ) {
     this.#socket = socket;
     this.#raw = raw;
     this.localAddr = plainAddress(raw.localAddress, raw.localPort);
     this.remoteAddr = remote ?? plainAddress(raw.remoteAddress, raw.remotePort);
     socket.on("data", (chunk: Uint8Array) => this.#receive(chunk));
     socket.on("end", () => this.#ended());
-    const onError = (error: Error) => this.fail(toTlsError(error, this.#facts));
+    const onError = (error: unknown) =>
+      this.fail(toTlsError(error, this.#facts));
     socket.on("error", onError);
     // Without a `tls.Server`, Node.js reports broken records only by this event.
     socket.on("_tlsError", onError);
     socket.on("close", () => this.fail(peerGone()));
-    // Its errors are those of the TLS socket, which reports them as well.
-    raw.on("error", () => {});
+    // The errors of a TCP socket are those of the TLS socket, which reports them as well.
+    const isTcp = !(raw instanceof ConnStream);
+    raw.on("error", isTcp ? () => {} : onError);
+    if (isTcp) return;
+    const onEnd = () => this.#facts ? this.#ended() : onError(cut());
+    raw.onEnd = onEnd;
+    raw.onFailed = onError;
   }
 
   get tls(): TlsFacts | undefined {
@@ -95,7 +107,8 @@ export class TlsConn implements Conn {
     return new Promise((resolve, reject) =>
       this.#socket.write(
         chunk,
-        (error) => error ? reject(this.#why(error)) : resolve(),
+        (error) =>
+          error ? reject(this.#why(error)) : this.#whenFlushed(resolve),
       )
     );
   }
@@ -106,18 +119,24 @@ export class TlsConn implements Conn {
     this.#isFinSent = true;
     return new Promise((resolve, reject) =>
       this.#socket.end((error?: Error | null) =>
-        error ? reject(this.#why(error)) : resolve()
+        error ? reject(this.#why(error)) : this.#whenFlushed(resolve)
       )
     );
+  }
+
+  #whenFlushed(call: () => void): void {
+    const raw = this.#raw;
+    if (raw instanceof ConnStream) raw.whenFlushed(call);
+    else call();
   }
 
   close(): void {
     if (this.#queue.closed) return;
     this.#queue.close();
-    const { destroyed, writableFinished, writableLength } = this.#socket;
+    const { destroyed, writableFinished } = this.#socket;
     const isOver = destroyed || writableFinished;
     // Nothing can be sent before the end of the handshake, or after unwritten bytes.
-    if (isOver || !this.#facts || writableLength > 0) return this.#drop();
+    if (isOver || !this.#facts || this.unsent > 0) return this.#drop();
     this.#part();
   }
 
@@ -127,12 +146,12 @@ export class TlsConn implements Conn {
    * everything sends RST, which overtakes them.
    */
   #part(): void {
-    const late = startTimeout(PARTING, () => this.#drop());
-    this.#socket.once("close", () => late.cancel());
+    this.#late = startTimeout(PARTING, () => this.#drop());
     this.#isParting = true;
     if (this.#isPaused) this.#resume();
     this.#isFinSent = true;
-    this.#socket.end(() => this.#parted()); // also if it was called before
+    // Also if it was called before.
+    this.#socket.end(() => this.#whenFlushed(() => this.#parted()));
   }
 
   /** Closes the socket when both sides have sent FIN. */
@@ -157,7 +176,10 @@ export class TlsConn implements Conn {
 
   /** How many bytes the kernel has not accepted yet; see {@linkcode RelayState}. */
   get unsent(): number {
-    return this.#socket.writableLength;
+    const below = this.#raw instanceof ConnStream
+      ? this.#raw.writableLength
+      : 0;
+    return this.#socket.writableLength + below;
   }
 
   #receive(chunk: Uint8Array): void {
@@ -187,7 +209,8 @@ export class TlsConn implements Conn {
   }
 
   get #handle(): Internals["_handle"] {
-    return (this.#raw as Internals)._handle;
+    const raw = this.#raw;
+    return raw instanceof ConnStream ? raw : (raw as Internals)._handle;
   }
 
   #ended(): void {
@@ -213,6 +236,7 @@ export class TlsConn implements Conn {
   }
 
   #drop(): void {
+    this.#late?.cancel();
     this.#socket.destroy();
     this.#raw.destroy();
   }
@@ -221,12 +245,18 @@ export class TlsConn implements Conn {
   #why(error?: unknown): NetError {
     if (this.#queue.closed || this.#isFinSent && !error) return closedError();
     if (this.#queue.ending) return this.#queue.ending;
-    return error ? toTlsError(error, this.#facts) : peerGone();
+    const why = error ? toTlsError(error, this.#facts) : peerGone();
+    // The connection below may be closed because the peer is gone, but this one is not.
+    return why.kind === "closed" ? peerGone() : why;
   }
 }
 
 function peerGone(): NetError {
   return new NetError("reset", "the peer is gone");
+}
+
+function cut(): NetError {
+  return new NetError("ended", "the connection ended");
 }
 
 function unverified(): NetError {

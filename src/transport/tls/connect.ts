@@ -9,10 +9,12 @@ import * as tls from "node:tls";
 import { checkPort } from "../common/checks.ts";
 import { abortError, TlsError, toConnectError, toNetError } from "../errors.ts";
 import { plainHostname } from "../socket.ts";
-import type { TlsClientOptions } from "../tls_options.ts";
+import type { AbortSignalLike } from "../signal.ts";
+import type { TlsClientOptions, TlsFacts } from "../tls_options.ts";
 import type { Conn, ConnectOptions } from "../transport.ts";
 import { type Certificates, checkCertificates } from "./check_certificates.ts";
 import { TlsConn } from "./conn.ts";
+import { ConnStream } from "./conn_stream.ts";
 import { toTlsError } from "./tls_error.ts";
 
 /** Connects as {@linkcode Transport.connect} does, and resolves after the handshake. */
@@ -33,18 +35,44 @@ export async function connectTls(
     allowHalfOpen: true,
     autoSelectFamily: false,
   });
+  return await unlessAborted(raw, signal, async () => {
+    await connected(raw);
+    return await secured(raw, checked, { hostname: host, port });
+  });
+}
+
+/**
+ * Starts TLS over a connection, which it takes over, and resolves after the handshake. Closes
+ * the connection if that fails.
+ */
+export async function tlsOver(
+  conn: Conn,
+  how: TlsClientOptions,
+  signal?: AbortSignalLike,
+): Promise<Conn> {
+  const raw = new ConnStream(conn);
+  return await unlessAborted(raw, signal, () => {
+    const checked = { ...how, ...checkTexts(how) };
+    return secured(raw, checked, conn.remoteAddr);
+  });
+}
+
+type Raw = net.Socket | ConnStream;
+
+/** Settles as the call does, or rejects when the signal fires; destroys the stream then. */
+async function unlessAborted(
+  raw: Raw,
+  signal: AbortSignalLike | undefined,
+  call: () => Promise<Conn>,
+): Promise<Conn> {
   let abort = () => {};
   const aborted = new Promise<never>((_, reject) =>
-    abort = () => {
-      raw.destroy();
-      reject(abortError(signal!));
-    }
+    abort = () => reject(abortError(signal!))
   );
   signal?.addEventListener("abort", abort);
   try {
-    await Promise.race([connected(raw), aborted]);
-    const remote = { hostname: host, port };
-    return await Promise.race([secured(raw, checked, remote), aborted]);
+    if (signal?.aborted) abort();
+    return await Promise.race([aborted, call()]);
   } catch (error) {
     raw.destroy();
     throw error;
@@ -53,8 +81,11 @@ export async function connectTls(
   }
 }
 
-/** Deno would ignore texts that are no certificates, and connect without. */
-function checkTexts({ ca, cert, key }: TlsClientOptions): Certificates {
+/**
+ * Returns the certificates alone, and rejects texts that are none: Deno would ignore them,
+ * and connect without.
+ */
+export function checkTexts({ ca, cert, key }: TlsClientOptions): Certificates {
   try {
     return checkCertificates({ ca, cert, key });
   } catch (error) {
@@ -70,7 +101,7 @@ function connected(raw: net.Socket): Promise<void> {
 }
 
 function secured(
-  raw: net.Socket,
+  raw: Raw,
   how: TlsClientOptions,
   remote: Conn["remoteAddr"],
 ): Promise<Conn> {
@@ -85,15 +116,24 @@ function secured(
         conn.reset();
         return reject(notPinned());
       }
-      conn.secured({ version: socket.getProtocol() ?? "" });
+      conn.secured(factsOf(socket));
       resolve(conn);
     });
   });
 }
 
-function start(
-  raw: net.Socket,
-  { serverName, ca, cert, key, fingerprint256 }: TlsClientOptions,
+function factsOf(socket: tls.TLSSocket): TlsFacts {
+  const { alpnProtocol } = socket;
+  return {
+    version: socket.getProtocol() ?? "",
+    ...alpnProtocol && { alpn: alpnProtocol },
+  };
+}
+
+/** Starts TLS over an open stream. */
+export function start(
+  raw: Raw,
+  { serverName, ca, cert, key, fingerprint256, alpn }: TlsClientOptions,
 ): tls.TLSSocket {
   const isAddress = net.isIP(serverName) !== 0;
   const options: tls.ConnectionOptions & { allowHalfOpen: boolean } = {
@@ -102,6 +142,7 @@ function start(
     ca,
     cert,
     key,
+    ...alpn && { ALPNProtocols: [...alpn] },
     minVersion: "TLSv1.2",
     allowHalfOpen: true,
     rejectUnauthorized: fingerprint256 === undefined,
@@ -113,7 +154,8 @@ function start(
   }
 }
 
-function isPinned(socket: tls.TLSSocket, pin: string): boolean {
+/** Whether the certificate of a completed handshake has this fingerprint. */
+export function isPinned(socket: tls.TLSSocket, pin: string): boolean {
   const { fingerprint256 = "" } = socket.getPeerCertificate();
   return plainFingerprint(fingerprint256) === plainFingerprint(pin);
 }
@@ -122,12 +164,13 @@ function plainFingerprint(text: string): string {
   return text.replaceAll(":", "").toLowerCase();
 }
 
-function notPinned(): TlsError {
+/** The error for another certificate. */
+export function notPinned(): TlsError {
   return new TlsError("pin", "the certificate is not the pinned one");
 }
 
 /** The error for a failure before the end of the handshake. */
-function handshakeError(cause?: Error): TlsError {
+export function handshakeError(cause?: Error): TlsError {
   const error = cause && toTlsError(cause);
   if (error instanceof TlsError) return error;
   const message = "the server closed the connection during the TLS handshake";

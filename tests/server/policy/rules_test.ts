@@ -128,6 +128,16 @@ const texts: [text: string, canonical: string, rule: Rule][] = [
       prefer: "ipv4",
     },
   ],
+  [
+    "allow through tor-2 *.onion",
+    "allow *.onion through tor-2",
+    { action: "allow", to: [{ host: "*.onion" }], through: "tor-2" },
+  ],
+  [
+    "allow via 192.0.2.7 through direct",
+    "allow * via 192.0.2.7 through direct",
+    { action: "allow", via: "192.0.2.7", through: "direct" },
+  ],
 ];
 
 for (const [text, canonical, rule] of texts) {
@@ -223,11 +233,33 @@ const badTexts: [text: string, message: string][] = [
     "ports are from 0 to 65535, the lowest one first, not 65536",
   ],
   ["deny a:2-1", "not 2-1"],
-  ["deny * via 192.0.2.1", "via and prefer are valid only in rules that allow"],
-  ["deny * prefer ipv4", "via and prefer are valid only in rules that allow"],
+  [
+    "deny * via 192.0.2.1",
+    "via, prefer and through are valid only in rules that allow",
+  ],
+  [
+    "deny * prefer ipv4",
+    "via, prefer and through are valid only in rules that allow",
+  ],
   ["allow * via eth0", 'via takes an IP address, not "eth0"'],
   ["allow * via", "via must be followed by an IP address of this machine"],
   ["allow * prefer ip4", "prefer takes ipv4 or ipv6"],
+  [
+    "deny * through tor",
+    "via, prefer and through are valid only in rules that allow",
+  ],
+  ["allow * through", "through must be followed by direct or the name of an"],
+  ["allow * through deny", "must be followed by direct or the name of an ups"],
+  [
+    "allow * through Tor",
+    'through takes direct or the name of an upstream, not "Tor"',
+  ],
+  [
+    "allow * through a,b",
+    'through takes direct or the name of an upstream, not "a,b"',
+  ],
+  ["allow * through a through b", "through may appear only once"],
+  ["allow * via 192.0.2.1 through tor", "via is for direct connections, not"],
   ["deny " + "a,".repeat(8190), "more than 16384 characters"],
 ];
 
@@ -271,6 +303,8 @@ const badRules: [rule: unknown, message: string][] = [
   [{ action: "deny", to: [{ ports: [{ first: 1 }] }] }, "not 1-undefined"],
   [{ action: "deny", from: ["10.0.0.0/8 user b"] }, "prefix"],
   [{ action: "allow", via: "192.0.2.1 prefer ipv6" }, "via takes"],
+  [{ action: "allow", through: "a b" }, "through takes direct or the name"],
+  [{ action: "allow", through: 5 as never }, "through takes direct or the"],
   [null, "a rule is an object"],
 ];
 
@@ -801,4 +835,48 @@ test("explain() needs no look-up when the addresses do not decide", async () => 
   assertEquals(await verdict(["allow *"], true), ["depends"]);
   assertEquals(await verdict(["deny 10.0.0.0/8"], false), ["depends"]);
   assertEquals(await verdict(["deny *:80"], true), ["deny"]);
+});
+
+test("rules() has the names of the upstreams of its rules", () => {
+  assertEquals(rules(["allow *"]).through, []);
+  const list = [
+    "allow a through tor",
+    "allow b through direct",
+    "allow c through tor",
+  ];
+  assertEquals(rules(list).through, ["tor", "direct"]);
+});
+
+test("rules() does not match addresses with a name that is resolved elsewhere", () => {
+  const session = { client: { hostname: "192.0.2.1" } };
+  const ask = (list: string[], hostname: string) => {
+    const policy = rules(list);
+    const request = {
+      session,
+      command: "connect",
+      hostname,
+      port: 80,
+    } as const;
+    const { verdict, through } =
+      policy({ ...request, resolvedElsewhere: true }) ?? {};
+    return [verdict, through];
+  };
+  // With and without an index.
+  for (const count of [0, 100]) {
+    const before = Array.from(
+      { length: count },
+      (_, i) => `deny 10.0.${i}.0/24`,
+    );
+    const and = (...list: string[]) => [...before, ...list];
+    const tor = "allow *.test through tor";
+    assertEquals(ask(and("deny 10.0.0.0/8", tor), "a.test"), ["allow", "tor"]);
+    assertEquals(ask(and("allow 10.0.0.0/8", tor), "a.test"), ["allow", "tor"]);
+    assertEquals(ask(and("allow 10.0.0.0/8"), "a.test"), ["deny", undefined]);
+    assertEquals(ask(and("deny 10.0.0.0/8,a.test", tor), "a.test"), [
+      "deny",
+      undefined,
+    ]);
+    assertEquals(ask(and("allow * through tor"), "a.test"), ["default", "tor"]);
+    if (count > 0) assertEquals(ask(before, "a.test"), [undefined, undefined]);
+  }
 });

@@ -1,0 +1,45 @@
+/**
+ * A bridge without a port of its own.
+ *
+ * @module
+ */
+
+import { setTimeout as startTimer } from "node:timers";
+import { type Dialer, serve, userPass } from "../../server/public.ts";
+import { detectTransport } from "../../transport/detect.ts";
+import type { ConnSource } from "../../transport/streams.ts";
+import { createTimeouts } from "../../transport/timeouts.ts";
+
+/** A clock whose timers do not keep the process alive. */
+const clock = {
+  now: () => performance.now(),
+  startTimeout: createTimeouts({
+    now: () => performance.now(),
+    setTimeout: (call, ms) => startTimer(call, ms).unref(),
+    clearTimeout: (handle) => clearTimeout(handle as number | undefined),
+  }),
+};
+
+/**
+ * Starts a proxy for the connections that the returned function is given. Clients need the
+ * login; the dialer reaches the targets. The proxy does not keep the process alive.
+ */
+export async function serveHandedOver(
+  dialer: Dialer,
+  { username, password }: {
+    readonly username: string;
+    readonly password: string;
+  },
+): Promise<(source: ConnSource) => void> {
+  const server = await serve({
+    listen: false,
+    http: true,
+    auth: [userPass({ [username]: password }, { lockout: 0 })],
+    dial: dialer,
+    policy: () => true,
+    // The dialer has its own timeout.
+    timeouts: { connect: 0, idle: 0 },
+    transport: { ...await detectTransport(), clock },
+  });
+  return (source) => server.handle(source);
+}

@@ -1,0 +1,65 @@
+/**
+ * The ways of the runtimes' own `fetch()` and `WebSocket` through proxies.
+ *
+ * @module
+ */
+
+import { SocksError } from "../../client/error.ts";
+import type { Failures } from "./failures.ts";
+
+/** What a way is for. */
+export type Purpose = "fetch" | "WebSocket";
+
+/** A call of `fetch()`, with its arguments checked. */
+export interface Call {
+  readonly input: string | Request;
+  readonly init: RequestInit;
+  readonly url: string;
+  readonly signal: AbortSignal | null | undefined;
+}
+
+/** A way through proxies. */
+export interface Way {
+  /** The options that lead a call of `fetch()` or `new WebSocket()` this way. */
+  readonly init: Readonly<Record<string, unknown>>;
+  /** Makes such a call. */
+  call<T>(start: () => T): T;
+  /**
+   * Takes part in a call of `fetch()`: `start` makes it, and ends it when `signal` is
+   * aborted as well. By default only `start` is called.
+   */
+  watch?(
+    call: Call,
+    start: (signal?: AbortSignal) => Promise<Response>,
+  ): Promise<Response>;
+  /** Why targets could not be reached, if the runtime's errors do not contain that. */
+  readonly failures?: Failures;
+  /** Why the way has answered in place of a target; `undefined` if the target has. */
+  errorIn?(response: Response): unknown;
+  /** A test of the way. */
+  readonly probe: Probe;
+  /** Closes all connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * A host that is called once to find out whether calls really go this way: the runtime's
+ * functions may have been replaced by some that do not know the options.
+ */
+export interface Probe {
+  /** Its name and, possibly, port, as in URLs. */
+  readonly host: string;
+  /** The options in place of {@linkcode Way.init}, if they differ. */
+  readonly init?: Readonly<Record<string, unknown>>;
+  /** Whether the call went this way, given its error. */
+  hasArrived(error: unknown): boolean;
+}
+
+/** The error of the client that a runtime's error contains, if any. */
+export function socksErrorIn(error: unknown): SocksError | undefined {
+  for (let it = error, depth = 0; it && depth < 8; depth++) {
+    if (it instanceof SocksError) return it;
+    it = (it as { cause?: unknown }).cause;
+  }
+  return undefined;
+}

@@ -1,0 +1,168 @@
+/**
+ * `WebSocket` through proxies.
+ *
+ * @module
+ */
+
+import type { SocksError } from "../../client/error.ts";
+import { quote } from "../../protocol/escape.ts";
+import { checkKeys } from "../../transport/check_keys.ts";
+import type { Hops } from "../../client/mod.ts";
+import { closedError, LazyWay } from "./lazy_way.ts";
+import { type FetchOptions, routeOf } from "./options.ts";
+import { type Probe, socksErrorIn, type Way } from "./way.ts";
+
+/** Options of a {@linkcode ProxiedWebSocket}. */
+export interface WebSocketOptions {
+  /** The subprotocols to offer. */
+  readonly protocols?: string | string[];
+  /** Further header fields of the request. */
+  readonly headers?: HeadersInit;
+}
+
+/** A `WebSocket` through proxies. */
+export interface ProxiedWebSocket extends WebSocket {
+  /**
+   * Why the target could not be reached through the proxies; set at the event `error`.
+   * `undefined` for any other failure.
+   */
+  readonly failure: SocksError | undefined;
+}
+
+/** A class of `WebSocket`s through proxies. */
+export interface ProxiedWebSocketClass extends AsyncDisposable {
+  /** Connects to a `ws:` or `wss:` URL, as the runtime's `WebSocket` does. */
+  new (
+    url: string | URL,
+    protocols?: string | string[] | WebSocketOptions,
+  ): ProxiedWebSocket;
+  /** The prototype of the instances. */
+  readonly prototype: ProxiedWebSocket;
+  /** 0 */
+  readonly CONNECTING: 0;
+  /** 1 */
+  readonly OPEN: 1;
+  /** 2 */
+  readonly CLOSING: 2;
+  /** 3 */
+  readonly CLOSED: 3;
+  /** Closes all connections. Further sockets cannot be created. */
+  close(): Promise<void>;
+}
+
+/**
+ * Resolves with a class whose instances are the runtime's own `WebSocket`s and go through
+ * proxies. It opens the way that {@linkcode createFetch} describes, and needs the same
+ * permissions. Node.js 20 has no `WebSocket`.
+ *
+ * @param hops The proxies, first the one that this machine connects to.
+ *
+ * @throws {TypeError} when an argument is invalid.
+ *
+ * @example
+ * ```ts
+ * import { createWebSocket } from "@x/socks5/fetch";
+ * import { serve } from "@x/socks5/server";
+ *
+ * await using proxy = await serve({ port: 0 });
+ * const url = `socks5h://127.0.0.1:${proxy.addr.port}`;
+ * await using WebSocket = await createWebSocket(url);
+ *
+ * const socket = new WebSocket("ws://127.0.0.1:1/");
+ * await new Promise((resolve) => socket.onerror = resolve);
+ * console.log(socket.failure?.code); // rejected
+ * ```
+ */
+export async function createWebSocket(
+  hops: Hops,
+  options: FetchOptions = {},
+): Promise<ProxiedWebSocketClass> {
+  const route = routeOf(hops, options, "createWebSocket");
+  if (typeof WebSocket !== "function") {
+    throw new Error("this runtime has no WebSocket");
+  }
+  const lazy = new LazyWay(route, "WebSocket", callProbe);
+  await lazy.open();
+  return classOf(lazy);
+}
+
+function callProbe(way: Way, probe: Probe): Promise<unknown> {
+  const { host, init = way.init } = probe;
+  return new Promise((_, reject) => {
+    const url = `ws://${host}/`;
+    const socket = way.call(() => new WebSocket(url, init as never));
+    socket.onerror = reject;
+    socket.onclose = reject;
+  });
+}
+
+function classOf(lazy: LazyWay): ProxiedWebSocketClass {
+  class Proxied extends WebSocket implements ProxiedWebSocket {
+    #failure: SocksError | undefined;
+
+    constructor(url: string, init: object, failureOf: FailureOf) {
+      super(url, init as never);
+      this.addEventListener("error", (event) => {
+        this.#failure = failureOf(event as ErrorEvent);
+      });
+    }
+
+    get failure(): SocksError | undefined {
+      return this.#failure;
+    }
+
+    static close(): Promise<void> {
+      return lazy.close();
+    }
+
+    static [Symbol.asyncDispose](): Promise<void> {
+      return lazy.close();
+    }
+  }
+  // TypeScript has no calls of super() within a function, which Way.call() needs.
+  const proxied = new Proxy(Proxied, {
+    construct(target, [url, protocols], newTarget) {
+      const { way } = lazy;
+      if (!way) throw closedError();
+      const text = checkedUrl(url);
+      const init = { ...checkedOptions(protocols), ...way.init };
+      const args = [text, init, failuresFrom(way, text)];
+      return way.call(() => Reflect.construct(target, args, newTarget));
+    },
+  });
+  // Without the proxy, the class would connect directly.
+  Proxied.prototype.constructor = proxied;
+  return proxied as unknown as ProxiedWebSocketClass;
+}
+
+type FailureOf = (event: ErrorEvent) => SocksError | undefined;
+
+function failuresFrom(way: Way, url: string): FailureOf {
+  const before = way.failures?.count ?? 0;
+  return ({ error }) => socksErrorIn(error) ?? way.failures?.since(before, url);
+}
+
+function checkedUrl(url: unknown): string {
+  const text = String(url);
+  // Bun has others, for Unix sockets.
+  if (/^(wss?|https?):\/\//i.test(text)) return text;
+  throw new SyntaxError(
+    `a URL begins with ws: or wss:, not ${quote(text.slice(0, 40))}`,
+  );
+}
+
+/** Deno takes a text as protocols only outside of options. */
+function checkedOptions(
+  given: string | string[] | WebSocketOptions = {},
+): WebSocketOptions {
+  if (typeof given === "string") return { protocols: [given] };
+  if (Array.isArray(given)) return { protocols: given };
+  checkKeys(given, ["protocols", "headers"], "the options of a WebSocket");
+  const { protocols, headers } = given;
+  return {
+    ...headers && { headers },
+    ...typeof protocols === "string"
+      ? { protocols: [protocols] }
+      : protocols && { protocols },
+  };
+}

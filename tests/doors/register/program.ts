@@ -1,0 +1,7 @@
+/**
+ * The door `register`, which the runner bundles for Bun and Node.js.
+ *
+ * @module
+ */
+
+import "../../../src/doors/register/mod.ts";
