@@ -521,6 +521,18 @@ test("createFetch() aborts at once, whatever it waits for", () =>
     await assertRejects(() => reading, Error);
   }));
 
+test("createFetch() waits for a slow target longer than for the proxy", () =>
+  withFetch(async ({ fetch, web, url }) => {
+    const call = fetch(url("/later"));
+    const state = await Promise.race([
+      call.then(() => "answered", () => "failed"),
+      new Promise((resolve) => setTimeout(() => resolve("waiting"), 400)),
+    ]);
+    assertEquals(state, "waiting");
+    web.answerLater();
+    assertEquals(await (await call).text(), "later");
+  }, { timeout: 100 }));
+
 test("createFetch() aborts at once while the proxy hangs", async () => {
   const proxy = await startTarget();
   const fetch = createFetch(`socks5h://127.0.0.1:${proxy.addr.port}`);
