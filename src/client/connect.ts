@@ -11,10 +11,10 @@ import {
   checkOptions,
   type ClientConnectOptions,
   CONNECT_KEYS,
+  type TargetTlsOptions,
 } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
-import { resolveTargetTls } from "./resolve_tls.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
 
 /**
@@ -107,11 +107,20 @@ export function connectBy(
 ): Promise<SocksConn> {
   return attempt.run(async () => {
     const named = parseTarget(target);
-    const tls = resolveTargetTls(targetTls, named);
+    const tls = isWanted(targetTls)
+      ? (await import("./target_tls.ts")).resolveTargetTls(targetTls, named)
+      : undefined;
     const wanted = await resolveTarget(attempt, named);
     const { conn, bound } = await attempt.request(COMMAND.connect, wanted);
     if (!tls) return new Tunnel(conn, bound);
     const secured = await attempt.secureTarget(conn, tls, named);
     return new Tunnel(secured, bound, secured.tls);
   });
+}
+
+/** Anything else than `false` and nothing is an option to check. */
+function isWanted(
+  targetTls: ClientConnectOptions["targetTls"],
+): targetTls is true | TargetTlsOptions {
+  return targetTls !== undefined && targetTls !== false;
 }
