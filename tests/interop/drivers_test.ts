@@ -5,13 +5,12 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type * as net from "node:net";
-import { userInfo } from "node:os";
 import { dialSocket, SocksSocket } from "../../src/doors/socket/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { test } from "../support/harness.ts";
 import { startServer } from "../support/server.ts";
 import { type Database, DATABASE_LOGIN, databases } from "./databases.ts";
-import { missing } from "./programs.ts";
+import { missing, run } from "./programs.ts";
 import { installed, missingRuntime } from "./runtimes.ts";
 import { withSshd } from "./sshd.ts";
 
@@ -23,7 +22,8 @@ type Library = any;
 
 async function load(name: string, version: string): Promise<Library> {
   const folder = await installed(`${name}@${version}`);
-  return createRequire(`${folder}/package.json`)(name);
+  const library = createRequire(`${folder}/package.json`)(name);
+  return library.default ?? library; // Bun returns the ES module if there is one
 }
 
 /**
@@ -175,12 +175,14 @@ for (const [name, kind, query, answer] of drivers) {
 
 test("ssh2 reaches sshd through the proxy", async () => {
   const { Client } = await load("ssh2", "1.17.0");
+  // Bun's userInfo() reads the environment.
+  const username = (await run("id", ["-un"])).stdout.trim();
   await withSshd(async ({ port, ssh }) => {
     await throughProxy(port, async (url) => {
       const sock = await dialSocket(url, { hostname: host, port });
       const client = new Client();
       const privateKey = readFileSync(ssh[ssh.indexOf("-i") + 1]);
-      client.connect({ sock, username: userInfo().username, privateKey });
+      client.connect({ sock, username, privateKey });
       await once(client, "ready");
       const text = await new Promise<string>((resolve, reject) =>
         client.exec("echo hello", (error: unknown, stream: Library) => {
