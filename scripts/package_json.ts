@@ -107,7 +107,12 @@ export function packageJson(config: Config): PackageJson {
     },
     typesVersions: typesVersions(exports),
     // All modules that an entry reaches only define things.
-    sideEffects: ["./esm/src/cli/**", emitted("./src/server/mod.ts", ".js")],
+    sideEffects: [
+      "./esm/src/cli/**",
+      ...["./src/server/mod.ts", "./src/doors/register/mod.ts"].map((it) =>
+        emitted(it, ".js")
+      ),
+    ],
     engines: { node: ">=20" },
     // For Kerberos on Node.js; nothing else loads it.
     peerDependencies: { koffi: ">=2.16 <4" },

@@ -138,31 +138,49 @@ function workerClass(
   url: string,
   toUrl: (script: unknown) => string,
 ): Class {
+  const adapt = deno ? forDeno : bun ? forBun : forNode;
   return class Worker extends original {
     constructor(script: unknown, given: unknown) {
       // Deno's refuses the flag of Node.js.
       const options = withVariables((given ?? {}) as Options, !deno);
-      const { execArgv, preload = [], eval: isCode } = options;
-      if (deno) {
-        const module = isCode ? dataUrl(`${script}`) : toUrl(script);
-        const text = dataUrl(importing(url, module));
-        const isUrl = toUrl === String;
-        super(isUrl ? text : new URL(text), { ...options, eval: false });
-      } else if (bun) {
-        super(script, { ...options, preload: [url].concat(preload as string) });
-      } else {
-        const all = execArgv as string[] | undefined;
-        // Node.js runs code without waiting for the flag.
-        const path = JSON.stringify(fileURLToPath(url));
-        const code = isCode ? `require(${path});${script}` : script;
-        super(code, {
-          ...options,
-          ...all && { execArgv: [...all, flags.NODE_OPTIONS] },
-        });
-      }
+      super(...adapt(script, options, url, toUrl));
     }
   };
 }
+
+type Adapt = (
+  script: unknown,
+  options: Options,
+  url: string,
+  toUrl: (script: unknown) => string,
+) => [script: unknown, options: Options];
+
+/** A worker has only one module, which imports both. */
+const forDeno: Adapt = (script, options, url, toUrl) => {
+  const module = options.eval ? dataUrl(`${script}`) : toUrl(script);
+  const text = dataUrl(importing(url, module));
+  const isForWeb = toUrl === String;
+  return [isForWeb ? text : new URL(text), { ...options, eval: false }];
+};
+
+const forBun: Adapt = (script, options, url) => {
+  const { preload = [] } = options;
+  return [script, { ...options, preload: [url].concat(preload as string) }];
+};
+
+const forNode: Adapt = (script, options, url) => {
+  const { execArgv, eval: isCode } = options;
+  // Node.js runs code without waiting for the flag.
+  const path = JSON.stringify(fileURLToPath(url));
+  const code = isCode ? `require(${path});${script}` : script;
+  const flag = flags.NODE_OPTIONS;
+  return [
+    code,
+    Array.isArray(execArgv)
+      ? { ...options, execArgv: [...execArgv, flag] }
+      : options,
+  ];
+};
 
 function importing(...urls: string[]): string {
   return urls.map((it) => `import ${JSON.stringify(it)};`).join("");
