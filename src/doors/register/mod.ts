@@ -116,7 +116,9 @@ function report(route: Route): void {
   const gaps = [
     "names that the program resolves itself (node:dns)",
     "native add-ons",
-    "child processes that are neither Node.js nor Bun",
+    import.meta.url.startsWith("file:")
+      ? "child processes that are neither Node.js nor Bun"
+      : "child processes",
     ...isDeno
       ? ["deno task, and scripts of shells that run deno", "Deno.resolveDns"]
       : [],

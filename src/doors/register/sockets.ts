@@ -248,9 +248,12 @@ function deliver(socket: net.Socket, octets: Uint8Array): void {
     "kBufferCb",
   );
   if (!callback) return void socket.push(Buffer.from(octets));
-  let left = octets;
-  while (left.length > 0 && !socket.destroyed) {
-    const buffer = hidden<Uint8Array>(socket, "kBuffer")!;
+  if (hidden(socket, "kBufferGen")) {
+    // The next buffer of the program is for the next octets.
+    return void callback.call(socket, octets.length, Buffer.from(octets));
+  }
+  const buffer = hidden<Uint8Array>(socket, "kBuffer")!;
+  for (let left = octets; left.length > 0 && !socket.destroyed;) {
     const size = Math.min(left.length, buffer.length);
     buffer.set(left.subarray(0, size));
     left = left.subarray(size);
