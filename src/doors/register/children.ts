@@ -35,12 +35,18 @@ const NAMES = [
 
 /** The flags that load the module, by the variable that the runtime reads. */
 let flags: Record<string, string> = {};
+/** The values of {@linkcode NAMES} at the start; the program cannot change them. */
+let values: Record<string, string> = {};
 
 /**
  * Makes the workers of this process load the module at this URL, and if that is a file also
  * its child processes, as far as they are of Node.js and Bun, or `deno run` in Deno.
  */
 export function includeChildren(url: string): void {
+  values = Object.fromEntries(NAMES.flatMap((name) => {
+    const { [name]: value } = process.env;
+    return value === undefined ? [] : [[name, value]];
+  }));
   if (url.startsWith("file:")) includeProcesses(url);
   const workers = builtin<{ Worker: Class }>("node:worker_threads");
   workers.Worker = workerClass(workers.Worker, url, fileUrl);
@@ -73,15 +79,12 @@ function includeProcesses(url: string): void {
     const adapt = deno && DENO_CALLS[name];
     calls[name] = patch(calls[name], (args) => {
       adapt?.(args, url);
-      return args.map((it) => withVariables(it));
+      return withEnvironment(args);
     });
   }
   if (bun) {
     for (const name of ["spawn", "spawnSync"] as const) {
-      bun[name] = patch(
-        bun[name],
-        (args) => args.map((it) => withVariables(it)),
-      );
+      bun[name] = patch(bun[name], withEnvironment);
     }
   }
   if (deno) deno.Command = commandClass(deno.Command, url);
@@ -110,14 +113,29 @@ function withFlags(env: Record<string, unknown>): Record<string, string> {
 function withVariables<T>(options: T, loads = true): T {
   const { env } = (options ?? {}) as Options;
   if (typeof env !== "object" || env === null) return options;
-  const own = NAMES.flatMap((name) => {
-    const { [name]: value } = process.env;
-    return value === undefined ? [] : [[name, value]];
-  });
   return {
     ...options,
-    env: { ...Object.fromEntries(own), ...env, ...loads && withFlags(env) },
+    env: { ...values, ...env, ...loads && withFlags(env) },
   };
+}
+
+/** The arguments of a call that starts a process, with options that have an environment. */
+function withEnvironment(args: readonly unknown[]): unknown[] {
+  const list = [...args];
+  while (list.length > 0 && list.at(-1) == null) list.pop();
+  const at = list.findIndex((it) =>
+    typeof it === "object" && it !== null && !Array.isArray(it)
+  );
+  if (at < 0) {
+    const end = typeof list.at(-1) === "function"
+      ? list.length - 1
+      : list.length;
+    list.splice(end, 0, withVariables({ env: process.env }));
+  } else {
+    const options = list[at] as Options;
+    list[at] = withVariables({ ...options, env: options.env ?? process.env });
+  }
+  return list;
 }
 
 function patch(original: Call, adapt: (args: unknown[]) => unknown[]): Call {
