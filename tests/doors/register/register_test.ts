@@ -492,8 +492,8 @@ await way("udp", () => new Promise((resolve) => {
 /** Lists that have no effect on a connection to 127.0.0.1, although some runtimes differ. */
 const LISTS: Record<string, string>[] = [
   { NO_PROXY: "other.test, *" },
-  { NO_PROXY: "*.0.0.1" },
-  { NO_PROXY: "127.0.0.1", no_proxy: "other.test" },
+  { NO_PROXY: "*.0.0.1, *localhost" },
+  { NO_PROXY: "127.0.0.1, localhost", no_proxy: "other.test" },
 ];
 
 for (const lists of LISTS) {
@@ -502,8 +502,8 @@ for (const lists of LISTS) {
       const code = `
 import { connect } from "node:net";
 await way("socket", () => new Promise((resolve, reject) => connect(TCP, "127.0.0.1", resolve).on("error", reject)));
-await way("fetch", async () => {
-  const answer = await fetch(\`http://127.0.0.1:\${WEB}/\`).catch(() => ({ ok: false }));
+for (const host of ["127.0.0.1", "localhost"]) await way(host, async () => {
+  const answer = await fetch(\`http://\${host}:\${WEB}/\`).catch(() => ({ ok: false }));
   return answer.ok;
 });
 `;
@@ -512,7 +512,11 @@ await way("fetch", async () => {
         ...lists,
         ALL_PROXY: `socks5h://127.0.0.1:${await closedPort()}`,
       });
-      assertEquals(results, { socket: "error ECONNREFUSED", fetch: false });
+      assertEquals(results, {
+        socket: "error ECONNREFUSED",
+        "127.0.0.1": false,
+        localhost: false,
+      });
       assertEquals(connections(lab), 0);
     }));
 }
