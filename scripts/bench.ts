@@ -13,12 +13,15 @@
  * - `--out FILE.svg`: the file for the chart
  * - `--readme`: writes the table and the chart into `bench/`, and a part of the table
  *   into the README
+ * - `--clients`: compares the doors of the client with the npm packages `socks` and
+ *   `socks-proxy-agent` instead; only the runtimes and `--rounds` apply
  *
  * @module
  */
 
 import { join } from "node:path";
 import { chart } from "./bench/chart.ts";
+import { clientNotes, compareClients } from "./bench/clients.ts";
 import { compare, emptyStarts, type Setup } from "./bench/compare.ts";
 import { summarize } from "./bench/figures.ts";
 import { LoadProcess } from "./bench/load_process.ts";
@@ -73,10 +76,20 @@ async function writeReport(path: string, content: string): Promise<void> {
   await run(Deno.execPath(), ["fmt", "--quiet", path]);
 }
 
+async function showClients(options: Options, folder: string): Promise<void> {
+  const runtimes = await chosenRuntimes(options);
+  const [busy] = Deno.loadavg();
+  const log = (line: string) => console.error(line);
+  const text = await compareClients(runtimes, options.rounds, folder, log);
+  const place = `${await describeMachine()}, load average ${busy.toFixed(1)}`;
+  console.log(`${text}\n\n${clientNotes}\n\n${place} before`);
+}
+
 async function main(args: string[]): Promise<void> {
   const options = parseOptions(args);
   const folder = await Deno.makeTempDir();
   try {
+    if (options.clients) return await showClients(options, folder);
     const { only } = options;
     const isWanted = (id: string) =>
       only.length === 0 || only.includes(id) || only.includes(id.split("@")[0]);

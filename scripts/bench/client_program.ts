@@ -23,8 +23,6 @@ export interface Task {
   proxy: number;
   /** The port of the target on 127.0.0.1. */
   target: number;
-  /** The authority of the target. */
-  ca: string;
   /** The number of operations in a round, and of those before the first one. */
   count: number;
   warmUp: number;
@@ -68,10 +66,12 @@ async function dialPeer(): Promise<void> {
 function get(agent: http.Agent, isSecure: boolean): Operation {
   const { port } = target;
   const { get } = isSecure ? https : http;
-  const options = { host: "127.0.0.1", port, path: "/", agent };
+  const url = `http${isSecure ? "s" : ""}://127.0.0.1:${port}/`;
+  // With a `ca`, socks-proxy-agent keeps no connections.
+  const options = { agent, rejectUnauthorized: false };
   return () =>
     new Promise((resolve, reject) => {
-      const request = get(options, (response) => {
+      const request = get(url, options, (response) => {
         response.on("end", resolve).resume();
       });
       request.on("error", reject);
@@ -81,9 +81,8 @@ function get(agent: http.Agent, isSecure: boolean): Operation {
 function operations(): Operation[] {
   if (task.mode === "dial") return [dialOurs, dialPeer];
   const { SocksProxyAgent } = require("socks-proxy-agent");
-  const options = { keepAlive: true, ca: task.ca };
-  const ours = agents(url, { agent: options });
-  const peer = new SocksProxyAgent(url, options);
+  const ours = agents(url);
+  const peer = new SocksProxyAgent(url, { keepAlive: true });
   const isSecure = task.mode === "https";
   return [isSecure ? ours.https : ours.http, peer].map((it) =>
     get(it, isSecure)

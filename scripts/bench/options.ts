@@ -20,6 +20,8 @@ export interface Options {
   held: number;
   out?: string;
   readme: boolean;
+  /** Whether to compare clients instead of servers. */
+  clients: boolean;
 }
 
 /** Parses the arguments; throws a TypeError if they are invalid. */
@@ -32,12 +34,14 @@ export function parseOptions(args: readonly string[]): Options {
     seconds: 2,
     held: 5_000,
     readme: false,
+    clients: false,
   };
   const rest = args.flatMap((it) => /^--\w+=/.test(it) ? splitFlag(it) : [it]);
   while (rest.length > 0) {
     const arg = rest.shift()!;
     if (!arg.startsWith("-")) options.runtimes.push(runtime(arg));
     else if (arg === "--readme") options.readme = true;
+    else if (arg === "--clients") options.clients = true;
     else setFlag(options, arg, rest.shift());
   }
   if (options.runtimes.length === 0) {

@@ -290,7 +290,10 @@ export class SocksServer implements Server, SessionOwner {
   }
 
   serveNext(incoming: Incoming, admission: Admission): void {
-    this.#add(incoming, admission).runNext();
+    const session = this.#add(incoming, admission);
+    void session.runNext();
+    // The event of the end of its last session may have led to a shutdown.
+    if (this.#closing) session.close();
   }
 
   #add(incoming: Incoming, admission: Admission): ServerSession {

@@ -1,6 +1,9 @@
 /** The runtimes' own `fetch()` through proxies. */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { once } from "node:events";
+import * as http2 from "node:http2";
+import type * as net from "node:net";
 import process from "node:process";
 import { inspect } from "node:util";
 import { SocksError, type SocksErrorCode } from "../../src/client/mod.ts";
@@ -19,6 +22,7 @@ import {
 } from "../support/server.ts";
 import { until } from "../transport/contract.ts";
 import {
+  assertNoBypassOf,
   opened,
   requests,
   startProxy,
@@ -159,6 +163,31 @@ test("createFetch() speaks TLS to the target with the authority of targetTls", a
   await proxy.close();
 });
 
+test("createFetch() speaks HTTP/2 where the runtime does", async () => {
+  const { cert, key } = issue({
+    subject: "/CN=one",
+    extensions: ["subjectAltName=DNS:one.test"],
+  });
+  const server = http2.createSecureServer({ cert, key });
+  const sessions = new Set<http2.ServerHttp2Session>();
+  server.on("session", (session) => sessions.add(session));
+  server.on("stream", (stream) => {
+    stream.respond({ ":status": 200 });
+    stream.end("over HTTP/2");
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as net.AddressInfo;
+  const proxy = await startProxy();
+  const fetch = createFetch(urlOf(proxy), { targetTls: { ca: cert } });
+  const response = await fetch(`https://one.test:${port}/`);
+  assertEquals(await response.text(), "over HTTP/2");
+  assertEquals(opened(proxy), 1);
+  await fetch.close();
+  for (const session of sessions) session.destroy();
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  await proxy.close();
+}, { skip: runtime === "deno" ? undefined : "fetch() has no HTTP/2 here" });
+
 test("createFetch() uses a connection again", async () => {
   const certificate = issue({
     subject: "/CN=one",
@@ -205,6 +234,12 @@ test("createFetch() sends what a call and a Request contain", () =>
       const other = new Request(url("/echo"), { method: "PUT", body: "other" });
       assertEquals(await echoed(other, init), expected);
     }
+    // A Request has no members of its own.
+    const options = new Request(url("/"), init) as RequestInit;
+    const streamed = new Proxy(options, {
+      get: (it, key) => key === "duplex" ? "half" : Reflect.get(it, key, it),
+    });
+    assertEquals(await echoed(url("/echo"), streamed), expected);
     const bytes = new TextEncoder().encode("bytes");
     const post = { method: "POST", body: bytes };
     assertEquals(await echoed(url("/echo"), post), [
@@ -413,7 +448,8 @@ for (const [name, open, code, phase] of FAULTS) {
     test(`createFetch() rejects with a SocksError as the cause for ${scheme}: if ${name}`, async () => {
       const web = await startWeb();
       const [url, close] = await open();
-      const fetch = createFetch(url, { timeout: 300 });
+      const timeout = code === "timeout" ? 2_000 : undefined;
+      const fetch = createFetch(url, { timeout });
       const call = () => fetch(`${scheme}://127.0.0.1:${web.port}/`);
       const error = await assertRejects(call, TypeError);
       const { cause } = error;
@@ -485,6 +521,19 @@ test("createFetch() aborts at once, whatever it waits for", () =>
     third.abort();
     await assertRejects(() => reading, Error);
   }));
+
+test("createFetch() waits for a slow target longer than for the proxy", () =>
+  withFetch(async ({ fetch, web, url }) => {
+    const call = fetch(url("/later"));
+    const state = await Promise.race([
+      call.then(() => "answered", () => "failed"),
+      new Promise((resolve) => setTimeout(() => resolve("waiting"), 2_500)),
+    ]);
+    assertEquals(state, "waiting");
+    await until(() => web.requests.length > 0);
+    web.answerLater();
+    assertEquals(await (await call).text(), "later");
+  }, { timeout: 2_000 }));
 
 test("createFetch() aborts at once while the proxy hangs", async () => {
   const proxy = await startTarget();

@@ -20,6 +20,7 @@ import {
   type TestServer,
 } from "../support/server.ts";
 import {
+  assertNoBypassOf,
   opened,
   requests,
   startProxy,
@@ -207,7 +208,9 @@ for (const [name, open, code] of FAULTS) {
     test(`createWebSocket() reports a SocksError for ${scheme}: if ${name}`, async () => {
       const web = await startWeb();
       const [url, close] = await open();
-      const WebSocket = await createWebSocket(url, { timeout: 300 });
+      const WebSocket = await createWebSocket(url, {
+        timeout: code === "timeout" ? 2_000 : undefined,
+      });
       const failure = await failureOf(
         new WebSocket(`${scheme}://127.0.0.1:${web.port}/`),
       );
@@ -272,6 +275,17 @@ test("createWebSocket() returns a class that refuses other schemes", () =>
       assertThrows(() => new WebSocket(url), SyntaxError);
     }
     return Promise.resolve();
+  }));
+
+test("createWebSocket() returns a class whose instances lead to no other constructor", () =>
+  assertNoBypass(async (WebSocket, url) => {
+    const socket = new WebSocket(url);
+    await failureOf(socket);
+    const { constructor } = socket as unknown as {
+      constructor: typeof WebSocket;
+    };
+    const failure = await failureOf(new constructor(url));
+    assertEquals(failure?.code, "rejected");
   }));
 
 test("createWebSocket() refuses a global WebSocket that is not the runtime's own", async () => {

@@ -59,7 +59,10 @@ test(
     const text = "--allow-env=NO_PROXY,no_proxy is needed";
     for (const error of errors) assert(error.startsWith(text), error);
     assertEquals(connections, 0);
-    const few = ["--allow-net", "--allow-env=NO_PROXY,no_proxy"];
+    const few = [
+      "--allow-net=127.0.0.1,localhost",
+      "--allow-env=NO_PROXY,no_proxy",
+    ];
     const granted = await outcomeWith({ NO_PROXY: "*" }, few);
     assertEquals(granted.errors, ["rejected", "rejected", "rejected"]);
   },

@@ -162,6 +162,8 @@ const allowed: [path: string, text: string][] = [
   ["src/doors/agent.ts", `import http from "node:http"`],
   ["src/doors/bridge.ts", `import { x } from "../server/serve.ts"`],
   ["src/doors/bridge/http.ts", `import { x } from "../../server/serve.ts"`],
+  ["src/doors/fetch/bridge.ts", `await import("../bridge/mod.ts")`],
+  ["src/doors/fetch/node.ts", `import { x } from "../undici/mod.ts"`],
 
   ["src/cli/main.ts", `import { parseArgs } from "@std/cli/parse-args"`],
   ["src/cli/main.ts", `import { x } from "../server/mod.ts"`],
@@ -317,6 +319,8 @@ const refused: [path: string, text: string][] = [
   ["src/doors/agent.ts", `import { x } from "./bridge.ts"`],
   ["src/doors/agent.ts", `import { x } from "undici"`],
   ["src/doors/bridge.ts", `import { x } from "../cli/main.ts"`],
+  ["src/doors/fetch/bridge.ts", `import { x } from "../bridge/mod.ts"`],
+  ["src/doors/fetch/bridge.ts", `await import("../../server/mod.ts")`],
 
   ["src/cli/main.ts", `import { x } from "npm:x"`],
   ["src/cli/main.ts", `import { x } from "@std/client"`],

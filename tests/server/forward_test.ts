@@ -670,6 +670,23 @@ test("server.shutdown() closes kept connections at once, and others after their 
   await slow.close();
 });
 
+test("serve() keeps no connection when the end of its request leads to a shutdown", async () => {
+  const target = await respond(HELLO);
+  let done: Promise<void> | undefined;
+  const server = await startServer({
+    http: true,
+    onEvent({ type }) {
+      if (type === "session-end") done = server.server.shutdown();
+    },
+  });
+  const client = await server.client();
+  await client.write(encode(get(target.addr.port)));
+  assertEquals(await readRest(client), `${KEPT_HELLO}|FIN`);
+  await done;
+  await server.close();
+  await target.close();
+});
+
 test("serve() counts a kept connection as a session, but its user only while a request runs", async () => {
   const target = await respond(HELLO);
   const { port } = target.addr;

@@ -106,6 +106,17 @@ export function outcome<T>(decode: Decode<T>, input: Uint8Array): string {
   }
 }
 
+/** Runs a test that catches many errors; their stacks would take most of its time. */
+export function withoutStacks(run: () => void): void {
+  const { stackTraceLimit } = Error as { stackTraceLimit?: number };
+  Object.assign(Error, { stackTraceLimit: 0 });
+  try {
+    run();
+  } finally {
+    Object.assign(Error, { stackTraceLimit });
+  }
+}
+
 /** Passes if the decoder accepts `version` as the first octet, and no other. */
 export function assertVersion<T>(decode: Decode<T>, version: number): void {
   for (let first = 0; first <= 255; first++) {

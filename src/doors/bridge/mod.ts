@@ -21,3 +21,17 @@
 export { type Bridge, bridge, type BridgeOptions } from "./bridge.ts";
 export { type Forward, forward, type ForwardOptions } from "./forward.ts";
 export type { TargetDialer, UpstreamOptions } from "./upstream.ts";
+
+export {
+  type Address,
+  type Conn,
+  type DialerOptions,
+  type Endpoint,
+  type Hops,
+  NetError,
+  type ProxyConfig,
+  SocksError,
+  type TlsOptions,
+  type Transport,
+} from "../../client/mod.ts";
+export type { Dialer } from "../../server/public.ts";

@@ -22,7 +22,11 @@ const environment = {
 
 /** Opens the way on Bun. */
 export async function openWay(route: Route): Promise<Way> {
-  const bridge = await openPrivateBridge("http", route.dialer);
+  const bridge = await openPrivateBridge(
+    "http",
+    route.dialer,
+    "probe.invalid",
+  );
   const { targetTls: tls } = route.options;
   return {
     ...bridge,

@@ -5,8 +5,8 @@
  * @module
  */
 
+import { hopAddress } from "../../client/hops.ts";
 import { hasLogin } from "../../client/proxy.ts";
-import { formatEndpoint } from "../../protocol/address.ts";
 import { watchDenoCalls } from "./deno_errors.ts";
 import { type Environment, withoutNoProxy } from "./no_proxy.ts";
 import type { Route } from "./options.ts";
@@ -28,7 +28,9 @@ interface DenoClients {
   readonly errors: { readonly BadResource: new () => Error };
   readonly permissions: {
     querySync(
-      permission: { readonly name: "env"; readonly variable: string },
+      permission:
+        | { readonly name: "env"; readonly variable: string }
+        | { readonly name: "net"; readonly host: string },
     ): { readonly state: string };
   };
 }
@@ -57,13 +59,20 @@ function checkPermissions(): void {
   }
 }
 
+/** A host that the program may call: it may be permitted to reach the first hop only. */
+function probeHost({ hops }: Route): string {
+  const host = "probe.invalid";
+  const { state } = Deno.permissions.querySync({ name: "net", host });
+  return state === "granted" ? host : hopAddress(hops[0]);
+}
+
 /** The URL of a proxy that Deno supports itself. */
 function ownUrl({ hops }: Route): string | undefined {
   const [proxy] = hops;
   const { protocol, hostname, username, password } = proxy;
   if (hops.length > 1 || protocol !== "socks5h") return undefined;
   if (hostname.includes(":")) return undefined;
-  const place = formatEndpoint(proxy);
+  const place = hopAddress(proxy);
   if (!hasLogin(proxy)) return `socks5h://${place}`;
   if (!username || !password) return undefined;
   const login = [username, password].map(encodeURIComponent).join(":");
@@ -72,7 +81,11 @@ function ownUrl({ hops }: Route): string | undefined {
 
 async function bridged(route: Route): Promise<Way> {
   const { openPrivateBridge } = await import("./private_bridge.ts");
-  const bridge = await openPrivateBridge("socks5h", route.dialer);
+  const bridge = await openPrivateBridge(
+    "socks5h",
+    route.dialer,
+    probeHost(route),
+  );
   try {
     const client = createClient(route, bridge.url);
     return {
@@ -100,7 +113,7 @@ function direct(route: Route, url: string): Way {
     call: (start) => start(),
     watch: watchDenoCalls(route),
     probe: {
-      hostname: "probe.invalid",
+      host: probeHost(route),
       init: { client: closed },
       hasArrived: (error) => error instanceof Deno.errors.BadResource,
     },

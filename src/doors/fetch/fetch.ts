@@ -33,9 +33,11 @@ export interface ProxiedFetch extends AsyncDisposable {
  * `SocksError`. Names are resolved where the scheme of the last hop says, see
  * {@linkcode ProxyConfig.protocol}.
  *
- * The first call opens the way: a dispatcher on Node.js, and on Deno and Bun a port on
- * loopback with a random login, for the runtime's own HTTP client. Deno needs
- * `--allow-env=NO_PROXY,no_proxy` in addition to `--allow-net`.
+ * Node.js gets a dispatcher. Deno connects to a single `socks5h:` proxy itself. For other
+ * proxies on Deno, and on Bun, the first call opens a bridge for this process
+ * alone: a port on loopback with a random login. Deno needs the permission
+ * `--allow-env=NO_PROXY,no_proxy` in addition to `--allow-net`. On Bun, each request for an
+ * `http:` URL opens a connection of its own to the target.
  *
  * @param hops The proxies, first the one that this machine connects to.
  *
@@ -68,8 +70,8 @@ export function createFetch(
   const route = routeOf(hops, options, "createFetch");
   const { fetch } = globalThis;
   const lazy = new LazyWay(route, "fetch", (way, probe) => {
-    const { hostname, init = way.init } = probe;
-    return way.call(() => fetch(`http://${hostname}/`, init));
+    const { host, init = way.init } = probe;
+    return way.call(() => fetch(`http://${host}/`, init));
   });
   const run = (way: Way, call: Call) => runBy(fetch, way, call);
   const proxied = async (
@@ -103,14 +105,40 @@ function checkedCall(input: string | URL | Request, given: RequestInit): Call {
       `a URL begins with http:, https:, data: or blob:, not ${quote(text)}`,
     );
   }
-  const init: RequestInit & Record<string, unknown> = { ...given };
-  const other = OTHER_WAYS.find((key) => init[key] !== undefined);
-  if (other) {
-    throw new TypeError(`${other} would lead the request around the proxies`);
-  }
+  const init = checkedInit(given);
   const signal = init.signal ?? (isRequest ? input.signal : undefined);
   return { input: isRequest ? input : url, init, url, signal };
 }
+
+/** A copy of the options, which may be those of a class, such as a Request. */
+function checkedInit(given: RequestInit): RequestInit {
+  const all: Record<string, unknown> = { ...given };
+  for (const key of [...MEMBERS, ...OTHER_WAYS]) {
+    const value = (given as Record<string, unknown> | null)?.[key];
+    if (value !== undefined) all[key] = value;
+  }
+  const other = OTHER_WAYS.find((key) => all[key] !== undefined);
+  if (other === undefined) return all;
+  throw new TypeError(`${other} would lead the request around the proxies`);
+}
+
+/** The members of `RequestInit`. */
+const MEMBERS = [
+  "method",
+  "headers",
+  "body",
+  "mode",
+  "credentials",
+  "cache",
+  "redirect",
+  "referrer",
+  "referrerPolicy",
+  "integrity",
+  "keepalive",
+  "signal",
+  "duplex",
+  "priority",
+];
 
 /** The same call, with copies of the arguments. */
 function frozen(call: Call): Call {
@@ -150,7 +178,7 @@ async function runBy(
   }
   const error = way.errorIn?.(response);
   if (error === undefined) return response;
-  await response.body?.cancel();
+  await response.body?.cancel().catch(() => {});
   throw failed(error as Error);
 }
 

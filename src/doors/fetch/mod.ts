@@ -12,3 +12,11 @@ export {
   type ProxiedWebSocketClass,
   type WebSocketOptions,
 } from "./web_socket.ts";
+
+export {
+  type DialerOptions,
+  type Hops,
+  type ProxyConfig,
+  SocksError,
+  type TlsOptions,
+} from "../../client/mod.ts";

@@ -48,7 +48,7 @@ export function openWay({ hops, options }: Route): Promise<Way> {
     call: (start) => start(),
     failures,
     probe: {
-      hostname: "probe.invalid",
+      host: "probe.invalid",
       init: { dispatcher: probe },
       hasArrived: () => hasArrived,
     },

@@ -18,7 +18,8 @@ export async function openWay(
   call: (way: Way, probe: Probe) => Promise<unknown>,
 ): Promise<Way> {
   const way = await openOwnWay(route, purpose);
-  const error = await call(way, way.probe).catch((error) => error);
+  const called = (async () => await call(way, way.probe))();
+  const error = await called.catch((error) => error);
   if (way.probe.hasArrived(error)) return way;
   await way.close();
   throw new Error(

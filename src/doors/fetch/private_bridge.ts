@@ -8,7 +8,7 @@ import { SocksError } from "../../client/error.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { NetError } from "../../transport/errors.ts";
 import { FailedTargets } from "./failed_target.ts";
-import { Failures } from "./failures.ts";
+import { Failures, targetOf } from "./failures.ts";
 import type { HopDialer } from "../../client/mod.ts";
 import type { Probe } from "./way.ts";
 
@@ -29,21 +29,20 @@ export interface PrivateBridge {
   close(): Promise<void>;
 }
 
-/** Opens a private bridge. */
+/** Opens a private bridge, whose first connection is to the host of the probe. */
 export async function openPrivateBridge(
   scheme: "http" | "socks5h",
   dialer: HopDialer,
+  host: string,
 ): Promise<PrivateBridge> {
   const { bridge } = await import("../bridge/mod.ts");
   const failures = new Failures();
   const failedTargets = new FailedTargets();
+  const { hostname, port } = targetOf(`http://${host}`);
   let hasArrived = false;
-  const probe = {
-    hostname: `${secret()}.invalid`,
-    hasArrived: () => hasArrived,
-  };
   const dial = async (target: Endpoint, signal: AbortSignal) => {
-    if (target.hostname === probe.hostname) {
+    const isProbe = target.hostname === hostname && target.port === port;
+    if (isProbe && !hasArrived) {
       hasArrived = true;
       throw new NetError("refused", "a probe");
     }
@@ -72,7 +71,7 @@ export async function openPrivateBridge(
   return {
     url: `${scheme}://${auth.username}:${auth.password}@127.0.0.1:${addr.port}`,
     failures,
-    probe,
+    probe: { host, hasArrived: () => hasArrived },
     errorIn: (response) => failedTargets.errorIn(response),
     close,
   };

@@ -47,7 +47,8 @@ export interface Way {
  * functions may have been replaced by some that do not know the options.
  */
 export interface Probe {
-  readonly hostname: string;
+  /** Its name and, possibly, port, as in URLs. */
+  readonly host: string;
   /** The options in place of {@linkcode Way.init}, if they differ. */
   readonly init?: Readonly<Record<string, unknown>>;
   /** Whether the call went this way, given its error. */

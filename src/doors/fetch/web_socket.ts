@@ -87,9 +87,9 @@ export async function createWebSocket(
 }
 
 function callProbe(way: Way, probe: Probe): Promise<unknown> {
-  const { hostname, init = way.init } = probe;
+  const { host, init = way.init } = probe;
   return new Promise((_, reject) => {
-    const url = `ws://${hostname}/`;
+    const url = `ws://${host}/`;
     const socket = way.call(() => new WebSocket(url, init as never));
     socket.onerror = reject;
     socket.onclose = reject;
@@ -120,7 +120,7 @@ function classOf(lazy: LazyWay): ProxiedWebSocketClass {
     }
   }
   // TypeScript has no calls of super() within a function, which Way.call() needs.
-  return new Proxy(Proxied, {
+  const proxied = new Proxy(Proxied, {
     construct(target, [url, protocols], newTarget) {
       const { way } = lazy;
       if (!way) throw closedError();
@@ -129,7 +129,10 @@ function classOf(lazy: LazyWay): ProxiedWebSocketClass {
       const args = [text, init, failuresFrom(way, text)];
       return way.call(() => Reflect.construct(target, args, newTarget));
     },
-  }) as unknown as ProxiedWebSocketClass;
+  });
+  // Without the proxy, the class would connect directly.
+  Proxied.prototype.constructor = proxied;
+  return proxied as unknown as ProxiedWebSocketClass;
 }
 
 type FailureOf = (event: ErrorEvent) => SocksError | undefined;

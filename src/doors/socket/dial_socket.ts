@@ -12,7 +12,7 @@ import type { Endpoint } from "../../protocol/address.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 import { isIp } from "../../protocol/address.ts";
 import { openSocket } from "./open_socket.ts";
-import { DOOR_KEYS, type DoorOptions, Route } from "./route.ts";
+import { DOOR_KEYS, type DoorOptions, routeOf } from "./route.ts";
 
 /** Options of {@linkcode dialSocket}. */
 export interface DialOptions extends DoorOptions {
@@ -87,7 +87,7 @@ export async function dialSocket(
 ): Promise<Socket> {
   checkKeys(options, KEYS, "the options of dialSocket()");
   const { signal, targetTls, ...door } = options;
-  const route = new Route(hops, door);
+  const route = routeOf(hops, door);
   const wanted = parseTarget(target);
   const how = { signal, targetTls: tlsTo(wanted, targetTls) };
   return await new Promise((resolve, reject) => {

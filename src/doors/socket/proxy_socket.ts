@@ -15,7 +15,7 @@ import { checkKeys } from "../../transport/check_keys.ts";
 import { continueOverTls } from "./continue_over_tls.ts";
 import { Dial } from "./dial.ts";
 import { Relay } from "./relay.ts";
-import { DOOR_KEYS, Route } from "./route.ts";
+import { DOOR_KEYS, Route, routeOf } from "./route.ts";
 import type { SocksSocketOptions } from "./socks_socket.ts";
 
 const KEYS = [...DOOR_KEYS, "allowHalfOpen", "signal"];
@@ -73,8 +73,8 @@ export class ProxySocket extends net.Socket {
     checkKeys(options, KEYS, "the options of SocksSocket");
     const { allowHalfOpen = false, signal, ...door } = options;
     if (signal) checkSignal(signal);
-    const isChecked = hops as unknown instanceof Route;
-    const route = isChecked ? hops as unknown as Route : new Route(hops, door);
+    const checked: unknown = hops;
+    const route = checked instanceof Route ? checked : routeOf(hops, door);
     super({ allowHalfOpen });
     this.#route = route;
     if (signal) addAbortSignal(signal, this);

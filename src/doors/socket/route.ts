@@ -115,6 +115,22 @@ export class Route {
   }
 }
 
+/** The last route that {@linkcode routeOf} has created, and its URLs. */
+let last: { readonly hops: Hops; readonly route: Route } | undefined;
+
+/**
+ * Returns a route for one connection: most programs have the same proxies for all, and to
+ * check them costs as much as the rest of a handshake.
+ */
+export function routeOf(hops: Hops, options: DoorOptions): Route {
+  const { auth, tls, timeout } = options;
+  const isPlain = typeof hops === "string" && timeout === undefined &&
+    auth === undefined && tls === undefined;
+  if (!isPlain) return new Route(hops, options);
+  if (last?.hops !== hops) last = { hops, route: new Route(hops) };
+  return last.route;
+}
+
 function synchronous(auth: readonly ClientAuth[]): readonly ClientAuth[] {
   const other = auth.find((it) => it.negotiate);
   if (!other) return auth;
