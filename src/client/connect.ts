@@ -59,6 +59,21 @@ import { parseTarget, resolveTarget } from "./target.ts";
  * console.log(await conn.read()); // Uint8Array [5, 0]
  * ```
  *
+ * @example TLS to the target, inside the tunnel
+ * ```ts
+ * import { connect, SocksError } from "@x/socks5/client";
+ * import { serve } from "@x/socks5/server";
+ *
+ * await using proxy = await serve({ port: 0 });
+ * await using target = await serve({ port: 0 }); // speaks no TLS
+ *
+ * const url = `socks5h://127.0.0.1:${proxy.addr.port}`;
+ * const options = { targetTls: { alpn: ["h2", "http/1.1"] } };
+ * const error = await connect(url, target.addr, options).catch((error) => error);
+ * if (!(error instanceof SocksError)) throw error;
+ * console.log(error.code, error.phase); // tls-failed target-tls
+ * ```
+ *
  * @example With Web streams
  * ```ts
  * import { connect } from "@x/socks5/client";
