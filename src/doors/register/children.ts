@@ -124,7 +124,8 @@ function withEnvironment(args: readonly unknown[]): unknown[] {
   const list = [...args];
   while (list.length > 0 && list.at(-1) == null) list.pop();
   const at = list.findIndex((it) =>
-    typeof it === "object" && it !== null && !Array.isArray(it)
+    typeof it === "object" && it !== null && !Array.isArray(it) &&
+    !(it instanceof URL)
   );
   if (at < 0) {
     const end = typeof list.at(-1) === "function"

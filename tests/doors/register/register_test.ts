@@ -396,7 +396,7 @@ process.stdout.write(execFileSync(execPath, args("execFileSync")));
 process.stdout.write((await promisify(execFile)(execPath, args("promise"), { env: { WEB } })).stdout);
 for (const name of ["NODE_OPTIONS", "BUN_OPTIONS", "ALL_PROXY", "all_proxy"]) delete process.env[name];
 process.stdout.write((await promisify(execFile)(execPath, args("forgotten"))).stdout);
-await ended(fork(file, ["forked"]));
+await ended(fork(new URL("./fetcher.mjs", import.meta.url), ["forked"]));
 `,
     [
       ...["spawn", "environment", "fork", "spawnSync", "execFileSync"],
