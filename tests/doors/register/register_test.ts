@@ -817,3 +817,21 @@ await way("a shell", () => execSync("deno run app.mjs"));
     ),
   { skip: runtime === "deno" ? undefined : "only Deno has these" },
 );
+
+test("register reports targets that the protocol cannot carry", async () => {
+  const code = `
+import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
+const failure = (socket) => new Promise((resolve) => {
+  let reason;
+  socket.on("error", ({ code }) => reason = code);
+  socket.on("close", () => resolve(reason));
+});
+await way("socket", () => failure(connect(1, "::1")));
+await way("tls", () => failure(connectTls(1, "::1")));
+`;
+  const results = await resultsOf(code, {
+    ALL_PROXY: `socks4://127.0.0.1:${await closedPort()}`,
+  });
+  assertEquals(results, { socket: "EAFNOSUPPORT", tls: "EAFNOSUPPORT" });
+});
