@@ -109,9 +109,8 @@ export function packageJson(config: Config): PackageJson {
     // All modules that an entry reaches only define things.
     sideEffects: [
       "./esm/src/cli/**",
-      ...["./src/server/mod.ts", "./src/doors/register/mod.ts"].map((it) =>
-        emitted(it, ".js")
-      ),
+      ...Object.keys(programs).map((path) => emitted(path, ".js")),
+      emitted("./src/doors/register/mod.ts", ".js"),
     ],
     engines: { node: ">=20" },
     // For Kerberos on Node.js; nothing else loads it.
