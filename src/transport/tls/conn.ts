@@ -11,6 +11,7 @@ import type * as tls from "node:tls";
 import { ReadQueue } from "../common/read_queue.ts";
 import { toBytes } from "../duplex_conn.ts";
 import { closedError, NetError, TlsError } from "../errors.ts";
+import type { Sink } from "../relay.ts";
 import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
 import { startTimeout } from "../timeouts.ts";
 import type { TlsFacts } from "../tls_options.ts";
@@ -36,10 +37,18 @@ export class TlsConn implements Conn {
   readonly #socket: tls.TLSSocket;
   readonly #raw: net.Socket;
   readonly #queue = new ReadQueue();
+  #sink: Sink | undefined;
   #facts: TlsFacts | undefined;
   #isPaused = false;
-  #isFinSent = false;
   #isParting = false;
+
+  /**
+   * Whether a relay may use the socket of this connection directly; false for a `Proxy`
+   * object, which may change methods.
+   */
+  static isNative(conn: Conn): conn is TlsConn {
+    return #sink in conn;
+  }
 
   /** Takes over both; `remote` is the peer's address if that is known. */
   constructor(socket: tls.TLSSocket, raw: net.Socket, remote?: Address) {
@@ -47,15 +56,20 @@ export class TlsConn implements Conn {
     this.#raw = raw;
     this.localAddr = plainAddress(raw.localAddress, raw.localPort);
     this.remoteAddr = remote ?? plainAddress(raw.remoteAddress, raw.remotePort);
-    socket.on("data", (chunk: Uint8Array) => this.#receive(chunk));
+    socket.on("data", (chunk: Uint8Array) => this.receive(chunk));
     socket.on("end", () => this.#ended());
     const onError = (error: Error) => this.fail(toTlsError(error, this.#facts));
     socket.on("error", onError);
     // Without a `tls.Server`, Node.js reports broken records only by this event.
     socket.on("_tlsError", onError);
-    socket.on("close", () => this.fail(peerGone()));
+    socket.on("close", () => this.#closed());
     // Its errors are those of the TLS socket, which reports them as well.
     raw.on("error", () => {});
+  }
+
+  /** The socket, for a relay. */
+  get socket(): tls.TLSSocket {
+    return this.#socket;
   }
 
   get tls(): TlsFacts | undefined {
@@ -70,12 +84,28 @@ export class TlsConn implements Conn {
   /** Ends the connection by an error, which the next read reports. */
   fail(error: NetError): void {
     this.#queue.end(error);
+    this.#sink?.fail(error);
     this.#drop();
+  }
+
+  /** Passes all unread bytes, and all that follow, to a relay. */
+  drainInto(sink: Sink): void {
+    this.#sink = sink;
+    const queue = this.#queue;
+    let more = true;
+    for (let chunk = queue.shift(); chunk; chunk = queue.shift()) {
+      more = sink.take(chunk) && more;
+    }
+    if (queue.ending) return sink.fail(queue.ending);
+    if (queue.ending === null) return sink.end();
+    if (this.#socket.destroyed) return sink.fail();
+    if (more && this.#isPaused) this.resume();
+    if (!more && !this.#isPaused) this.#pause();
   }
 
   read(): Promise<Uint8Array | null> {
     const chunk = this.#queue.read();
-    if (this.#isPaused && !this.#queue.full) this.#resume();
+    if (this.#isPaused && !this.#queue.full) this.resume();
     return chunk;
   }
 
@@ -88,8 +118,8 @@ export class TlsConn implements Conn {
   }
 
   write(chunk: Uint8Array): Promise<void> {
-    const { destroyed } = this.#socket;
-    if (destroyed || this.#isFinSent) return Promise.reject(this.#why());
+    const { destroyed, writableEnded } = this.#socket;
+    if (destroyed || writableEnded) return Promise.reject(this.#why());
     // An empty record fails on Deno.
     if (chunk.length === 0) return Promise.resolve();
     return new Promise((resolve, reject) =>
@@ -101,9 +131,9 @@ export class TlsConn implements Conn {
   }
 
   closeWrite(): Promise<void> {
-    if (this.#isFinSent) return Promise.resolve();
-    if (this.#socket.destroyed) return Promise.reject(this.#why());
-    this.#isFinSent = true;
+    const { destroyed, writableEnded } = this.#socket;
+    if (writableEnded) return Promise.resolve();
+    if (destroyed) return Promise.reject(this.#why());
     return new Promise((resolve, reject) =>
       this.#socket.end((error?: Error | null) =>
         error ? reject(this.#why(error)) : resolve()
@@ -130,8 +160,7 @@ export class TlsConn implements Conn {
     const late = startTimeout(PARTING, () => this.#drop());
     this.#socket.once("close", () => late.cancel());
     this.#isParting = true;
-    if (this.#isPaused) this.#resume();
-    this.#isFinSent = true;
+    if (this.#isPaused) this.resume();
     this.#socket.end(() => this.#parted()); // also if it was called before
   }
 
@@ -160,12 +189,18 @@ export class TlsConn implements Conn {
     return this.#socket.writableLength;
   }
 
-  #receive(chunk: Uint8Array): void {
+  /** Called with decrypted bytes. */
+  receive(chunk: Uint8Array): void {
     // No byte of a peer whose certificate has not been checked.
     if (!this.#facts) return this.fail(unverified());
     if (this.#isParting) return;
-    this.#queue.push(toBytes(chunk)!);
-    if (this.#queue.full && !this.#isPaused) this.#pause();
+    let more: boolean;
+    if (this.#sink) more = this.#sink.take(chunk);
+    else {
+      this.#queue.push(toBytes(chunk)!);
+      more = !this.#queue.full;
+    }
+    if (!more && !this.#isPaused) this.#pause();
   }
 
   /**
@@ -179,7 +214,8 @@ export class TlsConn implements Conn {
     else this.#socket.pause();
   }
 
-  #resume(): void {
+  /** Continues reading after a pause. */
+  resume(): void {
     this.#isPaused = false;
     const handle = this.#handle;
     if (handle?.readStop && handle.readStart) handle.readStart();
@@ -190,10 +226,21 @@ export class TlsConn implements Conn {
     return (this.#raw as Internals)._handle;
   }
 
+  /** Called when either side has closed the socket. */
+  #closed(): void {
+    const bothEnded = this.#queue.ending === null && !this.#queue.closed;
+    if (!bothEnded) this.#sink?.fail(); // otherwise bytes may still be on their way
+    this.#queue.end(peerGone());
+    this.#drop();
+  }
+
   #ended(): void {
     this.#parted();
     if (this.#wasReset()) this.fail(peerGone());
-    else this.#queue.end(null);
+    else {
+      this.#queue.end(null);
+      this.#sink?.end();
+    }
   }
 
   /**
@@ -202,14 +249,14 @@ export class TlsConn implements Conn {
    */
   #wasReset(): boolean {
     const handle = this.#handle;
-    if (this.#isFinSent || !handle?.getpeername) return false;
+    if (this.#socket.writableEnded || !handle?.getpeername) return false;
     return handle.getpeername({}) !== 0;
   }
 
   /** Node.js cannot reset a socket whose FIN is on its way, and would leak its descriptor. */
   #isSendingFin(): boolean {
-    const { writableFinished, writableLength } = this.#socket;
-    return this.#isFinSent && writableLength === 0 && !writableFinished;
+    const { writableEnded, writableFinished, writableLength } = this.#socket;
+    return writableEnded && writableLength === 0 && !writableFinished;
   }
 
   #drop(): void {
@@ -219,8 +266,9 @@ export class TlsConn implements Conn {
 
   /** Why a call failed. */
   #why(error?: unknown): NetError {
-    if (this.#queue.closed || this.#isFinSent && !error) return closedError();
-    if (this.#queue.ending) return this.#queue.ending;
+    const { closed, ending } = this.#queue;
+    if (closed || this.#socket.writableEnded && !error) return closedError();
+    if (ending) return ending;
     return error ? toTlsError(error, this.#facts) : peerGone();
   }
 }
