@@ -58,7 +58,9 @@ function readInto(
   next: () => Uint8Array,
 ): void {
   const internals = socket as unknown as Internals;
-  if (!BUFFER || !CALLBACK || !NEXT_BUFFER || !useBuffer(socket, SHARED)) return;
+  if (!BUFFER || !CALLBACK || !NEXT_BUFFER || !useBuffer(socket, SHARED)) {
+    return;
+  }
   internals[BUFFER] = SHARED;
   internals[CALLBACK] = onRecord;
   internals[NEXT_BUFFER] = next;
@@ -82,8 +84,9 @@ class Decryption implements Sink {
   readonly #side: Side;
   readonly #state: RelayState;
   #busy: BusyBuffer | undefined;
-  /** How many bytes are gathered in the buffer. */
-  #gathered = 0;
+  /** What is gathered in the buffer; the next record follows it. */
+  #start = 0;
+  #end = 0;
   #isDue = false;
   #isWriting = false;
 
@@ -93,7 +96,7 @@ class Decryption implements Sink {
     this.#side = side;
     this.#state = state;
     const onRecord = (length: number) => this.#add(length);
-    readInto(from.socket, onRecord, () => this.#room);
+    readInto(from.socket, onRecord, () => this.#next());
   }
 
   take(chunk: Uint8Array): boolean {
@@ -101,7 +104,6 @@ class Decryption implements Sink {
     this.#state.count(this.#side, chunk.length);
     this.#to.write(chunk);
     if (this.#to.writableLength === 0) return true;
-    if (chunk.buffer === this.#busy?.buffer.buffer) this.#busy.replace();
     this.#wait();
     return false;
   }
@@ -124,11 +126,6 @@ class Decryption implements Sink {
     this.#state.fail(this.#side, error ?? closedError());
   }
 
-  /** Where the next record goes. */
-  get #room(): Uint8Array {
-    return this.#busy ? this.#busy.buffer.subarray(this.#gathered) : SHARED;
-  }
-
   /** Adds a record, which is in the buffer already. */
   #add(length: number): void {
     if (this.#state.ended) return;
@@ -137,13 +134,23 @@ class Decryption implements Sink {
     } else {
       const record = SHARED.subarray(0, length);
       if (length < BUSY_RECORD) return this.#from.receive(copy(record));
-      this.#borrow();
-      this.#busy!.buffer.set(record);
+      this.#borrow().set(record);
     }
-    this.#gathered += length;
-    const isFull = this.#room.length < RECORD;
+    this.#end += length;
+    const isFull = this.#busy!.buffer.length - this.#end < RECORD;
     if (isFull || length < BUSY_RECORD) this.#flush();
     else this.#flushSoon();
+  }
+
+  /** Called after each record: where the next one goes, at any time. */
+  #next(): Uint8Array {
+    const busy = this.#busy;
+    if (!busy) return SHARED;
+    if (this.#start === this.#end) {
+      if (this.#to.writableLength > 0) busy.replace();
+      this.#start = this.#end = 0;
+    }
+    return busy.buffer.subarray(this.#end);
   }
 
   /** In this turn of the event loop, after all records that have arrived. */
@@ -157,9 +164,9 @@ class Decryption implements Sink {
   }
 
   #flush(): void {
-    if (this.#gathered === 0 || this.#state.ended) return;
-    const chunk = this.#busy!.buffer.subarray(0, this.#gathered);
-    this.#gathered = 0;
+    if (this.#start === this.#end || this.#state.ended) return;
+    const chunk = this.#busy!.buffer.subarray(this.#start, this.#end);
+    this.#start = this.#end;
     this.#from.receive(chunk);
   }
 
@@ -175,19 +182,22 @@ class Decryption implements Sink {
     });
   }
 
-  #borrow(): void {
+  #borrow(): Uint8Array {
     const onQuiet = () => {
-      if (!useBuffer(this.#from.socket, SHARED)) return false;
+      const isUsed = this.#isWriting || this.#start < this.#end;
+      if (isUsed || !useBuffer(this.#from.socket, SHARED)) return false;
       this.#release();
       return true;
     };
     this.#busy = new BusyBuffer(this.#state.clock, onQuiet);
+    return this.#busy.buffer;
   }
 
   /** Nothing reads into the buffer any more, and no write uses it. */
   #release(): void {
     this.#busy?.release();
     this.#busy = undefined;
+    this.#start = this.#end = 0;
   }
 
   #finish(): void {
