@@ -294,7 +294,7 @@ const rootEntries = [
   "src",
   "tests",
 ];
-const ignoredEntries = ["node_modules", "npm"];
+const ignoredEntries = ["node_modules", "binaries", "npm"];
 
 interface Import {
   /** Undefined when it is not a literal. */

@@ -5,6 +5,7 @@
  */
 
 import { join } from "node:path";
+import { compileFlags } from "../build_binary.ts";
 import { run } from "../run.ts";
 import type { Runtime } from "../runtimes.ts";
 import { expect, report, tools } from "./report.ts";
@@ -83,11 +84,16 @@ export async function checkPrograms(
   for (const flags of [[], ["--bytecode"]]) {
     const name = ["bun build --compile", ...flags].join(" ");
     const program = join(folder, "program");
-    const args = ["build", "--compile", ...flags, module];
-    const to = `--outfile=${program}`;
-    if (!await build(name, folder, bun.path, [...args, to])) continue;
+    const args = [...compileFlags(module, program), ...flags];
+    if (!await build(name, folder, bun.path, args)) continue;
+    const elsewhere = join(folder, "elsewhere");
+    await Deno.mkdir(elsewhere, { recursive: true });
+    // The executable reads neither of them.
+    for (const file of [".env", "bunfig.toml"]) {
+      await Deno.writeTextFile(join(elsewhere, file), "broken");
+    }
     await expect(name, {
-      folder,
+      folder: elsewhere,
       command: program,
       args: ["--version"],
       output,

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { formatEndpoint } from "../protocol/address.ts";
 import { OptionError, type ServeOptions } from "../server/options.ts";
 import { NetError } from "../transport/errors.ts";
 import { plainHostname } from "../transport/socket.ts";
 import { showMessage } from "./output/escape.ts";
+import { addressText } from "./output/record.ts";
 import { USERS_VARIABLE } from "./config/flag_table.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -116,7 +116,7 @@ function explainNetError(
   { kind, message }: NetError,
   { hostname = "127.0.0.1", port = 1080, plainPort }: ServeOptions,
 ): Failure {
-  const first = formatEndpoint({ hostname: plainHostname(hostname), port });
+  const first = addressText({ hostname: plainHostname(hostname), port });
   const where = plainPort === undefined ? first : `${first} or ${plainPort}`;
   switch (kind) {
     case "addr-in-use":

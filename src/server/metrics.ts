@@ -5,6 +5,7 @@
  */
 
 import type { ServerEvent, Session, SessionPhase } from "./events.ts";
+import { Histogram } from "./histogram.ts";
 
 /**
  * The value of each series by its name and labels, such as
@@ -16,8 +17,11 @@ export type MetricValues = Readonly<Record<string, number>>;
 export interface MetricFamily {
   /** The name, without labels. */
   readonly name: string;
-  /** A `counter` only increases until the process ends. */
-  readonly type: "counter" | "gauge";
+  /**
+   * A `counter` only increases until the process ends, and so do the series of a
+   * `histogram`: `NAME_bucket`, `NAME_sum` and `NAME_count`.
+   */
+  readonly type: "counter" | "gauge" | "histogram";
   /** The description, one line without a full stop. */
   readonly help: string;
 }
@@ -56,6 +60,9 @@ const OWN_ADDRESSES_UNKNOWN = "socks5_own_addresses_unknown";
 const BYTES = "socks5_relayed_bytes_total";
 const DATAGRAMS = "socks5_relayed_datagrams_total";
 const DROPPED = "socks5_dropped_datagrams_total";
+const HANDSHAKE = "socks5_handshake_duration_seconds";
+const DIAL = "socks5_dial_duration_seconds";
+const REPLY = "socks5_reply_duration_seconds";
 
 function nameOf(counter: string): string {
   return `socks5_${counter}_total`;
@@ -83,6 +90,21 @@ export const METRICS: readonly MetricFamily[] = [
     help: "UDP datagrams relayed, by direction: sent or received by clients",
   },
   { name: DROPPED, type: "counter", help: "UDP datagrams dropped" },
+  {
+    name: HANDSHAKE,
+    type: "histogram",
+    help: "Time from accept to the complete request",
+  },
+  {
+    name: DIAL,
+    type: "histogram",
+    help: "Time from a CONNECT request to its reply, by result",
+  },
+  {
+    name: REPLY,
+    type: "histogram",
+    help: "Time from accept to the first reply to a request",
+  },
 ];
 
 /** Counters without a label, which are reported from the start. */
@@ -91,6 +113,17 @@ const UNLABELLED = (Object.keys(COUNTERS) as CounterName[])
 
 /** The phases of an open session. */
 const PHASES: readonly SessionPhase[] = ["handshake", "dial", "bind", "relay"];
+
+/** The replies of success to CONNECT, of all protocols. */
+const SUCCESSES: readonly (number | undefined)[] = [0, 90, 200];
+
+/** The current request of a session. */
+interface CurrentRequest {
+  /** How long the session had lasted when the request was complete, in milliseconds. */
+  readonly since: number;
+  readonly isFirst: boolean;
+  isAnswered: boolean;
+}
 
 /**
  * Counts the events of one or more servers. No label identifies a client or a
@@ -109,7 +142,10 @@ const PHASES: readonly SessionPhase[] = ["handshake", "dial", "bind", "relay"];
 export class Metrics {
   /** By the values of the labels; their names are added when the counts are read. */
   readonly #counts: Readonly<Record<CounterName, Map<string, number>>>;
-  readonly #active = new Set<Session>();
+  readonly #active = new Map<Session, CurrentRequest | undefined>();
+  readonly #handshakes = new Histogram();
+  readonly #dials = { ok: new Histogram(), failed: new Histogram() };
+  readonly #replies = new Histogram();
   /** The traffic of sessions that have ended. */
   readonly #traffic = noTraffic();
   #ownAddressesUnknown = 0;
@@ -128,7 +164,7 @@ export class Metrics {
   readonly onEvent = (event: ServerEvent): void => {
     switch (event.type) {
       case "session-start":
-        this.#active.add(event.session);
+        this.#active.set(event.session, undefined);
         return this.#count("sessions_started");
       case "probe":
         return this.#count("probes");
@@ -140,10 +176,12 @@ export class Metrics {
       }
       case "request": {
         const { command = "unknown" } = event.session;
+        this.#requested(event.session);
         return this.#count("requests", versionOf(event.session), command);
       }
       case "reply": {
         const { reply } = event.session;
+        this.#replied(event.session);
         return this.#count("replies", versionOf(event.session), reply);
       }
       case "denied":
@@ -160,12 +198,38 @@ export class Metrics {
     }
   };
 
+  #requested(session: Session): void {
+    const since = session.duration;
+    const isFirst = !this.#active.get(session);
+    if (isFirst) this.#handshakes.observe(since);
+    this.#active.set(session, { since, isFirst, isAnswered: false });
+  }
+
+  /** Replies to what was no request, and the second reply to BIND, do not count. */
+  #replied(session: Session): void {
+    const request = this.#active.get(session);
+    if (!request || request.isAnswered) return;
+    request.isAnswered = true;
+    const { command, reply, duration } = session;
+    if (request.isFirst) this.#replies.observe(duration);
+    if (command !== "connect") return;
+    const result = SUCCESSES.includes(reply) ? "ok" : "failed";
+    this.#dials[result].observe(duration - request.since);
+  }
+
   /**
    * The current values; open sessions count with the bytes and datagrams they have
    * relayed so far.
    */
   read(): MetricValues {
-    return { ...this.#readActive(), ...this.#readCounts() };
+    return {
+      ...this.#readActive(),
+      ...this.#readCounts(),
+      ...histogramSeries(HANDSHAKE, this.#handshakes),
+      ...histogramSeries(DIAL, this.#dials.ok, { result: "ok" }),
+      ...histogramSeries(DIAL, this.#dials.failed, { result: "failed" }),
+      ...histogramSeries(REPLY, this.#replies),
+    };
   }
 
   /** The current values in the text format of Prometheus, version 0.0.4. */
@@ -200,7 +264,7 @@ export class Metrics {
     const phases = new Map(PHASES.map((it) => [it, 0]));
     const traffic = noTraffic();
     addTraffic(traffic, this.#traffic);
-    for (const session of this.#active) {
+    for (const session of this.#active.keys()) {
       add(phases, session.phase, 1);
       addTraffic(traffic, session);
     }
@@ -266,6 +330,21 @@ function seriesOf(
   return Object.fromEntries(pairs);
 }
 
+/** The series of a histogram. */
+function histogramSeries(
+  name: string,
+  { buckets, sum }: Histogram,
+  labels: Labels = {},
+): MetricValues {
+  const values: Record<string, number> = {};
+  for (const [le, count] of buckets) {
+    values[series(`${name}_bucket`, { ...labels, le })] = count;
+  }
+  values[series(`${name}_sum`, labels)] = sum;
+  values[series(`${name}_count`, labels)] = buckets.at(-1)![1];
+  return values;
+}
+
 /** The key of a series in {@linkcode MetricValues}. */
 export function series(name: string, labels: Labels = {}): string {
   const pairs = Object.entries(labels).map(([label, value]) =>
@@ -289,10 +368,13 @@ export function sumMetrics(all: Iterable<MetricValues>): MetricValues {
   return Object.fromEntries(sum);
 }
 
+/** The name of a counter, or of a series of a histogram. */
+const COUNTER = /_(total|bucket|sum|count)(\{|$)/;
+
 /** The counters alone, which remain valid when their process has ended. */
 export function countersOf(values: MetricValues): MetricValues {
   return Object.fromEntries(
-    Object.entries(values).filter(([key]) => /_total(\{|$)/.test(key)),
+    Object.entries(values).filter(([key]) => COUNTER.test(key)),
   );
 }
 
@@ -315,12 +397,20 @@ export function formatMetrics(
 ): string {
   const all = Object.entries(values);
   const blocks = families.flatMap(({ name, type, help }) => {
-    const lines = all
-      .filter(([key]) => key === name || key.startsWith(`${name}{`))
-      .map(([key, value]) => `${key} ${value}\n`)
-      .sort();
+    const lines = type === "histogram"
+      ? ["_bucket", "_sum", "_count"].flatMap((it) => linesOf(all, name + it))
+      : linesOf(all, name).sort();
     if (lines.length === 0) return [];
     return [`# HELP ${name} ${help}.\n# TYPE ${name} ${type}\n`, ...lines];
   });
   return blocks.join("");
+}
+
+function linesOf(
+  all: readonly (readonly [key: string, value: number])[],
+  name: string,
+): string[] {
+  return all
+    .filter(([key]) => key === name || key.startsWith(`${name}{`))
+    .map(([key, value]) => `${key} ${value}\n`);
 }

@@ -96,8 +96,21 @@ export interface SharedLimits {
 
 /** Options of `serve()`, all with safe defaults. */
 export interface ServeOptions {
-  /** The IP address to listen on, or `localhost`. @default {"127.0.0.1"} */
+  /**
+   * The IP address to listen on, or `localhost`; or `unix:PATH` for a Unix socket, or
+   * `fd:NUMBER` for a socket that listens already, as service managers pass it. Clients of
+   * the latter two count as clients on other machines, because a proxy may be in front:
+   * they need a login, and the addresses of this machine are closed. Over a Unix socket all
+   * are one client, without UDP ASSOCIATE, and BIND needs a named peer.
+   * @default {"127.0.0.1"}
+   */
   readonly hostname?: string;
+  /**
+   * The permissions of the file of a Unix socket, such as `0o660`.
+   *
+   * @default {0o600}
+   */
+  readonly socketMode?: number;
   /** The port to listen on; 0 lets the system choose. @default {1080} */
   readonly port?: number;
   /**

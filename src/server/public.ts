@@ -92,7 +92,14 @@ export {
 } from "./policy/policy.ts";
 export type { Rule, RuleTarget } from "./policy/rule.ts";
 export { formatRule, parseRule } from "./policy/rule_text.ts";
-export { type RulePolicy, type RuleRequest, rules } from "./policy/rules.ts";
+export { HostList } from "./policy/host_list.ts";
+export {
+  type RulePolicy,
+  type RuleRequest,
+  rules,
+  type RulesOptions,
+} from "./policy/rules.ts";
+export type { HostLists } from "./policy/compiled_rule.ts";
 export { serve } from "./serve.ts";
 export type { Server, ServerUpdate, ShutdownOptions } from "./server.ts";
 export {

@@ -10,6 +10,7 @@ import { type Cidr, cidrFault, parseCidr } from "../protocol/cidr.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import { checkKeys } from "../transport/check_keys.ts";
 import { type Clock, systemClock } from "../transport/clock.ts";
+import { localPlace } from "../transport/local_place.ts";
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
 import type { AuthMethod } from "./auth/method.ts";
@@ -77,6 +78,8 @@ export interface ListenSettings {
   readonly hostname: string;
   readonly port: number;
   readonly reusePort: boolean;
+  /** The permissions of a Unix socket. */
+  readonly mode: number;
   readonly tls: TlsServerOptions | undefined;
   /** The port beside it that does not speak TLS. */
   readonly plainPort: number | undefined;
@@ -145,6 +148,7 @@ export async function resolveSettings(
 const OPTION_KEYS = Object.keys(
   {
     hostname: true,
+    socketMode: true,
     port: true,
     listen: true,
     reusePort: true,
@@ -176,9 +180,10 @@ function resolveListen(
   tls: TlsServerOptions | undefined,
 ): ListenSettings | undefined {
   const { hostname, port = 1080, reusePort = false, listen = true } = options;
-  const { plainPort } = options;
+  const { plainPort, socketMode = 0o600 } = options;
   const settings: ListenSettings = {
     hostname: listenAddress(hostname ?? "127.0.0.1"),
+    mode: whole("socketMode", socketMode, { max: 0o777 }),
     port: whole("port", port, { max: 65535 }),
     reusePort,
     tls,
@@ -186,7 +191,15 @@ function resolveListen(
       ? undefined
       : whole("plainPort", plainPort, { max: 65535 }),
   };
+  if (localPlace(settings.hostname)) checkLocal(settings);
   return listen ? settings : undefined;
+}
+
+/** A listener that is no TCP port cannot be shared, and has no port beside it. */
+function checkLocal({ hostname, reusePort, plainPort }: ListenSettings): void {
+  const option = reusePort ? "reusePort" : "plainPort";
+  if (!reusePort && plainPort === undefined) return;
+  throw new OptionError(option, `${option} is not possible with ${hostname}`);
 }
 
 function resolveHttp(http = false): boolean {
@@ -265,9 +278,11 @@ function listenAddress(hostname: string): string {
   const bare = hostname.replace(/^\[(.*)\]$/, "$1");
   if (bare === "localhost") return "127.0.0.1";
   if (isIp(bare)) return bare;
+  if (localPlace(hostname)) return hostname;
   throw new OptionError(
     "hostname",
-    `hostname must be an IP address to listen on, not ${quote(hostname)}`,
+    "hostname must be an IP address to listen on, unix:PATH or fd:NUMBER, not " +
+      quote(hostname),
   );
 }
 

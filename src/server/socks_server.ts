@@ -353,8 +353,8 @@ export class SocksServer implements Server, SessionOwner {
 
   async #update(options: ServerUpdate): Promise<void> {
     const { transport } = this.settings;
-    const { hostname, port, listen, plainPort } = this.#options;
-    const fixed = { hostname, port, listen, plainPort };
+    const { hostname, socketMode, port, listen, plainPort } = this.#options;
+    const fixed = { hostname, socketMode, port, listen, plainPort };
     const merged = { ...this.#options, ...options, ...fixed };
     const settings = await resolveSettings(merged, transport);
     const { limits } = settings;

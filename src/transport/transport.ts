@@ -135,10 +135,18 @@ export interface Listener {
 
 /** Options of {@linkcode Transport.listen} and {@linkcode Transport.datagrams}. */
 export interface ListenOptions {
-  /** IP literal; `0.0.0.0` and `::` mean every interface. */
+  /**
+   * IP literal; `0.0.0.0` and `::` mean every interface. For {@linkcode Transport.listen}
+   * also `unix:PATH` for a Unix socket, both of whose ends have this text as their address,
+   * and `fd:NUMBER` for a socket that listens already.
+   */
   readonly hostname: string;
-  /** 0 lets the system choose. */
+  /** 0 lets the system choose. Only for IP literals. */
   readonly port: number;
+  /**
+   * The permissions of the file of a Unix socket. @default {0o600}
+   */
+  readonly mode?: number;
   /**
    * Whether several listeners that all set this, in one or in several processes of one
    * user, may share this TCP port; the kernel distributes the connections. Where that

@@ -306,6 +306,34 @@ test("socks5 reloads users and rules on SIGHUP without ending a session", async 
   );
 });
 
+for (const workers of ["1", "2"]) {
+  test(`socks5 reads lists of hosts again on SIGHUP, with ${workers} workers`, async () => {
+    await withFiles((write) =>
+      withEcho(async (target) => {
+        await write("open.txt", "10.0.0.0/8\n");
+        const file = await write(
+          "config.json",
+          JSON.stringify({ rules: ["allow @open.txt"] }),
+        );
+        const args = ["--config", file, "--port", "0", "--workers", workers];
+        await withProgram(args, async (program) => {
+          const proxy = `socks5://${LOOPBACK}:${await program.port()}`;
+          await assertRejects(() => visit(proxy, target), SocksError);
+          await write("open.txt", `# this machine\n${LOOPBACK}\n`);
+          program.kill("SIGHUP");
+          await program.line(/"reloaded"/);
+          await visit(proxy, target);
+          await write("open.txt", "a b\n");
+          program.kill("SIGHUP");
+          const line = await program.line(/"reload-failed"/);
+          assertMatch(line, /open\.txt: line 1: /);
+          await visit(proxy, target);
+        }, { ...mayRead, mayShare: true });
+      })
+    );
+  });
+}
+
 test("socks5 keeps its configuration when the new one is invalid, and logs why", async () => {
   await withFiles((write) =>
     withEcho(async (target) => {

@@ -407,7 +407,7 @@ function reader(files: Record<string, string>) {
 
 test("configSchema() has the defaults that apply", async () => {
   const defaults = defaultsOf(schema);
-  assertEquals(Object.keys(defaults).length, 16);
+  assertEquals(Object.keys(defaults).length, 17);
   const settings = async (file: unknown) => {
     const text = JSON.stringify(file);
     const { options, grace, log, workers } = await loadFiles({
@@ -502,6 +502,54 @@ test("load() puts the rules of flags before those of the file", async () => {
     return options.policy!(request as never)?.verdict;
   });
   assertEquals(verdicts, ["deny", "allow", "allow", "deny"]);
+});
+
+test("load() reads lists of hosts, beside the file or in the working directory", async () => {
+  const files = {
+    "etc/f": JSON.stringify({
+      rules: ["deny @black", "deny @/white:25", "allow *"],
+    }),
+    "etc/black": ".ads.example\n",
+    "/white": "mail.example",
+    mine: "*.mine.example",
+  };
+  const args = ["--config", "etc/f", "--deny", "user al @mine,b"];
+  const { options, warnings } = await loadFiles(files, args);
+  assertEquals(warnings.filter((it) => !it.includes("user")), []);
+  const session = { client: { hostname: "127.0.0.1" }, user: "al" };
+  const verdictOf = (hostname: string, port: number) => {
+    const request = { session, command: "connect", hostname, port } as const;
+    return options.policy!(request as never);
+  };
+  for (
+    const [hostname, port, rule] of [
+      ["ads.example", 80, "deny @black"],
+      ["a.mine.example", 80, "deny user al @mine,b"],
+      ["mail.example", 25, "deny @/white:25"],
+      ["mail.example", 26, "allow *"],
+      ["mine.example", 80, "allow *"],
+    ] as const
+  ) assertEquals(verdictOf(hostname, port)?.rule, rule);
+});
+
+test("load() reports lists that are missing, invalid or ambiguous", async () => {
+  const files = {
+    "etc/f": JSON.stringify({ rules: ["deny @a", "deny @b", "deny @c"] }),
+    "etc/a": "one.example\n10.1.2.3/8\n",
+    "etc/c": "",
+    c: "",
+  };
+  const args = ["--config", "etc/f", "--deny", "@c"];
+  const error = await assertRejects(() => loadFiles(files, args), ConfigError);
+  const wanted = [
+    /^etc\/f: @"c" is another file than that of the flags: write the whole path$/,
+    /^etc\/a: line 2: "10\.1\.2\.3\/8" has bits set after its prefix/,
+    /^etc\/b: no such file$/,
+  ];
+  assertEquals(error.problems.length, wanted.length, error.message);
+  for (const it of wanted) {
+    assert(error.problems.some((problem) => it.test(problem)), error.message);
+  }
 });
 
 test("load() adds up the logins of flags, file and users files", async () => {

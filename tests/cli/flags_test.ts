@@ -469,6 +469,7 @@ const OTHER_FORMS = ["$schema", "users", "rules"];
 /** Values of options that are neither numbers nor switches. */
 const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   hostname: ["::1", "::1"],
+  socketMode: ["660", 0o660],
   usersFile: ["a", ["a"]],
   chapSecrets: ["a", "a"],
   authCommand: ["a -b  c", ["a", "-b", "c"]],
@@ -588,7 +589,7 @@ test("helpText() has the defaults that apply", async () => {
   const flags = [
     ...help.matchAll(/^ +(--[a-z-]+) [^-]*?\(default\s+([^\s,)]+)/gm),
   ];
-  assertEquals(flags.length, 20);
+  assertEquals(flags.length, 21);
   const args = flags.flatMap(([, flag, value]) => [flag, value]);
   assertEquals(await settingsOf(args), await settingsOf([]));
 });

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect } from "../../src/client/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { runtime, test } from "../support/harness.ts";
 import { LOOPBACK, visit, withEcho } from "./echo.ts";
@@ -63,6 +64,11 @@ test("--metrics serves metrics and health", async () => {
       assertMatch(head, /^content-type: text\/plain; version=0\.0\.4/im);
       assertMatch(body, /^socks5_build_info\{version="\d.*"\} 1$/m);
       assertMatch(body, /^socks5_relayed_bytes_total\{direction="sent"\} 1$/m);
+      assertMatch(body, /^socks5_reply_duration_seconds_count 1$/m);
+      assertMatch(body, /^process_cpu_seconds_total 0\.\d+$/m);
+      assertMatch(body, /^process_resident_memory_bytes \d{7,}$/m);
+      const counted = /^process_open_fds \d+$/m.test(body);
+      assertEquals(counted, runtime !== "deno" && process.platform === "linux");
       assert(!body.includes(LOOPBACK) && !body.includes(String(target)));
       assertEquals((await request(metrics, "/health")).status, 200);
     })
@@ -125,6 +131,12 @@ test("--metrics ends the program with 1 when the address is not its own", async 
   );
 });
 
+/** The resident memory of a process, in bytes. */
+function residentMemory(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+}
+
 /** Enough sessions that they practically never all reach the same worker. */
 const MANY = 40;
 
@@ -143,6 +155,12 @@ test("--metrics adds up the metrics of all workers, including those that have en
       const finished = 'socks5_sessions_ended_total{reason="finished"}';
       assertEquals(await value(metrics, finished), MANY);
       assertEquals(await value(metrics, "socks5_workers"), 2);
+      const replies = "socks5_reply_duration_seconds_count";
+      assertEquals(await value(metrics, replies), MANY);
+      if (runtime !== "deno") { // its workers are threads
+        const memory = await value(metrics, "process_resident_memory_bytes");
+        assert(memory > 2 * residentMemory(pids![0]), `${memory}`);
+      }
       if (runtime === "deno") return; // a thread cannot be killed from outside
       process.kill(pids![0], "SIGKILL");
       await program.line(/"worker-started"/);

@@ -7,6 +7,7 @@ import {
   type MetricValues,
   rules,
   type ServerEvent,
+  type Session,
   userPass,
 } from "../../src/server/mod.ts";
 import {
@@ -27,10 +28,12 @@ import {
 import { pattern, readAll, readExactly, until } from "../transport/contract.ts";
 import { start as startAssociation } from "../support/world.ts";
 
-/** The values that are not 0. */
+/** The values that are not 0, without those of the histograms. */
 function notZero(values: MetricValues): MetricValues {
   return Object.fromEntries(
-    Object.entries(values).filter(([, value]) => value !== 0),
+    Object.entries(values).filter(([key, value]) =>
+      value !== 0 && !key.includes("_seconds_")
+    ),
   );
 }
 
@@ -154,6 +157,96 @@ test("Metrics.text() has each family without a label from the start, in the form
   for (const it of metrics.text().trimEnd().split("\n")) assertMatch(it, line);
 });
 
+/** The counts of the histograms that are not 0. */
+function durations(values: MetricValues): MetricValues {
+  return Object.fromEntries(
+    Object.entries(values).filter(([key, value]) =>
+      value !== 0 && /_seconds_(count|bucket\{.*\+Inf)/.test(key)
+    ),
+  );
+}
+
+/** A session that has lasted so many milliseconds, as far as Metrics looks at it. */
+function lasting(duration: number, facts: Partial<Session> = {}): Session {
+  return { id: 1, duration, version: 5, ...facts } as Session;
+}
+
+test("Metrics counts how long handshakes, dials and replies take", () => {
+  const metrics = new Metrics();
+  const session = lasting(0) as { -readonly [K in keyof Session]: Session[K] };
+  const emit = (type: "session-start" | "request" | "reply", at: number) => {
+    session.duration = at;
+    metrics.onEvent({ type, session });
+  };
+  emit("session-start", 0);
+  session.command = "connect";
+  emit("request", 3);
+  session.reply = 0;
+  emit("reply", 43);
+  const once = {
+    'socks5_handshake_duration_seconds_bucket{le="+Inf"}': 1,
+    socks5_handshake_duration_seconds_count: 1,
+    'socks5_dial_duration_seconds_bucket{result="ok",le="+Inf"}': 1,
+    'socks5_dial_duration_seconds_count{result="ok"}': 1,
+    'socks5_reply_duration_seconds_bucket{le="+Inf"}': 1,
+    socks5_reply_duration_seconds_count: 1,
+  };
+  const values = metrics.read();
+  assertEquals(durations(values), once);
+  const within = (name: string, le: number) =>
+    values[
+      `socks5_${name.replace("*", "duration_seconds_bucket")}`
+        .replace("#", `le="${le}"`)
+    ];
+  assertEquals(within("handshake_*{#}", 0.0025), 0);
+  assertEquals(within("handshake_*{#}", 0.005), 1);
+  assertEquals(within('dial_*{result="ok",#}', 0.025), 0);
+  assertEquals(within('dial_*{result="ok",#}', 0.05), 1);
+  assertEquals(within("reply_*{#}", 0.025), 0);
+  assertEquals(within("reply_*{#}", 0.05), 1);
+  assertEquals(values.socks5_reply_duration_seconds_sum, 0.043);
+  emit("reply", 50); // a second reply to the same request
+  assertEquals(durations(metrics.read()), once);
+  emit("request", 40_000); // a second request over the same connection
+  session.reply = 5;
+  emit("reply", 90_000);
+  assertEquals(durations(metrics.read()), {
+    ...once,
+    'socks5_dial_duration_seconds_bucket{result="failed",le="+Inf"}': 1,
+    'socks5_dial_duration_seconds_count{result="failed"}': 1,
+  });
+});
+
+test("Metrics counts no duration for BIND's dial, nor for a reply to no request", () => {
+  const metrics = new Metrics();
+  const session = lasting(1, { reply: 91 });
+  metrics.onEvent({ type: "session-start", session });
+  metrics.onEvent({ type: "reply", session });
+  assertEquals(durations(metrics.read()), {});
+  const waiting = lasting(1, { command: "bind", reply: 0 });
+  metrics.onEvent({ type: "session-start", session: waiting });
+  metrics.onEvent({ type: "request", session: waiting });
+  metrics.onEvent({ type: "reply", session: waiting });
+  const counted = Object.keys(durations(metrics.read()));
+  assert(!counted.some((it) => it.startsWith("socks5_dial")), `${counted}`);
+  assertEquals(counted.length, 4);
+});
+
+test("formatMetrics() writes the buckets of a histogram in their order", () => {
+  const lines = new Metrics().text().split("\n");
+  const at = lines.indexOf("# TYPE socks5_reply_duration_seconds histogram");
+  const bounds = lines.slice(at + 1, at + 16).map((it) =>
+    it.match(/"(.+)"/)![1]
+  );
+  assertEquals(bounds.slice(0, 3), ["0.001", "0.0025", "0.005"]);
+  assertEquals(bounds.slice(-3), ["10", "30", "+Inf"]);
+  assertEquals(lines.slice(at + 16), [
+    "socks5_reply_duration_seconds_sum 0",
+    "socks5_reply_duration_seconds_count 0",
+    "",
+  ]);
+});
+
 test("series() escapes the values of labels", () => {
   assertEquals(
     series("a", { b: 'x"y\\z\n', c: "5" }),
@@ -178,7 +271,9 @@ test("sumMetrics() and countersOf() keep the counts of workers", () => {
   const sum = sumMetrics([one, { x_total: 5 }, countersOf(one)]);
   assertEquals(sum, { x_total: 7, 'y_total{a="b"}': 4, z: 3 });
   for (const { name, type } of METRICS) {
-    assertEquals(type === "counter", name in countersOf({ [name]: 1 }));
+    const kept = countersOf({ [name]: 1, [`${name}_count`]: 1 });
+    assertEquals(name in kept, type === "counter");
+    assert(type !== "histogram" || `${name}_count` in kept);
     assert(name.startsWith("socks5_"));
   }
 });

@@ -56,6 +56,8 @@ export interface ProgramOptions {
   unreadableUsers?: string;
   /** Whether it has the permission to read files, on Deno. */
   mayRead?: boolean;
+  /** Whether it has the permission to write files, on Deno. */
+  mayWrite?: boolean;
   /** Whether it has the flags and permissions for several workers, on Deno. */
   mayShare?: boolean;
   /** Whether it may load native libraries, on Deno. */
@@ -155,7 +157,7 @@ export async function runProgram(
 
 /** The arguments for the executable of the runtime that start the program. */
 export function programArgs(
-  { users, mayRead, mayShare, mayLoad, mayRun }: ProgramOptions,
+  { users, mayRead, mayWrite, mayShare, mayLoad, mayRun }: ProgramOptions,
 ): string[] {
   if (runtime !== "deno") {
     const program = fileURLToPath(new URL("./program.js", import.meta.url));
@@ -168,6 +170,7 @@ export function programArgs(
     "run",
     "--allow-net",
     ...(mayRead || mayShare ? ["--allow-read"] : []),
+    ...(mayWrite ? ["--allow-write"] : []),
     ...(mayShare ? ["--unstable-net"] : []),
     ...(mayLoad ? ["--allow-ffi"] : []),
     ...(mayRun ? ["--allow-run", "--allow-env=NODE_V8_COVERAGE"] : []),

@@ -11,9 +11,11 @@ import {
   type MetricFamily,
   METRICS,
   series,
+  sumMetrics,
 } from "../../server/metrics.ts";
 import { toNetError } from "../../transport/errors.ts";
 import { EXIT, StartError } from "../failure.ts";
+import { PROCESS_METRICS, processMetrics } from "../output/process_metrics.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import { VERSION } from "../version.ts";
 
@@ -36,7 +38,7 @@ const PROGRAM_METRICS: readonly MetricFamily[] = [
   },
 ];
 
-const FAMILIES = [...PROGRAM_METRICS, ...METRICS];
+const FAMILIES = [...PROGRAM_METRICS, ...PROCESS_METRICS, ...METRICS];
 
 /** The server whose state and metrics are reported. */
 export type MonitoredServer = Pick<RunningServer, "isListening" | "metrics">;
@@ -128,8 +130,9 @@ export class MetricsServer {
   async #text(): Promise<string> {
     try {
       const info = { [series("socks5_build_info", { version: VERSION })]: 1 };
-      const values = await this.#monitored?.metrics();
-      return formatMetrics({ ...info, ...values }, FAMILIES);
+      const values = await this.#monitored?.metrics() ?? {};
+      const all = sumMetrics([info, processMetrics(), values]);
+      return formatMetrics(all, FAMILIES);
     } finally {
       this.#reading = undefined;
     }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatEndpoint, isIp } from "../../protocol/address.ts";
+import { isIp } from "../../protocol/address.ts";
 import {
   explain,
   type Explanation,
@@ -26,7 +26,7 @@ import {
   showMessage,
   showValue,
 } from "../output/escape.ts";
-import { validText } from "../output/record.ts";
+import { addressText, validText } from "../output/record.ts";
 import { UsageError } from "../usage_error.ts";
 import { countWorkers, openLauncher } from "../workers/launcher.ts";
 
@@ -41,7 +41,7 @@ export async function checkText(
 ): Promise<string> {
   await resolveSettings(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
-  const where = formatEndpoint({
+  const where = addressText({
     hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
     port,
   });

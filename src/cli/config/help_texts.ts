@@ -34,7 +34,10 @@ export const NOTES: { readonly [section in Section]?: string } = {
 Without rules, clients may use any target. If the server listens beyond this
 machine, its own addresses and special-purpose ones (private networks, ...) are
 denied unless a rule names them: --allow 10.0.0.0/8. A rule may also choose the
-route: via ADDRESS (of this machine), prefer ipv4|ipv6.`,
+route: via ADDRESS (of this machine), prefer ipv4|ipv6.
+--deny @FILE refers to the names and networks in a file, one a line: a name,
+*.SUFFIX (the names below), .SUFFIX (these and itself), an address or a block.
+The file is read again on SIGHUP.`,
   limits: `\
 RATE: bytes per second, such as 500k, 10M or 1.5GB, at most 2G. k, M and G are
 decimal (10MB is 10,000,000 bytes); Ki, Mi and Gi are binary (10MiB is
@@ -101,6 +104,7 @@ Examples:
     text: `\
 On Deno, the server needs --allow-net, --allow-read for files,
 --allow-env=SOCKS5_USERS for the variable, --allow-sys=networkInterfaces to know
-its own addresses, and --allow-ffi for Kerberos.`,
+its own addresses, --allow-ffi for Kerberos, --allow-run for --auth-command, and
+--allow-read and --allow-write for unix:PATH.`,
   },
 ];

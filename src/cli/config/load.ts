@@ -21,6 +21,7 @@ import {
 import { MAX_PROBLEMS } from "./kinds.ts";
 import { besideFile, fileName, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
+import { loadLists } from "./load_lists.ts";
 import { type LoadedTls, loadTls } from "./load_tls.ts";
 import { loadLogins, namesOfLogins } from "./load_logins.ts";
 import { httpWarnings, loginWarnings, methodsOf } from "./login_methods.ts";
@@ -96,12 +97,20 @@ export async function load(
   const problems: string[] = [];
   const warnings: string[] = [];
   const { file } = commandLine;
-  const config = mergeConfigs(
-    commandLine.config,
-    file === undefined ? {} : await loadFile(file, read, problems, warnings),
-  );
+  const fileConfig = file === undefined
+    ? {}
+    : await loadFile(file, read, problems, warnings);
+  const config = mergeConfigs(commandLine.config, fileConfig);
   const logins = await loadLogins(config, commandLine, read, problems);
   const tls = await loadTls(config, read, { problems, warnings });
+  const { rules: list = [], usersFile = [], chapSecrets } = config;
+  const lists = list.length > 0
+    ? await loadLists(
+      { flags: commandLine.config.rules, fileRules: fileConfig.rules, file },
+      read,
+      problems,
+    )
+    : {};
   if (problems.length > 0) throw new ConfigError(problems);
   checkMetrics(config, commandLine);
   const lockout = {
@@ -118,8 +127,7 @@ export async function load(
       gssapi,
       await methodsOf(logins, { command, lockout, guard }),
     );
-  const { rules: list = [], usersFile = [], chapSecrets } = config;
-  const policy = list.length > 0 ? rules(list) : undefined;
+  const policy = list.length > 0 ? rules(list, { lists }) : undefined;
   const names = namesOfLogins(logins);
   warnings.push(...loginWarnings(logins));
   warnings.push(...httpWarnings(config, auth, logins));
@@ -127,7 +135,8 @@ export async function load(
     // Loaded lazily: most servers start without rules.
     const { ruleWarnings } = await import("./rule_warnings.ts");
     const known = mayKnowMoreUsers(config) ? undefined : names;
-    warnings.push(...ruleWarnings(list, known && withUserIds(known, config)));
+    const all = known && withUserIds(known, config);
+    warnings.push(...ruleWarnings(list, all, lists));
   }
   return {
     ...programConfig(config),
@@ -139,7 +148,7 @@ export async function load(
     users: names,
     rules: list.length,
     warnings,
-    hasFiles: usersFile.length > 0 ||
+    hasFiles: usersFile.length > 0 || Object.keys(lists).length > 0 ||
       [file, chapSecrets, config.gssapiKeytab, tls].some((it) =>
         it !== undefined
       ),

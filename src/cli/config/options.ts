@@ -33,6 +33,7 @@ import {
   listenAddress,
   listenEndpoint,
   login,
+  permissions,
   portRange,
   protectionLevels,
   reachableAddresses,
@@ -57,7 +58,16 @@ export const OPTIONS = {
     section: "listen",
     default: "127.0.0.1",
     needsRestart: true,
-    description: "IP address to listen on; 0.0.0.0 or :: for all interfaces",
+    description:
+      "IP address to listen on; 0.0.0.0 or :: for all interfaces. Or unix:PATH " +
+      "for a Unix socket, or fd:3 for the socket that a service manager passes",
+  }),
+  socketMode: option(permissions(), {
+    flag: "--socket-mode MODE",
+    section: "listen",
+    default: "600",
+    needsRestart: true,
+    description: "Permissions of the Unix socket, such as 660",
   }),
   port: option(whole(65535), {
     flag: "--port PORT",

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { HostLists } from "../../server/policy/compiled_rule.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
 import {
   type ShadowedRule,
@@ -22,12 +23,14 @@ const MAX_SHOWN = 3;
  * that do not exist.
  *
  * @param users The names of the users; `undefined` if any name may log in.
+ * @param lists The lists of hosts that the rules refer to.
  */
 export function ruleWarnings(
   rules: readonly string[],
   users: ReadonlySet<string> | undefined,
+  lists: HostLists,
 ): string[] {
-  const shadowed = shadowedRules(rules, users).map(shadowedText);
+  const shadowed = shadowedRules(rules, users, lists).map(shadowedText);
   const warnings = [...shadowed, ...unknownUsers(rules, users)];
   if (warnings.length <= MAX_PROBLEMS) return warnings;
   return [...warnings.slice(0, MAX_PROBLEMS), "and more warnings about rules"];

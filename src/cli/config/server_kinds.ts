@@ -17,6 +17,7 @@ import { UsersError } from "../../server/auth/user_lines.ts";
 import { parseUsers } from "../../server/auth/users_file.ts";
 import type { PortRange } from "../../server/options.ts";
 import { parseRule } from "../../server/policy/rule_text.ts";
+import { localPlace } from "../../transport/local_place.ts";
 import { mayHoldLogin } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import {
@@ -56,12 +57,24 @@ function isCommand(value: unknown): value is readonly string[] {
     value.every((it) => typeof it === "string");
 }
 
-/** An IP address to listen on, in brackets or not, or `localhost`. */
+/** An IP address to listen on, in brackets or not, `localhost`, or another place. */
 export function listenAddress(): Kind<string> {
   return text(
-    "must be an IP address to listen on",
-    (it) => it === "localhost" || isIp(it.replace(/^\[(.*)\]$/, "$1")) !== 0,
+    "must be an IP address to listen on, unix:PATH or fd:NUMBER",
+    (it) =>
+      it === "localhost" || localPlace(it) !== undefined ||
+      isIp(it.replace(/^\[(.*)\]$/, "$1")) !== 0,
   );
+}
+
+/** The permissions of a file, in octal. */
+export function permissions(): Kind<number> {
+  return scalar({
+    schema: { type: "string", pattern: "^0?[0-7]{3}$" },
+    requirement: "must be three octal digits, such as 660",
+    text: (given) =>
+      /^0?[0-7]{3}$/.test(given) ? parseInt(given, 8) : undefined,
+  });
 }
 
 const LISTEN_ENDPOINT = "^([\\d.]+:|\\[[\\da-fA-F:.]+\\]:)?\\d{1,5}$";

@@ -5,6 +5,7 @@
  */
 
 import { formatEndpoint } from "../../protocol/address.ts";
+import { localPlace } from "../../transport/local_place.ts";
 import { Denial } from "../../server/policy/policy.ts";
 import type { ServerEvent } from "../../server/events.ts";
 import type { Address } from "../../transport/transport.ts";
@@ -110,8 +111,17 @@ export function validText(validTo: Date): string {
   return `certificate valid until ${validTo.toISOString().slice(0, 10)}`;
 }
 
-/** The URL for clients on this machine. */
-export function proxyUrl({ hostname, port }: Address, tls?: unknown): string {
+/** An address as text: `HOSTNAME:PORT`, or what a listener has in place of a port. */
+export function addressText(addr: Address): string {
+  return localPlace(addr.hostname) ? addr.hostname : formatEndpoint(addr);
+}
+
+/** The URL for clients on this machine; `undefined` if the listener is no TCP port. */
+export function proxyUrl(
+  { hostname, port }: Address,
+  tls?: unknown,
+): string | undefined {
+  if (localPlace(hostname)) return undefined;
   const loopback = { "0.0.0.0": "127.0.0.1", "::": "::1" }[hostname] ??
     hostname;
   const scheme = tls ? "socks5+tls" : "socks5";

@@ -12,6 +12,7 @@ import { escapeField, escapeText, showMessage } from "./escape.ts";
 import { formatBytes } from "./format_bytes.ts";
 import { formatDuration } from "./format_duration.ts";
 import {
+  addressText,
   isDenied,
   type LogRecord,
   OWN_ADDRESSES_UNKNOWN,
@@ -168,11 +169,11 @@ function listeningText(record: RecordOf<"listening">): string {
     ? `, ${unreadVariable} not read: --allow-env=${unreadVariable} is missing`
     : "";
   const count = workers ? `, ${workers} workers` : "";
-  return `socks5 listens on ${formatEndpoint(addr)} ` +
-    `(${proxyUrl(addr, tls)}${
-      loginText(record)
-    }${certificate}${unread}${count})` +
-    (plainAddr ? `, without TLS on ${formatEndpoint(plainAddr)}` : "") +
+  const url = proxyUrl(addr, tls);
+  const facts = `${loginText(record)}${certificate}${unread}${count}`;
+  return `socks5 listens on ${addressText(addr)} ` +
+    `(${url === undefined ? facts.slice(2) : url + facts})` +
+    (plainAddr ? `, without TLS on ${addressText(plainAddr)}` : "") +
     (metrics ? `, metrics on ${metrics}` : "");
 }
 
@@ -205,7 +206,7 @@ function endText(end: SessionEnd, { column }: Style): string {
   const bytes = `${formatBytes(sent)}/${formatBytes(received)}`;
   return [
     column("outcome", reason, outcomeColor(end)),
-    column("client", formatEndpoint(session.client)),
+    column("client", addressText(session.client)),
     column("user", userText(session)),
     column("target", requestText(session)),
     column("bytes", bytes),
@@ -217,7 +218,7 @@ function endText(end: SessionEnd, { column }: Style): string {
 function startText(session: Session, { column }: Style): string {
   return [
     column("outcome", "start"),
-    column("client", formatEndpoint(session.client)),
+    column("client", addressText(session.client)),
     column("user", userText(session)),
     requestText(session),
   ].join(" ");
@@ -231,7 +232,7 @@ function deniedText(
   const cause = rule ? ` (denied by: ${rule})` : "";
   return [
     column("outcome", "denied", "red"),
-    column("client", formatEndpoint(session.client)),
+    column("client", addressText(session.client)),
     column("user", userText(session)),
     column("target", requestText({ ...session, target: { hostname, port } })),
     escapeText(`datagram${where}${cause}`),
@@ -245,7 +246,7 @@ function rejectedText(
   const cause = error ? ` (${error.message})` : "";
   return [
     column("outcome", "rejected", "red"),
-    column("client", formatEndpoint(client)),
+    column("client", addressText(client)),
     showMessage(`${reason}${cause}`),
   ].join(" ");
 }

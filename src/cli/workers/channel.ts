@@ -50,4 +50,6 @@ export interface SupervisorChannel {
   post(message: FromWorker): void;
   /** Ends the worker with success. */
   exit(): void;
+  /** Whether the worker is a process of its own. */
+  readonly isProcess: boolean;
 }

@@ -16,6 +16,7 @@ import { checkTlsKept } from "../../server/resolve_tls.ts";
 import { resolveSettings } from "../../server/settings.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import { detectTransport } from "../../transport/detect.ts";
+import { localPlace } from "../../transport/local_place.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
 import type { Address } from "../../transport/transport.ts";
 import type { CommandLine } from "../config/flags.ts";
@@ -94,6 +95,7 @@ export class Supervisor implements RunningServer {
     const listen = settings.listen!; // the program always listens
     const { plainPort = listen.port } = listen;
     if (listen.plainPort === 0) throw noPlainPort();
+    if (localPlace(listen.hostname)) throw notShared(listen.hostname);
     for (const port of new Set([listen.port, plainPort])) {
       const where = { ...listen, port };
       const probe = await transport.listen(where, (conn) => conn.close());
@@ -307,6 +309,12 @@ export class Supervisor implements RunningServer {
     await Promise.all(Array.from(this.#handles.values(), (it) => it.ended));
     late.cancel();
   }
+}
+
+function notShared(hostname: string): UsageError {
+  return new UsageError(
+    `several workers share a TCP port, but not ${hostname}: use --workers 1`,
+  );
 }
 
 function noPlainPort(): UsageError {

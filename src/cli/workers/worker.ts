@@ -8,6 +8,7 @@ import { NetError } from "../../transport/errors.ts";
 import { load, type LoadedConfig } from "../config/load.ts";
 import { detectHost } from "../host/detect.ts";
 import { type Log, openLog } from "../output/log.ts";
+import { processMetrics } from "../output/process_metrics.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import { startSingleServer } from "../serve/single_server.ts";
 import { UsageError } from "../usage_error.ts";
@@ -102,7 +103,8 @@ class WorkerServer {
         return channel.post({ type: "stopped-accepting", sessions });
       }
       case "read-metrics": {
-        const values = await this.#server.metrics();
+        const own = channel.isProcess ? processMetrics() : {};
+        const values = { ...await this.#server.metrics(), ...own };
         return channel.post({ type: "metrics", values });
       }
       case "shutdown":

@@ -27,4 +27,5 @@ const channel: SupervisorChannel = {
   post: (message) =>
     void process.send!(message, undefined, undefined, () => {}),
   exit: () => process.exit(),
+  isProcess: true,
 };

@@ -32,6 +32,7 @@ const channel: SupervisorChannel = {
   },
   post: (message) => thread.postMessage(message),
   exit: () => thread.postMessage({ type: "exit" }),
+  isProcess: false,
 };
 
 if (thread.name === WORKER_THREAD) runWorker(channel);

@@ -85,9 +85,10 @@ export class LocalPeerListener implements PeerListener {
     const { hostname: reached } = this.#session.reachedAt(this.#client);
     const hostname = await this.#sourceAddress() ?? reached;
     if (!this.#isReplyable(hostname)) {
-      const version = this.#isIPv4Only ? 4 : isIp(hostname);
-      const message =
-        `no IPv${version} address of this machine is known for the reply`;
+      const version = this.#isIPv4Only ? 4 : isIp(hostname) || "";
+      const message = `no IP${
+        version && `v${version}`
+      } address of this machine is known for the reply`;
       throw new NetError("addr-not-available", message);
     }
     const onConn = (conn: Conn) => void this.#onConn(conn);
@@ -159,7 +160,7 @@ export class LocalPeerListener implements PeerListener {
    */
   #isReplyable(hostname: string): boolean {
     const version = isIp(hostname);
-    if (this.#isIPv4Only && version !== 4) return false;
+    if (version === 0 || this.#isIPv4Only && version !== 4) return false;
     const { advertise } = this.#session.settings;
     return !isUnspecified(hostname) ||
       isIp(this.#client.localAddr.hostname) === version ||

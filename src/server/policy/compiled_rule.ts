@@ -8,7 +8,15 @@ import { type Cidr, parseCidr } from "../../protocol/address.ts";
 import type { CommandName } from "../events.ts";
 import type { PortRange } from "./port_range.ts";
 import type { Verdict } from "./policy.ts";
-import { normalRule, rangeOf, type Rule, type RuleTarget } from "./rule.ts";
+import type { HostList } from "./host_list.ts";
+import {
+  isList,
+  normalRule,
+  quote,
+  rangeOf,
+  type Rule,
+  type RuleTarget,
+} from "./rule.ts";
 import { formatRule, parseRule } from "./rule_text.ts";
 
 /** A rule, prepared for evaluation. */
@@ -23,18 +31,27 @@ export interface CompiledRule {
   readonly targets: readonly CompiledTarget[] | undefined;
 }
 
-/** A target, prepared for evaluation: any target, a name, a suffix or a block. */
+/** A target, prepared for evaluation: any target, a name, a suffix, a block or a list. */
 export interface CompiledTarget {
   readonly isAny: boolean;
   readonly name: string | undefined;
   /** With the leading dot. */
   readonly suffix: string | undefined;
   readonly block: Cidr | undefined;
+  /** If it is set, {@linkcode CompiledTarget.name} identifies the list. */
+  readonly list: HostList | undefined;
   readonly ports: readonly PortRange[] | undefined;
 }
 
+/** The lists that rules refer to, by their names. */
+export type HostLists = Readonly<Record<string, HostList>>;
+
 /** Prepares a rule; `index` is its place in the list, for error messages. */
-export function compile(given: string | Rule, index: number): CompiledRule {
+export function compile(
+  given: string | Rule,
+  index: number,
+  lists: HostLists,
+): CompiledRule {
   const rule = read(given, index);
   const allows = rule.action === "allow";
   const verdict: Verdict = Object.freeze({
@@ -50,7 +67,7 @@ export function compile(given: string | Rule, index: number): CompiledRule {
     commands: rule.commands,
     from: rule.from?.map((it) => parseCidr(it)!),
     users: rule.users,
-    targets: rule.to?.map(compileTarget),
+    targets: rule.to?.map((it) => compileTarget(it, index, lists)),
   };
 }
 
@@ -64,15 +81,28 @@ function read(given: string | Rule, index: number): Rule {
   }
 }
 
-function compileTarget({ host = "*", ports }: RuleTarget): CompiledTarget {
+function compileTarget(
+  { host = "*", ports }: RuleTarget,
+  index: number,
+  lists: HostLists,
+): CompiledTarget {
   const isAny = host === "*";
   const suffix = !isAny && host.startsWith("*") ? host.slice(1) : undefined;
-  const block = parseCidr(host);
+  const list = isList(host) ? listOf(host, index, lists) : undefined;
+  const block = list ? undefined : parseCidr(host);
   return {
     isAny,
-    name: isAny || suffix || block ? undefined : host,
+    // No suffix of another rule is one of a list's name.
+    name: list ? `${host}@` : isAny || suffix || block ? undefined : host,
     suffix,
     block,
+    list,
     ports: ports?.map(rangeOf),
   };
+}
+
+function listOf(host: string, index: number, lists: HostLists): HostList {
+  const name = host.slice(1);
+  if (Object.hasOwn(lists, name)) return lists[name];
+  throw new TypeError(`rule ${index + 1}: there is no list ${quote(name)}`);
 }

@@ -44,7 +44,8 @@ export interface Rule {
 export interface RuleTarget {
   /**
    * A name; `*.example.com` for every name below `example.com`, but not that
-   * name itself; an IP address; a block of addresses; or `*`. @default {"*"}
+   * name itself; an IP address; a block of addresses; `@NAME` for the entries of a
+   * `HostList`; or `*`. @default {"*"}
    */
   readonly host?: string;
   /** Ports and port ranges; by default all. */
@@ -184,11 +185,17 @@ export function rangeOf(ports: number | PortRange): PortRange {
 function normalHost(text: string): string {
   if (text === "*") return text;
   if (typeof text !== "string" || text.length > MAX_NAME) throw notAHost(text);
+  if (isList(text)) return text;
   if (text.includes("/")) return normalBlock(withoutBrackets(text));
   const wild = text.startsWith("*.");
   const host = normalText(wild ? text.slice(2) : text);
   if (host === undefined || wild && isIp(host)) throw notAHost(text);
   return wild ? `*.${host}` : isIp(host) ? normalBlock(host) : host;
+}
+
+/** Whether a host is a list of hosts: `@` and the name of the list. */
+export function isList(host: string): boolean {
+  return /^@[^\s,:[\]]+$/.test(host);
 }
 
 /** Returns a block of addresses; a block of one address becomes that address. */
@@ -218,7 +225,7 @@ function withoutBrackets(text: string): string {
 function notAHost(text: string): TypeError {
   return new TypeError(
     `${quote(text)} is not a target: a target is *, a name, *.SUFFIX (there ` +
-      `is no other wildcard), an IP address or ADDRESS/PREFIX`,
+      `is no other wildcard), an IP address, ADDRESS/PREFIX or @LIST`,
   );
 }
 

@@ -49,7 +49,8 @@ const SPECIAL = /[^\p{L}\p{N}!#$&'()+\-./:;<=>?@[\\\]^_`{|}~]/gu;
  *   Special characters are percent-encoded: `a%20b` is the user `a b`.
  * - TARGETS: hosts, each optionally with `:` and ports. A host is a name,
  *   `*.SUFFIX` (every name below the suffix, but not the suffix itself), an IP
- *   address, a block of addresses, or `*`. IPv6 is written in brackets:
+ *   address, a block of addresses, `@NAME` for the entries of a `HostList`, or `*`.
+ *   IPv6 is written in brackets:
  *   `[2001:db8::1]:443`, `[2001:db8::/32]`. Several ports are joined by `+`:
  *   `db.example:443+8000-8999`. A hostname that is also a word of this language
  *   is written with a trailing dot: `bind.`

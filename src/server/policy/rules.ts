@@ -16,9 +16,12 @@ import {
   compile,
   type CompiledRule,
   type CompiledTarget,
+  type HostLists,
 } from "./compiled_rule.ts";
+import type { HostList } from "./host_list.ts";
 import type { Verdict } from "./policy.ts";
 import type { Rule } from "./rule.ts";
+import { RuleLookup } from "./rule_lookup.ts";
 
 /** A question to rules. Every `PolicyRequest` is one. */
 export interface RuleRequest {
@@ -39,6 +42,12 @@ export interface RuleRequest {
 
 /** A policy of {@linkcode rules}, which answers synchronously. */
 export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
+
+/** Options of {@linkcode rules}. */
+export interface RulesOptions {
+  /** The lists of hosts, by the names that the rules have for them: `@NAME`. */
+  readonly lists?: HostLists;
+}
 
 /**
  * Makes a policy of rules, which are texts (`parseRule` describes the language)
@@ -79,8 +88,11 @@ export type RulePolicy = (request: RuleRequest) => Verdict | undefined;
  * assertEquals(ask("www.example.com", 80), "deny");
  * ```
  */
-export function rules(list: readonly (string | Rule)[]): RulePolicy {
-  const judge = new Judge(list.map(compile));
+export function rules(
+  list: readonly (string | Rule)[],
+  { lists = {} }: RulesOptions = {},
+): RulePolicy {
+  const judge = new Judge(list.map((it, index) => compile(it, index, lists)));
   return (request) => judge.ask(request);
 }
 
@@ -99,21 +111,37 @@ const AS_ANY = 2;
 const AS_NAMED = 3;
 type Match = typeof NO | typeof PERHAPS | typeof AS_ANY | typeof AS_NAMED;
 
+/** From this number of rules on, an index costs less than comparing each of them. */
+const MANY = 16;
+
 class Judge {
   readonly #rules: readonly CompiledRule[];
+  readonly #lookup: RuleLookup | undefined;
   readonly #otherwise: Verdict | undefined;
   readonly #client = new LastIp();
   readonly #target = new LastIp();
 
   constructor(rules: readonly CompiledRule[]) {
     this.#rules = rules;
+    if (rules.length >= MANY) this.#lookup = new RuleLookup(rules);
     this.#otherwise = rules.some((it) => it.allows) ? NO_RULE : undefined;
   }
 
   ask(request: RuleRequest): Verdict | undefined {
     const address = addressOf(request);
+    const candidates = this.#lookup?.find({
+      hostname: request.hostname,
+      address: address === undefined
+        ? undefined
+        : this.#target.octets(address) ?? NO_ADDRESS,
+      user: request.session.user,
+      client: this.#client.octets(request.session.client.hostname),
+    });
     let perhapsDenied = false;
-    for (const rule of this.#rules) {
+    for (let i = -1;;) {
+      const next = candidates ? candidates.next() : i + 1;
+      if (next === undefined || next >= this.#rules.length) break;
+      const rule = this.#rules[i = next];
       const match = this.#match(rule, request, address);
       if (match === NO) continue;
       if (rule.allows) {
@@ -122,6 +150,7 @@ class Judge {
       }
       if (match !== PERHAPS) return rule.verdict;
       perhapsDenied = true;
+      candidates?.skipDeniedBlocks();
     }
     return this.#otherwise;
   }
@@ -147,11 +176,12 @@ class Judge {
   }
 
   #matchHost(
-    { isAny, name, suffix, block }: CompiledTarget,
+    { isAny, name, suffix, block, list }: CompiledTarget,
     hostname: string,
     address: string | undefined,
   ): Match {
     if (isAny) return AS_ANY;
+    if (list) return this.#matchList(list, hostname, address);
     if (!block) {
       const isNamed = name === hostname ||
         suffix !== undefined && hostname.endsWith(suffix);
@@ -160,6 +190,17 @@ class Judge {
     if (address === undefined) return PERHAPS;
     const octets = this.#target.octets(address);
     return octets && holds(block, octets) ? AS_NAMED : NO;
+  }
+
+  #matchList(
+    list: HostList,
+    hostname: string,
+    address: string | undefined,
+  ): Match {
+    if (list.hasName(hostname)) return AS_NAMED;
+    if (address === undefined) return list.hasBlocks ? PERHAPS : NO;
+    const octets = this.#target.octets(address);
+    return octets && list.hasAddress(octets) ? AS_NAMED : NO;
   }
 }
 
@@ -188,6 +229,9 @@ class LastIp {
     return this.#octets;
   }
 }
+
+/** No block contains it. */
+const NO_ADDRESS = new Uint8Array(0);
 
 const NO_TARGETS: readonly CompiledTarget[] = [];
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { compile, type CompiledRule } from "./compiled_rule.ts";
+import { compile, type CompiledRule, type HostLists } from "./compiled_rule.ts";
 import {
   type Box,
   contains,
@@ -52,6 +52,7 @@ const MAX_BOXES = 256;
  *
  * @param users The names of all users, if they are known: a rule for each of them
  * together hide one for `user *`.
+ * @param lists The lists of hosts that the rules refer to; their entries are not compared.
  *
  * @throws {TypeError} as `rules()` does.
  *
@@ -69,8 +70,9 @@ const MAX_BOXES = 256;
 export function shadowedRules(
   list: readonly (string | Rule)[],
   users?: ReadonlySet<string>,
+  lists: HostLists = {},
 ): ShadowedRule[] {
-  const rules = list.map(compile);
+  const rules = list.map((it, index) => compile(it, index, lists));
   return new Search(rules, users).shadowed().map(({ rule: index, by }) => {
     const rule = rules[index];
     const earlier = by.map((it) => rules[it]);

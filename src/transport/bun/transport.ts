@@ -31,6 +31,7 @@ import {
   toConnectError,
   toNetError,
 } from "../errors.ts";
+import { localPlace } from "../local_place.ts";
 import { plainAddress, plainHostname } from "../socket.ts";
 import type { TlsClientOptions } from "../tls_options.ts";
 import type {
@@ -53,8 +54,12 @@ export interface BunNet extends BunUdp {
 
 /** Options of {@linkcode BunNet.listen} and {@linkcode BunNet.connect}. */
 export interface BunSocketOptions {
-  hostname: string;
-  port: number;
+  hostname?: string;
+  port?: number;
+  /** The path of a Unix socket. */
+  unix?: string;
+  /** A socket that listens already; not in Bun's types. */
+  fd?: number;
   /** Where to connect from; not in Bun's types. */
   localAddress?: string;
   allowHalfOpen: boolean;
@@ -67,8 +72,9 @@ export interface BunSocketOptions {
 
 /** The result of {@linkcode BunNet.listen}. */
 export interface BunListener {
-  readonly hostname: string;
-  readonly port: number;
+  /** `undefined`, as the port is, if it listens on neither. */
+  readonly hostname?: string;
+  readonly port?: number;
   stop(): void;
 }
 
@@ -79,15 +85,26 @@ async function listen(
   options: ListenOptions,
   onConn: (conn: Conn) => void,
 ): Promise<Listener> {
+  if (!localPlace(options.hostname)) return await open(options, onConn);
+  const { listenLocally } = await import("../common/local_listener.ts");
+  return await listenLocally(
+    options,
+    onConn,
+    (onConn) => open(options, onConn),
+  );
+}
+
+async function open(
+  options: ListenOptions,
+  onConn: (conn: Conn) => void,
+): Promise<Listener> {
   if (options.tls) {
     const { listenTls } = await import("../tls/listen.ts");
     return listenTls(options, options.tls, onConn);
   }
   try {
     const server = bun.listen({
-      hostname: plainHostname(options.hostname),
-      port: options.port,
-      reusePort: options.reusePort ?? false,
+      ...placeOf(options),
       allowHalfOpen: true,
       socket: {
         ...HANDLERS,
@@ -102,6 +119,14 @@ async function listen(
   } catch (error) {
     throw toNetError(error);
   }
+}
+
+function placeOf(
+  { hostname, port, reusePort = false }: ListenOptions,
+): Partial<BunSocketOptions> {
+  const place = localPlace(hostname);
+  if (!place) return { hostname: plainHostname(hostname), port, reusePort };
+  return "fd" in place ? place : { unix: place.path };
 }
 
 function listener(server: BunListener): Listener {

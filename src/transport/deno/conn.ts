@@ -35,10 +35,10 @@ export interface DenoSocket {
   closeWrite(): Promise<void>;
   /** Makes pending reads and writes reject; throws if the socket is closed already. */
   close(): void;
-  /** Disables Nagle's algorithm, which Deno leaves on. */
-  setNoDelay(noDelay: boolean): void;
-  /** Enables keepalive; the time is that of the system. */
-  setKeepAlive(keepAlive: boolean): void;
+  /** Disables Nagle's algorithm, which Deno leaves on. Not for Unix sockets. */
+  setNoDelay?(noDelay: boolean): void;
+  /** Enables keepalive; the time is that of the system. Not for Unix sockets. */
+  setKeepAlive?(keepAlive: boolean): void;
 }
 
 /** A socket of Deno as a {@linkcode Conn}. */
@@ -68,7 +68,7 @@ export class DenoConn implements Conn {
   constructor(socket: DenoSocket) {
     this.socket = socket;
     try {
-      socket.setNoDelay(true);
+      socket.setNoDelay?.(true);
     } catch {
       // macOS refuses it if the peer is gone; the next read reports that.
     }
@@ -143,7 +143,7 @@ export class DenoConn implements Conn {
   }
 
   keepAlive(): void {
-    if (!this.#closed) this.socket.setKeepAlive(true);
+    if (!this.#closed) this.socket.setKeepAlive?.(true);
   }
 
   /** Joins a relay as this side. The relay fails if the connection is closed by another caller. */

@@ -13,6 +13,7 @@ import { createResolver } from "../common/lookup.ts";
 import { systemClock } from "../clock.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
 import type { AbortSignalLike } from "../signal.ts";
+import { localPlace } from "../local_place.ts";
 import { plainAddress, plainHostname } from "../socket.ts";
 import type {
   Address,
@@ -30,7 +31,9 @@ export interface DenoNet extends DenoUdp {
    * `--unstable-net`, it ends the process.
    */
   listen(
-    options: { hostname: string; port: number; reusePort?: boolean },
+    options:
+      | { hostname: string; port: number; reusePort?: boolean }
+      | { transport: "unix"; path: string },
   ): DenoListener;
   /** Connects; a signal that fires releases the descriptor. */
   connect(
@@ -58,17 +61,44 @@ async function listen(
   onConn: (conn: Conn) => void,
   onError?: (error: NetError) => void,
 ): Promise<Listener> {
+  if (!localPlace(options.hostname)) {
+    return await open(options, onConn, onError);
+  }
+  const { listenLocally } = await import("../common/local_listener.ts");
+  return await listenLocally(
+    options,
+    onConn,
+    (onConn) => open(options, onConn, onError),
+  );
+}
+
+async function open(
+  options: ListenOptions,
+  onConn: (conn: Conn) => void,
+  onError?: (error: NetError) => void,
+): Promise<Listener> {
   if (options.reusePort && !canReusePort) throw noReusePort();
   if (options.tls) {
     const { listenTls } = await import("../tls/listen.ts");
     const listening = listenTls(options, options.tls, onConn, onError);
     return await listening.catch(failByNode);
   }
+  const place = localPlace(options.hostname);
+  if (place && "fd" in place) {
+    // `Deno.listen` would ignore it, and listen on a port of all interfaces.
+    const { nodeTransport } = await import("../node/transport.ts");
+    return await nodeTransport.listen(options, onConn, onError)
+      .catch(failByNode);
+  }
   const hostname = plainHostname(options.hostname);
   const { port, reusePort } = options;
   try {
     const native = deno.listen(
-      reusePort ? { hostname, port, reusePort } : { hostname, port },
+      place
+        ? { transport: "unix", path: place.path }
+        : reusePort
+        ? { hostname, port, reusePort }
+        : { hostname, port },
     );
     return listener(native, onConn, onError);
   } catch (error) {

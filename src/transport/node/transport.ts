@@ -14,7 +14,9 @@ import { descriptorLimit } from "../common/descriptors.ts";
 import { createResolver, libuvThreads } from "../common/lookup.ts";
 import { ownAddresses } from "../common/own_addresses.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
-import { plainAddress, plainHostname } from "../socket.ts";
+import { addressOf } from "../common/listener_address.ts";
+import { localPlace } from "../local_place.ts";
+import { plainHostname } from "../socket.ts";
 import type { TlsClientOptions } from "../tls_options.ts";
 import type {
   Conn,
@@ -44,6 +46,22 @@ async function listen(
   onConn: (conn: Conn) => void,
   onError?: (error: NetError) => void,
 ): Promise<Listener> {
+  if (!localPlace(options.hostname)) {
+    return await open(options, onConn, onError);
+  }
+  const { listenLocally } = await import("../common/local_listener.ts");
+  return await listenLocally(
+    options,
+    onConn,
+    (onConn) => open(options, onConn, onError),
+  );
+}
+
+async function open(
+  options: ListenOptions,
+  onConn: (conn: Conn) => void,
+  onError?: (error: NetError) => void,
+): Promise<Listener> {
   const reusePort = options.reusePort ?? false;
   if (reusePort && !canReusePort && !await isClusterWorker()) {
     throw new NetError(
@@ -61,9 +79,11 @@ async function listen(
   );
   return new Promise((resolve, reject) => {
     server.once("error", (error) => reject(toNetError(error)));
-    const where: net.ListenOptions & { reusePort?: boolean } = {
-      host: plainHostname(options.hostname),
-      port: options.port,
+    const where: net.ListenOptions & { reusePort?: boolean; fd?: number } = {
+      ...localPlace(options.hostname) ?? {
+        host: plainHostname(options.hostname),
+        port: options.port,
+      },
       reusePort: reusePort && canReusePort,
       exclusive: !reusePort, // otherwise a cluster worker also shares its other ports
     };
@@ -127,9 +147,8 @@ function adopt(socket: net.Socket): NodeConn {
 }
 
 function listener(server: net.Server): Listener {
-  const { address, port } = server.address() as net.AddressInfo;
   return {
-    addr: plainAddress(address, port),
+    addr: addressOf(server),
     close() {
       server.close();
       return Promise.resolve();

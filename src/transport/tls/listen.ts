@@ -7,7 +7,9 @@
 import * as net from "node:net";
 import * as tls from "node:tls";
 import { type NetError, TlsError, toNetError } from "../errors.ts";
-import { plainAddress, plainHostname } from "../socket.ts";
+import { addressOf } from "../common/listener_address.ts";
+import { localPlace } from "../local_place.ts";
+import { plainHostname } from "../socket.ts";
 import type { TlsServerOptions } from "../tls_options.ts";
 import type { Conn, Listener, ListenOptions } from "../transport.ts";
 import { checkCertificates } from "./check_certificates.ts";
@@ -43,10 +45,9 @@ export function listenTls(
     { allowHalfOpen: true, noDelay: true },
     (raw) => onConn(accept(raw, credentials)),
   );
-  const { port, reusePort = false } = options;
-  const where: net.ListenOptions & { reusePort?: boolean } = {
-    host: plainHostname(options.hostname),
-    port,
+  const { hostname, port, reusePort = false } = options;
+  const where: net.ListenOptions & { reusePort?: boolean; fd?: number } = {
+    ...localPlace(hostname) ?? { host: plainHostname(hostname), port },
     reusePort,
     exclusive: !reusePort, // otherwise a cluster worker shares its private ports as well
   };
@@ -55,9 +56,8 @@ export function listenTls(
     server.listen(where, () => {
       server.removeAllListeners("error");
       server.on("error", (error) => onError?.(toNetError(error)));
-      const { address, port } = server.address() as net.AddressInfo;
       resolve({
-        addr: plainAddress(address, port),
+        addr: addressOf(server),
         close() {
           server.close();
           return Promise.resolve();
