@@ -184,6 +184,7 @@ class Decryption implements Sink {
 
   #borrow(): Uint8Array {
     const onQuiet = () => {
+      if (this.#state.ended) return true; // a write may still use it
       const isUsed = this.#isWriting || this.#start < this.#end;
       if (isUsed || !useBuffer(this.#from.socket, SHARED)) return false;
       this.#release();
