@@ -173,17 +173,18 @@ export class SocksServer implements Server, SessionOwner {
     const isTls = where.tls !== undefined;
     const accepted = (conn: Conn) => {
       if (!isTls) return this.#accepted(this.#incoming(conn, false));
-      const startTls = (conn: Conn) => startTlsOn(conn, listener);
+      const startTls = (conn: Conn) => startTlsOn(conn, ready.listener);
       const { tls } = this.settings.listen ?? {};
       const incoming = this.#incoming(conn, tls?.clientCa !== undefined);
       this.#accepted({ ...incoming, startTls });
     };
-    let listener: Listener | undefined;
-    listener = await transport.listen(
+    const ready: { listener?: Listener } = {};
+    const listener = await transport.listen(
       isTls ? { ...where, startsInClear: true } : where,
       accepted,
       (error) => this.emit?.({ type: "accept-error", error }),
     );
+    ready.listener = listener;
     if (!isTls) return listener;
     try {
       checkTlsOf(listener, proxyHeader);
