@@ -10,7 +10,6 @@ import { NetError, toNetError } from "../transport/errors.ts";
 import { AbortSwitch } from "../transport/signal.ts";
 import { closeQuietly, resetQuietly } from "../transport/quiet.ts";
 import type { ConnSource } from "../transport/streams.ts";
-import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type {
   Address,
   Conn,
@@ -412,19 +411,19 @@ export class SocksServer implements Server, SessionOwner {
     const merged = { ...this.#options, ...options, ...fixed };
     const settings = await resolveSettings(merged, transport);
     const { limits } = settings;
-    if (this.#listener && settings.listen?.tls) {
-      checkTlsOf(this.#listener, settings.proxyHeader);
-    }
-    this.#updateTls(settings.listen?.tls);
+    this.#updateTls(settings);
     this.settings = settings;
     this.#options = merged;
     updateLimits(this.limits, limits);
   }
 
-  #updateTls(next: TlsServerOptions | undefined): void {
+  #updateTls({ listen, proxyHeader }: Settings): void {
     const now = this.settings.listen?.tls;
+    const next = listen?.tls;
     checkTlsKept(now, next);
-    if (next && next !== now) this.#listener?.setTls?.(next);
+    if (!next || !this.#listener) return;
+    checkTlsOf(this.#listener, proxyHeader);
+    if (next !== now) this.#listener.setTls?.(next);
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {
