@@ -19,7 +19,7 @@ import {
   type Side,
   type Sink,
 } from "../relay.ts";
-import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
+import { KEEP_ALIVE_AFTER, plainAddress, resetSocket } from "../socket.ts";
 import type { TlsConn } from "../tls/conn.ts";
 import type { Address, Conn, Transport } from "../transport.ts";
 
@@ -165,7 +165,7 @@ export class NodeConn implements Conn {
     this.queue.close();
     const { socket } = this;
     if (this.#isSendingFin()) socket.destroy();
-    else if (!socket.destroyed) socket.resetAndDestroy();
+    else if (!socket.destroyed) resetSocket(socket);
   }
 
   keepAlive(): void {

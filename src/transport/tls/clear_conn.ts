@@ -8,7 +8,7 @@ import type * as net from "node:net";
 import { ReadQueue } from "../common/read_queue.ts";
 import { toBytes } from "../duplex_conn.ts";
 import { closedError, NetError, TlsError, toNetError } from "../errors.ts";
-import { plainAddress } from "../socket.ts";
+import { plainAddress, resetSocket } from "../socket.ts";
 import type { Address, Conn } from "../transport.ts";
 
 /**
@@ -91,7 +91,7 @@ export class ClearConn implements Conn {
   reset(): void {
     if (this.#queue.closed) return;
     this.#queue.close();
-    if (!this.#raw.destroyed) this.#raw.resetAndDestroy();
+    if (!this.#raw.destroyed) resetSocket(this.#raw);
   }
 
   /** Whether the peer has ended the connection, and all of its bytes have been read. */

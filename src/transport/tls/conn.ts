@@ -12,7 +12,7 @@ import { ReadQueue } from "../common/read_queue.ts";
 import { toBytes } from "../duplex_conn.ts";
 import { closedError, NetError, TlsError } from "../errors.ts";
 import type { Sink } from "../relay.ts";
-import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
+import { KEEP_ALIVE_AFTER, plainAddress, resetSocket } from "../socket.ts";
 import { startTimeout } from "../timeouts.ts";
 import type { TlsFacts } from "../tls_options.ts";
 import type { Address, Conn } from "../transport.ts";
@@ -177,7 +177,7 @@ export class TlsConn implements Conn {
     // Not both at once: Node.js would free the state of TLS in the next tick, which may be
     // inside the OpenSSL call that reports the end of the handshake, and crash.
     raw.once("close", () => this.#drop());
-    raw.resetAndDestroy();
+    resetSocket(raw);
   }
 
   keepAlive(): void {
