@@ -5,13 +5,13 @@
  */
 
 import type { Endpoint } from "../protocol/address.ts";
+import type { TlsClientOptions } from "../transport/tls_options.ts";
 import { COMMAND } from "../protocol/socks5.ts";
 import { Attempt } from "./attempt.ts";
 import {
   checkOptions,
   type ClientConnectOptions,
   CONNECT_KEYS,
-  type TargetTlsOptions,
 } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
@@ -107,9 +107,7 @@ export function connectBy(
 ): Promise<SocksConn> {
   return attempt.run(async () => {
     const named = parseTarget(target);
-    const tls = isWanted(targetTls)
-      ? (await import("./target_tls.ts")).resolveTargetTls(targetTls, named)
-      : undefined;
+    const tls = await checkTargetTls(targetTls, named);
     const wanted = await resolveTarget(attempt, named);
     const { conn, bound } = await attempt.request(COMMAND.connect, wanted);
     if (!tls) return new Tunnel(conn, bound);
@@ -118,9 +116,17 @@ export function connectBy(
   });
 }
 
-/** Anything else than `false` and nothing is an option to check. */
-function isWanted(
+/**
+ * Checks the option, if there is anything to check.
+ *
+ * @throws {TypeError} if it is invalid.
+ */
+export async function checkTargetTls(
   targetTls: ClientConnectOptions["targetTls"],
-): targetTls is true | TargetTlsOptions {
-  return targetTls !== undefined && targetTls !== false;
+  target: Endpoint,
+): Promise<TlsClientOptions | undefined> {
+  // Anything else than `false` and nothing is an option to check.
+  if (targetTls === undefined || targetTls === false) return undefined;
+  const { resolveTargetTls } = await import("./target_tls.ts");
+  return resolveTargetTls(targetTls, target);
 }
