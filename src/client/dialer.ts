@@ -25,7 +25,7 @@ import {
 import { isOverTls, type ResolvedProxy } from "./proxy.ts";
 import { resolveBy, reverseBy } from "./resolve.ts";
 import { resolveAuth } from "./resolve_auth.ts";
-import { resolveTargetTls, resolveTls } from "./resolve_tls.ts";
+import { resolveTls } from "./resolve_tls.ts";
 import type { SocksConn } from "./socks_conn.ts";
 import type { SocksListener } from "./socks_listener.ts";
 import { parseTarget } from "./target.ts";
@@ -196,8 +196,12 @@ export class ChainDialer implements HopDialer {
     const chain = this.#chain(options, "connect", HOP_CONNECT_KEYS);
     // Before anything is sent.
     const wanted = parseTarget(target);
-    resolveTargetTls(options.targetTls, wanted);
-    const how = { targetTls: options.targetTls };
+    const { targetTls } = options;
+    if (targetTls) {
+      const { resolveTargetTls } = await import("./target_tls.ts");
+      resolveTargetTls(targetTls, wanted);
+    }
+    const how = { targetTls };
     return await chain.command((attempt) => connectBy(attempt, wanted, how));
   }
 
