@@ -32,8 +32,8 @@ function programs(): string[] {
 async function moduleOf(name: string): Promise<object> {
   if (Object.hasOwn(OWN, name)) return OWN[name];
   const folder = await installed(`${name}@${PACKAGES[name]}`);
-  const require = createRequire(`${folder}/package.json`);
-  return await import(`file://${require.resolve(name)}`);
+  const library = createRequire(`${folder}/package.json`)(name);
+  return { default: library.default ?? library };
 }
 
 /** The program as a function body, with its imports as parameters. */
