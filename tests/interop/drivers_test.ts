@@ -3,28 +3,19 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import type * as net from "node:net";
 import { dialSocket, SocksSocket } from "../../src/doors/socket/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { test } from "../support/harness.ts";
 import { startServer } from "../support/server.ts";
 import { type Database, DATABASE_LOGIN, databases } from "./databases.ts";
+import { type Library, load } from "./libraries.ts";
 import { missing, run } from "./programs.ts";
-import { installed, missingRuntime } from "./runtimes.ts";
+import { missingRuntime } from "./runtimes.ts";
 import { withSshd } from "./sshd.ts";
 
 const noNpm = missingRuntime("deno"); // which installs the packages
 const { username: user, password } = DATABASE_LOGIN;
-
-// deno-lint-ignore no-explicit-any -- the drivers have no types here
-type Library = any;
-
-async function load(name: string, version: string): Promise<Library> {
-  const folder = await installed(`${name}@${version}`);
-  const library = createRequire(`${folder}/package.json`)(name);
-  return library.default ?? library; // Bun returns the ES module if there is one
-}
 
 /**
  * Calls `use` with the URL of a proxy with a login, and passes if the proxy has granted

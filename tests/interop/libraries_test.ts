@@ -3,12 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import * as http from "node:http";
 import * as http2 from "node:http2";
-import { createRequire } from "node:module";
 import type * as net from "node:net";
-import { join } from "node:path";
-import process from "node:process";
 import * as tls from "node:tls";
-import { pathToFileURL } from "node:url";
 import { SocksError } from "../../src/client/mod.ts";
 import { agents, type ProxyAgents } from "../../src/doors/agent/mod.ts";
 import { dialSocket } from "../../src/doors/socket/mod.ts";
@@ -17,8 +13,8 @@ import { startWay, type Way } from "../doors/way.ts";
 import { certificates } from "../support/certificates.ts";
 import { runtime, test } from "../support/harness.ts";
 import { closedPort } from "../support/server.ts";
-import { run, withFolder } from "./programs.ts";
-import { environment, installed, missingRuntime } from "./runtimes.ts";
+import { type Library, load, loadModule } from "./libraries.ts";
+import { missingRuntime } from "./runtimes.ts";
 
 const skip = missingRuntime("deno"); // which installs the packages
 const shimmed = (name: string) =>
@@ -34,35 +30,6 @@ const noHttp2 = runtime === "deno"
 const { ca, server: certificate } = certificates();
 /** No own handles of libraries: they create ciphers that Deno takes for leaks. */
 const options = { skip, foreign: true };
-
-// deno-lint-ignore no-explicit-any -- the libraries have no types here
-type Library = any;
-
-/** Loads a package that has CommonJS, which all runtimes load from any folder. */
-async function load(name: string, version: string): Promise<Library> {
-  const folder = await installed(`${name}@${version}`);
-  return createRequire(`${folder}/package.json`)(name);
-}
-
-/** Loads a package of ES modules: Deno finds its dependencies only for a bundler. */
-async function loadModule(name: string, version: string): Promise<Library> {
-  const folder = await installed(`${name}@${version}`);
-  if (runtime !== "deno") {
-    return createRequire(`${folder}/package.json`)(name).default;
-  }
-  return await withFolder(async (temporary) => {
-    const output = join(temporary, "bundle.mjs");
-    const entry = join(folder, "node_modules", name, "index.js");
-    const flags = ["--quiet", "--node-modules-dir=manual", "--platform=deno"];
-    const { code, stderr } = await run(
-      process.execPath,
-      ["bundle", ...flags, "--output", output, entry],
-      { env: environment(), cwd: folder },
-    );
-    if (code !== 0) throw new Error(`deno bundle: ${stderr}`);
-    return (await import(pathToFileURL(output).href)).default;
-  });
-}
 
 /** A site with both schemes behind proxies; `/away` redirects to the other scheme. */
 interface Site {
