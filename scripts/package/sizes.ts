@@ -21,6 +21,7 @@ const limits: Record<string, number> = {
   "./socket": 17 * KIB,
   "./agent": 17 * KIB,
   "./undici": 17 * KIB,
+  "./fetch": 23 * KIB,
   "./register": 23 * KIB,
 };
 
