@@ -23,10 +23,10 @@ const OWN: Readonly<Record<string, object>> = {
   "@x/socks5/socket": socket,
 };
 
-/** The blocks of the language `js`; those in `ts` need nothing but this package. */
+/** The blocks of `js ignore`; those in `ts` need nothing but this package. */
 function programs(): string[] {
   const readme = readFileSync("README.md", "utf8");
-  return [...readme.matchAll(/^```js\n([^]*?)^```$/gm)].map(([, text]) => text);
+  return [...readme.matchAll(/^```js ignore\n([^]*?)^```$/gm)].map(([, text]) => text);
 }
 
 async function moduleOf(name: string): Promise<object> {
