@@ -492,7 +492,10 @@ export class ServerSession
 
   #lingeringClose(conn: Conn, send: () => Promise<void>): Promise<void> {
     const { clock } = this.settings;
-    return lingeringClose(conn, { send, clock, giveUp: () => this.#hangUp() });
+    // The content of an HTTP request, which is sent without an answer, may be long.
+    const bytes = this.protocol === "http" ? Infinity : undefined;
+    const giveUp = () => this.#hangUp();
+    return lingeringClose(conn, { send, clock, bytes, giveUp });
   }
 
   #stop(ending: Ending): void {

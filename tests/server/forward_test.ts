@@ -9,6 +9,7 @@ import {
 } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn } from "../../src/transport/transport.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { test } from "../support/harness.ts";
 import {
   closedPort,
@@ -518,6 +519,57 @@ test("serve() closes a connection after a response that came before the end of t
     );
     client.close();
     assertEquals((await server.ended()).reason, "finished");
+  });
+  await target.close();
+});
+
+test("serve() sends a response to the end although the client still sends a long request", async () => {
+  const silent = await startTarget(async (conn) => {
+    await conn.write(encode(HELLO));
+  });
+  const refused = await closedPort();
+  const rows: [number, string][] = [
+    [silent.addr.port, "HTTP/1.1 200 OK\r\n"],
+    [refused, "HTTP/1.1 502 Bad Gateway\r\n"],
+  ];
+  // Its time does not pass: a slow machine may need more than 2 s.
+  const transport = { ...await detectTransport(), clock: new FakeClock() };
+  await withServer({ transport }, async (server) => {
+    for (const [port, status] of rows) {
+      const client = await server.client();
+      const size = 16 * 1024 * 1024;
+      const head =
+        `PUT http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n`;
+      await client.write(encode(head));
+      const block = new Uint8Array(256 * 1024);
+      for (let sent = 0; sent < size; sent += block.length) {
+        await client.write(block);
+      }
+      const response = await readRest(client);
+      assertEquals(response.slice(0, status.length), status);
+      assertEquals(response.slice(-4), "|FIN");
+      client.close();
+    }
+  });
+  await silent.close();
+});
+
+test("serve() sends a response to the end when a shutdown begins, although further requests wait", async () => {
+  const target = await startTarget();
+  const { port } = target.addr;
+  const transport = { ...await detectTransport(), clock: new FakeClock() };
+  await withServer({ transport }, async (server, client) => {
+    const sent = client.write(encode(get(port).repeat(8_000)));
+    const conn = await target.accepted();
+    await readTo(conn, "\r\n\r\n");
+    await conn.write(encode("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"));
+    await readTo(client, "\r\n\r\nhel");
+    const closed = server.server.shutdown({ grace: 10_000 });
+    await conn.write(encode("lo"));
+    assertEquals(await readRest(client), "lo|FIN");
+    await sent;
+    client.close();
+    await closed;
   });
   await target.close();
 });
