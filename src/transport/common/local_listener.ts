@@ -8,7 +8,13 @@ import { NetError } from "../errors.ts";
 import { localPlace } from "../local_place.ts";
 import type { TlsFacts } from "../tls_options.ts";
 import type { Address, Conn, Listener, ListenOptions } from "../transport.ts";
-import { removeStale, setMode } from "./socket_file.ts";
+import {
+  closeOwn,
+  type FileIdentity,
+  identityOf,
+  removeStale,
+  setMode,
+} from "./socket_file.ts";
 
 /**
  * Listens at a place that is no TCP port. The socket file gets the permissions `mode`, and
@@ -28,13 +34,18 @@ export async function listenLocally(
   const listener = await open((conn) =>
     onConn(conn.localAddr.hostname === "" ? new LocalConn(conn, addr) : conn)
   );
+  if (!("path" in place)) return { ...listener, addr };
+  const { path } = place;
+  let own: FileIdentity | undefined;
   try {
-    if ("path" in place) await setMode(place.path, mode);
+    await setMode(path, mode);
+    own = await identityOf(path);
   } catch (error) {
     await listener.close();
     throw error;
   }
-  return { ...listener, addr };
+  const close = () => closeOwn(path, own, () => listener.close());
+  return { ...listener, addr, close };
 }
 
 /** Only the user of the server may connect. */
