@@ -840,6 +840,24 @@ test("serve() applies the rate limit of a user to forwarded requests", async () 
   await target.close();
 });
 
+/** A connection that passes on to this one, but for some members. */
+function layer(conn: Conn, members: object): Conn {
+  const { localAddr, remoteAddr } = conn;
+  const passed: Conn = {
+    localAddr,
+    remoteAddr,
+    read: () => conn.read(),
+    unread: (chunk) => conn.unread(chunk),
+    peek: () => conn.peek(),
+    write: (chunk) => conn.write(chunk),
+    closeWrite: () => conn.closeWrite(),
+    close: () => conn.close(),
+    reset: () => conn.reset(),
+  };
+  Object.defineProperties(passed, Object.getOwnPropertyDescriptors(members));
+  return passed;
+}
+
 test("server.handle() closes special-purpose addresses to forwarded requests of exposed clients", async () => {
   const target = await startTarget();
   const server = await startServer({
@@ -854,6 +872,40 @@ test("server.handle() closes special-purpose addresses to forwarded requests of 
   assertEquals(target.conns.length, 0);
   await close();
   await server.close();
+  await target.close();
+});
+
+test("server.handle() does not take a client below a layer for idle while it takes a response", async () => {
+  const target = await respond(HELLO);
+  const clock = new FakeClock();
+  const transport = { ...await detectTransport(), clock };
+  const timeouts = { idle: 8_000, connect: 0, handshake: 0 };
+  await withServer({ transport, timeouts }, async (server) => {
+    const { near, far, close } = await connectedPair(transport);
+    let unsent = 0;
+    let take = () => {};
+    const taken = new Promise<void>((resolve) => take = resolve);
+    let begins = () => {};
+    const begun = new Promise<void>((resolve) => begins = resolve);
+    const inner = layer(far, {
+      get unsent() {
+        return unsent;
+      },
+      async write(chunk: Uint8Array) {
+        unsent = 100;
+        begins();
+        await taken;
+        await far.write(chunk);
+      },
+    });
+    server.server.handle(layer(inner, { inner }));
+    await near.write(encode(get(target.addr.port)));
+    await begun;
+    await clock.run(24_000, 1_000, () => unsent--);
+    take();
+    assertEquals(await readTo(near, "hello"), HELLO);
+    await close();
+  });
   await target.close();
 });
 
