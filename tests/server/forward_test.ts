@@ -698,6 +698,36 @@ test("serve() closes a kept connection after the handshake timeout, without an e
   await target.close();
 });
 
+test("serve() gives a request on a kept connection the handshake timeout from its first byte", async () => {
+  const target = await respond(HELLO);
+  const clock = new FakeClock();
+  const transport = { ...await detectTransport(), clock };
+  let begins = () => {};
+  const onEvent: ServeOptions["onEvent"] = ({ type }) =>
+    type === "session-start" && begins();
+  await withServer({ transport, onEvent }, async (server, client) => {
+    const request = get(target.addr.port);
+    await client.write(encode(request));
+    assertEquals(await readTo(client, "hello"), KEPT_HELLO);
+    await server.ended();
+    clock.advance(9_999);
+    const begun = new Promise<void>((resolve) => begins = resolve);
+    await client.write(encode(request.slice(0, 20)));
+    await begun;
+    clock.advance(9_999);
+    await client.write(encode(request.slice(20)));
+    assertEquals(await readTo(client, "hello"), KEPT_HELLO);
+    await server.ended();
+    const again = new Promise<void>((resolve) => begins = resolve);
+    await client.write(encode(request.slice(0, 20)));
+    await again;
+    clock.advance(10_000);
+    assertEquals(await readRest(client), "|FIN");
+    assertEquals((await server.ended()).reason, "handshake-timeout");
+  });
+  await target.close();
+});
+
 test("server.shutdown() closes kept connections at once, and others after their response", async () => {
   const target = await respond(HELLO);
   const slow = await startTarget();
