@@ -23,6 +23,12 @@ export interface LingeringCloseOptions {
   /** Writes the last bytes. */
   readonly send: () => Promise<void>;
   readonly clock: Clock;
+  /**
+   * How many bytes of the client are read and dropped at most.
+   *
+   * @default {65_536}
+   */
+  readonly bytes?: number;
   /** Closes the connection of a client that takes too long. */
   readonly giveUp: () => void;
 }
@@ -34,13 +40,13 @@ export interface LingeringCloseOptions {
  */
 export async function lingeringClose(
   conn: Conn,
-  { send, clock, giveUp }: LingeringCloseOptions,
+  { send, clock, giveUp, bytes = LINGER_BYTES }: LingeringCloseOptions,
 ): Promise<void> {
   const timeout = clock.startTimeout(LINGER_TIME, giveUp);
   try {
     await send();
     await conn.closeWrite();
-    let left = LINGER_BYTES;
+    let left = bytes;
     while (left > 0) {
       const chunk = await conn.read();
       if (chunk === null) break;

@@ -10,6 +10,7 @@ import { MessageReader } from "../transport/message_reader.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
+import type { Timeout } from "../transport/timeouts.ts";
 import type { TlsFacts } from "../transport/tls_options.ts";
 import type {
   Address,
@@ -266,17 +267,17 @@ export class ServerSession
    * handshake timeout have already passed. Never rejects.
    */
   async run(waited: number): Promise<void> {
-    const { clock, timeouts } = this.settings;
-    const timeout = clock.startTimeout(
-      timeLeft(timeouts.handshake, waited),
-      handshakeExpired,
-      this,
-    );
+    let timeout = this.#startHandshake(waited);
     let outcome: Relay | Ending;
     try {
       const reader = new MessageReader(this.#conn);
       const frontend = await detectFrontend(reader, this.settings.servesHttp);
       this.user = this.tls?.clientName;
+      if (this.isKept) {
+        // It came within the time that the client was told.
+        timeout.cancel();
+        timeout = this.#startHandshake(0);
+      }
       this.#announce();
       this.#frontend = frontend;
       // An update may have changed the options by which the client was admitted. A
@@ -308,6 +309,12 @@ export class ServerSession
     if (this.ending) outcome.abort();
     if (outcome.ended) return this.relayEnded(await outcome.done);
     outcome.owner = this;
+  }
+
+  #startHandshake(waited: number): Timeout {
+    const { clock, timeouts } = this.settings;
+    const left = timeLeft(timeouts.handshake, waited);
+    return clock.startTimeout(left, handshakeExpired, this);
   }
 
   /** Emits the event `session-start`, if that has not happened yet. */
@@ -492,7 +499,10 @@ export class ServerSession
 
   #lingeringClose(conn: Conn, send: () => Promise<void>): Promise<void> {
     const { clock } = this.settings;
-    return lingeringClose(conn, { send, clock, giveUp: () => this.#hangUp() });
+    // The content of an HTTP request, which is sent without an answer, may be long.
+    const bytes = this.protocol === "http" ? Infinity : undefined;
+    const giveUp = () => this.#hangUp();
+    return lingeringClose(conn, { send, clock, bytes, giveUp });
   }
 
   #stop(ending: Ending): void {

@@ -9,6 +9,7 @@ import {
 } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn } from "../../src/transport/transport.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { test } from "../support/harness.ts";
 import {
   closedPort,
@@ -522,6 +523,57 @@ test("serve() closes a connection after a response that came before the end of t
   await target.close();
 });
 
+test("serve() sends a response to the end although the client still sends a long request", async () => {
+  const silent = await startTarget(async (conn) => {
+    await conn.write(encode(HELLO));
+  });
+  const refused = await closedPort();
+  const rows: [number, string][] = [
+    [silent.addr.port, "HTTP/1.1 200 OK\r\n"],
+    [refused, "HTTP/1.1 502 Bad Gateway\r\n"],
+  ];
+  // Its time does not pass: a slow machine may need more than 2 s.
+  const transport = { ...await detectTransport(), clock: new FakeClock() };
+  await withServer({ transport }, async (server) => {
+    for (const [port, status] of rows) {
+      const client = await server.client();
+      const size = 16 * 1024 * 1024;
+      const head =
+        `PUT http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n`;
+      await client.write(encode(head));
+      const block = new Uint8Array(256 * 1024);
+      for (let sent = 0; sent < size; sent += block.length) {
+        await client.write(block);
+      }
+      const response = await readRest(client);
+      assertEquals(response.slice(0, status.length), status);
+      assertEquals(response.slice(-4), "|FIN");
+      client.close();
+    }
+  });
+  await silent.close();
+});
+
+test("serve() sends a response to the end when a shutdown begins, although further requests wait", async () => {
+  const target = await startTarget();
+  const { port } = target.addr;
+  const transport = { ...await detectTransport(), clock: new FakeClock() };
+  await withServer({ transport }, async (server, client) => {
+    const sent = client.write(encode(get(port).repeat(8_000)));
+    const conn = await target.accepted();
+    await readTo(conn, "\r\n\r\n");
+    await conn.write(encode("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"));
+    await readTo(client, "\r\n\r\nhel");
+    const closed = server.server.shutdown({ grace: 10_000 });
+    await conn.write(encode("lo"));
+    assertEquals(await readRest(client), "lo|FIN");
+    await sent;
+    client.close();
+    await closed;
+  });
+  await target.close();
+});
+
 /** A row: name, fields and content, status, reason. */
 const badContents: readonly [string, string, string, string][] = [
   [
@@ -642,6 +694,36 @@ test("serve() closes a kept connection after the handshake timeout, without an e
     assertEquals(server.server.sessions.length, 0);
     const ends = server.events.filter(({ type }) => type === "session-end");
     assertEquals([ends.length, server.events.at(-1)], [1, ends[0]]);
+  });
+  await target.close();
+});
+
+test("serve() gives a request on a kept connection the handshake timeout from its first byte", async () => {
+  const target = await respond(HELLO);
+  const clock = new FakeClock();
+  const transport = { ...await detectTransport(), clock };
+  let begins = () => {};
+  const onEvent: ServeOptions["onEvent"] = ({ type }) =>
+    type === "session-start" && begins();
+  await withServer({ transport, onEvent }, async (server, client) => {
+    const request = get(target.addr.port);
+    await client.write(encode(request));
+    assertEquals(await readTo(client, "hello"), KEPT_HELLO);
+    await server.ended();
+    clock.advance(9_999);
+    const begun = new Promise<void>((resolve) => begins = resolve);
+    await client.write(encode(request.slice(0, 20)));
+    await begun;
+    clock.advance(9_999);
+    await client.write(encode(request.slice(20)));
+    assertEquals(await readTo(client, "hello"), KEPT_HELLO);
+    await server.ended();
+    const again = new Promise<void>((resolve) => begins = resolve);
+    await client.write(encode(request.slice(0, 20)));
+    await again;
+    clock.advance(10_000);
+    assertEquals(await readRest(client), "|FIN");
+    assertEquals((await server.ended()).reason, "handshake-timeout");
   });
   await target.close();
 });
@@ -788,6 +870,24 @@ test("serve() applies the rate limit of a user to forwarded requests", async () 
   await target.close();
 });
 
+/** A connection that passes on to this one, but for some members. */
+function layer(conn: Conn, members: object): Conn {
+  const { localAddr, remoteAddr } = conn;
+  const passed: Conn = {
+    localAddr,
+    remoteAddr,
+    read: () => conn.read(),
+    unread: (chunk) => conn.unread(chunk),
+    peek: () => conn.peek(),
+    write: (chunk) => conn.write(chunk),
+    closeWrite: () => conn.closeWrite(),
+    close: () => conn.close(),
+    reset: () => conn.reset(),
+  };
+  Object.defineProperties(passed, Object.getOwnPropertyDescriptors(members));
+  return passed;
+}
+
 test("server.handle() closes special-purpose addresses to forwarded requests of exposed clients", async () => {
   const target = await startTarget();
   const server = await startServer({
@@ -802,6 +902,40 @@ test("server.handle() closes special-purpose addresses to forwarded requests of 
   assertEquals(target.conns.length, 0);
   await close();
   await server.close();
+  await target.close();
+});
+
+test("server.handle() does not take a client below a layer for idle while it takes a response", async () => {
+  const target = await respond(HELLO);
+  const clock = new FakeClock();
+  const transport = { ...await detectTransport(), clock };
+  const timeouts = { idle: 8_000, connect: 0, handshake: 0 };
+  await withServer({ transport, timeouts }, async (server) => {
+    const { near, far, close } = await connectedPair(transport);
+    let unsent = 0;
+    let take = () => {};
+    const taken = new Promise<void>((resolve) => take = resolve);
+    let begins = () => {};
+    const begun = new Promise<void>((resolve) => begins = resolve);
+    const inner = layer(far, {
+      get unsent() {
+        return unsent;
+      },
+      async write(chunk: Uint8Array) {
+        unsent = 100;
+        begins();
+        await taken;
+        await far.write(chunk);
+      },
+    });
+    server.server.handle(layer(inner, { inner }));
+    await near.write(encode(get(target.addr.port)));
+    await begun;
+    await clock.run(24_000, 1_000, () => unsent--);
+    take();
+    assertEquals(await readTo(near, "hello"), HELLO);
+    await close();
+  });
   await target.close();
 });
 

@@ -191,6 +191,26 @@ test("serve() replaces a Unix socket that nobody serves, and nothing else", asyn
   });
 });
 
+test("a server leaves the socket file of another that has replaced its own", async () => {
+  await withPath(async (path) => {
+    const options = { hostname: `unix:${path}`, auth };
+    const [first, moved] = [await startServer(options), `${path}.moved`];
+    await rename(path, moved);
+    const second = await startServer(options);
+    const { ino } = await lstat(path);
+    await first.close();
+    assertEquals((await lstat(path)).ino, ino);
+    const { conn } = await over(path);
+    (conn as net.Socket).destroy();
+    assertEquals((await readdir(join(path, ".."))).sort(), [
+      "proxy.sock",
+      "proxy.sock.moved",
+    ]);
+    await second.close();
+    assertEquals(await readdir(join(path, "..")), ["proxy.sock.moved"]);
+  });
+});
+
 test("serve() rejects what is not possible with a Unix socket", async () => {
   await withPath(async (path) => {
     const hostname = `unix:${path}`;

@@ -68,7 +68,8 @@ const MAX_PAUSE = 30_000;
  * helper") counts as a failed login, too: `basic_ldap_auth` answers so to wrong passwords.
  * With any other answer, none in time, or if the program ends, the login could not be
  * verified: the client is refused, and the login does not count as a failed one.
- * Logins with control characters fail without a question.
+ * Logins with control characters, an empty name or an empty password fail without a
+ * question.
  *
  * The program runs as a separate process, through `node:child_process` on all runtimes. Deno
  * needs `--allow-run=PROGRAM` and `--allow-env=NODE_V8_COVERAGE`, which that module reads.
@@ -145,7 +146,7 @@ export class CommandVerifier implements Verifier, AsyncDisposable {
     context: Pick<VerifyContext, "client" | "isWanted">,
   ): Promise<boolean | undefined> {
     const { username, password } = credentials;
-    if ([username, password].some(hasControlCharacter)) return false;
+    if (![username, password].every(isWord)) return false;
     if (await this.#recent.has(credentials)) return true;
     const ask = async () => {
       if (!context.isWanted()) return undefined;
@@ -271,9 +272,13 @@ function readAnswer(answer: string): boolean | undefined {
   return result === "ERR" || result === "BH" ? false : undefined;
 }
 
-/** None of them is in a login, and helpers in C end at the first NUL. */
-function hasControlCharacter(text: Uint8Array): boolean {
-  return text.some((it) => it < 0x20 || it === 0x7f);
+/**
+ * Without a name, helpers would take the password for it; Squid asks them about no empty
+ * password either, with which LDAP knows everyone. No login has control characters, and
+ * helpers in C end at the first NUL.
+ */
+function isWord(text: Uint8Array): boolean {
+  return text.length > 0 && text.every((it) => it >= 0x20 && it !== 0x7f);
 }
 
 /** Squid encodes fewer characters; its helpers decode any. */

@@ -26,7 +26,12 @@ import { headDecoder } from "../../protocol/http_head_decoder.ts";
 import { NetError, toNetError } from "../../transport/errors.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
 import { closeQuietly, putBack, resetQuietly } from "../../transport/quiet.ts";
-import { forwardSlices, RelayState } from "../../transport/relay.ts";
+import {
+  type Closable,
+  forwardSlices,
+  innermost,
+  RelayState,
+} from "../../transport/relay.ts";
 import type { Conn } from "../../transport/transport.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import type { CommandSession, Traffic } from "./command.ts";
@@ -116,6 +121,8 @@ export class HttpExchange implements Traffic {
         ? endingOf(this.#failure)
         : await refuseExchange(session, this.#request, this.#failure);
     }
+    // A shutdown may have begun since the response was promised to be not the last one.
+    this.keepsClient &&= session.servesMore;
     if (!this.keepsClient) await session.linger(this.#client);
     return { reason: "finished" };
   }
@@ -246,13 +253,14 @@ function framed(content: Uint8Array, length: BodyLength): Uint8Array {
 }
 
 /** A side whose idle time is watched, and that stays open. */
-function watched(conn: Conn) {
+function watched(side: Conn): Closable {
+  const conn: Conn & Pick<Closable, "unsent"> = innermost(side);
   return {
     close() {},
     reset() {},
     keepAlive: () => conn.keepAlive?.(),
     get unsent(): number | undefined {
-      return (conn as { unsent?: number }).unsent;
+      return conn.unsent;
     },
   };
 }

@@ -9,7 +9,13 @@ import { localPlace } from "../local_place.ts";
 import { innermost } from "../relay.ts";
 import type { TlsFacts } from "../tls_options.ts";
 import type { Address, Conn, Listener, ListenOptions } from "../transport.ts";
-import { removeStale, setMode } from "./socket_file.ts";
+import {
+  closeOwn,
+  type FileIdentity,
+  identityOf,
+  removeStale,
+  setMode,
+} from "./socket_file.ts";
 
 /**
  * Listens at a place that is no TCP port. The socket file gets the permissions `mode`, and
@@ -28,16 +34,22 @@ export async function listenLocally(
   const addr = { hostname, port: 0 };
   const named = (conn: Conn) =>
     conn.localAddr.hostname === "" ? new LocalConn(conn, addr) : conn;
-  const listener = await open((conn) => onConn(named(conn)));
+  const opened = await open((conn) => onConn(named(conn)));
+  const { startTls } = opened;
+  const start = (conn: Conn) => named(startTls!(innermost(conn)));
+  const listener = { ...opened, addr, ...startTls && { startTls: start } };
+  if (!("path" in place)) return listener;
+  const { path } = place;
+  let own: FileIdentity | undefined;
   try {
-    if ("path" in place) await setMode(place.path, mode);
+    await setMode(path, mode);
+    own = await identityOf(path);
   } catch (error) {
-    await listener.close();
+    await opened.close();
     throw error;
   }
-  const { startTls } = listener;
-  const start = (conn: Conn) => named(startTls!(innermost(conn)));
-  return { ...listener, addr, ...startTls && { startTls: start } };
+  const close = () => closeOwn(path, own, () => opened.close());
+  return { ...listener, close };
 }
 
 /** Only the user of the server may connect. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { chmod, lstat, unlink } from "node:fs/promises";
+import { chmod, lstat, rename, unlink } from "node:fs/promises";
 import * as net from "node:net";
 import { NetError, toNetError } from "../errors.ts";
 
@@ -39,6 +39,40 @@ function answers(path: string): Promise<boolean> {
       ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED"),
     );
   });
+}
+
+/** What a path refers to, even if it is another file later. */
+export interface FileIdentity {
+  readonly dev: number;
+  readonly ino: number;
+}
+
+/** The identity of the file at a path, if there is one. */
+export async function identityOf(
+  path: string,
+): Promise<FileIdentity | undefined> {
+  return await lstat(path).catch(() => undefined);
+}
+
+/**
+ * Closes the listener whose socket file was `own`. All runtimes remove the path then, even
+ * if it is that of another server by now, whose file is put aside meanwhile.
+ */
+export async function closeOwn(
+  path: string,
+  own: FileIdentity | undefined,
+  close: () => Promise<void>,
+): Promise<void> {
+  const now = await identityOf(path);
+  const isOther = now && own && (now.ino !== own.ino || now.dev !== own.dev);
+  if (!isOther) return await close();
+  const aside = `${path}.${crypto.randomUUID().slice(0, 8)}`;
+  const isAside = await rename(path, aside).then(() => true, () => false);
+  try {
+    await close();
+  } finally {
+    if (isAside) await rename(aside, path).catch(() => {});
+  }
 }
 
 /** Sets the permissions of a socket file. */

@@ -82,6 +82,18 @@ test("CommandVerifier refuses control characters without a question", async () =
   });
 });
 
+test("CommandVerifier refuses an empty name or password without a question", async () => {
+  // The program would take the password for the name.
+  await withScript("echo OK", {}, async ({ verifier, verify, noted }) => {
+    await verifier.start();
+    assertEquals(await verify("", "alice"), false);
+    assertEquals(await verify("alice", ""), false);
+    assertEquals(await verify("", ""), false);
+    assertEquals(await verify("alice", "pw"), true);
+    assertEquals(await noted(), ["start", "alice pw"]);
+  });
+});
+
 /** What the program answers, and what that means. */
 const answers: [script: string, isRight: boolean | undefined][] = [
   ["echo OK", true],
