@@ -111,7 +111,8 @@ export interface ServeOptions {
    */
   readonly hostname?: string;
   /**
-   * The permissions of the file of a Unix socket, such as `0o660`.
+   * The permissions of the file of a Unix socket, such as `0o660`. For a moment after its
+   * creation those of the umask apply: the folder should let in nobody else, either.
    *
    * @default {0o600}
    */
