@@ -11,6 +11,7 @@ import { detectTransport } from "../transport/detect.ts";
 import { dial } from "../transport/dial.ts";
 import { keepAliveQuietly } from "../transport/quiet.ts";
 import { abortError, TlsError } from "../transport/errors.ts";
+import type { TlsClientOptions } from "../transport/tls_options.ts";
 import type { Conn, Transport } from "../transport/transport.ts";
 import type { ClientAuth } from "./auth.ts";
 import type { NegotiatingAttempt } from "./authenticate.ts";
@@ -27,7 +28,6 @@ import { resolveAuth } from "./resolve_auth.ts";
 import { resolveProxy } from "./resolve_proxy.ts";
 import { checkGiven, resolveTls, type TlsSettings } from "./resolve_tls.ts";
 import type { TargetResolver } from "./target.ts";
-import type { TlsClientOptions } from "../transport/tls_options.ts";
 import {
   abortToSocksError,
   targetTlsError,
@@ -159,8 +159,8 @@ export class Attempt extends Operation
   }
 
   /**
-   * Starts TLS over the given connection if the proxy speaks it. Not `inner` counts: TLS to
-   * one proxy does not encrypt what that one sends to the next.
+   * Starts TLS over the given connection if the proxy speaks it. TLS of the connection's
+   * `inner` does not count: it does not encrypt what that proxy sends to the next one.
    */
   async #secureGiven(conn: Conn): Promise<Conn> {
     const { tls } = this;

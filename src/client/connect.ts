@@ -11,10 +11,10 @@ import {
   checkOptions,
   type ClientConnectOptions,
   CONNECT_KEYS,
+  type TargetTlsOptions,
 } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
-import { resolveTargetTls } from "./resolve_tls.ts";
 import { parseTarget, resolveTarget } from "./target.ts";
 
 /**
@@ -59,6 +59,21 @@ import { parseTarget, resolveTarget } from "./target.ts";
  * console.log(await conn.read()); // Uint8Array [5, 0]
  * ```
  *
+ * @example TLS to the target, inside the tunnel
+ * ```ts
+ * import { connect, SocksError } from "@x/socks5/client";
+ * import { serve } from "@x/socks5/server";
+ *
+ * await using proxy = await serve({ port: 0 });
+ * await using target = await serve({ port: 0 }); // speaks no TLS
+ *
+ * const url = `socks5h://127.0.0.1:${proxy.addr.port}`;
+ * const options = { targetTls: { alpn: ["h2", "http/1.1"] } };
+ * const error = await connect(url, target.addr, options).catch((error) => error);
+ * if (!(error instanceof SocksError)) throw error;
+ * console.log(error.code, error.phase); // tls-failed target-tls
+ * ```
+ *
  * @example With Web streams
  * ```ts
  * import { connect } from "@x/socks5/client";
@@ -92,11 +107,20 @@ export function connectBy(
 ): Promise<SocksConn> {
   return attempt.run(async () => {
     const named = parseTarget(target);
-    const tls = resolveTargetTls(targetTls, named);
+    const tls = isWanted(targetTls)
+      ? (await import("./target_tls.ts")).resolveTargetTls(targetTls, named)
+      : undefined;
     const wanted = await resolveTarget(attempt, named);
     const { conn, bound } = await attempt.request(COMMAND.connect, wanted);
     if (!tls) return new Tunnel(conn, bound);
     const secured = await attempt.secureTarget(conn, tls, named);
     return new Tunnel(secured, bound, secured.tls);
   });
+}
+
+/** Anything else than `false` and nothing is an option to check. */
+function isWanted(
+  targetTls: ClientConnectOptions["targetTls"],
+): targetTls is true | TargetTlsOptions {
+  return targetTls !== undefined && targetTls !== false;
 }

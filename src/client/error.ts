@@ -128,8 +128,9 @@ export class SocksError extends Error {
   /** The number of the proxy's reply on the wire, with `http:` the status; only with `rejected`. */
   readonly reply: number | undefined;
   /**
-   * The proxy through which the operation failed: of a chain the last one that was reached,
-   * or that should have been. It is `undefined` only before an operation is over.
+   * The proxy at which the operation failed. If one of a chain cannot reach the next one, that
+   * is the former. `undefined` if no attempt has failed, for example of a datagram that is
+   * sent too late.
    */
   readonly hop: SocksHop | undefined;
 

@@ -116,6 +116,7 @@ export class Handshake {
       const step = steps.feed(octets);
       if (step) this.#advance(step);
       else if (octets.length >= MAX_MESSAGE) throw tooLong();
+      if (step && !step.done && !(step.size > 0)) throw tookNothing();
       return step?.size;
     } catch (error) {
       throw loginError(this.#method!, error);
@@ -172,6 +173,11 @@ function noSuchMethod(choice: number, proxy: ResolvedProxy): SocksError {
   const hint = hasLogin(proxy) ? "" : "; it may require a login";
   const message = `the proxy accepts none of the offered methods${hint}`;
   return new SocksError("no-method", message, { phase });
+}
+
+/** It would be called with the same octets again and again. */
+function tookNothing(): TypeError {
+  return new TypeError("a step has no size, and is not the last one");
 }
 
 function tooLong(): ProtocolError {

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Endpoint } from "../protocol/address.ts";
 import { checkKeys } from "../transport/check_keys.ts";
 import type { TlsClientOptions } from "../transport/tls_options.ts";
 import type { TargetTlsOptions, TlsOptions } from "./options.ts";
@@ -46,40 +45,13 @@ export function resolveTls(
   };
 }
 
-/**
- * How to check the target; `undefined` if it does not speak TLS.
- *
- * @throws {TypeError} if the options are invalid.
- */
-export function resolveTargetTls(
-  given: boolean | TargetTlsOptions | undefined,
-  { hostname }: Endpoint,
-): TlsClientOptions | undefined {
-  if (given === undefined || given === false) return undefined;
-  const options = given === true ? {} : given;
-  checkTls(options, "alpn", "targetTls");
-  const { serverName = hostname, alpn } = options;
-  if (alpn !== undefined && !isAlpn(alpn)) {
-    throw new TypeError(
-      'targetTls.alpn must be a list of names, such as ["h2", "http/1.1"]',
-    );
-  }
-  return { ...options, serverName: certifiedName(serverName) };
-}
-
-/** Names have 1 to 255 octets (RFC 7301 section 3.1). */
-function isAlpn(list: unknown): boolean {
-  return Array.isArray(list) && list.length > 0 &&
-    list.every((it) =>
-      typeof it === "string" && /^[\x21-\x7e]{1,255}$/.test(it)
-    );
-}
-
-function certifiedName(hostname: string): string {
+/** A name as certificates have it. */
+export function certifiedName(hostname: string): string {
   return plainHostname(hostname).replace(/\.$/, "");
 }
 
-function checkTls(
+/** Throws a TypeError unless the options, which are called `name`, are valid. */
+export function checkTls(
   options: TargetTlsOptions,
   another: string,
   name: string,

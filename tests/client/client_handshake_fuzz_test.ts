@@ -32,7 +32,7 @@ function mutate(message: Uint8Array, next: (n: number) => number): Uint8Array {
   result.set(message.subarray(0, end));
   for (let i = end; i < result.length; i++) result[i] = message[(at + i) % end];
   for (let edits = next(3); edits > 0 && result.length > 0; edits--) {
-    result[next(result.length)] = next(2) === 0 ? next(256) : next(8);
+    result[next(result.length)] = [next(256), next(8), 0xff][next(3)];
   }
   return result;
 }

@@ -7,6 +7,7 @@ import {
   type ClientAuth,
   ClientHandshake,
   type Endpoint,
+  errorAtHop,
   type HandshakeOptions,
   NetError,
   parseHops,
@@ -459,31 +460,67 @@ for (const [proxy, target, command, code] of unsupported) {
 }
 
 test("ClientHandshake reports an error of a method as login-failed", () => {
-  const steps: [string, () => never][] = [
-    ["start", () => {
-      throw new Error("no key");
-    }],
-  ];
-  for (const [, fail] of steps) {
-    for (const at of ["steps", "start", "feed"]) {
-      const method: ClientAuth = {
-        number: 0x80,
-        name: "key",
-        steps: () =>
-          at === "steps" ? fail() : {
-            start: () => at === "start" ? fail() : {},
-            feed: fail,
-          },
-      };
-      const handshake = new ClientHandshake("socks5h://h", NAME, {
-        auth: [method],
-      });
-      handshake.start();
-      const feed = () => handshake.feed(octets("05 80 00"));
-      const error = assertThrows(feed, SocksError, "method key failed: no key");
-      assertEquals([error.code, error.phase], ["login-failed", "auth"]);
-    }
+  const fail = () => {
+    throw new Error("no key");
+  };
+  for (const at of ["steps", "start", "feed"]) {
+    const steps = () => ({
+      start: () => at === "start" ? fail() : {},
+      feed: fail,
+    });
+    const method: ClientAuth = {
+      number: 0x80,
+      name: "key",
+      steps: at === "steps" ? fail : steps,
+    };
+    const options = { auth: [method] };
+    const handshake = new ClientHandshake("socks5h://h", NAME, options);
+    handshake.start();
+    const feed = () => handshake.feed(octets("05 80 00"));
+    const error = assertThrows(feed, SocksError, "method key failed: no key");
+    assertEquals([error.code, error.phase], ["login-failed", "auth"]);
   }
+});
+
+test("ClientHandshake ends a method that takes no octets and goes on", () => {
+  const idle: ClientAuth = {
+    number: 0x80,
+    name: "idle",
+    steps: () => ({ start: () => ({}), feed: () => ({ size: 0 }) }),
+  };
+  const options = { auth: [idle] };
+  const handshake = new ClientHandshake("socks5h://h", NAME, options);
+  handshake.start();
+  const feed = () => handshake.feed(octets("05 80 00"));
+  assertEquals(assertThrows(feed, SocksError).code, "login-failed");
+});
+
+test("SocksError names the proxy, and of a chain the hop", () => {
+  const hops = parseHops("socks5h://al:pw@[::1]:1 socks5://b:2 http://c:3");
+  const handshake = new ClientHandshake(hops[0], NAME);
+  const error = handshake.ended(new Error("refused"));
+  assertEquals(error.hop, { number: 1, address: "[::1]:1" });
+  const alone = errorAtHop(error, 1, hops.slice(0, 1));
+  assertEquals([alone.message, alone.hop], [error.message, error.hop]);
+  const second = errorAtHop(error, 2, hops);
+  assertEquals(second.hop, { number: 2, address: "b:2" });
+  assertEquals(second.message, `hop 2 of 3 (b:2): ${error.message}`);
+  assertEquals([second.code, second.cause], [error.code, error.cause]);
+  handshake.start();
+  const feed = () => handshake.feed(octets("05 00 05 05"));
+  const rejected = assertThrows(feed, SocksError);
+  assertEquals(rejected.hop?.number, 1);
+  const down = errorAtHop(rejected, 1, hops);
+  assertEquals(down.reply, 5);
+  assertEquals(
+    down.message,
+    `hop 1 of 3 ([::1]:1) could not reach hop 2 (b:2): ${rejected.message}`,
+  );
+  assertEquals(
+    errorAtHop(rejected, 3, hops).message.includes("not reach"),
+    false,
+  );
+  assert(!`${down.stack}${second.stack}`.includes("pw"));
 });
 
 test("ClientHandshake limits the messages of a method that waits for ever", () => {

@@ -19,6 +19,7 @@ import {
 import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn } from "../../src/transport/transport.ts";
 import { certificates, issue } from "../support/certificates.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { openSockets, test } from "../support/harness.ts";
 import { waysToGiveUp } from "../support/scripted.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
@@ -305,6 +306,67 @@ test("connect() leaves nothing open when it is ended at any moment of the TLS ha
   await target.close();
   await proxy.close();
 });
+
+/** Passes on that many bytes of the server, and then calls back. */
+async function passOn(
+  peer: Conn,
+  server: { hostname: string; port: number },
+  limit: number,
+  then: (peer: Conn) => unknown,
+): Promise<void> {
+  const near = await (await detectTransport()).connect(server);
+  const forward = async () => {
+    for (let it = await peer.read(); it; it = await peer.read()) {
+      await near.write(it);
+    }
+  };
+  forward().catch(() => {}).finally(() => near.close());
+  for (let left = limit; left > 0;) {
+    const chunk = await near.read();
+    if (!chunk) break;
+    await peer.write(chunk.slice(0, left));
+    left -= chunk.length;
+  }
+  await then(peer);
+}
+
+const cuts: [what: string, then: (peer: Conn) => unknown][] = [
+  ["ends", (peer) => peer.closeWrite()],
+  ["is reset", (peer) => peer.reset()],
+  ["stalls", () => {}],
+];
+
+for (const [what, then] of cuts) {
+  const code = what === "stalls" ? "timeout" : "tls-failed";
+  test(`connect() rejects with ${code} when a target ${what} in the TLS handshake`, async () => {
+    const proxy = await startServer();
+    const target = await startTls();
+    const addr = { hostname: "127.0.0.1", port: Number(target.name.slice(10)) };
+    let limit = 0;
+    const middle = await startTarget((peer) =>
+      passOn(peer, addr, limit, then).catch(() => {})
+    );
+    const url = `socks5h://127.0.0.1:${proxy.server.addr.port}`;
+    for (limit of [0, 1, 5, 6, 60, 127, 128, 300]) {
+      const clock = new FakeClock();
+      const transport = { ...await detectTransport(), clock };
+      const name = `localhost:${middle.addr.port}`;
+      const options = { transport, targetTls: trusting };
+      const attempt = connect(url, name, options).catch((error) => error);
+      if (what === "stalls") {
+        const peer = await middle.accepted();
+        await until(() => clock.timers > 0 && peer.remoteAddr.port > 0);
+        clock.advance(30_000);
+      }
+      const error: SocksError = await attempt;
+      assertEquals(error.code, code, `after ${limit}: ${error.message}`);
+      assertEquals(clock.timers, 0);
+    }
+    await middle.close();
+    await target.close();
+    await proxy.close();
+  });
+}
 
 test("connect() speaks TLS through a chain of two proxies", async () => {
   const [first, second] = [await startServer(), await startServer()];

@@ -11,7 +11,7 @@ import {
   SocksError,
 } from "../../src/client/mod.ts";
 import { createPool } from "../../src/client/pool/mod.ts";
-import { serve, userPass } from "../../src/server/mod.ts";
+import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { certificates } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
@@ -248,12 +248,13 @@ for (const kinds of CHAINS) {
     try {
       await withHops(kinds, async (hops, ports) => {
         const dial = createDialer(hops, optionsOf(hops));
-        await using server = await serve({ port: 0, dial });
+        const server = await startServer({ dial });
         const { code, stdout, stderr } = await run("curl", [
           ...["-q", "--silent", "--show-error", "--noproxy", ""],
-          ...["--socks5-hostname", `127.0.0.1:${server.addr.port}`],
+          ...["--socks5-hostname", `127.0.0.1:${server.server.addr.port}`],
           `http://localhost:${http.port}/`,
         ]);
+        await server.close();
         assertEquals([code, stdout], [0, "hello"], stderr);
         const expected = expectedPort(hops, kinds, http.port);
         assertEquals(await ports(), expected);
@@ -322,8 +323,9 @@ for (
     try {
       await hop.run(async (upstream) => {
         const dial = createDialer(upstream, { timeout: 20_000 });
-        await using server = await serve({ port: 0, dial });
-        const proxy = createDialer(`socks5h://127.0.0.1:${server.addr.port}`);
+        const server = await startServer({ dial });
+        const { port } = server.server.addr;
+        const proxy = createDialer(`socks5h://127.0.0.1:${port}`);
 
         const listener = await proxy.bind("127.0.0.1");
         const peer = await (await detectTransport()).connect(listener.addr);
@@ -341,6 +343,7 @@ for (
           assertSameOctets(value![0], pattern(1_200));
         }
         udp.close();
+        await server.close();
       });
     } finally {
       await target.close();

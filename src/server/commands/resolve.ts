@@ -21,12 +21,19 @@ import {
   dialledAddress,
   preferFamily,
   resolve,
+  resolverOf,
 } from "../policy/authorize.ts";
 import type { CommandSession } from "./command.ts";
 import { isReplyable } from "./dialed.ts";
 import type { Ending } from "./ending.ts";
 import { replyToFailure } from "./failure.ts";
-import { lookUp, mayLookUp, mayReverse, reverse } from "./resolver.ts";
+import {
+  answersLookUps,
+  lookUp,
+  mayLookUp,
+  mayReverse,
+  reverse,
+} from "./resolver.ts";
 
 /** Replies with an address of the name that the policy allows. */
 export async function resolveName(
@@ -97,7 +104,7 @@ async function answer(
 
 /**
  * The first allowed address that the reply can carry: IPv4, unless a rule prefers IPv6. A
- * dialer that resolves names is asked instead, and the policy about its answer.
+ * dialer that has look-ups is asked instead, and the policy about its answer.
  */
 async function addressOf(
   session: CommandSession,
@@ -105,9 +112,10 @@ async function addressOf(
   target: Endpoint,
 ): Promise<string> {
   const { stopping: signal } = session;
-  const route = await resolve(session, target, signal);
-  const { dialer, addresses, family } = route;
-  if (dialer && dialer.resolvesNames !== false && !isIp(target.hostname)) {
+  const dialer = isIp(target.hostname)
+    ? undefined
+    : await resolverOf(session, target, signal, answersLookUps);
+  if (dialer) {
     const found = await lookUp(session, dialer, target.hostname);
     if (typeof found !== "string" || !isIp(found)) {
       throw new TypeError("the dialer returned no IP address");
@@ -116,6 +124,7 @@ async function addressOf(
     await authorize(session, target, { address, signal });
     return replyable(request, [address]);
   }
+  const { addresses, family } = await resolve(session, target, signal);
   if (!family) preferFamily(addresses, 4); // clients such as torsocks expect it
   return replyable(request, addresses);
 }

@@ -14,6 +14,11 @@ export function mayLookUp({ settings }: CommandSession): boolean {
   return upstreams.size > 0 || !dial || typeof dial.resolve === "function";
 }
 
+/** Whether a dialer is asked for the addresses of names, and not this machine. */
+export function answersLookUps(dialer: Dialer): boolean {
+  return dialer.resolvesNames !== false || typeof dialer.resolve === "function";
+}
+
 /** Asks a dialer for an address of a name. */
 export async function lookUp(
   session: CommandSession,

@@ -198,10 +198,11 @@ export async function resolve(
  * `undefined` if this server resolves it. The policy decides by the name alone then, and no
  * resolver of this machine learns the name.
  */
-async function resolverOf(
+export async function resolverOf(
   session: PolicySubject,
   target: Endpoint,
   signal?: AbortSignalLike,
+  resolves: (dialer: Dialer) => boolean = resolvesNames,
 ): Promise<Dialer | undefined> {
   const { dial, upstreams } = session.settings;
   if (!dial && upstreams.size === 0) return undefined;
@@ -216,9 +217,13 @@ async function resolverOf(
     denial = error;
   }
   const dialer = denial ? dial : dialerOf(session, verdict!);
-  if (!dialer || dialer.resolvesNames === false) return undefined;
+  if (!dialer || !resolves(dialer)) return undefined;
   if (denial) throw reported(session, target, undefined, denial);
   return dialer;
+}
+
+function resolvesNames(dialer: Dialer): boolean {
+  return dialer.resolvesNames !== false;
 }
 
 /**
