@@ -6,12 +6,12 @@
 
 import type { Endpoint } from "../protocol/address.ts";
 import { COMMAND } from "../protocol/socks5.ts";
+import type { TlsClientOptions } from "../transport/tls_options.ts";
 import { Attempt } from "./attempt.ts";
 import {
   checkOptions,
   type ClientConnectOptions,
   CONNECT_KEYS,
-  type TargetTlsOptions,
 } from "./options.ts";
 import type { ProxyConfig } from "./proxy.ts";
 import { type SocksConn, Tunnel } from "./socks_conn.ts";
@@ -103,13 +103,13 @@ export async function connect(
 export function connectBy(
   attempt: Attempt,
   target: string | Endpoint,
-  { targetTls }: ClientConnectOptions,
+  options: Pick<ClientConnectOptions, "targetTls">,
 ): Promise<SocksConn> {
   return attempt.run(async () => {
     const named = parseTarget(target);
-    const tls = isWanted(targetTls)
-      ? (await import("./target_tls.ts")).resolveTargetTls(targetTls, named)
-      : undefined;
+    const tls = options.targetTls === undefined
+      ? undefined
+      : await targetTlsOf(options, named);
     const wanted = await resolveTarget(attempt, named);
     const { conn, bound } = await attempt.request(COMMAND.connect, wanted);
     if (!tls) return new Tunnel(conn, bound);
@@ -118,9 +118,17 @@ export function connectBy(
   });
 }
 
-/** Anything else than `false` and nothing is an option to check. */
-function isWanted(
-  targetTls: ClientConnectOptions["targetTls"],
-): targetTls is true | TargetTlsOptions {
-  return targetTls !== undefined && targetTls !== false;
+/**
+ * How to check the target; `undefined` without TLS to it. Anything else than `false` and
+ * nothing is an option to check.
+ *
+ * @throws {TypeError} if the option is invalid.
+ */
+export async function targetTlsOf(
+  { targetTls }: Pick<ClientConnectOptions, "targetTls">,
+  target: Endpoint,
+): Promise<TlsClientOptions | undefined> {
+  if (targetTls === undefined || targetTls === false) return undefined;
+  const { resolveTargetTls } = await import("./target_tls.ts");
+  return resolveTargetTls(targetTls, target);
 }
