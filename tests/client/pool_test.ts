@@ -457,6 +457,16 @@ test("the timeout of a pool is for all alternatives together", async () => {
   });
 });
 
+test("a pool tries an alternative also if the clock has passed the timeout meanwhile", async () => {
+  const { network, pool } = await poolOf([1]);
+  network.set(1, "down");
+  const now = network.clock.now.bind(network.clock);
+  let calls = 0;
+  network.clock.now = () => now() + 10 * calls++; // each call takes its time
+  const options = { timeout: 1 };
+  await assertRejects(() => pool.connect(TARGET, options), SocksError);
+});
+
 test("a signal ends a call of a pool, counts against no alternative, and tries no other one", async () => {
   for (const which of ["default", "call"]) {
     const defaults = new AbortController();
