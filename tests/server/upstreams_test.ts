@@ -23,6 +23,7 @@ import {
 import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import { test } from "../support/harness.ts";
+import { deferred } from "../support/world.ts";
 import { assertTurnedAway, connectFrom } from "../support/raw.ts";
 import {
   echo,
@@ -417,6 +418,26 @@ test("update() of a server replaces the upstreams, and keeps the old ones when i
   assertEquals(await ask("target.test"), NOTHING);
   assertEquals(next.asked, ["target.test"]);
   await close();
+});
+
+test("serve() judges a request again if an update came while the policy was asked", async () => {
+  for (const hostname of ["127.0.0.1", "target.test"]) {
+    const asked = deferred<void>();
+    const answer = deferred<true>();
+    const policy: Policy = () => {
+      asked.resolve();
+      return answer.promise;
+    };
+    const { server, ask, target, close } = await startWays(policy, "up");
+    const asking = ask(hostname);
+    await asked.promise;
+    const denyAll = rules(["deny *"]);
+    await server.server.update({ dial: undefined, policy: denyAll });
+    answer.resolve(true);
+    const { reply, up } = await asking;
+    assertEquals([reply, up, target.conns.length], [2, [], 0], hostname);
+    await close();
+  }
 });
 
 test("serve() tries the allowed addresses one after the other for an upstream that does not resolve names", async () => {

@@ -105,8 +105,25 @@ function failed(error: unknown): Denial {
   );
 }
 
-/** The verdict of the policy, with the default filled in. */
+/**
+ * The verdict of the policy, with the default filled in. If an update comes meanwhile, the new
+ * policy is asked as well: what the old one has allowed was allowed in the old way only, such
+ * as through the option `dial`, which may be gone.
+ */
 async function judge(
+  session: PolicySubject,
+  target: Endpoint,
+  options: AuthorizeOptions,
+): Promise<Verdict> {
+  for (;;) {
+    const { settings } = session;
+    const verdict = await judgeOnce(session, target, options);
+    const isOver = verdict.verdict === "deny" || options.signal?.aborted;
+    if (isOver || settings === session.settings) return verdict;
+  }
+}
+
+async function judgeOnce(
   session: PolicySubject,
   { hostname, port }: Endpoint,
   { address, resolvedElsewhere, signal }: AuthorizeOptions,
