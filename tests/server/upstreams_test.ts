@@ -22,6 +22,7 @@ import {
 } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { test } from "../support/harness.ts";
 import { deferred } from "../support/world.ts";
 import { assertTurnedAway, connectFrom } from "../support/raw.ts";
@@ -673,6 +674,42 @@ test("serve() opens another upstream association after one has ended", async () 
   udp.close();
   await server.ended();
   assertEquals(opened.map(({ closed }) => closed), [1, 1]);
+  await server.close();
+});
+
+test("serve() does not ask an upstream without datagrams again for each target", async () => {
+  const clock = new FakeClock();
+  const transport = { ...await detectTransport(), clock };
+  let asked = 0;
+  const up = dialer({
+    udpAssociate() {
+      asked++;
+      return Promise.reject(new Error("no datagrams"));
+    },
+  });
+  const server = await startServer({
+    transport,
+    upstreams: { up },
+    policy: rules(["allow 127.0.0.2 through direct", "allow * through up"]),
+  });
+  const udp = await udpAssociate(
+    `socks5h://127.0.0.1:${server.server.addr.port}`,
+  );
+  const near = await startEcho("127.0.0.2");
+  const sendMany = async (from: number) => {
+    for (let i = 0; i < 20; i++) {
+      await udp.send(pattern(3), `127.0.0.1:${from + i}`);
+      await assertEchoed(udp, near.addr, near.addr);
+    }
+  };
+  await sendMany(100);
+  assertEquals(asked, 1);
+  clock.advance(3_000);
+  await sendMany(200);
+  assertEquals(asked, 2);
+  near.close();
+  udp.close();
+  await server.ended();
   await server.close();
 });
 
