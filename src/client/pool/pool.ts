@@ -312,7 +312,10 @@ function judge(error: unknown, hops: number): Judgement {
   const { code, phase, hop } = error;
   if (code === "aborted") return "unknown";
   if (code === "unsupported" || code === "address-type") return "unfit";
-  const isAfterLogin = hop?.number === hops && AFTER_LOGIN.includes(phase);
+  // The alert may come after the request, which HTTP and SOCKS4 send at once.
+  const isUntrusted = code.startsWith("tls-") && phase !== "target-tls";
+  const isAfterLogin = hop?.number === hops && AFTER_LOGIN.includes(phase) &&
+    !isUntrusted;
   if (!isAfterLogin || code === "protocol") return "failed";
   // Not if the connection was closed: some proxies do that when the target refuses.
   const isOfTarget = code === "rejected" || phase === "target-tls";
