@@ -627,6 +627,25 @@ test("serve() keeps the datagrams of an association in their way after an update
   for (const it of [server, upstream, other]) await it.close();
 });
 
+test("serve() sends no datagrams directly any more when an update sets the option dial", async () => {
+  const server = await startServer();
+  const near = await startEcho("127.0.0.1");
+  const other = await startMailbox();
+  const udp = await udpAssociate(
+    `socks5h://127.0.0.1:${server.server.addr.port}`,
+  );
+  await assertEchoed(udp, near.addr, near.addr);
+  await server.server.update({ dial: dialer({}) });
+  for (const { addr } of [near, other]) await udp.send(pattern(3), addr);
+  await until(() => server.server.sessions[0].datagrams?.dropped === 2);
+  assertEquals(other.got, []);
+  await server.server.update({ dial: undefined });
+  await assertEchoed(udp, near.addr, near.addr);
+  for (const it of [udp, near, other]) it.close();
+  await server.ended();
+  await server.close();
+});
+
 test("serve() does not accept datagrams from strangers on its own sockets beside an upstream", async () => {
   const list = ["allow 127.0.0.2 through direct", "allow *.test through up"];
   const { server, url, close } = await startPair(list);
