@@ -441,6 +441,25 @@ test("serve() judges a request again if an update came while the policy was aske
   }
 });
 
+test("serve() judges all addresses of a name again if an update came meanwhile", async () => {
+  const asked = deferred<void>();
+  const answer = deferred<true>();
+  const policy: Policy = ({ address }) => {
+    if (address !== "127.0.0.1") return true;
+    asked.resolve();
+    return answer.promise;
+  };
+  const { server, ask, close } = await startWays(policy, "here");
+  const asking = ask("both.test");
+  await asked.promise;
+  const denyAll = rules(["deny 127.0.0.0/8"]);
+  await server.server.update({ dial: undefined, policy: denyAll });
+  answer.resolve(true);
+  const { reply, here } = await asking;
+  assertEquals([reply, here], [2, []]);
+  await close();
+});
+
 test("serve() tries the allowed addresses one after the other for an upstream that does not resolve names", async () => {
   const tried: string[] = [];
   const target = await startTarget(echo);

@@ -265,6 +265,7 @@ async function allowedOf(
   found: readonly string[],
   signal?: AbortSignalLike,
 ): Promise<Route> {
+  const { settings } = session;
   const addresses: string[] = [];
   const local = new Map<string, string>();
   let first: Verdict | undefined;
@@ -283,6 +284,9 @@ async function allowedOf(
     }
   }
   if (!first) throw denial;
+  if (settings !== session.settings) {
+    return await allowedOf(session, target, found, signal); // an update came meanwhile
+  }
   const { family } = first;
   if (family) preferFamily(addresses, family);
   const dialer = dialerOf(session, first);
