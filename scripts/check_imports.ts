@@ -115,12 +115,22 @@ const rooms: Room[] = [
     dynamic: ["src/transport/node/**", tls],
     packages: node,
   },
-  ...["src/transport/bun/**", "src/transport/node/**"].map((modules) => ({
-    modules,
+  {
+    modules: "src/transport/bun/**",
     imports: [...transportCore, "src/transport/common/**"],
     dynamic: [tls],
     packages: node,
-  })),
+  },
+  {
+    modules: "src/transport/node/**",
+    imports: [
+      ...transportCore,
+      "src/transport/common/**",
+      "src/transport/tls/conn.ts", // which does not load `node:tls`
+    ],
+    dynamic: [tls, "!src/transport/tls/conn.ts"],
+    packages: node,
+  },
   {
     modules: "src/client/**",
     imports: [...network, "src/crypto/**"],

@@ -30,7 +30,10 @@ async function writeEntries(
   folder: string,
   { name, exports }: { name: string; exports: Record<string, unknown> },
 ): Promise<string[]> {
-  const paths = Object.keys(exports).filter((it) => !it.endsWith(".json"));
+  // The one has no exports, and the other ends a process without a proxy.
+  const paths = Object.keys(exports).filter((it) =>
+    !it.endsWith(".json") && it !== "./register"
+  );
   const names = paths.map((it) => it === "." ? "main" : it.slice(2));
   const lines = paths.map((path, i) =>
     `export * as ${names[i]} from "${name}${path.slice(1)}";\n`

@@ -111,6 +111,7 @@ export function packageJson(config: Config): PackageJson {
     sideEffects: [
       "./esm/src/cli/**",
       ...Object.keys(programs).map((path) => emitted(path, ".js")),
+      emitted("./src/doors/register/mod.ts", ".js"),
     ],
     engines: { node: ">=20" },
     // For Kerberos on Node.js; nothing else loads it.

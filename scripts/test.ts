@@ -39,11 +39,20 @@ import { type Run, runTests } from "./test/run_tests.ts";
  */
 const AT_ONCE = Math.min(2, navigator.hardwareConcurrency);
 
-/** The `PATH` of the tests, with the other runtimes first: some tests start them. */
-function searchPathWith(runtimes: readonly Runtime[]): string {
+/**
+ * The environment by which some tests start other runtimes: the first one of each kind on
+ * the `PATH`, and all of them by their names, as in `$NODE24`.
+ */
+function environmentWith(
+  runtimes: readonly Runtime[],
+): Record<string, string> {
   const executables = [Deno.execPath(), ...runtimes.map(({ path }) => path)];
   const folders = executables.filter(isAbsolute).map((it) => dirname(it));
-  return [...folders, Deno.env.get("PATH")].join(delimiter);
+  const named = runtimes.map(({ name, path }) => [name.toUpperCase(), path]);
+  return {
+    ...Object.fromEntries(named),
+    PATH: [...folders, Deno.env.get("PATH")].join(delimiter),
+  };
 }
 
 /** Runs a function for each item, at most `count` at the same time. */
@@ -68,7 +77,7 @@ async function runAll(
   { filter, verbose }: Choice,
 ): Promise<Result[]> {
   const flags = await stdFlags();
-  const searchPath = searchPathWith(runtimes);
+  const environment = environmentWith(runtimes);
   const isAlone = runtimes.length === 1;
   const show: Run["show"] = isAlone
     ? "at once"
@@ -90,7 +99,7 @@ async function runAll(
     const meetsOthers = tests.some((it) => it.startsWith("tests/interop/"));
     return await inParallel(meetsOthers ? 1 : AT_ONCE, runtimes, (runtime) => {
       const inputs = runtime.name === "deno" ? tests : bundles;
-      const rest = { flags, filter, searchPath, progress, show };
+      const rest = { flags, filter, environment, progress, show };
       return runTests({ runtime, tests: inputs, ...rest });
     });
   } finally {

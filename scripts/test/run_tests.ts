@@ -49,8 +49,8 @@ export interface Run {
   /** The flags of Deno. */
   flags: string[];
   filter?: string;
-  /** The `PATH` of the tests. */
-  searchPath: string;
+  /** The environment of the tests, by which some of them find the other runtimes. */
+  environment: Readonly<Record<string, string>>;
   progress: Progress;
   /** When to print the output of the runtime. */
   show: "at once" | "at the end" | "after failures";
@@ -58,10 +58,10 @@ export interface Run {
 
 /** Runs the tests and prints a line about them, and their output if they fail. */
 export async function runTests(it: Run): Promise<Result> {
-  const { runtime, tests, flags, filter, searchPath, progress, show } = it;
+  const { runtime, tests, flags, filter, environment, progress, show } = it;
   const { name, path, version } = runtime;
   const kind = name === "deno" || name === "bun" ? name : "node";
-  const env = { NO_COLOR: "1", TEST_FILTER: filter ?? "", PATH: searchPath };
+  const env = { ...environment, NO_COLOR: "1", TEST_FILTER: filter ?? "" };
   const signal = AbortSignal.timeout(patience);
   const start = performance.now();
   const ended = { passed: 0, failed: 0, skipped: 0 };

@@ -5,8 +5,8 @@
  */
 
 import type { Endpoint } from "../protocol/address.ts";
-import { COMMAND } from "../protocol/socks5.ts";
 import type { TlsClientOptions } from "../transport/tls_options.ts";
+import { COMMAND } from "../protocol/socks5.ts";
 import { Attempt } from "./attempt.ts";
 import {
   checkOptions,
@@ -103,13 +103,11 @@ export async function connect(
 export function connectBy(
   attempt: Attempt,
   target: string | Endpoint,
-  options: Pick<ClientConnectOptions, "targetTls">,
+  { targetTls }: ClientConnectOptions,
 ): Promise<SocksConn> {
   return attempt.run(async () => {
     const named = parseTarget(target);
-    const tls = options.targetTls === undefined
-      ? undefined
-      : await targetTlsOf(options, named);
+    const tls = await checkTargetTls(targetTls, named);
     const wanted = await resolveTarget(attempt, named);
     const { conn, bound } = await attempt.request(COMMAND.connect, wanted);
     if (!tls) return new Tunnel(conn, bound);
@@ -119,15 +117,15 @@ export function connectBy(
 }
 
 /**
- * How to check the target; `undefined` without TLS to it. Anything else than `false` and
- * nothing is an option to check.
+ * Checks the option, if there is anything to check.
  *
- * @throws {TypeError} if the option is invalid.
+ * @throws {TypeError} if it is invalid.
  */
-export async function targetTlsOf(
-  { targetTls }: Pick<ClientConnectOptions, "targetTls">,
+export async function checkTargetTls(
+  targetTls: ClientConnectOptions["targetTls"],
   target: Endpoint,
 ): Promise<TlsClientOptions | undefined> {
+  // Anything else than `false` and nothing is an option to check.
   if (targetTls === undefined || targetTls === false) return undefined;
   const { resolveTargetTls } = await import("./target_tls.ts");
   return resolveTargetTls(targetTls, target);

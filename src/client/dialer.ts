@@ -9,7 +9,7 @@ import { checkKeys } from "../transport/check_keys.ts";
 import { systemClock } from "../transport/clock.ts";
 import { bindBy, noBind } from "./bind.ts";
 import { Chain, type ChainHop } from "./chain.ts";
-import { connectBy, targetTlsOf } from "./connect.ts";
+import { checkTargetTls, connectBy } from "./connect.ts";
 import type { ClientDialect } from "./dialect.ts";
 import { dialectOf } from "./dialects.ts";
 import { SocksError } from "./error.ts";
@@ -196,8 +196,8 @@ export class ChainDialer implements HopDialer {
     const chain = this.#chain(options, "connect", HOP_CONNECT_KEYS);
     // Before anything is sent.
     const wanted = parseTarget(target);
+    await checkTargetTls(options.targetTls, wanted);
     const how = { targetTls: options.targetTls };
-    if (how.targetTls) await targetTlsOf(how, wanted);
     return await chain.command((attempt) => connectBy(attempt, wanted, how));
   }
 

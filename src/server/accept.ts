@@ -118,6 +118,8 @@ export interface Incoming {
   /** Overrides `remoteAddr` of the connection. */
   readonly client: Address | undefined;
   readonly exposed: boolean;
+  /** Starts TLS on it; set until that was called, on a port that speaks TLS. */
+  readonly startTls?: ((conn: Conn) => Conn) | undefined;
   /** Whether no byte is read before the client's certificate is verified. */
   readonly isCertified: boolean;
   /** Where the client reached what is in front of this server, if that is known. */

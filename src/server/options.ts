@@ -140,7 +140,8 @@ export interface ServeOptions {
    * of one of these authorities; its common name is then the user, unless an authentication
    * method names another, and the certificate counts as a login. The handshake of TLS shares
    * the handshake timeout and the limits of connections. `accept` gets the decrypted
-   * connection, and `proxyFrom` cannot be used. The datagrams of UDP ASSOCIATE are not encrypted.
+   * connection; a header of `proxyFrom` precedes TLS, in clear. The datagrams of UDP ASSOCIATE
+   * are not encrypted.
    *
    * Whether the server has `tls` cannot be changed while it runs, but the certificates can:
    * {@linkcode Server.update} replaces them for later connections.

@@ -13,7 +13,7 @@ import type { Accepted, AcceptHook } from "./accept.ts";
 /**
  * Reads the header of connections from these addresses, which must begin with one; others
  * are served as they are. Sessions behind a header are exposed, whatever client it names:
- * the balancer may serve the whole Internet from loopback.
+ * the balancer may serve the whole Internet from loopback. TLS starts only after the header.
  */
 export function proxyHeaderHook(from: readonly Cidr[]): AcceptHook {
   return {

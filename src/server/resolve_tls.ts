@@ -16,7 +16,7 @@ const KEYS = ["cert", "key", "clientCa"] as const;
  * @throws {OptionError} if they cannot be used.
  */
 export async function resolveTls(
-  { tls, listen, plainPort, proxyFrom = [] }: ServeOptions,
+  { tls, listen, plainPort }: ServeOptions,
 ): Promise<TlsServerOptions | undefined> {
   if (tls === undefined) {
     if (plainPort === undefined) return undefined;
@@ -25,12 +25,6 @@ export async function resolveTls(
   checkKeys(tls, KEYS, "tls");
   if (listen === false) {
     throw new OptionError("tls", "tls is for a server that listens");
-  }
-  if (proxyFrom.length > 0) {
-    throw new OptionError(
-      "proxyFrom",
-      "proxyFrom cannot be used with tls: balancers send the header in clear, before TLS",
-    );
   }
   for (const key of KEYS) {
     const text: unknown = tls[key];

@@ -8,10 +8,9 @@
 import { checkKeys } from "../transport/check_keys.ts";
 import { NetError, toNetError } from "../transport/errors.ts";
 import { AbortSwitch } from "../transport/signal.ts";
-import { closeQuietly } from "../transport/quiet.ts";
+import { closeQuietly, resetQuietly } from "../transport/quiet.ts";
 import type { Timeout } from "../transport/timeouts.ts";
 import type { ConnSource } from "../transport/streams.ts";
-import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type {
   Address,
   Conn,
@@ -55,6 +54,28 @@ const LIMITS_FAILED = "the shared limits store failed";
 const OPEN_PROXY_TEXT =
   "the client is not on loopback, and not everyone needs a login: " +
   "set auth, or openProxy to true if that is what you want";
+
+/**
+ * Throws unless a listener speaks TLS, after a header if there is one: otherwise it would
+ * accept everyone in clear, or take the header of everyone.
+ */
+function checkTlsOf(
+  { setTls, startTls }: Listener,
+  proxyHeader: AcceptHook | undefined,
+): void {
+  if (!setTls) {
+    throw new NetError("invalid", "the transport does not support TLS");
+  }
+  if (!proxyHeader || startTls) return;
+  const what = "TLS after a PROXY header (proxyFrom)";
+  throw new NetError("invalid", `the transport does not support ${what}`);
+}
+
+/** Transports without a `startTls` have started TLS already. */
+function startTlsOn(conn: Conn, listener: Listener | undefined): Conn {
+  if (!listener) throw new NetError("aborted", "the server is not ready yet");
+  return listener.startTls?.(conn) ?? conn;
+}
 
 /** A server. Call {@linkcode SocksServer.start} once. */
 export class SocksServer implements Server, SessionOwner {
@@ -153,22 +174,30 @@ export class SocksServer implements Server, SessionOwner {
   }
 
   async #openListener(where: ListenOptions): Promise<Listener> {
+    const { transport, proxyHeader } = this.settings;
     const isTls = where.tls !== undefined;
-    const listener = await this.settings.transport.listen(
-      where,
-      (conn) => this.#acceptedBy(conn, isTls),
+    const accepted = (conn: Conn) => {
+      if (!isTls) return this.#accepted(this.#incoming(conn, false));
+      const startTls = (conn: Conn) => startTlsOn(conn, ready.listener);
+      const { tls } = this.settings.listen ?? {};
+      const incoming = this.#incoming(conn, tls?.clientCa !== undefined);
+      this.#accepted({ ...incoming, startTls });
+    };
+    const ready: { listener?: Listener } = {};
+    const listener = await transport.listen(
+      isTls ? { ...where, startsInClear: true } : where,
+      accepted,
       (error) => this.emit?.({ type: "accept-error", error }),
     );
-    if (!isTls || listener.setTls) return listener;
-    // It would accept everyone in clear.
-    await listener.close();
-    throw new NetError("invalid", "the transport does not support TLS");
-  }
-
-  #acceptedBy(conn: Conn, isTls: boolean): void {
-    const { tls } = this.settings.listen ?? {};
-    const isCertified = isTls && tls?.clientCa !== undefined;
-    this.#accepted(this.#incoming(conn, isCertified));
+    ready.listener = listener;
+    if (!isTls) return listener;
+    try {
+      checkTlsOf(listener, proxyHeader);
+    } catch (error) {
+      await listener.close();
+      throw error;
+    }
+    return listener;
   }
 
   /**
@@ -206,7 +235,10 @@ export class SocksServer implements Server, SessionOwner {
     if (incoming.exposed) this.#checkOwnAddresses();
     const { accept, proxyHeader } = this.settings;
     if (accept || proxyHeader) void this.#runHooks(incoming);
-    else this.#admit(incoming);
+    else {
+      const secured = this.#secured(incoming);
+      if (secured) this.#admit(secured);
+    }
   }
 
   /** Runs what precedes the handshake. The client of `handle()` needs no PROXY header. */
@@ -216,8 +248,29 @@ export class SocksServer implements Server, SessionOwner {
     if (proxyHeader && !incoming.client) {
       accepted = await this.#runHook(incoming, proxyHeader);
     }
+    accepted &&= this.#secured(accepted);
     if (accepted && accept) accepted = await this.#runHook(accepted, accept);
     if (accepted) this.#admit(accepted);
+  }
+
+  /** Starts TLS where the port speaks it; returns `undefined` if the connection has ended. */
+  #secured(incoming: Incoming): Incoming | undefined {
+    const { startTls, ...rest } = incoming;
+    if (!startTls) return rest;
+    const client = this.emit && (rest.client ?? rest.conn.remoteAddr);
+    try {
+      const conn = startTls(rest.conn);
+      return { ...rest, conn, raw: conn };
+    } catch (cause) {
+      resetQuietly(rest.conn);
+      this.emit?.({
+        type: "session-rejected",
+        client: client!,
+        reason: "TLS could not start",
+        error: toNetError(cause),
+      });
+      return undefined;
+    }
   }
 
   /**
@@ -377,16 +430,19 @@ export class SocksServer implements Server, SessionOwner {
     const merged = { ...this.#options, ...options, ...fixed };
     const settings = await resolveSettings(merged, transport);
     const { limits } = settings;
-    this.#updateTls(settings.listen?.tls);
+    this.#updateTls(settings);
     this.settings = settings;
     this.#options = merged;
     updateLimits(this.limits, limits);
   }
 
-  #updateTls(next: TlsServerOptions | undefined): void {
+  #updateTls({ listen, proxyHeader }: Settings): void {
     const now = this.settings.listen?.tls;
+    const next = listen?.tls;
     checkTlsKept(now, next);
-    if (next && next !== now) this.#listener?.setTls?.(next);
+    if (!next || !this.#listener) return;
+    checkTlsOf(this.#listener, proxyHeader);
+    if (next !== now) this.#listener.setTls?.(next);
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {

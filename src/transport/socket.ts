@@ -32,3 +32,18 @@ export function plainAddress(
 ): Address {
   return { hostname: plainHostname(hostname ?? ""), port: port ?? 0 };
 }
+
+/** The members of `net.Socket` that end it. */
+interface Resettable {
+  resetAndDestroy(): unknown;
+  destroy(): unknown;
+}
+
+/** Closes a socket by RST. Those of Unix sockets have none, and Node.js throws for them. */
+export function resetSocket(socket: Resettable): void {
+  try {
+    socket.resetAndDestroy();
+  } catch {
+    socket.destroy();
+  }
+}

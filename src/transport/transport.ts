@@ -131,6 +131,14 @@ export interface Listener {
    * `invalid` if they cannot be used; then nothing has changed.
    */
   setTls?(options: TlsServerOptions): void;
+  /**
+   * Starts TLS on a connection that this listener has accepted, and takes it over: the
+   * handshake begins with its unread bytes. If the peer has sent FIN and nothing is unread,
+   * returns the connection as it is, which can only be closed. Throws a `NetError` if the
+   * connection has ended otherwise. Present if, and only if, the connections of the listener
+   * start in clear; see {@linkcode ListenOptions.startsInClear}.
+   */
+  startTls?(conn: Conn): Conn;
 }
 
 /** Options of {@linkcode Transport.listen} and {@linkcode Transport.datagrams}. */
@@ -162,6 +170,14 @@ export interface ListenOptions {
    * accepted, before their handshake. Not for datagrams.
    */
   readonly tls?: TlsServerOptions;
+  /**
+   * Whether the connections of a listener with `tls` are in clear until they are passed to
+   * {@linkcode Listener.startTls}: for a header of the PROXY protocol, which precedes TLS.
+   * Until then they can be read, but not written to.
+   *
+   * @default {false}
+   */
+  readonly startsInClear?: boolean;
 }
 
 /** Options of {@linkcode Transport.connect}. */

@@ -1,6 +1,9 @@
+import { once } from "node:events";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import * as net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as tls from "node:tls";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect, type TlsOptions } from "../../src/client/mod.ts";
 import { type Certificate, certificates } from "../support/certificates.ts";
@@ -108,4 +111,27 @@ test("socks5-server serves plain clients on --plain-port, and logs both kinds", 
     const users = lines.map((it) => JSON.parse(it))
       .map(({ user, tls }) => `${user} ${tls?.clientName}`);
     assertEquals(users.sort(), ["alice alice", "undefined undefined"]);
+  }));
+
+test("socks5-server reads the header of --proxy-from before TLS", () =>
+  withTls(["--proxy-from", "127.0.0.1"], async ({ program }) => {
+    const raw = net.connect(await program.port(), "127.0.0.1");
+    raw.write("PROXY TCP4 203.0.113.9 192.0.2.1 40000 1080\r\n");
+    const servername = "localhost";
+    const socket = tls.connect({
+      socket: raw,
+      servername,
+      ca: ca.cert,
+      ...alice,
+    });
+    await once(socket, "secureConnect");
+    socket.write(Uint8Array.of(5, 1, 0));
+    const [answer] = await once(socket, "data");
+    assertEquals([...answer], [5, 0]);
+    socket.destroy();
+    raw.destroy();
+    const [line] = await program.lines(/"session-end"/, 1);
+    const { client, user } = JSON.parse(line);
+    assert(JSON.stringify(client).includes("203.0.113.9"), line);
+    assertEquals(user, "alice");
   }));

@@ -257,10 +257,10 @@ for (const [what, answer] of answers) {
 
 test("connect() can be ended while a target does not answer the TLS handshake", async () => {
   const proxy = await startServer();
-  const target = await startTarget();
   const url = `socks5h://127.0.0.1:${proxy.server.addr.port}`;
   for (const way of waysToGiveUp) {
     for (let ms = 60;; ms *= 4) {
+      const target = await startTarget();
       const { code, options, giveUp } = way(ms);
       const attempt = connect(url, target.addr, {
         ...options,
@@ -269,17 +269,16 @@ test("connect() can be ended while a target does not answer the TLS handshake", 
       const failing = attempt.catch((error) => error);
       const isTimed = options.timeout !== 0;
       // Its first message has come, so that the handshake is under way.
-      const saw = target.accepted().then((conn) => conn.read());
-      if (!isTimed) await saw;
+      if (!isTimed) await (await target.accepted()).read();
       giveUp();
       const error: SocksError = await failing;
+      await target.close();
       assertEquals(error.code, code, error.message);
       if (error.phase !== "target-tls" && isTimed && ms < 10_000) continue;
       assertEquals(error.phase, "target-tls");
       break;
     }
   }
-  await target.close();
   await proxy.close();
 });
 

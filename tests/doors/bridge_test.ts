@@ -242,7 +242,8 @@ for (const [name, open, code, reply, status] of FAULTS) {
     const [url, close] = await open();
     const errors: unknown[] = [];
     const onError = (error: unknown) => errors.push(error);
-    const opened = await bridge(url, { onError, timeout: 300 });
+    const timeout = code === "timeout" ? 2_000 : undefined;
+    const opened = await bridge(url, { onError, timeout });
     const viaSocks = await assertRejected(clientOf(opened, "socks5h"));
     const viaHttp = await assertRejected(clientOf(opened, "http"));
     assertEquals([viaSocks.reply, viaHttp.reply], [reply, status]);

@@ -448,7 +448,8 @@ for (const [name, open, code, phase] of FAULTS) {
     test(`createFetch() rejects with a SocksError as the cause for ${scheme}: if ${name}`, async () => {
       const web = await startWeb();
       const [url, close] = await open();
-      const fetch = createFetch(url, { timeout: 300 });
+      const timeout = code === "timeout" ? 2_000 : undefined;
+      const fetch = createFetch(url, { timeout });
       const call = () => fetch(`${scheme}://127.0.0.1:${web.port}/`);
       const error = await assertRejects(call, TypeError);
       const { cause } = error;
@@ -520,6 +521,19 @@ test("createFetch() aborts at once, whatever it waits for", () =>
     third.abort();
     await assertRejects(() => reading, Error);
   }));
+
+test("createFetch() waits for a slow target longer than for the proxy", () =>
+  withFetch(async ({ fetch, web, url }) => {
+    const call = fetch(url("/later"));
+    const state = await Promise.race([
+      call.then(() => "answered", () => "failed"),
+      new Promise((resolve) => setTimeout(() => resolve("waiting"), 2_500)),
+    ]);
+    assertEquals(state, "waiting");
+    await until(() => web.requests.length > 0);
+    web.answerLater();
+    assertEquals(await (await call).text(), "later");
+  }, { timeout: 2_000 }));
 
 test("createFetch() aborts at once while the proxy hangs", async () => {
   const proxy = await startTarget();

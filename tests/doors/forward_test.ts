@@ -163,7 +163,7 @@ test("forward() gives up a proxy that hangs after the timeout", async () => {
     `socks5h://127.0.0.1:${proxy.addr.port}`,
     "target.test:80",
     {
-      timeout: 100,
+      timeout: 1_000,
       onError: (error) => codes.push((error as SocksError).code),
     },
   );

@@ -25,6 +25,8 @@ export interface Web {
   readonly connections: number;
   /** The requests: method, path and the names of the header fields. */
   readonly requests: http.IncomingMessage[];
+  /** Answers `/later`. */
+  answerLater(): void;
   close(): Promise<void>;
 }
 
@@ -34,7 +36,7 @@ export interface Web {
  * - `/redirect?STATUS,URL` redirects
  * - `/echo` returns the request as JSON
  * - `/never` sends headers, and then nothing
- * - `/silent` sends nothing
+ * - `/silent` sends nothing, and `/later` only when {@linkcode Web.answerLater} is called
  * - `/big` returns 3 MB
  * - `/page.html` returns a page with a script, which fetches and opens a WebSocket
  * - every other path returns itself, and accepts a WebSocket that echoes
@@ -42,12 +44,14 @@ export interface Web {
 export async function startWeb(certificate?: Certificate): Promise<Web> {
   const requests: http.IncomingMessage[] = [];
   const sockets = new Set<net.Socket>();
+  const waiting: http.ServerResponse[] = [];
   const onRequest = (
     request: http.IncomingMessage,
     response: http.ServerResponse,
   ) => {
     requests.push(request);
-    void answer(request, response);
+    if (request.url === "/later") waiting.push(response);
+    else void answer(request, response);
   };
   const server = certificate
     ? https.createServer({ ...certificate }, onRequest)
@@ -69,6 +73,9 @@ export async function startWeb(certificate?: Certificate): Promise<Web> {
       return connections;
     },
     requests,
+    answerLater() {
+      for (const response of waiting.splice(0)) response.end("later");
+    },
     async close() {
       const closed = new Promise((resolve) => server.close(resolve));
       for (const socket of sockets) socket.destroy();

@@ -208,7 +208,9 @@ for (const [name, open, code] of FAULTS) {
     test(`createWebSocket() reports a SocksError for ${scheme}: if ${name}`, async () => {
       const web = await startWeb();
       const [url, close] = await open();
-      const WebSocket = await createWebSocket(url, { timeout: 300 });
+      const WebSocket = await createWebSocket(url, {
+        timeout: code === "timeout" ? 2_000 : undefined,
+      });
       const failure = await failureOf(
         new WebSocket(`${scheme}://127.0.0.1:${web.port}/`),
       );

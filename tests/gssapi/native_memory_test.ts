@@ -61,6 +61,8 @@ const uses = {
 /** A row: what uses the library, and the function that fails. */
 const rows: readonly (readonly [keyof typeof uses, string?])[] = [
   ["useInitiator"],
+  ["useInitiator", "cachePrincipal"],
+  ["useInitiator", "acquireCredFrom"],
   ["useInitiator", "importName"],
   ["useInitiator", "initSecContext"],
   ["useInitiator", "wrapSizeLimit"],

@@ -8,15 +8,24 @@ import { text } from "node:stream/consumers";
 import {
   bind,
   type ClientOptions,
+  connect,
   udpAssociate,
 } from "../../src/client/mod.ts";
-import { rules, userPass } from "../../src/server/mod.ts";
+import { rules, type ServeOptions, userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import type { Transport } from "../../src/transport/transport.ts";
+import { certificates } from "../support/certificates.ts";
 import { runtime, test } from "../support/harness.ts";
 import { startServer, type TestServer } from "../support/server.ts";
+import { versionOptions, withTlsVersion } from "../support/tls_version.ts";
 import { missing, run, until, withFolder, withListening } from "./programs.ts";
-import { startDatagramTarget, startHttp } from "./targets.ts";
+import { assertSameOctets, pattern, readAll } from "../transport/contract.ts";
+import {
+  echo,
+  startDatagramTarget,
+  startHttp,
+  startTarget,
+} from "./targets.ts";
 
 /** The client's address; that of the balancer is 127.0.0.1. */
 const CLIENT = "127.0.0.9";
@@ -82,6 +91,7 @@ stream {
     listen 127.0.0.1:${port};
     proxy_pass 127.0.0.1:${to};
     proxy_protocol on;
+    proxy_half_close on;
   }
 }
 `,
@@ -108,6 +118,7 @@ async function write(file: string, text: string): Promise<void> {
 function withBalancer(
   { command, args }: Balancer,
   use: (port: number, server: TestServer, folder: string) => Promise<void>,
+  options: ServeOptions = {},
 ): Promise<void> {
   return withFolder(async (folder) => {
     const server = await startServer({
@@ -115,6 +126,7 @@ function withBalancer(
       auth: [userPass({ alice: "secret" })],
       policy: rules(["allow user alice 127.0.0.0/8,[::1]"]),
       advertise: ["127.0.0.1"],
+      ...options,
     });
     const { port: to } = server.server.addr;
     try {
@@ -256,4 +268,45 @@ for (const balancer of balancers) {
       }),
     { skip },
   );
+
+  const { ca, server: own, alice } = certificates();
+
+  for (const version of ["TLSv1.3", "TLSv1.2"] as const) {
+    test(
+      `serve() speaks ${version} behind ${balancer.name}, and knows client and certificate`,
+      () =>
+        withBalancer(
+          balancer,
+          async (port, server, folder) => {
+            const target = await startTarget(echo);
+            const proxy = `socks5h+tls://alice:secret@localhost:${port}`;
+            const to = `127.0.0.1:${target.port}`;
+            const options: ClientOptions = {
+              timeout: 20_000,
+              transport: await fromClient(),
+              tls: { ca: ca.cert, ...alice },
+            };
+            try {
+              const open = () => connect(proxy, to, options);
+              const conn = await withTlsVersion(version, open);
+              const sent = pattern(1_000_000);
+              const writing = conn.write(sent).then(() => conn.closeWrite());
+              assertSameOctets(await readAll(conn), sent);
+              await writing;
+              conn.close();
+              const { session, reason } = await server.ended();
+              const { client: { hostname }, tls } = session;
+              assertEquals([hostname, reason], [CLIENT, "finished"]);
+              assertEquals(tls, { version, clientName: "alice" });
+              if (balancer.checks) await passesChecks(server, folder);
+              assertEquals(clientsOf(server), [CLIENT]);
+            } finally {
+              await target.close();
+            }
+          },
+          { tls: { ...own, clientCa: ca.cert } },
+        ),
+      { ...versionOptions(version), ...skip && { skip } },
+    );
+  }
 }

@@ -16,7 +16,7 @@ import type {
 import { type Runtime, runtime } from "../support/harness.ts";
 import { type Program, run, start, until } from "./programs.ts";
 import type { Realm } from "./realm.ts";
-import { withProgramOn } from "./runtimes.ts";
+import { type Version, withProgramOn } from "./runtimes.ts";
 
 const PERMISSIONS = ["--allow-net", "--allow-ffi"];
 
@@ -25,7 +25,7 @@ export function withRole<T>(
   role: string,
   options: unknown,
   use: (command: string, args: string[]) => Promise<T>,
-  name: Runtime = runtime,
+  name: Runtime | Version = runtime,
 ): Promise<T> {
   return withProgramOn(
     name,
@@ -48,7 +48,7 @@ export function withGssapiServer(
   { env, keytab }: Pick<Realm, "env" | "keytab">,
   options: GssapiOptions,
   use: (server: GssapiServer) => Promise<void>,
-  name?: Runtime,
+  name?: Version,
 ): Promise<void> {
   const all = { keytab, ...options };
   return withRole("server", all, async (command, args) => {
@@ -73,7 +73,7 @@ export function withGssapiServer(
 export function runGssapiClient(
   { env }: Pick<Realm, "env">,
   task: ClientTask,
-  name?: Runtime,
+  name?: Version,
 ): Promise<ClientReport> {
   return withRole("client", task, async (command, args) => {
     const { stdout, stderr } = await run(command, args, { env });

@@ -3,7 +3,7 @@
 import type { Attack, AttackReport } from "./gssapi_program.ts";
 import "./gssapi_program.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { rm } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import * as net from "node:net";
 import { join } from "node:path";
 import type { GssapiLoginOptions } from "../../src/gssapi/mod.ts";
@@ -102,9 +102,19 @@ const mistakes: readonly (readonly [
     {},
     ({ folder }) => rm(join(folder, "ccache")),
     "no-ticket",
-    "rcmd@localhost",
+    "No Kerberos credentials available (default cache: FILE:/",
     "`kinit`",
   ],
+  ...["", "\x05", "\x05\x04\0\0", "no credential cache"].map((content) =>
+    [
+      `the credential cache holds ${JSON.stringify(content)}`,
+      {},
+      ({ folder }: Realm) => writeFile(join(folder, "ccache"), content),
+      "no-ticket",
+      "the credential cache cannot be read",
+      "`kinit`",
+    ] as const
+  ),
   [
     "Kerberos does not know the service",
     { hostname: "unknown.test" },

@@ -14,7 +14,7 @@ import {
 } from "./gssapi.ts";
 import { run } from "./programs.ts";
 import { missingRealm, PRINCIPAL, type Realm, withRealm } from "./realm.ts";
-import { missingRuntime, runtimes } from "./runtimes.ts";
+import { missingRuntime, versions } from "./runtimes.ts";
 import {
   type DatagramTarget,
   echo,
@@ -46,7 +46,7 @@ function withTargets(
   });
 }
 
-for (const name of runtimes) {
+for (const name of versions) {
   test(
     `gssapi() serves our client on ${name} at every level: CONNECT, BIND, UDP`,
     () =>

@@ -3,12 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import * as http from "node:http";
 import * as http2 from "node:http2";
-import { createRequire } from "node:module";
 import type * as net from "node:net";
-import { join } from "node:path";
-import process from "node:process";
 import * as tls from "node:tls";
-import { pathToFileURL } from "node:url";
 import { SocksError } from "../../src/client/mod.ts";
 import { agents, type ProxyAgents } from "../../src/doors/agent/mod.ts";
 import { dialSocket } from "../../src/doors/socket/mod.ts";
@@ -17,8 +13,8 @@ import { startWay, type Way } from "../doors/way.ts";
 import { certificates } from "../support/certificates.ts";
 import { runtime, test } from "../support/harness.ts";
 import { closedPort } from "../support/server.ts";
-import { run, withFolder } from "./programs.ts";
-import { environment, installed, missingRuntime } from "./runtimes.ts";
+import { type Library, load, loadModule } from "./libraries.ts";
+import { missingRuntime } from "./runtimes.ts";
 
 const skip = missingRuntime("deno"); // which installs the packages
 const shimmed = (name: string) =>
@@ -35,35 +31,6 @@ const { ca, server: certificate } = certificates();
 /** No own handles of libraries: they create ciphers that Deno takes for leaks. */
 const options = { skip, foreign: true };
 
-// deno-lint-ignore no-explicit-any -- the libraries have no types here
-type Library = any;
-
-/** Loads a package that has CommonJS, which all runtimes load from any folder. */
-async function load(name: string, version: string): Promise<Library> {
-  const folder = await installed(`${name}@${version}`);
-  return createRequire(`${folder}/package.json`)(name);
-}
-
-/** Loads a package of ES modules: Deno finds its dependencies only for a bundler. */
-async function loadModule(name: string, version: string): Promise<Library> {
-  const folder = await installed(`${name}@${version}`);
-  if (runtime !== "deno") {
-    return createRequire(`${folder}/package.json`)(name).default;
-  }
-  return await withFolder(async (temporary) => {
-    const output = join(temporary, "bundle.mjs");
-    const entry = join(folder, "node_modules", name, "index.js");
-    const flags = ["--quiet", "--node-modules-dir=manual", "--platform=deno"];
-    const { code, stderr } = await run(
-      process.execPath,
-      ["bundle", ...flags, "--output", output, entry],
-      { env: environment(), cwd: folder },
-    );
-    if (code !== 0) throw new Error(`deno bundle: ${stderr}`);
-    return (await import(pathToFileURL(output).href)).default;
-  });
-}
-
 /** A site with both schemes behind proxies; `/away` redirects to the other scheme. */
 interface Site {
   readonly plain: Way;
@@ -71,7 +38,7 @@ interface Site {
   readonly agents: ProxyAgents;
   url(scheme: "http" | "https", path: string): string;
   /** Passes if all connections came through the proxies. */
-  assertThrough(): Promise<void>;
+  assertThrough(): void;
   close(): Promise<void>;
 }
 
@@ -109,13 +76,12 @@ async function withSite(use: (site: Site) => Promise<void>): Promise<void> {
   const site: Site = {
     plain,
     secure,
-    // The proxies of both ways, one after the other, so that each counts its own targets.
     agents: agents(plain.url(), { agent: { ca: ca.cert } }),
     url: (scheme, path) =>
       `${scheme}://localhost:${
         (scheme === "http" ? plain : secure).port
       }${path}`,
-    async assertThrough() {
+    assertThrough() {
       const targets = plain.connections() + secure.connections();
       assert(targets > 0);
       assertEquals(targets, plain.granted());
@@ -150,7 +116,7 @@ test(
         const moved = await axios.get(site.url(scheme, "/away"), how);
         assertEquals(moved.data, `${other} /b`);
       }
-      await site.assertThrough();
+      site.assertThrough();
       const refused = `http://127.0.0.1:${await closedPort()}/`;
       const error = await axios.get(refused, how).catch((it: unknown) => it);
       assertEquals(error.code, "ECONNREFUSED");
@@ -175,7 +141,7 @@ test("got goes through the proxy by agents(), redirects included", async () => {
         `${other} /b`,
       );
     }
-    await site.assertThrough();
+    site.assertThrough();
     const refused = `http://127.0.0.1:${await closedPort()}/`;
     const error = await got(refused, how).catch((it: unknown) => it);
     assertEquals(error.code, "ECONNREFUSED");
@@ -196,7 +162,7 @@ test(
         const moved = await fetch(site.url(scheme, "/away"), { agent });
         assertEquals(await moved.text(), `${other} /b`);
       }
-      await site.assertThrough();
+      site.assertThrough();
     });
   },
   { ...options, skip: shimmed("node-fetch") },

@@ -2,14 +2,14 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import * as agent from "../../src/doors/agent/mod.ts";
 import * as socket from "../../src/doors/socket/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { test } from "../support/harness.ts";
 import { startServer } from "../support/server.ts";
 import { databases } from "./databases.ts";
-import { installed, missingRuntime } from "./runtimes.ts";
+import { load, loadModule } from "./libraries.ts";
+import { missingRuntime } from "./runtimes.ts";
 import { startHttp } from "./targets.ts";
 
 /** The packages of the programs. */
@@ -31,9 +31,8 @@ function programs(): string[] {
 
 async function moduleOf(name: string): Promise<object> {
   if (Object.hasOwn(OWN, name)) return OWN[name];
-  const folder = await installed(`${name}@${PACKAGES[name]}`);
-  const require = createRequire(`${folder}/package.json`);
-  return await import(`file://${require.resolve(name)}`);
+  const loading = name === "axios" ? loadModule : load;
+  return { default: await loading(name, PACKAGES[name]) };
 }
 
 /** The program as a function body, with its imports as parameters. */

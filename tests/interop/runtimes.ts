@@ -13,14 +13,32 @@ import { missing, run, withFolder } from "./programs.ts";
 /** The names of all runtimes. */
 export const runtimes: readonly Runtime[] = ["deno", "bun", "node"];
 
-/** The executable of a runtime: the one that runs the tests, or one on the `PATH`. */
-export function executable(name: Runtime): string {
-  return name === runtime ? process.execPath : name;
+/** A runtime with the version of Node.js. */
+export type Version = "deno" | "bun" | `node${20 | 22 | 24 | 26}`;
+
+/** The names of all runtimes and their versions. */
+export const versions: readonly Version[] = [
+  ...["deno", "bun"] as const,
+  ...["node20", "node22", "node24", "node26"] as const,
+];
+
+/** The version that runs the tests. */
+export const version = runtime === "node"
+  ? `node${process.versions.node.split(".")[0]}` as Version
+  : runtime;
+
+/**
+ * The executable of a runtime: the one that runs the tests, one that the test runner names
+ * in the environment, or one on the `PATH`.
+ */
+export function executable(name: Runtime | Version): string {
+  if (name === runtime || name === version) return process.execPath;
+  return process.env[name.toUpperCase()] ?? name;
 }
 
 /** Returns why a test cannot run if this runtime is missing. In CI such a test runs, and fails. */
-export function missingRuntime(name: Runtime): string | undefined {
-  return name === runtime ? undefined : missing(name);
+export function missingRuntime(name: Runtime | Version): string | undefined {
+  return missing(executable(name));
 }
 
 /**
@@ -58,7 +76,7 @@ console.log(await npmInstall(...${JSON.stringify(names)}));`;
  * else.
  */
 export function withProgramOn<T>(
-  name: Runtime,
+  name: Runtime | Version,
   program: string,
   use: (command: [string, ...string[]]) => Promise<T>,
   denoPermissions: readonly string[] = ["--allow-net"],

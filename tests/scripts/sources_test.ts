@@ -23,7 +23,9 @@ interface Result {
 
 /** Runs the runtime with the arguments. */
 function run(...args: string[]): Promise<Result> {
-  const options = { cwd: root, env: { ...process.env, NO_COLOR: "1" } };
+  // The entry ./register requires a proxy otherwise.
+  const env = { ...process.env, NO_COLOR: "1", NO_PROXY: "*" };
+  const options = { cwd: root, env };
   return new Promise((resolve) => {
     execFile(process.execPath, args, options, (error, stdout, stderr) => {
       resolve({ code: error?.code ?? 0, stdout, stderr });
@@ -57,7 +59,7 @@ for (const [name, path] of Object.entries(entries)) {
       });`;
     assertEquals(await evaluate(code), {
       code: 0,
-      stdout: "true\n",
+      stdout: `${name !== "./register"}\n`, // which only has an effect
       stderr: "",
     });
   }, { skip: cannotStrip });

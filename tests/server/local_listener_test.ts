@@ -16,6 +16,8 @@ import {
   udpAssociate,
 } from "../../src/client/mod.ts";
 import { NetError, rules, userPass } from "../../src/server/mod.ts";
+import { detectTransport } from "../../src/transport/detect.ts";
+import type { Conn } from "../../src/transport/transport.ts";
 import { certificates } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
@@ -219,3 +221,29 @@ test("serve() rejects what is not possible with a Unix socket", async () => {
     assert(missing.message.length > 0);
   });
 });
+
+for (const startsInClear of [undefined, false, true]) {
+  const what = startsInClear === undefined
+    ? "without TLS"
+    : `with TLS${startsInClear ? " that has not started" : ""}`;
+  test(`reset() closes the connection of a Unix socket ${what}`, () =>
+    withPath(async (path) => {
+      const transport = await detectTransport();
+      let onConn = (_: Conn) => {};
+      const accepted = new Promise<Conn>((resolve) => onConn = resolve);
+      const tls = startsInClear === undefined
+        ? {}
+        : { tls: certificates().server, startsInClear };
+      const listener = await transport.listen(
+        { hostname: `unix:${path}`, port: 0, ...tls },
+        onConn,
+      );
+      const client = net.connect(path);
+      client.on("error", () => {}); // a reset, if the runtime shows one
+      const closed = new Promise((resolve) => client.once("close", resolve));
+      (await accepted).reset();
+      client.resume();
+      await closed;
+      await listener.close();
+    }));
+}

@@ -28,11 +28,14 @@ export interface CertificateRequest {
   readonly by?: Certificate;
   /** How long it is valid from now on; negative if it has expired. @default {2} */
   readonly days?: number;
+  /** The options of `openssl genpkey` for its key. By default a key on P-256. */
+  readonly kind?: readonly string[];
 }
 
 /** Makes a certificate. */
 export function issue(request: CertificateRequest): Certificate {
   const { subject, extensions = [NO_AUTHORITY], by, days = 2 } = request;
+  const { kind = CURVE } = request;
   const folder = mkdtempSync(join(tmpdir(), "socks5-tls-"));
   const file = (name: string, content?: string) => {
     const path = join(folder, name);
@@ -46,7 +49,7 @@ export function issue(request: CertificateRequest): Certificate {
     ? ["-CA", file("ca.pem", by.cert), "-CAkey", file("ca-key.pem", by.key)]
     : ["-signkey", key];
   try {
-    openssl("genpkey", ...CURVE, "-out", key);
+    openssl("genpkey", ...kind, "-out", key);
     openssl("req", "-new", "-key", key, "-subj", subject, "-out", csr);
     openssl(
       ...["x509", "-req", "-in", csr, "-out", cert, ...issuer],

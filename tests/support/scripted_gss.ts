@@ -29,6 +29,8 @@ export interface ScriptedOptions {
   readonly mutual?: boolean;
   readonly integrity?: boolean;
   readonly confidentiality?: boolean;
+  /** What an initiator has in place of {@linkcode TICKET}; acceptors take none but that. */
+  readonly ticket?: string;
   /** Is called before each step of an initiator. */
   readonly beforeStep?: () => unknown;
 }
@@ -91,9 +93,14 @@ export class ScriptedContext implements GssContext {
 
   async #initiate(token: Uint8Array | null): Promise<GssStep> {
     await this.#options.beforeStep?.();
-    if (token === null) return { token: TICKET, done: false };
+    if (token === null) return { token: this.#ticket(), done: false };
     if (`${token}` !== `${ANSWER}`) throw new Error("not the answer");
     return { token: new Uint8Array(0), done: true };
+  }
+
+  #ticket(): Uint8Array {
+    const { ticket = PRINCIPAL } = this.#options;
+    return new TextEncoder().encode(ticket);
   }
 
   #accept(token: Uint8Array): GssStep {

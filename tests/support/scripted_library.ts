@@ -18,7 +18,7 @@ const FLAGS = 2 | 16 | 32;
 
 /** A library in which each function can be made to fail. */
 export class ScriptedLibrary {
-  /** What is allocated, by its address: `memory`, `name`, `context`, `buffer`, `cred`. */
+  /** What is allocated, by its address: `memory`, `name`, `context`, … */
   readonly live = new Map<Pointer, string>();
   /** The functions that fail, by their names. */
   readonly failures = new Map<string, Failure>();
@@ -68,6 +68,13 @@ export class ScriptedLibrary {
     const failure = this.failures.get(name);
     if (failure === "throws") throw new Error(`${name} cannot be called`);
     return failure ? FAILED : 0;
+  }
+
+  /** Allocates what a call returns by an address, unless it fails. */
+  #open(name: string, kind: string, to: Uint8Array): number {
+    const status = this.#status(name);
+    if (status === 0) setPointer(to, this.#allocate(kind));
+    return status;
   }
 
   #establish(cell: Pointer): void {
@@ -142,6 +149,18 @@ export class ScriptedLibrary {
       setPair(buffer, 0, 0n);
       return 0;
     },
+    initContext: (context) => this.#open("initContext", "krb5", context),
+    freeContext: (context) => this.#release("krb5", context),
+    defaultCache: (_context, cache) =>
+      this.#open("defaultCache", "cache", cache),
+    closeCache: (_context, cache) => {
+      this.#release("cache", cache);
+      return 0;
+    },
+    cachePrincipal: (_context, _cache, principal) =>
+      this.#open("cachePrincipal", "principal", principal),
+    freePrincipal: (_context, principal) =>
+      this.#release("principal", principal),
     importName: async (...args) => {
       await this.onThread();
       const status = this.#status("importName");

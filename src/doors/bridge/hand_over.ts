@@ -5,9 +5,9 @@
  */
 
 import { setTimeout as startTimer } from "node:timers";
-import { type Dialer, serve, userPass } from "../../server/public.ts";
+import { type Endpoint, serve, userPass } from "../../server/public.ts";
 import { detectTransport } from "../../transport/detect.ts";
-import type { ConnSource } from "../../transport/streams.ts";
+import { type ConnSource, toConn } from "../../transport/streams.ts";
 import { createTimeouts } from "../../transport/timeouts.ts";
 
 /** A clock whose timers do not keep the process alive. */
@@ -22,10 +22,10 @@ const clock = {
 
 /**
  * Starts a proxy for the connections that the returned function is given. Clients need the
- * login; the dialer reaches the targets. The proxy does not keep the process alive.
+ * login; `reach` connects to the targets. The proxy does not keep the process alive.
  */
 export async function serveHandedOver(
-  dialer: Dialer,
+  reach: (target: Endpoint) => Promise<ConnSource>,
   { username, password }: {
     readonly username: string;
     readonly password: string;
@@ -35,7 +35,7 @@ export async function serveHandedOver(
     listen: false,
     http: true,
     auth: [userPass({ [username]: password }, { lockout: 0 })],
-    dial: dialer,
+    dial: { connect: async (target) => toConn(await reach(target)) },
     policy: () => true,
     // The dialer has its own timeout.
     timeouts: { connect: 0, idle: 0 },

@@ -13,9 +13,19 @@ type Options = Record<string, unknown>;
 type Class = new (...args: unknown[]) => object;
 
 interface Globals {
-  readonly Bun: { udpSocket(options: UdpOptions): Promise<UdpSocket> };
+  readonly Bun: BunNet;
   WebSocket: Class;
   fetch: (input: unknown, options?: Options) => Promise<Response>;
+}
+
+interface BunNet {
+  connect(options: ConnectOptions): Promise<unknown>;
+  udpSocket(options: UdpOptions): Promise<UdpSocket>;
+}
+
+interface ConnectOptions extends Partial<Endpoint> {
+  readonly unix?: string;
+  readonly fd?: number;
 }
 
 interface UdpOptions {
@@ -29,11 +39,8 @@ interface UdpSocket {
 
 const globals = globalThis as unknown as Globals;
 
-/** What Bun connects by itself, without a proxy. */
-const REFUSED = [
-  "connect",
-  ...["sql", "SQL", "postgres", "redis", "RedisClient"],
-];
+/** What connects by itself, without a proxy. */
+const REFUSED = ["sql", "SQL", "postgres", "redis", "RedisClient"];
 
 /**
  * Sends `WebSocket` through a proxy for HTTP at this URL, and refuses what knows no proxy.
@@ -54,6 +61,7 @@ export function patchBun(url: string, directions: Directions): void {
     }
   };
   patchWs(url);
+  patchConnect(directions);
   patchUdp(directions);
   refuse(globals.Bun, "Bun.", REFUSED);
 }
@@ -82,6 +90,17 @@ function useProxy(request: object, url: string): void {
     );
   if (options) options.proxy = url;
   else if (!("agent" in request)) throw refusal("this version of Bun's ws");
+}
+
+function patchConnect({ isDirect }: Directions): void {
+  const { Bun: bun } = globals;
+  const { connect } = bun;
+  bun.connect = async (options) => {
+    const { unix, fd, hostname = "localhost", port = 0 } = options;
+    const isTcp = unix === undefined && fd === undefined;
+    if (!isTcp || isDirect({ hostname, port })) return await connect(options);
+    throw refusal("Bun.connect()");
+  };
 }
 
 /** Its own sockets for UDP, which `node:dgram` uses as well. */

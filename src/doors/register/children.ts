@@ -35,12 +35,18 @@ const NAMES = [
 
 /** The flags that load the module, by the variable that the runtime reads. */
 let flags: Record<string, string> = {};
+/** The values of {@linkcode NAMES} at the start; the program cannot change them. */
+let values: Record<string, string> = {};
 
 /**
  * Makes the workers of this process load the module at this URL, and if that is a file also
  * its child processes, as far as they are of Node.js and Bun, or `deno run` in Deno.
  */
 export function includeChildren(url: string): void {
+  values = Object.fromEntries(NAMES.flatMap((name) => {
+    const { [name]: value } = process.env;
+    return value === undefined ? [] : [[name, value]];
+  }));
   if (url.startsWith("file:")) includeProcesses(url);
   const workers = builtin<{ Worker: Class }>("node:worker_threads");
   workers.Worker = workerClass(workers.Worker, url, fileUrl);
@@ -73,15 +79,12 @@ function includeProcesses(url: string): void {
     const adapt = deno && DENO_CALLS[name];
     calls[name] = patch(calls[name], (args) => {
       adapt?.(args, url);
-      return args.map((it) => withVariables(it));
+      return withEnvironment(args);
     });
   }
   if (bun) {
     for (const name of ["spawn", "spawnSync"] as const) {
-      bun[name] = patch(
-        bun[name],
-        (args) => args.map((it) => withVariables(it)),
-      );
+      bun[name] = patch(bun[name], withEnvironment);
     }
   }
   if (deno) deno.Command = commandClass(deno.Command, url);
@@ -110,14 +113,30 @@ function withFlags(env: Record<string, unknown>): Record<string, string> {
 function withVariables<T>(options: T, loads = true): T {
   const { env } = (options ?? {}) as Options;
   if (typeof env !== "object" || env === null) return options;
-  const own = NAMES.flatMap((name) => {
-    const { [name]: value } = process.env;
-    return value === undefined ? [] : [[name, value]];
-  });
   return {
     ...options,
-    env: { ...Object.fromEntries(own), ...env, ...loads && withFlags(env) },
+    env: { ...values, ...env, ...loads && withFlags(env) },
   };
+}
+
+/** The arguments of a call that starts a process, with options that have an environment. */
+function withEnvironment(args: readonly unknown[]): unknown[] {
+  const list = [...args];
+  while (list.length > 0 && list.at(-1) == null) list.pop();
+  const at = list.findIndex((it) =>
+    typeof it === "object" && it !== null && !Array.isArray(it) &&
+    !(it instanceof URL)
+  );
+  if (at < 0) {
+    const end = typeof list.at(-1) === "function"
+      ? list.length - 1
+      : list.length;
+    list.splice(end, 0, withVariables({ env: process.env }));
+  } else {
+    const options = list[at] as Options;
+    list[at] = withVariables({ ...options, env: options.env ?? process.env });
+  }
+  return list;
 }
 
 function patch(original: Call, adapt: (args: unknown[]) => unknown[]): Call {
@@ -138,31 +157,49 @@ function workerClass(
   url: string,
   toUrl: (script: unknown) => string,
 ): Class {
+  const adapt = deno ? forDeno : bun ? forBun : forNode;
   return class Worker extends original {
     constructor(script: unknown, given: unknown) {
       // Deno's refuses the flag of Node.js.
       const options = withVariables((given ?? {}) as Options, !deno);
-      const { execArgv, preload = [], eval: isCode } = options;
-      if (deno) {
-        const module = isCode ? dataUrl(`${script}`) : toUrl(script);
-        const text = dataUrl(importing(url, module));
-        const isUrl = toUrl === String;
-        super(isUrl ? text : new URL(text), { ...options, eval: false });
-      } else if (bun) {
-        super(script, { ...options, preload: [url].concat(preload as string) });
-      } else {
-        const all = execArgv as string[] | undefined;
-        // Node.js runs code without waiting for the flag.
-        const path = JSON.stringify(fileURLToPath(url));
-        const code = isCode ? `require(${path});${script}` : script;
-        super(code, {
-          ...options,
-          ...all && { execArgv: [...all, flags.NODE_OPTIONS] },
-        });
-      }
+      super(...adapt(script, options, url, toUrl));
     }
   };
 }
+
+type Adapt = (
+  script: unknown,
+  options: Options,
+  url: string,
+  toUrl: (script: unknown) => string,
+) => [script: unknown, options: Options];
+
+/** A worker has only one module, which imports both. */
+const forDeno: Adapt = (script, options, url, toUrl) => {
+  const module = options.eval ? dataUrl(`${script}`) : toUrl(script);
+  const text = dataUrl(importing(url, module));
+  const isForWeb = toUrl === String;
+  return [isForWeb ? text : new URL(text), { ...options, eval: false }];
+};
+
+const forBun: Adapt = (script, options, url) => {
+  const { preload = [] } = options;
+  return [script, { ...options, preload: [url].concat(preload as string) }];
+};
+
+const forNode: Adapt = (script, options, url) => {
+  const { execArgv, eval: isCode } = options;
+  // Node.js runs code without waiting for the flag.
+  const path = JSON.stringify(fileURLToPath(url));
+  const code = isCode ? `require(${path});${script}` : script;
+  const flag = flags.NODE_OPTIONS;
+  return [
+    code,
+    Array.isArray(execArgv)
+      ? { ...options, execArgv: [...execArgv, flag] }
+      : options,
+  ];
+};
 
 function importing(...urls: string[]): string {
   return urls.map((it) => `import ${JSON.stringify(it)};`).join("");

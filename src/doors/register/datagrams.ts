@@ -5,7 +5,6 @@
  */
 
 import dgram from "node:dgram";
-import type { Endpoint } from "../../protocol/address.ts";
 import { refusal } from "./refusal.ts";
 import type { Directions } from "./sockets.ts";
 

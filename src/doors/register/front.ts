@@ -10,8 +10,7 @@ import { once } from "node:events";
 import * as net from "node:net";
 import type { Endpoint } from "../../protocol/address.ts";
 import { toConnectError } from "../../transport/errors.ts";
-import { type ConnSource, toConn } from "../../transport/streams.ts";
-import type { Conn } from "../../transport/transport.ts";
+import type { ConnSource } from "../../transport/streams.ts";
 import { openSocket } from "../socket/open_socket.ts";
 import type { Route } from "../socket/route.ts";
 import type { Way } from "./way.ts";
@@ -46,12 +45,12 @@ interface Unrefable {
  */
 export function openFront(way: Way, route: Route): Front {
   const [username, password] = [crypto.randomUUID(), crypto.randomUUID()];
+  const login = { username, password };
   let server: Promise<(source: ConnSource) => void> | undefined;
   const onConn = async (conn: Unrefable & ConnSource) => {
     conn.unref?.();
-    const connect = (target: Endpoint) => reach(way, route, target);
     server ??= import("../bridge/hand_over.ts").then((it) =>
-      it.serveHandedOver({ connect }, { username, password })
+      it.serveHandedOver((target) => reach(way, route, target), login)
     );
     (await server)(conn);
   };
@@ -112,7 +111,7 @@ async function reach(
   way: Way,
   route: Route,
   target: Endpoint,
-): Promise<Conn> {
+): Promise<net.Socket> {
   const socket =
     await (way.isDirect(target)
       ? open(target)
@@ -122,8 +121,7 @@ async function reach(
           else resolve(socket!);
         });
       }));
-  socket.unref();
-  return toConn(socket);
+  return socket.unref();
 }
 
 function open({ hostname: host, port }: Endpoint): Promise<net.Socket> {

@@ -9,16 +9,18 @@
  * deno run --preload=npm:@x/socks5/register app.js
  * ```
  *
- * All TCP connections go through the proxy, those to loopback as well, except to
- * the targets in `NO_PROXY`. Names are resolved as the scheme of the proxy says.
+ * All TCP connections go through the proxy, also those to loopback, except to the targets in
+ * `NO_PROXY`. The scheme of the proxy decides who resolves names. A connection may take 30 s.
  * `HTTP_PROXY` and `HTTPS_PROXY` are not read: in the process they lead to the same proxy, for
- * libraries that use them. For direct connections set `NO_PROXY=*`; without that,
- * `ALL_PROXY` has to be set.
+ * libraries that use them. For direct connections set `NO_PROXY=*`; without that, `ALL_PROXY`
+ * has to be set.
  *
- * Workers are included, and child processes that run the same runtime or Node.js or Bun.
- * What cannot be sent through the proxy fails, with code `EACCES`: UDP, and some functions
- * of Bun. Standard error lists at the start what this runtime does not allow to cover, such
- * as names that the program resolves itself.
+ * Workers are included, and child processes that run the same runtime, Node.js or Bun. What
+ * cannot be sent through the proxy fails with code `EACCES`: UDP, `Bun.connect()`, `Bun.sql`
+ * and `Bun.redis`, and on Deno a `deno` that is started without the subcommand `run`. Standard
+ * error lists at the start what this runtime does not allow to cover, such as names that the
+ * program resolves itself. With Bun, a `fetch` of an `http:` URL that the proxy cannot reach
+ * gets status 502 or 504. Deno needs `--allow-env` and `--allow-net`.
  *
  * There is nothing to import from this module.
  *
@@ -116,7 +118,9 @@ function report(route: Route): void {
   const gaps = [
     "names that the program resolves itself (node:dns)",
     "native add-ons",
-    "child processes that are neither Node.js nor Bun",
+    import.meta.url.startsWith("file:")
+      ? "child processes that are neither Node.js nor Bun"
+      : "child processes",
     ...isDeno
       ? ["deno task, and scripts of shells that run deno", "Deno.resolveDns"]
       : [],

@@ -61,9 +61,11 @@ export function patchSockets(directions: Directions): void {
   const direct = prototype.connect as (...args: unknown[]) => net.Socket;
   const patched = function (this: net.Socket, ...args: unknown[]): net.Socket {
     const [options, listener] = parseArguments(args);
-    const isTcp = !options.path && options.port !== undefined &&
-      options.fd == null && !options.socket;
-    if (!isTcp) return direct.apply(this, args);
+    // Only in Bun may the connection be open.
+    const isOpen = isBun && (options.socket || options.fd != null);
+    if (options.path || options.port === undefined || isOpen) {
+      return direct.apply(this, args);
+    }
     let target: Endpoint;
     try {
       target = targetOf(options);
@@ -136,18 +138,21 @@ function connectThrough(
 }
 
 function dial(socket: net.Socket, route: Route, target: Endpoint): void {
-  const dial = openSocket(route, target, {}, (error, opened) => {
+  let isOver = false;
+  const abort = () => attempt.abort(closedError());
+  const attempt = openSocket(route, target, {}, (error, opened) => {
+    isOver = true;
     socket.off("close", abort);
     if (error) fail(socket, error);
     else if (socket.destroyed) opened!.destroy();
     else adopt(socket, opened!, target);
   });
-  const abort = () => dial.abort(closedError());
-  if (!socket.destroyed) socket.once("close", abort);
+  if (!isOver) socket.once("close", abort);
 }
 
 /** Destroys a socket; without a native side, its event `close` would report no error. */
 function fail(socket: net.Socket, error: Error): void {
+  if (socket.destroyed) return;
   const { emit } = socket as unknown as { emit: Call };
   socket.emit = (event: string, ...args: unknown[]) => {
     if (event !== "close") return emit.call(socket, event, ...args);
@@ -248,9 +253,12 @@ function deliver(socket: net.Socket, octets: Uint8Array): void {
     "kBufferCb",
   );
   if (!callback) return void socket.push(Buffer.from(octets));
-  let left = octets;
-  while (left.length > 0 && !socket.destroyed) {
-    const buffer = hidden<Uint8Array>(socket, "kBuffer")!;
+  if (hidden(socket, "kBufferGen")) {
+    // The next buffer of the program is for the next octets.
+    return void callback.call(socket, octets.length, Buffer.from(octets));
+  }
+  const buffer = hidden<Uint8Array>(socket, "kBuffer")!;
+  for (let left = octets; left.length > 0 && !socket.destroyed;) {
     const size = Math.min(left.length, buffer.length);
     buffer.set(left.subarray(0, size));
     left = left.subarray(size);

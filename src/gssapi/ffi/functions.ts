@@ -49,6 +49,13 @@ export interface SyncFunctions {
   wrapSizeLimit(minor: Bytes, context: Pointer, confidential: number, qop: number, size: number,
     limit: Bytes): Major;
   releaseBuffer(minor: Bytes, buffer: Bytes): Major;
+  // Kerberos itself, whose library is linked as well. The results are codes; 0 is success.
+  initContext(context: Bytes): number;
+  freeContext(context: Pointer): void;
+  defaultCache(context: Pointer, cache: Bytes): number;
+  closeCache(context: Pointer, cache: Pointer): number;
+  cachePrincipal(context: Pointer, cache: Pointer, principal: Bytes): number;
+  freePrincipal(context: Pointer, principal: Pointer): void;
 }
 
 /** The functions that may contact a name server or a KDC, and run on another thread. */
@@ -80,6 +87,12 @@ export const SYNC = {
   unwrap: ["gss_unwrap", "bpbbbp", "u"],
   wrapSizeLimit: ["gss_wrap_size_limit", "bpiuub", "u"],
   releaseBuffer: ["gss_release_buffer", "bb", "u"],
+  initContext: ["krb5_init_context", "b", "i"],
+  freeContext: ["krb5_free_context", "p", "v"],
+  defaultCache: ["krb5_cc_default", "pb", "i"],
+  closeCache: ["krb5_cc_close", "pp", "i"],
+  cachePrincipal: ["krb5_cc_get_principal", "ppb", "i"],
+  freePrincipal: ["krb5_free_principal", "pp", "v"],
 } as const satisfies Readonly<Record<keyof SyncFunctions, Signature>>;
 
 /** The signatures of {@linkcode AsyncFunctions}. */

@@ -31,6 +31,8 @@ export class Initiator extends NativeContext {
   }
 
   async step(token: Uint8Array | null): Promise<GssStep> {
+    this.throwIfClosed();
+    if (token === null) this.library.requireTickets();
     const result = await this.onThread(async () => {
       this.#name ??= await this.library.importService(this.peer);
       return await this.#init(pointerIn(this.#name), token);

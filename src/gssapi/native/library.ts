@@ -23,8 +23,12 @@ const KRB5 = Uint8Array.of(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 2);
 /** GSS_C_NT_HOSTBASED_SERVICE: 1.2.840.113554.1.2.1.4. */
 const HOSTBASED = Uint8Array.of(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4);
 
+/** GSS_C_INITIATE. */
+const INITIATE = 1;
 /** GSS_C_ACCEPT. */
 const ACCEPT = 2;
+/** GSS_C_INDEFINITE. */
+const INDEFINITE = 0xffffffff;
 /** The bits of a major status that are errors; the others are information. */
 const ERRORS = 0xffff0000;
 const MECH_CODE = 2;
@@ -177,6 +181,58 @@ export class GssLibrary {
   }
 
   /**
+   * Throws unless there are any tickets, or a keytab to get them with. Reads only files of
+   * this machine. Without this, the error of a thread does not name the cache, because the
+   * library keeps its texts for each thread.
+   */
+  requireTickets(): void {
+    this.#checkCache();
+    const { functions, minor } = this;
+    const mechs = this.put(pair(1, this.krb5));
+    const cred = new Uint8Array(POINTER_SIZE);
+    try {
+      // deno-fmt-ignore
+      const major = functions.acquireCredFrom(minor, 0n, INDEFINITE, mechs, INITIATE, 0n, cred,
+        0n, 0n);
+      this.check(major, { fallback: "no-ticket" });
+      functions.releaseCred(this.word, cred);
+    } finally {
+      functions.free(mechs);
+    }
+  }
+
+  /**
+   * Throws if the default cache is damaged, for example empty: MIT Kerberos 1.20 then frees
+   * a principal that it has not read, and may crash the process.
+   */
+  #checkCache(): void {
+    const { functions } = this;
+    const [context, cache, principal] = [0, 0, 0].map(() =>
+      new Uint8Array(POINTER_SIZE)
+    );
+    if (functions.initContext(context) !== 0) return; // the next call fails as well
+    const krb5 = pointerIn(context);
+    try {
+      if (functions.defaultCache(krb5, cache) !== 0) return;
+      const code = this.#principalOf(krb5, pointerIn(cache), principal);
+      if (code === 0) functions.freePrincipal(krb5, pointerIn(principal));
+      else if (!MISSING.includes(code)) throw damagedCache();
+    } finally {
+      functions.freeContext(krb5);
+    }
+  }
+
+  /** Reads the principal of a cache, and closes that. */
+  #principalOf(krb5: Pointer, cache: Pointer, principal: Uint8Array): number {
+    const { functions } = this;
+    try {
+      return functions.cachePrincipal(krb5, cache, principal);
+    } finally {
+      functions.closeCache(krb5, cache);
+    }
+  }
+
+  /**
    * Acquires the credential of an acceptor for Kerberos alone: with a default one, MIT
    * Kerberos negotiates SPNEGO as well, and answers an empty token with a hint.
    *
@@ -200,7 +256,7 @@ export class GssLibrary {
     const cred = new Uint8Array(POINTER_SIZE);
     try {
       // deno-fmt-ignore
-      const major = functions.acquireCredFrom(minor, pointerIn(name), 0xffffffff, mechs, ACCEPT,
+      const major = functions.acquireCredFrom(minor, pointerIn(name), INDEFINITE, mechs, ACCEPT,
         keytab === undefined ? 0n : store, cred, 0n, 0n);
       this.check(major, { subject: keytab, fallback: "keytab" });
       return pointerIn(cred);
@@ -209,4 +265,14 @@ export class GssLibrary {
       if (service !== undefined) functions.releaseName(this.word, name);
     }
   }
+}
+
+/** KRB5_CC_NOTFOUND and KRB5_FCC_NOFILE. */
+const MISSING: readonly number[] = [-1765328243, -1765328189];
+
+function damagedCache(): GssError {
+  return new GssError(
+    "no-ticket",
+    "the credential cache cannot be read, and `klist` shows why: get a ticket with `kinit`",
+  );
 }

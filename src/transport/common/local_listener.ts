@@ -6,6 +6,7 @@
 
 import { NetError } from "../errors.ts";
 import { localPlace } from "../local_place.ts";
+import { innermost } from "../relay.ts";
 import type { TlsFacts } from "../tls_options.ts";
 import type { Address, Conn, Listener, ListenOptions } from "../transport.ts";
 import { removeStale, setMode } from "./socket_file.ts";
@@ -25,16 +26,18 @@ export async function listenLocally(
   const place = localPlace(hostname)!;
   if ("path" in place) await removeStale(place.path);
   const addr = { hostname, port: 0 };
-  const listener = await open((conn) =>
-    onConn(conn.localAddr.hostname === "" ? new LocalConn(conn, addr) : conn)
-  );
+  const named = (conn: Conn) =>
+    conn.localAddr.hostname === "" ? new LocalConn(conn, addr) : conn;
+  const listener = await open((conn) => onConn(named(conn)));
   try {
     if ("path" in place) await setMode(place.path, mode);
   } catch (error) {
     await listener.close();
     throw error;
   }
-  return { ...listener, addr };
+  const { startTls } = listener;
+  const start = (conn: Conn) => named(startTls!(innermost(conn)));
+  return { ...listener, addr, ...startTls && { startTls: start } };
 }
 
 /** Only the user of the server may connect. */

@@ -35,6 +35,11 @@ export class ReadQueue {
     return this.#size >= READ_QUEUE_LIMIT;
   }
 
+  /** How many bytes are queued. */
+  get size(): number {
+    return this.#size;
+  }
+
   /** Adds a chunk, which the queue owns from then on. */
   push(chunk: Uint8Array): void {
     if (this.#peeker) this.#answer(true);

@@ -9,6 +9,7 @@
  */
 
 import * as net from "node:net";
+import { BusyBuffer, copy, SHARED } from "./buffers.ts";
 import { process } from "./process.ts";
 import { ReadQueue } from "../common/read_queue.ts";
 import { closedError, NetError, toNetError } from "../errors.ts";
@@ -18,8 +19,8 @@ import {
   type Side,
   type Sink,
 } from "../relay.ts";
-import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
-import type { Timeout } from "../timeouts.ts";
+import { KEEP_ALIVE_AFTER, plainAddress, resetSocket } from "../socket.ts";
+import type { TlsConn } from "../tls/conn.ts";
 import type { Address, Conn, Transport } from "../transport.ts";
 
 /** Undocumented members. Every use also works without them. */
@@ -43,14 +44,8 @@ const SHOWS_RESETS = Number(process.versions.node.split(".")[0]) >= 24;
 
 const EMPTY = new Uint8Array(0);
 const DONE = Promise.resolve();
-const SHARED: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
 /** After a read of at least this many bytes, a direction gets a buffer of its own. */
-const BUSY_READ = 16 * 1024;
-const BUSY_BUFFER = 256 * 1024;
-/** A direction gives its buffer back after this time without a read, in milliseconds. */
-const QUIET = 5_000;
-const SPARE_BUFFERS = 16;
-const spare: Buffer[] = [];
+export const BUSY_READ = 16 * 1024;
 
 const OWNER = Symbol("NodeConn");
 /** A socket and the connection that it belongs to. */
@@ -170,7 +165,7 @@ export class NodeConn implements Conn {
     this.queue.close();
     const { socket } = this;
     if (this.#isSendingFin()) socket.destroy();
-    else if (!socket.destroyed) socket.resetAndDestroy();
+    else if (!socket.destroyed) resetSocket(socket);
   }
 
   keepAlive(): void {
@@ -302,26 +297,25 @@ export class NodeConn implements Conn {
   }
 }
 
-/** How busy a direction is. */
-interface Busy {
-  reads: number;
-  readsBefore: number;
-  check?: Timeout;
-}
-
-/** One direction of a relay. */
-class Pump implements Sink {
+/** One direction of a relay, from a socket without TLS. */
+export class Pump implements Sink {
   readonly #from: NodeConn;
   readonly #to: net.Socket;
+  readonly #encrypts: boolean;
   readonly #state: RelayState;
   readonly #side: Side;
-  /** Set while the direction has a buffer of its own. */
-  #busy: Busy | undefined;
+  #busy: BusyBuffer | undefined;
   #writing = false;
 
-  constructor(from: NodeConn, to: NodeConn, side: Side, state: RelayState) {
+  constructor(
+    from: NodeConn,
+    to: NodeConn | TlsConn,
+    side: Side,
+    state: RelayState,
+  ) {
     this.#from = from;
     this.#to = to.socket;
+    this.#encrypts = !NodeConn.isNative(to);
     this.#side = side;
     this.#state = state;
   }
@@ -332,8 +326,10 @@ class Pump implements Sink {
     this.#state.count(this.#side, chunk.length);
     const own = this.#busy !== undefined;
     const shared = chunk.buffer === SHARED.buffer;
-    const room = this.#to.write(shared ? copy(chunk) : chunk);
+    const bytes = shared ? copy(chunk) : chunk;
     if (shared && chunk.length >= BUSY_READ) this.#borrow();
+    if (this.#encrypts) return this.#encrypt(bytes, own);
+    const room = this.#to.write(bytes);
     if (this.#to.writableLength === 0 || (room && !own)) return true;
     this.#writing = true;
     // Node.js calls back when the kernel has accepted everything before it.
@@ -349,11 +345,20 @@ class Pump implements Sink {
     });
   }
 
-  /** The buffer is left to the garbage collector, because a write may still use it. */
   fail(error?: NetError): void {
-    this.#busy?.check?.cancel();
+    this.#busy?.abandon();
     if (this.#state.ended) return;
     this.#state.fail(this.#side, error ?? closedError());
+  }
+
+  /** Writes to a TLS socket, which never completes a write at once. */
+  #encrypt(bytes: Uint8Array, own: boolean): boolean {
+    const { writableLength, writableHighWaterMark } = this.#to;
+    const room = writableLength + bytes.length < writableHighWaterMark;
+    if (room && !own) return this.#to.write(bytes);
+    this.#writing = true;
+    this.#to.write(bytes, (error) => this.#written(error));
+    return false;
   }
 
   #written(error?: Error | null): void {
@@ -368,40 +373,20 @@ class Pump implements Sink {
 
   #borrow(): void {
     if (this.#busy) return;
-    this.#from.buffer = spare.pop() ?? Buffer.allocUnsafeSlow(BUSY_BUFFER);
-    this.#busy = { reads: 1, readsBefore: 0 };
-    this.#watch(this.#busy);
-  }
-
-  #watch(busy: Busy): void {
-    const check = () => this.#checkQuiet(busy);
-    busy.check = this.#state.clock.startTimeout(QUIET, check);
-  }
-
-  #checkQuiet(busy: Busy): void {
-    const quiet = busy.reads === busy.readsBefore && !this.#writing;
-    busy.readsBefore = busy.reads;
-    if (quiet && this.#giveBack()) return;
-    this.#watch(busy);
+    const onQuiet = () => !this.#writing && this.#giveBack();
+    this.#busy = new BusyBuffer(this.#state.clock, onQuiet);
+    this.#from.buffer = this.#busy.buffer;
   }
 
   #giveBack(): boolean {
     if (!this.#busy) return true;
-    const { buffer } = this.#from;
     const ended = this.#from.queue.ending === null;
     if (!ended && !this.#from.useBuffer(SHARED)) return false;
     this.#from.buffer = SHARED;
-    this.#busy.check?.cancel();
+    this.#busy.release();
     this.#busy = undefined;
-    if (spare.length < SPARE_BUFFERS) spare.push(buffer);
     return true;
   }
-}
-
-function copy(chunk: Uint8Array): Uint8Array {
-  const bytes = Buffer.allocUnsafe(chunk.length); // from Node's pool if it is small
-  bytes.set(chunk);
-  return bytes;
 }
 
 /** Starts both directions. */
@@ -412,7 +397,7 @@ function move(a: NodeConn, b: NodeConn, state: RelayState): void {
   b.drainInto(down);
 }
 
-/** Implements {@linkcode Transport.relay}. */
+/** Implements {@linkcode Transport.relay} between sockets without TLS. */
 export const relay: Transport["relay"] = nativeRelay(NodeConn.isNative, move);
 
 /** The buffer of the next read of the connection that has read last. */

@@ -5,9 +5,10 @@
  */
 
 import * as net from "node:net";
-import { NodeConn, onConnect, ONREAD, relay } from "./conn.ts";
+import { NodeConn, onConnect, ONREAD } from "./conn.ts";
 import { datagrams, sourceAddress } from "./datagrams.ts";
 import { process } from "./process.ts";
+import { relay } from "./tls_relay.ts";
 import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
 import { createResolver, libuvThreads } from "../common/lookup.ts";

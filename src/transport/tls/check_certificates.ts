@@ -6,6 +6,7 @@
  */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import process from "node:process";
 import { NetError } from "../errors.ts";
 import type { TlsServerOptions } from "../tls_options.ts";
 
@@ -36,25 +37,31 @@ export interface Certificates
   readonly ca?: string;
 }
 
+/** The runtimes whose TLS is not that of OpenSSL, by their members of `process.versions`. */
+const isDeno = "deno" in process.versions;
+const isBun = "bun" in process.versions;
+
 /**
- * Checks that all are in PEM, that the key is not encrypted, and that it is the one of the
- * certificate. Returns them alone: the texts may hold each other and comments, as those of
- * HAProxy, stunnel and PKCS #12 do, which not every runtime skips.
+ * Checks that all are in PEM, that the key is not encrypted, of a kind that TLS uses, and
+ * the one of the certificate. Returns them alone: the texts may hold each other and
+ * comments, as those of HAProxy, stunnel and PKCS #12 do, which not every runtime skips.
+ * Authorities whose issuer is missing are left out: Deno alone would trust them.
  *
  * @throws {CertificateError} for the first flaw.
  */
 export function checkCertificates(
   { cert, key, clientCa, ca }: Certificates,
 ): Certificates {
-  if (clientCa !== undefined) parseCertificates("clientCa", clientCa);
-  if (ca !== undefined) parseCertificates("ca", ca);
   const authorities = {
-    clientCa: certificatesIn(clientCa),
-    ca: certificatesIn(ca),
+    clientCa: authoritiesIn("clientCa", clientCa),
+    ca: authoritiesIn("ca", ca),
   };
   if (cert === undefined && key === undefined) return authorities;
-  const [leaf] = parseCertificates("cert", cert ?? "");
+  const chain = parseCertificates("cert", cert ?? "");
+  const [leaf] = chain;
   const own = parseKey(key ?? "");
+  checkKind(own);
+  if (isDeno) checkFlight(chain, authorities.clientCa);
   if (leaf.checkPrivateKey(own)) {
     return { ...authorities, cert: certificatesIn(cert), key: keyIn(key!) };
   }
@@ -98,6 +105,94 @@ function noCertificate(text: string): string {
     "openssl x509 -inform DER -in $FILE -out cert.pem";
 }
 
+/**
+ * The certificates of authorities, without those that do not lead to a self-signed one among
+ * them: OpenSSL does not trust these, but Deno does.
+ */
+function authoritiesIn(
+  option: CertificateOption,
+  text: string | undefined,
+): string | undefined {
+  if (text === undefined) return undefined;
+  const all = parseCertificates(option, text);
+  const trusted = all.filter(({ subject, issuer }) => subject === issuer);
+  let others = all.filter((it) => !trusted.includes(it));
+  for (let found = trusted; found.length > 0;) {
+    const names = new Set(found.map(({ subject }) => subject));
+    found = others.filter(({ issuer }) => names.has(issuer));
+    others = others.filter((it) => !found.includes(it));
+    trusted.push(...found);
+  }
+  if (trusted.length === 0) {
+    throw new CertificateError(
+      option,
+      "has only certificates of intermediate authorities, of which none is " +
+        `trusted: add that of their root, ${inOneLine(all[0].issuer)}`,
+    );
+  }
+  return trusted.map((it) => it.toString()).join("\n");
+}
+
+function inOneLine(name: string): string {
+  return name.replaceAll("\n", ", ");
+}
+
+/** The curves of TLS 1.3 (RFC 8446 section 4.2.3). */
+const CURVES = ["prime256v1", "secp384r1", "secp521r1"];
+const KINDS = "RSA, P-256, P-384, P-521 and Ed25519";
+
+/** Throws if the handshakes with this key would fail. */
+function checkKind(
+  { asymmetricKeyType, asymmetricKeyDetails }: KeyObject,
+): void {
+  const type: string = asymmetricKeyType ?? "";
+  const curve = asymmetricKeyDetails?.namedCurve ?? "";
+  const known = type === "ec"
+    ? CURVES.includes(curve)
+    : !isDeno || type === "rsa" || type === "ed25519";
+  if (known) return;
+  const kind = type === "ec" ? `the curve ${curve}` : type.toUpperCase();
+  const where = type === "ec" ? "TLS 1.3" : "TLS of Deno";
+  throw new CertificateError(
+    "key",
+    `is one of ${kind}, which ${where} cannot use: it uses ${KINDS}`,
+  );
+}
+
+/** How much of a handshake Deno's clients take before they give up, in bytes. */
+const MAX_FLIGHT = 64 * 1024;
+
+/**
+ * Throws if a server on Deno would send too much: it sends each authority twice, its
+ * certificate after those of the server, and its name.
+ */
+function checkFlight(
+  chain: readonly X509Certificate[],
+  clientCa: string | undefined,
+): void {
+  if (clientCa === undefined) return;
+  const authorities = parseCertificates("clientCa", clientCa);
+  const sizes = [...chain, ...authorities].map(({ raw }) => raw.length);
+  const names = authorities.map(({ subject }) => sizeOfName(subject));
+  const size = [...sizes, ...names].reduce((sum, it) => sum + it);
+  if (size <= MAX_FLIGHT) return;
+  throw new CertificateError(
+    "clientCa",
+    `has ${authorities.length} certificates: a server on Deno sends all of them to each ` +
+      `client, with its own ${
+        size >> 10
+      } KiB, and not every client takes more than ` +
+      `${
+        MAX_FLIGHT >> 10
+      }: leave out authorities that issue no certificates to clients`,
+  );
+}
+
+/** About the size of a name in DER, of which this is the text with a line for each part. */
+function sizeOfName(subject: string): number {
+  return subject.split("\n").reduce((sum, it) => sum + it.length + 10, 4);
+}
+
 const KEY = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/;
 const WHOLE_KEY =
   /-----BEGIN ((?:[A-Z]+ )?PRIVATE KEY)-----[^-]*-----END \1-----/;
@@ -117,7 +212,10 @@ function parseKey(text: string): KeyObject {
     return createPrivateKey(keyIn(text));
   } catch (error) {
     const flaw = "cannot be read; openssl pkey -in $KEY -noout shows why";
-    throw new CertificateError("key", flaw, error);
+    const kinds = isDeno || isBun
+      ? `; if it shows nothing, this runtime does not know its kind, but ${KINDS}`
+      : "";
+    throw new CertificateError("key", flaw + kinds, error);
   }
 }
 

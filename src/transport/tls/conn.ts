@@ -11,7 +11,8 @@ import type * as tls from "node:tls";
 import { ReadQueue } from "../common/read_queue.ts";
 import { toBytes } from "../duplex_conn.ts";
 import { closedError, NetError, TlsError } from "../errors.ts";
-import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
+import type { Sink } from "../relay.ts";
+import { KEEP_ALIVE_AFTER, plainAddress, resetSocket } from "../socket.ts";
 import { startTimeout, type Timeout } from "../timeouts.ts";
 import type { TlsFacts } from "../tls_options.ts";
 import type { Address, Conn } from "../transport.ts";
@@ -37,11 +38,19 @@ export class TlsConn implements Conn {
   readonly #socket: tls.TLSSocket;
   readonly #raw: net.Socket | ConnStream;
   readonly #queue = new ReadQueue();
+  #sink: Sink | undefined;
   #facts: TlsFacts | undefined;
   #isPaused = false;
-  #isFinSent = false;
   #isParting = false;
   #late: Timeout | undefined;
+
+  /**
+   * Whether a relay may use the socket of this connection directly; false for TLS over
+   * another connection, and for a `Proxy` object, which may change methods.
+   */
+  static isNative(conn: Conn): conn is TlsConn {
+    return #sink in conn && !(conn.#raw instanceof ConnStream);
+  }
 
   /** Takes over both; `remote` is the peer's address if that is known. */
   constructor(
@@ -53,14 +62,14 @@ export class TlsConn implements Conn {
     this.#raw = raw;
     this.localAddr = plainAddress(raw.localAddress, raw.localPort);
     this.remoteAddr = remote ?? plainAddress(raw.remoteAddress, raw.remotePort);
-    socket.on("data", (chunk: Uint8Array) => this.#receive(chunk));
+    socket.on("data", (chunk: Uint8Array) => this.receive(chunk));
     socket.on("end", () => this.#ended());
     const onError = (error: unknown) =>
       this.fail(toTlsError(error, this.#facts));
     socket.on("error", onError);
     // Without a `tls.Server`, Node.js reports broken records only by this event.
     socket.on("_tlsError", onError);
-    socket.on("close", () => this.fail(peerGone()));
+    socket.on("close", () => this.#closed());
     // The errors of a TCP socket are those of the TLS socket, which reports them as well.
     const isTcp = !(raw instanceof ConnStream);
     raw.on("error", isTcp ? () => {} : onError);
@@ -68,6 +77,11 @@ export class TlsConn implements Conn {
     const onEnd = () => this.#facts ? this.#ended() : onError(cut());
     raw.onEnd = onEnd;
     raw.onFailed = onError;
+  }
+
+  /** The socket, for a relay. */
+  get socket(): tls.TLSSocket {
+    return this.#socket;
   }
 
   get tls(): TlsFacts | undefined {
@@ -82,12 +96,28 @@ export class TlsConn implements Conn {
   /** Ends the connection by an error, which the next read reports. */
   fail(error: NetError): void {
     this.#queue.end(error);
+    this.#sink?.fail(error);
     this.#drop();
+  }
+
+  /** Passes all unread bytes, and all that follow, to a relay. */
+  drainInto(sink: Sink): void {
+    this.#sink = sink;
+    const queue = this.#queue;
+    let more = true;
+    for (let chunk = queue.shift(); chunk; chunk = queue.shift()) {
+      more = sink.take(chunk) && more;
+    }
+    if (queue.ending) return sink.fail(queue.ending);
+    if (queue.ending === null) return sink.end();
+    if (this.#socket.destroyed) return sink.fail();
+    if (more && this.#isPaused) this.resume();
+    if (!more && !this.#isPaused) this.#pause();
   }
 
   read(): Promise<Uint8Array | null> {
     const chunk = this.#queue.read();
-    if (this.#isPaused && !this.#queue.full) this.#resume();
+    if (this.#isPaused && !this.#queue.full) this.resume();
     return chunk;
   }
 
@@ -100,8 +130,8 @@ export class TlsConn implements Conn {
   }
 
   write(chunk: Uint8Array): Promise<void> {
-    const { destroyed } = this.#socket;
-    if (destroyed || this.#isFinSent) return Promise.reject(this.#why());
+    const { destroyed, writableEnded } = this.#socket;
+    if (destroyed || writableEnded) return Promise.reject(this.#why());
     // An empty record fails on Deno.
     if (chunk.length === 0) return Promise.resolve();
     return new Promise((resolve, reject) =>
@@ -114,9 +144,9 @@ export class TlsConn implements Conn {
   }
 
   closeWrite(): Promise<void> {
-    if (this.#isFinSent) return Promise.resolve();
-    if (this.#socket.destroyed) return Promise.reject(this.#why());
-    this.#isFinSent = true;
+    const { destroyed, writableEnded } = this.#socket;
+    if (writableEnded) return Promise.resolve();
+    if (destroyed) return Promise.reject(this.#why());
     return new Promise((resolve, reject) =>
       this.#socket.end((error?: Error | null) =>
         error ? reject(this.#why(error)) : this.#whenFlushed(resolve)
@@ -148,8 +178,7 @@ export class TlsConn implements Conn {
   #part(): void {
     this.#late = startTimeout(PARTING, () => this.#drop());
     this.#isParting = true;
-    if (this.#isPaused) this.#resume();
-    this.#isFinSent = true;
+    if (this.#isPaused) this.resume();
     // Also if it was called before.
     this.#socket.end(() => this.#whenFlushed(() => this.#parted()));
   }
@@ -167,7 +196,7 @@ export class TlsConn implements Conn {
     // Not both at once: Node.js would free the state of TLS in the next tick, which may be
     // inside the OpenSSL call that reports the end of the handshake, and crash.
     raw.once("close", () => this.#drop());
-    raw.resetAndDestroy();
+    resetSocket(raw);
   }
 
   keepAlive(): void {
@@ -182,12 +211,18 @@ export class TlsConn implements Conn {
     return this.#socket.writableLength + below;
   }
 
-  #receive(chunk: Uint8Array): void {
+  /** Called with decrypted bytes. */
+  receive(chunk: Uint8Array): void {
     // No byte of a peer whose certificate has not been checked.
     if (!this.#facts) return this.fail(unverified());
     if (this.#isParting) return;
-    this.#queue.push(toBytes(chunk)!);
-    if (this.#queue.full && !this.#isPaused) this.#pause();
+    let more: boolean;
+    if (this.#sink) more = this.#sink.take(chunk);
+    else {
+      this.#queue.push(toBytes(chunk)!);
+      more = !this.#queue.full;
+    }
+    if (!more && !this.#isPaused) this.#pause();
   }
 
   /**
@@ -201,7 +236,8 @@ export class TlsConn implements Conn {
     else this.#socket.pause();
   }
 
-  #resume(): void {
+  /** Continues reading after a pause. */
+  resume(): void {
     this.#isPaused = false;
     const handle = this.#handle;
     if (handle?.readStop && handle.readStart) handle.readStart();
@@ -213,10 +249,21 @@ export class TlsConn implements Conn {
     return raw instanceof ConnStream ? raw : (raw as Internals)._handle;
   }
 
+  /** Called when either side has closed the socket. */
+  #closed(): void {
+    const bothEnded = this.#queue.ending === null && !this.#queue.closed;
+    if (!bothEnded) this.#sink?.fail(); // otherwise bytes may still be on their way
+    this.#queue.end(peerGone());
+    this.#drop();
+  }
+
   #ended(): void {
     this.#parted();
     if (this.#wasReset()) this.fail(peerGone());
-    else this.#queue.end(null);
+    else {
+      this.#queue.end(null);
+      this.#sink?.end();
+    }
   }
 
   /**
@@ -225,14 +272,14 @@ export class TlsConn implements Conn {
    */
   #wasReset(): boolean {
     const handle = this.#handle;
-    if (this.#isFinSent || !handle?.getpeername) return false;
+    if (this.#socket.writableEnded || !handle?.getpeername) return false;
     return handle.getpeername({}) !== 0;
   }
 
   /** Node.js cannot reset a socket whose FIN is on its way, and would leak its descriptor. */
   #isSendingFin(): boolean {
-    const { writableFinished, writableLength } = this.#socket;
-    return this.#isFinSent && writableLength === 0 && !writableFinished;
+    const { writableEnded, writableFinished, writableLength } = this.#socket;
+    return writableEnded && writableLength === 0 && !writableFinished;
   }
 
   #drop(): void {
@@ -243,8 +290,9 @@ export class TlsConn implements Conn {
 
   /** Why a call failed. */
   #why(error?: unknown): NetError {
-    if (this.#queue.closed || this.#isFinSent && !error) return closedError();
-    if (this.#queue.ending) return this.#queue.ending;
+    const { closed, ending } = this.#queue;
+    if (closed || this.#socket.writableEnded && !error) return closedError();
+    if (ending) return ending;
     const why = error ? toTlsError(error, this.#facts) : peerGone();
     // The connection below may be closed because the peer is gone, but this one is not.
     return why.kind === "closed" ? peerGone() : why;

@@ -6,13 +6,14 @@
 
 import * as net from "node:net";
 import * as tls from "node:tls";
-import { type NetError, TlsError, toNetError } from "../errors.ts";
+import { NetError, TlsError, toNetError } from "../errors.ts";
 import { addressOf } from "../common/listener_address.ts";
 import { localPlace } from "../local_place.ts";
 import { plainHostname } from "../socket.ts";
 import type { TlsServerOptions } from "../tls_options.ts";
 import type { Conn, Listener, ListenOptions } from "../transport.ts";
 import { checkCertificates } from "./check_certificates.ts";
+import { ClearConn } from "./clear_conn.ts";
 import { commonName } from "./common_name.ts";
 import { TlsConn } from "./conn.ts";
 import { toTlsError } from "./tls_error.ts";
@@ -41,9 +42,11 @@ export function listenTls(
   onError?: (error: NetError) => void,
 ): Promise<Listener> {
   let credentials = load(first);
+  const { startsInClear = false } = options;
+  const secure = (raw: net.Socket) => accept(raw, credentials);
   const server = net.createServer(
     { allowHalfOpen: true, noDelay: true },
-    (raw) => onConn(accept(raw, credentials)),
+    (raw) => onConn(startsInClear ? new ClearConn(raw) : secure(raw)),
   );
   const { hostname, port, reusePort = false } = options;
   const where: net.ListenOptions & { reusePort?: boolean; fd?: number } = {
@@ -65,6 +68,8 @@ export function listenTls(
         setTls(next) {
           credentials = load(next);
         },
+        ...startsInClear &&
+          { startTls: (conn: Conn) => startTls(conn, secure) },
       });
     });
   });
@@ -87,6 +92,14 @@ function load(options: TlsServerOptions): Credentials {
   } catch (error) {
     throw toNetError(error, "invalid");
   }
+}
+
+/** Implements {@linkcode Listener.startTls}. */
+function startTls(conn: Conn, secure: (raw: net.Socket) => Conn): Conn {
+  if (!ClearConn.isNative(conn)) {
+    throw new NetError("invalid", "this connection cannot start TLS");
+  }
+  return conn.isOver ? conn : secure(conn.release());
 }
 
 /** Starts the handshake of a connection. */

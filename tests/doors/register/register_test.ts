@@ -4,13 +4,14 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { speakFirst, startTarget, type Target } from "../../interop/targets.ts";
 import { certificates } from "../../support/certificates.ts";
 import { runtime, test } from "../../support/harness.ts";
 import { closedPort, type TestServer } from "../../support/server.ts";
 import { until } from "../../transport/contract.ts";
 import { opened, startProxy, startWeb, urlOf, type Web } from "../web.ts";
-import { type RunOptions, runRegistered } from "./registered.ts";
+import { DOOR, type RunOptions, runRegistered } from "./registered.ts";
 
 /** A proxy, and targets that count their connections. */
 interface Lab {
@@ -275,6 +276,9 @@ if (globalThis.WebSocket) await way("WebSocket", () => new Promise((resolve, rej
     },
   ));
 
+/** Programs that start many others, one after the other. */
+const SLOW = { timeout: 150_000 };
+
 /** Fetches a path, and prints it; a worker or a child. */
 const FETCHER = `
 import { get } from "node:http";
@@ -333,7 +337,7 @@ await run(\`
 \`, "", { eval: true });
 `,
     ["by-url", "by-path", "without-flags", "environment", "both", "code"],
-  ));
+  ), SLOW);
 
 test(
   "register is part of web workers",
@@ -355,6 +359,21 @@ worker.terminate();
   { skip: runtime === "node" ? "Node.js has no web workers" : undefined },
 );
 
+test("register can be loaded by --require", () =>
+  withLab(async (lab) => {
+    const code = `
+import { connect } from "node:net";
+await way("socket", () => new Promise((resolve, reject) => {
+  const socket = connect(TCP, "one.test", () => resolve(socket.destroy().destroyed)).on("error", reject);
+}));`;
+    const results = await resultsOf(code, {
+      ...variables(lab),
+      ALL_PROXY: urlOf(lab.proxy),
+      NODE_OPTIONS: `--require=${fileURLToPath(DOOR)}`,
+    });
+    assertEquals(results, { socket: true });
+  }), { skip: runtime === "node" ? undefined : "a flag of Node.js" });
+
 /** The arguments of the runtime before the program. */
 const RUN = JSON.stringify(runtime === "deno" ? ["run", "--allow-all"] : []);
 
@@ -375,9 +394,15 @@ await ended(fork(file, ["fork"], { stdio: [...stdio, "ipc"] }));
 spawnSync(execPath, args("spawnSync"), { stdio, env: { WEB } });
 process.stdout.write(execFileSync(execPath, args("execFileSync")));
 process.stdout.write((await promisify(execFile)(execPath, args("promise"), { env: { WEB } })).stdout);
+for (const name of ["NODE_OPTIONS", "BUN_OPTIONS", "ALL_PROXY", "all_proxy"]) delete process.env[name];
+process.stdout.write((await promisify(execFile)(execPath, args("forgotten"))).stdout);
+await ended(fork(new URL("./fetcher.mjs", import.meta.url), ["forked"]));
 `,
-    ["spawn", "environment", "fork", "spawnSync", "execFileSync", "promise"],
-  ));
+    [
+      ...["spawn", "environment", "fork", "spawnSync", "execFileSync"],
+      ...["promise", "forgotten", "forked"],
+    ],
+  ), SLOW);
 
 test("register leaves Unix sockets alone, and refuses UDP", () =>
   withLab(async (lab) => {
@@ -467,8 +492,8 @@ await way("udp", () => new Promise((resolve) => {
 /** Lists that have no effect on a connection to 127.0.0.1, although some runtimes differ. */
 const LISTS: Record<string, string>[] = [
   { NO_PROXY: "other.test, *" },
-  { NO_PROXY: "*.0.0.1" },
-  { NO_PROXY: "127.0.0.1", no_proxy: "other.test" },
+  { NO_PROXY: "*.0.0.1, *localhost" },
+  { NO_PROXY: "127.0.0.1, localhost", no_proxy: "other.test" },
 ];
 
 for (const lists of LISTS) {
@@ -477,8 +502,8 @@ for (const lists of LISTS) {
       const code = `
 import { connect } from "node:net";
 await way("socket", () => new Promise((resolve, reject) => connect(TCP, "127.0.0.1", resolve).on("error", reject)));
-await way("fetch", async () => {
-  const answer = await fetch(\`http://127.0.0.1:\${WEB}/\`).catch(() => ({ ok: false }));
+for (const host of ["127.0.0.1", "localhost"]) await way(host, async () => {
+  const answer = await fetch(\`http://\${host}:\${WEB}/\`).catch(() => ({ ok: false }));
   return answer.ok;
 });
 `;
@@ -487,7 +512,11 @@ await way("fetch", async () => {
         ...lists,
         ALL_PROXY: `socks5h://127.0.0.1:${await closedPort()}`,
       });
-      assertEquals(results, { socket: "error ECONNREFUSED", fetch: false });
+      assertEquals(results, {
+        socket: "error ECONNREFUSED",
+        "127.0.0.1": false,
+        localhost: false,
+      });
       assertEquals(connections(lab), 0);
     }));
 }
@@ -788,3 +817,21 @@ await way("a shell", () => execSync("deno run app.mjs"));
     ),
   { skip: runtime === "deno" ? undefined : "only Deno has these" },
 );
+
+test("register reports targets that the protocol cannot carry", async () => {
+  const code = `
+import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
+const failure = (socket) => new Promise((resolve) => {
+  let reason;
+  socket.on("error", ({ code }) => reason = code);
+  socket.on("close", () => resolve(reason));
+});
+await way("socket", () => failure(connect(1, "::1")));
+await way("tls", () => failure(connectTls(1, "::1")));
+`;
+  const results = await resultsOf(code, {
+    ALL_PROXY: `socks4://127.0.0.1:${await closedPort()}`,
+  });
+  assertEquals(results, { socket: "EAFNOSUPPORT", tls: "EAFNOSUPPORT" });
+});

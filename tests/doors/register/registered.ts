@@ -14,7 +14,7 @@ import { runtime } from "../../support/harness.ts";
 import type { Ended } from "../../support/spawn.ts";
 
 /** The module that is loaded before the program. */
-const DOOR: URL = runtime === "deno"
+export const DOOR: URL = runtime === "deno"
   ? new URL("../../../src/doors/register/mod.ts", import.meta.url)
   : new URL("./program.js", import.meta.url);
 
@@ -35,7 +35,7 @@ export interface RunOptions {
   readonly packages?: string;
 }
 
-/** Runs a program to its end, in a folder of its own; kills it after 40 s. */
+/** Runs a program to its end, in a folder of its own; kills it after 60 s. */
 export async function runRegistered(
   code: string,
   options: RunOptions = {},
@@ -82,7 +82,7 @@ function ended(
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text) => stdout += text);
   child.stderr.setEncoding("utf8").on("data", (text) => stderr += text);
-  const timer = setTimeout(() => child.kill("SIGKILL"), 40_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 60_000);
   return new Promise<Ended>((resolve, reject) => {
     child.on("error", reject);
     child.on(

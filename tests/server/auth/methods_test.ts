@@ -22,9 +22,11 @@ import {
   type ServeOptions,
   userPass,
 } from "../../../src/server/mod.ts";
+import { gssapi, gssapiLogin } from "../../../src/gssapi/mod.ts";
 import { wrapping } from "../../client/wrapping.ts";
 import { test } from "../../support/harness.ts";
 import { udpEcho } from "../../support/raw.ts";
+import { PRINCIPAL, ScriptedGss } from "../../support/scripted_gss.ts";
 import {
   echo,
   startServer,
@@ -55,6 +57,8 @@ interface Row {
 const LOGIN = { username: "al", password: "pw" };
 const NO_LOCKOUT = { lockout: 0 };
 
+const provider = new ScriptedGss();
+
 /** The methods. A new one is one more row. */
 const METHODS: readonly Row[] = [
   { server: noAuth(), client: anonymous() },
@@ -77,6 +81,12 @@ const METHODS: readonly Row[] = [
     client: wrapping().auth,
     user: "al",
     wrong: wrapping(TOKEN + 1).auth,
+  },
+  {
+    server: await gssapi({ provider }),
+    client: gssapiLogin({ provider }),
+    user: PRINCIPAL,
+    wrong: gssapiLogin({ provider: new ScriptedGss({ ticket: "bob@TEST" }) }),
   },
 ];
 
@@ -114,34 +124,51 @@ function proxyOf({ server }: TestServer, login: object = LOGIN) {
 
 const names = (rows: readonly Row[]) => rows.map(({ server }) => server.name);
 
-for (const served of arrangements(METHODS)) {
-  test(`serve() prefers ${names(served).join(" to ")}, in any order of offers`, () =>
-    withEcho(
-      { auth: served.map(({ server }) => server) },
-      async (server, target) => {
-        for (const [i, subset] of subsets(METHODS).entries()) {
-          // The order of the client decides nothing: try different ones.
-          const offered = i % 2 === 0 ? subset : subset.reverse();
-          const auth = offered.map(({ client }) => client);
-          const attempt = connect(proxyOf(server), target.addr, { auth });
-          const chosen = served.find((it) => offered.includes(it));
-          if (chosen) {
-            const conn = await attempt;
-            await conn.write(pattern(10));
-            assertSameOctets(await readExactly(conn, 10), pattern(10));
-            conn.close();
-          } else {
-            const { code } = await assertRejects(() => attempt, SocksError);
-            assertEquals(code, "no-method");
-          }
-          const { session, reason } = await server.ended();
-          const what = `${names(served)} ${names(offered)}`;
-          assertEquals(session.method, chosen?.server.name, what);
-          assertEquals(session.user, chosen?.user, what);
-          assertEquals(reason === "no-method", !chosen, what);
-        }
-      },
-    ));
+/** Passes if the server chooses the first method that it serves and that the client offers. */
+async function assertChoice(
+  served: readonly Row[],
+  offers: readonly (readonly Row[])[],
+): Promise<void> {
+  const auth = served.map(({ server }) => server);
+  await withEcho({ auth }, async (server, target) => {
+    for (const offered of offers) {
+      const auth = offered.map(({ client }) => client);
+      const attempt = connect(proxyOf(server), target.addr, { auth });
+      const chosen = served.find((it) => offered.includes(it));
+      if (chosen) {
+        const conn = await attempt;
+        await conn.write(pattern(10));
+        assertSameOctets(await readExactly(conn, 10), pattern(10));
+        conn.close();
+      } else {
+        const { code } = await assertRejects(() => attempt, SocksError);
+        assertEquals(code, "no-method");
+      }
+      const { session, reason } = await server.ended();
+      const what = `${names(served)} ${names(offered)}`;
+      assertEquals(session.method, chosen?.server.name, what);
+      assertEquals(session.user, chosen?.user, what);
+      assertEquals(reason === "no-method", !chosen, what);
+    }
+  });
+}
+
+for (const set of subsets(METHODS)) {
+  test(`serve() chooses among ${names(set).join(", ")} in its order, whatever is offered`, async () => {
+    // The order of the client decides nothing: try different ones.
+    const offers = subsets(METHODS).map((it, i) =>
+      i % 2 === 0 ? it : it.reverse()
+    );
+    await assertChoice(set, offers);
+    for (const served of arrangements(set)) {
+      if (served.length < set.length) continue;
+      // Each method is chosen once, because the client offers none before it.
+      const offers = served.map((_, i) =>
+        METHODS.filter((it) => !served.slice(0, i).includes(it))
+      );
+      await assertChoice(served, offers);
+    }
+  });
 }
 
 for (const { server: method, client, user, wrong, claims } of METHODS) {
@@ -168,9 +195,9 @@ for (const { server: method, client, user, wrong, claims } of METHODS) {
 
   test(`rules() decide by the user of a login by ${name}`, async () => {
     const verdicts = [
-      [rules(["allow user al"]), user !== undefined],
+      [rules([`allow user ${user ?? "al"}`]), user !== undefined],
       [rules(["allow user bo"]), false],
-      [rules(["deny user al", "allow *"]), user === undefined],
+      [rules([`deny user ${user ?? "al"}`, "allow *"]), user === undefined],
     ] as const;
     for (const [policy, isAllowed] of verdicts) {
       await withEcho({ auth: [method], policy }, async (server, target) => {

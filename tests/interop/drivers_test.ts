@@ -1,0 +1,226 @@
+/** Drivers with their real servers, through the sockets of the client's door. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import type * as net from "node:net";
+import { dialSocket, SocksSocket } from "../../src/doors/socket/mod.ts";
+import { userPass } from "../../src/server/mod.ts";
+import { test } from "../support/harness.ts";
+import { startServer } from "../support/server.ts";
+import { type Database, DATABASE_LOGIN, databases } from "./databases.ts";
+import { type Library, load } from "./libraries.ts";
+import { missing, run } from "./programs.ts";
+import { missingRuntime } from "./runtimes.ts";
+import { withSshd } from "./sshd.ts";
+
+const noNpm = missingRuntime("deno"); // which installs the packages
+const { username: user, password } = DATABASE_LOGIN;
+
+/**
+ * Calls `use` with the URL of a proxy with a login, and passes if the proxy has granted
+ * requests for the port.
+ */
+async function throughProxy(
+  port: number,
+  use: (url: string) => Promise<void>,
+): Promise<void> {
+  const proxy = await startServer({
+    auth: [userPass({ al: "p@ss" })],
+  });
+  const url = `socks5h://al:p%40ss@127.0.0.1:${proxy.server.addr.port}`;
+  try {
+    await use(url);
+    const granted = proxy.events.filter((event) =>
+      event.type === "reply" && event.session.reply === 0 &&
+      event.session.target?.port === port
+    );
+    assert(granted.length > 0, "no session of the proxy");
+  } finally {
+    await proxy.close();
+  }
+}
+
+/** Runs a query with a driver, and returns a value of the answer. */
+type Query = (url: string, database: Database) => Promise<unknown>;
+
+const host = "127.0.0.1";
+
+/** Rows: the driver, its server, the query, and the answer. */
+const drivers: [
+  name: string,
+  kind: keyof typeof databases,
+  query: Query,
+  answer: unknown,
+][] = [
+  ["pg", "PostgreSQL", async (url, { port }) => {
+    const { Pool } = await load("pg", "8.23.1");
+    const stream = () => new SocksSocket(url);
+    const pool = new Pool({
+      host,
+      port,
+      user,
+      password,
+      database: user,
+      stream,
+    });
+    const { rows } = await pool.query("SELECT 6 * 7 AS answer");
+    await pool.end();
+    return rows[0].answer;
+  }, 42],
+  ["pg with TLS", "PostgreSQL", async (url, { tlsPort: port, ca }) => {
+    const { Client } = await load("pg", "8.23.1");
+    const stream = () => new SocksSocket(url);
+    const ssl = { ca };
+    const client = new Client({
+      host,
+      port,
+      user,
+      password,
+      database: user,
+      ssl,
+      stream,
+    });
+    await client.connect();
+    const { rows } = await client.query("SELECT 6 * 7 AS answer");
+    await client.end();
+    return rows[0].answer;
+  }, 42],
+  ["postgres.js", "PostgreSQL", async (url, { port }) => {
+    const postgres = await load("postgres", "3.4.9");
+    const socket = ({ host: [hostname], port: [port] }: Library) =>
+      dialSocket(url, { hostname, port });
+    const sql = postgres({
+      host,
+      port,
+      user,
+      password,
+      database: user,
+      socket,
+    });
+    const [{ answer }] = await sql`SELECT 6 * 7 AS answer`;
+    await sql.end();
+    return answer;
+  }, 42],
+  ["mysql2", "MariaDB", async (url, { port }) => {
+    const { createConnection } = await load("mysql2", "3.24.6");
+    const stream = () => new SocksSocket(url).connect(port, host);
+    const connection = createConnection({
+      user,
+      password,
+      database: user,
+      stream,
+    }).promise();
+    const [[{ answer }]] = await connection.query("SELECT 6 * 7 AS answer");
+    await connection.end();
+    return answer;
+  }, 42],
+  ["mariadb", "MariaDB", async (url, { port }) => {
+    const { createConnection } = await load("mariadb", "3.4.5");
+    const stream = (callback: (error: unknown, socket?: net.Socket) => void) =>
+      void dialSocket(url, { hostname: host, port })
+        .then((socket) => callback(undefined, socket), callback);
+    const how = { host, port, user, password, database: user, stream };
+    const connection = await createConnection(how);
+    const [{ answer }] = await connection.query("SELECT 6 * 7 AS answer");
+    await connection.end();
+    return Number(answer);
+  }, 42],
+  ["ioredis", "Redis", async (url, { port }) => {
+    const { Redis } = await load("ioredis", "5.8.2");
+    class Connector {
+      #socket: net.Socket | undefined;
+      async connect(): Promise<net.Socket> {
+        return this.#socket = await dialSocket(url, { hostname: host, port });
+      }
+      check(): boolean {
+        return true;
+      }
+      disconnect(): void {
+        this.#socket?.end();
+      }
+    }
+    const redis = new Redis({ Connector, password });
+    await redis.set("answer", "42");
+    const answer = await redis.get("answer");
+    await redis.quit();
+    return answer;
+  }, "42"],
+];
+
+for (const [name, kind, query, answer] of drivers) {
+  test(`${name} reaches ${kind} through the proxy`, async () => {
+    await databases[kind].run(async (database) => {
+      const { port, tlsPort } = database;
+      const used = name.includes("TLS") ? tlsPort : port;
+      await throughProxy(used, async (url) => {
+        assertEquals(await query(url, database), answer);
+      });
+    });
+  }, {
+    skip: noNpm ?? databases[kind].skip,
+    foreign: true,
+    timeout: 120_000,
+  });
+}
+
+test("ssh2 reaches sshd through the proxy", async () => {
+  const { Client } = await load("ssh2", "1.17.0");
+  // Bun's userInfo() reads the environment.
+  const username = (await run("id", ["-un"])).stdout.trim();
+  await withSshd(async ({ port, ssh }) => {
+    await throughProxy(port, async (url) => {
+      const sock = await dialSocket(url, { hostname: host, port });
+      const client = new Client();
+      const privateKey = readFileSync(ssh[ssh.indexOf("-i") + 1]);
+      client.connect({ sock, username, privateKey });
+      await once(client, "ready");
+      const text = await new Promise<string>((resolve, reject) =>
+        client.exec("echo hello", (error: unknown, stream: Library) => {
+          if (error) return reject(error);
+          let text = "";
+          stream.on("data", (chunk: unknown) => text += chunk);
+          stream.on("close", () => resolve(text));
+        })
+      );
+      assertEquals(text, "hello\n");
+      client.end();
+      await once(client, "close");
+    });
+  });
+}, { skip: noNpm ?? missing("sshd", "ssh-keygen"), foreign: true });
+
+test("nodemailer reaches a mail server through the proxy", async () => {
+  const { SMTPServer } = await load("smtp-server", "3.15.0");
+  const { createTransport } = await load("nodemailer", "7.0.10");
+  let received = "";
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ["STARTTLS", "AUTH"],
+    disableReverseLookup: true,
+    onData(stream: Library, _: unknown, done: () => void) {
+      stream.on("data", (chunk: unknown) => received += chunk);
+      stream.on("end", done);
+    },
+  });
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  const { port } = server.server.address();
+  await throughProxy(port, async (url) => {
+    const transport = createTransport({
+      host,
+      port,
+      getSocket(_: unknown, callback: (error: unknown, how?: object) => void) {
+        dialSocket(url, { hostname: host, port })
+          .then((connection) => callback(null, { connection }), callback);
+      },
+    });
+    await transport.sendMail({
+      from: "a@a.test",
+      to: "b@b.test",
+      text: "hello",
+    });
+    transport.close();
+  });
+  assertStringIncludes(received, "hello");
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+}, { skip: noNpm, foreign: true });
