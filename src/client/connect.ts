@@ -107,7 +107,9 @@ export function connectBy(
 ): Promise<SocksConn> {
   return attempt.run(async () => {
     const named = parseTarget(target);
-    const tls = await checkTargetTls(targetTls, named);
+    const tls = targetTls === undefined
+      ? undefined
+      : await checkTargetTls(targetTls, named);
     const wanted = await resolveTarget(attempt, named);
     const { conn, bound } = await attempt.request(COMMAND.connect, wanted);
     if (!tls) return new Tunnel(conn, bound);

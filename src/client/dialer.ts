@@ -196,7 +196,8 @@ export class ChainDialer implements HopDialer {
     const chain = this.#chain(options, "connect", HOP_CONNECT_KEYS);
     // Before anything is sent.
     const wanted = parseTarget(target);
-    await checkTargetTls(options.targetTls, wanted);
+    // Without it, the timeout starts with the call.
+    if (options.targetTls) await checkTargetTls(options.targetTls, wanted);
     const how = { targetTls: options.targetTls };
     return await chain.command((attempt) => connectBy(attempt, wanted, how));
   }

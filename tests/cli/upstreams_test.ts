@@ -11,6 +11,7 @@ import { parseFlags } from "../../src/cli/config/flags.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { test } from "../support/harness.ts";
+import { startProxy } from "../support/scripted.ts";
 import { closedPort, startServer, type TestServer } from "../support/server.ts";
 import { runProgram, withProgram } from "../support/spawn.ts";
 import { LOOPBACK, visit, withEcho } from "./echo.ts";
@@ -248,6 +249,15 @@ test("load() reads the authorities for upstreams with TLS, beside the file", asy
       { upstream: ["https://a", "http://b"], upstreamCa: "ca.pem" },
       { upstreamPool: ["http://b", "socks5s://a"], upstreamCa: "ca.pem" },
       { upstreams: { a: "socks4+tls://a" }, upstreamCa: "ca.pem" },
+      {
+        upstreams: { a: "socks4+tls://a", b: "socks://b" },
+        upstreamCa: "ca.pem",
+      },
+      {
+        upstream: "https://a",
+        upstreams: { b: { pool: ["SOCKS://b"] } },
+        upstreamCa: "ca.pem",
+      },
     ]
   ) {
     const { hasFiles } = await loadWith([], file, files);
@@ -403,6 +413,29 @@ test("socks5 --upstream goes through a chain, and to nothing else when it is dow
     });
   });
   await first.close();
+});
+
+test("socks5 --upstream-pool tries another alternative also within a short --connect-timeout", async () => {
+  const good = await startServer(LOGIN);
+  const silent = await startProxy([["05 02 00 02", ""]]);
+  await withEcho(async (target) => {
+    const args = ["--port", "0", "--connect-timeout", "2s"];
+    for (
+      const url of [
+        `socks5h://al:pw@${LOOPBACK}:${silent.addr.port}`,
+        urlOf(good),
+      ]
+    ) {
+      args.push("--upstream-pool", url);
+    }
+    await withProgram(args, async (program) => {
+      const proxy = `socks5://${LOOPBACK}:${await program.port()}`;
+      await visit(proxy, target);
+      await good.ended();
+    });
+  });
+  await silent.close();
+  await good.close();
 });
 
 for (const workers of ["1", "2"]) {

@@ -19,6 +19,7 @@ import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import type { Conn } from "../../src/transport/transport.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { certificates } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 import {
   assertSocksError,
@@ -368,6 +369,22 @@ for (const [name, expects, sends, counts] of FAILURES) {
   });
 }
 
+test("a pool uses another alternative when an HTTP or SOCKS4 proxy refuses the client's certificate", async () => {
+  const { ca, server } = certificates();
+  const tls = { ...server, clientCa: ca.cert };
+  const strict = await startServer({ tls, http: true, socks4: {} });
+  const good = await startServer();
+  const target = await startTarget(echo);
+  for (const scheme of ["https", "socks4as"]) {
+    const url = `${scheme}://localhost:${strict.server.addr.port}`;
+    const pool = createPool([url, urlOf(good)], { tls: { ca: ca.cert } });
+    (await pool.connect(target.addr)).close();
+    const [{ failures, error }] = pool.status();
+    assertEquals([failures, error?.code], [1, "tls-refused"]);
+  }
+  for (const it of [strict, good, target]) await it.close();
+});
+
 test("the failure of a middle hop is one of the alternative", async () => {
   const server = await startServer();
   const target = await startTarget(echo);
@@ -455,6 +472,16 @@ test("the timeout of a pool is for all alternatives together", async () => {
     assertEquals(silent.conns.length, 1);
     await silent.close();
   });
+});
+
+test("a pool tries an alternative also if the clock has passed the timeout meanwhile", async () => {
+  const { network, pool } = await poolOf([1]);
+  network.set(1, "down");
+  const now = network.clock.now.bind(network.clock);
+  let calls = 0;
+  network.clock.now = () => now() + 10 * calls++; // each call takes its time
+  const options = { timeout: 1 };
+  await assertRejects(() => pool.connect(TARGET, options), SocksError);
 });
 
 test("a signal ends a call of a pool, counts against no alternative, and tries no other one", async () => {

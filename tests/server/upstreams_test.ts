@@ -22,7 +22,9 @@ import {
 } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { NetError } from "../../src/transport/errors.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { test } from "../support/harness.ts";
+import { deferred } from "../support/world.ts";
 import { assertTurnedAway, connectFrom } from "../support/raw.ts";
 import {
   echo,
@@ -419,6 +421,45 @@ test("update() of a server replaces the upstreams, and keeps the old ones when i
   await close();
 });
 
+test("serve() judges a request again if an update came while the policy was asked", async () => {
+  for (const hostname of ["127.0.0.1", "target.test"]) {
+    const asked = deferred<void>();
+    const answer = deferred<true>();
+    const policy: Policy = () => {
+      asked.resolve();
+      return answer.promise;
+    };
+    const { server, ask, target, close } = await startWays(policy, "up");
+    const asking = ask(hostname);
+    await asked.promise;
+    const denyAll = rules(["deny *"]);
+    await server.server.update({ dial: undefined, policy: denyAll });
+    answer.resolve(true);
+    const { reply, up } = await asking;
+    assertEquals([reply, up, target.conns.length], [2, [], 0], hostname);
+    await close();
+  }
+});
+
+test("serve() judges all addresses of a name again if an update came meanwhile", async () => {
+  const asked = deferred<void>();
+  const answer = deferred<true>();
+  const policy: Policy = ({ address }) => {
+    if (address !== "127.0.0.1") return true;
+    asked.resolve();
+    return answer.promise;
+  };
+  const { server, ask, close } = await startWays(policy, "here");
+  const asking = ask("both.test");
+  await asked.promise;
+  const denyAll = rules(["deny 127.0.0.0/8"]);
+  await server.server.update({ dial: undefined, policy: denyAll });
+  answer.resolve(true);
+  const { reply, here } = await asking;
+  assertEquals([reply, here], [2, []]);
+  await close();
+});
+
 test("serve() tries the allowed addresses one after the other for an upstream that does not resolve names", async () => {
   const tried: string[] = [];
   const target = await startTarget(echo);
@@ -605,6 +646,25 @@ test("serve() keeps the datagrams of an association in their way after an update
   for (const it of [server, upstream, other]) await it.close();
 });
 
+test("serve() sends no datagrams directly any more when an update sets the option dial", async () => {
+  const server = await startServer();
+  const near = await startEcho("127.0.0.1");
+  const other = await startMailbox();
+  const udp = await udpAssociate(
+    `socks5h://127.0.0.1:${server.server.addr.port}`,
+  );
+  await assertEchoed(udp, near.addr, near.addr);
+  await server.server.update({ dial: dialer({}) });
+  for (const { addr } of [near, other]) await udp.send(pattern(3), addr);
+  await until(() => server.server.sessions[0].datagrams?.dropped === 2);
+  assertEquals(other.got, []);
+  await server.server.update({ dial: undefined });
+  await assertEchoed(udp, near.addr, near.addr);
+  for (const it of [udp, near, other]) it.close();
+  await server.ended();
+  await server.close();
+});
+
 test("serve() does not accept datagrams from strangers on its own sockets beside an upstream", async () => {
   const list = ["allow 127.0.0.2 through direct", "allow *.test through up"];
   const { server, url, close } = await startPair(list);
@@ -652,6 +712,42 @@ test("serve() opens another upstream association after one has ended", async () 
   udp.close();
   await server.ended();
   assertEquals(opened.map(({ closed }) => closed), [1, 1]);
+  await server.close();
+});
+
+test("serve() does not ask an upstream without datagrams again for each target", async () => {
+  const clock = new FakeClock();
+  const transport = { ...await detectTransport(), clock };
+  let asked = 0;
+  const up = dialer({
+    udpAssociate() {
+      asked++;
+      return Promise.reject(new Error("no datagrams"));
+    },
+  });
+  const server = await startServer({
+    transport,
+    upstreams: { up },
+    policy: rules(["allow 127.0.0.2 through direct", "allow * through up"]),
+  });
+  const udp = await udpAssociate(
+    `socks5h://127.0.0.1:${server.server.addr.port}`,
+  );
+  const near = await startEcho("127.0.0.2");
+  const sendMany = async (from: number) => {
+    for (let i = 0; i < 20; i++) {
+      await udp.send(pattern(3), `127.0.0.1:${from + i}`);
+      await assertEchoed(udp, near.addr, near.addr);
+    }
+  };
+  await sendMany(100);
+  assertEquals(asked, 1);
+  clock.advance(3_000);
+  await sendMany(200);
+  assertEquals(asked, 2);
+  near.close();
+  udp.close();
+  await server.ended();
   await server.close();
 });
 

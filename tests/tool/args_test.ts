@@ -147,7 +147,7 @@ test("findPreload() looks beside the sources and in the package", async () => {
 
 test("uncovered() refuses runtimes that would connect directly", () => {
   const found = "file:///m.js";
-  for (const name of ["node", "/usr/bin/node", "npx", "bun"]) {
+  for (const name of ["node", "/usr/bin/nodejs", "npx", "bun"]) {
     const command = [name, "app.js"] as const;
     assertMatch(uncovered([...command], undefined)!, / connect directly/);
     assertEquals(uncovered([...command], found), undefined);

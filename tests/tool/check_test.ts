@@ -505,6 +505,23 @@ test("checkProxy() checks a proxy over TLS through others", async () => {
   });
 });
 
+test("checkProxy() checks a proxy through another one over TLS", async () => {
+  const { ca, server: tls } = certificates();
+  const options = { tls: { ca: ca.cert } };
+  await withServer({ tls }, async (first) => {
+    const over = `socks5hs://${first.replace("127.0.0.1", "localhost")}`;
+    await withServer({}, async (last) => {
+      const report = await checkProxy(`${over} socks5h://${last}`, options);
+      assert(report.ok, detail(report, "reach"));
+    });
+    await withServer({ tls }, async (last) => {
+      const name = last.replace("127.0.0.1", "localhost");
+      const report = await checkProxy(`${over} socks5hs://${name}`, options);
+      assert(report.ok, detail(report, "reach"));
+    });
+  });
+});
+
 test("checkProxy() refuses invalid arguments", async () => {
   const url = "socks5h://127.0.0.1:1";
   for (

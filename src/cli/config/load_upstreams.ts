@@ -32,6 +32,8 @@ export interface UpstreamSources {
 
 /** The default of `timeouts.connect`. */
 const CONNECT_TIMEOUT = 15_000;
+/** For an alternative of a pool, unless half of `timeouts.connect` is less. */
+const ATTEMPT_TIMEOUT = 5_000;
 
 /**
  * Creates the dialers.
@@ -105,10 +107,16 @@ async function creator(ca: string | undefined, timeout: number) {
   // Loaded lazily: most servers have no upstream.
   const { createDialer } = await import("../../client/dialer.ts");
   const { createPool } = await import("../../client/pool/pool.ts");
-  const tlsFor = (hops: string) =>
-    ca !== undefined && /(\+tls|s):\/\//i.test(hops)
+  const { parseHops } = await import("../../client/hops.ts");
+  const { isOverTls } = await import("../../client/proxy.ts");
+  const tlsFor = (...ways: readonly string[]) =>
+    ca !== undefined && ways.some((it) => parseHops(it).some(isOverTls))
       ? { tls: { ca } }
       : undefined;
+  // Less than the server waits: a call that it ends counts against no alternative, and a
+  // silent one would be tried first for ever.
+  const attemptTimeout = Math.min(ATTEMPT_TIMEOUT, timeout / 2) ||
+    ATTEMPT_TIMEOUT;
   return (subject: string, upstream: UpstreamConfig): HopDialer => {
     try {
       if (!("pool" in upstream)) {
@@ -116,8 +124,8 @@ async function creator(ca: string | undefined, timeout: number) {
         return createDialer(hops, { timeout, ...tlsFor(hops) });
       }
       const { pool, strategy } = upstream;
-      const options: PoolOptions = { timeout, strategy };
-      return createPool(pool, { ...options, ...tlsFor(pool.join(" ")) });
+      const options: PoolOptions = { timeout, attemptTimeout, strategy };
+      return createPool(pool, { ...options, ...tlsFor(...pool) });
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       // The scheme of a URL that has none may be a user's name.

@@ -245,7 +245,8 @@ class AlternativePool implements HopPool {
     const left = countdown(transport?.clock ?? systemClock, timeout);
     const errors: SocksError[] = [];
     for (const it of this.#choose(options)) {
-      const timeout = left();
+      // The first one is tried in any case, so that there is an error to report.
+      const timeout = errors.length === 0 ? Math.abs(left()) : left();
       if (timeout < 0) break;
       const attempt = it.begin();
       try {
@@ -311,7 +312,10 @@ function judge(error: unknown, hops: number): Judgement {
   const { code, phase, hop } = error;
   if (code === "aborted") return "unknown";
   if (code === "unsupported" || code === "address-type") return "unfit";
-  const isAfterLogin = hop?.number === hops && AFTER_LOGIN.includes(phase);
+  // The alert may come after the request, which HTTP and SOCKS4 send at once.
+  const isUntrusted = code.startsWith("tls-") && phase !== "target-tls";
+  const isAfterLogin = hop?.number === hops && AFTER_LOGIN.includes(phase) &&
+    !isUntrusted;
   if (!isAfterLogin || code === "protocol") return "failed";
   // Not if the connection was closed: some proxies do that when the target refuses.
   const isOfTarget = code === "rejected" || phase === "target-tls";
@@ -335,11 +339,11 @@ interface ServerSession {
   readonly user?: string;
 }
 
-/** Returns the milliseconds that are left, or a negative number; 0 means no limit. */
+/** Returns the milliseconds that are left, -1 if there are none; 0 means no limit. */
 function countdown(clock: Clock, timeout: number): () => number {
   if (timeout === 0) return () => 0;
   const until = clock.now() + timeout;
-  return () => Math.ceil(until - clock.now()) || -1;
+  return () => Math.max(0, Math.ceil(until - clock.now())) || -1;
 }
 
 function keyOf(options: PoolCallOptions & { session?: ServerSession }): string {

@@ -33,7 +33,8 @@ export class DirectOutlet implements UdpOutlet {
 
   routeAtOnce(hostname: string): UdpRoute | undefined {
     const { settings, exposed } = this.#session;
-    if (settings.policy || exposed) return undefined;
+    // An update may have set the option `dial` meanwhile.
+    if (settings.policy || settings.dial || exposed) return undefined;
     const address = dialledAddress(hostname);
     const socket = this.#sockets.get(ANY[isIp(address)]);
     return socket && { address, source: address, socket };

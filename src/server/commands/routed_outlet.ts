@@ -14,6 +14,9 @@ import { DialedOutlet, hasUdpAssociate } from "./dialed_outlet.ts";
 import type { DirectOutlet } from "./direct_outlet.ts";
 import type { RoutedTarget, UdpOutlet, UdpRoute } from "./udp_outlet.ts";
 
+/** How long a dialer whose association was refused is not asked again, in milliseconds. */
+const PAUSE = 3_000;
+
 /**
  * Opens an association of each dialer when a target needs it, and that of the option `dial`
  * at once.
@@ -24,6 +27,8 @@ export class RoutedOutlet implements UdpOutlet {
   readonly #onDatagram: OnDatagram;
   readonly #opening = new Map<Dialer, Promise<DialedOutlet>>();
   readonly #open = new Set<DialedOutlet>();
+  /** When the last attempt failed. */
+  readonly #failures = new Map<Dialer, number>();
   #default: DialedOutlet | undefined;
   #closed = false;
 
@@ -83,23 +88,33 @@ export class RoutedOutlet implements UdpOutlet {
     }
   }
 
-  #outletOf(dialer: Dialer): Promise<DialedOutlet> {
+  async #outletOf(dialer: Dialer): Promise<DialedOutlet> {
+    const failed = this.#failures.get(dialer) ?? -Infinity;
+    const { clock } = this.#session.settings;
+    if (clock.now() - failed < PAUSE) throw new TypeError("it failed before");
     let opening = this.#opening.get(dialer);
     if (!opening) this.#opening.set(dialer, opening = this.#openOne(dialer));
-    return opening;
+    return await opening;
   }
 
   async #openOne(dialer: Dialer): Promise<DialedOutlet> {
+    const { clock } = this.#session.settings;
+    let outlet: DialedOutlet | undefined;
     try {
       if (this.#closed) throw new TypeError("the association is closed");
       if (!hasUdpAssociate(dialer)) throw new TypeError("it has no datagrams");
-      const outlet = new DialedOutlet(this.#session, dialer, this.#onDatagram);
+      outlet = new DialedOutlet(this.#session, dialer, this.#onDatagram);
       this.#open.add(outlet);
       await outlet.open();
+      this.#failures.delete(dialer);
       void this.#receiveFrom(dialer, outlet);
       return outlet;
     } catch (error) {
-      this.#opening.delete(dialer); // the next target tries it again
+      this.#opening.delete(dialer); // a later target tries it again
+      if (outlet) {
+        this.#open.delete(outlet);
+        this.#failures.set(dialer, clock.now());
+      }
       throw error;
     }
   }

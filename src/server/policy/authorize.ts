@@ -105,8 +105,25 @@ function failed(error: unknown): Denial {
   );
 }
 
-/** The verdict of the policy, with the default filled in. */
+/**
+ * The verdict of the policy, with the default filled in. If an update comes meanwhile, the new
+ * policy is asked as well: what the old one has allowed was allowed in the old way only, such
+ * as through the option `dial`, which may be gone.
+ */
 async function judge(
+  session: PolicySubject,
+  target: Endpoint,
+  options: AuthorizeOptions,
+): Promise<Verdict> {
+  for (;;) {
+    const { settings } = session;
+    const verdict = await judgeOnce(session, target, options);
+    const isOver = verdict.verdict === "deny" || options.signal?.aborted;
+    if (isOver || settings === session.settings) return verdict;
+  }
+}
+
+async function judgeOnce(
   session: PolicySubject,
   { hostname, port }: Endpoint,
   { address, resolvedElsewhere, signal }: AuthorizeOptions,
@@ -248,6 +265,7 @@ async function allowedOf(
   found: readonly string[],
   signal?: AbortSignalLike,
 ): Promise<Route> {
+  const { settings } = session;
   const addresses: string[] = [];
   const local = new Map<string, string>();
   let first: Verdict | undefined;
@@ -266,6 +284,9 @@ async function allowedOf(
     }
   }
   if (!first) throw denial;
+  if (settings !== session.settings) {
+    return await allowedOf(session, target, found, signal); // an update came meanwhile
+  }
   const { family } = first;
   if (family) preferFamily(addresses, family);
   const dialer = dialerOf(session, first);

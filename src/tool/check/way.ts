@@ -93,7 +93,9 @@ export class Way {
     const before = this.#parts.hops.slice(0, -1);
     if (before.length > 0) {
       const { auth } = this.#parts;
-      const dialer = createDialer(before, { auth, transport, timeout: 0 });
+      const tls = before.some(isOverTls) ? this.#parts.tls : undefined;
+      const options = { auth, tls, transport, timeout: 0 };
+      const dialer = createDialer(before, options);
       const how = { signal, targetTls: withTls && this.#tls };
       return scope.keep(await dialer.connect({ hostname, port }, how));
     }

@@ -44,7 +44,7 @@ export function preloadVariables(
 }
 
 /** The runtimes of JavaScript, and programs that start them. */
-const RUNTIMES = /^(node|npm|npx|bun|bunx|yarn|pnpm|tsx|deno)$/;
+const RUNTIMES = /^(node|nodejs|npm|npx|bun|bunx|yarn|pnpm|tsx|deno)$/;
 
 /**
  * Why a program would connect directly: most of JavaScript ignores the variables for proxies.
