@@ -177,7 +177,7 @@ for (
       ["--allow", 'a"b\\c d'],
       '--allow rule "allow a\\"b\\\\c d": "a\\"b\\\\c" and "d" would both be targets',
     ],
-    [["--hostname", "a\\b"], 'on, not "a\\\\b"'],
+    [["--hostname", "a\\b"], 'fd:NUMBER, not "a\\\\b"'],
     [["--config", "no\\such"], "no\\\\such: "],
     [["a\\b"], 'unexpected argument "a\\\\b" '],
     [["--user=a\\b:x", "--user=a\\b:y"], 'user "a\\\\b" is defined twice'],

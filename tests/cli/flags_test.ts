@@ -602,7 +602,7 @@ test("helpText() has the defaults that apply", async () => {
   const flags = [
     ...help.matchAll(/^ +(--[a-z-]+) [^-]*?\(default\s+([^\s,)]+)/gm),
   ];
-  assertEquals(flags.length, 21);
+  assertEquals(flags.length, 22);
   const args = flags.flatMap(([, flag, value]) => [flag, value]);
   assertEquals(await settingsOf(args), await settingsOf([]));
 });
