@@ -139,7 +139,7 @@ test("findPreload() looks beside the sources and in the package", async () => {
       await writeFile(join(folder, module), "");
       assertEquals(findPreload(base(from)), base(module));
     }
-    assertEquals(findPreload("https://jsr.io/a/b/c/d.ts"), undefined);
+    assertEquals(findPreload("https://modules.example/a/b/c/d.ts"), undefined);
   } finally {
     await rm(folder, { recursive: true });
   }
