@@ -26,7 +26,9 @@ const OWN: Readonly<Record<string, object>> = {
 /** The blocks of `js ignore`; those in `ts` need nothing but this package. */
 function programs(): string[] {
   const readme = readFileSync("README.md", "utf8");
-  return [...readme.matchAll(/^```js ignore\n([^]*?)^```$/gm)].map(([, text]) => text);
+  return [...readme.matchAll(/^```js ignore\n([^]*?)^```$/gm)].map(([, text]) =>
+    text
+  );
 }
 
 async function moduleOf(name: string): Promise<object> {

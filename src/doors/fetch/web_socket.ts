@@ -17,7 +17,7 @@ export interface WebSocketOptions {
   /** The subprotocols to offer. */
   readonly protocols?: string | string[];
   /** Further header fields of the request. */
-  readonly headers?: HeadersInit;
+  readonly headers?: ConstructorParameters<typeof Headers>[0];
 }
 
 /** A `WebSocket` through proxies. */
