@@ -46,6 +46,7 @@ import type {
 export interface BunNet extends BunUdp {
   /** Binds and listens synchronously, or throws the system's error. */
   listen(options: BunSocketOptions): BunListener;
+  listen(options: BunUnixOptions): BunListener;
   /** Connects. Reports `ECONNREFUSED` for almost every failure, and cannot be cancelled. */
   connect(options: BunSocketOptions): Promise<BunSocket>;
   /** Returns a file, which is read on demand. Unlike `node:fs`, it needs no loading. */
@@ -54,12 +55,8 @@ export interface BunNet extends BunUdp {
 
 /** Options of {@linkcode BunNet.listen} and {@linkcode BunNet.connect}. */
 export interface BunSocketOptions {
-  hostname?: string;
-  port?: number;
-  /** The path of a Unix socket. */
-  unix?: string;
-  /** A socket that listens already; not in Bun's types. */
-  fd?: number;
+  hostname: string;
+  port: number;
   /** Where to connect from; not in Bun's types. */
   localAddress?: string;
   allowHalfOpen: boolean;
@@ -68,6 +65,14 @@ export interface BunSocketOptions {
   socket: BunHandlers;
   /** The initial value of {@linkcode BunSocket.data}. */
   data?: unknown;
+}
+
+/** Options of {@linkcode BunNet.listen} for a Unix socket. */
+export interface BunUnixOptions {
+  /** The path. */
+  unix: string;
+  allowHalfOpen: boolean;
+  socket: BunHandlers;
 }
 
 /** The result of {@linkcode BunNet.listen}. */
@@ -103,19 +108,17 @@ async function open(
     return listenTls(options, options.tls, onConn);
   }
   try {
-    const server = bun.listen({
-      ...placeOf(options),
-      allowHalfOpen: true,
-      socket: {
-        ...HANDLERS,
-        open(socket) {
-          const conn = new BunConn();
-          conn.attach(socket);
-          onConn(conn);
-        },
+    const socket: BunHandlers = {
+      ...HANDLERS,
+      open(socket) {
+        const conn = new BunConn();
+        conn.attach(socket);
+        onConn(conn);
       },
-    });
-    return listener(server);
+    };
+    const how = { ...placeOf(options), allowHalfOpen: true, socket };
+    // Bun's types do not have a descriptor.
+    return listener(bun.listen(how as BunUnixOptions));
   } catch (error) {
     throw toNetError(error);
   }
@@ -123,7 +126,7 @@ async function open(
 
 function placeOf(
   { hostname, port, reusePort = false }: ListenOptions,
-): Partial<BunSocketOptions> {
+): object {
   const place = localPlace(hostname);
   if (!place) return { hostname: plainHostname(hostname), port, reusePort };
   return "fd" in place ? place : { unix: place.path };

@@ -21,12 +21,19 @@ import { nativeRelay, type RelayState, type Side } from "../relay.ts";
 import { plainAddress } from "../socket.ts";
 import type { Address, Conn, Transport } from "../transport.ts";
 
+/** One end of a socket; that of a Unix socket has neither. */
+export interface DenoAddr {
+  readonly transport: string;
+  readonly hostname?: string;
+  readonly port?: number;
+}
+
 /** The members of `Deno.TcpConn` that are used here. */
 export interface DenoSocket {
   /** The local end. */
-  readonly localAddr: Address;
+  readonly localAddr: DenoAddr;
   /** The remote end. */
-  readonly remoteAddr: Address;
+  readonly remoteAddr: DenoAddr;
   /** Reads as much as is available into the buffer; `null` at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
   /** Writes as much as the kernel accepts. */

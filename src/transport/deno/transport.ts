@@ -5,7 +5,7 @@
  * @module
  */
 
-import { DenoConn, type DenoSocket, relay } from "./conn.ts";
+import { type DenoAddr, DenoConn, type DenoSocket, relay } from "./conn.ts";
 import { datagrams, type DenoUdp, sourceAddress } from "./datagrams.ts";
 import { ownAddresses } from "./interfaces.ts";
 import { checkPort } from "../common/checks.ts";
@@ -16,7 +16,6 @@ import type { AbortSignalLike } from "../signal.ts";
 import { localPlace } from "../local_place.ts";
 import { plainAddress, plainHostname } from "../socket.ts";
 import type {
-  Address,
   Conn,
   ConnectOptions,
   Listener,
@@ -31,10 +30,9 @@ export interface DenoNet extends DenoUdp {
    * `--unstable-net`, it ends the process.
    */
   listen(
-    options:
-      | { hostname: string; port: number; reusePort?: boolean }
-      | { transport: "unix"; path: string },
+    options: { hostname: string; port: number; reusePort?: boolean },
   ): DenoListener;
+  listen(options: { transport: "unix"; path: string }): DenoListener;
   /** Connects; a signal that fires releases the descriptor. */
   connect(
     options: { hostname: string; port: number; signal?: AbortSignal },
@@ -44,7 +42,7 @@ export interface DenoNet extends DenoUdp {
 /** The members of `Deno.TcpListener` that are used here. */
 export interface DenoListener {
   /** Where it listens. */
-  readonly addr: Address;
+  readonly addr: DenoAddr;
   /** Waits for the next connection. */
   accept(): Promise<DenoSocket>;
   /** Makes a pending `accept` reject. */
@@ -93,13 +91,11 @@ async function open(
   const hostname = plainHostname(options.hostname);
   const { port, reusePort } = options;
   try {
-    const native = deno.listen(
-      place
-        ? { transport: "unix", path: place.path }
-        : reusePort
-        ? { hostname, port, reusePort }
-        : { hostname, port },
-    );
+    const native = place
+      ? deno.listen({ transport: "unix", path: place.path })
+      : deno.listen(
+        reusePort ? { hostname, port, reusePort } : { hostname, port },
+      );
     return listener(native, onConn, onError);
   } catch (error) {
     throw toNetError(error);
