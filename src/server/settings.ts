@@ -13,6 +13,8 @@ import { type Clock, systemClock } from "../transport/clock.ts";
 import { localPlace } from "../transport/local_place.ts";
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
+import type { UsageStore } from "./accounting/usage_store.ts";
+import type { UserAttributesLookup } from "./accounting/user_attributes.ts";
 import type { AuthMethod } from "./auth/method.ts";
 import type { Accept, AcceptHook } from "./accept.ts";
 import { proxyHeaderHook } from "./proxy_header.ts";
@@ -34,6 +36,7 @@ import {
   type Socks4Settings,
 } from "./resolve_auth.ts";
 import {
+  resolveAccounting,
   resolveLimits,
   resolveSharedLimits,
   resolveTimeouts,
@@ -73,8 +76,18 @@ export interface Settings {
   /** Infinity means no limit. */
   readonly limits: Required<Limits>;
   readonly sharedLimits: SharedLimits | undefined;
+  /** User code: it may throw, or return anything. */
+  readonly userAttributes: UserAttributesLookup | undefined;
+  readonly accounting: AccountingSettings;
   readonly transport: Transport;
   readonly clock: Clock;
+}
+
+/** How a server counts. */
+export interface AccountingSettings {
+  readonly store: UsageStore | undefined;
+  /** In milliseconds; 0 = at the end of sessions. */
+  readonly interval: number;
 }
 
 /** Where a server listens. */
@@ -99,7 +112,7 @@ export async function resolveSettings(
   transport: Transport,
 ): Promise<Settings> {
   checkKeys(options, OPTION_KEYS, "the options of serve()");
-  const { openProxy, policy, onEvent } = options;
+  const { openProxy, policy, onEvent, userAttributes } = options;
   const listen = resolveListen(options, await resolveTls(options));
   const auth = resolveAuth(options.auth);
   const clock = transport.clock ?? systemClock;
@@ -117,6 +130,10 @@ export async function resolveSettings(
   }
   if (onEvent !== undefined && typeof onEvent !== "function") {
     throw new OptionError("onEvent", "onEvent must be a function");
+  }
+  if (userAttributes !== undefined && typeof userAttributes !== "function") {
+    const text = "userAttributes must be a function of the user's name";
+    throw new OptionError("userAttributes", text);
   }
   const timeouts = resolveTimeouts(options.timeouts);
   const { idle, halfClosed } = timeouts;
@@ -145,6 +162,8 @@ export async function resolveSettings(
       transport,
     ),
     sharedLimits: resolveSharedLimits(options.sharedLimits),
+    userAttributes,
+    accounting: resolveAccounting(options.accounting),
     transport,
     clock,
   };
@@ -175,6 +194,8 @@ const OPTION_KEYS = Object.keys(
     timeouts: true,
     limits: true,
     sharedLimits: true,
+    userAttributes: true,
+    accounting: true,
     signal: true,
     onEvent: true,
     transport: true,

@@ -50,6 +50,10 @@ export class SharedConnectionLimiter implements ConnectionLimiter {
     this.#perSecond = limits.connectionsPerSecondPerClient;
   }
 
+  set sessionsOf(sessionsOf: (user: string) => number | undefined) {
+    this.#limits.byName.sessionsPerUser.limitOf = sessionsOf;
+  }
+
   handshakesOf(client: string): number {
     return this.#limits.byName.handshakesPerClient.countOf(client);
   }
