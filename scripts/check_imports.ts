@@ -156,13 +156,28 @@ const rooms: Room[] = [
   },
   {
     modules: "src/server/auth/**",
-    imports: [...network, "src/crypto/**", "src/server/client_key.ts"],
+    imports: [
+      ...network,
+      "src/crypto/**",
+      "src/server/client_key.ts",
+      // The attributes in users files.
+      "src/server/accounting/parse_attributes.ts",
+      "src/server/accounting/user_attributes.ts",
+    ],
   },
   {
     modules: "src/server/limits/**",
     imports: [
       ...network,
       "src/server/client_key.ts",
+    ],
+  },
+  {
+    modules: "src/server/accounting/**",
+    imports: [
+      ...network,
+      "src/server/limits/answer_in_time.ts",
+      "src/server/limits/limits_error.ts",
     ],
   },
   {

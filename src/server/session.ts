@@ -10,7 +10,7 @@ import { MessageReader } from "../transport/message_reader.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
-import { type Timeout, timeLeft } from "../transport/timeouts.ts";
+import { timeLeft, type Timeout } from "../transport/timeouts.ts";
 import type { TlsFacts } from "../transport/tls_options.ts";
 import type {
   Address,
@@ -20,6 +20,7 @@ import type {
   RelayOwner,
 } from "../transport/transport.ts";
 import { closedError, NetError, toNetError } from "../transport/errors.ts";
+import type { Accountant, CountedSession } from "./accounting/accountant.ts";
 import type { Admission } from "./limits/admission.ts";
 import type { CommandLimit } from "./limits/limit_table.ts";
 import type { ServerLimits } from "./limits/server_limits.ts";
@@ -60,6 +61,8 @@ export interface SessionOwner {
   readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
+  /** Counts what users transfer, if that is wanted. */
+  readonly accountant: Accountant | undefined;
   /** Whether the server is being shut down, and clients should go elsewhere. */
   readonly isDraining: boolean;
   /**
@@ -88,7 +91,7 @@ interface Below {
 
 /** Runs one session. */
 export class ServerSession
-  implements CommandSession, HandshakeSession, RelayOwner {
+  implements CommandSession, HandshakeSession, RelayOwner, CountedSession {
   readonly id: number;
   /** Its index in the server's list. */
   place = 0;
@@ -216,6 +219,10 @@ export class ServerSession
 
   close(): void {
     this.#stop({ reason: "closed" });
+  }
+
+  end(reason: "quota" | "expired", error: NetError): void {
+    this.#stop({ reason, error });
   }
 
   toJSON(): SessionFacts {
@@ -371,8 +378,12 @@ export class ServerSession
   }
 
   async #logIn(request: ClientRequest, user: string): Promise<Relay | Ending> {
-    const acquired = this.#admission.acquireUser(user);
-    const error = await slotError(this, "sessionsPerUser", acquired);
+    const error = await this.#owner.accountant?.check(user, this) ??
+      await slotError(
+        this,
+        "sessionsPerUser",
+        this.#admission.acquireUser(user),
+      );
     return error
       ? await this.refuse(request, REPLY.notAllowed, error)
       : await this.#command(request);
@@ -388,7 +399,9 @@ export class ServerSession
 
   #command(request: ClientRequest): Promise<Relay | Ending> {
     if (this.ending) return Promise.resolve(this.ending);
-    this.rateLimiter = this.#owner.limits.rateLimiters.open(this.user);
+    const { accountant, limits } = this.#owner;
+    this.rateLimiter = limits.rateLimiters.open(this.user);
+    if (this.user !== undefined) accountant?.open(this.user, this);
     return request.command
       ? COMMANDS[request.command](this, request)
       : this.refuse(request, REPLY.commandNotSupported);

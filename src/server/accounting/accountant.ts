@@ -6,7 +6,9 @@
 
 import type { Clock } from "../../transport/clock.ts";
 import { NetError } from "../../transport/errors.ts";
+import type { AbortSignalLike } from "../../transport/signal.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
+import { answerInTime } from "../limits/answer_in_time.ts";
 import { LimitsError } from "../limits/limits_error.ts";
 import { Account, type CountedSession } from "./account.ts";
 import type { CurrentAttributes } from "./current_attributes.ts";
@@ -14,11 +16,20 @@ import { isNoUsage } from "./usage.ts";
 import type { UsageReport, UsageStore, UserTotals } from "./usage_store.ts";
 import type { UserAttributes } from "./user_attributes.ts";
 
+export type { CountedSession };
+
 /** How often users with a quota or an expiry are looked at, in milliseconds. */
 const LOOK_INTERVAL = 1_000;
 
 /** How long the last report may take, in milliseconds. */
 const CLOSE_TIMEOUT = 5_000;
+
+/** A session that waits for the store. */
+export interface WaitingSession {
+  readonly settings: { readonly timeouts: { readonly handshake: number } };
+  /** Ends the wait. */
+  readonly stopping: AbortSignalLike;
+}
 
 /** Options of {@linkcode Accountant}. */
 export interface AccountantOptions {
@@ -57,18 +68,26 @@ export class Accountant {
 
   /**
    * Resolves with an error if the user may not begin a session: the account has expired, the
-   * quota is used up, or that cannot be found out.
+   * quota is used up, or that cannot be found out in the time of the handshake.
    */
-  async check(user: string): Promise<NetError | undefined> {
+  async check(
+    user: string,
+    session: WaitingSession,
+  ): Promise<NetError | undefined> {
     try {
       const attributes = this.#options.attributes.of(user);
       if (isExpired(attributes)) return expired();
       if (!attributes?.quota) return undefined;
       const account = this.#accountOf(user);
-      await this.#report(account);
+      await answerInTime(this.#report(account), {
+        clock: this.#options.clock,
+        timeout: session.settings.timeouts.handshake,
+        signal: session.stopping,
+        from: "the usage store",
+      });
       return account.isOver(attributes.quota) ? overQuota() : undefined;
     } catch (error) {
-      return error instanceof LimitsError ? error : lookUpError(error);
+      return error instanceof NetError ? error : lookUpError(error);
     }
   }
 

@@ -4,7 +4,10 @@
  * @module
  */
 
-import type { UserAttributes, UserAttributesLookup } from "./user_attributes.ts";
+import type {
+  UserAttributes,
+  UserAttributesLookup,
+} from "./user_attributes.ts";
 
 /** Looks up attributes, and checks what user code returns. */
 export class CurrentAttributes {

@@ -89,7 +89,7 @@ export class LocalUsageStore implements UsageStore {
       month: addUsage(now.month, usage),
     };
     const isZero = !known && totals.total.sessions + totals.total.sent +
-          totals.total.received === 0;
+            totals.total.received === 0;
     if (!isZero) this.#users.set(name, { ...totals, since });
     return { ...totals, user };
   }

@@ -7,7 +7,12 @@
 import { parseAttributes } from "../accounting/parse_attributes.ts";
 import type { UserAttributes } from "../accounting/user_attributes.ts";
 import { readUserLines, type UserLine } from "./user_lines.ts";
-import { problemOfHash, problemOfName, type UserEntry, Users } from "./users.ts";
+import {
+  problemOfHash,
+  problemOfName,
+  type UserEntry,
+  Users,
+} from "./users.ts";
 import type { UsersOptions } from "./users.ts";
 
 /**
@@ -50,9 +55,10 @@ export function parseUsers(text: string, options?: UsersOptions): Users {
     if (given && !line.problem) attributes.set(line.name, given);
     return line;
   });
-  const entries = Array.from(hashes, ([name, hash]): UserEntry => (
-    [name, hash, attributes.get(name)]
-  ));
+  const entries = Array.from(
+    hashes,
+    ([name, hash]): UserEntry => [name, hash, attributes.get(name)],
+  );
   return new Users(entries, options);
 }
 
