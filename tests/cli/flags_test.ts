@@ -534,10 +534,12 @@ test("parseFlags() has no flags but those of options and a few others", () => {
 
 /** The options of `serve()` that no configuration has. A new one belongs here or in the table. */
 const ONLY_IN_CODE: Record<
-  Exclude<keyof ServeOptions, keyof Config> | "upstreams",
+  Exclude<keyof ServeOptions, keyof Config> | "upstreams" | "accounting",
   true
 > = {
   upstreams: true, // a configuration has their URLs
+  accounting: true, // and an interval
+  userAttributes: true,
   auth: true,
   policy: true,
   dial: true,

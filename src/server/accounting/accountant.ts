@@ -232,8 +232,11 @@ export class Accountant {
   }
 
   #failed(error: LimitsError): void {
-    if (!this.#hasFailed) this.#options.onError(error);
+    if (this.#hasFailed) return;
     this.#hasFailed = true;
+    this.#options.onError(error);
+    this.#timer?.cancel(); // the next look comes sooner
+    this.#timer = undefined;
     this.#schedule();
   }
 

@@ -54,7 +54,9 @@ function limitOf(value: number | undefined): number | undefined {
 
 /** Throws a `TypeError` if user code has returned something else than attributes. */
 export function checkAttributes(attributes: UserAttributes): void {
-  if (typeof attributes !== "object" || attributes === null) {
+  const isPlain = typeof attributes === "object" && attributes !== null &&
+    !("then" in attributes);
+  if (!isPlain) {
     throw new TypeError("the attributes of a user must be an object");
   }
   const { quota, until, sessions, rate, via } = attributes;
