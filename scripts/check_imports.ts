@@ -68,6 +68,8 @@ const cliOrder = [
   "src/cli/config/**",
   // Error messages and exit codes, which name flags of the configuration.
   "src/cli/failure.ts",
+  // What users have transferred: totals, a file of them, records.
+  "src/cli/accounting/**",
   // One server in this process: start, reload, signals, shutdown.
   "src/cli/serve/**",
   // Several of them: each worker runs what `serve/` has.

@@ -5,6 +5,7 @@
  */
 
 import { configSchema } from "./config/config.ts";
+import { LazyAccounting } from "./accounting/lazy_accounting.ts";
 import { describeFailure, EXIT, type Failure } from "./failure.ts";
 import { ConfigFileReader } from "./config/files.ts";
 import { USERS_VARIABLE } from "./config/flag_table.ts";
@@ -14,7 +15,7 @@ import { type Host, type ProcessSignal, SIGNALS } from "./host/host.ts";
 import { systemClock } from "../transport/clock.ts";
 import { detectRuntime, detectTransport } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
-import { openLog } from "./output/log.ts";
+import { type Log, openLog } from "./output/log.ts";
 import { Reloader } from "./serve/reload.ts";
 import { Signals } from "./serve/signals.ts";
 import { startServer } from "./start.ts";
@@ -159,12 +160,24 @@ async function serveUntilSignal(
   const log = await openLog(host, loaded);
   const { output, printNow } = log;
   const metrics = await openMetrics(loaded);
-  const server = await startServer({ commandLine, loaded, files, log });
+  const accounting = await openAccounting(loaded, log);
+  const server = await startServer({
+    commandLine,
+    loaded,
+    files,
+    log,
+    accounting,
+  }).catch(async (error) => {
+    await accounting.close();
+    throw error;
+  });
   metrics?.start(server);
+  await accounting.start(server);
   if (loaded.log === "off") await warnOfOwnAddresses(loaded);
   const terminate = async (signal: ProcessSignal) => {
     const sessions = await server.stopAccepting();
     await server.terminate();
+    await accounting.close();
     // After the last lines of workers.
     printNow({ type: "terminated", signal, sessions });
     await output.finish();
@@ -224,6 +237,7 @@ async function serveUntilSignal(
   const sessions = await server.stopAccepting();
   printNow({ type: "shutdown", signal, sessions, grace });
   await server.shutdown({ grace });
+  await accounting.close();
   await terminated; // which ends the process with another exit code
   metrics?.close();
   await output.finish();
@@ -253,6 +267,16 @@ async function watchCertificates(
     files: () => reloader.current.tls?.files ?? [],
     onChange: (changed) => void reloader.reload(files.readAgain(changed)),
   });
+}
+
+/** Opens the file at the start, so that one that cannot be used is an error. */
+async function openAccounting(
+  { accounting: interval = 0, accountingFile: file }: LoadedConfig,
+  { print: log }: Log,
+): Promise<LazyAccounting> {
+  const accounting = new LazyAccounting({ interval, file, log });
+  if (interval > 0) await accounting.open();
+  return accounting;
 }
 
 async function openMetrics({ metrics }: LoadedConfig) {

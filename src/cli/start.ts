@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { LazyAccounting } from "./accounting/lazy_accounting.ts";
 import type { ConfigFileReader } from "./config/files.ts";
 import type { CommandLine } from "./config/flags.ts";
 import type { LoadedConfig } from "./config/load.ts";
@@ -21,6 +22,8 @@ export interface StartOptions {
   /** The files that were read for it. */
   readonly files: ConfigFileReader;
   readonly log: Log;
+  /** Counts what users transfer. */
+  readonly accounting: LazyAccounting;
 }
 
 /**
@@ -32,19 +35,23 @@ export interface StartOptions {
 export async function startServer(
   options: StartOptions,
 ): Promise<RunningServer> {
-  const { loaded, log } = options;
+  const { loaded, log, accounting } = options;
   const workers = await countWorkers(loaded.workers);
   if (workers > 1) return await startWorkers(options, workers);
   const countsMetrics = loaded.metrics !== undefined;
   return await startSingleServer({
-    options: loaded.options,
+    options: {
+      ...loaded.options,
+      accounting: { store: accounting, interval: loaded.accounting ?? 0 },
+    },
+    accounting,
     log,
     countsMetrics,
   });
 }
 
 async function startWorkers(
-  { commandLine, loaded, files, log }: StartOptions,
+  { commandLine, loaded, files, log, accounting }: StartOptions,
   workers: number,
 ): Promise<RunningServer> {
   // Loaded lazily: most servers have no workers.
@@ -56,5 +63,6 @@ async function startWorkers(
     loaded,
     files: () => files.texts,
     log: log.printNow,
+    accounting,
   });
 }

@@ -92,7 +92,7 @@ export interface Server extends AsyncDisposable {
   update(options: ServerUpdate): Promise<void>;
   /**
    * Reports what users have transferred to the usage store now. Resolves when it is counted,
-   * or when the store has failed. Does nothing if the server does not count.
+   * when the store has failed, or after some seconds. Does nothing if the server does not count.
    */
   reportUsage(): Promise<void>;
   /**

@@ -471,6 +471,8 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   hostname: ["::1", "::1"],
   socketMode: ["660", 0o660],
   usersFile: ["a", ["a"]],
+  accounting: ["1m", 60_000],
+  accountingFile: ["a", "a"],
   chapSecrets: ["a", "a"],
   authCommand: ["a -b  c", ["a", "-b", "c"]],
   gssapiKeytab: ["a", "a"],

@@ -122,13 +122,16 @@ export async function load(
     : {};
   if (problems.length > 0) throw new ConfigError(problems);
   checkMetrics(config, commandLine);
+  checkAccounting(config);
   const lockout = {
     failedLogins: config.failedLogins,
     lockout: config.lockout,
   };
   const gssapi = gssapiConfig(config);
   const command = authCommandConfig(config, logins);
-  const authKey = JSON.stringify({ ...logins, ...lockout, gssapi, command });
+  // Attributes can change without new methods.
+  const { attributes, ...secrets } = logins;
+  const authKey = JSON.stringify({ ...secrets, ...lockout, gssapi, command });
   // The same methods keep the clients that are locked out.
   const auth = authKey === before?.authKey
     ? before.options.auth
@@ -161,6 +164,9 @@ export async function load(
       tls: tls?.options,
       dial: upstreams?.dial,
       upstreams: upstreams?.named,
+      userAttributes: attributes.size > 0
+        ? (user) => attributes.get(user)
+        : undefined,
     },
     tls,
     upstreams,
@@ -194,6 +200,14 @@ function withUserIds(
   { socks4: { userIds = [] } = {} }: Config,
 ): ReadonlySet<string> {
   return new Set([...users, ...userIds]);
+}
+
+/** Refuses a file that would never be written. */
+function checkAccounting({ accounting, accountingFile }: Config): void {
+  if (accountingFile === undefined || accounting) return;
+  throw new UsageError(
+    "the accounting file needs an interval: --accounting 60s",
+  );
 }
 
 /** Refuses rules for an upstream that does not exist. */
@@ -254,5 +268,6 @@ async function loadFile(
     tlsKey: beside(config.tlsKey),
     tlsClientCa: beside(config.tlsClientCa),
     upstreamCa: beside(config.upstreamCa),
+    accountingFile: beside(config.accountingFile),
   };
 }

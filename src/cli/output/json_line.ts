@@ -79,6 +79,12 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
     }
     case "reload-failed":
       return { problems: record.problems };
+    case "usage": {
+      const { user, sent, received, sessions } = record;
+      return { user, sent, received, sessions };
+    }
+    case "accounting-failed":
+      return { error: record.error };
     case "lines-dropped":
       return { lines: record.lines };
   }

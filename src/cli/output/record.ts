@@ -94,6 +94,20 @@ export type LogRecord =
     readonly problems: readonly string[];
   }
   | {
+    readonly type: "usage";
+    readonly user: string;
+    /** The bytes from the user since the last record, and those to the user. */
+    readonly sent: number;
+    readonly received: number;
+    /** The sessions that have started since then. */
+    readonly sessions: number;
+  }
+  | {
+    readonly type: "accounting-failed";
+    /** Why the accounting file could not be written; it is tried again. */
+    readonly error: string;
+  }
+  | {
     readonly type: "lines-dropped";
     /** The number of lines that are missing, because the reader of the log was too slow. */
     readonly lines: number;

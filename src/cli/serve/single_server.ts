@@ -8,6 +8,7 @@ import type { ServerEvent } from "../../server/events.ts";
 import { Metrics } from "../../server/metrics.ts";
 import type { ServeOptions } from "../../server/options.ts";
 import { serve } from "../../server/serve.ts";
+import type { LazyAccounting } from "../accounting/lazy_accounting.ts";
 import type { Log } from "../output/log.ts";
 import type { RunningServer } from "./running_server.ts";
 
@@ -15,6 +16,8 @@ import type { RunningServer } from "./running_server.ts";
 export interface SingleServerOptions {
   /** The options of `serve()`. */
   readonly options: Omit<ServeOptions, "onEvent">;
+  /** Counts users, if that is wanted; a worker's is in the supervisor. */
+  readonly accounting?: LazyAccounting;
   /** Receives the events. */
   readonly log: Log;
   /** Whether to count metrics. Without, sessions do not pay for counting. */
@@ -27,17 +30,24 @@ export interface SingleServerOptions {
  * @throws as `serve()` does.
  */
 export async function startSingleServer(
-  { options, log, countsMetrics }: SingleServerOptions,
+  { options, accounting, log, countsMetrics }: SingleServerOptions,
 ): Promise<RunningServer> {
   const metrics = countsMetrics ? new Metrics() : undefined;
   const onEvent = metrics ? countAndLog(metrics, log) : log.onEvent;
   const server = await serve({ ...options, onEvent });
+  let { userAttributes } = options;
   return {
     addr: server.addr,
     plainAddr: server.plainAddr,
     isListening: true,
     metrics: () => Promise.resolve(metrics?.read() ?? {}),
-    update: (options) => server.update(options),
+    reportUsage: () => server.reportUsage(),
+    userTotals: () =>
+      accounting?.totals(server, userAttributes) ?? Promise.resolve([]),
+    async update(options) {
+      await server.update(options);
+      userAttributes = options.userAttributes;
+    },
     drain() {
       void server.shutdown({ drainDelay: Infinity });
     },
@@ -46,7 +56,7 @@ export async function startSingleServer(
       return server.sessions.length;
     },
     shutdown: (options) => server.shutdown(options),
-    terminate: () => Promise.resolve(),
+    terminate: () => server.reportUsage(),
   };
 }
 

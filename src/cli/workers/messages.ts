@@ -44,6 +44,8 @@ export type ToWorker =
     readonly logStart: boolean;
     /** Whether to count metrics. */
     readonly metrics: boolean;
+    /** How often to report usage, in milliseconds; 0 = at the end of sessions. */
+    readonly accounting: number;
   }
   /** Adopt the configuration in these files; answered by `updated`. */
   | { readonly type: "update"; readonly files: FileTexts }
@@ -55,6 +57,8 @@ export type ToWorker =
   | { readonly type: "stop-accepting" }
   /** Read the metrics; answered by `metrics`. */
   | { readonly type: "read-metrics" }
+  /** Report usage, by `calls`; answered by `usage-reported`. */
+  | { readonly type: "report-usage" }
   /** Wait for the sessions to end, and exit. */
   | { readonly type: "shutdown"; readonly grace: number }
   /** Exit immediately. */
@@ -73,13 +77,17 @@ export type FromWorker =
     readonly message: string;
   }
   | { readonly type: "updated" }
-  /** Calls of the limits that the supervisor coordinates. */
+  /** Calls of the limits that the supervisor coordinates, and of its accounting. */
   | { readonly type: "calls"; readonly calls: readonly Call[] }
   /** The number of open sessions. */
   | { readonly type: "stopped-accepting"; readonly sessions: number }
+  | { readonly type: "usage-reported" }
   | { readonly type: "metrics"; readonly values: MetricValues };
 
-/** A call of a method of the shared limits. `id` is `null` if no result is expected. */
+/**
+ * A call of a method of the shared limits, or of `addUsage`. `id` is `null` if no result is
+ * expected.
+ */
 export type Call = readonly [
   id: number | null,
   method: string,

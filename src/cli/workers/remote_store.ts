@@ -5,6 +5,11 @@
  * @module
  */
 
+import type {
+  UsageReport,
+  UsageStore,
+  UserTotals,
+} from "../../server/accounting/usage_store.ts";
 import type { LoginGuard } from "../../server/auth/lockout.ts";
 import type {
   LimitRequest,
@@ -68,10 +73,23 @@ export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
     return this.#call("succeeded", client);
   }
 
+  /** Adds usage to the accounting of the supervisor, as `UsageStore` says. */
+  async addUsage(
+    reports: readonly UsageReport[],
+  ): Promise<readonly UserTotals[]> {
+    const added = await this.#ask<AddedUsage>("addUsage", [reports]);
+    if ("error" in added) throw new Error(added.error);
+    return added.totals;
+  }
+
   #call<K extends Calls>(
     method: K,
     ...args: Parameters<WorkerLimits[K]>
   ): Promise<Awaited<ReturnType<WorkerLimits[K]>>> {
+    return this.#ask(method, args);
+  }
+
+  #ask<T>(method: string, args: readonly unknown[]): Promise<T> {
     const id = ++this.#lastId;
     this.#send([id, method, args]);
     return new Promise((resolve) => {
@@ -95,29 +113,60 @@ export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
   }
 }
 
-/** The methods with a result. */
+/** The result of `addUsage`. */
+type AddedUsage = { readonly totals: readonly UserTotals[] } | {
+  readonly error: string;
+};
+
+/** The methods of the limits with a result. */
 type Calls = "acquire" | "pass" | "isLocked" | "failed" | "succeeded";
 /** The methods without a result. */
 type Notifications = "release" | "forceAcquire" | "cancel";
+
+/** What workers call. */
+export interface CallTargets {
+  readonly limits: WorkerLimits;
+  readonly accounting: UsageStore;
+}
 
 /**
  * Executes the calls of a worker. `reply` gets the results: those of synchronous
  * methods together, and those of asynchronous ones as they come.
  */
 export function executeCalls(
-  limits: WorkerLimits,
+  { limits, accounting }: CallTargets,
   calls: readonly Call[],
   reply: (results: readonly CallResult[]) => void,
 ): void {
   const results: CallResult[] = [];
   for (const [id, method, args] of calls) {
-    const call = limits[method as Calls | Notifications] as (
-      ...args: unknown[]
-    ) => unknown;
-    const value = call.apply(limits, [...args]);
+    const value = method === "addUsage"
+      ? addUsage(accounting, args[0] as readonly UsageReport[])
+      : callLimits(limits, method as Calls | Notifications, args);
     if (id === null) continue;
     if (value instanceof Promise) value.then((it) => reply([[id, it]]));
     else results.push([id, value]);
   }
   if (results.length > 0) reply(results);
+}
+
+function callLimits(
+  limits: WorkerLimits,
+  method: Calls | Notifications,
+  args: readonly unknown[],
+): unknown {
+  const call = limits[method] as (...args: unknown[]) => unknown;
+  return call.apply(limits, [...args]);
+}
+
+/** Never rejects: the error is a part of the result. */
+async function addUsage(
+  accounting: UsageStore,
+  reports: readonly UsageReport[],
+): Promise<AddedUsage> {
+  try {
+    return { totals: await accounting.add(reports) };
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { UsageStore } from "../../server/accounting/usage_store.ts";
 import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
 import type { MetricValues } from "../../server/metrics.ts";
 import type { Clock } from "../../transport/clock.ts";
@@ -30,6 +31,8 @@ export interface WorkerHandleOptions {
   readonly start: Start;
   /** Holds what the worker acquires of the limits, and is closed when the worker ends. */
   readonly limits: WorkerLimits;
+  /** Counts what the users of the worker transfer. */
+  readonly accounting: UsageStore;
   readonly clock: Clock;
 }
 
@@ -43,6 +46,7 @@ export class WorkerHandle {
   readonly ended: Promise<WorkerExit>;
   readonly #channel: WorkerChannel;
   readonly #limits: WorkerLimits;
+  readonly #accounting: UsageStore;
   readonly #clock: Clock;
   readonly #pending = new Map<
     ReplyType,
@@ -54,9 +58,12 @@ export class WorkerHandle {
   #lastMetrics: MetricValues = {};
 
   /** Starts the worker. */
-  constructor({ launcher, start, limits, clock }: WorkerHandleOptions) {
+  constructor(
+    { launcher, start, limits, accounting, clock }: WorkerHandleOptions,
+  ) {
     this.number = start.worker;
     this.#limits = limits;
+    this.#accounting = accounting;
     this.#clock = clock;
     this.listening = this.#next("listening").then(({ addr }) => addr);
     // A rejection is handled where `listening` is awaited.
@@ -101,6 +108,14 @@ export class WorkerHandle {
     const metrics = this.#reply("metrics", REPLY_TIMEOUT);
     this.#channel.post({ type: "read-metrics" });
     await metrics;
+  }
+
+  /** Lets the worker report what its users have transferred, if it replies in time. */
+  async reportUsage(): Promise<void> {
+    if (!this.#isListening) return;
+    const reported = this.#reply("usage-reported", REPLY_TIMEOUT);
+    this.#channel.post({ type: "report-usage" });
+    await reported;
   }
 
   /**
@@ -151,9 +166,11 @@ export class WorkerHandle {
   #receive(message: Exclude<FromWorker, { type: "ready" }>): void {
     switch (message.type) {
       case "calls":
-        return executeCalls(this.#limits, message.calls, (results) => {
-          this.#channel.post({ type: "results", results });
-        });
+        return executeCalls(
+          { limits: this.#limits, accounting: this.#accounting },
+          message.calls,
+          (results) => this.#channel.post({ type: "results", results }),
+        );
       case "failed": {
         this.#fail(message.kind ?? "other", message.message);
         return this.kill();

@@ -21,8 +21,8 @@ export type { CountedSession };
 /** How often users with a quota or an expiry are looked at, in milliseconds. */
 const LOOK_INTERVAL = 1_000;
 
-/** How long the last report may take, in milliseconds. */
-const CLOSE_TIMEOUT = 5_000;
+/** How long {@linkcode Accountant.report} waits, in milliseconds. */
+const REPORT_TIMEOUT = 5_000;
 
 /** A session that waits for the store. */
 export interface WaitingSession {
@@ -103,11 +103,20 @@ export class Accountant {
     if (account?.close(session)) this.#reportSoon(account);
   }
 
-  /** Reports everything now. Resolves when it is counted or the store has failed. */
+  /**
+   * Reports everything now. Resolves when it is counted, the store has failed, or some seconds
+   * have passed.
+   */
   async report(): Promise<void> {
     if (this.#accounts.size === 0) return;
     for (const it of this.#accounts.values()) this.#due.add(it);
-    await this.#nextCall().catch(ignore);
+    let late: Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      const { clock } = this.#options;
+      late = clock.startTimeout(REPORT_TIMEOUT, () => resolve());
+    });
+    await Promise.race([this.#nextCall().catch(ignore), timeout]);
+    late?.cancel();
   }
 
   /** Applies changed attributes. */
@@ -121,13 +130,7 @@ export class Accountant {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer?.cancel();
-    let late: Timeout | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      const { clock } = this.#options;
-      late = clock.startTimeout(CLOSE_TIMEOUT, () => resolve());
-    });
-    await Promise.race([this.report(), timeout]);
-    late?.cancel();
+    await this.report();
   }
 
   #accountOf(user: string): Account {
