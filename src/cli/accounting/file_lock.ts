@@ -4,8 +4,14 @@
  * @module
  */
 
-import { lstat, unlink } from "node:fs/promises";
 import * as net from "node:net";
+import {
+  closeOwn,
+  type FileIdentity,
+  identityOf,
+  removeStale,
+} from "../../transport/common/socket_file.ts";
+import { NetError } from "../../transport/errors.ts";
 import { EXIT, StartError } from "../failure.ts";
 import { showPath } from "../output/escape.ts";
 
@@ -19,12 +25,16 @@ const MAX_PATH = 103;
 export class FileLock {
   readonly #path: string;
   readonly #server: net.Server;
-  readonly #inode: number;
+  readonly #identity: FileIdentity | undefined;
 
-  private constructor(path: string, server: net.Server, inode: number) {
+  private constructor(
+    path: string,
+    server: net.Server,
+    identity: FileIdentity | undefined,
+  ) {
     this.#path = path;
     this.#server = server;
-    this.#inode = inode;
+    this.#identity = identity;
   }
 
   /**
@@ -38,31 +48,32 @@ export class FileLock {
       const most = MAX_PATH - ".lock".length;
       throw lockError(file, `its path has more than ${most} bytes`);
     }
-    const server = await listen(path)
-      .catch(async (error: NodeJS.ErrnoException) => {
-        if (error.code !== "EADDRINUSE") throw lockError(file, error.message);
-        if (await answers(path)) {
-          throw lockError(file, "another program uses it");
-        }
-        await unlink(path).catch(() => {});
-        return await listen(path);
-      });
-    const { ino } = await lstat(path);
-    return new FileLock(path, server, ino);
+    try {
+      await removeStale(path);
+      const server = await listen(path);
+      return new FileLock(path, server, await identityOf(path));
+    } catch (error) {
+      const { message } = error as Error;
+      const isInUse = error instanceof NetError && error.kind === "addr-in-use";
+      throw lockError(file, isInUse ? "another program uses it" : message);
+    }
   }
 
   /** Whether it is still the lock of the file, and nobody has removed it. */
   async isHeld(): Promise<boolean> {
-    const found = await lstat(this.#path).catch(() => undefined);
-    return found?.ino === this.#inode;
+    const now = await identityOf(this.#path);
+    const own = this.#identity;
+    return now !== undefined && now.ino === own?.ino && now.dev === own.dev;
   }
 
   /** Unlocks the file. */
   async release(): Promise<void> {
+    const close = () =>
+      new Promise<void>((resolve) => this.#server.close(() => resolve()));
     const isHeld = await this.isHeld();
-    // Closing removes the path, even if it is that of another program by now.
-    if (isHeld) await new Promise((resolve) => this.#server.close(resolve));
-    if (isHeld) await unlink(this.#path).catch(() => {});
+    await closeOwn(this.#path, this.#identity, close);
+    // Not every runtime has removed it.
+    if (isHeld) await removeStale(this.#path).catch(() => {});
   }
 }
 
@@ -81,20 +92,5 @@ function listen(path: string): Promise<net.Server> {
       server.unref(); // the lock does not keep the program running
       resolve(server);
     });
-  });
-}
-
-/** Whether anything but a refusal happens to a client. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(path);
-    socket.on("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on(
-      "error",
-      ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED"),
-    );
   });
 }
