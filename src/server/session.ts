@@ -378,7 +378,8 @@ export class ServerSession
   }
 
   async #logIn(request: ClientRequest, user: string): Promise<Relay | Ending> {
-    const error = await this.#owner.accountant?.check(user, this) ??
+    const { accountant } = this.#owner;
+    const error = (accountant && await accountant.check(user, this)) ??
       await slotError(
         this,
         "sessionsPerUser",

@@ -27,6 +27,11 @@ export interface AccountingOptions {
   readonly interval: number;
   /** The path of the file. */
   readonly file?: string;
+  /**
+   * Counts in place of this process, for several machines. Then there is no file, and
+   * {@linkcode Accounting.totals} has the users of this program, as of their last report.
+   */
+  readonly store?: UsageStore;
   /** Logs the records. */
   log(record: LogRecord): void;
   /** @default {systemClock} */
@@ -43,6 +48,8 @@ export class Accounting implements UsageStore {
   readonly #options: AccountingOptions;
   readonly #clock: Clock;
   readonly #store: LocalUsageStore;
+  /** What a store of several machines has counted. */
+  readonly #shared: Map<string, UserTotals> | undefined;
   readonly #file: StateFile | undefined;
   /** What the next records have. */
   #since = new Map<string, Usage>();
@@ -60,6 +67,7 @@ export class Accounting implements UsageStore {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#store = store;
+    this.#shared = options.store && new Map();
     this.#file = file;
   }
 
@@ -78,7 +86,27 @@ export class Accounting implements UsageStore {
     return new Accounting(options, new LocalUsageStore({ records }), file);
   }
 
-  add(reports: readonly UsageReport[]): UserTotals[] {
+  add(
+    reports: readonly UsageReport[],
+  ): UserTotals[] | Promise<readonly UserTotals[]> {
+    const { store } = this.#options;
+    if (store) return this.#addTo(store, reports);
+    this.#added(reports);
+    return this.#store.add(reports);
+  }
+
+  /** A call that fails has added nothing: the same usage comes again. */
+  async #addTo(
+    store: UsageStore,
+    reports: readonly UsageReport[],
+  ): Promise<readonly UserTotals[]> {
+    const totals = await store.add(reports);
+    this.#added(reports);
+    for (const it of totals) this.#shared!.set(it.user, it);
+    return totals;
+  }
+
+  #added(reports: readonly UsageReport[]): void {
     for (const { user, ...usage } of reports) {
       if (isNoUsage(usage)) continue;
       this.#isChanged = true;
@@ -86,12 +114,11 @@ export class Accounting implements UsageStore {
       const before = this.#since.get(user) ?? NO_USAGE;
       this.#since.set(user, addUsage(before, usage));
     }
-    return this.#store.add(reports);
   }
 
   /** The totals of all users. */
   get totals(): UserTotals[] {
-    return this.#store.totals;
+    return this.#shared ? [...this.#shared.values()] : this.#store.totals;
   }
 
   /** Logs and saves at the interval what the source reports. */

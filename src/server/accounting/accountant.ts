@@ -248,8 +248,10 @@ export class Accountant {
     const quota = this.#attributesOf(account)?.quota;
     if (quota && account.isOver(quota)) account.endAll("quota", overQuota());
     if (!account.isIdle) return;
-    this.#accounts.delete(account.user);
     this.#unknown.delete(account);
+    const { user } = account;
+    // There may be another one, if this one was only checked.
+    if (this.#accounts.get(user) === account) this.#accounts.delete(user);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Records and saves at the interval. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { readState } from "../../../src/cli/accounting/state_file.ts";
 import { formatJson } from "../../../src/cli/output/json_line.ts";
 import type { LogRecord } from "../../../src/cli/output/record.ts";
 import { formatText } from "../../../src/cli/output/text_line.ts";
+import { LocalUsageStore } from "../../../src/server/mod.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { test } from "../../support/harness.ts";
 import { until } from "../../transport/contract.ts";
@@ -105,6 +106,32 @@ test("Accounting logs once that its file cannot be written, and tries again", ()
     assertEquals(failures(), 1);
     await writeFile(path, "mine now");
   }));
+
+test("Accounting counts in a store of several machines, and logs only what that has taken", async () => {
+  const clock = new FakeClock();
+  const records: LogRecord[] = [];
+  const shared = new LocalUsageStore();
+  let fails = false;
+  const accounting = await Accounting.open({
+    interval: 60_000,
+    log: (it) => records.push(it),
+    clock,
+    store: {
+      async add(reports) {
+        await undefined;
+        if (fails) throw new Error("away");
+        return shared.add(reports);
+      },
+    },
+  });
+  shared.add([{ ...alice, sent: 100 }]); // by another machine
+  await accounting.add([alice]);
+  fails = true;
+  await assertRejects(async () => await accounting.add([alice]), Error, "away");
+  assertEquals(accounting.totals.map((it) => it.total.sent), [101]);
+  await accounting.close();
+  assertEquals(records, [{ type: "usage", ...alice }]);
+});
 
 const now = new Date("2026-11-29T12:00:00.123Z");
 

@@ -236,6 +236,29 @@ test("Accountant.check() waits no longer than for a handshake, and for no sessio
   assertMatch((await late)!.message, /usage store did not answer in 10000 ms/);
 });
 
+test("Accountant counts sessions that open while others are checked", async () => {
+  const { state, store } = failingStore();
+  const attributes = { quota: { bytes: 100, per: "day" } } as const;
+  const { accountant, settle } = setUp({ store, attributes });
+  const sessions = Array.from({ length: 10 }, () => new FakeSession());
+  const log = async (session: FakeSession) => {
+    assertEquals(await accountant.check("alice", session), undefined);
+    accountant.open("alice", session);
+  };
+  const all: Promise<void>[] = [];
+  for (const it of sessions) {
+    all.push(log(it));
+    for (let i = 0; i < 3; i++) await undefined; // within a call of the store
+  }
+  await Promise.all(all);
+  await settle();
+  for (const it of sessions) it.sent = 1;
+  await accountant.report();
+  const [{ total }] = state.local.totals;
+  assertEquals(total, { sent: 10, received: 0, sessions: 10 });
+  await accountant.close();
+});
+
 test("Accountant.close() reports the rest, and waits only some seconds for a store that hangs", async () => {
   const { accountant, total } = setUp({});
   const session = new FakeSession();
