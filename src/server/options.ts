@@ -111,8 +111,9 @@ export interface ServeOptions {
    */
   readonly hostname?: string;
   /**
-   * The permissions of the file of a Unix socket, such as `0o660`. For a moment after its
-   * creation those of the umask apply: the folder should let in nobody else, either.
+   * The permissions of the file of a Unix socket, such as `0o660`, whatever the umask is.
+   * The path can have at most 107 bytes, its folder 90 (103 and 86 except on Linux), and
+   * the server must be allowed to create folders there.
    *
    * @default {0o600}
    */

@@ -9,47 +9,35 @@ import { localPlace } from "../local_place.ts";
 import { innermost } from "../relay.ts";
 import type { TlsFacts } from "../tls_options.ts";
 import type { Address, Conn, Listener, ListenOptions } from "../transport.ts";
-import {
-  closeOwn,
-  type FileIdentity,
-  identityOf,
-  removeStale,
-  setMode,
-} from "./socket_file.ts";
+import type { Open } from "./listen.ts";
+import { listenOnFile } from "./socket_file.ts";
 
 /**
- * Listens at a place that is no TCP port. The socket file gets the permissions `mode`, and
- * one that a server has left behind is replaced. `open` opens the listener of the runtime.
+ * Listens at a place that is no TCP port. The file of a Unix socket gets the permissions
+ * `mode`, and one that a killed server has left is replaced.
  */
 export async function listenLocally(
-  { hostname, mode = PRIVATE, reusePort }: ListenOptions,
+  options: ListenOptions,
   onConn: (conn: Conn) => void,
-  open: (onConn: (conn: Conn) => void) => Promise<Listener>,
+  onError: ((error: NetError) => void) | undefined,
+  open: Open,
 ): Promise<Listener> {
+  const { hostname, mode = PRIVATE, reusePort } = options;
   if (reusePort) {
     throw new NetError("invalid", `listeners cannot share ${hostname}`);
   }
-  const place = localPlace(hostname)!;
-  if ("path" in place) await removeStale(place.path);
   const addr = { hostname, port: 0 };
   const named = (conn: Conn) =>
     conn.localAddr.hostname === "" ? new LocalConn(conn, addr) : conn;
-  const opened = await open((conn) => onConn(named(conn)));
+  const openAt = (hostname: string) =>
+    open({ ...options, hostname }, (conn) => onConn(named(conn)), onError);
+  const place = localPlace(hostname)!;
+  const opened = "path" in place
+    ? await listenOnFile(place.path, mode, (path) => openAt(`unix:${path}`))
+    : await openAt(hostname);
   const { startTls } = opened;
   const start = (conn: Conn) => named(startTls!(innermost(conn)));
-  const listener = { ...opened, addr, ...startTls && { startTls: start } };
-  if (!("path" in place)) return listener;
-  const { path } = place;
-  let own: FileIdentity | undefined;
-  try {
-    await setMode(path, mode);
-    own = await identityOf(path);
-  } catch (error) {
-    await opened.close();
-    throw error;
-  }
-  const close = () => closeOwn(path, own, () => opened.close());
-  return { ...listener, close };
+  return { ...opened, addr, ...startTls && { startTls: start } };
 }
 
 /** Only the user of the server may connect. */

@@ -11,6 +11,7 @@ import { process } from "./process.ts";
 import { relay } from "./tls_relay.ts";
 import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
+import { listenBy } from "../common/listen.ts";
 import { createResolver, libuvThreads } from "../common/lookup.ts";
 import { ownAddresses } from "../common/own_addresses.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
@@ -39,22 +40,6 @@ const canReusePort = knowsReusePort(process.versions.node) &&
 function knowsReusePort(version: string): boolean {
   const [major, minor] = version.split(".").map(Number);
   return major > 23 || minor >= (major === 22 ? 12 : 1) && major >= 22;
-}
-
-async function listen(
-  options: ListenOptions,
-  onConn: (conn: Conn) => void,
-  onError?: (error: NetError) => void,
-): Promise<Listener> {
-  if (!localPlace(options.hostname)) {
-    return await open(options, onConn, onError);
-  }
-  const { listenLocally } = await import("../common/local_listener.ts");
-  return await listenLocally(
-    options,
-    onConn,
-    (onConn) => open(options, onConn, onError),
-  );
 }
 
 async function open(
@@ -210,7 +195,7 @@ async function readFile(path: string): Promise<string> {
 export const nodeTransport: Transport = {
   name: "node",
   canReusePort,
-  listen,
+  listen: listenBy(open),
   connect,
   relay,
   datagrams,
