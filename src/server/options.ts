@@ -106,7 +106,8 @@ export interface ServeOptions {
    * `fd:NUMBER` for a socket that listens already, as service managers pass it. Clients of
    * the latter two count as clients on other machines, because a proxy may be in front:
    * they need a login, and the addresses of this machine are closed. Over a Unix socket all
-   * are one client, without UDP ASSOCIATE, and BIND needs a named peer.
+   * are one client, without UDP ASSOCIATE, and BIND needs a named peer; failed logins delay
+   * the answers to wrong ones, but lock nobody out.
    * @default {"127.0.0.1"}
    */
   readonly hostname?: string;

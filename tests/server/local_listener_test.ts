@@ -111,6 +111,29 @@ test("serve() treats clients of a Unix socket as exposed", async () => {
   });
 });
 
+test("a client of a Unix socket cannot lock out the others", async () => {
+  await withSocketPath(async (path) => {
+    const target = await startTarget(echo);
+    const server = await startServer({
+      hostname: `unix:${path}`,
+      auth: [userPass({ alice: "secret" }, { failedLogins: 1 })],
+      policy: rules([`allow ${target.addr.hostname}`]),
+    });
+    const wrong = "socks5://alice:wrong@127.0.0.1:1080";
+    for (let i = 0; i < 2; i++) {
+      const error = await assertRejects(
+        async () => await connect(wrong, target.addr, await over(path)),
+        SocksError,
+      );
+      assertEquals(error.code, "login-failed");
+    }
+    const conn = await connect(ALICE, target.addr, await over(path));
+    conn.close();
+    await server.close();
+    await target.close();
+  });
+});
+
 test("serve() refuses UDP ASSOCIATE and a BIND for anyone over a Unix socket", async () => {
   await withSocketPath(async (path) => {
     const server = await startServer({ hostname: `unix:${path}`, auth });
