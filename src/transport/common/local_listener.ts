@@ -5,6 +5,7 @@
  */
 
 import { NetError } from "../errors.ts";
+import { ForwardingConn } from "../forwarding_conn.ts";
 import { localPlace } from "../local_place.ts";
 import { innermost } from "../relay.ts";
 import type { TlsFacts } from "../tls_options.ts";
@@ -44,50 +45,23 @@ export async function listenLocally(
 const PRIVATE = 0o600;
 
 /** A connection over a Unix socket, both of whose ends have the name of the listener. */
-class LocalConn implements Conn {
-  readonly inner: Conn;
-  readonly localAddr: Address;
-  readonly remoteAddr: Address;
+class LocalConn extends ForwardingConn {
+  readonly #addr: Address;
   declare readonly tls?: TlsFacts;
 
   constructor(inner: Conn, addr: Address) {
-    this.inner = inner;
-    this.localAddr = addr;
-    this.remoteAddr = addr;
+    super(inner);
+    this.#addr = addr;
     // Without TLS it must not even have this member.
     if (!("tls" in inner)) return;
     Object.defineProperty(this, "tls", { get: () => inner.tls });
   }
 
-  read(): Promise<Uint8Array | null> {
-    return this.inner.read();
+  override get localAddr(): Address {
+    return this.#addr;
   }
 
-  unread(chunk: Uint8Array): void {
-    this.inner.unread(chunk);
-  }
-
-  peek(): Promise<boolean> {
-    return this.inner.peek();
-  }
-
-  write(chunk: Uint8Array): Promise<void> {
-    return this.inner.write(chunk);
-  }
-
-  closeWrite(): Promise<void> {
-    return this.inner.closeWrite();
-  }
-
-  close(): void {
-    this.inner.close();
-  }
-
-  reset(): void {
-    this.inner.reset();
-  }
-
-  keepAlive(): void {
-    this.inner.keepAlive?.();
+  override get remoteAddr(): Address {
+    return this.#addr;
   }
 }
