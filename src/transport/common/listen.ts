@@ -5,10 +5,7 @@
  */
 
 import { localPlace } from "../local_place.ts";
-import type { Transport } from "../transport.ts";
-
-/** Opens a listener of the runtime. */
-export type Open = Transport["listen"];
+import type { Open } from "./local_listener.ts";
 
 /**
  * Returns the `listen()` of a transport whose `open` opens a listener at any place, a path or

@@ -9,9 +9,17 @@ import { ForwardingConn } from "../forwarding_conn.ts";
 import { localPlace } from "../local_place.ts";
 import { innermost } from "../relay.ts";
 import type { TlsFacts } from "../tls_options.ts";
-import type { Address, Conn, Listener, ListenOptions } from "../transport.ts";
-import type { Open } from "./listen.ts";
+import type {
+  Address,
+  Conn,
+  Listener,
+  ListenOptions,
+  Transport,
+} from "../transport.ts";
 import { listenOnFile } from "./socket_file.ts";
+
+/** Opens a listener of the runtime. */
+export type Open = Transport["listen"];
 
 /**
  * Listens at a place that is no TCP port. The file of a Unix socket gets the permissions
