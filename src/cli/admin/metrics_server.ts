@@ -38,7 +38,12 @@ const PROGRAM_METRICS: readonly MetricFamily[] = [
   },
 ];
 
-const FAMILIES = [...PROGRAM_METRICS, ...PROCESS_METRICS, ...METRICS];
+/** All metrics that `--metrics` reports. */
+export const METRIC_FAMILIES: readonly MetricFamily[] = [
+  ...PROGRAM_METRICS,
+  ...PROCESS_METRICS,
+  ...METRICS,
+];
 
 /** The server whose state and metrics are reported. */
 export type MonitoredServer = Pick<RunningServer, "isListening" | "metrics">;
@@ -140,7 +145,7 @@ export class MetricsServer {
       const info = { [series("socks5_build_info", { version: VERSION })]: 1 };
       const values = await this.#monitored?.metrics() ?? {};
       const all = sumMetrics([info, processMetrics(), values]);
-      return formatMetrics(all, FAMILIES);
+      return formatMetrics(all, METRIC_FAMILIES);
     } finally {
       this.#reading = undefined;
     }
