@@ -1,5 +1,5 @@
 /**
- * {@linkcode Transport} over `node:net`, for Node.js 20 and later.
+ * {@linkcode Transport} over `node:net`, for Node.js 20.16, 22.3 and later.
  *
  * @module
  */
@@ -184,11 +184,9 @@ function connect(options: ConnectOptions): Promise<Conn> {
   });
 }
 
-/** Avoids an import if possible, which would load `fs.promises` as well. */
-async function readFile(path: string): Promise<string> {
-  const { readFileSync } = process.getBuiltinModule?.("node:fs") ??
-    await import("node:fs");
-  return readFileSync(path, "utf8");
+/** Avoids an import, which would load `fs.promises` as well. */
+function readFile(path: string): string {
+  return process.getBuiltinModule("node:fs").readFileSync(path, "utf8");
 }
 
 /** The transport of Node.js. */
