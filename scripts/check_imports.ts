@@ -179,6 +179,10 @@ const rooms: Room[] = [
     ],
   },
   {
+    modules: "src/server/accounting/**",
+    imports: [...network, "src/server/events.ts"],
+  },
+  {
     modules: "src/server/frontends/**",
     imports: [
       ...network,
@@ -205,6 +209,7 @@ const rooms: Room[] = [
     imports: [
       ...network,
       "src/server/*.ts",
+      "src/server/accounting/**",
       "src/server/auth/**",
       "src/server/commands/**",
       "src/server/frontends/**",
