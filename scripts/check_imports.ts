@@ -324,7 +324,8 @@ const rooms: Room[] = [
     imports: [
       ...library,
       "src/gssapi/level.ts", // a type
-      "src/transport/common/socket_file.ts", // as a lock of a file
+      // Of the admin listener, and as the lock of a file.
+      "src/transport/common/socket_file.ts",
       ...cliOrder.slice(0, i),
     ],
     dynamic: [ // loaded only with their options

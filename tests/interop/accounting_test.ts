@@ -1,4 +1,4 @@
-/** Quotas as curl meets them: cut off during a download, refused afterwards, also after a restart. */
+/** Quotas as curl meets them: cut off during a download, and refused after it and a restart. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { writeFile } from "node:fs/promises";

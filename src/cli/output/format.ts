@@ -57,4 +57,5 @@ const ALWAYS: readonly LogRecord["type"][] = [
   "shutdown",
   "terminated",
   "accounting-failed",
+  "admin",
 ];

@@ -9,6 +9,7 @@ import type { ServerUpdate, ShutdownOptions } from "../../server/server.ts";
 import type { Address } from "../../transport/transport.ts";
 import type { CountedUser } from "../accounting/lazy_accounting.ts";
 import type { LoadedConfig } from "../config/load.ts";
+import type { ServerControl } from "./control/control.ts";
 
 /** A server in this process, or several workers that act as one server. */
 export interface RunningServer {
@@ -22,7 +23,9 @@ export interface RunningServer {
   readonly pids?: readonly number[];
   /** Whether clients can connect. With workers, whether at least one of them is listening. */
   readonly isListening: boolean;
-  /** Reads the metrics. Without the setting `metrics` none are counted. */
+  /** The sessions and the lockouts, for the Admin API. */
+  readonly control: ServerControl;
+  /** Reads the metrics. Without the settings `metrics` and `admin` none are counted. */
   metrics(): Promise<MetricValues>;
   /**
    * Reports what users have transferred to the accounting of the program. Resolves when it is

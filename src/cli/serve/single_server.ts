@@ -9,8 +9,18 @@ import { Metrics } from "../../server/metrics.ts";
 import type { ServeOptions } from "../../server/options.ts";
 import { serve } from "../../server/serve.ts";
 import type { LazyAccounting } from "../accounting/lazy_accounting.ts";
+import type { LoginGuard } from "../../server/auth/lockout.ts";
+import type { ProgramConfig } from "../config/config.ts";
 import type { Log } from "../output/log.ts";
+import { localControl } from "./control/local_control.ts";
 import type { RunningServer } from "./running_server.ts";
+
+/** Whether the events of a server are counted: the metrics and the Admin API need it. */
+export function countsMetrics(
+  { metrics, admin }: Pick<ProgramConfig, "metrics" | "admin">,
+): boolean {
+  return metrics !== undefined || admin !== undefined;
+}
 
 /** Options of {@linkcode startSingleServer}. */
 export interface SingleServerOptions {
@@ -22,6 +32,10 @@ export interface SingleServerOptions {
   readonly log: Log;
   /** Whether to count metrics. Without, sessions do not pay for counting. */
   readonly countsMetrics: boolean;
+  /** Counts failed logins, until an update replaces it. */
+  readonly guard: LoginGuard;
+  /** The number of the worker, if there are several. */
+  readonly worker?: number;
 }
 
 /**
@@ -30,13 +44,16 @@ export interface SingleServerOptions {
  * @throws as `serve()` does.
  */
 export async function startSingleServer(
-  { options, accounting, log, countsMetrics }: SingleServerOptions,
+  { options, accounting, log, countsMetrics, guard, worker }:
+    SingleServerOptions,
 ): Promise<RunningServer> {
   const metrics = countsMetrics ? new Metrics() : undefined;
   const onEvent = metrics ? countAndLog(metrics, log) : log.onEvent;
   const server = await serve({ ...options, onEvent });
   let { userAttributes } = options;
+  let currentGuard = guard;
   return {
+    control: localControl({ server, worker, guard: () => currentGuard }),
     addr: server.addr,
     plainAddr: server.plainAddr,
     isListening: true,
@@ -44,9 +61,10 @@ export async function startSingleServer(
     reportUsage: () => server.reportUsage(),
     userTotals: () =>
       accounting?.totals(server, userAttributes) ?? Promise.resolve([]),
-    async update(options) {
+    async update(options, { guard }) {
       await server.update(options);
       userAttributes = options.userAttributes;
+      currentGuard = guard;
     },
     drain() {
       void server.shutdown({ drainDelay: Infinity });

@@ -56,6 +56,7 @@ export class LocalUsageStore implements UsageStore {
   readonly #users = new Map<string, UsageRecord>();
   readonly #now: () => number;
 
+  /** Begins with zero, or with what earlier stores have counted. */
   constructor({ records = [], now = Date.now }: LocalUsageStoreOptions = {}) {
     this.#now = now;
     for (const it of records) this.#users.set(it.user, it);
