@@ -18,7 +18,11 @@ import { platform } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { systemClock } from "../clock.ts";
 import { NetError, toNetError } from "../errors.ts";
-import type { Listener } from "../transport.ts";
+
+/** What listens on a socket. */
+interface Closable {
+  close(): Promise<void>;
+}
 
 /**
  * Listens on a Unix socket whose file at `path` appears with the permissions `mode`, and
@@ -33,16 +37,16 @@ import type { Listener } from "../transport.ts";
  * Rejects with kind `addr-in-use` if a server listens on `path`, if `path` is not a socket,
  * or if another start takes too long.
  */
-export async function listenOnFile(
+export async function listenOnFile<L extends Closable>(
   path: string,
   mode: number,
-  open: (path: string) => Promise<Listener>,
-): Promise<Listener> {
+  open: (path: string) => Promise<L>,
+): Promise<L> {
   checkLength(path);
   const shared = join(dirname(path), SHARED);
   let folder = await mkdtemp(`${dirname(path)}/.`).catch(fail);
   const name = basename(folder).slice(1);
-  let opened: Listener | undefined;
+  let opened: L | undefined;
   try {
     opened = await open(join(folder, name));
     await chmod(join(folder, name), mode);
@@ -171,7 +175,7 @@ interface FileIdentity {
  * other server replaces the file. The runtimes remove only the path of the start.
  */
 function closing(
-  listener: Listener,
+  listener: Closable,
   path: string,
   own: FileIdentity,
 ): () => Promise<void> {
