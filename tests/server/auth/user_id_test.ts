@@ -32,7 +32,7 @@ function bytes(text: string): Uint8Array {
 test("checkUserId() checks the list, then the verifier, then identd", async () => {
   const named = (user?: string) => () => Promise.resolve(user);
   const never = () => Promise.reject(new Error("asked"));
-  const verify = (verdict?: boolean) => () => Promise.resolve(verdict);
+  const verify = (ok?: boolean) => () => Promise.resolve({ ok });
   const alice = bytes("alice");
   const userIds = ["bob", "alice", "\u{fffd}", ""];
   const { granted, rejected, noIdentd, identMismatch } = REPLY4;
@@ -65,7 +65,7 @@ test("checkUserId() checks the list, then the verifier, then identd", async () =
   ];
   for (const [userId, checks, reply] of rows) {
     const what = `${userId} ${JSON.stringify(checks)}`;
-    assertEquals(await checkUserId(userId, checks), reply, what);
+    assertEquals((await checkUserId(userId, checks)).reply, reply, what);
   }
 });
 
