@@ -13,8 +13,8 @@
  * its commands for clients.
  * In the server, `frontends` reads a client's bytes up to one request, `auth` checks who
  * the client is, `policy` what it may do, `egress` from which address, and `limits` how much
- * of it; `commands` runs the request, and `cluster` shares the limits of several servers, for example of the workers
- * in `src/cli/workers`.
+ * of it; `commands` runs the request, and `cluster` shares the limits of several servers, for
+ * example of the workers in `src/cli/workers`.
  *
  * @module
  */

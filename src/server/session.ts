@@ -37,6 +37,7 @@ import type {
   SessionFacts,
   SessionPhase,
 } from "./events.ts";
+import { isInPrefixes } from "./egress/egress_options.ts";
 import type { Settings } from "./settings.ts";
 import type { Incoming } from "./accept.ts";
 import { lingeringClose } from "./lingering_close.ts";
@@ -173,7 +174,7 @@ export class ServerSession
   isOwn(address: string): boolean {
     return isReachedAt(address, this.#ownSide) ||
       this.#owner.ownAddresses.has(address) ||
-      this.settings.egress.own.has(address);
+      isInPrefixes(this.settings.egress.own, address);
   }
 
   reachedAt(conn: Conn): Address {

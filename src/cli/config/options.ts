@@ -333,13 +333,13 @@ export const OPTIONS = {
     description: "The choice among several addresses after via.",
     options: {
       sticky: option(duration(), {
-        flag: "--sticky DURATION",
+        flag: "--egress-sticky DURATION",
         description:
           "How long a client (a user, with the session word if there is one, or an " +
           "address) keeps one of several addresses after via, by the clock; 0 for " +
           "another one for each session; by default until the restart",
       }),
-    } satisfies OptionsOf<EgressOptions>,
+    } satisfies OptionsOf<Omit<EgressOptions, "key">>,
   },
   upstream: option(oneOrMore(proxyUrl()), {
     flag: "--upstream URL",

@@ -51,32 +51,32 @@ export function resolveEgress(
   if (key !== undefined && !isKey) {
     throw new TypeError(`egress.key must be ${SIP_KEY_SIZE} bytes`);
   }
-  const own = new OwnPrefixes();
-  for (const it of via) own.add(it);
+  const own: OwnPrefixes = new Map();
+  for (const it of via) addPrefix(own, it);
   return { sticky, key: key ?? randomKey(), own };
 }
 
 /** The maximum number of prefixes of users; rules have no limit. */
 const MAX_PREFIXES = 10_000;
 
-/** Prefixes that lead to this machine, although the addresses are on none of its interfaces. */
-export class OwnPrefixes {
-  readonly #blocks = new Map<string, Cidr>();
+/**
+ * Prefixes that lead to this machine, although their addresses are on none of its interfaces,
+ * by their texts.
+ */
+export type OwnPrefixes = Map<string, Cidr>;
 
-  /** Adds a prefix. Single addresses are ignored, because the system lists them. */
-  add(text: string): void {
-    if (!text.includes("/") || this.#blocks.has(text)) return;
-    const block = parseCidr(text);
-    if (block && this.#blocks.size < MAX_PREFIXES) {
-      this.#blocks.set(text, block);
-    }
-  }
+/** Adds a prefix. Single addresses are ignored, because the system lists them. */
+export function addPrefix(own: OwnPrefixes, text: string): void {
+  if (!text.includes("/") || own.has(text) || own.size >= MAX_PREFIXES) return;
+  const block = parseCidr(text);
+  if (block) own.set(text, block);
+}
 
-  /** Whether the address is in one of them. */
-  has(address: string): boolean {
-    for (const block of this.#blocks.values()) {
-      if (cidrContains(block, address)) return true;
-    }
-    return false;
+/** Whether the address is in one of the prefixes. */
+export function isInPrefixes(own: OwnPrefixes, address: string): boolean {
+  if (own.size === 0) return false;
+  for (const block of own.values()) {
+    if (cidrContains(block, address)) return true;
   }
+  return false;
 }
