@@ -58,7 +58,9 @@ function textOf({ kind }: NetError, failed: readonly string[]): string {
   const [first] = failed;
   const where = failed.length === 1
     ? first
-    : `${first} and ${failed.length - 1} other addresses`;
+    : `${first} and ${failed.length - 1} other address${
+      failed.length > 2 ? "es" : ""
+    }`;
   return kind === "addr-in-use"
     ? `there is no free source port on ${where}`
     : `this machine cannot use the address ${where}`;
