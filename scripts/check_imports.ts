@@ -324,6 +324,7 @@ const rooms: Room[] = [
     imports: [
       ...library,
       "src/gssapi/level.ts", // a type
+      "src/transport/common/socket_file.ts", // of the admin listener
       ...cliOrder.slice(0, i),
     ],
     dynamic: [ // loaded only with their options
