@@ -25,7 +25,7 @@ interface Who {
 function choice(
   { user, sessionWord, client = "192.0.2.1", startedAt = 0, id = 1 }: Who,
   sticky?: number,
-  key = KEY,
+  key: Uint8Array = KEY,
 ) {
   return choiceOf({
     ...{ id, startedAt, user, sessionWord },
