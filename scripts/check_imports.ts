@@ -12,9 +12,9 @@
  * `server` and `client` build on both and never on each other; `cli` is the program, and `tool`
  * its commands for clients.
  * In the server, `frontends` reads a client's bytes up to one request, `auth` checks who
- * the client is, `policy` what it may do, and `limits` how much of it; `commands` runs the
- * request, and `cluster` shares the limits of several servers, for example of the workers
- * in `src/cli/workers`.
+ * the client is, `policy` what it may do, `egress` from which address, and `limits` how much
+ * of it; `commands` runs the request, and `cluster` shares the limits of several servers, for
+ * example of the workers in `src/cli/workers`.
  *
  * @module
  */
@@ -147,7 +147,23 @@ const rooms: Room[] = [
   },
   {
     modules: "src/server/policy/**",
-    imports: [...network, "src/server/events.ts", "src/server/dialer.ts"],
+    imports: [
+      ...network,
+      "src/server/accounting/**",
+      "src/server/egress/**",
+      "src/server/events.ts",
+      "src/server/dialer.ts",
+    ],
+  },
+  // Which of several addresses of this machine a session connects from.
+  {
+    modules: "src/server/egress/**",
+    imports: [
+      ...network,
+      "src/crypto/**",
+      "src/server/client_key.ts",
+      "src/server/events.ts",
+    ],
   },
   {
     modules: "src/server/auth/helper_process.ts",
@@ -212,6 +228,7 @@ const rooms: Room[] = [
       "src/server/accounting/**",
       "src/server/auth/**",
       "src/server/commands/**",
+      "src/server/egress/**",
       "src/server/frontends/**",
       "src/server/limits/**",
       "src/server/policy/**",

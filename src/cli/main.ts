@@ -114,7 +114,9 @@ async function runServer(
     switch (invocation.type) {
       case "check": {
         const { checkText } = await import("./commands/dry_run.ts");
-        return print(await checkText(loaded));
+        const text = await checkText(loaded);
+        await warnOfVia(loaded);
+        return print(text);
       }
       case "explain":
         return await answer(loaded, invocation.question);
@@ -251,6 +253,15 @@ async function warnOfOwnAddresses({ options }: LoadedConfig): Promise<void> {
   const transport = await detectTransport();
   const warning = await ownAddressesWarning(options, transport);
   if (warning) printError(warning);
+}
+
+/** Warns of addresses to connect from that this machine cannot use. */
+async function warnOfVia({ options: { policy } }: LoadedConfig): Promise<void> {
+  const { via = [] } = policy ?? {};
+  if (via.length === 0) return;
+  const { viaWarnings } = await import("./commands/via_warnings.ts");
+  const warnings = await viaWarnings(via, await detectTransport());
+  for (const it of warnings) printError(`warning: ${it}`);
 }
 
 /** Reloads the certificates when they have changed. */

@@ -6,12 +6,14 @@
 
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { Transport } from "../transport/transport.ts";
+import type { UserAttributesLookup } from "./accounting/user_attributes.ts";
 import type { LoginGuard } from "./auth/lockout.ts";
 import type { AuthMethod } from "./auth/method.ts";
 import type { Verifier, VerifyLogin } from "./auth/verifier.ts";
 import type { Accept } from "./accept.ts";
 import type { SharedLimitsStore } from "./cluster/store.ts";
 import type { Dial, Dialer } from "./dialer.ts";
+import type { EgressOptions } from "./egress/egress_options.ts";
 import type { ServerEvent } from "./events.ts";
 import type { Limits } from "./limits/limits.ts";
 import type { Policy } from "./policy/policy.ts";
@@ -190,6 +192,23 @@ export interface ServeOptions {
    */
   readonly socks4?: Socks4Options;
   /**
+   * Whether user names may end with a session word: `alice-session-7` is the login of `alice`,
+   * with her password, and her user name everywhere; the word is
+   * {@linkcode Session.sessionWord}. It has 1 to 64 letters, digits and underscores, and chooses
+   * among several addresses to connect from (see {@linkcode Verdict.localAddress}), so that a
+   * client can have several addresses and decide when it needs another one.
+   *
+   * For user names with passwords and for SOCKS4 user ids that are checked; not for CHAP,
+   * GSSAPI, certificates and other methods. A user who is called `alice-session-7` logs in as
+   * before: a {@linkcode Verifier} without {@linkcode Verifier.knows} is asked about the whole
+   * name first.
+   *
+   * @default {false}
+   */
+  readonly sessionWords?: boolean;
+  /** How clients keep their address if a rule or a user has several to connect from. */
+  readonly egress?: EgressOptions;
+  /**
    * Whether HTTP is served on the same port, for clients that have no SOCKS: CONNECT (RFC
    * 9110 section 9.3.6), and requests in absolute form (`GET http://…`), which are forwarded.
    * Their logins, by Basic (RFC 7617), are those of {@linkcode userPass}, lock-outs
@@ -326,6 +345,11 @@ export interface ServeOptions {
    * not need it. By default the limits apply to this server alone.
    */
   readonly sharedLimits?: SharedLimits;
+  /**
+   * What each user may do: the addresses to connect from. By default the options of the server
+   * apply to every user.
+   */
+  readonly userAttributes?: UserAttributesLookup;
   /** Ends the server and all sessions immediately when the signal is aborted. */
   readonly signal?: AbortSignal;
   /**

@@ -548,6 +548,7 @@ const ONLY_IN_CODE: Record<
   listen: true,
   accept: true,
   sharedLimits: true,
+  userAttributes: true,
   tls: true,
 };
 

@@ -164,7 +164,7 @@ function explanationText(
   { hostname }: Question,
 ): string {
   const resolved = address && !isIp(hostname) ? ` ${address}` : "";
-  const via = localAddress ? `, via ${localAddress}` : "";
+  const via = localAddress ? `, via ${[localAddress].flat().join(" or ")}` : "";
   const prefer = family ? `, IPv${family} first` : "";
   const first = matched === undefined
     ? ""

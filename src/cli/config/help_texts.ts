@@ -35,8 +35,8 @@ export const NOTES: { readonly [section in Section]?: string } = {
 Without rules, clients may use any target. If the server listens beyond this
 machine, its own addresses and special-purpose ones (private networks, ...) are
 denied unless a rule names them: --allow 10.0.0.0/8. A rule may also choose the
-route: via ADDRESS (of this machine), prefer ipv4|ipv6, through UPSTREAM|direct
-(an upstream of the --config file).
+route: via ADDRESSES (of this machine, or prefixes: 192.0.2.1,2001:db8::/64),
+prefer ipv4|ipv6, through UPSTREAM|direct (an upstream of the --config file).
 --deny @FILE refers to the names and networks in a file, one a line: a name,
 *.SUFFIX (the names below), .SUFFIX (these and itself), an address or a block.
 The file is read again on SIGHUP.`,

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { EgressOptions } from "../../server/egress/egress_options.ts";
 import type { Limits, Timeouts } from "../../server/options.ts";
 import { POOL_STRATEGIES } from "../../client/pool/strategy.ts";
 import { LOG_FORMATS } from "../output/format.ts";
@@ -285,6 +286,14 @@ export const OPTIONS = {
       }),
     },
   },
+  sessionWords: option(toggle(), {
+    flag: "--session-words",
+    section: "login",
+    default: false,
+    description:
+      "User names may end with a session word: alice-session-7 is the user alice, with her " +
+      "password. Each word has an address of its own if rules have several after via.",
+  }),
   openProxy: option(toggle(), {
     flag: "--open-proxy",
     section: "login",
@@ -320,6 +329,19 @@ export const OPTIONS = {
       },
     ],
   }),
+  egress: {
+    section: "rules",
+    description: "The choice among several addresses after via.",
+    options: {
+      sticky: option(duration(), {
+        flag: "--egress-sticky DURATION",
+        description:
+          "How long a client (a user, with the session word if there is one, or an " +
+          "address) keeps one of several addresses after via, by the clock; 0 for " +
+          "another one for each session; by default until the restart",
+      }),
+    } satisfies OptionsOf<Omit<EgressOptions, "key">>,
+  },
   upstream: option(oneOrMore(proxyUrl()), {
     flag: "--upstream URL",
     section: "upstream",

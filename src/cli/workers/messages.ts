@@ -42,6 +42,8 @@ export type ToWorker =
     readonly plainPort?: number;
     readonly log: LogFormat;
     readonly logStart: boolean;
+    /** The key of the choice of addresses, the same for all workers. */
+    readonly egressKey: readonly number[];
     /** Whether to count metrics. */
     readonly metrics: boolean;
   }

@@ -62,6 +62,7 @@ export class Supervisor implements RunningServer {
   readonly #restarts = new Map<number, Timeout>();
   #files: FileTexts;
   #auth: LoadedConfig["options"]["auth"];
+  readonly #egressKey = [...crypto.getRandomValues(new Uint8Array(16))];
   #addr: Address | undefined;
   /** The port that workers with a common listening socket have to request. */
   #sharedPort: number | undefined;
@@ -247,6 +248,7 @@ export class Supervisor implements RunningServer {
       plainPort: loaded.options.plainPort,
       log: loaded.log,
       logStart: loaded.logStart,
+      egressKey: this.#egressKey,
       metrics: countsMetrics(loaded),
     } as const;
     const limits = this.#coordinator.open();
