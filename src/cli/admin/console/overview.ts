@@ -62,7 +62,7 @@ export function overview(
       `up ${duration(Date.now() - startedAt)}`,
     ];
     show({
-      facts: facts.join(" · "),
+      facts: facts.map((it) => it.replaceAll(" ", "\u00a0")).join(" · "),
       open: count(status.sessions),
       "sent-total": `${bytes(status.sent)} in all`,
       "received-total": `${bytes(status.received)} in all`,

@@ -88,26 +88,43 @@ export function plot(
     axes.replaceChildren(...rows, ...columns);
   }
 
+  /** Means of so many samples that a dash is as long as it looks: three pixels or more. */
+  function means(interval: number): Sample[] {
+    const perPixel = span / (width - margin.left - margin.right);
+    const length = Math.ceil(3 * perPixel / interval) * interval;
+    const groups = new Map<number, Sample[]>();
+    for (const sample of samples) {
+      const group = Math.floor(sample[0] / length);
+      const members = groups.get(group);
+      if (members) members.push(sample);
+      else groups.set(group, [sample]);
+    }
+    return [...groups.values()].map((group) => {
+      const mean = (i: 0 | 1 | 2 | 3) =>
+        group.reduce((sum, it) => sum + it[i], 0) / group.length;
+      return [mean(0), mean(1), mean(2), mean(3)];
+    });
+  }
+
   /** A line, with a gap where no samples were taken. */
-  function pathOf(column: 2 | 3, top: number): string {
+  function pathOf(
+    points: readonly Sample[],
+    column: 2 | 3,
+    top: number,
+  ): string {
     let before = -Infinity;
-    return samples.map((sample) => {
-      const time = sample[0];
-      const command = time - before > 5_000 ? "M" : "L";
-      before = time;
-      const y = yOf(sample[column] * perSecond, top);
-      return `${command}${xOf(time).toFixed(1)} ${y.toFixed(1)}`;
+    const longest = 5_000 + 2 * span / (points.length + 1);
+    return points.map((point) => {
+      const command = point[0] - before > longest ? "M" : "L";
+      before = point[0];
+      const y = yOf(point[column] * perSecond, top);
+      return `${command}${xOf(before).toFixed(1)} ${y.toFixed(1)}`;
     }).join("");
   }
 
-  function describe(sample: Sample | undefined, ago: string): string {
-    if (!sample) return "No samples yet";
-    const [, sessions, sent, received] = sample;
+  function ratesText(sent: number, received: number): string {
     const rates = [sent, received].map((it) => rate(it * perSecond));
-    const open = `${count(sessions)} ${
-      sessions === 1 ? "session" : "sessions"
-    }`;
-    return `${ago}: sent ${rates[0]}, received ${rates[1]}, ${open}`;
+    return `sent ${rates[0]}, received ${rates[1]}`;
   }
 
   function nearest(x: number): Sample | undefined {
@@ -121,29 +138,39 @@ export function plot(
   }
 
   function showPointed(): void {
-    const sample = pointer === undefined ? samples.at(-1) : nearest(pointer);
-    const isPointed = pointer !== undefined && sample !== undefined;
-    setAttribute(cursor, "visibility", isPointed ? "visible" : "hidden");
-    if (isPointed) {
-      const x = xOf(sample[0]).toFixed(1);
-      setAttribute(cursor, "x1", x);
-      setAttribute(cursor, "x2", x);
-    }
-    const seconds = sample ? Math.round((end() - sample[0]) / 1000) : 0;
-    setText(readout, describe(sample, isPointed ? `${seconds} s ago` : "Now"));
+    const sample = pointer === undefined ? undefined : nearest(pointer);
+    setAttribute(cursor, "visibility", sample ? "visible" : "hidden");
+    if (!sample) return setText(readout, highest());
+    const [time, sessions, sent, received] = sample;
+    const x = xOf(time).toFixed(1);
+    setAttribute(cursor, "x1", x);
+    setAttribute(cursor, "x2", x);
+    const ago = `${Math.round((end() - time) / 1000)} s ago`;
+    const open = `${count(sessions)} ${
+      sessions === 1 ? "session" : "sessions"
+    }`;
+    setText(readout, `${ago}: ${ratesText(sent, received)}, ${open}`);
+  }
+
+  function highest(): string {
+    if (samples.length === 0) return "";
+    const most = (i: 2 | 3) => Math.max(...samples.map((it) => it[i]));
+    return `Highest: ${ratesText(most(2), most(3))}`;
   }
 
   function redraw(): void {
     width = picture.clientWidth;
+    if (width === 0) return; // hidden
     setAttribute(picture, "viewBox", `0 0 ${width} ${height}`);
     const rates = samples.flatMap(([, , ...it]) => it);
     const values = ticks(Math.max(1000, ...rates) * perSecond);
     drawAxes(values);
     const top = values[values.length - 1];
+    const points = means(1000 / perSecond);
     lines.forEach((line, i) => {
-      setAttribute(line, "d", pathOf(i === 0 ? 2 : 3, top));
+      setAttribute(line, "d", pathOf(points, i === 0 ? 2 : 3, top));
     });
-    const text = `Throughput over ten minutes, up to ${rate(top)}`;
+    const text = `Throughput over ten minutes. ${highest()}`;
     setAttribute(picture, "aria-label", text);
     showPointed();
   }

@@ -20,6 +20,8 @@ export interface RequestError extends Error {
 export interface Requests {
   /** Sends a request, and returns the answer. @throws {RequestError} */
   send<T>(method: string, path: string, query?: Query): Promise<T>;
+  /** Whether requests are sent with a token. */
+  readonly hasToken: boolean;
   /** Uses this token from now on, until the tab is closed. */
   setToken(token: string): void;
 }
@@ -79,5 +81,11 @@ export function requests(browser: Browser): Requests {
   browser.addEventListener("hashchange", () => {
     if (location.hash.startsWith("#token=")) setToken(takeToken());
   });
-  return { send, setToken };
+  return {
+    send,
+    get hasToken() {
+      return token !== "";
+    },
+    setToken,
+  };
 }

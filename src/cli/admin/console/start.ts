@@ -106,6 +106,8 @@ export function start(parts: Parts, browser: Browser): void {
     get("login").hidden = !isLocked;
     get("content").hidden = isLocked;
     if (isLocked && !wasLocked) get("token").focus();
+    const isWrong = isLocked && requests.hasToken;
+    setText(get("login-error"), isWrong ? "This token is wrong." : "");
     const isOpen = !isLocked && state.name !== "failed";
     for (const id of ["reload", "drain", "pause"]) get(id).disabled = isLocked;
     get("drain").disabled = isLocked || overview.isDraining;
@@ -165,7 +167,6 @@ export function start(parts: Parts, browser: Browser): void {
   get("login").addEventListener("submit", (event) => {
     event.preventDefault();
     requests.setToken(get("token").value.trim());
-    setText(get("login-error"), "This token was not accepted.");
     get("token").value = "";
     polling.now();
   });

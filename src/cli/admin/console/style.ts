@@ -210,7 +210,7 @@ dialog .buttons { justify-content: flex-end; }
 `;
 
 const TABLES = `
-.scroll { overflow-x: auto; margin: 0 -1.125rem; padding: 0 1.125rem; }
+.scroll { position: relative; overflow-x: auto; margin: 0 -1.125rem; padding: 0 1.125rem; }
 table { width: 100%; border-collapse: collapse; font-size: 0.875rem; }
 th, td {
   padding: 0.3125rem 0.625rem;
@@ -229,14 +229,29 @@ th button {
   background: none;
   font-weight: 600;
 }
-th button::after { content: ""; display: inline-block; width: 1em; text-align: right; }
-[aria-sort="ascending"] button::after { content: "↑"; }
-[aria-sort="descending"] button::after { content: "↓"; }
+th button::after, .number button::before {
+  content: "";
+  display: inline-block;
+  width: 1em;
+  text-align: center;
+}
+.number button::after { content: none; }
+[aria-sort="ascending"]:not(.number) button::after { content: "↑"; }
+[aria-sort="descending"]:not(.number) button::after { content: "↓"; }
+[aria-sort="ascending"].number button::before { content: "↑"; }
+[aria-sort="descending"].number button::before { content: "↓"; }
 [aria-sort] { color: var(--text); }
 .number { text-align: right; }
 .act { text-align: right; }
-td > span, td .link { display: block; max-width: 20rem; overflow: hidden; text-overflow: ellipsis; }
-.number > span { max-width: none; }
+td > span, td .link {
+  display: block;
+  max-width: 15rem;
+  overflow: hidden;
+  text-align: inherit;
+  text-overflow: ellipsis;
+}
+td:nth-child(2) > span { max-width: 11rem; }
+td.number > span { max-width: none; }
 td .link {
   min-height: 0;
   padding: 0;
@@ -255,12 +270,15 @@ tr.gone { opacity: 0.55; }
 /** Each row as a card, and the heads as buttons in lines. */
 const PHONE = `
 @media (pointer: coarse) {
-  button, input, th button, td .end, td .link { min-height: 44px; }
+  button, input, th button, td .end { min-height: 44px; }
+  td .link { min-height: 44px; padding-block: 11px; }
 }
 @media (max-width: 48rem) {
   body { padding: 0.75rem 0.75rem 2rem; }
   .card { padding: 0.875rem; }
   .figures { grid-template-columns: 1fr 1fr; }
+  header .buttons { gap: 0.375rem; }
+  header button { padding: 0.25rem 0.5rem; }
   .readout { margin-left: 0; flex-basis: 100%; }
   .scroll { margin: 0; padding: 0; }
   table, thead, tbody { display: block; }
@@ -274,17 +292,31 @@ const PHONE = `
     padding: 0.625rem 0;
     border-bottom: 1px solid var(--line);
   }
-  td { grid-column: span 2; min-width: 0; padding: 0; border: 0; text-align: left; }
+  td, td.number {
+    grid-column: span 2;
+    min-width: 0;
+    padding: 0;
+    border: 0;
+    text-align: left;
+    white-space: normal;
+    overflow-wrap: anywhere;
+  }
   td::before {
     content: attr(data-label);
     display: block;
     color: var(--muted);
     font-size: 0.75rem;
   }
-  td:nth-child(-n + 2), td:nth-child(4) { grid-column: span 3; }
-  #users td:nth-child(2) { grid-column: span 3; }
-  td > span { max-width: none; }
-  .act { grid-column: span 2; align-self: end; }
+  td > span, td:nth-child(2) > span, td .link { max-width: none; }
+  td:first-child { grid-column: span 4; }
+  #sessions :is(td:nth-child(2), td:nth-child(4)),
+  #users td:nth-child(8) { grid-column: 1 / -1; }
+  #sessions :is(td:nth-child(3), td:nth-child(8)) { grid-column: span 3; }
+  #sessions .act { order: -2; }
+  #sessions td:first-child { order: -3; }
+  #sessions :is(td:nth-child(2), td:nth-child(4)) { order: -1; }
+  #users td:nth-child(9) { grid-column: span 6; }
+  .act { align-self: center; }
   .act::before { content: none; }
   .act button { width: 100%; }
 }

@@ -143,7 +143,12 @@ export function tables(
     function fill(row: Row<T>, data: T): void {
       row.data = data;
       setAttribute(row.element, "class", "");
-      row.texts.forEach((text, i) => setText(text, columns[i].text(data)));
+      row.texts.forEach((element, i) => {
+        const text = columns[i].text(data);
+        setText(element, text);
+        // Long texts are cut.
+        if (text.length > 20) setAttribute(element, "title", text);
+      });
       if (row.button) {
         setAttribute(row.button, "aria-label", action?.describe(data));
       }
