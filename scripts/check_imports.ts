@@ -179,6 +179,10 @@ const rooms: Room[] = [
     ],
   },
   {
+    modules: "src/server/accounting/**",
+    imports: [...network, "src/server/events.ts"],
+  },
+  {
     modules: "src/server/frontends/**",
     imports: [
       ...network,
@@ -205,6 +209,7 @@ const rooms: Room[] = [
     imports: [
       ...network,
       "src/server/*.ts",
+      "src/server/accounting/**",
       "src/server/auth/**",
       "src/server/commands/**",
       "src/server/frontends/**",
@@ -302,6 +307,7 @@ const rooms: Room[] = [
     imports: [
       ...library,
       "src/gssapi/level.ts", // a type
+      "src/transport/common/socket_file.ts", // of the admin listener
       ...cliOrder.slice(0, i),
     ],
     dynamic: [ // loaded only with their options

@@ -9,7 +9,7 @@ import type { CommandLine } from "./config/flags.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { Log } from "./output/log.ts";
 import type { RunningServer } from "./serve/running_server.ts";
-import { startSingleServer } from "./serve/single_server.ts";
+import { countsMetrics, startSingleServer } from "./serve/single_server.ts";
 import { countWorkers, openLauncher } from "./workers/launcher.ts";
 
 /** Options of {@linkcode startServer}. */
@@ -35,11 +35,11 @@ export async function startServer(
   const { loaded, log } = options;
   const workers = await countWorkers(loaded.workers);
   if (workers > 1) return await startWorkers(options, workers);
-  const countsMetrics = loaded.metrics !== undefined;
   return await startSingleServer({
     options: loaded.options,
     log,
-    countsMetrics,
+    countsMetrics: countsMetrics(loaded),
+    guard: loaded.guard,
   });
 }
 

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { type Endpoint, isUnspecified } from "../protocol/address.ts";
+import type { Endpoint } from "../protocol/address.ts";
 import { REPLY } from "../protocol/reply.ts";
 import { MessageReader } from "../transport/message_reader.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
-import type { Timeout } from "../transport/timeouts.ts";
+import { type Timeout, timeLeft } from "../transport/timeouts.ts";
 import type { TlsFacts } from "../transport/tls_options.ts";
 import type {
   Address,
@@ -21,12 +21,7 @@ import type {
 } from "../transport/transport.ts";
 import { closedError, NetError, toNetError } from "../transport/errors.ts";
 import type { Admission } from "./limits/admission.ts";
-import { answerInTime } from "./limits/answer_in_time.ts";
-import {
-  type CommandLimit,
-  LIMITS,
-  type LoginLimit,
-} from "./limits/limit_table.ts";
+import type { CommandLimit } from "./limits/limit_table.ts";
 import type { ServerLimits } from "./limits/server_limits.ts";
 import type { SessionRateLimiter } from "./limits/session_rate_limiter.ts";
 import { bind } from "./commands/bind.ts";
@@ -44,9 +39,10 @@ import type {
 } from "./events.ts";
 import type { Settings } from "./settings.ts";
 import type { Incoming } from "./accept.ts";
-import { clientKey } from "./client_key.ts";
 import { lingeringClose } from "./lingering_close.ts";
+import { isReachedAt, type OwnSide, reachedAddress } from "./own_side.ts";
 import { factsOf } from "./session_facts.ts";
+import { acquireSlot, releaseSlot, slotError } from "./session_slots.ts";
 import { detectFrontend } from "./frontends/detect.ts";
 import type {
   ClientRequest,
@@ -173,17 +169,17 @@ export class ServerSession
   }
 
   isOwn(address: string): boolean {
-    return isLocalAddress(address, this.#conn) ||
-      this.#raw !== this.#conn && isLocalAddress(address, this.#raw) ||
-      this.#below?.destination?.hostname === address ||
+    return isReachedAt(address, this.#ownSide) ||
       this.#owner.ownAddresses.has(address);
   }
 
-  reachedAt({ localAddr }: Conn): Address {
-    for (const known of [localAddr, this.#conn.localAddr]) {
-      if (!isUnspecified(known.hostname)) return known;
-    }
-    return this.#raw.localAddr;
+  reachedAt(conn: Conn): Address {
+    return reachedAddress(conn, this.#ownSide);
+  }
+
+  get #ownSide(): OwnSide {
+    const { destination } = this.#below ?? {};
+    return { conn: this.#conn, raw: this.#raw, destination };
   }
 
   get duration(): number {
@@ -355,12 +351,10 @@ export class ServerSession
 
   get #incoming(): Incoming {
     return {
-      conn: this.#conn,
-      raw: this.#raw,
+      ...this.#ownSide,
       client: this.#client,
       exposed: this.exposed,
       isCertified: false, // matters only at accept
-      destination: this.#below?.destination,
       waited: 0,
     };
   }
@@ -378,49 +372,18 @@ export class ServerSession
 
   async #logIn(request: ClientRequest, user: string): Promise<Relay | Ending> {
     const acquired = this.#admission.acquireUser(user);
-    const error = await this.#errorOf("sessionsPerUser", acquired);
+    const error = await slotError(this, "sessionsPerUser", acquired);
     return error
       ? await this.refuse(request, REPLY.notAllowed, error)
       : await this.#command(request);
   }
 
   acquire(name: CommandLimit): Promise<NetError | undefined> {
-    const limit = this.#owner.limits.commands[name];
-    const key = this.#keyOf(name);
-    const discard = (late: boolean) => late && limit.release(key);
-    return this.#errorOf(name, limit.acquire(key), discard);
+    return acquireSlot(this, this.#owner.limits.commands, name);
   }
 
   release(name: CommandLimit): void {
-    this.#owner.limits.commands[name].release(this.#keyOf(name));
-  }
-
-  #keyOf(name: CommandLimit): string {
-    return LIMITS[name].scope === "client"
-      ? clientKey(this.client.hostname)
-      : this.user ?? "";
-  }
-
-  /**
-   * Resolves with an error if a slot is not acquired. A shared store may take as long
-   * as the handshake timeout to answer.
-   */
-  async #errorOf(
-    name: CommandLimit | LoginLimit,
-    acquired: boolean | Promise<boolean>,
-    discard?: (late: boolean) => void,
-  ): Promise<NetError | undefined> {
-    try {
-      if (typeof acquired !== "boolean") {
-        const { clock, timeouts: { handshake: timeout } } = this.settings;
-        const wait = { clock, timeout, signal: this.stopping, discard };
-        acquired = await answerInTime(acquired, wait);
-      }
-      if (acquired) return undefined;
-      return new NetError("denied", LIMITS[name].rejection);
-    } catch (error) {
-      return toNetError(error);
-    }
+    releaseSlot(this, this.#owner.limits.commands, name);
   }
 
   #command(request: ClientRequest): Promise<Relay | Ending> {
@@ -534,17 +497,4 @@ function noTlsInTime(): NetError {
 
 function sessionClosed(): NetError {
   return new NetError("aborted", "the session was closed");
-}
-
-/**
- * Whether a connection has this local address. A closed socket no longer reports it;
- * every address counts as local then.
- */
-function isLocalAddress(address: string, { localAddr }: Conn): boolean {
-  return localAddr.hostname === "" || localAddr.hostname === address;
-}
-
-/** Returns the rest of a time limit, at least 1 ms; 0 (no limit) stays 0. */
-export function timeLeft(limit: number, waited: number): number {
-  return limit === 0 ? 0 : Math.max(limit - waited, 1);
 }

@@ -201,3 +201,8 @@ export const startTimeout: StartTimeout = createTimeouts({
   setTimeout: (call, ms) => setTimeout(call, ms),
   clearTimeout: (handle) => clearTimeout(handle as number | undefined),
 });
+
+/** Returns the rest of a time limit, at least 1 ms; 0 (no limit) stays 0. */
+export function timeLeft(limit: number, waited: number): number {
+  return limit === 0 ? 0 : Math.max(limit - waited, 1);
+}

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Endpoint, formatEndpoint } from "../../protocol/address.ts";
 import {
   formatMetrics,
@@ -13,11 +13,10 @@ import {
   series,
   sumMetrics,
 } from "../../server/metrics.ts";
-import { toNetError } from "../../transport/errors.ts";
-import { EXIT, StartError } from "../failure.ts";
 import { PROCESS_METRICS, processMetrics } from "../output/process_metrics.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import { VERSION } from "../version.ts";
+import { HttpListener } from "./http_listener.ts";
 
 /** The metrics of the program, in addition to those of its servers. */
 const PROGRAM_METRICS: readonly MetricFamily[] = [
@@ -50,47 +49,30 @@ export type MonitoredServer = Pick<RunningServer, "isListening" | "metrics">;
  * while the program runs.
  */
 export class MetricsServer {
-  readonly #server: Server;
+  #listener: HttpListener | undefined;
   #monitored: MonitoredServer | undefined;
   /** The metrics being read; concurrent requests share them. */
   #reading: Promise<string> | undefined;
   #isServing = false;
-
-  private constructor(server: Server) {
-    this.#server = server;
-    server.on("request", (request, response) => {
-      this.#answer(request, response).catch(() => response.destroy());
-    });
-  }
 
   /**
    * Starts to listen.
    *
    * @throws {StartError} if it cannot listen.
    */
-  static async open({ hostname, port }: Endpoint): Promise<MetricsServer> {
-    const { createServer } = await import("node:http");
-    const server = createServer();
-    try {
-      await new Promise<void>((resolve, reject) => {
-        // Also handles later errors, of connections that cannot be accepted: without
-        // a listener they would end the process.
-        server.on("error", reject);
-        server.listen(port, hostname, resolve);
-      });
-    } catch (error) {
-      throw failure({ hostname, port }, error);
-    }
-    return new MetricsServer(server);
+  static async open(place: Endpoint): Promise<MetricsServer> {
+    const server = new MetricsServer();
+    server.#listener = await HttpListener.open({
+      place,
+      flag: "--metrics",
+      onRequest: (request, response) => server.#answer(request, response),
+    });
+    return server;
   }
 
   /** The URL of the metrics. */
   get url(): string {
-    const { address, port } = this.#server.address() as {
-      address: string;
-      port: number;
-    };
-    return `http://${formatEndpoint({ hostname: address, port })}/metrics`;
+    return `http://${formatEndpoint(this.#listener!.addr)}/metrics`;
   }
 
   /** Reports the state and the metrics of the server from now on. */
@@ -105,9 +87,8 @@ export class MetricsServer {
   }
 
   /** Stops listening and closes all connections. */
-  close(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
+  close(): Promise<void> {
+    return this.#listener!.close();
   }
 
   async #answer(
@@ -154,18 +135,4 @@ function send(response: ServerResponse, status: number, text: string): void {
     ...status === 405 && { allow: "GET, HEAD" },
   });
   response.end(text);
-}
-
-function failure(endpoint: Endpoint, error: unknown): StartError {
-  const { kind, message } = toNetError(error);
-  const where = formatEndpoint(endpoint);
-  return kind === "addr-in-use"
-    ? new StartError(
-      `${where} is in use: choose another port for --metrics`,
-      EXIT.portInUse,
-    )
-    : new StartError(
-      `cannot listen on ${where} for --metrics: ${message}`,
-      EXIT.failed,
-    );
 }

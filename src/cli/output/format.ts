@@ -56,4 +56,5 @@ const ALWAYS: readonly LogRecord["type"][] = [
   "drain",
   "shutdown",
   "terminated",
+  "admin",
 ];

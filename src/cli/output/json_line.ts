@@ -79,6 +79,11 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
     }
     case "reload-failed":
       return { problems: record.problems };
+    case "admin": {
+      const { act, origin, filter, count } = record;
+      const client = origin === "unix" ? origin : endpoint(origin);
+      return { act, client, filter, count };
+    }
     case "lines-dropped":
       return { lines: record.lines };
   }

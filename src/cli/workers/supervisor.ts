@@ -23,9 +23,12 @@ import type { CommandLine } from "../config/flags.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { LogRecord } from "../output/record.ts";
 import type { RunningServer } from "../serve/running_server.ts";
+import type { ServerControl } from "../serve/control/control.ts";
+import { countsMetrics } from "../serve/single_server.ts";
 import { UsageError } from "../usage_error.ts";
 import { Backoff } from "./backoff.ts";
 import type { Launcher } from "./channel.ts";
+import { workersControl } from "./workers_control.ts";
 import { type FileTexts, toData } from "./messages.ts";
 import { WorkerHandle } from "./worker_handle.ts";
 
@@ -141,6 +144,12 @@ export class Supervisor implements RunningServer {
     return Array.from(this.#handles.values()).some((it) => it.isListening);
   }
 
+  /** The sessions of all workers, and the lockouts. */
+  readonly control: ServerControl = workersControl({
+    handles: () => [...this.#handles.values()],
+    lockout: () => this.#coordinator.lockout,
+  });
+
   /** Reads the metrics of all workers and adds them up. */
   async metrics(): Promise<MetricValues> {
     await Promise.all(
@@ -238,7 +247,7 @@ export class Supervisor implements RunningServer {
       plainPort: loaded.options.plainPort,
       log: loaded.log,
       logStart: loaded.logStart,
-      metrics: loaded.metrics !== undefined,
+      metrics: countsMetrics(loaded),
     } as const;
     const limits = this.#coordinator.open();
     const clock = this.#clock;

@@ -50,6 +50,16 @@ export interface LoginGuard {
   succeeded(client: string): boolean | Promise<boolean>;
 }
 
+/** A client that is locked out. */
+export interface LockedClient {
+  /** Its IPv4 address, or the /64 of its IPv6 address. */
+  readonly client: string;
+  /** The number of its failed logins. */
+  readonly failed: number;
+  /** The end of the lockout, in milliseconds since the epoch. */
+  readonly until: number;
+}
+
 interface Failures {
   readonly count: number;
   /** When they are forgotten. */
@@ -79,6 +89,8 @@ interface Failures {
  * lockout.failed("192.0.2.1");
  * assertEquals(lockout.isLocked("192.0.2.1"), true);
  * assertEquals(lockout.isLocked("192.0.2.2"), false);
+ * assertEquals(lockout.locked().map(({ client }) => client), ["192.0.2.1"]);
+ * assertEquals(lockout.unlock("192.0.2.1"), 1);
  * ```
  */
 export class Lockout implements LoginGuard {
@@ -143,6 +155,35 @@ export class Lockout implements LoginGuard {
     if (this.isLocked(client)) return false;
     if (this.#failing.size > 0) this.#failing.delete(clientKey(client));
     return true;
+  }
+
+  /** The clients that are locked out, at most 10,000; the one whose lockout ends last first. */
+  locked(): LockedClient[] {
+    const now = this.#clock.now();
+    const clients: LockedClient[] = [];
+    for (const [client, { count, until }] of this.#locked) {
+      if (until <= now) continue;
+      const left = Math.round(until - now);
+      clients.push({ client, failed: count, until: Date.now() + left });
+    }
+    return clients.reverse();
+  }
+
+  /**
+   * Forgets the failed logins of a client, an address or one of {@linkcode locked}, or
+   * without an argument those of all clients. Returns how many of them were locked out.
+   */
+  unlock(client?: string): number {
+    const keys = client === undefined
+      ? [...this.#locked.keys(), ...this.#failing.keys()]
+      : [clientKey(client)];
+    let unlocked = 0;
+    for (const key of keys) {
+      if (this.#current(this.#locked, key)) unlocked++;
+      this.#locked.delete(key);
+      this.#failing.delete(key);
+    }
+    return unlocked;
   }
 
   #current(map: Map<string, Failures>, key: string): Failures | undefined {

@@ -312,6 +312,7 @@ const PHONE = `
   #sessions :is(td:nth-child(2), td:nth-child(4)),
   #users td:nth-child(8) { grid-column: 1 / -1; }
   #sessions :is(td:nth-child(3), td:nth-child(8)) { grid-column: span 3; }
+  #sessions :is(td:nth-child(5), td:nth-child(6), td:nth-child(7)) { order: 1; }
   #sessions .act { order: -2; }
   #sessions td:first-child { order: -3; }
   #sessions :is(td:nth-child(2), td:nth-child(4)) { order: -1; }
