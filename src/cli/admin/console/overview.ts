@@ -92,7 +92,7 @@ export function overview(
     },
     async refresh() {
       showStatus(await requests.send<Status>("GET", "status"));
-      // Only what is new, if the server knows the parameter.
+      // Only what is new.
       const since = samples.at(-1)?.[0];
       showHistory(await requests.send<History>("GET", "history", { since }));
     },

@@ -130,6 +130,7 @@ const TABS = `
     ${tab("users", "Users")}
     ${tab("lockouts", "Lock-outs")}
   </div>
+  <p id="list-trouble" class="error" role="status"></p>
   ${panel("sessions", "Open sessions", SESSION_CONTROLS, "No open sessions.")}
   ${panel("users", "Users", USER_CONTROLS, "No user has a session.")}
   ${

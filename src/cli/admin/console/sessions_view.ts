@@ -28,6 +28,8 @@ interface SessionRow {
 interface SessionList {
   readonly total: number;
   readonly matched: number;
+  /** How many workers have not answered. */
+  readonly missing?: number;
   readonly sessions: readonly SessionRow[];
 }
 
@@ -155,7 +157,9 @@ export function sessionsView(desk: Desk): SessionsView {
         : sessionsOf(list.total);
       const shown = list.sessions.length;
       const cut = shown < matched ? `, the first ${count(shown)} shown` : "";
-      setText(get("summary"), all + cut);
+      const { missing } = list;
+      const lack = missing ? `, ${missing} workers have not answered` : "";
+      setText(get("summary"), all + cut + lack);
       setText(endAll, isFiltered ? "End all that match" : "End all");
       endAll.disabled = matched === 0;
       more.hidden = shown >= matched;

@@ -133,9 +133,19 @@ export function start(parts: Parts, browser: Browser): void {
     setText(get("trouble-text"), text);
   }
 
+  /** A refusal, for example of a filter, concerns only the list. */
+  async function refreshList(): Promise<void> {
+    let refusal = "";
+    await views[current].refresh().catch((error: RequestError) => {
+      if (error.status !== 400 && error.status !== 501) throw error;
+      refusal = error.message;
+    });
+    setText(get("list-trouble"), refusal);
+  }
+
   const polling = parts.polling(browser, async () => {
     await overview.refresh();
-    await views[current].refresh();
+    await refreshList();
   }, showState);
 
   get("pause").addEventListener("click", polling.toggle);

@@ -146,8 +146,8 @@ header {
 .login { display: grid; gap: 0.625rem; max-width: 28rem; margin: 3rem auto 0; }
 .login p { color: var(--muted); }
 .login label { font-weight: 600; }
-.login .error { color: var(--bad); }
-.login .error:empty { display: none; }
+.error:empty { display: none; }
+.error, .login .error { color: var(--bad); }
 `;
 
 const CONTENT = `
