@@ -20,7 +20,7 @@ const skip = missing("chromium") ?? missingRuntime("node") ??
 
 const TOKEN = "0123456789abcdef0123456789abcdef";
 const HOSTILE = "<img src=x onerror=document.title='hacked'>";
-const USERS = `alice:pw\nbob:pw\n${HOSTILE}:pw`;
+const USERS = `alice:pw\nbob:pw\nzoe:pw\n${HOSTILE}:pw`;
 
 /** The rows of a table as the texts of their cells. */
 const rowsOf = (table: string) =>
@@ -146,7 +146,7 @@ test(
       await visit(world);
       await page.until(`!document.getElementById("no-sessions").hidden`);
       assertEquals(await page.evaluate("location.href"), world.url);
-      await Promise.all(["bob", HOSTILE, "alice"].map(open));
+      const conns = await Promise.all(["bob", HOSTILE, "alice"].map(open));
       await page.call("click", "#sessions th:nth-child(2) button");
       await untilUsers(page, [HOSTILE, "alice", "bob"]);
       const [first] = await page.evaluate<string[][]>(rowsOf("sessions"));
@@ -175,6 +175,10 @@ test(
       await untilUsers(page, ["bob", "alice", HOSTILE]);
       await page.until(`document.querySelector("path.sent").hasAttribute("d")`);
       await page.until(`${textOf("plot")}.includes("kB/s")`);
+      await page.until(`${textOf("readout")}.startsWith("Highest")`); // a sample
+      for (const conn of conns) await assertEchoes(conn, "x".repeat(50_000));
+      await page.until(`/sent [\\d.]+ kB/.test(${textOf("readout")})`);
+      await page.until(`${textOf("sent-total")} === "150 kB in all"`);
       await page.until(`${textOf("open")} === "3"`);
       await screenshot(page, "desktop");
       await assertClean(world);
@@ -265,24 +269,26 @@ test(
       await tabTo("#sessions th:nth-child(2) button");
       await press("Enter");
       await untilUsers(page, ["alice", "bob"]);
+      await press("Enter");
+      await untilUsers(page, ["bob", "alice"]);
       await tabTo("#sessions tbody .end");
       // The row stays under the focus although there is a new first one.
       const label = await page.evaluate<string>(focused("ariaLabel"));
-      assert(label.includes("alice"));
-      conns.push(await open(HOSTILE));
-      await untilUsers(page, ["alice", "bob", HOSTILE]);
+      assert(label.includes("bob"));
+      conns.push(await open("zoe"));
+      await untilUsers(page, ["bob", "alice", "zoe"]);
       assertEquals(await page.evaluate(focused("ariaLabel")), label);
       await press("Enter");
-      await untilClosed(conns[0]);
+      await untilClosed(conns[1]);
       // The focus goes on to the next row.
-      await page.until(focused(`ariaLabel?.includes("bob")`));
-      await assertEchoes(conns[1], "still");
+      await page.until(focused(`ariaLabel?.includes("alice")`));
+      await assertEchoes(conns[0], "still");
       await page.call("focus", "#end-all");
       await press("Enter");
       await page.until(focused(`id === "dialog-no"`));
       await press("Tab");
       await press("Enter");
-      await Promise.all([untilClosed(conns[1]), untilClosed(conns[2])]);
+      await Promise.all([untilClosed(conns[0]), untilClosed(conns[2])]);
       await page.until(focused(`id === "end-all"`));
       await assertClean(world);
     }),

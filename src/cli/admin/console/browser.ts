@@ -74,5 +74,7 @@ export interface Browser {
   };
   readonly sessionStorage: PageStorage;
   readonly localStorage: PageStorage;
+  setTimeout(run: () => void, delay: number): number;
+  clearTimeout(timer: number | undefined): void;
   addEventListener(type: string, listener: () => void): void;
 }

@@ -77,12 +77,11 @@ export function overview(
     const later = history.samples.filter(([time]) => time > last);
     const end = later.at(-1)?.[0] ?? last;
     samples = [...samples, ...later].filter(([time]) => time >= end - span);
-    const [, , sent, received] = samples.at(-1) ?? [0, 0, 0, 0];
     const perSecond = 1000 / history.interval;
-    show({
-      sent: rate(sent * perSecond),
-      received: rate(received * perSecond),
-    });
+    const [sent, received] = samples.at(-1)?.slice(2) ?? [];
+    const textOf = (it: number | undefined) =>
+      it === undefined ? "–" : rate(it * perSecond);
+    show({ sent: textOf(sent), received: textOf(received) });
     plot.update(samples, history.interval);
   }
 

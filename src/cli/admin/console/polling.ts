@@ -32,22 +32,27 @@ export interface Polling {
  * settled, less often while it rejects, and not at all without a valid token.
  */
 export function polling(
-  { document }: Browser,
+  browser: Pick<Browser, "setTimeout" | "clearTimeout"> & {
+    readonly document: Pick<Browser["document"], "hidden" | "addEventListener">;
+  },
   refresh: () => Promise<void>,
   onState: (state: PollingState) => void,
 ): Polling {
+  const { document } = browser;
   const interval = 1_000;
   const longest = 30_000;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: number | undefined;
   let isRunning = false;
   let isAgain = false;
   let isPaused = false;
+  /** Whether the token is wrong, which another attempt would not change. */
+  let isLocked = false;
   let failures = 0;
 
   function later(delay: number): void {
-    clearTimeout(timer);
+    browser.clearTimeout(timer);
     timer = undefined;
-    if (!document.hidden) timer = setTimeout(run, delay);
+    if (!document.hidden) timer = browser.setTimeout(run, delay);
   }
 
   async function run(): Promise<void> {
@@ -56,8 +61,8 @@ export function polling(
       return;
     }
     isRunning = true;
-    isAgain = false;
-    clearTimeout(timer);
+    isAgain = isLocked = false;
+    browser.clearTimeout(timer);
     try {
       await refresh();
       failures = 0;
@@ -71,21 +76,22 @@ export function polling(
   }
 
   function failed(error: RequestError): void {
-    if (error.status === 401) return onState({ name: "locked" });
+    isLocked = error.status === 401;
+    if (isLocked) return onState({ name: "locked" });
     const delay = Math.min(longest, interval * 2 ** failures++);
     onState({ name: "failed", error, delay });
     if (!isPaused) later(delay);
   }
 
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) clearTimeout(timer);
-    else if (!isPaused) run();
+    if (document.hidden) browser.clearTimeout(timer);
+    else if (!isPaused && !isLocked) run();
   });
   return {
     now: run,
     toggle() {
       isPaused = !isPaused;
-      clearTimeout(timer);
+      browser.clearTimeout(timer);
       if (isPaused) onState({ name: "paused" });
       else run();
     },

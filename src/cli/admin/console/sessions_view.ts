@@ -48,6 +48,8 @@ export function sessionsView(desk: Desk): SessionsView {
   const step = 100;
   let limit = step;
   let matched = 0;
+  /** The query of the rows that are shown. */
+  let shownQuery = "";
 
   function textOf(endpoint: Endpoint | undefined): string {
     if (!endpoint) return "–";
@@ -132,7 +134,6 @@ export function sessionsView(desk: Desk): SessionsView {
 
   function restart(): void {
     limit = step;
-    table.release();
     desk.refresh();
   }
 
@@ -140,7 +141,6 @@ export function sessionsView(desk: Desk): SessionsView {
   endAll.addEventListener("click", endAllThatMatch);
   more.addEventListener("click", () => {
     limit += step;
-    table.release();
     desk.refresh();
   });
 
@@ -150,6 +150,9 @@ export function sessionsView(desk: Desk): SessionsView {
       const query = { ...filters.parse(filter.value), sort, limit };
       const list = await requests.send<SessionList>("GET", "sessions", query);
       matched = list.matched;
+      const text = JSON.stringify(query);
+      if (text !== shownQuery) table.release();
+      shownQuery = text;
       table.update(list.sessions);
       const isFiltered = filter.value.trim() !== "";
       const all = isFiltered

@@ -164,8 +164,8 @@ export function start(parts: Parts, browser: Browser): void {
   get("drain").addEventListener("click", async () => {
     const isYes = await confirm({
       title: "Drain the server?",
-      text: "It accepts no new clients from then on, and stops when the open " +
-        "sessions have ended. This cannot be undone.",
+      text: "It accepts no new clients, and ends with its last session, or " +
+        "after its grace time. This cannot be undone.",
       yes: "Drain",
     });
     if (!isYes) return;
