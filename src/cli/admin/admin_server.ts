@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import process from "node:process";
 import { randomBytes } from "node:crypto";
 import { type Endpoint, formatEndpoint } from "../../protocol/address.ts";
+import { type Clock, systemClock } from "../../transport/clock.ts";
 import { detectRuntime } from "../../transport/detect.ts";
 import { localPlace } from "../../transport/local_place.ts";
 import type { Address } from "../../transport/transport.ts";
@@ -30,6 +31,8 @@ export interface AdminServerOptions {
   readonly token?: string;
   /** See {@linkcode HttpListener}. */
   readonly timeouts?: HttpTimeouts;
+  /** For the delays of answers and for samples. */
+  readonly clock?: Clock;
 }
 
 /** What the Admin API reports and steers. */
@@ -53,13 +56,16 @@ export class AdminServer {
   /** The token of the configuration at the start, or one that was made. */
   readonly #firstToken: string;
   readonly #isMade: boolean;
-  readonly #guard = new TokenGuard(() => this.#token);
+  readonly #guard: TokenGuard;
+  readonly #clock: Clock;
   #listener: HttpListener | undefined;
   #context: AdminContext | undefined;
   #administrated: Administrated | undefined;
   #isDraining = false;
 
-  private constructor(token: string | undefined) {
+  private constructor(token: string | undefined, clock: Clock) {
+    this.#clock = clock;
+    this.#guard = new TokenGuard(() => this.#token, clock);
     this.#isMade = token === undefined;
     this.#firstToken = token ?? newToken();
   }
@@ -70,9 +76,9 @@ export class AdminServer {
    * @throws {StartError} if it cannot listen.
    */
   static async open(
-    { place, token, timeouts }: AdminServerOptions,
+    { place, token, timeouts, clock = systemClock }: AdminServerOptions,
   ): Promise<AdminServer> {
-    const server = new AdminServer(token);
+    const server = new AdminServer(token, clock);
     server.#listener = await HttpListener.open({
       place,
       flag: "--admin",
@@ -106,13 +112,13 @@ export class AdminServer {
   /** Answers for this server from now on. */
   start(administrated: Administrated): void {
     const { server, reload, drain } = administrated;
-    const counters = new CounterReader(() => server.metrics());
+    const counters = new CounterReader(() => server.metrics(), this.#clock);
     const isDraining = () => this.#isDraining;
     this.#administrated = administrated;
     this.#context = {
       server,
       counters,
-      history: new History(counters),
+      history: new History(counters, this.#clock),
       startedAt: Date.now(),
       runtime: runtimeText(),
       get isDraining() {

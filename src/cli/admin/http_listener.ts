@@ -17,6 +17,7 @@ import {
 } from "../../transport/common/socket_file.ts";
 import { toNetError } from "../../transport/errors.ts";
 import { localPlace } from "../../transport/local_place.ts";
+import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import type { Address } from "../../transport/transport.ts";
 import { EXIT, StartError } from "../failure.ts";
 
@@ -24,7 +25,7 @@ import { EXIT, StartError } from "../failure.ts";
 export interface HttpTimeouts {
   /** To send a whole request. */
   readonly request: number;
-  /** Without a byte in either direction, for example because it does not read the answer. */
+  /** To read an answer, and then to send another request. */
   readonly idle: number;
 }
 
@@ -56,13 +57,22 @@ export class HttpListener {
   /** A Unix socket has its permissions a moment after it exists. */
   #isReady = false;
   #connections = 0;
+  /** The connections with a request that is not answered yet. */
+  readonly #busy = new WeakSet<Socket>();
+  readonly #onRequest: HttpListenerOptions["onRequest"];
+  readonly #idle: number;
 
-  private constructor(server: Server, options: HttpListenerOptions) {
+  private constructor(
+    server: Server,
+    { place, onRequest, timeouts = TIMEOUTS }: HttpListenerOptions,
+  ) {
     this.#server = server;
-    this.#place = options.place;
+    this.#place = place;
+    this.#onRequest = onRequest;
+    this.#idle = timeouts.idle;
     server.on("connection", (socket) => this.#accepted(socket));
     server.on("request", (request, response) => {
-      options.onRequest(request, response).catch(() => response.destroy());
+      void this.#answer(request, response);
     });
   }
 
@@ -82,7 +92,6 @@ export class HttpListener {
       keepAliveTimeout: timeouts.idle,
       connectionsCheckingInterval: Math.ceil(timeouts.request / 4),
     });
-    server.timeout = timeouts.idle;
     const listener = new HttpListener(server, options);
     try {
       await listener.#listen();
@@ -100,6 +109,11 @@ export class HttpListener {
       port: number;
     };
     return { hostname: address, port };
+  }
+
+  /** The number of open connections. */
+  get connections(): number {
+    return this.#connections;
   }
 
   /** Stops listening and closes all connections. */
@@ -148,6 +162,32 @@ export class HttpListener {
     }
     this.#connections++;
     socket.once("close", () => this.#connections--);
+  }
+
+  /** A client that sends requests without reading the answers would fill the memory. */
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const { socket } = request;
+    if (this.#busy.has(socket)) {
+      socket.destroy();
+      return;
+    }
+    this.#busy.add(socket);
+    let unread: Timeout | undefined;
+    response.once("close", () => {
+      this.#busy.delete(socket);
+      unread?.cancel();
+      unread = undefined;
+    });
+    try {
+      await this.#onRequest(request, response);
+    } catch {
+      socket.destroy();
+    }
+    if (!this.#busy.has(socket)) return;
+    unread = startTimeout(this.#idle, () => socket.destroy());
   }
 
   #close(): Promise<void> {
