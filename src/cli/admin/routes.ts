@@ -9,7 +9,7 @@ import { addressText } from "../output/record.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import type { ReloadRecord } from "../serve/reload.ts";
 import { firstOf } from "../serve/control/first_of.ts";
-import type { UserRow } from "../serve/control/control.ts";
+import { withTotals } from "../serve/control/users.ts";
 import { VERSION } from "../version.ts";
 import { type Answer, RequestError } from "./answer.ts";
 import type { CounterReader } from "./counters.ts";
@@ -132,9 +132,11 @@ async function endSession(
 async function listUsers({ context, query }: RouteRequest): Promise<Answer> {
   const { sort, limit } = readParameters(query, ["sort", "limit"]);
   const order = readSort(sort, USER_KEYS, "-received");
-  const { users, ...rest } = await context.server.control.users();
+  const { server } = context;
+  const { users: open, ...rest } = await server.control.users();
+  const users = withTotals(open, await server.userTotals?.() ?? []);
   const sign = order.startsWith("-") ? -1 : 1;
-  const key = order.replace(/^-/, "") as keyof UserRow;
+  const key = order.replace(/^-/, "") as typeof USER_KEYS[number];
   const first = firstOf(
     users,
     readLimit(limit),

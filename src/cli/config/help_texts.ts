@@ -11,8 +11,7 @@ export const TITLE = "socks5: a proxy for SOCKS4, SOCKS4a and SOCKS5";
 export const USAGE = `\
 Usage: socks5 [serve] [FLAGS]
        socks5 hash-password [--user NAME]
-       socks5 check|connect|forward|bridge|run ...  (see: socks5 help tool)
-       socks5 sessions|end|users|unlock|drain ...   (the same)`;
+       socks5 check|connect|forward|bridge|run ...  (see: socks5 help tool)`;
 
 /** The beginning of `--help` without a topic. */
 export const BRIEF_INTRODUCTION = `\
