@@ -112,11 +112,11 @@ const MORE = `<p class="more">
 const SESSION_CONTROLS = `
       <label for="filter" class="unseen">Filter the sessions</label>
       <input id="filter" type="search" autocomplete="off" spellcheck="false"
-        placeholder="Filter: text or user:alice" aria-describedby="filter-help">
+        placeholder="Filter: text or user:NAME" aria-describedby="filter-help">
       <p id="summary" class="summary"></p>
       <button id="end-all" type="button" class="danger">End all</button>
       <p id="filter-help" class="unseen">Searches users, clients and targets. Words such as
-      user:alice, client:192.0.2.1, command:connect and phase:relay filter exactly.</p>`;
+      user:NAME, client:192.0.2.1, command:connect and phase:relay filter exactly.</p>`;
 
 const USER_CONTROLS = `<p id="users-summary" class="summary"></p>`;
 
