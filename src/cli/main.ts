@@ -60,7 +60,12 @@ async function runCommand(
     case "connect":
     case "forward":
     case "bridge":
-    case "run": {
+    case "run":
+    case "sessions":
+    case "end":
+    case "users":
+    case "unlock":
+    case "drain": {
       const { runTool } = await import("../tool/tool.ts");
       return await runTool(host, command, rest);
     }

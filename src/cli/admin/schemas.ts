@@ -89,6 +89,12 @@ const session = object({
   }),
 });
 
+const usage = object({
+  sent: whole("Bytes from the user"),
+  received: whole("Bytes to the user"),
+  sessions: whole("Sessions that have started"),
+});
+
 /** The schemas by their names. */
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Error: object({ error: text, "problems?": texts }),
@@ -136,12 +142,19 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   }),
   Ended: object({ ended: whole("Sessions that were ended"), ...missing }),
   Users: object({
-    total: whole("Users with open sessions"),
+    total: whole("Users with open sessions, or with totals"),
     users: list(object({
       name: text,
       sessions: whole("Open sessions"),
       sent: whole("Bytes of these sessions so far"),
       received: whole("Bytes of these sessions so far"),
+      "quota?": object({
+        bytes: whole("Bytes in both directions"),
+        per: { enum: ["day", "month"] },
+        used: whole("Those that are used"),
+      }),
+      "until?": time("When the account expires"),
+      "totals?": object({ total: usage, day: usage, month: usage }),
     })),
     ...missing,
   }),

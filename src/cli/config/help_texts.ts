@@ -64,6 +64,14 @@ These beginnings of the line of a failed login do not change:
   {"time":"2026-11-03T10:22:31.123Z","type":"session-end",
    "reason":"login-failed","client":{"hostname":"192.0.2.7","port":50123},
 The JSON is on one line. An IPv6 client of a text line is in brackets.`,
+  admin: `\
+The commands sessions, end, users, unlock and drain speak to it ("socks5 help
+tool"), and so does curl; GET /openapi.json describes the API:
+  socks5 --admin unix:/run/socks5/admin.sock
+  socks5 sessions --admin unix:/run/socks5/admin.sock
+  curl --unix-socket /run/socks5/admin.sock http://localhost/sessions
+On Deno, a Unix socket needs --allow-read and --allow-write, a token file
+--allow-read.`,
 };
 
 /** A text of `--help` that is about no flags. */

@@ -9,6 +9,7 @@ import type { ServerUpdate, ShutdownOptions } from "../../server/server.ts";
 import type { Address } from "../../transport/transport.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { ServerControl } from "./control/control.ts";
+import type { CountedTotals } from "./control/users.ts";
 
 /** A server in this process, or several workers that act as one server. */
 export interface RunningServer {
@@ -26,6 +27,8 @@ export interface RunningServer {
   readonly control: ServerControl;
   /** Reads the metrics. Without the settings `metrics` and `admin` none are counted. */
   metrics(): Promise<MetricValues>;
+  /** What users have transferred in all, if the program counts it. */
+  userTotals?(): Promise<readonly CountedTotals[]>;
   /** Replaces the options. When it rejects, nothing has changed. */
   update(options: ServerUpdate, loaded: LoadedConfig): Promise<void>;
   /** Prepares to stop: clients are accepted, but none is kept for another HTTP request. */
