@@ -65,11 +65,19 @@ async function possibleSessions(transport: Transport): Promise<number> {
   return Math.max(1, Math.min(LIMITS.sessions.default, possible));
 }
 
+/** {@linkcode SharedLimits}, checked. */
+export interface SharingSettings {
+  readonly store: SharedLimitsStore;
+  /** Among how many servers each limit is divided: one of the numbers of `sharing.ts`. */
+  readonly servers: Readonly<Record<LimitName, number>>;
+}
+
 export function resolveSharedLimits(
   given: SharedLimits | undefined,
-): SharedLimits | undefined {
+): SharingSettings | undefined {
   if (!given) return undefined;
-  const { store, servers } = given;
+  const { store } = given;
+  checkKeys(given, ["store", "servers", "limits", "exact"], "sharedLimits");
   const missing = STORE_METHODS.find((it) => typeof store?.[it] !== "function");
   if (missing) {
     throw new OptionError(
@@ -77,7 +85,39 @@ export function resolveSharedLimits(
       `sharedLimits.store must have a method ${missing}()`,
     );
   }
-  return { store, servers: whole("sharedLimits.servers", servers, { min: 1 }) };
+  const servers = given.servers === undefined
+    ? ANY_NUMBER
+    : whole("sharedLimits.servers", given.servers, { min: 1 });
+  const { limits = LIMIT_NAMES, exact = [] } = given;
+  checkLimitNames("limits", limits);
+  checkLimitNames("exact", exact);
+  const entries = LIMIT_NAMES.map((name) => [
+    name,
+    !limits.includes(name)
+      ? NOT_SHARED
+      : exact.includes(name)
+      ? ANY_NUMBER
+      : servers,
+  ]);
+  return { store, servers: Object.fromEntries(entries) };
+}
+
+/** The number of servers of a limit that applies to each of them alone. */
+export const NOT_SHARED = 0;
+/** The number of servers of a limit that has no shares, because it is not known. */
+export const ANY_NUMBER = Infinity;
+
+function checkLimitNames(
+  option: "limits" | "exact",
+  names: readonly LimitName[],
+): void {
+  const name = `sharedLimits.${option}`;
+  if (!Array.isArray(names)) {
+    throw new OptionError(name, `${name} must be a list of limits`);
+  }
+  const unknown = names.find((it) => !LIMIT_NAMES.includes(it));
+  if (unknown === undefined) return;
+  throw new OptionError(name, `${name} has no limit ${String(unknown)}`);
 }
 
 const STORE_METHODS = [

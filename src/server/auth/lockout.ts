@@ -113,8 +113,7 @@ export class Lockout implements LoginGuard {
   delayOf(client: string): number {
     if (this.#failing.size === 0) return 0;
     const { count } = this.#current(this.#failing, clientKey(client)) ?? NONE;
-    if (count < FIRST_DELAYED) return 0;
-    return Math.min(FIRST_DELAY * 2 ** (count - FIRST_DELAYED), MAX_DELAY);
+    return delayOfFailure(count);
   }
 
   /**
@@ -164,6 +163,12 @@ export class Lockout implements LoginGuard {
       map.delete(oldest);
     }
   }
+}
+
+/** The delay of the answer to this consecutive failure, the first being 1, in milliseconds. */
+export function delayOfFailure(count: number): number {
+  if (count < FIRST_DELAYED) return 0;
+  return Math.min(FIRST_DELAY * 2 ** (count - FIRST_DELAYED), MAX_DELAY);
 }
 
 const NONE: Failures = { count: 0, until: 0 };
