@@ -114,8 +114,11 @@ export function packageJson(config: Config): PackageJson {
       emitted("./src/doors/register/mod.ts", ".js"),
     ],
     engines: { node: ">=20" },
-    // For Kerberos on Node.js; nothing else loads it.
-    peerDependencies: { koffi: ">=2.16 <4" },
-    peerDependenciesMeta: { koffi: { optional: true } },
+    // For Kerberos and for shared limits on Node.js; nothing else loads them.
+    peerDependencies: { koffi: ">=2.16 <4", redis: ">=4.6 <7" },
+    peerDependenciesMeta: {
+      koffi: { optional: true },
+      redis: { optional: true },
+    },
   };
 }

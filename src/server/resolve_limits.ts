@@ -14,6 +14,7 @@ import {
   LIMITS,
 } from "./limits/limit_table.ts";
 import type { Limits } from "./limits/limits.ts";
+import { ANY_NUMBER, NOT_SHARED, type Sharing } from "./limits/sharing.ts";
 import { OptionError, type SharedLimits, type Timeouts } from "./options.ts";
 
 /** The defaults. */
@@ -68,8 +69,7 @@ async function possibleSessions(transport: Transport): Promise<number> {
 /** {@linkcode SharedLimits}, checked. */
 export interface SharingSettings {
   readonly store: SharedLimitsStore;
-  /** Among how many servers each limit is divided: one of the numbers of `sharing.ts`. */
-  readonly servers: Readonly<Record<LimitName, number>>;
+  readonly servers: Sharing;
 }
 
 export function resolveSharedLimits(
@@ -99,13 +99,8 @@ export function resolveSharedLimits(
       ? ANY_NUMBER
       : servers,
   ]);
-  return { store, servers: Object.fromEntries(entries) };
+  return { store, servers: Object.fromEntries(entries) as Sharing };
 }
-
-/** The number of servers of a limit that applies to each of them alone. */
-export const NOT_SHARED = 0;
-/** The number of servers of a limit that has no shares, because it is not known. */
-export const ANY_NUMBER = Infinity;
 
 function checkLimitNames(
   option: "limits" | "exact",

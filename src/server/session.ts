@@ -10,7 +10,7 @@ import { MessageReader } from "../transport/message_reader.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
-import { type Timeout, timeLeft } from "../transport/timeouts.ts";
+import { timeLeft, type Timeout } from "../transport/timeouts.ts";
 import type { TlsFacts } from "../transport/tls_options.ts";
 import type {
   Address,

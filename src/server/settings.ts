@@ -22,7 +22,6 @@ import {
   OptionError,
   type PortRange,
   type ServeOptions,
-  type SharedLimits,
   type Timeouts,
 } from "./options.ts";
 import type { Policy } from "./policy/policy.ts";
@@ -37,6 +36,7 @@ import {
   resolveLimits,
   resolveSharedLimits,
   resolveTimeouts,
+  type SharingSettings,
   whole,
 } from "./resolve_limits.ts";
 import { resolveTls } from "./resolve_tls.ts";
@@ -72,7 +72,7 @@ export interface Settings {
   readonly relay: RelayOptions;
   /** Infinity means no limit. */
   readonly limits: Required<Limits>;
-  readonly sharedLimits: SharedLimits | undefined;
+  readonly sharedLimits: SharingSettings | undefined;
   readonly transport: Transport;
   readonly clock: Clock;
 }
