@@ -329,6 +329,7 @@ const rooms: Room[] = [
     imports: [
       ...library,
       "src/gssapi/level.ts", // a type
+      "src/redis/redis_url.ts",
       ...cliOrder.slice(0, i),
     ],
     dynamic: [ // loaded only with their options

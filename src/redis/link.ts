@@ -136,7 +136,7 @@ export class Link {
 
   #lose(cause: unknown): Error {
     const text = cause instanceof Error ? cause.message : String(cause);
-    const error = new RedisAway(this.#options.redact(text));
+    const error = new RedisAway(this.#options.redact(text), { cause });
     this.#errors++;
     this.#drop(error);
     if (!this.#isLost && !this.#isClosed) {

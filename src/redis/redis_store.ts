@@ -5,7 +5,6 @@
  */
 
 import type {
-  Usage,
   UsageReport,
   UsageStore,
   UserTotals,
@@ -20,11 +19,15 @@ import type {
 import type { Limits } from "../server/limits/limits.ts";
 import { type Clock, systemClock } from "../transport/clock.ts";
 import type { Timeout } from "../transport/timeouts.ts";
-import { Link, RedisAway } from "./link.ts";
+import { Link } from "./link.ts";
 import { KeyNames } from "./names.ts";
 import { openClient } from "./open_client.ts";
 import type { RedisStoreOptions } from "./options.ts";
-import { parseRedisUrl, withoutPassword } from "./redis_url.ts";
+import {
+  parseRedisUrl,
+  type RedisAddress,
+  withoutPassword,
+} from "./redis_url.ts";
 import { SharedLockout } from "./shared_lockout.ts";
 import { SharedRates } from "./shared_rates.ts";
 import { SharedUsage } from "./shared_usage.ts";
@@ -267,11 +270,19 @@ function opening(
   if (client) {
     return { open: () => Promise.resolve(client), redact: (it: string) => it };
   }
-  const address = parseRedisUrl(url!);
+  const address = addressOf(url!);
   return {
     open: () => openClient(address, 4 * timeout, clock),
     redact: (message: string) => withoutPassword(message, address),
   };
+}
+
+function addressOf(url: string): RedisAddress {
+  try {
+    return parseRedisUrl(url);
+  } catch (error) {
+    throw new TypeError(`url ${(error as Error).message}`);
+  }
 }
 
 function checkNumber(name: string, value: number, min: number): void {

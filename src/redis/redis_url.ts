@@ -21,7 +21,7 @@ export interface RedisAddress {
 }
 
 const FORM =
-  "must be redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://… for TLS, or unix:/PATH";
+  "must be a URL of Redis: redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://… for TLS, or unix:/PATH";
 
 /**
  * Reads a URL: `redis://`, `rediss://` or `unix:/PATH`, the latter optionally with a query:
@@ -34,7 +34,7 @@ export function parseRedisUrl(text: string): RedisAddress {
   try {
     url = new URL(text);
   } catch {
-    throw new TypeError(`the URL of Redis ${FORM}`);
+    throw new TypeError(FORM);
   }
   switch (url.protocol) {
     case "redis:":
@@ -43,14 +43,14 @@ export function parseRedisUrl(text: string): RedisAddress {
     case "unix:":
       return ofSocket(url);
     default:
-      throw new TypeError(`the URL of Redis ${FORM}`);
+      throw new TypeError(FORM);
   }
 }
 
 function ofHost(url: URL): RedisAddress {
   const hostname = url.hostname.replace(/^\[(.*)\]$/, "$1");
   if (hostname === "" || url.search !== "" || url.hash !== "") {
-    throw new TypeError(`the URL of Redis ${FORM}`);
+    throw new TypeError(FORM);
   }
   const port = url.port === "" ? 6379 : Number(url.port);
   const shown = `${url.protocol}//${formatEndpoint({ hostname, port })}`;
@@ -62,7 +62,7 @@ function ofHost(url: URL): RedisAddress {
 function ofSocket(url: URL): RedisAddress {
   const path = decoded(url.pathname);
   if (url.host !== "" || !path.startsWith("/") || path.length < 2) {
-    throw new TypeError(`the URL of Redis ${FORM}`);
+    throw new TypeError(FORM);
   }
   const database = databaseOf(url.searchParams.get("db") ?? "");
   const none = { hostname: "", port: 0, tls: false };
@@ -80,13 +80,13 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new TypeError("the URL of Redis has an invalid escape with %");
+    throw new TypeError("must not have an invalid escape with %");
   }
 }
 
 function databaseOf(text: string): number {
   if (/^\d{0,4}$/.test(text)) return Number(text);
-  throw new TypeError("the database in the URL of Redis must be a number");
+  throw new TypeError("must have a number as the database");
 }
 
 /** Removes the password from a message of a client or of Redis. */

@@ -16,6 +16,7 @@ import {
 import { toNetError } from "../../transport/errors.ts";
 import { EXIT, StartError } from "../failure.ts";
 import { PROCESS_METRICS, processMetrics } from "../output/process_metrics.ts";
+import { SHARED_METRICS } from "../serve/shared_limits.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import { VERSION } from "../version.ts";
 
@@ -38,7 +39,12 @@ const PROGRAM_METRICS: readonly MetricFamily[] = [
   },
 ];
 
-const FAMILIES = [...PROGRAM_METRICS, ...PROCESS_METRICS, ...METRICS];
+const FAMILIES = [
+  ...PROGRAM_METRICS,
+  ...SHARED_METRICS,
+  ...PROCESS_METRICS,
+  ...METRICS,
+];
 
 /** The server whose state and metrics are reported. */
 export type MonitoredServer = Pick<RunningServer, "isListening" | "metrics">;

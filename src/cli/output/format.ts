@@ -56,4 +56,6 @@ const ALWAYS: readonly LogRecord["type"][] = [
   "drain",
   "shutdown",
   "terminated",
+  "shared-lost",
+  "shared-found",
 ];

@@ -79,6 +79,10 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
     }
     case "reload-failed":
       return { problems: record.problems };
+    case "shared-lost":
+      return { error: record.error, strict: record.isStrict };
+    case "shared-found":
+      return {};
     case "lines-dropped":
       return { lines: record.lines };
   }

@@ -94,6 +94,14 @@ export type LogRecord =
     readonly problems: readonly string[];
   }
   | {
+    /** Redis does not answer, so that the limits of several machines do not hold. */
+    readonly type: "shared-lost";
+    readonly error: string;
+    /** Whether logins are refused until it does. */
+    readonly isStrict: boolean;
+  }
+  | { readonly type: "shared-found" }
+  | {
     readonly type: "lines-dropped";
     /** The number of lines that are missing, because the reader of the log was too slow. */
     readonly lines: number;

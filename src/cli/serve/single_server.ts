@@ -9,6 +9,7 @@ import { Metrics } from "../../server/metrics.ts";
 import type { ServeOptions } from "../../server/options.ts";
 import { serve } from "../../server/serve.ts";
 import type { Log } from "../output/log.ts";
+import type { SharedMachines } from "./shared_limits.ts";
 import type { RunningServer } from "./running_server.ts";
 
 /** Options of {@linkcode startSingleServer}. */
@@ -19,6 +20,8 @@ export interface SingleServerOptions {
   readonly log: Log;
   /** Whether to count metrics. Without, sessions do not pay for counting. */
   readonly countsMetrics: boolean;
+  /** Counts also for other machines. */
+  readonly shared?: SharedMachines;
 }
 
 /**
@@ -27,17 +30,26 @@ export interface SingleServerOptions {
  * @throws as `serve()` does.
  */
 export async function startSingleServer(
-  { options, log, countsMetrics }: SingleServerOptions,
+  { options, log, countsMetrics, shared }: SingleServerOptions,
 ): Promise<RunningServer> {
   const metrics = countsMetrics ? new Metrics() : undefined;
   const onEvent = metrics ? countAndLog(metrics, log) : log.onEvent;
-  const server = await serve({ ...options, onEvent });
+  const server = await serve({
+    ...options,
+    ...shared && {
+      sharedLimits: { store: shared.store, limits: shared.limits },
+    },
+    onEvent,
+  });
   return {
     addr: server.addr,
     plainAddr: server.plainAddr,
     isListening: true,
     metrics: () => Promise.resolve(metrics?.read() ?? {}),
-    update: (options) => server.update(options),
+    async update(options, { lockout }) {
+      await server.update(options);
+      shared?.store.setLockout(lockout);
+    },
     drain() {
       void server.shutdown({ drainDelay: Infinity });
     },
