@@ -15,6 +15,11 @@ export class Script {
     this.#text = text;
   }
 
+  /** The hash in hexadecimal, once it was computed. */
+  get hash(): string | undefined {
+    return this.#hash;
+  }
+
   /** Computes the hash, before the first {@linkcode run}. */
   async prepare(): Promise<void> {
     if (this.#hash !== undefined) return;
