@@ -35,7 +35,7 @@ export async function npmClient(
   // The same errors reject what is pending.
   client.on("error", () => {});
   return {
-    connect: () => client.connect(),
+    connect: () => client.connect().catch(explain),
     send: (command, args) => client.sendCommand([command, ...args]),
     close() {
       try {
@@ -68,6 +68,8 @@ function optionsOf(
   };
 }
 
+/** The variables that the package reads. */
+const VARIABLES = "REDIS_DEBUG_MAINTENANCE,REDIS_EMIT_DIAGNOSTICS";
 /** Not a literal: nothing should install the package unless it is used. */
 const ON_DENO: string = "npm:redis@6";
 
@@ -86,7 +88,18 @@ async function loadRedis(): Promise<NpmRedis> {
   }
 }
 
-/** The package `redis` is not installed. */
+/** Explains a permission of Deno that is missing. */
+function explain(error: Error): never {
+  if (error.name !== "NotCapable" || !/\benv\b/.test(error.message)) {
+    throw error;
+  }
+  throw new MissingPackage(
+    `the package redis needs --allow-env=${VARIABLES} on Deno`,
+    { cause: error },
+  );
+}
+
+/** The package `redis` cannot be loaded. */
 export class MissingPackage extends Error {
   override readonly name = "MissingPackage";
 }

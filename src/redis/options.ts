@@ -14,7 +14,8 @@ export interface RedisStoreOptions extends LockoutOptions {
    * Where Redis or Valkey is: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, `rediss://…`
    * for TLS with a verified certificate, or `unix:/PATH` (with `?db=1` for a database). On
    * Bun its own client connects, elsewhere the package `redis` of npm, which has to be
-   * installed. Required without `client`.
+   * installed; it needs `--allow-env=REDIS_DEBUG_MAINTENANCE,REDIS_EMIT_DIAGNOSTICS` on Deno.
+   * Required without `client`.
    */
   readonly url?: string;
   /**

@@ -525,8 +525,8 @@ export const OPTIONS = {
     help:
       "Redis or Valkey that counts for several machines: sessions and bytes of users, and " +
       "failed logins. redis://HOST[:PORT], rediss:// for TLS, or unix:/PATH. If it is not " +
-      "reachable, each machine counts for itself. Deno and Node.js need the package redis. " +
-      "A password in the URL is visible in the process list: prefer the file.",
+      "reachable, each machine counts for itself. Node.js needs the package redis, Deno " +
+      "--allow-env. A password in the URL is visible in the process list: prefer the file.",
   }),
   sharedStrict: option(toggle(), {
     flag: "--shared-strict",

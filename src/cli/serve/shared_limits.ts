@@ -56,7 +56,7 @@ export interface SharedMachines {
  * also if it is not reachable; `log` gets a record then, and at each change.
  *
  * @throws {StartError} if it is not reachable, with `sharedStrict`.
- * @throws {UsageError} if the package that is needed for it is not installed.
+ * @throws {UsageError} if the package that is needed for it cannot be loaded.
  */
 export async function openSharedLimits(
   { shared, sharedStrict, sharedClients, lockout }: LoadedConfig,
