@@ -330,6 +330,7 @@ const rooms: Room[] = [
       ...library,
       "src/gssapi/level.ts", // a type
       "src/redis/redis_url.ts",
+      "src/transport/common/socket_file.ts", // of the admin listener
       ...cliOrder.slice(0, i),
     ],
     dynamic: [ // loaded only with their options

@@ -162,6 +162,7 @@ async function serveUntilSignal(
   const log = await openLog(host, loaded);
   const { output, printNow } = log;
   const metrics = await openMetrics(loaded);
+  const admin = await openAdmin(loaded);
   const shared = await openShared(loaded, printNow);
   if (shared) {
     // Again, for the methods to count failed logins in the store.
@@ -201,6 +202,14 @@ async function serveUntilSignal(
   const ignoreReload = loaded.hasFiles
     ? host.onSignal("SIGHUP", () => void reloader.reload())
     : undefined;
+  admin?.start({
+    server,
+    token: () => reloader.current.adminToken,
+    reload: () => reloader.reload(),
+    drain: () => signals.begin("admin"),
+    log: printNow,
+  });
+  if (admin?.secretUrl) printError(`the console is on ${admin.secretUrl}`);
   const watcher = loaded.tls && await watchCertificates(reloader, files);
   // Logged after the listeners for signals are set: a reader of this line may
   // send a signal immediately.
@@ -223,10 +232,12 @@ async function serveUntilSignal(
     workers,
     pids,
     metrics: metrics?.url,
+    admin: admin?.url,
   });
   const signal = await signals.first;
   watcher?.stop();
   metrics?.drain();
+  admin?.drain();
   const { grace, drainDelay } = reloader.current;
   if (drainDelay > 0) {
     server.drain();
@@ -241,7 +252,7 @@ async function serveUntilSignal(
   await server.shutdown({ grace });
   await shared?.close();
   await terminated; // which ends the process with another exit code
-  metrics?.close();
+  await Promise.all([metrics?.close(), admin?.close()]);
   await output.finish();
   signals.stop();
   ignoreReload?.();
@@ -297,6 +308,13 @@ async function openMetrics({ metrics }: LoadedConfig) {
   // Loaded lazily: it needs the whole HTTP server of the runtime.
   const { MetricsServer } = await import("./admin/metrics_server.ts");
   return await MetricsServer.open(metrics);
+}
+
+async function openAdmin({ admin: place, adminToken: token }: LoadedConfig) {
+  if (!place) return undefined;
+  // Loaded lazily, for the same reason.
+  const { AdminServer } = await import("./admin/admin_server.ts");
+  return await AdminServer.open({ place, token });
 }
 
 function printError(line: string): void {

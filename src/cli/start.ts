@@ -10,7 +10,7 @@ import type { LoadedConfig } from "./config/load.ts";
 import type { Log } from "./output/log.ts";
 import type { RunningServer } from "./serve/running_server.ts";
 import type { SharedMachines } from "./serve/shared_limits.ts";
-import { startSingleServer } from "./serve/single_server.ts";
+import { countsMetrics, startSingleServer } from "./serve/single_server.ts";
 import { countWorkers, openLauncher } from "./workers/launcher.ts";
 
 /** Options of {@linkcode startServer}. */
@@ -38,11 +38,11 @@ export async function startServer(
   const { loaded, log, shared } = options;
   const workers = await countWorkers(loaded.workers);
   if (workers > 1) return await startWorkers(options, workers);
-  const countsMetrics = loaded.metrics !== undefined;
   return await startSingleServer({
     options: loaded.options,
     log,
-    countsMetrics,
+    countsMetrics: countsMetrics(loaded),
+    guard: loaded.guard,
     shared,
   });
 }

@@ -27,7 +27,11 @@ export type {
   SharedLimitsStore,
   SlotRequest,
 } from "../server/cluster/store.ts";
-export type { LockoutOptions, LoginGuard } from "../server/auth/lockout.ts";
+export type {
+  LockedClient,
+  LockoutOptions,
+  LoginGuard,
+} from "../server/auth/lockout.ts";
 export type {
   Usage,
   UsageReport,

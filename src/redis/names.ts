@@ -14,6 +14,11 @@ export function safeKey(key: string): string {
   return /[\ud800-\udfff\\]/.test(key) ? JSON.stringify(key) : `'${key}`;
 }
 
+/** The key of which {@linkcode safeKey} has made this text. */
+export function originalKey(text: string): string {
+  return text.startsWith("'") ? text.slice(1) : JSON.parse(text);
+}
+
 /** The field of a slot. */
 export function fieldOf({ limit, key }: LimitSlot): string {
   return `${limit}|${safeKey(key)}`;
@@ -29,6 +34,7 @@ export class KeyNames {
   readonly failing: string;
   readonly failures: string;
   readonly locked: string;
+  readonly unlocks: string;
   /** Followed by a node. */
   readonly heldPrefix: string;
   readonly #prefix: string;
@@ -40,6 +46,7 @@ export class KeyNames {
     this.failing = `${this.#prefix}failing`;
     this.failures = `${this.#prefix}failures`;
     this.locked = `${this.#prefix}locked`;
+    this.unlocks = `${this.#prefix}unlocks`;
     this.heldPrefix = `${this.#prefix}held:`;
   }
 

@@ -9,7 +9,11 @@ import type {
   UsageStore,
   UserTotals,
 } from "../server/accounting/usage_store.ts";
-import type { LockoutOptions, LoginGuard } from "../server/auth/lockout.ts";
+import type {
+  LockedClient,
+  LockoutOptions,
+  LoginGuard,
+} from "../server/auth/lockout.ts";
 import type {
   LimitRequest,
   LimitSlot,
@@ -162,6 +166,19 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
     return this.#lockout.succeeded(client);
   }
 
+  /** The clients that are locked out on any node, at most 10,000. */
+  locked(): Promise<LockedClient[]> {
+    return this.#lockout.locked();
+  }
+
+  /**
+   * Forgets the failed logins of a client, or without an argument those of all clients.
+   * Resolves with how many were locked out. Other nodes follow with their next heartbeat.
+   */
+  unlock(client?: string): Promise<number> {
+    return this.#lockout.unlock(client);
+  }
+
   /**
    * Changes how failed logins are counted on this node. Those that Redis has counted stay.
    *
@@ -223,7 +240,7 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
     if (!this.#link.isUp) await this.#connect();
     const lockout = this.#lockout;
     const news = await this.#slots.beat(lockout.since);
-    if (news) lockout.learn(news.now, news.locked);
+    if (news) lockout.learn(news);
   }
 }
 

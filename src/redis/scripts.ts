@@ -13,6 +13,7 @@
  * failing        sorted set  client -> when its failures are forgotten
  * failures       hash        client -> count
  * locked         sorted set  client -> end of the lockout
+ * unlocks        string      how often lockouts were ended early
  * usage:USER     hash        totals of a user
  * reported:NODE  string      the number of the node's last report of usage
  * ```
@@ -143,9 +144,10 @@ return 0
 /**
  * Extends the lease of a node, and lists the clients that were locked out.
  *
- * KEYS: totals, nodes, held, locked. ARGV: prefix, node, token, calls, lease, since.
+ * KEYS: totals, nodes, held, locked, unlocks.
+ * ARGV: prefix, node, token, calls, lease, since.
  * Returns nothing but 0 if the node has to declare what it holds, or else 1, the time,
- * and each client with the end of its lockout.
+ * each client with the end of its lockout, and how often lockouts were ended early.
  */
 export const BEAT: Script = new Script(`
 local known = redis.call('HMGET', KEYS[3], '@', '#')
@@ -156,7 +158,7 @@ reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
 local since = '(' .. (ARGV[6] == '' and now or ARGV[6])
 return {1, now, redis.call(
   'ZRANGEBYSCORE', KEYS[4], since, '+inf', 'WITHSCORES', 'LIMIT', 0, 1000
-)}
+), redis.call('GET', KEYS[5]) or '0'}
 `);
 
 /**
@@ -208,6 +210,38 @@ if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then
   redis.call('HDEL', KEYS[2], ARGV[1])
 end
 return 0
+`);
+
+/**
+ * Lists the clients that are locked out, the one whose lockout ends last first.
+ * KEYS: locked. Returns the time, and each client with the end of its lockout.
+ */
+export const LOCKED: Script = new Script(`
+${NOW}
+return {now, redis.call(
+  'ZREVRANGEBYSCORE', KEYS[1], '+inf', '(' .. now, 'WITHSCORES', 'LIMIT', 0, 10000
+)}
+`);
+
+/**
+ * Forgets the failures of a client, or without one those of all.
+ * KEYS: failing, failures, locked, unlocks. ARGV: client, if it is one.
+ * Returns how many clients were locked out.
+ */
+export const UNLOCK: Script = new Script(`
+${NOW}
+redis.call('INCR', KEYS[4])
+local client = ARGV[1]
+if not client then
+  local count = redis.call('ZCOUNT', KEYS[3], '(' .. now, '+inf')
+  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+  return count
+end
+local locked = tonumber(redis.call('ZSCORE', KEYS[3], client) or '0')
+redis.call('ZREM', KEYS[1], client)
+redis.call('HDEL', KEYS[2], client)
+redis.call('ZREM', KEYS[3], client)
+return locked > now and 1 or 0
 `);
 
 /**
@@ -307,6 +341,8 @@ export const SCRIPTS: readonly Script[] = [
   BEAT,
   FAILED,
   SUCCEEDED,
+  LOCKED,
+  UNLOCK,
   BORROW,
   REPORT,
   FENCE,

@@ -6,6 +6,8 @@
 
 import {
   delayOfFailure,
+  isAddress,
+  type LockedClient,
   Lockout,
   type LockoutOptions,
   type LoginGuard,
@@ -13,9 +15,10 @@ import {
 import { clientKey } from "../server/client_key.ts";
 import type { Clock } from "../transport/clock.ts";
 import { type Link, RedisAway } from "./link.ts";
-import { type KeyNames, safeKey } from "./names.ts";
-import { FAILED, SUCCEEDED } from "./scripts.ts";
-import type { Locked } from "./slot_counter.ts";
+import { type KeyNames, originalKey, safeKey } from "./names.ts";
+import type { Script } from "./script.ts";
+import { FAILED, LOCKED, SUCCEEDED, UNLOCK } from "./scripts.ts";
+import type { LockoutNews } from "./slot_counter.ts";
 
 /** The maximum number of clients of each kind that are remembered. */
 const MAX_CLIENTS = 10_000;
@@ -47,6 +50,7 @@ export class SharedLockout implements LoginGuard {
   readonly #trusted = new Map<string, number>();
   /** The last end of a lockout that was learnt, by the clock of Redis. */
   #since = "";
+  #unlocks = "";
 
   constructor(options: SharedLockoutOptions) {
     const { names, failedLogins = 10, lockout = 300_000 } = options;
@@ -63,12 +67,46 @@ export class SharedLockout implements LoginGuard {
   }
 
   /** Takes over lockouts of other nodes. */
-  learn(now: number, locked: readonly Locked[]): void {
-    if (this.#since === "") this.#since = String(now);
-    for (const [key, until] of locked) {
-      this.#since = String(until);
-      this.#lock(key, until - now);
+  learn({ now, locked, unlocks }: LockoutNews): void {
+    if (this.#since === "" || unlocks !== this.#unlocks) {
+      // The next heartbeat lists all lockouts that are left.
+      this.#locked.clear();
+      this.#unlocks = unlocks;
+      this.#since = String(now);
+      return;
     }
+    for (let i = 0; i < locked.length; i += 2) {
+      this.#since = locked[i + 1];
+      this.#lock(locked[i], Number(locked[i + 1]) - now);
+    }
+  }
+
+  /** The clients that are locked out on any node. */
+  async locked(): Promise<LockedClient[]> {
+    const reply = await this.#run(LOCKED, [this.#keys[2]], []);
+    if (reply === undefined) return this.#local.locked();
+    const [now, found] = reply as [number, string[]];
+    const clients: LockedClient[] = [];
+    for (let i = 0; i < found.length; i += 2) {
+      const left = Number(found[i + 1]) - now;
+      clients.push({
+        client: originalKey(found[i]),
+        failed: this.#failedLogins,
+        until: Date.now() + left,
+      });
+    }
+    return clients;
+  }
+
+  /** Forgets the failed logins of a client, or those of all; see {@linkcode Lockout.unlock}. */
+  async unlock(client?: string): Promise<number> {
+    const here = this.#local.unlock(client);
+    const keys = [...this.#keys, this.#options.names.unlocks];
+    const args = client === undefined ? [] : [keyOf(client)];
+    const reply = await this.#run(UNLOCK, keys, args);
+    if (client === undefined) this.#locked.clear();
+    else this.#locked.delete(keyOf(client));
+    return reply === undefined ? here : reply as number;
   }
 
   isLocked(client: string): boolean {
@@ -78,6 +116,8 @@ export class SharedLockout implements LoginGuard {
 
   async failed(client: string): Promise<number> {
     if (this.#lockout === 0) return 0;
+    // Text that stands for many clients has a meaning on this machine only.
+    if (!isAddress(client)) return this.#local.failed(client);
     const key = keyOf(client);
     this.#trusted.delete(key);
     const [failed, lockout, most] = [
@@ -85,7 +125,12 @@ export class SharedLockout implements LoginGuard {
       this.#lockout,
       MAX_CLIENTS,
     ].map(String);
-    const reply = await this.#run(FAILED, [key, failed, lockout, most]);
+    const reply = await this.#run(FAILED, this.#keys, [
+      key,
+      failed,
+      lockout,
+      most,
+    ]);
     if (reply === undefined) return this.#local.failed(client);
     const [count, locked] = reply as [number, number];
     if (locked > 0) this.#lock(key, locked);
@@ -94,10 +139,11 @@ export class SharedLockout implements LoginGuard {
 
   async succeeded(client: string): Promise<boolean> {
     if (this.isLocked(client)) return false;
+    if (!isAddress(client)) return this.#local.succeeded(client);
     const key = keyOf(client);
     const now = this.#options.clock.now();
     if ((this.#trusted.get(key) ?? 0) > now) return true;
-    const reply = await this.#run(SUCCEEDED, [key]);
+    const reply = await this.#run(SUCCEEDED, this.#keys, [key]);
     if (reply === undefined) return this.#local.succeeded(client);
     this.#local.succeeded(client);
     const locked = reply as number;
@@ -108,12 +154,13 @@ export class SharedLockout implements LoginGuard {
 
   /** Returns `undefined` if Redis is away, which is an error if it is strict. */
   async #run(
-    script: typeof FAILED,
+    script: Script,
+    keys: readonly string[],
     args: readonly string[],
   ): Promise<unknown> {
     const { link, strict } = this.#options;
     try {
-      if (link.isUp) return await link.run(script, this.#keys, args);
+      if (link.isUp) return await link.run(script, keys, args);
     } catch (error) {
       if (strict || !(error instanceof RedisAway)) throw error;
     }

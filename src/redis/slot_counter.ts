@@ -36,8 +36,15 @@ export interface SlotCounterOptions {
   readonly clock: Clock;
 }
 
-/** A client that is locked out, and until when by the clock of Redis. */
-export type Locked = readonly [client: string, until: number];
+/** What a heartbeat returns. */
+export interface LockoutNews {
+  /** The time of Redis. */
+  readonly now: number;
+  /** Clients and the ends of their lockouts, in turn. */
+  readonly locked: readonly string[];
+  /** How often lockouts were ended early. */
+  readonly unlocks: string;
+}
 
 /** Counts slots; while Redis is away, only those of this node. */
 export class SlotCounter {
@@ -84,30 +91,22 @@ export class SlotCounter {
     this.#change(fieldOf(slot), count);
   }
 
-  /**
-   * Extends the lease. Returns the clients that were locked out after `since`, and the time
-   * of Redis.
-   */
-  async beat(
-    since: string,
-  ): Promise<{ now: number; locked: readonly Locked[] } | undefined> {
+  /** Extends the lease. Returns the clients that were locked out after `since`. */
+  async beat(since: string): Promise<LockoutNews | undefined> {
     const { link, names, node, lease } = this.#options;
     await this.#declaring;
     const args = [names.heldPrefix, node, this.#token, String(this.#calls)];
-    const reply = await link.run(BEAT, [...this.#keys, names.locked], [
-      ...args,
-      String(lease),
-      since,
-    ]) as [number, number, string[]];
-    if (reply[0] === 0) {
-      await this.declare();
-      return undefined;
-    }
-    const locked: Locked[] = [];
-    for (let i = 0; i < reply[2].length; i += 2) {
-      locked.push([reply[2][i], Number(reply[2][i + 1])]);
-    }
-    return { now: reply[1], locked };
+    const keys = [...this.#keys, names.locked, names.unlocks];
+    const reply = await link.run(BEAT, keys, [...args, String(lease), since]);
+    const [isKnown, now, locked, unlocks] = reply as [
+      number,
+      number,
+      string[],
+      string,
+    ];
+    if (isKnown === 1) return { now, locked, unlocks };
+    await this.declare();
+    return undefined;
   }
 
   /** Makes Redis count exactly what this node holds. */

@@ -117,13 +117,15 @@ export interface ServeOptions {
    * `fd:NUMBER` for a socket that listens already, as service managers pass it. Clients of
    * the latter two count as clients on other machines, because a proxy may be in front:
    * they need a login, and the addresses of this machine are closed. Over a Unix socket all
-   * are one client, without UDP ASSOCIATE, and BIND needs a named peer.
+   * are one client, without UDP ASSOCIATE, and BIND needs a named peer; failed logins delay
+   * the answers to wrong ones, but lock nobody out.
    * @default {"127.0.0.1"}
    */
   readonly hostname?: string;
   /**
-   * The permissions of the file of a Unix socket, such as `0o660`. For a moment after its
-   * creation those of the umask apply: the folder should let in nobody else, either.
+   * The permissions of the file of a Unix socket, such as `0o660`, whatever the umask is.
+   * The path can have at most 107 bytes, its folder 90 (103 and 86 except on Linux), and
+   * the server must be allowed to create folders there.
    *
    * @default {0o600}
    */

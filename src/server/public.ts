@@ -11,6 +11,7 @@ export {
 } from "./auth/command_verifier.ts";
 export type { GuardOptions } from "./auth/guarded_verifier.ts";
 export {
+  type LockedClient,
   Lockout,
   type LockoutOptions,
   type LoginGuard,

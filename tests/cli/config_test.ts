@@ -816,7 +816,7 @@ for (
 async function withReloader(
   use: (it: {
     files: Record<string, string>;
-    reload(): Promise<void>;
+    reload(): Promise<unknown>;
     updates: ServeOptions[];
     records: LogRecord[];
     refuse(error: Error): void;

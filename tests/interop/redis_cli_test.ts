@@ -216,19 +216,20 @@ test(
 
 test(
   "--shared says how to install the package that it needs",
-  async () => {
-    const { code, stderr } = await runProgram(
-      ["--port", "0", "--shared", "redis://127.0.0.1:1"],
-      { env: { NODE_PATH: "" } },
-    );
-    assertEquals(code, 2);
-    const hint = runtime === "deno"
-      ? /--allow-env=REDIS_DEBUG_MAINTENANCE,REDIS_EMIT_DIAGNOSTICS/
-      : /`npm install redis`/;
-    assertMatch(stderr, hint);
-  },
+  () =>
+    withRedis("redis-server", async ({ url }) => {
+      const { code, stderr } = await runProgram(
+        ["--port", "0", "--shared", url],
+        { env: { NODE_PATH: "" } },
+      );
+      assertEquals(code, 2);
+      const hint = runtime === "deno"
+        ? /--allow-env=REDIS_DEBUG_MAINTENANCE,REDIS_EMIT_DIAGNOSTICS/
+        : /`npm install redis`/;
+      assertMatch(stderr, hint);
+    }),
   {
-    skip: runtime === "bun" ? "Bun has a client of its own" : undefined,
+    skip: runtime === "bun" ? "Bun has a client of its own" : skip,
     foreign: true,
   },
 );

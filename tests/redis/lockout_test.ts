@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { redisStore } from "../../src/redis/mod.ts";
 import { test } from "../support/harness.ts";
 import { settle, withStore } from "../support/scripted_redis.ts";
@@ -43,9 +43,9 @@ test("RedisStore.isLocked() remembers a lockout that Redis reports, until it end
 test("RedisStore.isLocked() learns with each heartbeat which clients others have locked out", () =>
   withStore({}, async ({ store, redis, clock }) => {
     const beats = [
-      [1, 5_000, []],
-      [1, 6_000, [KEY, "66000", "'192.0.2.1", "67000"]],
-      [1, 7_000, []],
+      [1, 5_000, [], "0"],
+      [1, 6_000, [KEY, "66000", "'192.0.2.1", "67000"], "0"],
+      [1, 7_000, [], "0"],
     ];
     redis.answer = ({ name }) => name === "BEAT" ? beats.shift() : 0;
     for (const locked of [false, true, true]) {
@@ -56,6 +56,60 @@ test("RedisStore.isLocked() learns with each heartbeat which clients others have
     const since = redis.of("BEAT").map(({ args }) => args[5]);
     assertEquals(since, ["", "5000", "67000"]);
     assertEquals(store.isLocked("192.0.2.1"), true);
+  }));
+
+test("RedisStore.isLocked() follows when another node unlocks clients", () =>
+  withStore({}, async ({ store, redis, clock }) => {
+    const beats = [
+      [1, 5_000, [], "3"],
+      [1, 6_000, [KEY, "66000", "'192.0.2.1", "67000"], "3"],
+      [1, 7_000, [], "4"],
+      [1, 8_000, ["'192.0.2.1", "67000"], "4"],
+    ];
+    redis.answer = ({ name }) => name === "BEAT" ? beats.shift() : 0;
+    const locked: boolean[][] = [];
+    for (let i = 0; i < 4; i++) {
+      clock.advance(1_000);
+      await settle();
+      locked.push([client, "192.0.2.1"].map((it) => store.isLocked(it)));
+    }
+    assertEquals(locked.slice(1), [
+      [true, true],
+      [false, false],
+      [false, true],
+    ]);
+    assertEquals(redis.of("BEAT").at(-1)!.args[5], "7000");
+  }));
+
+test("RedisStore.locked() and unlock() speak of all nodes", () =>
+  withStore({ failedLogins: 3 }, async ({ store, redis }) => {
+    redis.answer = ({ name }) =>
+      name === "LOCKED"
+        ? [1_000, [KEY, "61000"]]
+        : name === "FAILED"
+        ? [0, 9]
+        : 1;
+    await store.failed(client);
+    const before = Date.now();
+    const [found] = await store.locked();
+    assertEquals([found.client, found.failed], ["2001:db8:0:7::/64", 3]);
+    assert(found.until >= before + 60_000);
+    assertEquals(await store.unlock(found.client), 1);
+    assertEquals(redis.of("UNLOCK")[0].args, [KEY]);
+    assertEquals(store.isLocked(client), false);
+    await store.unlock();
+    assertEquals(redis.of("UNLOCK")[1].args, []);
+  }));
+
+test("RedisStore.failed() locks out no text that stands for many clients", () =>
+  withStore({ failedLogins: 1 }, async ({ store, redis }) => {
+    const many = "unix:/run/socks";
+    for (let i = 0; i < 3; i++) await store.failed(many);
+    assertEquals([store.isLocked(many), await store.succeeded(many)], [
+      false,
+      true,
+    ]);
+    assertEquals(redis.of("FAILED").length + redis.of("SUCCEEDED").length, 0);
   }));
 
 test("RedisStore.succeeded() refuses a client that another node has locked out", () =>

@@ -185,7 +185,11 @@ test("redisStore() sends what changes while it declares", () =>
     await waiting;
     const declared = deferred<number>();
     redis.answer = ({ name }) =>
-      name === "DECLARE" ? declared.promise : name === "BEAT" ? [1, 1, []] : 0;
+      name === "DECLARE"
+        ? declared.promise
+        : name === "BEAT"
+        ? [1, 1, [], "0"]
+        : 0;
     clock.advance(1_000);
     await settle();
     assertEquals(redis.of("DECLARE")[1].args.slice(4), [AL, "1"]);

@@ -25,7 +25,7 @@ function answer(redis: ScriptedRedis, counted?: boolean): void {
   redis.answer = ({ name, keys }) => {
     if (name === "REPORT") return keys.slice(1).flatMap(() => ZEROS);
     if (name === "FENCE") return counted ? last : "0";
-    return name === "BEAT" ? [1, 1, []] : 0;
+    return name === "BEAT" ? [1, 1, [], "0"] : 0;
   };
 }
 

@@ -108,6 +108,6 @@ Examples:
 On Deno, the server needs --allow-net, --allow-read for files,
 --allow-env=SOCKS5_USERS for the variable, --allow-sys=networkInterfaces to know
 its own addresses, --allow-ffi for Kerberos, --allow-run for --auth-command, and
---allow-read and --allow-write for unix:PATH.`,
+--allow-read and --allow-write for the folder of unix:PATH.`,
   },
 ];

@@ -33,6 +33,7 @@ import {
   filePath,
   listenAddress,
   listenEndpoint,
+  listenPlace,
   login,
   permissions,
   portRange,
@@ -590,6 +591,25 @@ export const OPTIONS = {
       "Serve over HTTP, without an ADDRESS on 127.0.0.1: GET /metrics (for Prometheus; no " +
       "names, no addresses), /health or /ready (200 while clients are to be sent here, " +
       "else 503), and /live (200 while the program runs)",
+  }),
+  admin: option(listenPlace(), {
+    flag: "--admin [ADDRESS:]PORT|unix:PATH",
+    section: "admin",
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Serve a console for browsers and its API over HTTP, without an ADDRESS on " +
+      "127.0.0.1: sessions, users, lockouts, ending, unlocking, reload and shutdown. A " +
+      "port needs a token, a Unix socket is open to the user of the server only.",
+  }),
+  adminTokenFile: option(filePath(), {
+    flag: "--admin-token-file FILE",
+    section: "admin",
+    usedBy: "load",
+    description:
+      "File with the token of the admin port, at least 16 characters (chmod 600). Without " +
+      "it the server makes a token, and prints it to the standard error. An ADDRESS beyond " +
+      "this machine needs the file.",
   }),
 } satisfies Readonly<Record<string, ConfigOption | OptionGroup>>;
 

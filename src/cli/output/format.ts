@@ -58,4 +58,5 @@ const ALWAYS: readonly LogRecord["type"][] = [
   "terminated",
   "shared-lost",
   "shared-found",
+  "admin",
 ];

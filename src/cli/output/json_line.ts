@@ -83,6 +83,11 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
       return { error: record.error, strict: record.isStrict };
     case "shared-found":
       return {};
+    case "admin": {
+      const { act, origin, filter, count } = record;
+      const client = origin === "unix" ? origin : endpoint(origin);
+      return { act, client, filter, count };
+    }
     case "lines-dropped":
       return { lines: record.lines };
   }

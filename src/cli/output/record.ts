@@ -39,6 +39,8 @@ export type LogRecord =
     readonly pids?: readonly number[];
     /** The URL of the metrics, if they are served. */
     readonly metrics?: string;
+    /** The URL of the console without a token, or `unix:PATH`, if there is one. */
+    readonly admin?: string;
   }
   | {
     readonly type: "worker-ended";
@@ -101,6 +103,17 @@ export type LogRecord =
     readonly isStrict: boolean;
   }
   | { readonly type: "shared-found" }
+  | {
+    readonly type: "admin";
+    /** `login-failed` is a wrong token. */
+    readonly act: "end" | "unlock" | "reload" | "drain" | "login-failed";
+    /** The sessions or the client that it was about; empty for all of them. */
+    readonly filter?: Readonly<Record<string, string>>;
+    /** How many sessions were ended, or clients unlocked. */
+    readonly count?: number;
+    /** The client of the Admin API; its Unix socket does not know it. */
+    readonly origin: Address | "unix";
+  }
   | {
     readonly type: "lines-dropped";
     /** The number of lines that are missing, because the reader of the log was too slow. */

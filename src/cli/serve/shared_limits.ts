@@ -6,7 +6,10 @@
 
 import type { MachinesStore } from "../../server/cluster/divided_limits.ts";
 import type { UsageStore } from "../../server/accounting/usage_store.ts";
-import type { LockoutOptions } from "../../server/auth/lockout.ts";
+import type {
+  LockedClient,
+  LockoutOptions,
+} from "../../server/auth/lockout.ts";
 import type { LimitName } from "../../server/limits/limit_table.ts";
 import type { MetricFamily, MetricValues } from "../../server/metrics.ts";
 import type { LoadedConfig } from "../config/load.ts";
@@ -44,6 +47,8 @@ const LIMITS_OF_CLIENTS: readonly LimitName[] = [
 export interface SharedMachines {
   readonly store: MachinesStore & UsageStore & {
     setLockout(options: LockoutOptions): void;
+    locked(): Promise<LockedClient[]>;
+    unlock(client?: string): Promise<number>;
   };
   readonly limits: readonly LimitName[];
   metrics(): MetricValues;

@@ -56,6 +56,14 @@ export type ToWorker =
   | { readonly type: "drain" }
   /** Stop accepting connections; answered by `stopped-accepting`. */
   | { readonly type: "stop-accepting" }
+  /** Call a method of `ServerControl`; answered by `response`. */
+  | {
+    readonly type: "request";
+    /** Each number is used once for each worker. */
+    readonly id: number;
+    readonly method: ControlMethod;
+    readonly args: readonly unknown[];
+  }
   /** Read the metrics; answered by `metrics`. */
   | { readonly type: "read-metrics" }
   /** Wait for the sessions to end, and exit. */
@@ -78,9 +86,18 @@ export type FromWorker =
   | { readonly type: "updated" }
   /** Calls of the limits that the supervisor coordinates. */
   | { readonly type: "calls"; readonly calls: readonly Call[] }
+  /** The result of a request. */
+  | {
+    readonly type: "response";
+    readonly id: number;
+    readonly value: unknown;
+  }
   /** The number of open sessions. */
   | { readonly type: "stopped-accepting"; readonly sessions: number }
   | { readonly type: "metrics"; readonly values: MetricValues };
+
+/** The methods of `ServerControl` that workers have. */
+export type ControlMethod = "sessions" | "end" | "users";
 
 /** A call of a method of the shared limits. `id` is `null` if no result is expected. */
 export type Call = readonly [

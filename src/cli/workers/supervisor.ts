@@ -27,10 +27,13 @@ import type { CommandLine } from "../config/flags.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { LogRecord } from "../output/record.ts";
 import type { RunningServer } from "../serve/running_server.ts";
+import type { ServerControl } from "../serve/control/control.ts";
 import type { SharedMachines } from "../serve/shared_limits.ts";
+import { countsMetrics } from "../serve/single_server.ts";
 import { UsageError } from "../usage_error.ts";
 import { Backoff } from "./backoff.ts";
 import type { Launcher } from "./channel.ts";
+import { workersControl } from "./workers_control.ts";
 import { type FileTexts, toData } from "./messages.ts";
 import { WorkerHandle } from "./worker_handle.ts";
 
@@ -148,6 +151,12 @@ export class Supervisor implements RunningServer {
     return Array.from(this.#handles.values()).some((it) => it.isListening);
   }
 
+  /** The sessions of all workers, and the lockouts. */
+  readonly control: ServerControl = workersControl({
+    handles: () => [...this.#handles.values()],
+    lockout: () => this.#options.shared?.store ?? this.#coordinator.lockout,
+  });
+
   /** Reads the metrics of all workers and adds them up. */
   async metrics(): Promise<MetricValues> {
     await Promise.all(
@@ -246,7 +255,7 @@ export class Supervisor implements RunningServer {
       plainPort: loaded.options.plainPort,
       log: loaded.log,
       logStart: loaded.logStart,
-      metrics: loaded.metrics !== undefined,
+      metrics: countsMetrics(loaded),
       exact: shared?.limits,
     } as const;
     const limits = this.#openLimits();

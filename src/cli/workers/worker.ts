@@ -84,6 +84,8 @@ class WorkerServer {
       },
       log,
       countsMetrics: start.metrics,
+      guard: store,
+      worker: start.worker,
     });
     channel.post({ type: "listening", addr: server.addr });
     return new WorkerServer(options, server, log, loaded);
@@ -97,6 +99,17 @@ class WorkerServer {
       case "update": {
         await this.#update(message.files);
         return channel.post({ type: "updated" });
+      }
+      case "request": {
+        const { id, method, args } = message;
+        const call = this.#server.control[method] as (
+          ...args: readonly unknown[]
+        ) => Promise<unknown>;
+        return channel.post({
+          type: "response",
+          id,
+          value: await call(...args),
+        });
       }
       case "drain":
         return this.#server.drain();

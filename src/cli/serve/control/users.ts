@@ -1,0 +1,50 @@
+/**
+ * The users of open sessions.
+ *
+ * @module
+ */
+
+import type { Session } from "../../../server/events.ts";
+import type { UserRow } from "./control.ts";
+
+/** The users of sessions. Before the end of its handshake, the name of one is only a claim. */
+export function usersOf(sessions: readonly Session[]): readonly UserRow[] {
+  const users = new Sums();
+  for (const { user, phase, sent, received } of sessions) {
+    if (user === undefined || phase === "handshake") continue;
+    users.add({ name: user, sessions: 1, sent, received });
+  }
+  return users.rows;
+}
+
+/** Adds up the users of several servers. */
+export function mergeUsers(
+  lists: readonly (readonly UserRow[])[],
+): readonly UserRow[] {
+  const users = new Sums();
+  for (const row of lists.flat()) users.add(row);
+  return users.rows;
+}
+
+class Sums {
+  readonly #rows = new Map<string, UserRow>();
+
+  get rows(): readonly UserRow[] {
+    return [...this.#rows.values()];
+  }
+
+  add(row: UserRow): void {
+    const { name } = row;
+    const before = this.#rows.get(name);
+    this.#rows.set(name, before ? sumOf(before, row) : row);
+  }
+}
+
+function sumOf(one: UserRow, other: UserRow): UserRow {
+  return {
+    name: one.name,
+    sessions: one.sessions + other.sessions,
+    sent: one.sent + other.sent,
+    received: one.received + other.received,
+  };
+}
