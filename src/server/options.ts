@@ -97,8 +97,19 @@ export interface SharedLimits {
   /**
    * How many servers share the store, at least as many as run at the same time. An
    * eighth of each large limit is divided among them, see {@linkcode SharedLimitsStore}.
+   * By default their number is not known, and the store is asked for each slot.
    */
-  readonly servers: number;
+  readonly servers?: number;
+  /**
+   * The limits that are shared; the others apply to this server alone, without asking the
+   * store. By default all.
+   */
+  readonly limits?: readonly (keyof Limits)[];
+  /**
+   * The limits of which no server has a share, however large they are, because the store
+   * shares them with further servers. By default none if `servers` is set, or else all.
+   */
+  readonly exact?: readonly (keyof Limits)[];
 }
 
 /** Options of `serve()`, all with safe defaults. */
@@ -340,9 +351,9 @@ export interface ServeOptions {
   /** Limits of sessions, connections, bytes and associations. */
   readonly limits?: Limits;
   /**
-   * Makes the limits apply to several servers together: the number of servers, and the
-   * store that counts for them. `bytesPerSecondPerSession` and `targetsPerAssociation` do
-   * not need it. By default the limits apply to this server alone.
+   * Makes limits apply to several servers together: the store that counts for them, their
+   * number if it is known, and which limits. `bytesPerSecondPerSession` and
+   * `targetsPerAssociation` do not need it. By default the limits apply to this server alone.
    */
   readonly sharedLimits?: SharedLimits;
   /**

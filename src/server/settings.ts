@@ -24,7 +24,6 @@ import {
   OptionError,
   type PortRange,
   type ServeOptions,
-  type SharedLimits,
   type Timeouts,
 } from "./options.ts";
 import type { Policy } from "./policy/policy.ts";
@@ -39,6 +38,7 @@ import {
   resolveLimits,
   resolveSharedLimits,
   resolveTimeouts,
+  type SharingSettings,
   whole,
 } from "./resolve_limits.ts";
 import { resolveTls } from "./resolve_tls.ts";
@@ -75,7 +75,7 @@ export interface Settings {
   readonly relay: RelayOptions;
   /** Infinity means no limit. */
   readonly limits: Required<Limits>;
-  readonly sharedLimits: SharedLimits | undefined;
+  readonly sharedLimits: SharingSettings | undefined;
   /** User code: it may throw, or return anything. */
   readonly userAttributes: UserAttributesLookup | undefined;
   readonly egress: EgressSettings;

@@ -42,6 +42,7 @@ import {
   reachableAddresses,
   rule,
 } from "./server_kinds.ts";
+import { redisUrl } from "./redis_kind.ts";
 import { namedUpstreams, proxyUrl, proxyUrls } from "./upstream_kinds.ts";
 
 /** More workers are considered a mistake. */
@@ -535,6 +536,40 @@ export const OPTIONS = {
       }),
     } satisfies OptionsOf<Limits>,
   },
+  shared: option(redisUrl(), {
+    flag: "--shared URL",
+    section: "limits",
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Redis or Valkey that counts for several machines: sessions and bytes of users, and " +
+      "failed logins. redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS, or " +
+      "unix:/PATH. If it is not reachable, each machine counts for itself.",
+    help:
+      "Redis or Valkey that counts for several machines: sessions and bytes of users, and " +
+      "failed logins. redis://HOST[:PORT], rediss:// for TLS, or unix:/PATH. If it is not " +
+      "reachable, each machine counts for itself. Node.js needs the package redis, Deno " +
+      "--allow-env. A password in the URL is visible in the process list: prefer the file.",
+  }),
+  sharedStrict: option(toggle(), {
+    flag: "--shared-strict",
+    section: "limits",
+    default: false,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Refuse logins with such limits while Redis is not reachable, and do not start then",
+  }),
+  sharedClients: option(toggle(), {
+    flag: "--shared-clients",
+    section: "limits",
+    default: false,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Share also the sessions and the connections per second of a client, for a load " +
+      "balancer that spreads a client over several machines",
+  }),
   log: option(choice(LOG_FORMATS), {
     flag: `--log ${LOG_FORMATS.join("|")}`,
     brief: "Format of the log",

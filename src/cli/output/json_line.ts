@@ -79,6 +79,10 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
     }
     case "reload-failed":
       return { problems: record.problems };
+    case "shared-lost":
+      return { error: record.error, strict: record.isStrict };
+    case "shared-found":
+      return {};
     case "admin": {
       const { act, origin, filter, count } = record;
       const client = origin === "unix" ? origin : endpoint(origin);

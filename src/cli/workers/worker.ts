@@ -81,7 +81,7 @@ class WorkerServer {
         port,
         plainPort,
         reusePort: true,
-        sharedLimits: { store, servers: workers },
+        sharedLimits: { store, servers: workers, exact: start.exact },
       },
       log,
       countsMetrics: start.metrics,
