@@ -16,6 +16,9 @@ import { systemClock } from "../transport/clock.ts";
 import { detectRuntime, detectTransport } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
 import { type Log, openLog } from "./output/log.ts";
+import type { SharedMachines } from "./serve/shared_limits.ts";
+import type { MonitoredServer } from "./admin/metrics_server.ts";
+import type { LogRecord } from "./output/record.ts";
 import { Reloader } from "./serve/reload.ts";
 import { Signals } from "./serve/signals.ts";
 import { startServer } from "./start.ts";
@@ -61,7 +64,12 @@ async function runCommand(
     case "connect":
     case "forward":
     case "bridge":
-    case "run": {
+    case "run":
+    case "sessions":
+    case "end":
+    case "users":
+    case "unlock":
+    case "drain": {
       const { runTool } = await import("../tool/tool.ts");
       return await runTool(host, command, rest);
     }
@@ -115,7 +123,9 @@ async function runServer(
     switch (invocation.type) {
       case "check": {
         const { checkText } = await import("./commands/dry_run.ts");
-        return print(await checkText(loaded));
+        const text = await checkText(loaded);
+        await warnOfVia(loaded);
+        return print(text);
       }
       case "explain":
         return await answer(loaded, invocation.question);
@@ -161,24 +171,27 @@ async function serveUntilSignal(
   const { output, printNow } = log;
   const metrics = await openMetrics(loaded);
   const admin = await openAdmin(loaded);
-  const accounting = await openAccounting(loaded, log);
-  const server = await startServer({
-    commandLine,
-    loaded,
-    files,
-    log,
-    accounting,
-  }).catch(async (error) => {
+  const shared = await openShared(loaded, printNow);
+  if (shared) {
+    // Again, for the methods to count failed logins in the store.
+    const guard = shared.store;
+    loaded = await load(commandLine, files.readAgain([]), { guard });
+  }
+  const accounting = await openAccounting(loaded, log, shared);
+  const start = { commandLine, loaded, files, log, shared, accounting };
+  const server = await startServer(start).catch(async (error) => {
     await accounting.close();
+    await shared?.close();
     throw error;
   });
-  metrics?.start(server);
+  metrics?.start(shared ? withMetricsOf(shared, server) : server);
   await accounting.start(server);
   if (loaded.log === "off") await warnOfOwnAddresses(loaded);
   const terminate = async (signal: ProcessSignal) => {
     const sessions = await server.stopAccepting();
     await server.terminate();
     await accounting.close();
+    await shared?.close();
     // After the last lines of workers.
     printNow({ type: "terminated", signal, sessions });
     await output.finish();
@@ -194,6 +207,7 @@ async function serveUntilSignal(
     read,
     loaded,
     server,
+    guard: shared?.store,
     log: printNow,
   });
   // Without files, SIGHUP keeps its usual meaning: the terminal was closed.
@@ -249,6 +263,7 @@ async function serveUntilSignal(
   printNow({ type: "shutdown", signal, sessions, grace });
   await server.shutdown({ grace });
   await accounting.close();
+  await shared?.close();
   await terminated; // which ends the process with another exit code
   await Promise.all([metrics?.close(), admin?.close()]);
   await output.finish();
@@ -265,6 +280,15 @@ async function warnOfOwnAddresses({ options }: LoadedConfig): Promise<void> {
   const transport = await detectTransport();
   const warning = await ownAddressesWarning(options, transport);
   if (warning) printError(warning);
+}
+
+/** Warns of addresses to connect from that this machine cannot use. */
+async function warnOfVia({ options: { policy } }: LoadedConfig): Promise<void> {
+  const { via = [] } = policy ?? {};
+  if (via.length === 0) return;
+  const { viaWarnings } = await import("./commands/via_warnings.ts");
+  const warnings = await viaWarnings(via, await detectTransport());
+  for (const it of warnings) printError(`warning: ${it}`);
 }
 
 /** Reloads the certificates when they have changed. */
@@ -284,10 +308,39 @@ async function watchCertificates(
 async function openAccounting(
   { accounting: interval = 0, accountingFile: file }: LoadedConfig,
   { print: log }: Log,
+  shared: SharedMachines | undefined,
 ): Promise<LazyAccounting> {
-  const accounting = new LazyAccounting({ interval, file, log });
-  if (interval > 0) await accounting.open();
+  const { store } = shared ?? {};
+  const accounting = new LazyAccounting({ interval, file, store, log });
+  if (interval === 0) return accounting;
+  try {
+    await accounting.open();
+  } catch (error) {
+    await shared?.close();
+    throw error;
+  }
   return accounting;
+}
+
+async function openShared(
+  loaded: LoadedConfig,
+  log: (record: LogRecord) => void,
+): Promise<SharedMachines | undefined> {
+  if (loaded.shared === undefined) return undefined;
+  const { openSharedLimits } = await import("./serve/shared_limits.ts");
+  return await openSharedLimits(loaded, log);
+}
+
+function withMetricsOf(
+  shared: SharedMachines,
+  server: MonitoredServer,
+): MonitoredServer {
+  return {
+    get isListening() {
+      return server.isListening;
+    },
+    metrics: async () => ({ ...await server.metrics(), ...shared.metrics() }),
+  };
 }
 
 async function openMetrics({ metrics }: LoadedConfig) {

@@ -10,6 +10,7 @@ import type { CommandLine } from "./config/flags.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { Log } from "./output/log.ts";
 import type { RunningServer } from "./serve/running_server.ts";
+import type { SharedMachines } from "./serve/shared_limits.ts";
 import { countsMetrics, startSingleServer } from "./serve/single_server.ts";
 import { countWorkers, openLauncher } from "./workers/launcher.ts";
 
@@ -24,6 +25,8 @@ export interface StartOptions {
   readonly log: Log;
   /** Counts what users transfer. */
   readonly accounting: LazyAccounting;
+  /** Counts also for other machines. */
+  readonly shared?: SharedMachines;
 }
 
 /**
@@ -35,7 +38,7 @@ export interface StartOptions {
 export async function startServer(
   options: StartOptions,
 ): Promise<RunningServer> {
-  const { loaded, log, accounting } = options;
+  const { loaded, log, shared, accounting } = options;
   const workers = await countWorkers(loaded.workers);
   if (workers > 1) return await startWorkers(options, workers);
   return await startSingleServer({
@@ -47,11 +50,12 @@ export async function startServer(
     log,
     countsMetrics: countsMetrics(loaded),
     guard: loaded.guard,
+    shared,
   });
 }
 
 async function startWorkers(
-  { commandLine, loaded, files, log, accounting }: StartOptions,
+  { commandLine, loaded, files, log, shared, accounting }: StartOptions,
   workers: number,
 ): Promise<RunningServer> {
   // Loaded lazily: most servers have no workers.
@@ -64,5 +68,6 @@ async function startWorkers(
     files: () => files.texts,
     log: log.printNow,
     accounting,
+    shared,
   });
 }

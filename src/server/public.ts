@@ -58,6 +58,7 @@ export type {
   VerifyContext,
   VerifyLogin,
 } from "./auth/verifier.ts";
+export type { EgressOptions } from "./egress/egress_options.ts";
 export type {
   CommandName,
   DatagramCounts,

@@ -19,12 +19,12 @@ import type { AuthMethod } from "./auth/method.ts";
 import type { Accept, AcceptHook } from "./accept.ts";
 import { proxyHeaderHook } from "./proxy_header.ts";
 import type { Dial, Dialer } from "./dialer.ts";
+import { type EgressSettings, resolveEgress } from "./egress/egress_options.ts";
 import type { Limits } from "./limits/limits.ts";
 import {
   OptionError,
   type PortRange,
   type ServeOptions,
-  type SharedLimits,
   type Timeouts,
 } from "./options.ts";
 import type { Policy } from "./policy/policy.ts";
@@ -40,6 +40,7 @@ import {
   resolveLimits,
   resolveSharedLimits,
   resolveTimeouts,
+  type SharingSettings,
   whole,
 } from "./resolve_limits.ts";
 import { resolveTls } from "./resolve_tls.ts";
@@ -53,6 +54,7 @@ export interface Settings {
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly socks4: Socks4Settings | undefined;
+  readonly sessionWords: boolean;
   readonly servesHttp: boolean;
   readonly accept: AcceptHook | undefined;
   /** Reads the PROXY headers of load balancers. */
@@ -75,10 +77,11 @@ export interface Settings {
   readonly relay: RelayOptions;
   /** Infinity means no limit. */
   readonly limits: Required<Limits>;
-  readonly sharedLimits: SharedLimits | undefined;
+  readonly sharedLimits: SharingSettings | undefined;
   /** User code: it may throw, or return anything. */
   readonly userAttributes: UserAttributesLookup | undefined;
   readonly accounting: AccountingSettings;
+  readonly egress: EgressSettings;
   readonly transport: Transport;
   readonly clock: Clock;
 }
@@ -142,7 +145,8 @@ export async function resolveSettings(
     auth,
     servesSocks4: servesNone || socks4 !== undefined,
     socks4,
-    servesHttp: resolveHttp(options.http),
+    sessionWords: resolveToggle("sessionWords", options.sessionWords),
+    servesHttp: resolveToggle("http", options.http),
     accept: resolveAccept(options.accept),
     proxyHeader: balancers.length > 0 ? proxyHeaderHook(balancers) : undefined,
     dial: resolveDial("dial", options.dial),
@@ -164,6 +168,7 @@ export async function resolveSettings(
     sharedLimits: resolveSharedLimits(options.sharedLimits),
     userAttributes,
     accounting: resolveAccounting(options.accounting),
+    egress: resolveEgressOf(options),
     transport,
     clock,
   };
@@ -180,6 +185,8 @@ const OPTION_KEYS = Object.keys(
     plainPort: true,
     auth: true,
     socks4: true,
+    sessionWords: true,
+    egress: true,
     http: true,
     openProxy: true,
     accept: true,
@@ -229,9 +236,20 @@ function checkLocal({ hostname, reusePort, plainPort }: ListenSettings): void {
   throw new OptionError(option, `${option} is not possible with ${hostname}`);
 }
 
-function resolveHttp(http = false): boolean {
-  if (typeof http === "boolean") return http;
-  throw new OptionError("http", "http must be true or false");
+function resolveToggle(option: string, value = false): boolean {
+  if (typeof value === "boolean") return value;
+  throw new OptionError(option, `${option} must be true or false`);
+}
+
+function resolveEgressOf({ egress, policy }: ServeOptions): EgressSettings {
+  checkKeys(egress ?? {}, ["sticky", "key"], "egress");
+  const { via } = (policy ?? {}) as Partial<RulePolicy>;
+  try {
+    return resolveEgress(egress, via);
+  } catch (error) {
+    const { message } = error as TypeError;
+    throw new OptionError(message.split(" ", 1)[0], message);
+  }
 }
 
 function resolveAccept(accept: Accept | undefined): AcceptHook | undefined {

@@ -490,7 +490,10 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   upstreamPool: ["http://a socks4://b", ["http://a socks4://b"]],
   upstreamStrategy: ["sticky", "sticky"],
   upstreamCa: ["a", "a"],
+  shared: ["unix:/a", "unix:/a"],
   metrics: ["[::1]:9", { hostname: "::1", port: 9 }],
+  admin: ["unix:/a", { hostname: "unix:/a", port: 0 }],
+  adminTokenFile: ["a", "a"],
 };
 
 /** The flag of an option, without the dashes. */
@@ -558,7 +561,7 @@ const ONLY_IN_CODE: Record<
 test("load() passes each option to serve() by the same name", async () => {
   const paths = pathsOf(CONFIG).filter((it) => !OTHER_FORMS.includes(it));
   const isLogin = (path: string) =>
-    /^(usersFile$|chapSecrets$|gssapi|auth)/.test(path);
+    /^(usersFile$|chapSecrets$|gssapi|auth|admin)/.test(path);
   const isUpstream = (path: string) => path.startsWith("upstream");
   const others = paths.filter((it) => !isLogin(it) && !isUpstream(it));
   const args = others.map((path) => {

@@ -472,9 +472,9 @@ test("Supervisor counts what all workers report, also one that has ended", async
   const [[id, value]] = last.results;
   const total = { sent: 15, received: 4, sessions: 2 };
   assertEquals(id, 7);
-  assertEquals(value, {
-    totals: [{ user: "alice", total, day: total, month: total }],
-  });
+  assertEquals(value, [
+    { user: "alice", total, day: total, month: total },
+  ]);
   one.exit({ signal: "SIGKILL" });
   const users = supervisor.userTotals();
   await until(() => two.received.some((it) => it.type === "report-usage"));
@@ -496,9 +496,9 @@ test("executeCalls() answers with the error of accounting that fails", async () 
       resolve,
     )
   );
-  assertEquals(results, [[1, { error: "away" }]]);
+  assertEquals(results, [[1, null, "away"]]);
   const store = new RemoteLimitsStore(() =>
-    store.onResults([[1, { error: "away" }]])
+    store.onResults([[1, null, "away"]])
   );
   await assertRejects(() => store.addUsage([]), Error, "away");
 });
@@ -529,8 +529,9 @@ test(
           const files = [["users", `alice:${hash}`]] as const;
           const which = { worker: 1, workers: 2, hostname: undefined, port: 0 };
           const log = { log: "off", logStart: false, metrics: false } as const;
-          const start = { ...which, ...log, accounting: 0 };
-          thread.post({ type: "start", ...start, commandLine, files });
+          const egressKey: number[] = Array(16).fill(0);
+          const how = { ...which, ...log, egressKey, accounting: 0 };
+          thread.post({ type: "start", ...how, commandLine, files });
         },
         onExit,
       });

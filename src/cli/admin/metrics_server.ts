@@ -14,6 +14,7 @@ import {
   sumMetrics,
 } from "../../server/metrics.ts";
 import { PROCESS_METRICS, processMetrics } from "../output/process_metrics.ts";
+import { SHARED_METRICS } from "../serve/shared_limits.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import { VERSION } from "../version.ts";
 import { HttpListener } from "./http_listener.ts";
@@ -40,6 +41,7 @@ const PROGRAM_METRICS: readonly MetricFamily[] = [
 /** All metrics that `--metrics` reports. */
 export const METRIC_FAMILIES: readonly MetricFamily[] = [
   ...PROGRAM_METRICS,
+  ...SHARED_METRICS,
   ...PROCESS_METRICS,
   ...METRICS,
 ];

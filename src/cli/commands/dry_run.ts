@@ -16,6 +16,7 @@ import { resolveSettings } from "../../server/settings.ts";
 import { OwnAddresses } from "../../server/policy/own_addresses.ts";
 import { DIRECT } from "../../server/policy/rule.ts";
 import { rules } from "../../server/policy/rules.ts";
+import { parseRedisUrl } from "../../redis/redis_url.ts";
 import { detectTransport } from "../../transport/detect.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Transport } from "../../transport/transport.ts";
@@ -59,6 +60,9 @@ export async function checkText(
     (tls ? `, ${validText(tls.validTo)}` : "") +
     upstreamsText(upstreams) +
     await accountingText(loaded) +
+    (config.shared === undefined
+      ? ""
+      : `, limits shared in ${parseRedisUrl(config.shared).shown}`) +
     (count > 1 ? `, workers ${count}` : "");
 }
 
@@ -180,7 +184,7 @@ function explanationText(
   { hostname }: Question,
 ): string {
   const resolved = address && !isIp(hostname) ? ` ${address}` : "";
-  const via = localAddress ? `, via ${localAddress}` : "";
+  const via = localAddress ? `, via ${[localAddress].flat().join(" or ")}` : "";
   const prefer = family ? `, IPv${family} first` : "";
   const first = matched === undefined
     ? ""

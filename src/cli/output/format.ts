@@ -57,5 +57,7 @@ const ALWAYS: readonly LogRecord["type"][] = [
   "shutdown",
   "terminated",
   "accounting-failed",
+  "shared-lost",
+  "shared-found",
   "admin",
 ];

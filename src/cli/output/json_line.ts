@@ -85,6 +85,10 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
     }
     case "accounting-failed":
       return { error: record.error };
+    case "shared-lost":
+      return { error: record.error, strict: record.isStrict };
+    case "shared-found":
+      return {};
     case "admin": {
       const { act, origin, filter, count } = record;
       const client = origin === "unix" ? origin : endpoint(origin);
@@ -105,6 +109,7 @@ function startFields(session: Session) {
     version: session.version,
     method: session.method,
     user: session.user,
+    sessionWord: session.sessionWord,
     userId: session.userId,
     command: session.command,
     target: session.target && endpoint(session.target),
@@ -132,6 +137,7 @@ function sessionFields(end: SessionEnd) {
     ...startFields(session),
     targetAddr: session.targetAddr && endpoint(session.targetAddr),
     boundAddr: session.boundAddr && endpoint(session.boundAddr),
+    via: session.via,
     verdict: verdictOf(end),
     rule: error instanceof Denial ? error.rule : undefined,
     reply: session.reply,

@@ -13,6 +13,7 @@ import type { LoginGuard } from "../../server/auth/lockout.ts";
 import type { ProgramConfig } from "../config/config.ts";
 import type { Log } from "../output/log.ts";
 import { localControl } from "./control/local_control.ts";
+import type { SharedMachines } from "./shared_limits.ts";
 import type { RunningServer } from "./running_server.ts";
 
 /** Whether the events of a server are counted: the metrics and the Admin API need it. */
@@ -36,6 +37,8 @@ export interface SingleServerOptions {
   readonly guard: LoginGuard;
   /** The number of the worker, if there are several. */
   readonly worker?: number;
+  /** Counts also for other machines. */
+  readonly shared?: SharedMachines;
 }
 
 /**
@@ -44,12 +47,18 @@ export interface SingleServerOptions {
  * @throws as `serve()` does.
  */
 export async function startSingleServer(
-  { options, accounting, log, countsMetrics, guard, worker }:
+  { options, accounting, log, countsMetrics, guard, worker, shared }:
     SingleServerOptions,
 ): Promise<RunningServer> {
   const metrics = countsMetrics ? new Metrics() : undefined;
   const onEvent = metrics ? countAndLog(metrics, log) : log.onEvent;
-  const server = await serve({ ...options, onEvent });
+  const server = await serve({
+    ...options,
+    ...shared && {
+      sharedLimits: { store: shared.store, limits: shared.limits },
+    },
+    onEvent,
+  });
   let { userAttributes } = options;
   let currentGuard = guard;
   return {
@@ -61,10 +70,11 @@ export async function startSingleServer(
     reportUsage: () => server.reportUsage(),
     userTotals: () =>
       accounting?.totals(server, userAttributes) ?? Promise.resolve([]),
-    async update(options, { guard }) {
+    async update(options, { guard, lockout }) {
       await server.update(options);
       userAttributes = options.userAttributes;
       currentGuard = guard;
+      shared?.store.setLockout(lockout);
     },
     drain() {
       void server.shutdown({ drainDelay: Infinity });

@@ -19,12 +19,18 @@ import type {
 } from "../../server/cluster/store.ts";
 import type { Limits } from "../../server/limits/limits.ts";
 import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
+import type { OneServersLimits } from "../../server/cluster/divided_limits.ts";
 import type { Call, CallResult } from "./messages.ts";
+
+interface PendingCall {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
 
 /** A store in the supervisor. The calls of one turn of the event loop share a message. */
 export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
   readonly #post: (calls: readonly Call[]) => void;
-  readonly #pending = new Map<number, (value: unknown) => void>();
+  readonly #pending = new Map<number, PendingCall>();
   #calls: Call[] = [];
   #lastId = 0;
 
@@ -35,9 +41,11 @@ export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
 
   /** Takes the results of earlier calls. */
   onResults(results: readonly CallResult[]): void {
-    for (const [id, value] of results) {
-      this.#pending.get(id)?.(value);
+    for (const [id, value, error] of results) {
+      const call = this.#pending.get(id);
       this.#pending.delete(id);
+      if (error !== undefined) call?.reject(new Error(error));
+      else call?.resolve(value);
     }
   }
 
@@ -74,12 +82,10 @@ export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
   }
 
   /** Adds usage to the accounting of the supervisor, as `UsageStore` says. */
-  async addUsage(
+  addUsage(
     reports: readonly UsageReport[],
   ): Promise<readonly UserTotals[]> {
-    const added = await this.#ask<AddedUsage>("addUsage", [reports]);
-    if ("error" in added) throw new Error(added.error);
-    return added.totals;
+    return this.#ask("addUsage", [reports]);
   }
 
   #call<K extends Calls>(
@@ -92,8 +98,11 @@ export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
   #ask<T>(method: string, args: readonly unknown[]): Promise<T> {
     const id = ++this.#lastId;
     this.#send([id, method, args]);
-    return new Promise((resolve) => {
-      this.#pending.set(id, resolve as (value: unknown) => void);
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, {
+        resolve: resolve as (value: unknown) => void,
+        reject,
+      });
     });
   }
 
@@ -113,11 +122,6 @@ export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
   }
 }
 
-/** The result of `addUsage`. */
-type AddedUsage = { readonly totals: readonly UserTotals[] } | {
-  readonly error: string;
-};
-
 /** The methods of the limits with a result. */
 type Calls = "acquire" | "pass" | "isLocked" | "failed" | "succeeded";
 /** The methods without a result. */
@@ -125,7 +129,7 @@ type Notifications = "release" | "forceAcquire" | "cancel";
 
 /** What workers call. */
 export interface CallTargets {
-  readonly limits: WorkerLimits;
+  readonly limits: OneServersLimits;
   readonly accounting: UsageStore;
 }
 
@@ -141,17 +145,20 @@ export function executeCalls(
   const results: CallResult[] = [];
   for (const [id, method, args] of calls) {
     const value = method === "addUsage"
-      ? addUsage(accounting, args[0] as readonly UsageReport[])
+      ? accounting.add(args[0] as readonly UsageReport[])
       : callLimits(limits, method as Calls | Notifications, args);
-    if (id === null) continue;
-    if (value instanceof Promise) value.then((it) => reply([[id, it]]));
-    else results.push([id, value]);
+    if (value instanceof Promise) {
+      value.then(
+        (it) => id !== null && reply([[id, it]]),
+        (error) => id !== null && reply([[id, null, messageOf(error)]]),
+      );
+    } else if (id !== null) results.push([id, value]);
   }
   if (results.length > 0) reply(results);
 }
 
 function callLimits(
-  limits: WorkerLimits,
+  limits: OneServersLimits,
   method: Calls | Notifications,
   args: readonly unknown[],
 ): unknown {
@@ -159,14 +166,6 @@ function callLimits(
   return call.apply(limits, [...args]);
 }
 
-/** Never rejects: the error is a part of the result. */
-async function addUsage(
-  accounting: UsageStore,
-  reports: readonly UsageReport[],
-): Promise<AddedUsage> {
-  try {
-    return { totals: await accounting.add(reports) };
-  } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
-  }
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

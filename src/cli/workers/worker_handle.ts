@@ -5,7 +5,7 @@
  */
 
 import type { UsageStore } from "../../server/accounting/usage_store.ts";
-import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
+import type { OneServersLimits } from "../../server/cluster/divided_limits.ts";
 import type { MetricValues } from "../../server/metrics.ts";
 import type { Clock } from "../../transport/clock.ts";
 import { NetError, type NetErrorKind } from "../../transport/errors.ts";
@@ -38,7 +38,7 @@ export interface WorkerHandleOptions {
   /** The first message to the worker. */
   readonly start: Start;
   /** Holds what the worker acquires of the limits, and is closed when the worker ends. */
-  readonly limits: WorkerLimits;
+  readonly limits: OneServersLimits;
   /** Counts what the users of the worker transfer. */
   readonly accounting: UsageStore;
   readonly clock: Clock;
@@ -53,7 +53,7 @@ export class WorkerHandle {
   /** Resolves when the worker has ended. */
   readonly ended: Promise<WorkerExit>;
   readonly #channel: WorkerChannel;
-  readonly #limits: WorkerLimits;
+  readonly #limits: OneServersLimits;
   readonly #accounting: UsageStore;
   readonly #clock: Clock;
   readonly #pending = new Map<

@@ -128,8 +128,7 @@ export class Lockout implements LoginGuard {
   delayOf(client: string): number {
     if (this.#failing.size === 0) return 0;
     const { count } = this.#current(this.#failing, clientKey(client)) ?? NONE;
-    if (count < FIRST_DELAYED) return 0;
-    return Math.min(FIRST_DELAY * 2 ** (count - FIRST_DELAYED), MAX_DELAY);
+    return delayOfFailure(count);
   }
 
   /**
@@ -210,7 +209,14 @@ export class Lockout implements LoginGuard {
   }
 }
 
-function isAddress(client: string): boolean {
+/** The delay of the answer to this consecutive failure, the first being 1, in milliseconds. */
+export function delayOfFailure(count: number): number {
+  if (count < FIRST_DELAYED) return 0;
+  return Math.min(FIRST_DELAY * 2 ** (count - FIRST_DELAYED), MAX_DELAY);
+}
+
+/** Whether a client is an IP address, and not other text for many clients. */
+export function isAddress(client: string): boolean {
   return parseIp(client.split("%", 1)[0]) !== undefined;
 }
 
