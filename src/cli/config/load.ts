@@ -226,17 +226,8 @@ function withUserIds(
 }
 
 /** Refuses a file that would never be written. */
-function checkAccounting(
-  { accounting, accountingFile, shared }: Config,
-): void {
-  if (accountingFile === undefined) return;
-  if (shared !== undefined) {
-    throw new UsageError(
-      "the totals of machines that share their limits are in Redis: leave out the " +
-        "accounting file",
-    );
-  }
-  if (accounting) return;
+function checkAccounting({ accounting, accountingFile }: Config): void {
+  if (accountingFile === undefined || accounting) return;
   throw new UsageError(
     "the accounting file needs an interval: --accounting 60s",
   );
