@@ -47,8 +47,8 @@ export const PLACE_FLAGS: readonly Flag[] = [
 
 /** What `help` says above the flags of each command. */
 export const PLACE_TEXT = `\
-It asks the server that was started with --admin. Other users of this machine can
-read a token in --admin: prefer the variable or a file.`;
+It asks the server that was started with --admin. Other users of this machine
+can read a token in --admin: prefer the variable or a file.`;
 
 /** @throws {UsageError} if it is not given, or not valid. */
 export async function readPlace(

@@ -29,8 +29,8 @@ export const SESSIONS: Command = {
   summary: "Lists the open sessions of a running server, of all its workers",
   text: `\
 ${PLACE_TEXT}
-UP are the bytes from the client, DOWN those to it. A user in parentheses is only
-claimed.
+UP are the bytes from the client, DOWN those to it. A user in parentheses is
+only claimed.
 
 Exit codes: 0 done, 1 no answer, or not from all workers, 2 invalid arguments.`,
   flags: [

@@ -6,16 +6,16 @@ import { chmod, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect } from "../../../src/client/mod.ts";
-import { runtime, test } from "../../support/harness.ts";
+import { connect } from "../../src/client/mod.ts";
+import { runtime, test } from "../support/harness.ts";
 import {
   type Program,
   type ProgramOptions,
   runProgram,
   withProgram,
-} from "../../support/spawn.ts";
-import { assertEchoes, LOOPBACK, withEcho } from "../echo.ts";
-import { ask } from "./fixture.ts";
+} from "../support/spawn.ts";
+import { assertEchoes, LOOPBACK, withEcho } from "./echo.ts";
+import { ask } from "./admin/fixture.ts";
 
 const FILES: ProgramOptions = { mayRead: true, mayWrite: true };
 const SHARED: ProgramOptions = { ...FILES, mayShare: true };
