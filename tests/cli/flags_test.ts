@@ -488,6 +488,7 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   upstreamPool: ["http://a socks4://b", ["http://a socks4://b"]],
   upstreamStrategy: ["sticky", "sticky"],
   upstreamCa: ["a", "a"],
+  shared: ["unix:/a", "unix:/a"],
   metrics: ["[::1]:9", { hostname: "::1", port: 9 }],
   admin: ["unix:/a", { hostname: "unix:/a", port: 0 }],
   adminTokenFile: ["a", "a"],
@@ -550,6 +551,7 @@ const ONLY_IN_CODE: Record<
   listen: true,
   accept: true,
   sharedLimits: true,
+  userAttributes: true,
   tls: true,
 };
 

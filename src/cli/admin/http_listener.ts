@@ -6,15 +6,9 @@
  */
 
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import type { ListenOptions, Socket } from "node:net";
 import { type Endpoint, formatEndpoint } from "../../protocol/address.ts";
-import {
-  closeOwn,
-  type FileIdentity,
-  identityOf,
-  removeStale,
-  setMode,
-} from "../../transport/common/socket_file.ts";
+import { listenOnFile } from "../../transport/common/socket_file.ts";
 import { toNetError } from "../../transport/errors.ts";
 import { localPlace } from "../../transport/local_place.ts";
 import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
@@ -53,9 +47,6 @@ const PRIVATE = 0o600;
 export class HttpListener {
   readonly #server: Server;
   readonly #place: Endpoint;
-  #file: FileIdentity | undefined;
-  /** A Unix socket has its permissions a moment after it exists. */
-  #isReady = false;
   #connections = 0;
   /** The connections with a request that is not answered yet. */
   readonly #busy = new WeakSet<Socket>();
@@ -117,46 +108,31 @@ export class HttpListener {
   }
 
   /** Stops listening and closes all connections. */
-  async close(): Promise<void> {
-    const path = this.#path;
-    if (path === undefined) return await this.#close();
-    await closeOwn(path, this.#file, () => this.#close());
-  }
-
-  /** That of a Unix socket. */
-  get #path(): string | undefined {
-    const place = localPlace(this.#place.hostname);
-    return place && "path" in place ? place.path : undefined;
-  }
+  close: () => Promise<void> = () => this.#close();
 
   async #listen(): Promise<void> {
-    const path = this.#path;
-    if (path !== undefined) await removeStale(path);
-    await new Promise<void>((resolve, reject) => {
+    const { hostname: host, port } = this.#place;
+    const place = localPlace(host);
+    if (!place || !("path" in place)) return await this.#open({ host, port });
+    const { close } = await listenOnFile(place.path, PRIVATE, async (path) => {
+      await this.#open({ path });
+      return { close: () => this.#close() };
+    });
+    this.close = close;
+  }
+
+  #open(where: ListenOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
       // Also handles later errors, of connections that cannot be accepted: without
       // a listener they would end the process.
       this.#server.on("error", reject);
-      const { hostname: host, port } = this.#place;
-      this.#server.listen(
-        path === undefined ? { host, port } : { path },
-        () => resolve(),
-      );
+      this.#server.listen(where, () => resolve());
     });
-    if (path !== undefined) {
-      try {
-        await setMode(path, PRIVATE);
-        this.#file = await identityOf(path);
-      } catch (error) {
-        await this.#close();
-        throw error;
-      }
-    }
-    this.#isReady = true;
   }
 
   /** Bun does not have `server.maxConnections`. */
   #accepted(socket: Socket): void {
-    if (!this.#isReady || this.#connections >= MAX_CONNECTIONS) {
+    if (this.#connections >= MAX_CONNECTIONS) {
       socket.destroy();
       return;
     }

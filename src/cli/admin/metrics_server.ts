@@ -14,6 +14,7 @@ import {
   sumMetrics,
 } from "../../server/metrics.ts";
 import { PROCESS_METRICS, processMetrics } from "../output/process_metrics.ts";
+import { SHARED_METRICS } from "../serve/shared_limits.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import { VERSION } from "../version.ts";
 import { HttpListener } from "./http_listener.ts";
@@ -37,7 +38,13 @@ const PROGRAM_METRICS: readonly MetricFamily[] = [
   },
 ];
 
-const FAMILIES = [...PROGRAM_METRICS, ...PROCESS_METRICS, ...METRICS];
+/** All metrics that `--metrics` reports. */
+export const METRIC_FAMILIES: readonly MetricFamily[] = [
+  ...PROGRAM_METRICS,
+  ...SHARED_METRICS,
+  ...PROCESS_METRICS,
+  ...METRICS,
+];
 
 /** The server whose state and metrics are reported. */
 export type MonitoredServer = Pick<RunningServer, "isListening" | "metrics">;
@@ -121,7 +128,7 @@ export class MetricsServer {
       const info = { [series("socks5_build_info", { version: VERSION })]: 1 };
       const values = await this.#monitored?.metrics() ?? {};
       const all = sumMetrics([info, processMetrics(), values]);
-      return formatMetrics(all, FAMILIES);
+      return formatMetrics(all, METRIC_FAMILIES);
     } finally {
       this.#reading = undefined;
     }

@@ -19,6 +19,7 @@ import {
   readLimit,
   readParameters,
   readSort,
+  readTime,
   sessionFilter,
   sessionQuery,
   USER_KEYS,
@@ -96,8 +97,8 @@ async function status({ context, query }: RouteRequest): Promise<Answer> {
 }
 
 function history({ context, query }: RouteRequest): Answer {
-  readParameters(query, []);
-  return { body: context.history.read() };
+  const { since } = readParameters(query, ["since"]);
+  return { body: context.history.read(readTime(since)) };
 }
 
 async function listSessions(

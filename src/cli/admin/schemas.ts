@@ -63,6 +63,10 @@ const session = object({
   "tls?": object({ version: text, "clientName?": text, "alpn?": text }),
   "method?": text,
   "user?": { ...text, description: "Only a claim in the phase handshake" },
+  "sessionWord?": {
+    ...text,
+    description: "The session word of the login, which chooses `via`",
+  },
   "userId?": {
     ...text,
     description: "The user id that a SOCKS4 client claims",
@@ -71,6 +75,10 @@ const session = object({
   "target?": ref("Address"),
   "targetAddr?": ref("Address"),
   "boundAddr?": ref("Address"),
+  "via?": {
+    ...text,
+    description: "The address of the server's machine to connect from",
+  },
   "reply?": whole("The number of the reply that was sent, or the HTTP status"),
   sent: whole("Bytes from the client to the target so far"),
   received: whole("Bytes from the target to the client so far"),

@@ -96,6 +96,14 @@ export type LogRecord =
     readonly problems: readonly string[];
   }
   | {
+    /** Redis does not answer, so that the limits of several machines do not hold. */
+    readonly type: "shared-lost";
+    readonly error: string;
+    /** Whether logins are refused until it does. */
+    readonly isStrict: boolean;
+  }
+  | { readonly type: "shared-found" }
+  | {
     readonly type: "admin";
     /** `login-failed` is a wrong token. */
     readonly act: "end" | "unlock" | "reload" | "drain" | "login-failed";

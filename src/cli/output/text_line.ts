@@ -136,6 +136,10 @@ function eventText(
           record.problems.join("; ")
         }`,
       );
+    case "shared-lost":
+      return paint("yellow", sharedLostText(record));
+    case "shared-found":
+      return "limits are shared again: Redis answers";
     case "admin":
       return adminText(record, style);
     case "lines-dropped":
@@ -152,6 +156,13 @@ function reloadedText(
   const doubts = warnings.map((it) => `; warning: ${it}`).join("");
   const until = validTo ? `, ${validText(validTo)}` : "";
   return `reloaded: logins ${logins}, rules ${rules}${until}${restart}${doubts}`;
+}
+
+function sharedLostText({ error, isStrict }: RecordOf<"shared-lost">): string {
+  const result = isStrict
+    ? "logins with shared limits are refused"
+    : "limits hold for this machine alone";
+  return `${result}: Redis does not answer (${showMessage(error)})`;
 }
 
 function adminText(

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { LoginGuard } from "../../server/auth/lockout.ts";
 import { restartPaths } from "../config/config.ts";
 import { type ReadFile, STANDARD_INPUT } from "../config/files.ts";
 import type { CommandLine } from "../config/flags.ts";
@@ -28,6 +29,8 @@ export interface ReloaderOptions {
   /** The configuration at the start. */
   readonly loaded: LoadedConfig;
   readonly server: Pick<RunningServer, "update">;
+  /** Counts failed logins. By default a `Lockout` of this process. */
+  readonly guard?: LoginGuard;
   /** Logs the result of each reload. */
   readonly log: (record: LogRecord) => void;
 }
@@ -66,7 +69,7 @@ export class Reloader {
   }
 
   async #tryReload(read: ReadFile): Promise<ReloadRecord> {
-    const { commandLine, server } = this.#options;
+    const { commandLine, server, guard } = this.#options;
     const readsAll = read === this.#options.read;
     if (commandLine.file === STANDARD_INPUT && readsAll) {
       const problems = ["the standard input cannot be read again"];
@@ -74,7 +77,8 @@ export class Reloader {
     }
     let loaded: LoadedConfig | undefined;
     try {
-      loaded = await load(commandLine, read, { before: this.#current });
+      const before = this.#current;
+      loaded = await load(commandLine, read, { before, guard });
       const { hostname: _, port: __, plainPort: ___, ...options } =
         loaded.options;
       await server.update(options, loaded);

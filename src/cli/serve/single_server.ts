@@ -12,6 +12,7 @@ import type { LoginGuard } from "../../server/auth/lockout.ts";
 import type { ProgramConfig } from "../config/config.ts";
 import type { Log } from "../output/log.ts";
 import { localControl } from "./control/local_control.ts";
+import type { SharedMachines } from "./shared_limits.ts";
 import type { RunningServer } from "./running_server.ts";
 
 /** Whether the events of a server are counted: the metrics and the Admin API need it. */
@@ -33,6 +34,8 @@ export interface SingleServerOptions {
   readonly guard: LoginGuard;
   /** The number of the worker, if there are several. */
   readonly worker?: number;
+  /** Counts also for other machines. */
+  readonly shared?: SharedMachines;
 }
 
 /**
@@ -41,11 +44,17 @@ export interface SingleServerOptions {
  * @throws as `serve()` does.
  */
 export async function startSingleServer(
-  { options, log, countsMetrics, guard, worker }: SingleServerOptions,
+  { options, log, countsMetrics, guard, worker, shared }: SingleServerOptions,
 ): Promise<RunningServer> {
   const metrics = countsMetrics ? new Metrics() : undefined;
   const onEvent = metrics ? countAndLog(metrics, log) : log.onEvent;
-  const server = await serve({ ...options, onEvent });
+  const server = await serve({
+    ...options,
+    ...shared && {
+      sharedLimits: { store: shared.store, limits: shared.limits },
+    },
+    onEvent,
+  });
   let currentGuard = guard;
   return {
     control: localControl({ server, worker, guard: () => currentGuard }),
@@ -53,9 +62,10 @@ export async function startSingleServer(
     plainAddr: server.plainAddr,
     isListening: true,
     metrics: () => Promise.resolve(metrics?.read() ?? {}),
-    async update(options, { guard }) {
+    async update(options, { guard, lockout }) {
       await server.update(options);
       currentGuard = guard;
+      shared?.store.setLockout(lockout);
     },
     drain() {
       void server.shutdown({ drainDelay: Infinity });

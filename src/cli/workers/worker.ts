@@ -76,11 +76,12 @@ class WorkerServer {
     const server = await startSingleServer({
       options: {
         ...loaded.options,
+        egress: egressOf(loaded, start),
         hostname,
         port,
         plainPort,
         reusePort: true,
-        sharedLimits: { store, servers: workers },
+        sharedLimits: { store, servers: workers, exact: start.exact },
       },
       log,
       countsMetrics: start.metrics,
@@ -142,7 +143,8 @@ class WorkerServer {
     });
     const { hostname: _, port: __, plainPort: ___, ...options } =
       loaded.options;
-    await this.#server.update(options, loaded);
+    const egress = egressOf(loaded, start);
+    await this.#server.update({ ...options, egress }, loaded);
     this.#loaded = loaded;
   }
 
@@ -150,6 +152,10 @@ class WorkerServer {
     await this.#log.output.finish();
     this.#options.channel.exit();
   }
+}
+
+function egressOf({ options }: LoadedConfig, { egressKey }: Start) {
+  return { ...options.egress, key: Uint8Array.from(egressKey) };
 }
 
 /** Reads files from the contents that the supervisor has sent. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
+import type { OneServersLimits } from "../../server/cluster/divided_limits.ts";
 import type { MetricValues } from "../../server/metrics.ts";
 import type { Clock } from "../../transport/clock.ts";
 import { NetError, type NetErrorKind } from "../../transport/errors.ts";
@@ -37,7 +37,7 @@ export interface WorkerHandleOptions {
   /** The first message to the worker. */
   readonly start: Start;
   /** Holds what the worker acquires of the limits, and is closed when the worker ends. */
-  readonly limits: WorkerLimits;
+  readonly limits: OneServersLimits;
   readonly clock: Clock;
 }
 
@@ -50,7 +50,7 @@ export class WorkerHandle {
   /** Resolves when the worker has ended. */
   readonly ended: Promise<WorkerExit>;
   readonly #channel: WorkerChannel;
-  readonly #limits: WorkerLimits;
+  readonly #limits: OneServersLimits;
   readonly #clock: Clock;
   readonly #pending = new Map<
     ReplyType,

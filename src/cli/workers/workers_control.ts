@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Lockout } from "../../server/auth/lockout.ts";
+import type { LockedClient } from "../../server/auth/lockout.ts";
 import type {
   Ended,
   Incomplete,
@@ -22,7 +22,13 @@ export interface WorkersControlOptions {
   /** The workers that there are now. */
   handles(): readonly Pick<WorkerHandle, "request">[];
   /** Counts the failed logins of all workers now. */
-  lockout(): Lockout;
+  lockout(): ListedLockouts;
+}
+
+/** Lockouts that can be listed and ended. */
+export interface ListedLockouts {
+  locked(): readonly LockedClient[] | Promise<readonly LockedClient[]>;
+  unlock(client?: string): number | Promise<number>;
 }
 
 /** Controls all workers as one server. */
@@ -54,7 +60,7 @@ export function workersControl(
       const { answers, rest } = await ask<UserList>("users", []);
       return { users: mergeUsers(answers.map((it) => it.users)), ...rest };
     },
-    lockouts: () => Promise.resolve(lockout().locked()),
-    unlock: (client) => Promise.resolve(lockout().unlock(client)),
+    lockouts: async () => await lockout().locked(),
+    unlock: async (client) => await lockout().unlock(client),
   };
 }
