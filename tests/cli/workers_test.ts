@@ -544,3 +544,137 @@ test(
     skip: runtime === "deno" ? undefined : "only Deno's workers are threads",
   },
 );
+
+/** Answers a request of the supervisor. */
+type Respond = (method: string, args: readonly unknown[]) => unknown;
+
+/** The answers of a worker that has these sessions. */
+function pages(
+  rows: readonly (readonly [id: string, sent: number])[],
+): Respond {
+  const sessions = rows.map(([id, sent]) => ({ id, sent, user: "alice" }));
+  return (method, [query]) => {
+    switch (method) {
+      case "sessions": {
+        const { limit } = query as { limit: number };
+        const { length } = sessions;
+        const first = sessions.slice(0, limit);
+        return { total: length, matched: length, sessions: first };
+      }
+      case "end":
+        return { ended: sessions.length };
+      case "users":
+        return {
+          users: [{
+            name: "alice",
+            sessions: sessions.length,
+            sent: sessions.reduce((sum, it) => sum + it.sent, 0),
+            received: 0,
+          }],
+        };
+    }
+  };
+}
+
+/** Lets a worker answer the requests that it has received and not answered. */
+function answer(worker: FakeWorker, respond: Respond): number {
+  let answered = 0;
+  for (const message of worker.received.splice(1)) {
+    if (message.type !== "request") continue;
+    const { id, method, args } = message;
+    worker.send({ type: "response", id, value: respond(method, args) });
+    answered++;
+  }
+  return answered;
+}
+
+const BY_SENT = { sort: "-sent", limit: 3 } as const;
+
+test("Supervisor.control puts the sessions and users of all workers together", async () => {
+  const { supervisor, workers } = await supervise();
+  const [one, other] = workers;
+  const first = pages([["1-1", 9], ["1-2", 7], ["1-3", 1]]);
+  const second = pages([["2-1", 8], ["2-2", 2]]);
+  const both = async <T>(result: Promise<T>): Promise<T> => {
+    assertEquals([answer(one, first), answer(other, second)], [1, 1]);
+    return await result;
+  };
+  const { control } = supervisor;
+  const page = await both(control.sessions(BY_SENT));
+  assertEquals([page.total, page.matched, page.missing], [5, 5, undefined]);
+  assertEquals(page.sessions.map(({ id }) => id), ["1-1", "2-1", "1-2"]);
+  assertEquals(await both(control.end({ user: "alice" })), { ended: 5 });
+  assertEquals(await both(control.users()), {
+    users: [{ name: "alice", sessions: 5, sent: 27, received: 0 }],
+  });
+  await supervisor.terminate();
+});
+
+test("Supervisor.control answers without a worker that hangs, and asks it no more until it has replied", () =>
+  withClock(async (clock) => {
+    const { supervisor, workers } = await supervise({ clock });
+    const [one, other] = workers;
+    const respond = pages([["1-1", 9]]);
+    const { control } = supervisor;
+    const ids = async (page: ReturnType<typeof control.sessions>) => {
+      const { sessions, missing } = await page;
+      return [sessions.map(({ id }) => id), missing];
+    };
+    const waiting = control.sessions(BY_SENT);
+    answer(one, respond);
+    clock.skip(1_000);
+    assertEquals(await ids(waiting), [["1-1"], 1]);
+    // The next ones do not wait for it, and do not fill its channel.
+    const before = other.received.length;
+    for (let i = 0; i < 3; i++) {
+      const asked = control.sessions(BY_SENT);
+      answer(one, respond);
+      assertEquals(await ids(asked), [["1-1"], 1]);
+    }
+    assertEquals(other.received.length, before);
+    answer(other, pages([["2-1", 1]])); // too late
+    const asked = control.sessions(BY_SENT);
+    answer(one, respond);
+    answer(other, pages([["2-1", 1]]));
+    assertEquals(await ids(asked), [["1-1", "2-1"], undefined]);
+    await supervisor.terminate();
+  }));
+
+test("Supervisor.control does not wait for a worker that ends", async () => {
+  const { supervisor, workers } = await supervise();
+  const asked = supervisor.control.end({});
+  answer(workers[0], pages([["1-1", 9]]));
+  workers[1].exit({ signal: "SIGKILL" });
+  assertEquals(await asked, { ended: 1, missing: 1 });
+  await supervisor.terminate();
+});
+
+test("Supervisor.control lists and unlocks the clients that are locked out on any worker", async () => {
+  const { supervisor, workers } = await supervise({
+    args: ["--failed-logins=2"],
+  });
+  for (const [i, worker] of workers.entries()) {
+    const calls = [[i + 1, "failed", ["192.0.2.1"]]] as const;
+    worker.send({ type: "calls", calls });
+  }
+  const { control } = supervisor;
+  const [locked] = (await control.lockouts())!;
+  assertEquals([locked.client, locked.failed], ["192.0.2.1", 2]);
+  assertEquals(await control.unlock("192.0.2.1"), 1);
+  assertEquals(await control.lockouts(), []);
+  await supervisor.terminate();
+});
+
+test("Supervisor.metrics() answers two readers at the same time", () =>
+  withClock(async (clock) => {
+    const { supervisor, workers } = await supervise({ clock });
+    const both = Promise.all([supervisor.metrics(), supervisor.metrics()]);
+    await settled();
+    for (const worker of workers) {
+      assertEquals(worker.lastType, "read-metrics");
+      worker.send({ type: "metrics", values: { x_total: 1 } });
+    }
+    const sums = (await both).map((it) => it.x_total);
+    assertEquals(sums, [2, 2]);
+    await supervisor.terminate();
+  }));

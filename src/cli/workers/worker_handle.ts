@@ -145,8 +145,10 @@ export class WorkerHandle {
     );
     this.#channel.post({ type: "request", id, method, args });
     const late = this.#clock.startTimeout(REPLY_TIMEOUT, () => {
+      const resolve = this.#requests.get(id);
+      if (!resolve) return;
       this.#isLate = true;
-      this.#requests.get(id)?.(undefined);
+      resolve(undefined);
     });
     try {
       return await response;
