@@ -72,13 +72,27 @@ test("--accounting logs usage records, and --accounting-file keeps totals over r
         await withProgram(argsOf(files), async (program) => {
           const conn = await open(program, target);
           await assertEchoes(conn, "x".repeat(1_000));
-          const line = JSON.parse(await program.line(/"type":"usage"/));
-          const { time: _, ...record } = line;
-          const usage = { sent: 1_000, received: 1_000, sessions: 1 };
-          assertEquals(record, { type: "usage", user: "alice", ...usage });
+          await program.line(/"type":"usage"/);
           await assertEchoes(conn, "y".repeat(10));
           conn.close();
           await stop(program);
+          const { stdout } = await program.ended;
+          const records = stdout.split("\n")
+            .filter((it) => it.includes('"type":"usage"'))
+            .map((it) => JSON.parse(it));
+          const sum = (key: string) =>
+            records.reduce((all, it) => all + it[key], 0);
+          assertEquals(["sent", "received", "sessions"].map(sum), [
+            1_010,
+            1_010,
+            1,
+          ]);
+          const { time: _, type: __, ...record } = records[0];
+          assertEquals(
+            Object.keys(record).join(),
+            "user,sent,received,sessions",
+          );
+          assertEquals(record.user, "alice");
         }, mayKeep);
         const bytes = 1_010 * run;
         const total = { sent: bytes, received: bytes, sessions: run };
