@@ -44,6 +44,12 @@ export interface EgressOptions {
    * for a client. By default a random one of this process.
    */
   readonly key?: Uint8Array;
+  /**
+   * Prefixes that lead to this machine, of users for example. Their addresses are closed to
+   * exposed sessions as the server's own are, and so are those of prefixes in rules and, once
+   * a user has connected, in {@linkcode UserAttributes.via}. By default no others.
+   */
+  readonly own?: readonly string[];
 }
 
 /** The checked {@linkcode EgressOptions}. */
@@ -63,7 +69,7 @@ function randomKey(): Uint8Array {
 
 /** @throws {TypeError} if an option is invalid; the message begins with its name. */
 export function resolveEgress(
-  { sticky = Infinity, key }: EgressOptions = {},
+  { sticky = Infinity, key, own: given = [] }: EgressOptions = {},
   via: readonly string[] = [],
 ): EgressSettings {
   if (sticky !== Infinity && !(Number.isSafeInteger(sticky) && sticky >= 0)) {
@@ -74,7 +80,7 @@ export function resolveEgress(
     throw new TypeError(`egress.key must be ${SIP_KEY_SIZE} bytes`);
   }
   const own: OwnPrefixes = new Map();
-  for (const it of via) addPrefix(own, it);
+  for (const it of [...via, ...given]) addPrefix(own, it);
   return { sticky, key: key ?? randomKey(), own };
 }
 
