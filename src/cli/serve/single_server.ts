@@ -11,7 +11,7 @@ import { serve } from "../../server/serve.ts";
 import type { LoginGuard } from "../../server/auth/lockout.ts";
 import type { ProgramConfig } from "../config/config.ts";
 import type { Log } from "../output/log.ts";
-import { localControl } from "./control/local_control.ts";
+import { lazyControl } from "./control/lazy_control.ts";
 import type { SharedMachines } from "./shared_limits.ts";
 import type { RunningServer } from "./running_server.ts";
 
@@ -57,7 +57,7 @@ export async function startSingleServer(
   });
   let currentGuard = guard;
   return {
-    control: localControl({ server, worker, guard: () => currentGuard }),
+    control: lazyControl({ server, worker, guard: () => currentGuard }),
     addr: server.addr,
     plainAddr: server.plainAddr,
     isListening: true,
