@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { LazyAccounting } from "../../src/cli/accounting/lazy_accounting.ts";
 import { ConfigFileReader } from "../../src/cli/config/files.ts";
 import { parseFlags } from "../../src/cli/config/flags.ts";
 import { load, type LoadedConfig } from "../../src/cli/config/load.ts";
@@ -8,8 +9,17 @@ import type {
   WorkerExit,
   WorkerHandlers,
 } from "../../src/cli/workers/channel.ts";
-import type { FromWorker, ToWorker } from "../../src/cli/workers/messages.ts";
+import type {
+  Call,
+  FromWorker,
+  ToWorker,
+} from "../../src/cli/workers/messages.ts";
+import {
+  executeCalls,
+  RemoteLimitsStore,
+} from "../../src/cli/workers/remote_store.ts";
 import { Supervisor } from "../../src/cli/workers/supervisor.ts";
+import { Coordinator } from "../../src/server/cluster/coordinator.ts";
 import { hashPassword } from "../../src/server/auth/password_hash.ts";
 import { type Clock, systemClock } from "../../src/transport/clock.ts";
 import { NetError } from "../../src/transport/errors.ts";
@@ -76,6 +86,7 @@ interface Supervised {
   readonly supervisor: Supervisor;
   readonly workers: FakeWorker[];
   readonly records: LogRecord[];
+  readonly accounting: LazyAccounting;
 }
 
 interface SuperviseOptions {
@@ -101,12 +112,17 @@ async function supervise(
   const { commandLine } = command;
   const files = new ConfigFileReader(noInput);
   const loaded = await load(commandLine, files.read);
+  const accounting = new LazyAccounting({
+    interval: 60_000,
+    log: (record) => records.push(record),
+  });
   const supervisor = await Supervisor.start({
     workers: 2,
     commandLine,
     loaded,
     files: () => files.texts,
     log: (record) => records.push(record),
+    accounting,
     clock,
     launcher: {
       sharesListener,
@@ -132,7 +148,7 @@ async function supervise(
       },
     },
   });
-  return { supervisor, workers, records };
+  return { supervisor, workers, records, accounting };
 }
 
 /** Loads a configuration without flags. */
@@ -438,6 +454,55 @@ test("Supervisor.metrics() adds up the metrics of the workers, and takes the las
     await supervisor.terminate();
   }));
 
+test("Supervisor counts what all workers report, also one that has ended", async () => {
+  const { supervisor, workers, accounting } = await supervise();
+  const [one, two] = workers;
+  const use = { user: "alice", received: 2, sessions: 1 };
+  const call = (id: number, sent: number): Call => [
+    id,
+    "addUsage",
+    [[{ ...use, sent }]],
+  ];
+  one.send({ type: "calls", calls: [call(1, 10)] });
+  await until(() => one.received.some((it) => it.type === "results"));
+  two.send({ type: "calls", calls: [call(7, 5)] });
+  await until(() => two.received.some((it) => it.type === "results"));
+  const last = two.received.at(-1);
+  assert(last?.type === "results");
+  const [[id, value]] = last.results;
+  const total = { sent: 15, received: 4, sessions: 2 };
+  assertEquals(id, 7);
+  assertEquals(value, [
+    { user: "alice", total, day: total, month: total },
+  ]);
+  one.exit({ signal: "SIGKILL" });
+  const users = supervisor.userTotals();
+  await until(() => two.received.some((it) => it.type === "report-usage"));
+  two.send({ type: "usage-reported" });
+  assertEquals((await users).map((it) => [it.user, it.total.sent]), [
+    ["alice", 15],
+  ]);
+  await supervisor.terminate();
+  await accounting.close();
+});
+
+test("executeCalls() answers with the error of accounting that fails", async () => {
+  const accounting = { add: () => Promise.reject(new Error("away")) };
+  const limits = new Coordinator().open();
+  const results = await new Promise((resolve) =>
+    executeCalls(
+      { limits, accounting },
+      [[1, "addUsage", [[]]]],
+      resolve,
+    )
+  );
+  assertEquals(results, [[1, null, "away"]]);
+  const store = new RemoteLimitsStore(() =>
+    store.onResults([[1, null, "away"]])
+  );
+  await assertRejects(() => store.addUsage([]), Error, "away");
+});
+
 test("Backoff.next() grows while workers fail early, and starts over after a stable one", () => {
   const backoff = new Backoff();
   const delays = [5, 5, 5, 5, 5, 5, 5, 20_000, 5].map((it) => backoff.next(it));
@@ -464,7 +529,8 @@ test(
           const files = [["users", `alice:${hash}`]] as const;
           const which = { worker: 1, workers: 2, hostname: undefined, port: 0 };
           const log = { log: "off", logStart: false, metrics: false } as const;
-          const how = { ...which, ...log, egressKey: Array(16).fill(0) };
+          const egressKey: number[] = Array(16).fill(0);
+          const how = { ...which, ...log, egressKey, accounting: 0 };
           thread.post({ type: "start", ...how, commandLine, files });
         },
         onExit,
