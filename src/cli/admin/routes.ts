@@ -123,8 +123,12 @@ async function endSession(
   { context, item: id, query, log }: RouteRequest,
 ): Promise<Answer> {
   readParameters(query, []);
-  const ended = await context.server.control.end({ id });
-  if (ended.ended === 0) throw new RequestError(404, "no such session");
+  const { ended, missing } = await context.server.control.end({ id });
+  if (ended === 0) {
+    throw missing
+      ? new RequestError(503, "not all workers have answered")
+      : new RequestError(404, "no such session");
+  }
   log({ act: "end", filter: { id }, count: 1 });
   return { body: { ended: 1 } };
 }
