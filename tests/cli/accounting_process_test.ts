@@ -113,6 +113,29 @@ const workers: [name: string, args: string[], options: ProgramOptions][] = [
 ];
 
 for (const [name, more, options] of workers) {
+  test(`socks5 users lists totals, quotas and expiry${name}`, () =>
+    withFiles((files) =>
+      withEcho(async (target) => {
+        await files.grant(" quota=20k/month until=2100-01-01");
+        const place = ["--admin", `unix:${files.state}.sock`];
+        const args = [...argsOf(files), ...more, ...place];
+        await withProgram(args, async (program) => {
+          const conn = await open(program, target);
+          await assertEchoes(conn, "x".repeat(1_000));
+          await program.line(/"type":"usage"/);
+          const table = await runProgram(["users", ...place], mayKeep);
+          assertMatch(
+            table.stdout,
+            /^USER +SESSIONS +UP +DOWN +TODAY +MONTH +QUOTA +UNTIL\nalice +1 +1k +1k +2k +2k +2k of 20k\/month +2100-01-01\n/,
+          );
+          conn.close();
+          await stop(program);
+        }, options);
+      })
+    ));
+}
+
+for (const [name, more, options] of workers) {
   test(`a quota ends all sessions of its user, over restarts too${name}`, () =>
     withFiles((files) =>
       withEcho(async (target) => {

@@ -137,8 +137,11 @@ async function listUsers({ context, query }: RouteRequest): Promise<Answer> {
   const { sort, limit } = readParameters(query, ["sort", "limit"]);
   const order = readSort(sort, USER_KEYS, "-received");
   const { server } = context;
-  const { users: open, ...rest } = await server.control.users();
-  const users = withTotals(open, await server.userTotals?.() ?? []);
+  const [{ users: open, ...rest }, totals] = await Promise.all([
+    server.control.users(),
+    server.userTotals(),
+  ]);
+  const users = withTotals(open, totals);
   const sign = order.startsWith("-") ? -1 : 1;
   const key = order.replace(/^-/, "") as typeof USER_KEYS[number];
   const first = firstOf(
