@@ -33,9 +33,9 @@ test("redisStore() asks for all slots and rates of a request at once", () =>
     assertEquals([prefix, node], ["{socks5}:held:", "here"]);
     assertEquals(token, redis.of("DECLARE")[0].args[2]);
     assertEquals(rest, [
-      "0",
+      ...["0", "1"],
       ...["2", AL, "3", "sessionsPerClient|'192.0.2.1", "2"],
-      ...["200", "2000"],
+      ...["1", "200", "2000"],
     ]);
     for (const [reply, limit] of [[1, slot], [2, other], [3, rate]] as const) {
       redis.answer = () => reply;
@@ -56,10 +56,23 @@ test("redisStore() sends releases together, or with the next request", () =>
     store.release(slot);
     await store.acquire(request(9));
     const sent = redis.of("MOVE")[5].args.slice(3);
-    assertEquals(sent, ["1", AL, "-1", "1", AL, "9"]);
+    assertEquals(sent, ["1", AL, "-1", "1", "1", AL, "9", "0"]);
     clock.advance(5);
     await settle();
     assertEquals(redis.of("MOVE").length, 6);
+  }));
+
+test("redisStore() sends the requests of a turn together", () =>
+  withStore({}, async ({ store, redis }) => {
+    const asked = [store.acquire(request(9)), store.acquire([rate])];
+    assertEquals(await Promise.all(asked), [null, null]);
+    const [{ keys, args }] = redis.of("MOVE");
+    assertEquals(args.slice(3), [
+      ...["0", "2"],
+      ...["1", AL, "9", "0"],
+      ...["0", "1", "200", "2000"],
+    ]);
+    assertEquals([keys.length, redis.of("MOVE").length], [4, 1]);
   }));
 
 test("redisStore() releases no slot that it does not hold", () =>
