@@ -174,9 +174,9 @@ export class SlotCounter {
     return "unknown";
   }
 
-  /** Sends what is in the queue. */
+  /** Sends what is in the queue, after the answer to an earlier call: under load, few calls. */
   #send(): void {
-    if (this.#queue.length === 0) return;
+    if (this.#queue.length === 0 || this.#inFlight.size > 0) return;
     if (this.#declaring && this.#options.link.isUp) {
       this.#declared().then(() => this.#send());
       return;
@@ -221,7 +221,10 @@ export class SlotCounter {
       return true;
     });
     this.#inFlight.add(asked);
-    const forget = () => this.#inFlight.delete(asked);
+    const forget = () => {
+      this.#inFlight.delete(asked);
+      this.#send();
+    };
     asked.then(forget, forget);
     return asked;
   }

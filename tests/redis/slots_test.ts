@@ -118,22 +118,35 @@ test("redisStore() fails for a node whose name another one uses", () =>
   }));
 
 test("redisStore() declares after the answers to earlier requests", () =>
-  withStore({}, async ({ store, redis, clock }) => {
+  withStore({ lease: 600 }, async ({ store, redis, clock }) => {
     const late = deferred<number>();
     redis.answer = ({ name }) =>
       name === "MOVE" ? late.promise : name === "BEAT" ? [0] : 0;
     const first = store.acquire(request(9));
-    clock.advance(200); // of the timeout, so that the answer is not late
-    clock.advance(0);
     await settle();
-    redis.answer = ({ name }) => name === "MOVE" ? -1 : 0;
-    const second = store.acquire(request(9));
+    clock.advance(200);
     await settle();
-    assertEquals(redis.of("DECLARE").length, 1);
-    redis.answer = () => 0;
+    assertEquals([redis.of("BEAT").length, redis.of("DECLARE").length], [1, 1]);
     late.resolve(0);
-    assertEquals([await first, await second], [null, null]);
-    assertEquals(redis.of("DECLARE")[1].args.slice(3), ["3000", AL, "1"]);
+    assertEquals(await first, null);
+    await settle();
+    assertEquals(redis.of("DECLARE")[1].args.slice(3), ["600", AL, "1"]);
+  }));
+
+test("redisStore() sends requests after the answer to earlier ones", () =>
+  withStore({}, async ({ store, redis }) => {
+    const late = deferred<number>();
+    redis.answer = ({ name }) => name === "MOVE" ? late.promise : 0;
+    const asked = [store.acquire(request(9))];
+    await settle();
+    for (let i = 0; i < 2; i++) {
+      asked.push(store.acquire(request(9)));
+      await settle();
+    }
+    assertEquals(redis.of("MOVE").length, 1);
+    late.resolve(0);
+    assertEquals(await Promise.all(asked), [null, null, null]);
+    assertEquals(redis.of("MOVE").length, 2);
   }));
 
 test("redisStore() declares when a heartbeat finds calls missing", () =>
@@ -222,7 +235,7 @@ test("redisStore() does not wait for Redis after one call has failed", () =>
     redis.answer = () => {
       throw new Error("READONLY You can't write against a read only replica.");
     };
-    assertEquals(await store.acquire(request(9)), null);
+    await store.failed("192.0.2.1");
     assertEquals(await waiting, null);
     assertEquals(changes.length, 2);
   }));
