@@ -12,9 +12,9 @@
  * `server` and `client` build on both and never on each other; `cli` is the program, and `tool`
  * its commands for clients.
  * In the server, `frontends` reads a client's bytes up to one request, `auth` checks who
- * the client is, `policy` what it may do, and `limits` how much of it; `commands` runs the
- * request, and `cluster` shares the limits of several servers, for example of the workers
- * in `src/cli/workers`.
+ * the client is, `policy` what it may do, `egress` from which address, and `limits` how much
+ * of it; `commands` runs the request, and `cluster` shares the limits of several servers, for
+ * example of the workers in `src/cli/workers`.
  *
  * @module
  */
@@ -70,6 +70,8 @@ const cliOrder = [
   "src/cli/config/**",
   // Error messages and exit codes, which name flags of the configuration.
   "src/cli/failure.ts",
+  // What users have transferred: totals, a file of them, records.
+  "src/cli/accounting/**",
   // One server in this process: start, reload, signals, shutdown.
   "src/cli/serve/**",
   // Several of them: each worker runs what `serve/` has.
@@ -149,7 +151,23 @@ const rooms: Room[] = [
   },
   {
     modules: "src/server/policy/**",
-    imports: [...network, "src/server/events.ts", "src/server/dialer.ts"],
+    imports: [
+      ...network,
+      "src/server/accounting/**",
+      "src/server/egress/**",
+      "src/server/events.ts",
+      "src/server/dialer.ts",
+    ],
+  },
+  // Which of several addresses of this machine a session connects from.
+  {
+    modules: "src/server/egress/**",
+    imports: [
+      ...network,
+      "src/crypto/**",
+      "src/server/client_key.ts",
+      "src/server/events.ts",
+    ],
   },
   {
     modules: "src/server/auth/helper_process.ts",
@@ -158,13 +176,28 @@ const rooms: Room[] = [
   },
   {
     modules: "src/server/auth/**",
-    imports: [...network, "src/crypto/**", "src/server/client_key.ts"],
+    imports: [
+      ...network,
+      "src/crypto/**",
+      "src/server/client_key.ts",
+      // The attributes in users files.
+      "src/server/accounting/parse_attributes.ts",
+      "src/server/accounting/user_attributes.ts",
+    ],
   },
   {
     modules: "src/server/limits/**",
     imports: [
       ...network,
       "src/server/client_key.ts",
+    ],
+  },
+  {
+    modules: "src/server/accounting/**",
+    imports: [
+      ...network,
+      "src/server/limits/answer_in_time.ts",
+      "src/server/limits/limits_error.ts",
     ],
   },
   {
@@ -214,6 +247,7 @@ const rooms: Room[] = [
       "src/server/accounting/**",
       "src/server/auth/**",
       "src/server/commands/**",
+      "src/server/egress/**",
       "src/server/frontends/**",
       "src/server/limits/**",
       "src/server/policy/**",
@@ -330,7 +364,8 @@ const rooms: Room[] = [
       ...library,
       "src/gssapi/level.ts", // a type
       "src/redis/redis_url.ts",
-      "src/transport/common/socket_file.ts", // of the admin listener
+      // Of the admin listener, and as the lock of a file.
+      "src/transport/common/socket_file.ts",
       ...cliOrder.slice(0, i),
     ],
     dynamic: [ // loaded only with their options

@@ -6,12 +6,15 @@
 
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { Transport } from "../transport/transport.ts";
+import type { UsageStore } from "./accounting/usage_store.ts";
+import type { UserAttributesLookup } from "./accounting/user_attributes.ts";
 import type { LoginGuard } from "./auth/lockout.ts";
 import type { AuthMethod } from "./auth/method.ts";
 import type { Verifier, VerifyLogin } from "./auth/verifier.ts";
 import type { Accept } from "./accept.ts";
 import type { SharedLimitsStore } from "./cluster/store.ts";
 import type { Dial, Dialer } from "./dialer.ts";
+import type { EgressOptions } from "./egress/egress_options.ts";
 import type { ServerEvent } from "./events.ts";
 import type { Limits } from "./limits/limits.ts";
 import type { Policy } from "./policy/policy.ts";
@@ -110,6 +113,23 @@ export interface SharedLimits {
   readonly exact?: readonly (keyof Limits)[];
 }
 
+/** How the server counts what users transfer. */
+export interface AccountingOptions {
+  /**
+   * Counts for this server, or for several. If it fails, usage is kept and reported again,
+   * users with a quota cannot log in, and their sessions continue as long as the quota lasts
+   * by what was known before. By default a {@linkcode LocalUsageStore} of this server.
+   */
+  readonly store?: UsageStore;
+  /**
+   * How often the usage of open sessions is reported, in milliseconds; 0 = only when they end.
+   * Users with a quota are reported each second in any case.
+   *
+   * @default {60_000}
+   */
+  readonly interval?: number;
+}
+
 /** Options of `serve()`, all with safe defaults. */
 export interface ServeOptions {
   /**
@@ -200,6 +220,23 @@ export interface ServeOptions {
    * its answers: exposed sessions need {@linkcode ServeOptions.openProxy} as well.
    */
   readonly socks4?: Socks4Options;
+  /**
+   * Whether user names may end with a session word: `alice-session-7` is the login of `alice`,
+   * with her password, and her user name everywhere; the word is
+   * {@linkcode Session.sessionWord}. It has 1 to 64 letters, digits and underscores, and chooses
+   * among several addresses to connect from (see {@linkcode Verdict.localAddress}), so that a
+   * client can have several addresses and decide when it needs another one.
+   *
+   * For user names with passwords and for SOCKS4 user ids that are checked; not for CHAP,
+   * GSSAPI, certificates and other methods. A user who is called `alice-session-7` logs in as
+   * before: a {@linkcode Verifier} without {@linkcode Verifier.knows} is asked about the whole
+   * name first.
+   *
+   * @default {false}
+   */
+  readonly sessionWords?: boolean;
+  /** How clients keep their address if a rule or a user has several to connect from. */
+  readonly egress?: EgressOptions;
   /**
    * Whether HTTP is served on the same port, for clients that have no SOCKS: CONNECT (RFC
    * 9110 section 9.3.6), and requests in absolute form (`GET http://…`), which are forwarded.
@@ -337,6 +374,20 @@ export interface ServeOptions {
    * `targetsPerAssociation` do not need it. By default the limits apply to this server alone.
    */
   readonly sharedLimits?: SharedLimits;
+  /**
+   * What each user may do: quota, expiry, sessions, rate, and addresses to connect from. A
+   * request of an expired user, or of one whose quota is used up, is refused ("not allowed",
+   * or status 403), and open sessions end with the reason `expired` or `quota`. They are
+   * looked at each second, so that a user can exceed a quota by the traffic of one second.
+   * By default the options of the server apply to every user.
+   */
+  readonly userAttributes?: UserAttributesLookup;
+  /**
+   * Counts the bytes and sessions of each user. Cannot be changed while the server runs. By
+   * default only a server with `userAttributes` counts, in its memory, and reports when
+   * sessions end.
+   */
+  readonly accounting?: AccountingOptions;
   /** Ends the server and all sessions immediately when the signal is aborted. */
   readonly signal?: AbortSignal;
   /**

@@ -20,6 +20,7 @@ import type {
   RelayOwner,
 } from "../transport/transport.ts";
 import { closedError, NetError, toNetError } from "../transport/errors.ts";
+import type { Accountant, CountedSession } from "./accounting/accountant.ts";
 import type { Admission } from "./limits/admission.ts";
 import type { CommandLimit } from "./limits/limit_table.ts";
 import type { ServerLimits } from "./limits/server_limits.ts";
@@ -37,6 +38,7 @@ import type {
   SessionFacts,
   SessionPhase,
 } from "./events.ts";
+import { isInPrefixes } from "./egress/egress_options.ts";
 import type { Settings } from "./settings.ts";
 import type { Incoming } from "./accept.ts";
 import { lingeringClose } from "./lingering_close.ts";
@@ -60,6 +62,8 @@ export interface SessionOwner {
   readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
+  /** Counts what users transfer, if that is wanted. */
+  readonly accountant: Accountant | undefined;
   /** Whether the server is being shut down, and clients should go elsewhere. */
   readonly isDraining: boolean;
   /**
@@ -88,7 +92,7 @@ interface Below {
 
 /** Runs one session. */
 export class ServerSession
-  implements CommandSession, HandshakeSession, RelayOwner {
+  implements CommandSession, HandshakeSession, RelayOwner, CountedSession {
   readonly id: number;
   /** Its index in the server's list. */
   place = 0;
@@ -104,12 +108,14 @@ export class ServerSession
   phase: SessionPhase = "handshake";
   method?: string;
   user?: string;
+  sessionWord?: string;
   userId?: string;
   wrapped?: Conn;
   command?: CommandName;
   target?: Endpoint;
   targetAddr?: Address;
   boundAddr?: Address;
+  via?: string;
   reply?: number;
   datagrams?: DatagramCounts;
   traffic?: Traffic;
@@ -170,7 +176,8 @@ export class ServerSession
 
   isOwn(address: string): boolean {
     return isReachedAt(address, this.#ownSide) ||
-      this.#owner.ownAddresses.has(address);
+      this.#owner.ownAddresses.has(address) ||
+      isInPrefixes(this.settings.egress.own, address);
   }
 
   reachedAt(conn: Conn): Address {
@@ -216,6 +223,10 @@ export class ServerSession
 
   close(): void {
     this.#stop({ reason: "closed" });
+  }
+
+  end(reason: "quota" | "expired", error: NetError): void {
+    this.#stop({ reason, error });
   }
 
   toJSON(): SessionFacts {
@@ -371,8 +382,13 @@ export class ServerSession
   }
 
   async #logIn(request: ClientRequest, user: string): Promise<Relay | Ending> {
-    const acquired = this.#admission.acquireUser(user);
-    const error = await slotError(this, "sessionsPerUser", acquired);
+    const { accountant } = this.#owner;
+    const error = (accountant && await accountant.check(user, this)) ??
+      await slotError(
+        this,
+        "sessionsPerUser",
+        this.#admission.acquireUser(user),
+      );
     return error
       ? await this.refuse(request, REPLY.notAllowed, error)
       : await this.#command(request);
@@ -388,7 +404,9 @@ export class ServerSession
 
   #command(request: ClientRequest): Promise<Relay | Ending> {
     if (this.ending) return Promise.resolve(this.ending);
-    this.rateLimiter = this.#owner.limits.rateLimiters.open(this.user);
+    const { accountant, limits } = this.#owner;
+    this.rateLimiter = limits.rateLimiters.open(this.user);
+    if (this.user !== undefined) accountant?.open(this.user, this);
     return request.command
       ? COMMANDS[request.command](this, request)
       : this.refuse(request, REPLY.commandNotSupported);

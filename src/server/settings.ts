@@ -13,10 +13,13 @@ import { type Clock, systemClock } from "../transport/clock.ts";
 import { localPlace } from "../transport/local_place.ts";
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
+import type { UsageStore } from "./accounting/usage_store.ts";
+import type { UserAttributesLookup } from "./accounting/user_attributes.ts";
 import type { AuthMethod } from "./auth/method.ts";
 import type { Accept, AcceptHook } from "./accept.ts";
 import { proxyHeaderHook } from "./proxy_header.ts";
 import type { Dial, Dialer } from "./dialer.ts";
+import { type EgressSettings, resolveEgress } from "./egress/egress_options.ts";
 import type { Limits } from "./limits/limits.ts";
 import {
   OptionError,
@@ -33,6 +36,7 @@ import {
   type Socks4Settings,
 } from "./resolve_auth.ts";
 import {
+  resolveAccounting,
   resolveLimits,
   resolveSharedLimits,
   resolveTimeouts,
@@ -50,6 +54,7 @@ export interface Settings {
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly socks4: Socks4Settings | undefined;
+  readonly sessionWords: boolean;
   readonly servesHttp: boolean;
   readonly accept: AcceptHook | undefined;
   /** Reads the PROXY headers of load balancers. */
@@ -73,8 +78,19 @@ export interface Settings {
   /** Infinity means no limit. */
   readonly limits: Required<Limits>;
   readonly sharedLimits: SharingSettings | undefined;
+  /** User code: it may throw, or return anything. */
+  readonly userAttributes: UserAttributesLookup | undefined;
+  readonly accounting: AccountingSettings;
+  readonly egress: EgressSettings;
   readonly transport: Transport;
   readonly clock: Clock;
+}
+
+/** How a server counts. */
+export interface AccountingSettings {
+  readonly store: UsageStore | undefined;
+  /** In milliseconds; 0 = at the end of sessions. */
+  readonly interval: number;
 }
 
 /** Where a server listens. */
@@ -99,7 +115,7 @@ export async function resolveSettings(
   transport: Transport,
 ): Promise<Settings> {
   checkKeys(options, OPTION_KEYS, "the options of serve()");
-  const { openProxy, policy, onEvent } = options;
+  const { openProxy, policy, onEvent, userAttributes } = options;
   const listen = resolveListen(options, await resolveTls(options));
   const auth = resolveAuth(options.auth);
   const clock = transport.clock ?? systemClock;
@@ -118,6 +134,10 @@ export async function resolveSettings(
   if (onEvent !== undefined && typeof onEvent !== "function") {
     throw new OptionError("onEvent", "onEvent must be a function");
   }
+  if (userAttributes !== undefined && typeof userAttributes !== "function") {
+    const text = "userAttributes must be a function of the user's name";
+    throw new OptionError("userAttributes", text);
+  }
   const timeouts = resolveTimeouts(options.timeouts);
   const { idle, halfClosed } = timeouts;
   return {
@@ -125,7 +145,8 @@ export async function resolveSettings(
     auth,
     servesSocks4: servesNone || socks4 !== undefined,
     socks4,
-    servesHttp: resolveHttp(options.http),
+    sessionWords: resolveToggle("sessionWords", options.sessionWords),
+    servesHttp: resolveToggle("http", options.http),
     accept: resolveAccept(options.accept),
     proxyHeader: balancers.length > 0 ? proxyHeaderHook(balancers) : undefined,
     dial: resolveDial("dial", options.dial),
@@ -145,6 +166,9 @@ export async function resolveSettings(
       transport,
     ),
     sharedLimits: resolveSharedLimits(options.sharedLimits),
+    userAttributes,
+    accounting: resolveAccounting(options.accounting),
+    egress: resolveEgressOf(options),
     transport,
     clock,
   };
@@ -161,6 +185,8 @@ const OPTION_KEYS = Object.keys(
     plainPort: true,
     auth: true,
     socks4: true,
+    sessionWords: true,
+    egress: true,
     http: true,
     openProxy: true,
     accept: true,
@@ -175,6 +201,8 @@ const OPTION_KEYS = Object.keys(
     timeouts: true,
     limits: true,
     sharedLimits: true,
+    userAttributes: true,
+    accounting: true,
     signal: true,
     onEvent: true,
     transport: true,
@@ -208,9 +236,20 @@ function checkLocal({ hostname, reusePort, plainPort }: ListenSettings): void {
   throw new OptionError(option, `${option} is not possible with ${hostname}`);
 }
 
-function resolveHttp(http = false): boolean {
-  if (typeof http === "boolean") return http;
-  throw new OptionError("http", "http must be true or false");
+function resolveToggle(option: string, value = false): boolean {
+  if (typeof value === "boolean") return value;
+  throw new OptionError(option, `${option} must be true or false`);
+}
+
+function resolveEgressOf({ egress, policy }: ServeOptions): EgressSettings {
+  checkKeys(egress ?? {}, ["sticky", "key"], "egress");
+  const { via } = (policy ?? {}) as Partial<RulePolicy>;
+  try {
+    return resolveEgress(egress, via);
+  } catch (error) {
+    const { message } = error as TypeError;
+    throw new OptionError(message.split(" ", 1)[0], message);
+  }
 }
 
 function resolveAccept(accept: Accept | undefined): AcceptHook | undefined {

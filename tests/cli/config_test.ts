@@ -475,7 +475,7 @@ function reader(files: Record<string, string>) {
 
 test("configSchema() has the defaults that apply", async () => {
   const defaults = defaultsOf(schema);
-  assertEquals(Object.keys(defaults).length, 20);
+  assertEquals(Object.keys(defaults).length, 22);
   const settings = async (file: unknown) => {
     const text = JSON.stringify(file);
     const { options, drainDelay, grace, log, workers } = await loadFiles({

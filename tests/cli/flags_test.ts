@@ -471,6 +471,8 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   hostname: ["::1", "::1"],
   socketMode: ["660", 0o660],
   usersFile: ["a", ["a"]],
+  accounting: ["1m", 60_000],
+  accountingFile: ["a", "a"],
   chapSecrets: ["a", "a"],
   authCommand: ["a -b  c", ["a", "-b", "c"]],
   gssapiKeytab: ["a", "a"],
@@ -490,6 +492,8 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   upstreamCa: ["a", "a"],
   shared: ["unix:/a", "unix:/a"],
   metrics: ["[::1]:9", { hostname: "::1", port: 9 }],
+  admin: ["unix:/a", { hostname: "unix:/a", port: 0 }],
+  adminTokenFile: ["a", "a"],
 };
 
 /** The flag of an option, without the dashes. */
@@ -535,10 +539,12 @@ test("parseFlags() has no flags but those of options and a few others", () => {
 
 /** The options of `serve()` that no configuration has. A new one belongs here or in the table. */
 const ONLY_IN_CODE: Record<
-  Exclude<keyof ServeOptions, keyof Config> | "upstreams",
+  Exclude<keyof ServeOptions, keyof Config> | "upstreams" | "accounting",
   true
 > = {
   upstreams: true, // a configuration has their URLs
+  accounting: true, // and an interval
+  userAttributes: true,
   auth: true,
   policy: true,
   dial: true,
@@ -555,7 +561,7 @@ const ONLY_IN_CODE: Record<
 test("load() passes each option to serve() by the same name", async () => {
   const paths = pathsOf(CONFIG).filter((it) => !OTHER_FORMS.includes(it));
   const isLogin = (path: string) =>
-    /^(usersFile$|chapSecrets$|gssapi|auth)/.test(path);
+    /^(usersFile$|chapSecrets$|gssapi|auth|admin)/.test(path);
   const isUpstream = (path: string) => path.startsWith("upstream");
   const others = paths.filter((it) => !isLogin(it) && !isUpstream(it));
   const args = others.map((path) => {

@@ -1,7 +1,7 @@
 /** The program on a Unix socket. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { stat } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import * as net from "node:net";
 import { connect } from "../../src/client/mod.ts";
 import { test } from "../support/harness.ts";
@@ -81,5 +81,26 @@ test("socks5 explains what is wrong with a Unix socket", async () => {
       stdout,
       `the configuration is valid: ${hostname}, logins 1, rules 0\n`,
     );
+  });
+});
+
+test("socks5 ends with 3 when the path of its Unix socket is in use", async () => {
+  await withSocketPath(async (path) => {
+    const args = ["--hostname", `unix:${path}`, "--user", "a:b"];
+    const options = { mayRead: true, mayWrite: true };
+    await withProgram(args, async (program) => {
+      await program.line(/"listening"/);
+      const { code, stderr } = await runProgram(args, options);
+      assertEquals([code, stderr], [
+        3,
+        `socks5: cannot listen on unix:${path}: a server listens on ${path}\n`,
+      ]);
+      program.kill("SIGTERM");
+      await program.ended;
+    }, options);
+    await writeFile(path, "");
+    const { code, stderr } = await runProgram(args, options);
+    assertEquals(code, 3);
+    assertMatch(stderr, /proxy.sock exists and is not a socket\n$/);
   });
 });

@@ -1,6 +1,8 @@
 /** Relays between a side with TLS and one without, as those of every server with TLS. */
 
-import { assertEquals } from "@std/assert";
+import type * as net from "node:net";
+import type * as tls from "node:tls";
+import { assert, assertEquals } from "@std/assert";
 import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn, Transport } from "../../src/transport/transport.ts";
 import { certificates } from "../support/certificates.ts";
@@ -17,7 +19,7 @@ import {
 } from "./contract.ts";
 
 const { ca, server } = certificates();
-const tls = { serverName: "localhost", ca: ca.cert };
+const clientTls = { serverName: "localhost", ca: ca.cert };
 
 /** A transport whose first, third … listener speaks TLS, or whose second, fourth … */
 async function mixed(first: "TLS" | "plain"): Promise<Transport> {
@@ -34,7 +36,9 @@ async function mixed(first: "TLS" | "plain"): Promise<Transport> {
       return listener;
     },
     connect: (options) =>
-      native.connect(secure.has(options.port) ? { ...options, tls } : options),
+      native.connect(
+        secure.has(options.port) ? { ...options, tls: clientTls } : options,
+      ),
   };
 }
 
@@ -89,6 +93,37 @@ test(
     const writing = left.near.write(sent).then(() => left.near.closeWrite());
     assertSameOctets(await readAll(right.far), sent);
     await writing;
+    await right.far.closeWrite();
+    assertEquals(await left.near.read(), null);
+    assertEquals((await relay.done).reason, "finished");
+    await left.close();
+    await right.close();
+  },
+  { skip: runtime === "node" ? undefined : "only Node.js has a relay for TLS" },
+);
+
+test(
+  "relay() writes small records that arrive together at once",
+  async () => {
+    const it = await mixed("TLS");
+    const [left, right] = [await connectedPair(it), await connectedPair(it)];
+    const size = 1_400;
+    const sender = left.near as unknown as { socket: tls.TLSSocket };
+    sender.socket.setMaxSendFragment(size);
+    const { socket } = right.near as unknown as { socket: net.Socket };
+    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+    let writes = 0;
+    socket.write = (...args: unknown[]) => {
+      writes++;
+      return write(...args);
+    };
+    const relay = it.relay(left.far, right.near);
+    const sent = pattern(1_000_000);
+    const writing = left.near.write(sent).then(() => left.near.closeWrite());
+    assertSameOctets(await readAll(right.far), sent);
+    await writing;
+    const records = sent.length / size;
+    assert(writes < records / 4, `${writes} writes of ${records} records`);
     await right.far.closeWrite();
     assertEquals(await left.near.read(), null);
     assertEquals((await relay.done).reason, "finished");

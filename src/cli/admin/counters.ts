@@ -46,10 +46,13 @@ export function countersOf(values: MetricValues): Counters {
   };
 }
 
-/** How old totals may be for another reader, in milliseconds. */
-const MAX_AGE = 500;
+/**
+ * How old totals may be for another reader, in milliseconds. More than the time between two
+ * samples of the history: while the console is open, its samples are the only reads.
+ */
+const MAX_AGE = 1_200;
 
-/** Reads the totals at most twice per second, however many ask. */
+/** Reads the totals about once per second, however many ask. */
 export class CounterReader {
   readonly #read: () => Promise<MetricValues>;
   readonly #clock: Clock;
@@ -64,7 +67,7 @@ export class CounterReader {
     this.#clock = clock;
   }
 
-  /** The totals, at most half a second old. */
+  /** The totals, at most 1.2 s old. */
   async recent(): Promise<Counters> {
     const isRecent = this.#last &&
       this.#clock.now() - this.#last.at < MAX_AGE;

@@ -43,13 +43,19 @@ export class History {
     this.#clock = clock;
   }
 
-  /** The samples of the last ten minutes, with gaps where nobody asked. */
-  read(): { readonly interval: number; readonly samples: readonly Sample[] } {
+  /**
+   * The samples of the last ten minutes, with gaps where nobody asked. With `since`, only
+   * those that are later than this time.
+   */
+  read(
+    since = 0,
+  ): { readonly interval: number; readonly samples: readonly Sample[] } {
     this.#lastAsked = this.#clock.now();
     if (!this.#timeout && !this.#isClosed) this.#startTimeout(this.#lastAsked);
     const first = Date.now() - MAX_SAMPLES * INTERVAL;
     this.#samples = this.#samples.filter(([time]) => time >= first);
-    return { interval: INTERVAL, samples: this.#samples };
+    const samples = this.#samples.filter(([time]) => time > since);
+    return { interval: INTERVAL, samples };
   }
 
   /** Stops sampling. */

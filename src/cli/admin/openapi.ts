@@ -53,6 +53,12 @@ const LIMITED = query(
   "How many to list",
 );
 
+const SINCE = query(
+  "since",
+  { type: "integer", minimum: 0, default: 0 },
+  "Only samples that are later, in milliseconds since the epoch",
+);
+
 const ALL = query("all", { const: "true" }, "Needed if there is no filter");
 const NOT_LISTED = { 501: "The store of failed logins does not list them" };
 
@@ -63,7 +69,11 @@ const OPERATIONS: Readonly<
     get: { summary: "The state and the totals", answer: "Status" },
   },
   "/history": {
-    get: { summary: "The last ten minutes", answer: "History" },
+    get: {
+      summary: "The last ten minutes",
+      answer: "History",
+      parameters: [SINCE],
+    },
   },
   "/sessions": {
     get: {

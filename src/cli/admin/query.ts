@@ -102,6 +102,13 @@ export function readLimit(text: string | undefined): number {
   throw new RequestError(400, `limit must be a number from 0 to ${LIMIT.max}`);
 }
 
+/** Reads `since`, a time in milliseconds since the epoch. */
+export function readTime(text: string | undefined): number {
+  if (text === undefined) return 0;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new RequestError(400, "since must be a time in milliseconds");
+}
+
 /** Reads `sort`. */
 export function readSort<K extends string>(
   text: string | undefined,

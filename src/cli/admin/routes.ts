@@ -9,7 +9,7 @@ import { addressText } from "../output/record.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import type { ReloadRecord } from "../serve/reload.ts";
 import { firstOf } from "../serve/control/first_of.ts";
-import type { UserRow } from "../serve/control/control.ts";
+import { withTotals } from "../serve/control/users.ts";
 import { VERSION } from "../version.ts";
 import { type Answer, RequestError } from "./answer.ts";
 import type { CounterReader } from "./counters.ts";
@@ -19,6 +19,7 @@ import {
   readLimit,
   readParameters,
   readSort,
+  readTime,
   sessionFilter,
   sessionQuery,
   USER_KEYS,
@@ -96,8 +97,8 @@ async function status({ context, query }: RouteRequest): Promise<Answer> {
 }
 
 function history({ context, query }: RouteRequest): Answer {
-  readParameters(query, []);
-  return { body: context.history.read() };
+  const { since } = readParameters(query, ["since"]);
+  return { body: context.history.read(readTime(since)) };
 }
 
 async function listSessions(
@@ -131,9 +132,11 @@ async function endSession(
 async function listUsers({ context, query }: RouteRequest): Promise<Answer> {
   const { sort, limit } = readParameters(query, ["sort", "limit"]);
   const order = readSort(sort, USER_KEYS, "-received");
-  const { users, ...rest } = await context.server.control.users();
+  const { server } = context;
+  const { users: open, ...rest } = await server.control.users();
+  const users = withTotals(open, await server.userTotals?.() ?? []);
   const sign = order.startsWith("-") ? -1 : 1;
-  const key = order.replace(/^-/, "") as keyof UserRow;
+  const key = order.replace(/^-/, "") as typeof USER_KEYS[number];
   const first = firstOf(
     users,
     readLimit(limit),

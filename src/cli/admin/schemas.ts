@@ -63,6 +63,10 @@ const session = object({
   "tls?": object({ version: text, "clientName?": text, "alpn?": text }),
   "method?": text,
   "user?": { ...text, description: "Only a claim in the phase handshake" },
+  "sessionWord?": {
+    ...text,
+    description: "The session word of the login, which chooses `via`",
+  },
   "userId?": {
     ...text,
     description: "The user id that a SOCKS4 client claims",
@@ -71,6 +75,10 @@ const session = object({
   "target?": ref("Address"),
   "targetAddr?": ref("Address"),
   "boundAddr?": ref("Address"),
+  "via?": {
+    ...text,
+    description: "The address of the server's machine to connect from",
+  },
   "reply?": whole("The number of the reply that was sent, or the HTTP status"),
   sent: whole("Bytes from the client to the target so far"),
   received: whole("Bytes from the target to the client so far"),
@@ -79,6 +87,12 @@ const session = object({
     received: whole("Datagrams from targets"),
     dropped: whole("Datagrams that were dropped"),
   }),
+});
+
+const usage = object({
+  sent: whole("Bytes from the user"),
+  received: whole("Bytes to the user"),
+  sessions: whole("Sessions that have started"),
 });
 
 /** The schemas by their names. */
@@ -128,12 +142,19 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   }),
   Ended: object({ ended: whole("Sessions that were ended"), ...missing }),
   Users: object({
-    total: whole("Users with open sessions"),
+    total: whole("Users with open sessions, or with totals"),
     users: list(object({
       name: text,
       sessions: whole("Open sessions"),
       sent: whole("Bytes of these sessions so far"),
       received: whole("Bytes of these sessions so far"),
+      "quota?": object({
+        bytes: whole("Bytes in both directions"),
+        per: { enum: ["day", "month"] },
+        used: whole("Those that are used"),
+      }),
+      "until?": time("When the account expires"),
+      "totals?": object({ total: usage, day: usage, month: usage }),
     })),
     ...missing,
   }),

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { EgressOptions } from "../../server/egress/egress_options.ts";
 import type { Limits, Timeouts } from "../../server/options.ts";
 import { POOL_STRATEGIES } from "../../client/pool/strategy.ts";
 import { LOG_FORMATS } from "../output/format.ts";
@@ -137,17 +138,21 @@ export const OPTIONS = {
     isMerged: true,
     usedBy: "load",
     description:
-      "Files of logins, one NAME:HASH per line, as printed by hash-password. " +
-      "A relative path is relative to the folder of this file.",
+      "Files of logins, one NAME:HASH per line, as printed by hash-password, and after a " +
+      "space what the user may do: quota=50G/month until=2026-12-31 sessions=5 rate=10M " +
+      "via=192.0.2.1. A relative path is relative to the folder of this file.",
     help:
-      "File of logins, one NAME:HASH per line, as printed by hash-password; may " +
-      "be repeated. If there is any login, clients without one are rejected, " +
+      "File of logins, one NAME:HASH per line, as printed by hash-password, and after a " +
+      "space what the user may do: quota=50G/month until=2026-12-31 sessions=5 rate=10M " +
+      "via=192.0.2.1; may be repeated. If there is any login, clients without one are rejected, " +
       "SOCKS4 clients included unless their user ids are checked.",
   }),
   users: option(list(login(), { isSecret: true }), {
     section: "login",
     usedBy: "load",
-    description: "Logins, each NAME:HASH, as printed by hash-password",
+    description:
+      "Logins, each NAME:HASH, as printed by hash-password, or with attributes as in " +
+      "usersFile",
     givenBy: [
       {
         flag: "SOCKS5_USERS",
@@ -286,6 +291,14 @@ export const OPTIONS = {
       }),
     },
   },
+  sessionWords: option(toggle(), {
+    flag: "--session-words",
+    section: "login",
+    default: false,
+    description:
+      "User names may end with a session word: alice-session-7 is the user alice, with her " +
+      "password. Each word has an address of its own if rules have several after via.",
+  }),
   openProxy: option(toggle(), {
     flag: "--open-proxy",
     section: "login",
@@ -321,6 +334,19 @@ export const OPTIONS = {
       },
     ],
   }),
+  egress: {
+    section: "rules",
+    description: "The choice among several addresses after via.",
+    options: {
+      sticky: option(duration(), {
+        flag: "--egress-sticky DURATION",
+        description:
+          "How long a client (a user, with the session word if there is one, or an " +
+          "address) keeps one of several addresses after via, by the clock; 0 for " +
+          "another one for each session; by default until the restart",
+      }),
+    } satisfies OptionsOf<Omit<EgressOptions, "key">>,
+  },
   upstream: option(oneOrMore(proxyUrl()), {
     flag: "--upstream URL",
     section: "upstream",
@@ -580,6 +606,28 @@ export const OPTIONS = {
     usedBy: "program",
     description:
       "Log also the start of each session, when its request is complete",
+  }),
+  accounting: option(duration(), {
+    flag: "--accounting INTERVAL",
+    section: "output",
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Count the bytes and sessions of each user, and log a usage record at this interval, " +
+      "such as 60s, for each user with traffic",
+  }),
+  accountingFile: option(filePath(), {
+    flag: "--accounting-file FILE",
+    section: "output",
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Keep the totals of users in this file, so that they survive restarts: a crash loses " +
+      "one interval of accounting at most. Only one program may use the file. A relative " +
+      "path is relative to the folder of this file.",
+    help:
+      "Keep the totals of users in this file, so that they survive restarts: a crash loses " +
+      "one interval of --accounting at most. Only one program may use the file.",
   }),
   metrics: option(listenEndpoint(), {
     flag: "--metrics [ADDRESS:]PORT",

@@ -79,6 +79,12 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
     }
     case "reload-failed":
       return { problems: record.problems };
+    case "usage": {
+      const { user, sent, received, sessions } = record;
+      return { user, sent, received, sessions };
+    }
+    case "accounting-failed":
+      return { error: record.error };
     case "shared-lost":
       return { error: record.error, strict: record.isStrict };
     case "shared-found":
@@ -103,6 +109,7 @@ function startFields(session: Session) {
     version: session.version,
     method: session.method,
     user: session.user,
+    sessionWord: session.sessionWord,
     userId: session.userId,
     command: session.command,
     target: session.target && endpoint(session.target),
@@ -130,6 +137,7 @@ function sessionFields(end: SessionEnd) {
     ...startFields(session),
     targetAddr: session.targetAddr && endpoint(session.targetAddr),
     boundAddr: session.boundAddr && endpoint(session.boundAddr),
+    via: session.via,
     verdict: verdictOf(end),
     rule: error instanceof Denial ? error.rule : undefined,
     reply: session.reply,

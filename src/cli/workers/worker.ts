@@ -76,11 +76,16 @@ class WorkerServer {
     const server = await startSingleServer({
       options: {
         ...loaded.options,
+        egress: egressOf(loaded, start),
         hostname,
         port,
         plainPort,
         reusePort: true,
         sharedLimits: { store, servers: workers, exact: start.exact },
+        accounting: {
+          store: { add: (reports) => store.addUsage(reports) },
+          interval: start.accounting,
+        },
       },
       log,
       countsMetrics: start.metrics,
@@ -122,10 +127,14 @@ class WorkerServer {
         const values = { ...await this.#server.metrics(), ...own };
         return channel.post({ type: "metrics", values });
       }
+      case "report-usage":
+        await this.#server.reportUsage();
+        return channel.post({ type: "usage-reported" });
       case "shutdown":
         await this.#server.shutdown({ grace: message.grace });
         return await this.#exit();
       case "exit":
+        await this.#server.terminate();
         return await this.#exit();
     }
   }
@@ -142,7 +151,8 @@ class WorkerServer {
     });
     const { hostname: _, port: __, plainPort: ___, ...options } =
       loaded.options;
-    await this.#server.update(options, loaded);
+    const egress = egressOf(loaded, start);
+    await this.#server.update({ ...options, egress }, loaded);
     this.#loaded = loaded;
   }
 
@@ -150,6 +160,10 @@ class WorkerServer {
     await this.#log.output.finish();
     this.#options.channel.exit();
   }
+}
+
+function egressOf({ options }: LoadedConfig, { egressKey }: Start) {
+  return { ...options.egress, key: Uint8Array.from(egressKey) };
 }
 
 /** Reads files from the contents that the supervisor has sent. */

@@ -18,6 +18,8 @@ const EMPTY = new Uint8Array(0);
 const RECORD = 16 * 1024;
 /** After a record of at least this many bytes, others are expected at once. */
 const BUSY_RECORD = 4 * 1024;
+/** So are they after more than this many smaller ones in one turn of the event loop. */
+const BUSY_RECORDS = 8;
 
 /** Implements {@linkcode Transport.relay}. */
 export const relay: Transport["relay"] = (client, target, options) => {
@@ -88,6 +90,8 @@ class Decryption implements Sink {
   #start = 0;
   #end = 0;
   #isDue = false;
+  /** How many records below `BUSY_RECORD` have come in this turn of the event loop. */
+  #small = 0;
   #isWriting = false;
 
   constructor(from: TlsConn, to: NodeConn, side: Side, state: RelayState) {
@@ -133,13 +137,20 @@ class Decryption implements Sink {
       this.#busy.reads++;
     } else {
       const record = SHARED.subarray(0, length);
-      if (length < BUSY_RECORD) return this.#from.receive(copy(record));
+      if (!this.#isBulk(length)) return this.#from.receive(copy(record));
       this.#borrow().set(record);
     }
     this.#end += length;
     const isFull = this.#busy!.buffer.length - this.#end < RECORD;
-    if (isFull || length < BUSY_RECORD) this.#flush();
+    if (isFull) this.#flush();
     else this.#flushSoon();
+  }
+
+  /** Whether more records are expected. Some clients send bulk data in small ones. */
+  #isBulk(length: number): boolean {
+    if (length >= BUSY_RECORD) return true;
+    this.#flushSoon(); // ends the count
+    return ++this.#small > BUSY_RECORDS;
   }
 
   /** Called after each record: where the next one goes, at any time. */
@@ -159,6 +170,7 @@ class Decryption implements Sink {
     this.#isDue = true;
     setImmediate(() => {
       this.#isDue = false;
+      this.#small = 0;
       this.#flush();
     });
   }

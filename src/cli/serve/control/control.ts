@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { UserTotals } from "../../../server/accounting/usage_store.ts";
+import type { Quota } from "../../../server/accounting/user_attributes.ts";
 import type { LockedClient } from "../../../server/auth/lockout.ts";
 import type { SessionFacts } from "../../../server/events.ts";
 
@@ -73,6 +75,12 @@ export interface UserRow {
   /** Bytes of these sessions so far. */
   readonly sent: number;
   readonly received: number;
+  /** The quota, and the bytes that are used of it. */
+  readonly quota?: Quota & { readonly used: number };
+  /** When the account expires, in milliseconds since the epoch. */
+  readonly until?: number;
+  /** What the user has transferred in all, today and in this month (UTC). */
+  readonly totals?: Omit<UserTotals, "user">;
 }
 
 /** The users of open sessions, in no particular order. */

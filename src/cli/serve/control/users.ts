@@ -4,6 +4,11 @@
  * @module
  */
 
+import type {
+  Usage,
+  UserTotals,
+} from "../../../server/accounting/usage_store.ts";
+import type { UserAttributes } from "../../../server/accounting/user_attributes.ts";
 import type { Session } from "../../../server/events.ts";
 import type { UserRow } from "./control.ts";
 
@@ -24,6 +29,36 @@ export function mergeUsers(
   const users = new Sums();
   for (const row of lists.flat()) users.add(row);
   return users.rows;
+}
+
+/** What a user has transferred in all, and the attributes of the user, if there are any. */
+export interface CountedTotals extends UserTotals {
+  readonly attributes?: UserAttributes;
+}
+
+/** Adds what users have transferred in all. Those without an open session are added as well. */
+export function withTotals(
+  users: readonly UserRow[],
+  all: readonly CountedTotals[],
+): readonly UserRow[] {
+  const rows = new Map(users.map((row) => [row.name, row]));
+  for (const { user: name, attributes = {}, total, day, month } of all) {
+    const row = rows.get(name) ?? { name, sessions: 0, sent: 0, received: 0 };
+    const { quota, until } = attributes;
+    rows.set(name, {
+      ...row,
+      ...quota && {
+        quota: { ...quota, used: bytesOf({ day, month }[quota.per]) },
+      },
+      ...until !== undefined && { until },
+      totals: { total, day, month },
+    });
+  }
+  return [...rows.values()];
+}
+
+function bytesOf({ sent, received }: Usage): number {
+  return sent + received;
 }
 
 class Sums {
