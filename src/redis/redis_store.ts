@@ -23,6 +23,7 @@ import type {
 import type { Limits } from "../server/limits/limits.ts";
 import { type Clock, systemClock } from "../transport/clock.ts";
 import type { Timeout } from "../transport/timeouts.ts";
+import type { RedisClient } from "./client.ts";
 import { Link } from "./link.ts";
 import { KeyNames } from "./names.ts";
 import { openClient } from "./open_client.ts";
@@ -285,7 +286,11 @@ function opening(
     throw new TypeError("a store in Redis needs url or client, but not both");
   }
   if (client) {
-    return { open: () => Promise.resolve(client), redact: (it: string) => it };
+    // Without the method close() that it may have: it is not ours.
+    const given: RedisClient = {
+      send: (command, args) => client.send(command, args),
+    };
+    return { open: () => Promise.resolve(given), redact: (it: string) => it };
   }
   const address = addressOf(url!);
   return {

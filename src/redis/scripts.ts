@@ -64,17 +64,17 @@ end
 `;
 
 /**
- * Counts changes of slots, then grants all of the requested slots and rates, or none.
- * Nodes whose lease has ended are forgotten when a limit is reached.
+ * Counts changes of slots, then takes requests in turn: of each, all slots and rates are
+ * granted, or none. Nodes whose lease has ended are forgotten when a limit is reached.
  *
- * KEYS: totals, nodes, held, rates…
- * ARGV: prefix, node, token, changes n, (field, amount)·n, slots m, (field, max)·m,
- * (milliseconds each, milliseconds all) for each rate.
- * Returns -1 if Redis does not know the node, 0 if everything is granted, or the number of
- * the slot or rate that is not.
+ * KEYS: totals, nodes, held, rates of all requests…
+ * ARGV: prefix, node, token, changes n, (field, amount)·n, requests, and for each request:
+ * slots m, (field, max)·m, rates r, (milliseconds each, milliseconds all)·r.
+ * Returns nothing if Redis does not know the node, or for each request 0 if everything is
+ * granted, or the number of the slot or rate that is not.
  */
 export const MOVE: Script = new Script(`
-if redis.call('HGET', KEYS[3], '@') ~= ARGV[3] then return -1 end
+if redis.call('HGET', KEYS[3], '@') ~= ARGV[3] then return false end
 ${NOW}${COUNT}
 redis.call('HINCRBY', KEYS[3], '#', 1)
 local at = 4
@@ -84,34 +84,46 @@ for _ = 1, tonumber(ARGV[at]) do
   at = at + 2
 end
 at = at + 1
-local first, slots = at, tonumber(ARGV[at])
-local function reached()
-  for i = 1, slots do
-    local held = redis.call('HGET', KEYS[1], ARGV[first + 2 * i - 1]) or '0'
-    if tonumber(held) >= tonumber(ARGV[first + 2 * i]) then return i end
+local key = 4
+local function take()
+  local first, slots = at, tonumber(ARGV[at])
+  local second = first + 2 * slots + 1
+  local rates = tonumber(ARGV[second])
+  local keys = key
+  at = second + 2 * rates + 1
+  key = keys + rates
+  local function reached()
+    for i = 1, slots do
+      local held = redis.call('HGET', KEYS[1], ARGV[first + 2 * i - 1]) or '0'
+      if tonumber(held) >= tonumber(ARGV[first + 2 * i]) then return i end
+    end
   end
+  local full = reached()
+  if full and reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) then full = reached() end
+  if full then return full end
+  local paid = {}
+  for i = 1, rates do
+    local each = tonumber(ARGV[second + 2 * i - 1])
+    local all = tonumber(ARGV[second + 2 * i])
+    local known = tonumber(redis.call('GET', KEYS[keys + i - 1]) or '0')
+    paid[i] = math.max(known, now) + each
+    if paid[i] - now > all + each / 1000 then return slots + i end
+  end
+  for i = 1, rates do
+    local text = string.format('%.3f', paid[i])
+    redis.call('SET', KEYS[keys + i - 1], text, 'PX', math.ceil(paid[i] - now) + 1)
+  end
+  for i = 1, slots do
+    redis.call('HINCRBY', KEYS[3], ARGV[first + 2 * i - 1], 1)
+    redis.call('HINCRBY', KEYS[1], ARGV[first + 2 * i - 1], 1)
+  end
+  return 0
 end
-local full = reached()
-if full and reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) then full = reached() end
-if full then return full end
-at = first + 2 * slots
-local paid = {}
-for i = 4, #KEYS do
-  local each, all = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local known = tonumber(redis.call('GET', KEYS[i]) or '0')
-  paid[i] = math.max(known, now) + each
-  if paid[i] - now > all + each / 1000 then return slots + i - 3 end
-  at = at + 2
-end
-for i = 4, #KEYS do
-  local text = string.format('%.3f', paid[i])
-  redis.call('SET', KEYS[i], text, 'PX', math.ceil(paid[i] - now) + 1)
-end
-for i = 1, slots do
-  count(KEYS[3], ARGV[first + 2 * i - 1], 1)
-  count(KEYS[1], ARGV[first + 2 * i - 1], 1)
-end
-return 0
+local requests = tonumber(ARGV[at])
+at = at + 1
+local answers = {}
+for i = 1, requests do answers[i] = take() end
+return answers
 `);
 
 /**

@@ -24,6 +24,19 @@ const BATCH = 5;
 /** How often a request is repeated after Redis has forgotten the node. */
 const MAX_TRIES = 3;
 
+/** The answer to a request: 0, or the number of what is not granted, or one of the next two. */
+type Answer = number;
+/** Redis has forgotten this node. */
+const UNKNOWN = -1;
+/** Redis does not answer. */
+const AWAY = -2;
+
+interface Queued {
+  readonly slots: readonly SlotRequest[];
+  readonly rates: readonly RateRequest[];
+  readonly resolve: (answer: Answer) => void;
+}
+
 /** The parts that a {@linkcode SlotCounter} needs. */
 export interface SlotCounterOptions {
   readonly link: Link;
@@ -53,6 +66,7 @@ export class SlotCounter {
   readonly #held = new KeyedCount();
   /** Changes that Redis does not know of yet. */
   readonly #changes = new Map<string, number>();
+  #queue: Queued[] = [];
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #rates = new Map<string, KeyedRateLimit>();
   #flush: Timeout | undefined;
@@ -142,57 +156,87 @@ export class SlotCounter {
     return this.#declaring!.catch(() => {});
   }
 
-  /** Returns `unknown` if Redis does not know this node; it does afterwards. */
+  /** Returns `unknown` if Redis did not know this node; it does afterwards. */
   async #ask(
     requests: readonly LimitRequest[],
   ): Promise<keyof Limits | null | "unknown"> {
     const slots = requests.filter((it) => "max" in it);
     const rates = requests.filter((it) => "perSecond" in it);
-    let reply;
-    try {
-      reply = await this.#move(slots, rates);
-    } catch (error) {
-      if (error instanceof RedisAway) return this.#acquireHere(requests);
-      throw error;
-    }
-    if (reply === 0) return null;
-    if (reply > 0) return [...slots, ...rates][reply - 1].limit;
+    const answer = await new Promise<Answer>((resolve) => {
+      const first = this.#queue.push({ slots, rates, resolve }) === 1;
+      // Requests of one turn of the event loop are sent together.
+      if (first) setImmediate(() => this.#send());
+    });
+    if (answer === 0) return null;
+    if (answer === AWAY) return this.#acquireHere(requests);
+    if (answer !== UNKNOWN) return [...slots, ...rates][answer - 1].limit;
     await this.declare().catch(() => {});
     return "unknown";
   }
 
-  /** Sends all changes, and asks for slots and rates. */
-  #move(
-    slots: readonly SlotRequest[],
-    rates: readonly RateRequest[],
-  ): Promise<number> {
+  /** Sends what is in the queue, after the answer to an earlier call: under load, few calls. */
+  #send(): void {
+    if (this.#queue.length === 0 || this.#inFlight.size > 0) return;
+    if (this.#declaring && this.#options.link.isUp) {
+      this.#declared().then(() => this.#send());
+      return;
+    }
+    const queue = this.#queue;
+    this.#queue = [];
+    const answerAll = (answer: Answer) => {
+      for (const { resolve } of queue) resolve(answer);
+    };
+    if (!this.#options.link.isUp) return answerAll(AWAY);
+    this.#move(queue).then((isKnown) => {
+      if (!isKnown) answerAll(UNKNOWN);
+    }, () => answerAll(AWAY));
+  }
+
+  /** Sends all changes, and asks for slots and rates. Returns whether Redis knows this node. */
+  #move(queue: readonly Queued[]): Promise<boolean> {
     const { link, names, node } = this.#options;
-    const fields = slots.map(fieldOf);
     const args = [names.heldPrefix, node, this.#token];
     args.push(String(this.#changes.size));
     for (const [field, amount] of this.#changes) {
       args.push(field, String(amount));
     }
     this.#changes.clear();
-    args.push(String(slots.length));
-    slots.forEach(({ max }, i) => args.push(fields[i], limitText(max)));
-    for (const { perSecond } of rates) {
-      const each = 1_000 / perSecond;
-      const all = each * Math.max(10, 2 * perSecond);
-      args.push(String(each), String(all));
+    args.push(String(queue.length));
+    const keys = [...this.#keys];
+    for (const { slots, rates } of queue) {
+      args.push(String(slots.length));
+      for (const it of slots) args.push(fieldOf(it), limitText(it.max));
+      args.push(String(rates.length));
+      for (const it of rates) {
+        const each = 1_000 / it.perSecond;
+        const all = each * Math.max(10, 2 * it.perSecond);
+        args.push(String(each), String(all));
+        keys.push(names.rate(it));
+      }
     }
-    const keys = rates.length === 0
-      ? this.#keys
-      : [...this.#keys, ...rates.map((it) => names.rate(it))];
     this.#calls++;
     const asked = link.run(MOVE, keys, args).then((reply) => {
-      if (reply === 0) { for (const it of fields) this.#held.add(it, 1); }
-      return reply as number;
+      if (reply === null) return false;
+      this.#take(queue, reply as readonly number[]);
+      return true;
     });
     this.#inFlight.add(asked);
-    const forget = () => this.#inFlight.delete(asked);
+    const forget = () => {
+      this.#inFlight.delete(asked);
+      this.#send();
+    };
     asked.then(forget, forget);
     return asked;
+  }
+
+  #take(queue: readonly Queued[], answers: readonly number[]): void {
+    queue.forEach(({ slots, resolve }, i) => {
+      const answer = answers[i];
+      if (answer === 0) {
+        for (const it of slots) this.#held.add(fieldOf(it), 1);
+      }
+      resolve(answer);
+    });
   }
 
   #acquireHere(requests: readonly LimitRequest[]): keyof Limits | null {
@@ -231,9 +275,8 @@ export class SlotCounter {
       if (!this.#options.link.isUp || this.#declaring) return;
       if (this.#changes.size === 0) return;
       // If Redis is lost or has forgotten this node, everything is declared again.
-      this.#move([], []).then(
-        (reply) => reply < 0 ? this.declare() : undefined,
-      ).catch(() => {});
+      this.#move([]).then((isKnown) => isKnown ? undefined : this.declare())
+        .catch(() => {});
     });
   }
 }

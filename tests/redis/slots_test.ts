@@ -33,9 +33,9 @@ test("redisStore() asks for all slots and rates of a request at once", () =>
     assertEquals([prefix, node], ["{socks5}:held:", "here"]);
     assertEquals(token, redis.of("DECLARE")[0].args[2]);
     assertEquals(rest, [
-      "0",
+      ...["0", "1"],
       ...["2", AL, "3", "sessionsPerClient|'192.0.2.1", "2"],
-      ...["200", "2000"],
+      ...["1", "200", "2000"],
     ]);
     for (const [reply, limit] of [[1, slot], [2, other], [3, rate]] as const) {
       redis.answer = () => reply;
@@ -56,10 +56,23 @@ test("redisStore() sends releases together, or with the next request", () =>
     store.release(slot);
     await store.acquire(request(9));
     const sent = redis.of("MOVE")[5].args.slice(3);
-    assertEquals(sent, ["1", AL, "-1", "1", AL, "9"]);
+    assertEquals(sent, ["1", AL, "-1", "1", "1", AL, "9", "0"]);
     clock.advance(5);
     await settle();
     assertEquals(redis.of("MOVE").length, 6);
+  }));
+
+test("redisStore() sends the requests of a turn together", () =>
+  withStore({}, async ({ store, redis }) => {
+    const asked = [store.acquire(request(9)), store.acquire([rate])];
+    assertEquals(await Promise.all(asked), [null, null]);
+    const [{ keys, args }] = redis.of("MOVE");
+    assertEquals(args.slice(3), [
+      ...["0", "2"],
+      ...["1", AL, "9", "0"],
+      ...["0", "1", "200", "2000"],
+    ]);
+    assertEquals([keys.length, redis.of("MOVE").length], [4, 1]);
   }));
 
 test("redisStore() releases no slot that it does not hold", () =>
@@ -105,22 +118,35 @@ test("redisStore() fails for a node whose name another one uses", () =>
   }));
 
 test("redisStore() declares after the answers to earlier requests", () =>
-  withStore({}, async ({ store, redis, clock }) => {
+  withStore({ lease: 600 }, async ({ store, redis, clock }) => {
     const late = deferred<number>();
     redis.answer = ({ name }) =>
       name === "MOVE" ? late.promise : name === "BEAT" ? [0] : 0;
     const first = store.acquire(request(9));
-    clock.advance(200); // of the timeout, so that the answer is not late
-    clock.advance(0);
     await settle();
-    redis.answer = ({ name }) => name === "MOVE" ? -1 : 0;
-    const second = store.acquire(request(9));
+    clock.advance(200);
     await settle();
-    assertEquals(redis.of("DECLARE").length, 1);
-    redis.answer = () => 0;
+    assertEquals([redis.of("BEAT").length, redis.of("DECLARE").length], [1, 1]);
     late.resolve(0);
-    assertEquals([await first, await second], [null, null]);
-    assertEquals(redis.of("DECLARE")[1].args.slice(3), ["3000", AL, "1"]);
+    assertEquals(await first, null);
+    await settle();
+    assertEquals(redis.of("DECLARE")[1].args.slice(3), ["600", AL, "1"]);
+  }));
+
+test("redisStore() sends requests after the answer to earlier ones", () =>
+  withStore({}, async ({ store, redis }) => {
+    const late = deferred<number>();
+    redis.answer = ({ name }) => name === "MOVE" ? late.promise : 0;
+    const asked = [store.acquire(request(9))];
+    await settle();
+    for (let i = 0; i < 2; i++) {
+      asked.push(store.acquire(request(9)));
+      await settle();
+    }
+    assertEquals(redis.of("MOVE").length, 1);
+    late.resolve(0);
+    assertEquals(await Promise.all(asked), [null, null, null]);
+    assertEquals(redis.of("MOVE").length, 2);
   }));
 
 test("redisStore() declares when a heartbeat finds calls missing", () =>
@@ -209,7 +235,7 @@ test("redisStore() does not wait for Redis after one call has failed", () =>
     redis.answer = () => {
       throw new Error("READONLY You can't write against a read only replica.");
     };
-    assertEquals(await store.acquire(request(9)), null);
+    await store.failed("192.0.2.1");
     assertEquals(await waiting, null);
     assertEquals(changes.length, 2);
   }));

@@ -42,19 +42,22 @@ const ANSWERS: Readonly<Record<ScriptName, unknown>> = {
 /** Records calls, and answers as the test says. */
 export class ScriptedRedis implements RedisClient {
   readonly calls: Call[] = [];
-  /** The answer to a call; by default that of an empty Redis. */
+  /** The answer to a call; by default that of an empty Redis. Of MOVE that to each request. */
   answer: (call: Call) => unknown = ({ name }) => ANSWERS[name];
 
   async send(command: string, args: string[]): Promise<unknown> {
     if (command !== "EVALSHA") throw new Error(`ERR ${command}`);
     const [hash, count, ...rest] = args;
+    const name = NAMES.find((it) => scripts[it].hash === hash)!;
     const call = {
-      name: NAMES.find((it) => scripts[it].hash === hash)!,
+      name,
       keys: rest.slice(0, Number(count)),
       args: rest.slice(Number(count)),
     };
     this.calls.push(call);
-    return await this.answer(call);
+    const answer = await this.answer(call);
+    if (name !== "MOVE") return answer;
+    return answer === -1 ? null : Array.from({ length: 9 }, () => answer);
   }
 
   /** The calls of a script. */
@@ -113,5 +116,8 @@ export async function withStore(
 
 /** Lets promises settle. */
 export async function settle(): Promise<void> {
-  for (let i = 0; i < 60; i++) await undefined;
+  for (let i = 0; i < 3; i++) {
+    await new Promise<void>((resolve) => setImmediate(() => resolve()));
+    for (let j = 0; j < 60; j++) await undefined;
+  }
 }

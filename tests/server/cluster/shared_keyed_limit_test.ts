@@ -22,6 +22,11 @@ test("serverShare() and commonRest() add up to the limit", () => {
     assertEquals(serverShare(Infinity, servers), Infinity);
     assertEquals(commonRest(Infinity, servers), Infinity);
   }
+  for (const limit of [1, 1_000]) {
+    assertEquals([serverShare(limit, 0), commonRest(limit, 0)], [limit, 0]);
+    const unknown = [serverShare(limit, Infinity), commonRest(limit, Infinity)];
+    assertEquals(unknown, [0, limit]);
+  }
 });
 
 test("SharedKeyedLimit counts associations on all servers together", async () => {

@@ -6,6 +6,7 @@ import {
   serve,
   type ServeOptions,
   type ServerEvent,
+  type SharedLimits,
   type SharedLimitsStore,
   userPass,
 } from "../../../src/server/mod.ts";
@@ -468,6 +469,104 @@ async function ended(conn: Conn): Promise<void> {
   await readAll(conn).catch(() => null);
 }
 
+/** Starts a server that shares limits in a store, and calls `use`. */
+async function withOne(
+  options: ServeOptions,
+  sharedLimits: Omit<SharedLimits, "store">,
+  use: (sharing: Pick<Sharing, "store" | "first" | "target">) => Promise<void>,
+): Promise<void> {
+  const store = new CountingStore();
+  const shared = { store, ...sharedLimits };
+  const first = await startServer({ ...options, sharedLimits: shared });
+  const target = await startTarget(echo);
+  await use({ store, first, target });
+  await first.close();
+  await target.close();
+  assertEquals([...store.counts], []);
+}
+
+test("serve() asks the store for each slot when the number of servers is not known", () =>
+  withOne(
+    { auth, limits: { sessions: 1_000, sessionsPerUser: 1_000 } },
+    {},
+    async ({ store, first, target }) => {
+      await connectAs("al", first, target.addr);
+      await connectAs("al", first, target.addr);
+      const asked = store.requests.filter(({ limit }) =>
+        limit === "sessionsPerUser" || limit === "sessions"
+      ).map((it) => "max" in it && `${it.limit} ${it.max}`);
+      const each = ["sessions 1000", "sessionsPerUser 1000"];
+      assertEquals(asked, [...each, ...each]);
+    },
+  ));
+
+test("serve() asks the store for each slot of a limit that is exact", () =>
+  withOne(
+    { auth, limits: { sessions: 1_000, sessionsPerUser: 1_000 } },
+    { servers: 2, exact: ["sessionsPerUser"] },
+    async ({ store, first, target }) => {
+      await connectAs("al", first, target.addr);
+      assertEquals(store.requests, [
+        { limit: "sessionsPerUser", key: "al", max: 1_000 },
+      ]);
+    },
+  ));
+
+test("serve() shares only some limits, and applies the others by itself", () =>
+  withOne(
+    {
+      auth,
+      limits: {
+        sessions: 2,
+        sessionsPerUser: 1,
+        connectionsPerSecondPerClient: 1,
+        bytesPerSecondPerUser: 1_000_000,
+        associationsPerClient: 1,
+      },
+    },
+    { limits: ["sessionsPerUser"] },
+    async ({ store, first, target }) => {
+      const one = await connectAs("al", first, target.addr);
+      const two = await connectAs("al", first, target.addr);
+      assertEquals([one.rep, two.rep], [0, 2]);
+      assertEquals((await rejection(first)).reason, "too many sessions");
+      await one.conn.write(pattern(1_000));
+      assertSameOctets(await readExactly(one.conn, 1_000), pattern(1_000));
+      two.conn.close();
+      await first.ended();
+      // Of the ten connections per second that a burst may have, two are used.
+      for (let i = 0; i < 8; i++) {
+        (await first.client()).close();
+        await first.ended();
+      }
+      const { reason } = await rejection(first);
+      assertEquals(reason, "too many connections per second from this address");
+      assertEquals(store.requests.map(({ limit }) => limit), [
+        "sessionsPerUser",
+        "sessionsPerUser",
+      ]);
+      assertEquals(store.counts.size, 1);
+    },
+  ));
+
+test("Server.update() changes limits that servers do not share", () =>
+  withOne(
+    { limits: { sessions: 3 } },
+    { limits: ["sessionsPerUser"] },
+    async ({ store, first, target }) => {
+      const open = await ask(first, `01 00 ${block(target.addr)}`);
+      const other = await ask(first, `01 00 ${block(target.addr)}`);
+      await first.server.update({ limits: { sessions: 1 } });
+      other.conn.close();
+      await first.ended();
+      assertEquals((await rejection(first)).reason, "too many sessions");
+      open.conn.close();
+      await first.ended();
+      assert(await reaches(first, target));
+      assertEquals(store.requests, []);
+    },
+  ));
+
 test("serve() rejects sharedLimits that make no sense", async () => {
   const store = new CountingStore();
   const methods = ["acquire", "release", "forceAcquire", "pass", "cancel"];
@@ -480,6 +579,13 @@ test("serve() rejects sharedLimits that make no sense", async () => {
     await assertOption("sharedLimits.store", {
       sharedLimits: { store: partial, servers: 2 },
     });
+  }
+  for (const option of ["limits", "exact"] as const) {
+    for (const names of [["sesions"], "sessions"]) {
+      await assertOption(`sharedLimits.${option}`, {
+        sharedLimits: { store, [option]: names },
+      });
+    }
   }
   for (const servers of [0, 1.5, Infinity]) {
     await assertOption("sharedLimits.servers", {
