@@ -2,7 +2,7 @@
  * Runs every command and every program of the README as it is written, in empty home
  * folders: those for users with the package as npm and JSR will have it, which a registry
  * on loopback serves, and those for a clone in this checkout. Needs Linux, `unshare`, `ip`,
- * `openssl` and curl. Run `deno task build:npm` first.
+ * `openssl`, curl and OpenSSH. Run `deno task build:npm` first.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { root } from "./files.ts";
 import { pack } from "./package/install.ts";
 import { failures, report } from "./package/report.ts";
+import { serveSsh } from "./readme/clients.ts";
 import { isolate, serveWebsite } from "./readme/network.ts";
 import { problemsOf } from "./readme/problems.ts";
 import { readmeFor } from "./readme/reader.ts";
@@ -42,6 +43,7 @@ async function prepare(folder: string): Promise<number> {
 /** Runs the commands, in the network that {@linkcode isolate} has made. */
 async function runAll(folder: string, tarball: string): Promise<number> {
   await using _website = await serveWebsite(folder);
+  await using _ssh = await serveSsh(folder);
   await using registry = await serveRegistry(tarball);
   const text = await Deno.readTextFile(join(root, "README.md"));
   for (const reader of ["repository", "npm", "jsr"] as const) {

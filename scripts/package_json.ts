@@ -113,9 +113,13 @@ export function packageJson(config: Config): PackageJson {
       ...Object.keys(programs).map((path) => emitted(path, ".js")),
       emitted("./src/doors/register/mod.ts", ".js"),
     ],
-    engines: { node: ">=20" },
-    // For Kerberos on Node.js; nothing else loads it.
-    peerDependencies: { koffi: ">=2.16 <4" },
-    peerDependenciesMeta: { koffi: { optional: true } },
+    // The first versions with `process.getBuiltinModule()`, which CHAP and ./register need.
+    engines: { node: "^20.16.0 || >=22.3.0" },
+    // For Kerberos and for shared limits on Node.js; nothing else loads them.
+    peerDependencies: { koffi: ">=2.16 <4", redis: ">=4.6 <7" },
+    peerDependenciesMeta: {
+      koffi: { optional: true },
+      redis: { optional: true },
+    },
   };
 }

@@ -15,6 +15,15 @@ export const website = "example.com";
 /** The page of the website. */
 export const page = "an example\n";
 
+/** The branch of every git repository of the website. */
+export const branch = "refs/heads/main";
+
+/** The ssh server in the README's examples. */
+export const sshServer = "server.example";
+
+/** What the server prints, instead of starting a shell. */
+export const sshText = "hello from the server";
+
 /** The certificate of the website, in the folder of {@linkcode isolate}. */
 export const certificate = "website.pem";
 
@@ -37,13 +46,15 @@ export async function isolate(
     return void console.error(`${note.trimEnd()}: not checked`);
   }
   const hosts = join(folder, "hosts");
-  await Deno.writeTextFile(hosts, `127.0.0.1 localhost ${website}\n`);
+  const names = ["localhost", website, sshServer].join(" ");
+  await Deno.writeTextFile(hosts, `127.0.0.1 ${names}\n`);
   await makeCertificate(folder);
-  const script =
-    'ip link set lo up && mount --bind "$1" /etc/hosts && shift && exec "$@"';
+  const client = await configureSsh(folder);
+  const script = 'ip link set lo up && mount --bind "$1" /etc/hosts && ' +
+    'mount --bind "$2" /etc/ssh/ssh_config && shift 2 && exec "$@"';
   const args = [
     ...unshare,
-    ...["sh", "-c", script, "sh", hosts, Deno.execPath()],
+    ...["sh", "-c", script, "sh", hosts, client, Deno.execPath()],
     ...program,
   ];
   const child = new Deno.Command("unshare", { args, stdin: "null" }).spawn();
@@ -60,6 +71,42 @@ async function makeCertificate(folder: string): Promise<void> {
   if (!success) throw new Error(`openssl failed:\n${stderr}`);
 }
 
+/**
+ * Creates the keys and the configurations of an ssh server and of its client, and returns the
+ * path of the latter: ssh reads the one of its user from the real home folder.
+ */
+async function configureSsh(folder: string): Promise<string> {
+  const [host, user, server, client] = [
+    ...["ssh_host_key", "ssh_user_key", "sshd_config", "ssh_config"],
+  ].map((it) => join(folder, it));
+  for (const path of [host, user]) {
+    const args = ["-q", "-t", "ed25519", "-N", "", "-f", path];
+    const { success, stderr } = await run("ssh-keygen", args);
+    if (!success) throw new Error(`ssh-keygen failed:\n${stderr}`);
+  }
+  await Deno.writeTextFile(
+    server,
+    `ListenAddress 127.0.0.1
+HostKey ${host}
+AuthorizedKeysFile ${user}.pub
+StrictModes no
+UsePAM no
+PidFile none
+`,
+  );
+  await Deno.writeTextFile(
+    client,
+    `IdentityFile ${user}
+IdentitiesOnly yes
+StrictHostKeyChecking no
+UserKnownHostsFile /dev/null
+BatchMode yes
+RemoteCommand echo ${sshText}
+`,
+  );
+  return client;
+}
+
 /** Serves the website, in the network of {@linkcode isolate}. */
 export async function serveWebsite(folder: string): Promise<AsyncDisposable> {
   return Deno.serve({
@@ -68,5 +115,8 @@ export async function serveWebsite(folder: string): Promise<AsyncDisposable> {
     cert: await Deno.readTextFile(join(folder, certificate)),
     key: await Deno.readTextFile(join(folder, key)),
     onListen() {},
-  }, () => new Response(page));
+  }, ({ url }) => {
+    const isGit = new URL(url).pathname.endsWith(".git/info/refs");
+    return new Response(isGit ? `${"1".repeat(40)}\t${branch}\n` : page);
+  });
 }

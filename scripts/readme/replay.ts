@@ -7,6 +7,7 @@
 
 import { join } from "node:path";
 import { report } from "../package/report.ts";
+import { replayClients } from "./clients.ts";
 import { codeBlocks, type Command, commandsOf } from "./blocks.ts";
 import { certificate, page, website } from "./network.ts";
 import { type Reader, readmeFor } from "./reader.ts";
@@ -56,6 +57,8 @@ function environment(
     PATH: [...bins, join(folder, "bin"), PATH].join(":"),
     NO_COLOR: "1",
     CURL_CA_BUNDLE: join(folder, certificate),
+    GIT_SSL_CAINFO: join(folder, certificate),
+    NODE_EXTRA_CA_CERTS: join(folder, certificate),
     JSR_URL: registry,
     npm_config_registry: registry,
     npm_config_prefix: join(home, ".npm-global"),
@@ -87,6 +90,8 @@ export async function replay(
       for (const command of commandsOf(block)) {
         await check(person.name, shell, person.choose(command));
       }
+    } else if (block.language === "text" && person.reader === "npm") {
+      await replayClients(person.name, shell, project, block);
     }
   }
 }

@@ -73,10 +73,15 @@ export class Shell implements AsyncDisposable {
     this.#env = env;
   }
 
-  /** Runs a command to its end, or until it is ready as a server. */
-  async run(command: string): Promise<Ended> {
-    // curl is for the server that runs; everything else may need its port.
-    if (!/^curl\b/.test(command)) await this.stop();
+  /**
+   * Runs a command to its end, or until it is ready as a server. By default only curl is for
+   * the server that runs; everything else may need its port.
+   */
+  async run(
+    command: string,
+    { keepsServer = /^curl\b/.test(command) } = {},
+  ): Promise<Ended> {
+    if (!keepsServer) await this.stop();
     const running = this.#start(command);
     const isServer = await running.prints(READY);
     if (isServer) this.#server = running;

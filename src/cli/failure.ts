@@ -6,6 +6,7 @@
 
 import { OptionError, type ServeOptions } from "../server/options.ts";
 import { NetError } from "../transport/errors.ts";
+import { localPlace } from "../transport/local_place.ts";
 import { plainHostname } from "../transport/socket.ts";
 import { showMessage } from "./output/escape.ts";
 import { addressText } from "./output/record.ts";
@@ -120,6 +121,10 @@ function explainNetError(
   const where = plainPort === undefined ? first : `${first} or ${plainPort}`;
   switch (kind) {
     case "addr-in-use":
+      if (localPlace(hostname)) {
+        const text = `cannot listen on ${where}: ${showMessage(message)}`;
+        return { message: text, code: EXIT.portInUse };
+      }
       return {
         message: `${where} is in use: stop the program that listens there, ` +
           "or choose another --port (0 for any free one)",

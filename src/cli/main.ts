@@ -15,6 +15,9 @@ import { systemClock } from "../transport/clock.ts";
 import { detectRuntime, detectTransport } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
 import { openLog } from "./output/log.ts";
+import type { SharedMachines } from "./serve/shared_limits.ts";
+import type { MonitoredServer } from "./admin/metrics_server.ts";
+import type { LogRecord } from "./output/record.ts";
 import { Reloader } from "./serve/reload.ts";
 import { Signals } from "./serve/signals.ts";
 import { startServer } from "./start.ts";
@@ -60,7 +63,12 @@ async function runCommand(
     case "connect":
     case "forward":
     case "bridge":
-    case "run": {
+    case "run":
+    case "sessions":
+    case "end":
+    case "users":
+    case "unlock":
+    case "drain": {
       const { runTool } = await import("../tool/tool.ts");
       return await runTool(host, command, rest);
     }
@@ -114,7 +122,9 @@ async function runServer(
     switch (invocation.type) {
       case "check": {
         const { checkText } = await import("./commands/dry_run.ts");
-        return print(await checkText(loaded));
+        const text = await checkText(loaded);
+        await warnOfVia(loaded);
+        return print(text);
       }
       case "explain":
         return await answer(loaded, invocation.question);
@@ -159,12 +169,24 @@ async function serveUntilSignal(
   const log = await openLog(host, loaded);
   const { output, printNow } = log;
   const metrics = await openMetrics(loaded);
-  const server = await startServer({ commandLine, loaded, files, log });
-  metrics?.start(server);
+  const admin = await openAdmin(loaded);
+  const shared = await openShared(loaded, printNow);
+  if (shared) {
+    // Again, for the methods to count failed logins in the store.
+    const guard = shared.store;
+    loaded = await load(commandLine, files.readAgain([]), { guard });
+  }
+  const start = { commandLine, loaded, files, log, shared };
+  const server = await startServer(start).catch(async (error) => {
+    await shared?.close();
+    throw error;
+  });
+  metrics?.start(shared ? withMetricsOf(shared, server) : server);
   if (loaded.log === "off") await warnOfOwnAddresses(loaded);
   const terminate = async (signal: ProcessSignal) => {
     const sessions = await server.stopAccepting();
     await server.terminate();
+    await shared?.close();
     // After the last lines of workers.
     printNow({ type: "terminated", signal, sessions });
     await output.finish();
@@ -180,12 +202,21 @@ async function serveUntilSignal(
     read,
     loaded,
     server,
+    guard: shared?.store,
     log: printNow,
   });
   // Without files, SIGHUP keeps its usual meaning: the terminal was closed.
   const ignoreReload = loaded.hasFiles
     ? host.onSignal("SIGHUP", () => void reloader.reload())
     : undefined;
+  admin?.start({
+    server,
+    token: () => reloader.current.adminToken,
+    reload: () => reloader.reload(),
+    drain: () => signals.begin("admin"),
+    log: printNow,
+  });
+  if (admin?.secretUrl) printError(`the console is on ${admin.secretUrl}`);
   const watcher = loaded.tls && await watchCertificates(reloader, files);
   // Logged after the listeners for signals are set: a reader of this line may
   // send a signal immediately.
@@ -208,10 +239,12 @@ async function serveUntilSignal(
     workers,
     pids,
     metrics: metrics?.url,
+    admin: admin?.url,
   });
   const signal = await signals.first;
   watcher?.stop();
   metrics?.drain();
+  admin?.drain();
   const { grace, drainDelay } = reloader.current;
   if (drainDelay > 0) {
     server.drain();
@@ -224,8 +257,9 @@ async function serveUntilSignal(
   const sessions = await server.stopAccepting();
   printNow({ type: "shutdown", signal, sessions, grace });
   await server.shutdown({ grace });
+  await shared?.close();
   await terminated; // which ends the process with another exit code
-  metrics?.close();
+  await Promise.all([metrics?.close(), admin?.close()]);
   await output.finish();
   signals.stop();
   ignoreReload?.();
@@ -242,6 +276,15 @@ async function warnOfOwnAddresses({ options }: LoadedConfig): Promise<void> {
   if (warning) printError(warning);
 }
 
+/** Warns of addresses to connect from that this machine cannot use. */
+async function warnOfVia({ options: { policy } }: LoadedConfig): Promise<void> {
+  const { via = [] } = policy ?? {};
+  if (via.length === 0) return;
+  const { viaWarnings } = await import("./commands/via_warnings.ts");
+  const warnings = await viaWarnings(via, await detectTransport());
+  for (const it of warnings) printError(`warning: ${it}`);
+}
+
 /** Reloads the certificates when they have changed. */
 async function watchCertificates(
   reloader: Reloader,
@@ -255,11 +298,39 @@ async function watchCertificates(
   });
 }
 
+async function openShared(
+  loaded: LoadedConfig,
+  log: (record: LogRecord) => void,
+): Promise<SharedMachines | undefined> {
+  if (loaded.shared === undefined) return undefined;
+  const { openSharedLimits } = await import("./serve/shared_limits.ts");
+  return await openSharedLimits(loaded, log);
+}
+
+function withMetricsOf(
+  shared: SharedMachines,
+  server: MonitoredServer,
+): MonitoredServer {
+  return {
+    get isListening() {
+      return server.isListening;
+    },
+    metrics: async () => ({ ...await server.metrics(), ...shared.metrics() }),
+  };
+}
+
 async function openMetrics({ metrics }: LoadedConfig) {
   if (!metrics) return undefined;
   // Loaded lazily: it needs the whole HTTP server of the runtime.
   const { MetricsServer } = await import("./admin/metrics_server.ts");
   return await MetricsServer.open(metrics);
+}
+
+async function openAdmin({ admin: place, adminToken: token }: LoadedConfig) {
+  if (!place) return undefined;
+  // Loaded lazily, for the same reason.
+  const { AdminServer } = await import("./admin/admin_server.ts");
+  return await AdminServer.open({ place, token });
 }
 
 function printError(line: string): void {

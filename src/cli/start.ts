@@ -9,7 +9,8 @@ import type { CommandLine } from "./config/flags.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { Log } from "./output/log.ts";
 import type { RunningServer } from "./serve/running_server.ts";
-import { startSingleServer } from "./serve/single_server.ts";
+import type { SharedMachines } from "./serve/shared_limits.ts";
+import { countsMetrics, startSingleServer } from "./serve/single_server.ts";
 import { countWorkers, openLauncher } from "./workers/launcher.ts";
 
 /** Options of {@linkcode startServer}. */
@@ -21,6 +22,8 @@ export interface StartOptions {
   /** The files that were read for it. */
   readonly files: ConfigFileReader;
   readonly log: Log;
+  /** Counts also for other machines. */
+  readonly shared?: SharedMachines;
 }
 
 /**
@@ -32,19 +35,20 @@ export interface StartOptions {
 export async function startServer(
   options: StartOptions,
 ): Promise<RunningServer> {
-  const { loaded, log } = options;
+  const { loaded, log, shared } = options;
   const workers = await countWorkers(loaded.workers);
   if (workers > 1) return await startWorkers(options, workers);
-  const countsMetrics = loaded.metrics !== undefined;
   return await startSingleServer({
     options: loaded.options,
     log,
-    countsMetrics,
+    countsMetrics: countsMetrics(loaded),
+    guard: loaded.guard,
+    shared,
   });
 }
 
 async function startWorkers(
-  { commandLine, loaded, files, log }: StartOptions,
+  { commandLine, loaded, files, log, shared }: StartOptions,
   workers: number,
 ): Promise<RunningServer> {
   // Loaded lazily: most servers have no workers.
@@ -56,5 +60,6 @@ async function startWorkers(
     loaded,
     files: () => files.texts,
     log: log.printNow,
+    shared,
   });
 }

@@ -5,9 +5,10 @@
  */
 
 import type { Endpoint } from "../protocol/address.ts";
+import { ForwardingConn } from "../transport/forwarding_conn.ts";
 import { type DuplexStreams, toStreams } from "../transport/streams.ts";
 import type { TlsFacts } from "../transport/tls_options.ts";
-import type { Address, Conn } from "../transport/transport.ts";
+import type { Conn } from "../transport/transport.ts";
 
 /**
  * A connection to a target through a proxy. Use it either as a
@@ -33,8 +34,7 @@ export interface SocksConn extends Conn, DuplexStreams, AsyncDisposable {
 }
 
 /** A {@linkcode SocksConn} over a connection whose handshake is complete. */
-export class Tunnel implements SocksConn {
-  readonly inner: Conn;
+export class Tunnel extends ForwardingConn implements SocksConn {
   readonly boundAddr: Endpoint;
   #streams: DuplexStreams | undefined;
 
@@ -42,53 +42,13 @@ export class Tunnel implements SocksConn {
   readonly tls: TlsFacts | undefined;
 
   constructor(inner: Conn, boundAddr: Endpoint, tls?: TlsFacts) {
-    this.inner = inner;
+    super(inner);
     this.boundAddr = boundAddr;
     this.tls = tls;
   }
 
   get alpn(): string | undefined {
     return this.tls?.alpn;
-  }
-
-  get localAddr(): Address {
-    return this.inner.localAddr;
-  }
-
-  get remoteAddr(): Address {
-    return this.inner.remoteAddr;
-  }
-
-  read(): Promise<Uint8Array | null> {
-    return this.inner.read();
-  }
-
-  unread(chunk: Uint8Array): void {
-    this.inner.unread(chunk);
-  }
-
-  peek(): Promise<boolean> {
-    return this.inner.peek();
-  }
-
-  write(chunk: Uint8Array): Promise<void> {
-    return this.inner.write(chunk);
-  }
-
-  closeWrite(): Promise<void> {
-    return this.inner.closeWrite();
-  }
-
-  close(): void {
-    this.inner.close();
-  }
-
-  reset(): void {
-    this.inner.reset();
-  }
-
-  keepAlive(): void {
-    this.inner.keepAlive?.();
   }
 
   get readable(): ReadableStream<Uint8Array> {

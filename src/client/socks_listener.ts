@@ -83,9 +83,9 @@ export class BoundPort implements SocksListener {
     const attempt = this.#binding.next("bind", { timeout, signal, conn });
     this.#accepting = attempt;
     return await attempt.run(async () => {
-      const peer = await attempt.secondReply();
+      const peerAddr = await attempt.secondReply();
       this.#open = false;
-      return new Inbound(conn, this.addr, peer);
+      return Object.assign(new Tunnel(conn, this.addr), { peerAddr });
     });
   }
 
@@ -115,14 +115,5 @@ export class BoundPort implements SocksListener {
   [Symbol.asyncDispose](): Promise<void> {
     this.close();
     return Promise.resolve();
-  }
-}
-
-class Inbound extends Tunnel implements InboundConn {
-  readonly peerAddr: Endpoint;
-
-  constructor(inner: Conn, boundAddr: Endpoint, peerAddr: Endpoint) {
-    super(inner, boundAddr);
-    this.peerAddr = peerAddr;
   }
 }

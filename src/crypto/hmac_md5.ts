@@ -16,7 +16,7 @@ interface Process {
 
 /**
  * Returns the HMAC-MD5 of `data`, 16 bytes (RFC 2104). Throws if the runtime forbids
- * MD5, as Node.js does in FIPS mode, or if it is Node.js before 20.16.
+ * MD5, as Node.js does in FIPS mode.
  */
 export function hmacMd5(key: Uint8Array, data: Uint8Array): Uint8Array {
   const { process } = globalThis as { process?: Process };

@@ -9,13 +9,11 @@ import { type Decode, type Decoded, ProtocolError } from "./decode.ts";
 import { canonicalAscii, parseHost } from "./hostname.ts";
 import { encodeCredentials } from "./http_basic.ts";
 import {
+  decodeRequestHead,
   type Fields,
-  fieldsByName,
-  findHeadEnd,
   findLine,
   headText,
   MAX_HEAD,
-  parseFieldLines,
 } from "./http_head.ts";
 import { reasonOf } from "./http_status.ts";
 import { isPort, showPort, toOctets } from "./octets.ts";
@@ -128,17 +126,12 @@ const REQUEST_LINE = /^([\w!#$%&'*+.^`|~-]+) (\S+) HTTP\/(\d)\.(\d)$/;
 export function decodeRequest(
   octets: Uint8Array,
 ): Decoded<RequestMessage> | undefined {
-  const first = findLine(octets, 0, false);
-  if (!first) return undefined;
-  const line = parseRequestLine(headText(octets, 0, first.end));
-  const end = findHeadEnd(octets, first.next, false);
-  if (end === undefined) return undefined;
-  const lines = parseFieldLines(headText(octets, first.next, end));
-  const fields = fieldsByName(lines);
-  checkFields(fields, line.needsHost);
-  const { method, target } = line;
+  const head = decodeRequestHead(octets, parseRequestLine);
+  if (!head) return undefined;
+  const { line: { method, target, needsHost }, fields, size } = head;
+  checkFields(fields, needsHost);
   const [authorization] = fields.get("proxy-authorization") ?? [];
-  return { value: { method, target, authorization }, size: end };
+  return { value: { method, target, authorization }, size };
 }
 
 function parseRequestLine(line: string) {

@@ -19,15 +19,7 @@ import {
   options,
   single,
 } from "./http_forward_fields.ts";
-import {
-  type Field,
-  type Fields,
-  fieldsByName,
-  findHeadEnd,
-  findLine,
-  headText,
-  parseFieldLines,
-} from "./http_head.ts";
+import { decodeRequestHead, type Field, type Fields } from "./http_head.ts";
 
 /** A request to forward. */
 export interface ForwardRequest {
@@ -72,13 +64,9 @@ const OTHER_SCHEME = /^(?!http:)[a-z][a-z\d+.-]*:\/\//i;
 export function decodeRequest(
   octets: Uint8Array,
 ): Decoded<ForwardRequest> | undefined {
-  const first = findLine(octets, 0, false);
-  if (!first) return undefined;
-  const line = parseRequestLine(headText(octets, 0, first.end));
-  const end = findHeadEnd(octets, first.next, false);
-  if (end === undefined) return undefined;
-  const lines = parseFieldLines(headText(octets, first.next, end));
-  const fields = fieldsByName(lines);
+  const head = decodeRequestHead(octets, parseRequestLine);
+  if (!head) return undefined;
+  const { line, lines, fields, size } = head;
   const { isHttp11 } = line;
   if (single(fields, "host") === undefined && isHttp11) {
     throw malformed("an HTTP/1.1 request without Host");
@@ -92,7 +80,7 @@ export function decodeRequest(
     // with an HTTP/1.0 client".
     keepsAlive: isHttp11 && !asksToClose(fields),
   };
-  return { value, size: end };
+  return { value, size };
 }
 
 /** The members of a request that its first line has. */

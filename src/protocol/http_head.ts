@@ -152,3 +152,31 @@ function withoutBlanks(value: string): string {
 function isBlank(character: string): boolean {
   return character === " " || character === "\t";
 }
+
+/** The head of a request. */
+export interface RequestHead<Line> {
+  /** The first line. */
+  readonly line: Line;
+  /** The fields in their order, and by name. */
+  readonly lines: readonly Field[];
+  readonly fields: Fields;
+  /** The length in octets, with the empty line. */
+  readonly size: number;
+}
+
+/**
+ * Decodes the head of a request; returns `undefined` if it is incomplete. The first line is
+ * parsed as soon as it is there.
+ */
+export function decodeRequestHead<Line>(
+  octets: Uint8Array,
+  parseLine: (text: string) => Line,
+): RequestHead<Line> | undefined {
+  const first = findLine(octets, 0, false);
+  if (!first) return undefined;
+  const line = parseLine(headText(octets, 0, first.end));
+  const size = findHeadEnd(octets, first.next, false);
+  if (size === undefined) return undefined;
+  const lines = parseFieldLines(headText(octets, first.next, size));
+  return { line, lines, fields: fieldsByName(lines), size };
+}

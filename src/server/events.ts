@@ -118,6 +118,11 @@ export interface Session {
    * Not verified while the login is pending, nor after it failed.
    */
   readonly user?: string;
+  /**
+   * The session word of the login, such as `7` of `alice-session-7`, whose user is `alice`; see
+   * {@linkcode ServeOptions.sessionWords}.
+   */
+  readonly sessionWord?: string;
   /** The user id that a SOCKS4 client claims. */
   readonly userId?: string;
   /** The command; `undefined` until it is known, and if it has no name. */
@@ -131,6 +136,11 @@ export interface Session {
    * the answer to a look-up, with port 0.
    */
   readonly boundAddr?: Address;
+  /**
+   * The address of this machine that the session connects from, sends its last datagrams from,
+   * or listens on for the peer of a BIND, if the policy or the user's attributes choose it.
+   */
+  readonly via?: string;
   /**
    * The number of the reply that was sent, in the session's SOCKS version, or the HTTP
    * status, which a target may have chosen.
@@ -208,6 +218,17 @@ export type ServerEvent =
     readonly address?: string;
     /** The rule that denies it, if it was one. */
     readonly rule?: string;
+  }
+  /**
+   * An address to connect from could not be used, and the next one of the list or the prefix
+   * is tried if there is one. `exhausted`: it has no free source port; `unavailable`: this
+   * machine does not have the address, or prefixes are not set up.
+   */
+  | {
+    readonly type: "egress-failed";
+    readonly session: Session;
+    readonly address: string;
+    readonly problem: "exhausted" | "unavailable";
   }
   /**
    * A reply was sent (`session.reply`), also to a request that could not be read. A

@@ -47,6 +47,12 @@ const COUNTERS = {
     "reply",
   ],
   targets_denied: ["Targets denied by a rule or the policy"],
+  egress_exhausted: [
+    "Addresses to connect from that had no free source port",
+  ],
+  egress_unavailable: [
+    "Addresses to connect from that the machine could not use",
+  ],
   accept_errors: ["Connections that could not be accepted"],
 } as const satisfies Record<
   string,
@@ -187,6 +193,8 @@ export class Metrics {
       }
       case "denied":
         return this.#count("targets_denied");
+      case "egress-failed":
+        return this.#count(`egress_${event.problem}`);
       case "session-end":
         this.#active.delete(event.session);
         addTraffic(this.#traffic, event.session);

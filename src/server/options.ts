@@ -6,12 +6,14 @@
 
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { Transport } from "../transport/transport.ts";
+import type { UserAttributesLookup } from "./accounting/user_attributes.ts";
 import type { LoginGuard } from "./auth/lockout.ts";
 import type { AuthMethod } from "./auth/method.ts";
 import type { Verifier, VerifyLogin } from "./auth/verifier.ts";
 import type { Accept } from "./accept.ts";
 import type { SharedLimitsStore } from "./cluster/store.ts";
 import type { Dial, Dialer } from "./dialer.ts";
+import type { EgressOptions } from "./egress/egress_options.ts";
 import type { ServerEvent } from "./events.ts";
 import type { Limits } from "./limits/limits.ts";
 import type { Policy } from "./policy/policy.ts";
@@ -95,8 +97,19 @@ export interface SharedLimits {
   /**
    * How many servers share the store, at least as many as run at the same time. An
    * eighth of each large limit is divided among them, see {@linkcode SharedLimitsStore}.
+   * By default their number is not known, and the store is asked for each slot.
    */
-  readonly servers: number;
+  readonly servers?: number;
+  /**
+   * The limits that are shared; the others apply to this server alone, without asking the
+   * store. By default all.
+   */
+  readonly limits?: readonly (keyof Limits)[];
+  /**
+   * The limits of which no server has a share, however large they are, because the store
+   * shares them with further servers. By default none if `servers` is set, or else all.
+   */
+  readonly exact?: readonly (keyof Limits)[];
 }
 
 /** Options of `serve()`, all with safe defaults. */
@@ -106,13 +119,15 @@ export interface ServeOptions {
    * `fd:NUMBER` for a socket that listens already, as service managers pass it. Clients of
    * the latter two count as clients on other machines, because a proxy may be in front:
    * they need a login, and the addresses of this machine are closed. Over a Unix socket all
-   * are one client, without UDP ASSOCIATE, and BIND needs a named peer.
+   * are one client, without UDP ASSOCIATE, and BIND needs a named peer; failed logins delay
+   * the answers to wrong ones, but lock nobody out.
    * @default {"127.0.0.1"}
    */
   readonly hostname?: string;
   /**
-   * The permissions of the file of a Unix socket, such as `0o660`. For a moment after its
-   * creation those of the umask apply: the folder should let in nobody else, either.
+   * The permissions of the file of a Unix socket, such as `0o660`, whatever the umask is.
+   * The path can have at most 107 bytes, its folder 90 (103 and 86 except on Linux), and
+   * the server must be allowed to create folders there.
    *
    * @default {0o600}
    */
@@ -187,6 +202,23 @@ export interface ServeOptions {
    * its answers: exposed sessions need {@linkcode ServeOptions.openProxy} as well.
    */
   readonly socks4?: Socks4Options;
+  /**
+   * Whether user names may end with a session word: `alice-session-7` is the login of `alice`,
+   * with her password, and her user name everywhere; the word is
+   * {@linkcode Session.sessionWord}. It has 1 to 64 letters, digits and underscores, and chooses
+   * among several addresses to connect from (see {@linkcode Verdict.localAddress}), so that a
+   * client can have several addresses and decide when it needs another one.
+   *
+   * For user names with passwords and for SOCKS4 user ids that are checked; not for CHAP,
+   * GSSAPI, certificates and other methods. A user who is called `alice-session-7` logs in as
+   * before: a {@linkcode Verifier} without {@linkcode Verifier.knows} is asked about the whole
+   * name first.
+   *
+   * @default {false}
+   */
+  readonly sessionWords?: boolean;
+  /** How clients keep their address if a rule or a user has several to connect from. */
+  readonly egress?: EgressOptions;
   /**
    * Whether HTTP is served on the same port, for clients that have no SOCKS: CONNECT (RFC
    * 9110 section 9.3.6), and requests in absolute form (`GET http://…`), which are forwarded.
@@ -319,11 +351,16 @@ export interface ServeOptions {
   /** Limits of sessions, connections, bytes and associations. */
   readonly limits?: Limits;
   /**
-   * Makes the limits apply to several servers together: the number of servers, and the
-   * store that counts for them. `bytesPerSecondPerSession` and `targetsPerAssociation` do
-   * not need it. By default the limits apply to this server alone.
+   * Makes limits apply to several servers together: the store that counts for them, their
+   * number if it is known, and which limits. `bytesPerSecondPerSession` and
+   * `targetsPerAssociation` do not need it. By default the limits apply to this server alone.
    */
   readonly sharedLimits?: SharedLimits;
+  /**
+   * What each user may do: the addresses to connect from. By default the options of the server
+   * apply to every user.
+   */
+  readonly userAttributes?: UserAttributesLookup;
   /** Ends the server and all sessions immediately when the signal is aborted. */
   readonly signal?: AbortSignal;
   /**

@@ -4,6 +4,12 @@
  * @module
  */
 
+export type {
+  Quota,
+  QuotaPeriod,
+  UserAttributes,
+  UserAttributesLookup,
+} from "./accounting/user_attributes.ts";
 export { chap } from "./auth/chap.ts";
 export {
   CommandVerifier,
@@ -11,6 +17,7 @@ export {
 } from "./auth/command_verifier.ts";
 export type { GuardOptions } from "./auth/guarded_verifier.ts";
 export {
+  type LockedClient,
   Lockout,
   type LockoutOptions,
   type LoginGuard,
@@ -40,6 +47,7 @@ export type {
   VerifyContext,
   VerifyLogin,
 } from "./auth/verifier.ts";
+export type { EgressOptions } from "./egress/egress_options.ts";
 export type {
   CommandName,
   DatagramCounts,

@@ -14,6 +14,7 @@ import {
   LIMITS,
 } from "./limits/limit_table.ts";
 import type { Limits } from "./limits/limits.ts";
+import { ANY_NUMBER, NOT_SHARED, type Sharing } from "./limits/sharing.ts";
 import { OptionError, type SharedLimits, type Timeouts } from "./options.ts";
 
 /** The defaults. */
@@ -65,11 +66,18 @@ async function possibleSessions(transport: Transport): Promise<number> {
   return Math.max(1, Math.min(LIMITS.sessions.default, possible));
 }
 
+/** {@linkcode SharedLimits}, checked. */
+export interface SharingSettings {
+  readonly store: SharedLimitsStore;
+  readonly servers: Sharing;
+}
+
 export function resolveSharedLimits(
   given: SharedLimits | undefined,
-): SharedLimits | undefined {
+): SharingSettings | undefined {
   if (!given) return undefined;
-  const { store, servers } = given;
+  const { store } = given;
+  checkKeys(given, ["store", "servers", "limits", "exact"], "sharedLimits");
   const missing = STORE_METHODS.find((it) => typeof store?.[it] !== "function");
   if (missing) {
     throw new OptionError(
@@ -77,7 +85,34 @@ export function resolveSharedLimits(
       `sharedLimits.store must have a method ${missing}()`,
     );
   }
-  return { store, servers: whole("sharedLimits.servers", servers, { min: 1 }) };
+  const servers = given.servers === undefined
+    ? ANY_NUMBER
+    : whole("sharedLimits.servers", given.servers, { min: 1 });
+  const { limits = LIMIT_NAMES, exact = [] } = given;
+  checkLimitNames("limits", limits);
+  checkLimitNames("exact", exact);
+  const entries = LIMIT_NAMES.map((name) => [
+    name,
+    !limits.includes(name)
+      ? NOT_SHARED
+      : exact.includes(name)
+      ? ANY_NUMBER
+      : servers,
+  ]);
+  return { store, servers: Object.fromEntries(entries) as Sharing };
+}
+
+function checkLimitNames(
+  option: "limits" | "exact",
+  names: readonly LimitName[],
+): void {
+  const name = `sharedLimits.${option}`;
+  if (!Array.isArray(names)) {
+    throw new OptionError(name, `${name} must be a list of limits`);
+  }
+  const unknown = names.find((it) => !LIMIT_NAMES.includes(it));
+  if (unknown === undefined) return;
+  throw new OptionError(name, `${name} has no limit ${String(unknown)}`);
 }
 
 const STORE_METHODS = [

@@ -10,7 +10,7 @@ import { MessageReader } from "../transport/message_reader.ts";
 import { closeQuietly } from "../transport/quiet.ts";
 import { relayByReading } from "../transport/relay.ts";
 import { AbortSwitch } from "../transport/signal.ts";
-import { type Timeout, timeLeft } from "../transport/timeouts.ts";
+import { timeLeft, type Timeout } from "../transport/timeouts.ts";
 import type { TlsFacts } from "../transport/tls_options.ts";
 import type {
   Address,
@@ -37,6 +37,7 @@ import type {
   SessionFacts,
   SessionPhase,
 } from "./events.ts";
+import { isInPrefixes } from "./egress/egress_options.ts";
 import type { Settings } from "./settings.ts";
 import type { Incoming } from "./accept.ts";
 import { lingeringClose } from "./lingering_close.ts";
@@ -104,12 +105,14 @@ export class ServerSession
   phase: SessionPhase = "handshake";
   method?: string;
   user?: string;
+  sessionWord?: string;
   userId?: string;
   wrapped?: Conn;
   command?: CommandName;
   target?: Endpoint;
   targetAddr?: Address;
   boundAddr?: Address;
+  via?: string;
   reply?: number;
   datagrams?: DatagramCounts;
   traffic?: Traffic;
@@ -170,7 +173,8 @@ export class ServerSession
 
   isOwn(address: string): boolean {
     return isReachedAt(address, this.#ownSide) ||
-      this.#owner.ownAddresses.has(address);
+      this.#owner.ownAddresses.has(address) ||
+      isInPrefixes(this.settings.egress.own, address);
   }
 
   reachedAt(conn: Conn): Address {

@@ -13,16 +13,17 @@ import { type Clock, systemClock } from "../transport/clock.ts";
 import { localPlace } from "../transport/local_place.ts";
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
+import type { UserAttributesLookup } from "./accounting/user_attributes.ts";
 import type { AuthMethod } from "./auth/method.ts";
 import type { Accept, AcceptHook } from "./accept.ts";
 import { proxyHeaderHook } from "./proxy_header.ts";
 import type { Dial, Dialer } from "./dialer.ts";
+import { type EgressSettings, resolveEgress } from "./egress/egress_options.ts";
 import type { Limits } from "./limits/limits.ts";
 import {
   OptionError,
   type PortRange,
   type ServeOptions,
-  type SharedLimits,
   type Timeouts,
 } from "./options.ts";
 import type { Policy } from "./policy/policy.ts";
@@ -37,6 +38,7 @@ import {
   resolveLimits,
   resolveSharedLimits,
   resolveTimeouts,
+  type SharingSettings,
   whole,
 } from "./resolve_limits.ts";
 import { resolveTls } from "./resolve_tls.ts";
@@ -50,6 +52,7 @@ export interface Settings {
   readonly auth: readonly AuthMethod[];
   readonly servesSocks4: boolean;
   readonly socks4: Socks4Settings | undefined;
+  readonly sessionWords: boolean;
   readonly servesHttp: boolean;
   readonly accept: AcceptHook | undefined;
   /** Reads the PROXY headers of load balancers. */
@@ -72,7 +75,10 @@ export interface Settings {
   readonly relay: RelayOptions;
   /** Infinity means no limit. */
   readonly limits: Required<Limits>;
-  readonly sharedLimits: SharedLimits | undefined;
+  readonly sharedLimits: SharingSettings | undefined;
+  /** User code: it may throw, or return anything. */
+  readonly userAttributes: UserAttributesLookup | undefined;
+  readonly egress: EgressSettings;
   readonly transport: Transport;
   readonly clock: Clock;
 }
@@ -99,7 +105,7 @@ export async function resolveSettings(
   transport: Transport,
 ): Promise<Settings> {
   checkKeys(options, OPTION_KEYS, "the options of serve()");
-  const { openProxy, policy, onEvent } = options;
+  const { openProxy, policy, onEvent, userAttributes } = options;
   const listen = resolveListen(options, await resolveTls(options));
   const auth = resolveAuth(options.auth);
   const clock = transport.clock ?? systemClock;
@@ -118,6 +124,10 @@ export async function resolveSettings(
   if (onEvent !== undefined && typeof onEvent !== "function") {
     throw new OptionError("onEvent", "onEvent must be a function");
   }
+  if (userAttributes !== undefined && typeof userAttributes !== "function") {
+    const text = "userAttributes must be a function of the user's name";
+    throw new OptionError("userAttributes", text);
+  }
   const timeouts = resolveTimeouts(options.timeouts);
   const { idle, halfClosed } = timeouts;
   return {
@@ -125,7 +135,8 @@ export async function resolveSettings(
     auth,
     servesSocks4: servesNone || socks4 !== undefined,
     socks4,
-    servesHttp: resolveHttp(options.http),
+    sessionWords: resolveToggle("sessionWords", options.sessionWords),
+    servesHttp: resolveToggle("http", options.http),
     accept: resolveAccept(options.accept),
     proxyHeader: balancers.length > 0 ? proxyHeaderHook(balancers) : undefined,
     dial: resolveDial("dial", options.dial),
@@ -145,6 +156,8 @@ export async function resolveSettings(
       transport,
     ),
     sharedLimits: resolveSharedLimits(options.sharedLimits),
+    userAttributes,
+    egress: resolveEgressOf(options),
     transport,
     clock,
   };
@@ -161,6 +174,8 @@ const OPTION_KEYS = Object.keys(
     plainPort: true,
     auth: true,
     socks4: true,
+    sessionWords: true,
+    egress: true,
     http: true,
     openProxy: true,
     accept: true,
@@ -175,6 +190,7 @@ const OPTION_KEYS = Object.keys(
     timeouts: true,
     limits: true,
     sharedLimits: true,
+    userAttributes: true,
     signal: true,
     onEvent: true,
     transport: true,
@@ -208,9 +224,20 @@ function checkLocal({ hostname, reusePort, plainPort }: ListenSettings): void {
   throw new OptionError(option, `${option} is not possible with ${hostname}`);
 }
 
-function resolveHttp(http = false): boolean {
-  if (typeof http === "boolean") return http;
-  throw new OptionError("http", "http must be true or false");
+function resolveToggle(option: string, value = false): boolean {
+  if (typeof value === "boolean") return value;
+  throw new OptionError(option, `${option} must be true or false`);
+}
+
+function resolveEgressOf({ egress, policy }: ServeOptions): EgressSettings {
+  checkKeys(egress ?? {}, ["sticky", "key"], "egress");
+  const { via } = (policy ?? {}) as Partial<RulePolicy>;
+  try {
+    return resolveEgress(egress, via);
+  } catch (error) {
+    const { message } = error as TypeError;
+    throw new OptionError(message.split(" ", 1)[0], message);
+  }
 }
 
 function resolveAccept(accept: Accept | undefined): AcceptHook | undefined {

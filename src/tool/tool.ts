@@ -37,6 +37,28 @@ const COMMANDS: Readonly<Record<string, () => Promise<Loaded>>> = {
     const { RUN, runCommand } = await import("./commands/run.ts");
     return { command: RUN, run: runCommand };
   },
+  sessions: async () => {
+    const { SESSIONS, sessionsCommand } = await import(
+      "./commands/sessions.ts"
+    );
+    return { command: SESSIONS, run: sessionsCommand };
+  },
+  end: async () => {
+    const { END, endCommand } = await import("./commands/end.ts");
+    return { command: END, run: endCommand };
+  },
+  users: async () => {
+    const { USERS, usersCommand } = await import("./commands/users.ts");
+    return { command: USERS, run: usersCommand };
+  },
+  unlock: async () => {
+    const { UNLOCK, unlockCommand } = await import("./commands/unlock.ts");
+    return { command: UNLOCK, run: unlockCommand };
+  },
+  drain: async () => {
+    const { DRAIN, drainCommand } = await import("./commands/drain.ts");
+    return { command: DRAIN, run: drainCommand };
+  },
 };
 
 /** Runs a command with the arguments after its name, and returns the exit code. */
@@ -92,4 +114,12 @@ Usage: socks5 COMMAND [FLAGS] URL... [ARGUMENTS]
 A URL is socks5h://[NAME:PASSWORD@]HOST:PORT. The scheme may also be socks5 (the
 names of targets are resolved here), socks4a, socks4 or http, and over TLS
 socks5hs, socks5s, socks4as, socks4s or https. With several URLs, each proxy is
-reached through the one before. "socks5 help COMMAND" has more.`;
+reached through the one before. "socks5 help COMMAND" has more.
+
+These speak to a running server that has --admin, see "socks5 help admin":
+
+  sessions  Lists the open sessions
+  end       Ends sessions
+  users     Lists the users with open sessions
+  unlock    Lets clients log in again that are locked out
+  drain     Begins the shutdown`;

@@ -6,6 +6,11 @@
 
 import { abortError, NetError, toNetError } from "./errors.ts";
 import { systemClock } from "./clock.ts";
+import {
+  fromFirst,
+  type LocalAddresses,
+  noRouteFrom,
+} from "./local_addresses.ts";
 import { race } from "./race.ts";
 import type { AbortSignalLike } from "./signal.ts";
 import type { TlsClientOptions } from "./tls_options.ts";
@@ -55,8 +60,8 @@ export interface DialAddressesOptions {
   readonly addresses: readonly string[];
   /** 1 to 65535. */
   readonly port: number;
-  /** Returns the local address for an address; by default the system chooses one. */
-  readonly localAddressOf?: (address: string) => string | undefined;
+  /** Returns the local addresses for an address; by default the system chooses one. */
+  readonly localAddressesOf?: (address: string) => LocalAddresses | undefined;
   /** See {@linkcode ConnectOptions.tls}. */
   readonly tls?: TlsClientOptions;
   /** Aborts all attempts. */
@@ -69,17 +74,24 @@ export interface DialAddressesOptions {
  */
 export function dialAddresses(
   transport: Transport,
-  { addresses, port, localAddressOf, tls, signal }: DialAddressesOptions,
+  { addresses, port, localAddressesOf, tls, signal }: DialAddressesOptions,
 ): Promise<Conn> {
   const connect = (hostname: string, signal?: AbortSignalLike) => {
-    const localAddress = localAddressOf?.(hostname);
-    return connectTo(transport, { hostname, port, localAddress, tls, signal });
+    const to = { hostname, port, tls, signal };
+    const local = localAddressesOf?.(hostname);
+    return local
+      ? fromFirst(
+        local,
+        versionOf(hostname),
+        (localAddress) => transport.connect({ ...to, localAddress }),
+      )
+      : connectTo(transport, to);
   };
-  const fitting = localAddressOf
-    ? addresses.filter((it) => isV6(localAddressOf(it) ?? it) === isV6(it))
+  const fitting = localAddressesOf
+    ? addresses.filter((it) => localAddressesOf(it)?.has(versionOf(it)) ?? true)
     : addresses;
   if (fitting.length === 0) {
-    return Promise.reject(noRouteFrom(localAddressOf!(addresses[0])!));
+    return Promise.reject(noRouteFrom(localAddressesOf!(addresses[0])!));
   }
   if (fitting.length === 1) return connect(fitting[0], signal);
   const clock = transport.clock ?? systemClock;
@@ -95,9 +107,7 @@ function connectTo(
   options: ConnectOptions,
 ): Promise<Conn> {
   const attempt = transport.connect(options);
-  return isV6(options.hostname) && !options.localAddress
-    ? attempt.catch(failWithoutSource)
-    : attempt;
+  return isV6(options.hostname) ? attempt.catch(failWithoutSource) : attempt;
 }
 
 function failWithoutSource(error: unknown): never {
@@ -106,10 +116,8 @@ function failWithoutSource(error: unknown): never {
   throw new NetError("net-unreachable", message, error);
 }
 
-function noRouteFrom(localAddress: string): NetError {
-  const what =
-    `the target has no address that can be reached from ${localAddress}`;
-  return new NetError("net-unreachable", what);
+function versionOf(address: string): 4 | 6 {
+  return isV6(address) ? 6 : 4;
 }
 
 function isV6(address: string): boolean {

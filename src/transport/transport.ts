@@ -151,9 +151,7 @@ export interface ListenOptions {
   readonly hostname: string;
   /** 0 lets the system choose. Only for IP literals. */
   readonly port: number;
-  /**
-   * The permissions of the file of a Unix socket. @default {0o600}
-   */
+  /** The permissions of the file of a Unix socket. @default {0o600} */
   readonly mode?: number;
   /**
    * Whether several listeners that all set this, in one or in several processes of one

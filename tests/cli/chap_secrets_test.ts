@@ -1,8 +1,7 @@
 /** `--chap-secrets`: the file, its permissions, the order of methods, and the reload. */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   chapLogin,
@@ -14,6 +13,7 @@ import { parseFlags } from "../../src/cli/config/flags.ts";
 import { ConfigError, load } from "../../src/cli/config/load.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
 import { hashPassword } from "../../src/server/auth/password_hash.ts";
+import { withFolder } from "../support/folder.ts";
 import { test } from "../support/harness.ts";
 import { runProgram, withProgram } from "../support/spawn.ts";
 import { assertEchoes, LOOPBACK, withEcho } from "./echo.ts";
@@ -182,16 +182,13 @@ async function withSecrets(
     write: (text: string, mode?: number) => Promise<void>,
   ) => Promise<void>,
 ): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "socks5-"));
-  const path = join(folder, "chap.secrets");
-  try {
+  await withFolder(async (folder) => {
+    const path = join(folder, "chap.secrets");
     await use(path, async (text, mode = 0o600) => {
       await writeFile(path, text);
       await chmod(path, mode);
     });
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 test("socks5 refuses secrets that other users of the machine can access", async () => {

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { connect, SocksError } from "../../src/client/mod.ts";
 import { configSchema } from "../../src/cli/config/config.ts";
 import { hashPassword } from "../../src/server/auth/password_hash.ts";
+import { withFolder } from "../support/folder.ts";
 import { runtime, test } from "../support/harness.ts";
 import { assertEchoes, LOOPBACK, visit, withEcho } from "./echo.ts";
 import { runProgram, withProgram } from "../support/spawn.ts";
@@ -18,16 +18,13 @@ async function withFiles(
     write: (name: string, text: string) => Promise<string>,
   ) => Promise<void>,
 ): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "socks5-"));
-  try {
+  await withFolder(async (folder) => {
     await use(async (name, text) => {
       const path = join(folder, name);
       await writeFile(path, text);
       return path;
     });
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 /** A login with a hash that is fast to compute. */

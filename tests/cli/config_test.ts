@@ -475,7 +475,7 @@ function reader(files: Record<string, string>) {
 
 test("configSchema() has the defaults that apply", async () => {
   const defaults = defaultsOf(schema);
-  assertEquals(Object.keys(defaults).length, 18);
+  assertEquals(Object.keys(defaults).length, 22);
   const settings = async (file: unknown) => {
     const text = JSON.stringify(file);
     const { options, drainDelay, grace, log, workers } = await loadFiles({
@@ -816,7 +816,7 @@ for (
 async function withReloader(
   use: (it: {
     files: Record<string, string>;
-    reload(): Promise<void>;
+    reload(): Promise<unknown>;
     updates: ServeOptions[];
     records: LogRecord[];
     refuse(error: Error): void;

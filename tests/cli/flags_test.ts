@@ -488,7 +488,10 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   upstreamPool: ["http://a socks4://b", ["http://a socks4://b"]],
   upstreamStrategy: ["sticky", "sticky"],
   upstreamCa: ["a", "a"],
+  shared: ["unix:/a", "unix:/a"],
   metrics: ["[::1]:9", { hostname: "::1", port: 9 }],
+  admin: ["unix:/a", { hostname: "unix:/a", port: 0 }],
+  adminTokenFile: ["a", "a"],
 };
 
 /** The flag of an option, without the dashes. */
@@ -548,13 +551,14 @@ const ONLY_IN_CODE: Record<
   listen: true,
   accept: true,
   sharedLimits: true,
+  userAttributes: true,
   tls: true,
 };
 
 test("load() passes each option to serve() by the same name", async () => {
   const paths = pathsOf(CONFIG).filter((it) => !OTHER_FORMS.includes(it));
   const isLogin = (path: string) =>
-    /^(usersFile$|chapSecrets$|gssapi|auth)/.test(path);
+    /^(usersFile$|chapSecrets$|gssapi|auth|admin)/.test(path);
   const isUpstream = (path: string) => path.startsWith("upstream");
   const others = paths.filter((it) => !isLogin(it) && !isUpstream(it));
   const args = others.map((path) => {

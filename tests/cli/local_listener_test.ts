@@ -1,28 +1,17 @@
 /** The program on a Unix socket. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { mkdtempSync } from "node:fs";
-import { rm, stat } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import * as net from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { connect } from "../../src/client/mod.ts";
 import { test } from "../support/harness.ts";
+import { withSocketPath } from "../support/socket_path.ts";
 import { runProgram, withProgram } from "../support/spawn.ts";
 import { assertEchoes, LOOPBACK, withEcho } from "./echo.ts";
 
-async function withPath(use: (path: string) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "socks5-"));
-  try {
-    await use(join(folder, "proxy.sock"));
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
-
 for (const log of ["text", "json"]) {
   test(`socks5 serves a Unix socket, and logs as ${log}`, async () => {
-    await withPath((path) =>
+    await withSocketPath((path) =>
       withEcho(async (target) => {
         const listen = ["--hostname", `unix:${path}`, "--socket-mode", "660"];
         const rest = ["--user", "al:pw", "--allow", LOOPBACK, "--log", log];
@@ -64,7 +53,7 @@ for (const log of ["text", "json"]) {
 }
 
 test("socks5 explains what is wrong with a Unix socket", async () => {
-  await withPath(async (path) => {
+  await withSocketPath(async (path) => {
     const hostname = `unix:${path}`;
     for (
       const [args, code, text] of [
@@ -92,5 +81,26 @@ test("socks5 explains what is wrong with a Unix socket", async () => {
       stdout,
       `the configuration is valid: ${hostname}, logins 1, rules 0\n`,
     );
+  });
+});
+
+test("socks5 ends with 3 when the path of its Unix socket is in use", async () => {
+  await withSocketPath(async (path) => {
+    const args = ["--hostname", `unix:${path}`, "--user", "a:b"];
+    const options = { mayRead: true, mayWrite: true };
+    await withProgram(args, async (program) => {
+      await program.line(/"listening"/);
+      const { code, stderr } = await runProgram(args, options);
+      assertEquals([code, stderr], [
+        3,
+        `socks5: cannot listen on unix:${path}: a server listens on ${path}\n`,
+      ]);
+      program.kill("SIGTERM");
+      await program.ended;
+    }, options);
+    await writeFile(path, "");
+    const { code, stderr } = await runProgram(args, options);
+    assertEquals(code, 3);
+    assertMatch(stderr, /proxy.sock exists and is not a socket\n$/);
   });
 });

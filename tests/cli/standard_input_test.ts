@@ -1,8 +1,7 @@
 /** `--config -`. */
 
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { SocksError } from "../../src/client/mod.ts";
@@ -12,6 +11,7 @@ import {
 } from "../../src/cli/config/files.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
 import { hashPassword } from "../../src/server/auth/password_hash.ts";
+import { withFolder } from "../support/folder.ts";
 import { test } from "../support/harness.ts";
 import { type Program, runProgram, withProgram } from "../support/spawn.ts";
 import { LOOPBACK, visit, withEcho } from "./echo.ts";
@@ -86,8 +86,7 @@ async function withConfig(
     visitAs: (login: string) => Promise<void>,
   ) => Promise<void>,
 ): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "socks5-"));
-  try {
+  await withFolder(async (folder) => {
     const users = join(folder, "users.txt");
     const hash = await hashPassword("one", { iterations: 1 });
     await writeFile(users, `alice:${hash}\n`);
@@ -100,9 +99,7 @@ async function withConfig(
         await use(program, (login) => visit(`socks5://${login}@${at}`, target));
       }, options)
     );
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 for (const args of [[], ["--workers", "2"]]) {

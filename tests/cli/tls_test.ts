@@ -23,6 +23,7 @@ import {
   openssl,
 } from "../support/certificates.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { withFolder } from "../support/folder.ts";
 import { test } from "../support/harness.ts";
 import { until } from "../transport/contract.ts";
 
@@ -32,19 +33,16 @@ const NO_INPUT = { read: () => Promise.resolve(null) };
 const { ca, server, other } = certificates();
 
 /** A folder with files, which is removed afterwards. */
-async function withFolder(
+async function withFiles(
   files: Readonly<Record<string, string>>,
   use: (folder: string) => Promise<void>,
 ): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "socks5-tls-"));
-  try {
+  await withFolder(async (folder) => {
     for (const [name, content] of Object.entries(files)) {
       writeFileSync(join(folder, name), content, { mode: 0o600 });
     }
     await use(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 /** Loads the configuration by these flags, in which `@` stands for the folder. */
@@ -62,7 +60,7 @@ const PAIR = "--tls-cert @cert.pem --tls-key @key.pem";
 
 test("load() reads certificates, and reports the end of their validity", async () => {
   const files = { "cert.pem": server.cert, "key.pem": server.key };
-  await withFolder({ ...files, "ca.pem": ca.cert }, async (folder) => {
+  await withFiles({ ...files, "ca.pem": ca.cert }, async (folder) => {
     const flags = `${PAIR} --tls-client-ca @ca.pem --plain-port 1081`;
     const { options, tls, hasFiles, warnings } = await loadFlags(folder, flags);
     assertEquals(options.tls, { ...server, clientCa: ca.cert });
@@ -80,7 +78,7 @@ test("load() finds certificates relative to the folder of the configuration file
   const config = { tlsCert: "cert.pem", tlsKey: "key.pem" };
   const files = { "cert.pem": server.cert, "key.pem": server.key };
   const all = { ...files, "c.json": JSON.stringify(config) };
-  await withFolder(all, async (folder) => {
+  await withFiles(all, async (folder) => {
     const { options } = await loadFlags(folder, "--config @c.json");
     assertEquals(options.tls?.cert, server.cert);
   });
@@ -171,7 +169,7 @@ const problems: [
 
 for (const [what, files, flags, message] of problems) {
   test(`load() explains the problem when ${what}`, async () => {
-    await withFolder(files, async (folder) => {
+    await withFiles(files, async (folder) => {
       const loading = () => loadFlags(folder, flags);
       assertMatch((await assertRejects(loading, Error)).message, message);
     });
@@ -181,7 +179,7 @@ for (const [what, files, flags, message] of problems) {
 test("load() warns of a certificate that has expired, and of a key that all users can read", async () => {
   const old = issue({ subject: "/CN=old", by: ca, days: -1 });
   const files = { "cert.pem": old.cert, "key.pem": old.key };
-  await withFolder(files, async (folder) => {
+  await withFiles(files, async (folder) => {
     chmodSync(join(folder, "key.pem"), 0o644);
     const [expired, mode] = (await loadFlags(folder, PAIR)).warnings;
     assertMatch(expired, /cert\.pem: expired on \d{4}-\d\d-\d\d: clients will/);
@@ -222,7 +220,7 @@ const write = (folder: string, { cert, key }: Certificate) => {
 };
 
 test("FileWatcher reports once that files were written", async () => {
-  await withFolder({}, async (folder) => {
+  await withFiles({}, async (folder) => {
     write(folder, server);
     const calls = await watch(folder, () => write(folder, other));
     assertEquals(calls.length, 1);
@@ -230,7 +228,7 @@ test("FileWatcher reports once that files were written", async () => {
 });
 
 test("FileWatcher reports files that were replaced by others", async () => {
-  await withFolder(
+  await withFiles(
     { "cert.pem": "1", "key.pem": "2", "new.pem": "3" },
     async (folder) => {
       const [from, to] = ["new.pem", "cert.pem"].map((it) => join(folder, it));
@@ -241,10 +239,10 @@ test("FileWatcher reports files that were replaced by others", async () => {
 });
 
 test("FileWatcher reports a link to their folder that leads elsewhere", async () => {
-  await withFolder({}, async (folder) => {
+  await withFiles({}, async (folder) => {
     const link = join(folder, "live");
-    await withFolder({ "cert.pem": "1", "key.pem": "2" }, async (first) => {
-      await withFolder({ "cert.pem": "1", "key.pem": "2" }, async (second) => {
+    await withFiles({ "cert.pem": "1", "key.pem": "2" }, async (first) => {
+      await withFiles({ "cert.pem": "1", "key.pem": "2" }, async (second) => {
         symlinkSync(first, link);
         const calls = await watch(link, () => {
           symlinkSync(second, `${link}.new`);
@@ -257,14 +255,14 @@ test("FileWatcher reports a link to their folder that leads elsewhere", async ()
 });
 
 test("FileWatcher reports files that are missing", async () => {
-  await withFolder({ "cert.pem": "1", "key.pem": "2" }, async (folder) => {
+  await withFiles({ "cert.pem": "1", "key.pem": "2" }, async (folder) => {
     const calls = await watch(folder, () => rmSync(join(folder, "key.pem")));
     assertEquals(calls.length, 1);
   });
 });
 
 test("readAgain() reads only the given files again", async () => {
-  await withFolder({ a: "1", b: "2" }, async (folder) => {
+  await withFiles({ a: "1", b: "2" }, async (folder) => {
     const [a, b] = ["a", "b"].map((it) => join(folder, it));
     const files = new ConfigFileReader(NO_INPUT);
     for (const it of [a, b]) await files.read(it);

@@ -1,8 +1,7 @@
 /** Upstream proxies of the program. */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { SocksError } from "../../src/client/mod.ts";
@@ -10,6 +9,7 @@ import { ConfigError, load } from "../../src/cli/config/load.ts";
 import { parseFlags } from "../../src/cli/config/flags.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
 import { userPass } from "../../src/server/mod.ts";
+import { withFolder } from "../support/folder.ts";
 import { test } from "../support/harness.ts";
 import { startProxy } from "../support/scripted.ts";
 import { closedPort, startServer, type TestServer } from "../support/server.ts";
@@ -320,13 +320,10 @@ async function withConfig(
     write: (config: unknown) => Promise<void>,
   ) => Promise<void>,
 ): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "socks5-"));
-  const path = join(folder, "config.json");
-  try {
+  await withFolder(async (folder) => {
+    const path = join(folder, "config.json");
     await use(path, (config) => writeFile(path, JSON.stringify(config)));
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 const mayRead = { mayRead: true };

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { bind, connect, SocksError } from "../../src/client/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn } from "../../src/transport/transport.ts";
+import { withFolder } from "../support/folder.ts";
 import { runtime, test } from "../support/harness.ts";
 import { until } from "../transport/contract.ts";
 import { assertEchoes, LOOPBACK, visit, withEcho } from "./echo.ts";
@@ -232,13 +232,10 @@ async function withConfig(
     write: (config: unknown) => Promise<void>,
   ) => Promise<void>,
 ): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "socks5-"));
-  const file = join(folder, "config.json");
-  try {
+  await withFolder(async (folder) => {
+    const file = join(folder, "config.json");
     await use(file, (config) => writeFile(file, JSON.stringify(config)));
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 test("SIGHUP updates all workers, and no session ends", async () => {

@@ -464,7 +464,8 @@ test(
           const files = [["users", `alice:${hash}`]] as const;
           const which = { worker: 1, workers: 2, hostname: undefined, port: 0 };
           const log = { log: "off", logStart: false, metrics: false } as const;
-          thread.post({ type: "start", ...which, ...log, commandLine, files });
+          const how = { ...which, ...log, egressKey: Array(16).fill(0) };
+          thread.post({ type: "start", ...how, commandLine, files });
         },
         onExit,
       });

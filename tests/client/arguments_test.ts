@@ -18,9 +18,9 @@ import {
   startProxy,
 } from "../support/scripted.ts";
 import { startTarget } from "../support/server.ts";
+import { TARGET } from "../support/socks5_wire.ts";
 import { associated } from "./associated.ts";
 
-const TARGET = { hostname: "192.0.2.1", port: 80 };
 const plain = { protocol: "socks5", hostname: "127.0.0.1" } as const;
 const LISTENS = "05 00 00 01 0A 00 00 01 12 34";
 

@@ -26,14 +26,12 @@ import {
   startProxy,
 } from "../support/scripted.ts";
 import { startTarget } from "../support/server.ts";
+import { ASKED, OK, TARGET } from "../support/socks5_wire.ts";
 import { octets } from "../support/table.ts";
 import { BROKEN_FRAME } from "../support/wrapped_conn.ts";
 import { readExactly, settled, until } from "../transport/contract.ts";
 import { framed, ObservedConn, wrapping } from "./wrapping.ts";
 
-const TARGET = { hostname: "192.0.2.1", port: 80 };
-const ASKED = "05 01 00 01 C0 00 02 01 00 50";
-const OK = "05 00 00 01 0A 00 00 01 12 34";
 const REFUSED = "05 05 00 01 6*00";
 
 const plain = { protocol: "socks5" } as const;

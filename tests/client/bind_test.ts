@@ -16,6 +16,7 @@ import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { test } from "../support/harness.ts";
 import { withClock } from "../support/skipping_clock.ts";
+import { CHOSEN } from "../support/socks5_wire.ts";
 import { octets } from "../support/table.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
 import {
@@ -42,7 +43,6 @@ const CAME5 = "05 00 00 01 C0 00 02 07 56 78";
 const LISTENS4 = "00 5A 12 34 0A 00 00 01";
 const CAME4 = "00 5A 56 78 C0 00 02 07";
 
-const CHOSEN = ["05 01 00", "05 00"] as const;
 const ANYONE5 = "05 02 00 01 6*00";
 const ANYONE4 = "04 02 6*00 00";
 

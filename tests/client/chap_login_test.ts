@@ -18,9 +18,9 @@ import {
   type Script,
   startProxy,
 } from "../support/scripted.ts";
+import { TARGET } from "../support/socks5_wire.ts";
 import { settled } from "../transport/contract.ts";
 
-const TARGET = { hostname: "192.0.2.1", port: 80 };
 const REQUEST: Script[number] = [
   "05 01 00 01 C0 00 02 01 00 50",
   "05 00 00 01 0A 00 00 01 12 34",

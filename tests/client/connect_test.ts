@@ -15,6 +15,7 @@ import { userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import { toStreams } from "../../src/transport/streams.ts";
 import { test } from "../support/harness.ts";
+import { ASKED, CHOSEN, OK as OK5, TARGET } from "../support/socks5_wire.ts";
 import { octets } from "../support/table.ts";
 import {
   assertSameOctets,
@@ -41,9 +42,7 @@ import {
   withNames,
 } from "../support/scripted.ts";
 
-const OK5 = "05 00 00 01 0A 00 00 01 12 34";
 const OK4 = "00 5A 12 34 0A 00 00 01";
-const TARGET = { hostname: "192.0.2.1", port: 80 };
 
 type Wire = readonly [
   name: string,
@@ -291,8 +290,6 @@ type Hostile = readonly [
 
 const plain = { protocol: "socks5" } as const;
 const old = { protocol: "socks4" } as const;
-const CHOSEN = ["05 01 00", "05 00"] as const;
-const ASKED = "05 01 00 01 C0 00 02 01 00 50";
 const ASKED4 = "04 01 00 50 C0 00 02 01 00";
 
 const hostiles: Hostile[] = [

@@ -30,23 +30,15 @@ import {
   startServer,
   startTarget,
   type TestServer,
+  urlOf,
 } from "../support/server.ts";
 import { withClock } from "../support/skipping_clock.ts";
+import { CHOSEN, OK, TARGET } from "../support/socks5_wire.ts";
 import { octets } from "../support/table.ts";
 import { pattern, readExactly, settled, until } from "../transport/contract.ts";
 import { assertEchoed, startEcho } from "./associated.ts";
 
-const TARGET = { hostname: "192.0.2.1", port: 80 };
-const CHOSEN = ["05 01 00", "05 00"] as const;
-const OK = "05 00 00 01 0A 00 00 01 12 34";
-
 const LOGIN = { auth: [userPass({ al: "pw" })] };
-
-/** The URL of a server; `start` is its scheme, or all before the host. */
-function urlOf({ server }: TestServer, start = "socks5h"): string {
-  const before = start.endsWith("@") ? start : `${start}://`;
-  return `${before}127.0.0.1:${server.addr.port}`;
-}
 
 /** The octets of a request for CONNECT to a port below 16 of 127.0.0.1. */
 function askedFor(port: number): string {

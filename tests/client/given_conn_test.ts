@@ -16,9 +16,9 @@ import { test } from "../support/harness.ts";
 import { assertSocksError } from "../support/scripted.ts";
 import { scriptedConn } from "../support/scripted_conn.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
+import { TARGET } from "../support/socks5_wire.ts";
 import { assertSameOctets, pattern, readAll } from "../transport/contract.ts";
 
-const TARGET = { hostname: "192.0.2.1", port: 80 };
 const PROXY = { protocol: "socks5", hostname: "127.0.0.1" } as const;
 
 const commands: [string, (options: ClientOptions) => Promise<unknown>][] = [

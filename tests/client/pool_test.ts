@@ -31,18 +31,12 @@ import {
   echo,
   startServer,
   startTarget,
-  type TestServer,
+  urlOf,
 } from "../support/server.ts";
 import { withClock } from "../support/skipping_clock.ts";
+import { TARGET } from "../support/socks5_wire.ts";
 import { pattern, readExactly } from "../transport/contract.ts";
 import { assertEchoed, startEcho } from "./associated.ts";
-
-const TARGET = { hostname: "192.0.2.1", port: 80 };
-
-function urlOf({ server }: TestServer, start = "socks5h"): string {
-  const before = start.endsWith("@") ? start : `${start}://`;
-  return `${before}127.0.0.1:${server.addr.port}`;
-}
 
 /**
  * A network of proxies that are up, down or refuse the target, by the ports of their URLs,

@@ -14,6 +14,7 @@ import type { Conn } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
 import { type Script, startProxy, withConns } from "../support/scripted.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
+import { TARGET } from "../support/socks5_wire.ts";
 import { join, octets } from "../support/table.ts";
 import {
   assertSameOctets,
@@ -22,7 +23,6 @@ import {
   readExactly,
 } from "../transport/contract.ts";
 
-const TARGET = { hostname: "192.0.2.1", port: 80 };
 const SCRIPT: Script = [
   ["05 01 00", "05 00"],
   ["05 01 00 01 C0 00 02 01 00 50", '05 00 00 01 0A 00 00 01 12 34 "hello"'],

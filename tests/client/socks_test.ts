@@ -29,6 +29,7 @@ import {
   startTarget,
 } from "../support/server.ts";
 import { withClock } from "../support/skipping_clock.ts";
+import { ASKED, CHOSEN, OK, TARGET } from "../support/socks5_wire.ts";
 import { octets } from "../support/table.ts";
 import {
   pattern,
@@ -37,11 +38,6 @@ import {
   settled,
 } from "../transport/contract.ts";
 import { assertEchoed, startEcho } from "./associated.ts";
-
-const TARGET = { hostname: "192.0.2.1", port: 80 };
-const CHOSEN = ["05 01 00", "05 00"] as const;
-const ASKED = "05 01 00 01 C0 00 02 01 00 50";
-const OK = "05 00 00 01 0A 00 00 01 12 34";
 
 test("socks() has the protocol and the address of the proxy, and shows no credentials", () => {
   const rows: [string | ProxyConfig, string, string, number][] = [

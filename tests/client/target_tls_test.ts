@@ -1,6 +1,5 @@
 /** TLS to the target, inside a tunnel. */
 
-import { createHash } from "node:crypto";
 import { once } from "node:events";
 import type net from "node:net";
 import tls from "node:tls";
@@ -18,7 +17,7 @@ import {
 } from "../../src/client/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn } from "../../src/transport/transport.ts";
-import { certificates, issue } from "../support/certificates.ts";
+import { certificates, fingerprint, issue } from "../support/certificates.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { openSockets, test } from "../support/harness.ts";
 import { waysToGiveUp } from "../support/scripted.ts";
@@ -145,10 +144,6 @@ test("connect() offers the protocols of targetTls.alpn, and reports the chosen o
   await proxy.close();
 });
 
-const fingerprint = (pem: string) => {
-  const der = pem.replace(/-----.*-----|\n/g, "");
-  return createHash("sha256").update(der, "base64").digest("hex");
-};
 const expired = issue({
   subject: "/CN=server",
   by: ca,

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
   bind,
@@ -12,7 +11,7 @@ import {
 } from "../../src/client/mod.ts";
 import type { ServeOptions } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
-import { certificates, issue } from "../support/certificates.ts";
+import { certificates, fingerprint, issue } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
 import { pattern, readExactly } from "../transport/contract.ts";
@@ -88,11 +87,6 @@ test("bind() goes through TLS", async () => {
 });
 
 const TARGET = "example.com:80";
-const fingerprint = (pem: string) => {
-  const der = pem.replace(/-----.*-----|\n/g, "");
-  return createHash("sha256").update(der, "base64").digest("hex");
-};
-
 const expired = issue({
   subject: "/CN=server",
   by: ca,

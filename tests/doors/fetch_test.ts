@@ -2,8 +2,11 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { once } from "node:events";
+import { mkdtemp, readdir, rmdir, stat } from "node:fs/promises";
 import * as http2 from "node:http2";
 import type * as net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import { inspect } from "node:util";
 import { SocksError, type SocksErrorCode } from "../../src/client/mod.ts";
@@ -20,6 +23,7 @@ import {
   startTarget,
   type TestServer,
 } from "../support/server.ts";
+import { detectTransport } from "../../src/transport/detect.ts";
 import { until } from "../transport/contract.ts";
 import {
   assertNoBypassOf,
@@ -208,6 +212,84 @@ test("createFetch() uses a connection again", async () => {
   await proxy.close();
 });
 
+test("createFetch() uses a connection of an http: URL again", () =>
+  withFetch(async ({ fetch, web, proxy, url }) => {
+    for (let i = 0; i < 5; i++) {
+      assertEquals(await (await fetch(url(`/${i}`))).text(), `/${i}`);
+    }
+    const init = { method: "POST", body: "text" };
+    assertEquals((await (await fetch(url("/echo"), init)).json()).body, "text");
+    assert(web.connections < 3, `${web.connections}`);
+    assertNoBypassOf(proxy, web);
+  }));
+
+test("createFetch() reaches many origins, each by its own connection", async () => {
+  const web = await startWeb();
+  const transport = await detectTransport();
+  const ports: number[] = [];
+  const proxy = await startProxy({
+    dial({ port }) {
+      ports.push(port);
+      return transport.connect({ hostname: "127.0.0.1", port: web.port });
+    },
+  });
+  const fetch = createFetch(urlOf(proxy));
+  const expected = Array.from({ length: 80 }, (_, i) => 1_000 + i);
+  for (let round = 0; round < 2; round++) {
+    await Promise.all(expected.map(async (port) => {
+      const response = await fetch(`http://127.0.0.1:${port}/${port}`);
+      assertEquals(await response.text(), `/${port}`);
+    }));
+  }
+  for (const { headers, url } of web.requests) {
+    assertEquals(headers.host, `127.0.0.1:${url!.slice(1)}`);
+  }
+  assertEquals([...new Set(ports)].sort(), expected);
+  assertNoBypassOf(proxy, web);
+  await fetch.close();
+  await web.close();
+  await proxy.close();
+});
+
+/** Runs `use` with this folder for temporary files. */
+async function withTemporaryFolder(
+  folder: string,
+  use: () => Promise<void>,
+): Promise<void> {
+  await withEnvironment({ TMPDIR: folder }, use);
+}
+
+test(
+  "createFetch() puts its sockets into a folder of this user alone, and removes it",
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), "fetch-test-"));
+    await withTemporaryFolder(
+      folder,
+      () =>
+        withFetch(async ({ fetch, url }) => {
+          assertEquals(await (await fetch(url("/"))).text(), "/");
+          const [own, ...others] = await readdir(folder);
+          assertEquals(others, []);
+          assertEquals((await stat(join(folder, own))).mode & 0o777, 0o700);
+        }),
+    );
+    await rmdir(folder); // fails unless it is empty
+  },
+  { skip: runtime === "bun" ? undefined : "only Bun needs sockets" },
+);
+
+test("createFetch() goes through the proxy without a folder for sockets", () =>
+  withTemporaryFolder(
+    "/nonexistent",
+    () =>
+      withFetch(async ({ fetch, web, proxy, url }) => {
+        for (let i = 0; i < 2; i++) {
+          assertEquals(await (await fetch(url("/"))).text(), "/");
+        }
+        assertNoBypassOf(proxy, web);
+      }),
+  ));
+
 /** Passes if the call rejects for a reason other than the proxies. */
 async function assertNotOfProxy(call: Promise<Response>): Promise<void> {
   const error = await assertRejects(() => call, Error);
@@ -315,6 +397,70 @@ for (const status of STATUSES) {
       await other.close();
     }));
 }
+
+test("createFetch() follows redirects with the fields that the next origin may see", () =>
+  withFetch(async ({ fetch, web, url }) => {
+    const headers = {
+      authorization: "Basic eDp5",
+      "content-type": "text/own",
+      "x-own": "1",
+    };
+    const init = { method: "POST", body: "text", headers };
+    const seenAt = async (to: string, status: number) => {
+      const path = `/redirect?${status},${encodeURIComponent(to)}`;
+      const { headers } = await (await fetch(url(path), init)).json();
+      return [
+        headers.authorization,
+        headers["content-type"],
+        headers["content-length"] ?? "0",
+        headers["x-own"],
+        headers.host,
+      ];
+    };
+    const [one, two] = ["one.test", "two.test"].map((it) =>
+      `${it}:${web.port}`
+    );
+    const { authorization } = headers;
+    const seen = [authorization, "text/own", "4", "1", one];
+    assertEquals(await seenAt("/echo", 307), seen);
+    assertEquals(
+      await seenAt("/echo", 302),
+      [authorization, undefined, "0", "1", one],
+    );
+    const other = url("/echo", "two.test");
+    assertEquals(
+      await seenAt(other, 308),
+      [undefined, "text/own", "4", "1", two],
+    );
+    assertEquals(await seenAt(other, 303), [
+      undefined,
+      undefined,
+      "0",
+      "1",
+      two,
+    ]);
+  }));
+
+test("createFetch() follows redirects of other methods, and says so", () =>
+  withFetch(async ({ fetch, url }) => {
+    const path = (status: number) => url(`/redirect?${status},/echo`);
+    for (const status of [301, 302, 303]) {
+      const expected = status === 303 ? "GET" : "PUT";
+      const init = { method: "PUT", body: "text" };
+      const response = await fetch(new Request(path(status)), init);
+      assertEquals(response.redirected, true);
+      assertEquals(response.clone().redirected, true);
+      assertEquals((await response.json()).method, expected);
+      const head = await fetch(path(status), { method: "HEAD" });
+      assertEquals([head.status, await head.text()], [200, ""]);
+    }
+  }));
+
+test("createFetch() gives up after 20 redirects", () =>
+  withFetch(async ({ fetch, web, url }) => {
+    await assertNotOfProxy(fetch(url("/redirect?302,")));
+    assertEquals(web.requests.length, 21);
+  }));
 
 test("createFetch() follows redirects between http: and https: through the proxy", async () => {
   const certificate = issue({
@@ -547,6 +693,25 @@ test("createFetch() aborts at once while the proxy hangs", async () => {
   assertEquals(name, "AbortError");
   await fetch.close();
   await proxy.close();
+});
+
+test("createFetch() stops connecting when a call is aborted", async () => {
+  const proxy = await startTarget();
+  const fetch = createFetch(`socks5h://127.0.0.1:${proxy.addr.port}`);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const call = fetch("http://one.test/", { signal });
+  const conn = await proxy.accepted();
+  controller.abort();
+  await assertRejects(() => call, Error);
+  let chunk: Uint8Array | null;
+  do chunk = await conn.read().catch(() => null); while (chunk);
+  await fetch.close();
+  await proxy.close();
+}, {
+  skip: runtime === "bun"
+    ? undefined
+    : "undici and Deno go on until the timeout",
 });
 
 // Nothing goes around the proxy

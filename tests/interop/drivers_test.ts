@@ -1,27 +1,59 @@
 /** Drivers with their real servers, through the sockets of the client's door. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type * as net from "node:net";
+import { forward } from "../../src/doors/bridge/mod.ts";
 import { dialSocket, SocksSocket } from "../../src/doors/socket/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
 import { test } from "../support/harness.ts";
 import { startServer } from "../support/server.ts";
 import { type Database, DATABASE_LOGIN, databases } from "./databases.ts";
+import { startRelay } from "./counting_relay.ts";
 import { type Library, load } from "./libraries.ts";
 import { missing, run } from "./programs.ts";
+import { proxyKinds } from "./proxies.ts";
 import { missingRuntime } from "./runtimes.ts";
 import { withSshd } from "./sshd.ts";
 
 const noNpm = missingRuntime("deno"); // which installs the packages
 const { username: user, password } = DATABASE_LOGIN;
 
+/** The proxies in front of each driver. */
+const foreign = ["danted with a login", "ssh -D"].map((name) =>
+  proxyKinds.find((it) => it.name === name)!
+);
+const noProxies = foreign.map(({ skip }) => skip).find((it) => it);
+
 /**
- * Calls `use` with the URL of a proxy with a login, and passes if the proxy has granted
- * requests for the port.
+ * Calls `use` with the URLs of our server with a login, of danted with one, and of `ssh -D`,
+ * one after the other. Passes if each of them has connected to the port.
  */
-async function throughProxy(
+async function throughProxies(
+  port: number,
+  use: (url: string) => Promise<void>,
+): Promise<void> {
+  await throughOurs(port, use);
+  for (const kind of foreign) {
+    await kind.run(async (port) => {
+      const relay = await startRelay(port);
+      const { login } = kind;
+      const text = login
+        ? `${login.username}:${encodeURIComponent(login.password)}@`
+        : "";
+      try {
+        await use(`socks5h://${text}127.0.0.1:${relay.port}`);
+        assert(relay.connections > 0, `no connection to ${kind.name}`);
+      } finally {
+        await relay.close();
+      }
+    });
+  }
+}
+
+async function throughOurs(
   port: number,
   use: (url: string) => Promise<void>,
 ): Promise<void> {
@@ -146,30 +178,61 @@ const drivers: [
     await redis.quit();
     return answer;
   }, "42"],
+  // The next two drivers take no socket.
+  ["node-redis", "Redis", async (url, database) => {
+    const { createClient } = await load("redis", "6.3.1");
+    const local = await forward(url, { hostname: host, port: database.port });
+    const { hostname, port } = local.addr;
+    const socket = { host: hostname, port, reconnectStrategy: false };
+    const client = createClient({ password, socket });
+    client.on("error", () => {});
+    await client.connect();
+    await client.set("answer", "42");
+    const answer = await client.get("answer");
+    await client.close();
+    await local.close();
+    return answer;
+  }, "42"],
+  ["amqplib with TLS", "RabbitMQ", async (url, { tlsPort: port, ca }) => {
+    const { connect } = await load("amqplib", "2.3.1");
+    const local = await forward(url, { hostname: host, port });
+    const to = `amqps://${user}:${password}@${host}:${local.addr.port}`;
+    const connection = await connect(to, { ca: [ca] });
+    const channel = await connection.createChannel();
+    const { queue } = await channel.assertQueue("", { exclusive: true });
+    const message = new Promise<Library>((resolve) =>
+      channel.consume(queue, resolve)
+    );
+    channel.sendToQueue(queue, Buffer.from("42"));
+    const { content } = await message;
+    await connection.close();
+    await local.close();
+    return `${content}`;
+  }, "42"],
 ];
 
 for (const [name, kind, query, answer] of drivers) {
-  test(`${name} reaches ${kind} through the proxy`, async () => {
+  test(`${name} reaches ${kind} through the proxies`, async () => {
     await databases[kind].run(async (database) => {
       const { port, tlsPort } = database;
       const used = name.includes("TLS") ? tlsPort : port;
-      await throughProxy(used, async (url) => {
+      await throughProxies(used, async (url) => {
         assertEquals(await query(url, database), answer);
       });
     });
   }, {
-    skip: noNpm ?? databases[kind].skip,
+    skip: noNpm ?? databases[kind].skip ?? noProxies,
     foreign: true,
     timeout: 120_000,
   });
 }
 
-test("ssh2 reaches sshd through the proxy", async () => {
+test("ssh2 reaches sshd through the proxies", async () => {
   const { Client } = await load("ssh2", "1.17.0");
   // Bun's userInfo() reads the environment.
   const username = (await run("id", ["-un"])).stdout.trim();
   await withSshd(async ({ port, ssh }) => {
-    await throughProxy(port, async (url) => {
+    await throughProxies(port, async (url) => {
       const sock = await dialSocket(url, { hostname: host, port });
       const client = new Client();
       const privateKey = readFileSync(ssh[ssh.indexOf("-i") + 1]);
@@ -188,9 +251,12 @@ test("ssh2 reaches sshd through the proxy", async () => {
       await once(client, "close");
     });
   });
-}, { skip: noNpm ?? missing("sshd", "ssh-keygen"), foreign: true });
+}, {
+  skip: noNpm ?? missing("sshd", "ssh-keygen") ?? noProxies,
+  foreign: true,
+});
 
-test("nodemailer reaches a mail server through the proxy", async () => {
+test("nodemailer reaches a mail server through the proxies", async () => {
   const { SMTPServer } = await load("smtp-server", "3.15.0");
   const { createTransport } = await load("nodemailer", "7.0.10");
   let received = "";
@@ -205,7 +271,7 @@ test("nodemailer reaches a mail server through the proxy", async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const { port } = server.server.address();
-  await throughProxy(port, async (url) => {
+  await throughProxies(port, async (url) => {
     const transport = createTransport({
       host,
       port,
@@ -223,4 +289,4 @@ test("nodemailer reaches a mail server through the proxy", async () => {
   });
   assertStringIncludes(received, "hello");
   await new Promise<void>((resolve) => server.close(() => resolve()));
-}, { skip: noNpm, foreign: true });
+}, { skip: noNpm ?? noProxies, foreign: true });

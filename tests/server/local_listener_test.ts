@@ -1,11 +1,9 @@
 /** Servers on Unix sockets. */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { mkdtempSync } from "node:fs";
 import { lstat, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import * as net from "node:net";
 import { once } from "node:events";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as tlsConnect } from "node:tls";
 import {
@@ -19,21 +17,12 @@ import { NetError, rules, userPass } from "../../src/server/mod.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn } from "../../src/transport/transport.ts";
 import { certificates } from "../support/certificates.ts";
+import { leaveBehind, withSocketPath } from "../support/socket_path.ts";
 import { test } from "../support/harness.ts";
 import { echo, startServer, startTarget } from "../support/server.ts";
 import { pattern, readAll } from "../transport/contract.ts";
 
 const ALICE = "socks5://alice:secret@127.0.0.1:1080"; // the address is not used
-
-/** Runs `use` with the path of a socket in a new folder. */
-async function withPath(use: (path: string) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "socks5-"));
-  try {
-    await use(join(folder, "proxy.sock"));
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
 
 /** The options of a client whose connection is over the socket. */
 async function over(path: string): Promise<ClientOptions> {
@@ -45,19 +34,10 @@ async function over(path: string): Promise<ClientOptions> {
   return { conn, timeout: 20_000 };
 }
 
-/** Leaves a socket file on which nobody listens, as a server does that is killed. */
-async function leaveBehind(path: string): Promise<void> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  await rename(path, `${path}.moved`); // so that the server does not remove it
-  await new Promise((resolve) => server.close(resolve));
-  await rename(`${path}.moved`, path);
-}
-
 const auth = [userPass({ alice: "secret" })];
 
 test("serve() relays to clients of a Unix socket, whose name is their address", async () => {
-  await withPath(async (path) => {
+  await withSocketPath(async (path) => {
     const target = await startTarget(echo);
     const { hostname, port } = target.addr;
     const server = await startServer({
@@ -83,7 +63,7 @@ test("serve() relays to clients of a Unix socket, whose name is their address", 
 });
 
 test("serve() speaks TLS over a Unix socket", async () => {
-  await withPath(async (path) => {
+  await withSocketPath(async (path) => {
     const { server: tls, ca } = certificates();
     const target = await startTarget(echo);
     const server = await startServer({
@@ -114,7 +94,7 @@ test("serve() speaks TLS over a Unix socket", async () => {
 });
 
 test("serve() treats clients of a Unix socket as exposed", async () => {
-  await withPath(async (path) => {
+  await withSocketPath(async (path) => {
     const hostname = `unix:${path}`;
     const error = await assertRejects(() => startServer({ hostname }));
     assertMatch((error as Error).message, /without a login would be an open/);
@@ -131,8 +111,31 @@ test("serve() treats clients of a Unix socket as exposed", async () => {
   });
 });
 
+test("a client of a Unix socket cannot lock out the others", async () => {
+  await withSocketPath(async (path) => {
+    const target = await startTarget(echo);
+    const server = await startServer({
+      hostname: `unix:${path}`,
+      auth: [userPass({ alice: "secret" }, { failedLogins: 1 })],
+      policy: rules([`allow ${target.addr.hostname}`]),
+    });
+    const wrong = "socks5://alice:wrong@127.0.0.1:1080";
+    for (let i = 0; i < 2; i++) {
+      const error = await assertRejects(
+        async () => await connect(wrong, target.addr, await over(path)),
+        SocksError,
+      );
+      assertEquals(error.code, "login-failed");
+    }
+    const conn = await connect(ALICE, target.addr, await over(path));
+    conn.close();
+    await server.close();
+    await target.close();
+  });
+});
+
 test("serve() refuses UDP ASSOCIATE and a BIND for anyone over a Unix socket", async () => {
-  await withPath(async (path) => {
+  await withSocketPath(async (path) => {
     const server = await startServer({ hostname: `unix:${path}`, auth });
     for (
       const run of [
@@ -149,7 +152,7 @@ test("serve() refuses UDP ASSOCIATE and a BIND for anyone over a Unix socket", a
 });
 
 test("serve() sets the permissions of a Unix socket, and removes it in the end", async () => {
-  await withPath(async (path) => {
+  await withSocketPath(async (path) => {
     const hostname = `unix:${path}`;
     for (const socketMode of [undefined, 0o660, 0o200]) {
       const server = await startServer({ hostname, auth, socketMode });
@@ -162,7 +165,7 @@ test("serve() sets the permissions of a Unix socket, and removes it in the end",
 });
 
 test("serve() replaces a Unix socket that nobody serves, and nothing else", async () => {
-  await withPath(async (path) => {
+  await withSocketPath(async (path) => {
     const hostname = `unix:${path}`;
     const first = await startServer({ hostname, auth });
     const taken = await assertRejects(
@@ -175,7 +178,7 @@ test("serve() replaces a Unix socket that nobody serves, and nothing else", asyn
     const other = await assertRejects(
       () => startServer({ hostname, auth }),
       NetError,
-      "is no socket",
+      "is not a socket",
     );
     assertEquals(other.kind, "addr-in-use");
     assert((await lstat(path)).isFile());
@@ -192,7 +195,7 @@ test("serve() replaces a Unix socket that nobody serves, and nothing else", asyn
 });
 
 test("a server leaves the socket file of another that has replaced its own", async () => {
-  await withPath(async (path) => {
+  await withSocketPath(async (path) => {
     const options = { hostname: `unix:${path}`, auth };
     const [first, moved] = [await startServer(options), `${path}.moved`];
     await rename(path, moved);
@@ -212,7 +215,7 @@ test("a server leaves the socket file of another that has replaced its own", asy
 });
 
 test("serve() rejects what is not possible with a Unix socket", async () => {
-  await withPath(async (path) => {
+  await withSocketPath(async (path) => {
     const hostname = `unix:${path}`;
     const { server: tls } = certificates();
     for (const options of [{ reusePort: true }, { plainPort: 0, tls }]) {
@@ -247,7 +250,7 @@ for (const startsInClear of [undefined, false, true]) {
     ? "without TLS"
     : `with TLS${startsInClear ? " that has not started" : ""}`;
   test(`reset() closes the connection of a Unix socket ${what}`, () =>
-    withPath(async (path) => {
+    withSocketPath(async (path) => {
       const transport = await detectTransport();
       let onConn = (_: Conn) => {};
       const accepted = new Promise<Conn>((resolve) => onConn = resolve);

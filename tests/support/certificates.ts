@@ -5,6 +5,7 @@
  */
 
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -113,4 +114,10 @@ function makeAll(): Certificates {
     }),
     alice: issue({ subject: "/CN=alice", by: ca }),
   };
+}
+
+/** The SHA-256 of a certificate as the option `pin` takes it. */
+export function fingerprint(pem: string): string {
+  const der = pem.replace(/-----.*-----|\n/g, "");
+  return createHash("sha256").update(der, "base64").digest("hex");
 }

@@ -63,6 +63,12 @@ export async function startServer(
   };
 }
 
+/** The URL of a server; `start` is its scheme, or all before the host. */
+export function urlOf({ server }: TestServer, start = "socks5h"): string {
+  const before = start.endsWith("@") ? start : `${start}://`;
+  return `${before}127.0.0.1:${server.addr.port}`;
+}
+
 /** A listening target and the connections it has accepted. */
 export interface Target {
   readonly addr: Listener["addr"];

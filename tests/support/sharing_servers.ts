@@ -12,10 +12,12 @@ import {
 import { SharedConnectionLimiter } from "../../src/server/cluster/shared_connection_limiter.ts";
 import type { SharedLimitsStore } from "../../src/server/cluster/store.ts";
 import type { Admission } from "../../src/server/limits/admission.ts";
-import type {
-  LimitValues,
-  RejectionReason,
+import {
+  LIMIT_NAMES,
+  type LimitValues,
+  type RejectionReason,
 } from "../../src/server/limits/limit_table.ts";
+import type { Sharing } from "../../src/server/limits/sharing.ts";
 import { FakeClock } from "./fake_clock.ts";
 
 /** No limits. */
@@ -30,6 +32,12 @@ export const UNLIMITED: LimitValues = {
   bytesPerSecondPerSession: Infinity,
   bytesPerSecondPerUser: Infinity,
 };
+
+/** All limits are divided among as many servers. */
+export function sharing(servers: number): Sharing {
+  const entries = LIMIT_NAMES.map((name) => [name, servers]);
+  return Object.fromEntries(entries);
+}
 
 /** The store as a server in another process sees it; counts its questions. */
 export interface RemoteStore extends SharedLimitsStore {
@@ -77,7 +85,12 @@ export function sharingServers(
     const checked = new CheckedStore(store, (error) => {
       throw error;
     });
-    const limiter = new SharedConnectionLimiter(all, checked, size);
+    const limiter = new SharedConnectionLimiter(
+      all,
+      checked,
+      sharing(size),
+      clock,
+    );
     return { worker, store, checked, limiter };
   });
   return { coordinator, servers, clock };

@@ -72,6 +72,8 @@ export interface ProgramOptions {
   mayRun?: boolean;
   /** Whether it may read all environment variables, on Deno. */
   mayReadEnv?: boolean;
+  /** The environment variables that it may read, on Deno. */
+  variables?: string;
   /** More environment variables. */
   env?: Record<string, string>;
   /** The content of its standard input; none by default. */
@@ -175,8 +177,16 @@ export async function runProgram(
 
 /** The arguments for the executable of the runtime that start the program. */
 export function programArgs(
-  { users, mayRead, mayWrite, mayShare, mayLoad, mayRun, mayReadEnv }:
-    ProgramOptions,
+  {
+    users,
+    mayRead,
+    mayWrite,
+    mayShare,
+    mayLoad,
+    mayRun,
+    mayReadEnv,
+    variables,
+  }: ProgramOptions,
 ): string[] {
   if (runtime !== "deno") {
     const program = fileURLToPath(new URL("./program.js", import.meta.url));
@@ -196,6 +206,7 @@ export function programArgs(
     ...(mayRun && !mayReadEnv ? ["--allow-env=NODE_V8_COVERAGE"] : []),
     ...(users === undefined ? [] : ["--allow-env=SOCKS5_USERS"]),
     ...(mayReadEnv ? ["--allow-env"] : []),
+    ...(variables === undefined ? [] : [`--allow-env=${variables}`]),
     ...(parser.startsWith("file:")
       ? [`--import-map=${new URL("./import_map.json", parser)}`]
       : []),

@@ -7,8 +7,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { UsageError } from "../../src/cli/usage_error.ts";
@@ -24,6 +23,7 @@ import {
   uncovered,
 } from "../../src/tool/commands/preload.ts";
 import { helpOf } from "../../src/tool/tool.ts";
+import { withFolder } from "../support/folder.ts";
 import { test } from "../support/harness.ts";
 
 const parse = (...args: string[]) => parseArguments(args, PROXY_FLAGS);
@@ -125,8 +125,7 @@ test("preloadVariables() adds to the flags that are there", () => {
 });
 
 test("findPreload() looks beside the sources and in the package", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "socks5-tool-"));
-  try {
+  await withFolder(async (folder) => {
     const base = (path: string) => pathToFileURL(join(folder, path)).href;
     assertEquals(findPreload(base("src/tool/commands/run.ts")), undefined);
     for (
@@ -140,9 +139,7 @@ test("findPreload() looks beside the sources and in the package", async () => {
       assertEquals(findPreload(base(from)), base(module));
     }
     assertEquals(findPreload("https://modules.example/a/b/c/d.ts"), undefined);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 });
 
 test("uncovered() refuses runtimes that would connect directly", () => {
@@ -170,15 +167,12 @@ async function withFile(
   mode: number,
   use: (path: string) => Promise<void>,
 ): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "socks5-tool-"));
-  const path = join(folder, "proxy.txt");
-  try {
+  await withFolder(async (folder) => {
+    const path = join(folder, "proxy.txt");
     await writeFile(path, text);
     await chmod(path, mode);
     await use(path);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 test("readProxies() reads a chain from a file of the user's own", async () => {

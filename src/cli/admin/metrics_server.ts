@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Endpoint, formatEndpoint } from "../../protocol/address.ts";
 import {
   formatMetrics,
@@ -13,11 +13,11 @@ import {
   series,
   sumMetrics,
 } from "../../server/metrics.ts";
-import { toNetError } from "../../transport/errors.ts";
-import { EXIT, StartError } from "../failure.ts";
 import { PROCESS_METRICS, processMetrics } from "../output/process_metrics.ts";
+import { SHARED_METRICS } from "../serve/shared_limits.ts";
 import type { RunningServer } from "../serve/running_server.ts";
 import { VERSION } from "../version.ts";
+import { HttpListener } from "./http_listener.ts";
 
 /** The metrics of the program, in addition to those of its servers. */
 const PROGRAM_METRICS: readonly MetricFamily[] = [
@@ -38,7 +38,13 @@ const PROGRAM_METRICS: readonly MetricFamily[] = [
   },
 ];
 
-const FAMILIES = [...PROGRAM_METRICS, ...PROCESS_METRICS, ...METRICS];
+/** All metrics that `--metrics` reports. */
+export const METRIC_FAMILIES: readonly MetricFamily[] = [
+  ...PROGRAM_METRICS,
+  ...SHARED_METRICS,
+  ...PROCESS_METRICS,
+  ...METRICS,
+];
 
 /** The server whose state and metrics are reported. */
 export type MonitoredServer = Pick<RunningServer, "isListening" | "metrics">;
@@ -50,47 +56,30 @@ export type MonitoredServer = Pick<RunningServer, "isListening" | "metrics">;
  * while the program runs.
  */
 export class MetricsServer {
-  readonly #server: Server;
+  #listener: HttpListener | undefined;
   #monitored: MonitoredServer | undefined;
   /** The metrics being read; concurrent requests share them. */
   #reading: Promise<string> | undefined;
   #isServing = false;
-
-  private constructor(server: Server) {
-    this.#server = server;
-    server.on("request", (request, response) => {
-      this.#answer(request, response).catch(() => response.destroy());
-    });
-  }
 
   /**
    * Starts to listen.
    *
    * @throws {StartError} if it cannot listen.
    */
-  static async open({ hostname, port }: Endpoint): Promise<MetricsServer> {
-    const { createServer } = await import("node:http");
-    const server = createServer();
-    try {
-      await new Promise<void>((resolve, reject) => {
-        // Also handles later errors, of connections that cannot be accepted: without
-        // a listener they would end the process.
-        server.on("error", reject);
-        server.listen(port, hostname, resolve);
-      });
-    } catch (error) {
-      throw failure({ hostname, port }, error);
-    }
-    return new MetricsServer(server);
+  static async open(place: Endpoint): Promise<MetricsServer> {
+    const server = new MetricsServer();
+    server.#listener = await HttpListener.open({
+      place,
+      flag: "--metrics",
+      onRequest: (request, response) => server.#answer(request, response),
+    });
+    return server;
   }
 
   /** The URL of the metrics. */
   get url(): string {
-    const { address, port } = this.#server.address() as {
-      address: string;
-      port: number;
-    };
-    return `http://${formatEndpoint({ hostname: address, port })}/metrics`;
+    return `http://${formatEndpoint(this.#listener!.addr)}/metrics`;
   }
 
   /** Reports the state and the metrics of the server from now on. */
@@ -105,9 +94,8 @@ export class MetricsServer {
   }
 
   /** Stops listening and closes all connections. */
-  close(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
+  close(): Promise<void> {
+    return this.#listener!.close();
   }
 
   async #answer(
@@ -140,7 +128,7 @@ export class MetricsServer {
       const info = { [series("socks5_build_info", { version: VERSION })]: 1 };
       const values = await this.#monitored?.metrics() ?? {};
       const all = sumMetrics([info, processMetrics(), values]);
-      return formatMetrics(all, FAMILIES);
+      return formatMetrics(all, METRIC_FAMILIES);
     } finally {
       this.#reading = undefined;
     }
@@ -154,18 +142,4 @@ function send(response: ServerResponse, status: number, text: string): void {
     ...status === 405 && { allow: "GET, HEAD" },
   });
   response.end(text);
-}
-
-function failure(endpoint: Endpoint, error: unknown): StartError {
-  const { kind, message } = toNetError(error);
-  const where = formatEndpoint(endpoint);
-  return kind === "addr-in-use"
-    ? new StartError(
-      `${where} is in use: choose another port for --metrics`,
-      EXIT.portInUse,
-    )
-    : new StartError(
-      `cannot listen on ${where} for --metrics: ${message}`,
-      EXIT.failed,
-    );
 }

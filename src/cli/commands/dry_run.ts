@@ -16,6 +16,7 @@ import { resolveSettings } from "../../server/settings.ts";
 import { OwnAddresses } from "../../server/policy/own_addresses.ts";
 import { DIRECT } from "../../server/policy/rule.ts";
 import { rules } from "../../server/policy/rules.ts";
+import { parseRedisUrl } from "../../redis/redis_url.ts";
 import { detectTransport } from "../../transport/detect.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Transport } from "../../transport/transport.ts";
@@ -55,6 +56,9 @@ export async function checkText(
     (config.authCommand === undefined ? "" : ", logins by a program") +
     (tls ? `, ${validText(tls.validTo)}` : "") +
     upstreamsText(upstreams) +
+    (config.shared === undefined
+      ? ""
+      : `, limits shared in ${parseRedisUrl(config.shared).shown}`) +
     (count > 1 ? `, workers ${count}` : "");
 }
 
@@ -164,7 +168,7 @@ function explanationText(
   { hostname }: Question,
 ): string {
   const resolved = address && !isIp(hostname) ? ` ${address}` : "";
-  const via = localAddress ? `, via ${localAddress}` : "";
+  const via = localAddress ? `, via ${[localAddress].flat().join(" or ")}` : "";
   const prefer = family ? `, IPv${family} first` : "";
   const first = matched === undefined
     ? ""

@@ -12,6 +12,11 @@ export const COMMAND_NAMES: readonly string[] = [
   "forward",
   "bridge",
   "run",
+  "sessions",
+  "end",
+  "users",
+  "unlock",
+  "drain",
   "help",
   "hash-password",
 ];

@@ -35,8 +35,8 @@ export const NOTES: { readonly [section in Section]?: string } = {
 Without rules, clients may use any target. If the server listens beyond this
 machine, its own addresses and special-purpose ones (private networks, ...) are
 denied unless a rule names them: --allow 10.0.0.0/8. A rule may also choose the
-route: via ADDRESS (of this machine), prefer ipv4|ipv6, through UPSTREAM|direct
-(an upstream of the --config file).
+route: via ADDRESSES (of this machine, or prefixes: 192.0.2.1,2001:db8::/64),
+prefer ipv4|ipv6, through UPSTREAM|direct (an upstream of the --config file).
 --deny @FILE refers to the names and networks in a file, one a line: a name,
 *.SUFFIX (the names below), .SUFFIX (these and itself), an address or a block.
 The file is read again on SIGHUP.`,
@@ -64,6 +64,14 @@ These beginnings of the line of a failed login do not change:
   {"time":"2026-11-03T10:22:31.123Z","type":"session-end",
    "reason":"login-failed","client":{"hostname":"192.0.2.7","port":50123},
 The JSON is on one line. An IPv6 client of a text line is in brackets.`,
+  admin: `\
+The commands sessions, end, users, unlock and drain speak to it ("socks5 help
+tool"), and so does curl; GET /openapi.json describes the API:
+  socks5 --admin unix:/run/socks5/admin.sock
+  socks5 sessions --admin unix:/run/socks5/admin.sock
+  curl --unix-socket /run/socks5/admin.sock http://localhost/sessions
+On Deno, a Unix socket needs --allow-read and --allow-write, a token file
+--allow-read.`,
 };
 
 /** A text of `--help` that is about no flags. */
@@ -108,6 +116,6 @@ Examples:
 On Deno, the server needs --allow-net, --allow-read for files,
 --allow-env=SOCKS5_USERS for the variable, --allow-sys=networkInterfaces to know
 its own addresses, --allow-ffi for Kerberos, --allow-run for --auth-command, and
---allow-read and --allow-write for unix:PATH.`,
+--allow-read and --allow-write for the folder of unix:PATH.`,
   },
 ];

@@ -4,9 +4,18 @@
  * @module
  */
 
-import { formatEndpoint, isIp, isUnspecified } from "../../protocol/address.ts";
+import {
+  type Endpoint,
+  formatEndpoint,
+  isIp,
+  isUnspecified,
+} from "../../protocol/address.ts";
 import { plainHostname } from "../../transport/socket.ts";
-import type { LockoutOptions, LoginGuard } from "../../server/auth/lockout.ts";
+import {
+  Lockout,
+  type LockoutOptions,
+  type LoginGuard,
+} from "../../server/auth/lockout.ts";
 import type { ServeOptions } from "../../server/options.ts";
 import { type RulePolicy, rules } from "../../server/policy/rules.ts";
 import { UsageError } from "../usage_error.ts";
@@ -23,6 +32,7 @@ import { hint } from "./hint.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
 import { besideFile, fileName, type ReadFile, tryRead } from "./files.ts";
 import type { CommandLine } from "./flags.ts";
+import { checkAdmin, loadAdminToken } from "./load_admin.ts";
 import { loadLists } from "./load_lists.ts";
 import { type LoadedTls, loadTls } from "./load_tls.ts";
 import { loadLogins, namesOfLogins } from "./load_logins.ts";
@@ -53,6 +63,10 @@ export interface LoadedConfig extends ProgramConfig {
   readonly hasFiles: boolean;
   /** The options of the lockout after failed logins. */
   readonly lockout: LockoutOptions;
+  /** Counts failed logins. */
+  readonly guard: LoginGuard;
+  /** The token of the admin port, if the configuration has one. Secret. */
+  readonly adminToken: string | undefined;
   /** Differs if `options.auth` would differ. Secret, because it has the passwords. */
   readonly authKey: string;
 }
@@ -97,7 +111,7 @@ function shorten(problem: string): string {
 export async function load(
   commandLine: CommandLine,
   read: ReadFile,
-  { before, guard }: LoadOptions = {},
+  { before, guard: given }: LoadOptions = {},
 ): Promise<LoadedConfig> {
   const problems: string[] = [];
   const warnings: string[] = [];
@@ -120,8 +134,10 @@ export async function load(
       problems,
     )
     : {};
+  const adminToken = await loadAdminToken(config, read, problems);
   if (problems.length > 0) throw new ConfigError(problems);
-  checkMetrics(config, commandLine);
+  checkPorts(config, commandLine);
+  checkAdmin(config);
   const lockout = {
     failedLogins: config.failedLogins,
     lockout: config.lockout,
@@ -130,12 +146,12 @@ export async function load(
   const command = authCommandConfig(config, logins);
   const authKey = JSON.stringify({ ...logins, ...lockout, gssapi, command });
   // The same methods keep the clients that are locked out.
-  const auth = authKey === before?.authKey
-    ? before.options.auth
-    : await withGssapi(
-      gssapi,
-      await methodsOf(logins, { command, lockout, guard }),
-    );
+  const kept = authKey === before?.authKey ? before : undefined;
+  const guard = given ?? kept?.guard ?? new Lockout(lockout);
+  const auth = kept ? kept.options.auth : await withGssapi(
+    gssapi,
+    await methodsOf(logins, { command, lockout, guard }),
+  );
   const policy = list.length > 0 ? rules(list, { lists }) : undefined;
   checkWays(policy, upstreams);
   const names = namesOfLogins(logins);
@@ -165,14 +181,21 @@ export async function load(
     tls,
     upstreams,
     lockout,
+    guard,
+    adminToken,
     authKey,
     users: names,
     rules: list.length,
     warnings,
     hasFiles: usersFile.length > 0 || Object.keys(lists).length > 0 ||
-      [file, chapSecrets, config.gssapiKeytab, tls, config.upstreamCa].some(
-        (it) => it !== undefined,
-      ),
+      [
+        file,
+        chapSecrets,
+        config.gssapiKeytab,
+        tls,
+        config.upstreamCa,
+        config.adminTokenFile,
+      ].some((it) => it !== undefined),
   };
 }
 
@@ -214,20 +237,35 @@ function checkWays(
   );
 }
 
-/** Refuses a port that the server itself would report as in use. */
-function checkMetrics(
-  { metrics, hostname = "127.0.0.1", port = 1080, plainPort }: Config,
+/** Refuses ports that the program itself would report as in use. */
+function checkPorts(
+  config: Config,
   { config: flags, file }: CommandLine,
 ): void {
-  if (!metrics?.port || ![port, plainPort].includes(metrics.port)) return;
-  const hosts = [metrics.hostname, plainHostname(hostname)];
-  const differ = hosts[0] !== hosts[1] && hosts.every(isOneAddress);
-  if (differ) return;
-  const where = formatEndpoint(metrics);
-  const subject = flags.metrics ? "--metrics" : `${fileName(file!)}: metrics:`;
-  throw new UsageError(
-    `${subject} cannot be on ${where}, where the server listens`,
-  );
+  const { hostname = "127.0.0.1", port = 1080, plainPort } = config;
+  const places = [port, ...plainPort === undefined ? [] : [plainPort]]
+    .map((port) => ({ hostname: plainHostname(hostname), port }));
+  let user = "the server";
+  for (const key of ["metrics", "admin"] as const) {
+    const place = config[key];
+    if (!place) continue;
+    if (places.some((it) => collide(it, place))) {
+      const subject = flags[key] ? `--${key}` : `${fileName(file!)}: ${key}:`;
+      throw new UsageError(
+        `${subject} cannot be on ${
+          formatEndpoint(place)
+        }, where ${user} listens`,
+      );
+    }
+    places.push(place);
+    user = `the server or --${key}`;
+  }
+}
+
+function collide(one: Endpoint, other: Endpoint): boolean {
+  if (one.port === 0 || one.port !== other.port) return false;
+  const hosts = [one.hostname, other.hostname];
+  return one.hostname === other.hostname || !hosts.every(isOneAddress);
 }
 
 function isOneAddress(hostname: string): boolean {
@@ -254,5 +292,6 @@ async function loadFile(
     tlsKey: beside(config.tlsKey),
     tlsClientCa: beside(config.tlsClientCa),
     upstreamCa: beside(config.upstreamCa),
+    adminTokenFile: beside(config.adminTokenFile),
   };
 }

@@ -5,7 +5,7 @@
  */
 
 import type { HopDialer } from "../../client/dialer.ts";
-import type { PoolOptions } from "../../client/pool/pool.ts";
+import type { PoolOptions } from "../../client/pool/options.ts";
 import { UsageError } from "../usage_error.ts";
 import type { Config } from "./config.ts";
 import { fileName, type ReadFile, tryRead } from "./files.ts";

@@ -30,6 +30,7 @@ export const SECTIONS = {
   workers: { topic: "workers", title: "Workers" },
   config: { topic: "files", title: "Configuration" },
   output: { topic: "log", title: "Log and metrics" },
+  admin: { topic: "admin", title: "Console and Admin API" },
 } as const;
 
 /** The key of a section. */

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { EgressOptions } from "../../server/egress/egress_options.ts";
 import type { Limits, Timeouts } from "../../server/options.ts";
 import { POOL_STRATEGIES } from "../../client/pool/strategy.ts";
 import { LOG_FORMATS } from "../output/format.ts";
@@ -33,6 +34,7 @@ import {
   filePath,
   listenAddress,
   listenEndpoint,
+  listenPlace,
   login,
   permissions,
   portRange,
@@ -40,6 +42,7 @@ import {
   reachableAddresses,
   rule,
 } from "./server_kinds.ts";
+import { redisUrl } from "./redis_kind.ts";
 import { namedUpstreams, proxyUrl, proxyUrls } from "./upstream_kinds.ts";
 
 /** More workers are considered a mistake. */
@@ -284,6 +287,14 @@ export const OPTIONS = {
       }),
     },
   },
+  sessionWords: option(toggle(), {
+    flag: "--session-words",
+    section: "login",
+    default: false,
+    description:
+      "User names may end with a session word: alice-session-7 is the user alice, with her " +
+      "password. Each word has an address of its own if rules have several after via.",
+  }),
   openProxy: option(toggle(), {
     flag: "--open-proxy",
     section: "login",
@@ -319,6 +330,19 @@ export const OPTIONS = {
       },
     ],
   }),
+  egress: {
+    section: "rules",
+    description: "The choice among several addresses after via.",
+    options: {
+      sticky: option(duration(), {
+        flag: "--egress-sticky DURATION",
+        description:
+          "How long a client (a user, with the session word if there is one, or an " +
+          "address) keeps one of several addresses after via, by the clock; 0 for " +
+          "another one for each session; by default until the restart",
+      }),
+    } satisfies OptionsOf<Omit<EgressOptions, "key">>,
+  },
   upstream: option(oneOrMore(proxyUrl()), {
     flag: "--upstream URL",
     section: "upstream",
@@ -512,6 +536,40 @@ export const OPTIONS = {
       }),
     } satisfies OptionsOf<Limits>,
   },
+  shared: option(redisUrl(), {
+    flag: "--shared URL",
+    section: "limits",
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Redis or Valkey that counts for several machines: sessions and bytes of users, and " +
+      "failed logins. redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS, or " +
+      "unix:/PATH. If it is not reachable, each machine counts for itself.",
+    help:
+      "Redis or Valkey that counts for several machines: sessions and bytes of users, and " +
+      "failed logins. redis://HOST[:PORT], rediss:// for TLS, or unix:/PATH. If it is not " +
+      "reachable, each machine counts for itself. Node.js needs the package redis, Deno " +
+      "--allow-env. A password in the URL is visible in the process list: prefer the file.",
+  }),
+  sharedStrict: option(toggle(), {
+    flag: "--shared-strict",
+    section: "limits",
+    default: false,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Refuse logins with such limits while Redis is not reachable, and do not start then",
+  }),
+  sharedClients: option(toggle(), {
+    flag: "--shared-clients",
+    section: "limits",
+    default: false,
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Share also the sessions and the connections per second of a client, for a load " +
+      "balancer that spreads a client over several machines",
+  }),
   log: option(choice(LOG_FORMATS), {
     flag: `--log ${LOG_FORMATS.join("|")}`,
     brief: "Format of the log",
@@ -555,6 +613,25 @@ export const OPTIONS = {
       "Serve over HTTP, without an ADDRESS on 127.0.0.1: GET /metrics (for Prometheus; no " +
       "names, no addresses), /health or /ready (200 while clients are to be sent here, " +
       "else 503), and /live (200 while the program runs)",
+  }),
+  admin: option(listenPlace(), {
+    flag: "--admin [ADDRESS:]PORT|unix:PATH",
+    section: "admin",
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Serve a console for browsers and its API over HTTP, without an ADDRESS on " +
+      "127.0.0.1: sessions, users, lockouts, ending, unlocking, reload and shutdown. A " +
+      "port needs a token, a Unix socket is open to the user of the server only.",
+  }),
+  adminTokenFile: option(filePath(), {
+    flag: "--admin-token-file FILE",
+    section: "admin",
+    usedBy: "load",
+    description:
+      "File with the token of the admin port, at least 16 characters (chmod 600). Without " +
+      "it the server makes a token, and prints it to the standard error. An ADDRESS beyond " +
+      "this machine needs the file.",
   }),
 } satisfies Readonly<Record<string, ConfigOption | OptionGroup>>;
 

@@ -23,6 +23,7 @@ import { UsageError } from "../usage_error.ts";
 import {
   attempt,
   isWhole,
+  type JsonSchema,
   type Kind,
   list,
   type ReadContext,
@@ -91,6 +92,24 @@ export function listenEndpoint(): Kind<Endpoint> {
       /^\d{1,5}$/.test(given) ? onLoopback(Number(given)) : ipEndpoint(given),
     json: onLoopback,
   });
+}
+
+/** As {@linkcode listenEndpoint}, or `unix:PATH`. */
+export function listenPlace(): Kind<Endpoint> {
+  const { schema, parse, read } = listenEndpoint();
+  const [port, endpoint] = schema.anyOf as readonly JsonSchema[];
+  const socketOf = (value: unknown): Endpoint | undefined => {
+    const isPath = typeof value === "string" && value.startsWith("unix:") &&
+      localPlace(value) !== undefined;
+    return isPath ? { hostname: value, port: 0 } : undefined;
+  };
+  return {
+    schema: {
+      anyOf: [port, endpoint, { type: "string", pattern: "^unix:." }],
+    },
+    parse: (text, subject) => socketOf(text) ?? parse(text, subject),
+    read: (value, context) => socketOf(value) ?? read(value, context),
+  };
 }
 
 function ipEndpoint(text: string): Endpoint | undefined {

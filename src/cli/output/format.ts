@@ -56,4 +56,7 @@ const ALWAYS: readonly LogRecord["type"][] = [
   "drain",
   "shutdown",
   "terminated",
+  "shared-lost",
+  "shared-found",
+  "admin",
 ];

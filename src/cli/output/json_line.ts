@@ -79,6 +79,15 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
     }
     case "reload-failed":
       return { problems: record.problems };
+    case "shared-lost":
+      return { error: record.error, strict: record.isStrict };
+    case "shared-found":
+      return {};
+    case "admin": {
+      const { act, origin, filter, count } = record;
+      const client = origin === "unix" ? origin : endpoint(origin);
+      return { act, client, filter, count };
+    }
     case "lines-dropped":
       return { lines: record.lines };
   }
@@ -94,6 +103,7 @@ function startFields(session: Session) {
     version: session.version,
     method: session.method,
     user: session.user,
+    sessionWord: session.sessionWord,
     userId: session.userId,
     command: session.command,
     target: session.target && endpoint(session.target),
@@ -121,6 +131,7 @@ function sessionFields(end: SessionEnd) {
     ...startFields(session),
     targetAddr: session.targetAddr && endpoint(session.targetAddr),
     boundAddr: session.boundAddr && endpoint(session.boundAddr),
+    via: session.via,
     verdict: verdictOf(end),
     rule: error instanceof Denial ? error.rule : undefined,
     reply: session.reply,

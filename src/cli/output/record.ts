@@ -39,6 +39,8 @@ export type LogRecord =
     readonly pids?: readonly number[];
     /** The URL of the metrics, if they are served. */
     readonly metrics?: string;
+    /** The URL of the console without a token, or `unix:PATH`, if there is one. */
+    readonly admin?: string;
   }
   | {
     readonly type: "worker-ended";
@@ -92,6 +94,25 @@ export type LogRecord =
     readonly type: "reload-failed";
     /** The problems of the new configuration, which is not used. */
     readonly problems: readonly string[];
+  }
+  | {
+    /** Redis does not answer, so that the limits of several machines do not hold. */
+    readonly type: "shared-lost";
+    readonly error: string;
+    /** Whether logins are refused until it does. */
+    readonly isStrict: boolean;
+  }
+  | { readonly type: "shared-found" }
+  | {
+    readonly type: "admin";
+    /** `login-failed` is a wrong token. */
+    readonly act: "end" | "unlock" | "reload" | "drain" | "login-failed";
+    /** The sessions or the client that it was about; empty for all of them. */
+    readonly filter?: Readonly<Record<string, string>>;
+    /** How many sessions were ended, or clients unlocked. */
+    readonly count?: number;
+    /** The client of the Admin API; its Unix socket does not know it. */
+    readonly origin: Address | "unix";
   }
   | {
     readonly type: "lines-dropped";

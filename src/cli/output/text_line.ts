@@ -136,6 +136,12 @@ function eventText(
           record.problems.join("; ")
         }`,
       );
+    case "shared-lost":
+      return paint("yellow", sharedLostText(record));
+    case "shared-found":
+      return "limits are shared again: Redis answers";
+    case "admin":
+      return adminText(record, style);
     case "lines-dropped":
       return paint("yellow", droppedText(record.lines));
   }
@@ -152,6 +158,26 @@ function reloadedText(
   return `reloaded: logins ${logins}, rules ${rules}${until}${restart}${doubts}`;
 }
 
+function sharedLostText({ error, isStrict }: RecordOf<"shared-lost">): string {
+  const result = isStrict
+    ? "logins with shared limits are refused"
+    : "limits hold for this machine alone";
+  return `${result}: Redis does not answer (${showMessage(error)})`;
+}
+
+function adminText(
+  { act, filter = {}, count, origin }: RecordOf<"admin">,
+  { paint }: Style,
+): string {
+  const words = Object.entries(filter).map(([key, value]) =>
+    `${key}=${escapeField(value)}`
+  );
+  const what = count === undefined ? [] : [`${count}`];
+  const from = origin === "unix" ? origin : addressText(origin);
+  const text = ["admin", from, act, ...what, ...words].join(" ");
+  return act === "login-failed" ? paint("red", text) : text;
+}
+
 function droppedText(lines: number): string {
   const number = lines === 1 ? "1 line" : `${lines} lines`;
   return `${number} dropped here: the reader of the log was too slow`;
@@ -166,7 +192,8 @@ function workerEndedText(
 }
 
 function listeningText(record: RecordOf<"listening">): string {
-  const { addr, tls, plainAddr, unreadVariable, workers, metrics } = record;
+  const { addr, tls, plainAddr, unreadVariable, workers } = record;
+  const { metrics, admin } = record;
   const certificate = tls ? `, ${validText(tls.validTo)}` : "";
   const unread = unreadVariable
     ? `, ${unreadVariable} not read: --allow-env=${unreadVariable} is missing`
@@ -177,7 +204,8 @@ function listeningText(record: RecordOf<"listening">): string {
   return `socks5 listens on ${addressText(addr)} ` +
     `(${url === undefined ? facts.slice(2) : url + facts})` +
     (plainAddr ? `, without TLS on ${addressText(plainAddr)}` : "") +
-    (metrics ? `, metrics on ${metrics}` : "");
+    (metrics ? `, metrics on ${metrics}` : "") +
+    (admin ? `, admin on ${admin}` : "");
 }
 
 function loginText(

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { LoginGuard } from "../../server/auth/lockout.ts";
 import { restartPaths } from "../config/config.ts";
 import { type ReadFile, STANDARD_INPUT } from "../config/files.ts";
 import type { CommandLine } from "../config/flags.ts";
@@ -12,6 +13,12 @@ import { describeFailure } from "../failure.ts";
 import type { LogRecord } from "../output/record.ts";
 import { showMessage } from "../output/escape.ts";
 import type { RunningServer } from "./running_server.ts";
+
+/** The result of a reload. */
+export type ReloadRecord = Extract<
+  LogRecord,
+  { type: "reloaded" | "reload-failed" }
+>;
 
 /** Options of {@linkcode Reloader}. */
 export interface ReloaderOptions {
@@ -22,6 +29,8 @@ export interface ReloaderOptions {
   /** The configuration at the start. */
   readonly loaded: LoadedConfig;
   readonly server: Pick<RunningServer, "update">;
+  /** Counts failed logins. By default a `Lockout` of this process. */
+  readonly guard?: LoginGuard;
   /** Logs the result of each reload. */
   readonly log: (record: LogRecord) => void;
 }
@@ -30,7 +39,7 @@ export interface ReloaderOptions {
 export class Reloader {
   readonly #options: ReloaderOptions;
   #current: LoadedConfig;
-  #last: Promise<void> = Promise.resolve();
+  #last: Promise<unknown> = Promise.resolve();
 
   /** Takes the configuration at the start as the current one. */
   constructor(options: ReloaderOptions) {
@@ -45,41 +54,50 @@ export class Reloader {
 
   /**
    * Reloads after any earlier reload has finished; `read` may read only some of the files
-   * again. Never rejects.
+   * again. Resolves with the record of the log; never rejects.
    */
-  reload(read: ReadFile = this.#options.read): Promise<void> {
-    return this.#last = this.#last.then(() => this.#reload(read));
+  reload(read: ReadFile = this.#options.read): Promise<ReloadRecord> {
+    const reloaded = this.#last.then(() => this.#reload(read));
+    this.#last = reloaded;
+    return reloaded;
   }
 
-  async #reload(read: ReadFile): Promise<void> {
-    const { commandLine, server, log } = this.#options;
+  async #reload(read: ReadFile): Promise<ReloadRecord> {
+    const record = await this.#tryReload(read);
+    this.#options.log(record);
+    return record;
+  }
+
+  async #tryReload(read: ReadFile): Promise<ReloadRecord> {
+    const { commandLine, server, guard } = this.#options;
     const readsAll = read === this.#options.read;
     if (commandLine.file === STANDARD_INPUT && readsAll) {
       const problems = ["the standard input cannot be read again"];
-      return log({ type: "reload-failed", problems });
+      return { type: "reload-failed", problems };
     }
     let loaded: LoadedConfig | undefined;
     try {
-      loaded = await load(commandLine, read, { before: this.#current });
+      const before = this.#current;
+      loaded = await load(commandLine, read, { before, guard });
       const { hostname: _, port: __, plainPort: ___, ...options } =
         loaded.options;
       await server.update(options, loaded);
       this.#current = loaded;
     } catch (error) {
       const problems = this.#problemsOf(error, loaded);
-      return log({ type: "reload-failed", problems });
+      return { type: "reload-failed", problems };
     }
     const { users, rules, warnings, tls } = this.#current;
     const { config } = this.#options.loaded;
     const ignored = restartPaths(config, this.#current.config);
-    log({
+    return {
       type: "reloaded",
       logins: users.size,
       rules,
       ignored,
       ...tls && { validTo: tls.validTo },
       ...warnings.length > 0 && { warnings },
-    });
+    };
   }
 
   /** The problems of the new configuration, which is `undefined` if it cannot be loaded. */

@@ -8,6 +8,8 @@ import type { MetricValues } from "../../server/metrics.ts";
 import type { ServerUpdate, ShutdownOptions } from "../../server/server.ts";
 import type { Address } from "../../transport/transport.ts";
 import type { LoadedConfig } from "../config/load.ts";
+import type { ServerControl } from "./control/control.ts";
+import type { CountedTotals } from "./control/users.ts";
 
 /** A server in this process, or several workers that act as one server. */
 export interface RunningServer {
@@ -21,8 +23,12 @@ export interface RunningServer {
   readonly pids?: readonly number[];
   /** Whether clients can connect. With workers, whether at least one of them is listening. */
   readonly isListening: boolean;
-  /** Reads the metrics. Without the setting `metrics` none are counted. */
+  /** The sessions and the lockouts, for the Admin API. */
+  readonly control: ServerControl;
+  /** Reads the metrics. Without the settings `metrics` and `admin` none are counted. */
   metrics(): Promise<MetricValues>;
+  /** What users have transferred in all, if the program counts it. */
+  userTotals?(): Promise<readonly CountedTotals[]>;
   /** Replaces the options. When it rejects, nothing has changed. */
   update(options: ServerUpdate, loaded: LoadedConfig): Promise<void>;
   /** Prepares to stop: clients are accepted, but none is kept for another HTTP request. */

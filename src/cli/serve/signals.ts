@@ -24,8 +24,10 @@ const ECHO_TIME = 100;
  * ones do nothing. Other signals that would end a process are ignored.
  */
 export class Signals {
-  /** Resolves with the first signal. */
-  readonly first: Promise<ProcessSignal>;
+  /** Resolves with the first signal, or with the cause given to `begin()`. */
+  readonly first: Promise<ProcessSignal | "admin">;
+  /** Ends the program as a first signal does; the next signal then is the second one. */
+  readonly begin: (cause: "admin") => void;
   /** Removes the listeners. */
   readonly stop: () => void;
 
@@ -35,10 +37,14 @@ export class Signals {
     onSecond: (signal: ProcessSignal) => void,
     clock: Clock = systemClock,
   ) {
-    let onFirst!: (signal: ProcessSignal) => void;
+    let onFirst!: (cause: ProcessSignal | "admin") => void;
     this.first = new Promise((resolve) => onFirst = resolve);
     let isOver = false;
-    let first: { name: ProcessSignal; at: number } | undefined;
+    let first: { name: ProcessSignal | "admin"; at: number } | undefined;
+    this.begin = (name) => {
+      first ??= { name, at: clock.now() };
+      onFirst(name);
+    };
     const names = Object.keys(SIGNALS) as ProcessSignal[];
     const removals = names.map((name) =>
       host.onSignal(name, () => {

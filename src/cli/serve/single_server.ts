@@ -8,8 +8,19 @@ import type { ServerEvent } from "../../server/events.ts";
 import { Metrics } from "../../server/metrics.ts";
 import type { ServeOptions } from "../../server/options.ts";
 import { serve } from "../../server/serve.ts";
+import type { LoginGuard } from "../../server/auth/lockout.ts";
+import type { ProgramConfig } from "../config/config.ts";
 import type { Log } from "../output/log.ts";
+import { localControl } from "./control/local_control.ts";
+import type { SharedMachines } from "./shared_limits.ts";
 import type { RunningServer } from "./running_server.ts";
+
+/** Whether the events of a server are counted: the metrics and the Admin API need it. */
+export function countsMetrics(
+  { metrics, admin }: Pick<ProgramConfig, "metrics" | "admin">,
+): boolean {
+  return metrics !== undefined || admin !== undefined;
+}
 
 /** Options of {@linkcode startSingleServer}. */
 export interface SingleServerOptions {
@@ -19,6 +30,12 @@ export interface SingleServerOptions {
   readonly log: Log;
   /** Whether to count metrics. Without, sessions do not pay for counting. */
   readonly countsMetrics: boolean;
+  /** Counts failed logins, until an update replaces it. */
+  readonly guard: LoginGuard;
+  /** The number of the worker, if there are several. */
+  readonly worker?: number;
+  /** Counts also for other machines. */
+  readonly shared?: SharedMachines;
 }
 
 /**
@@ -27,17 +44,29 @@ export interface SingleServerOptions {
  * @throws as `serve()` does.
  */
 export async function startSingleServer(
-  { options, log, countsMetrics }: SingleServerOptions,
+  { options, log, countsMetrics, guard, worker, shared }: SingleServerOptions,
 ): Promise<RunningServer> {
   const metrics = countsMetrics ? new Metrics() : undefined;
   const onEvent = metrics ? countAndLog(metrics, log) : log.onEvent;
-  const server = await serve({ ...options, onEvent });
+  const server = await serve({
+    ...options,
+    ...shared && {
+      sharedLimits: { store: shared.store, limits: shared.limits },
+    },
+    onEvent,
+  });
+  let currentGuard = guard;
   return {
+    control: localControl({ server, worker, guard: () => currentGuard }),
     addr: server.addr,
     plainAddr: server.plainAddr,
     isListening: true,
     metrics: () => Promise.resolve(metrics?.read() ?? {}),
-    update: (options) => server.update(options),
+    async update(options, { guard, lockout }) {
+      await server.update(options);
+      currentGuard = guard;
+      shared?.store.setLockout(lockout);
+    },
     drain() {
       void server.shutdown({ drainDelay: Infinity });
     },

@@ -7,6 +7,7 @@
 
 import type { Address } from "../../transport/transport.ts";
 import type { NetErrorKind } from "../../transport/errors.ts";
+import type { LimitName } from "../../server/limits/limit_table.ts";
 import type { MetricValues } from "../../server/metrics.ts";
 import type { Config } from "../config/config.ts";
 import type { CommandLine } from "../config/flags.ts";
@@ -42,8 +43,12 @@ export type ToWorker =
     readonly plainPort?: number;
     readonly log: LogFormat;
     readonly logStart: boolean;
+    /** The key of the choice of addresses, the same for all workers. */
+    readonly egressKey: readonly number[];
     /** Whether to count metrics. */
     readonly metrics: boolean;
+    /** The limits that the supervisor shares with other machines, if there are any. */
+    readonly exact?: readonly LimitName[];
   }
   /** Adopt the configuration in these files; answered by `updated`. */
   | { readonly type: "update"; readonly files: FileTexts }
@@ -53,6 +58,14 @@ export type ToWorker =
   | { readonly type: "drain" }
   /** Stop accepting connections; answered by `stopped-accepting`. */
   | { readonly type: "stop-accepting" }
+  /** Call a method of `ServerControl`; answered by `response`. */
+  | {
+    readonly type: "request";
+    /** Each number is used once for each worker. */
+    readonly id: number;
+    readonly method: ControlMethod;
+    readonly args: readonly unknown[];
+  }
   /** Read the metrics; answered by `metrics`. */
   | { readonly type: "read-metrics" }
   /** Wait for the sessions to end, and exit. */
@@ -75,9 +88,18 @@ export type FromWorker =
   | { readonly type: "updated" }
   /** Calls of the limits that the supervisor coordinates. */
   | { readonly type: "calls"; readonly calls: readonly Call[] }
+  /** The result of a request. */
+  | {
+    readonly type: "response";
+    readonly id: number;
+    readonly value: unknown;
+  }
   /** The number of open sessions. */
   | { readonly type: "stopped-accepting"; readonly sessions: number }
   | { readonly type: "metrics"; readonly values: MetricValues };
+
+/** The methods of `ServerControl` that workers have. */
+export type ControlMethod = "sessions" | "end" | "users";
 
 /** A call of a method of the shared limits. `id` is `null` if no result is expected. */
 export type Call = readonly [
@@ -86,8 +108,12 @@ export type Call = readonly [
   args: readonly unknown[],
 ];
 
-/** The result of a call. */
-export type CallResult = readonly [id: number, value: unknown];
+/** The result of a call; with an error if it has failed. */
+export type CallResult = readonly [
+  id: number,
+  value: unknown,
+  error?: string,
+];
 
 /** Converts flags and environment for a message. */
 export function toData({ config, logins, file }: CommandLine): CommandLineData {

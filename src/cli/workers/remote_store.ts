@@ -14,12 +14,18 @@ import type {
 } from "../../server/cluster/store.ts";
 import type { Limits } from "../../server/limits/limits.ts";
 import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
+import type { OneServersLimits } from "../../server/cluster/divided_limits.ts";
 import type { Call, CallResult } from "./messages.ts";
+
+interface PendingCall {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
 
 /** A store in the supervisor. The calls of one turn of the event loop share a message. */
 export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
   readonly #post: (calls: readonly Call[]) => void;
-  readonly #pending = new Map<number, (value: unknown) => void>();
+  readonly #pending = new Map<number, PendingCall>();
   #calls: Call[] = [];
   #lastId = 0;
 
@@ -30,9 +36,11 @@ export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
 
   /** Takes the results of earlier calls. */
   onResults(results: readonly CallResult[]): void {
-    for (const [id, value] of results) {
-      this.#pending.get(id)?.(value);
+    for (const [id, value, error] of results) {
+      const call = this.#pending.get(id);
       this.#pending.delete(id);
+      if (error !== undefined) call?.reject(new Error(error));
+      else call?.resolve(value);
     }
   }
 
@@ -74,8 +82,11 @@ export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
   ): Promise<Awaited<ReturnType<WorkerLimits[K]>>> {
     const id = ++this.#lastId;
     this.#send([id, method, args]);
-    return new Promise((resolve) => {
-      this.#pending.set(id, resolve as (value: unknown) => void);
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, {
+        resolve: resolve as (value: unknown) => void,
+        reject,
+      });
     });
   }
 
@@ -105,7 +116,7 @@ type Notifications = "release" | "forceAcquire" | "cancel";
  * methods together, and those of asynchronous ones as they come.
  */
 export function executeCalls(
-  limits: WorkerLimits,
+  limits: OneServersLimits,
   calls: readonly Call[],
   reply: (results: readonly CallResult[]) => void,
 ): void {
@@ -115,9 +126,16 @@ export function executeCalls(
       ...args: unknown[]
     ) => unknown;
     const value = call.apply(limits, [...args]);
-    if (id === null) continue;
-    if (value instanceof Promise) value.then((it) => reply([[id, it]]));
-    else results.push([id, value]);
+    if (value instanceof Promise) {
+      value.then(
+        (it) => id !== null && reply([[id, it]]),
+        (error) => id !== null && reply([[id, null, messageOf(error)]]),
+      );
+    } else if (id !== null) results.push([id, value]);
   }
   if (results.length > 0) reply(results);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -7,6 +7,10 @@
 import { Lockout } from "../../server/auth/lockout.ts";
 import { Coordinator } from "../../server/cluster/coordinator.ts";
 import {
+  DividedLimits,
+  type OneServersLimits,
+} from "../../server/cluster/divided_limits.ts";
+import {
   countersOf,
   type MetricValues,
   sumMetrics,
@@ -23,9 +27,13 @@ import type { CommandLine } from "../config/flags.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { LogRecord } from "../output/record.ts";
 import type { RunningServer } from "../serve/running_server.ts";
+import type { ServerControl } from "../serve/control/control.ts";
+import type { SharedMachines } from "../serve/shared_limits.ts";
+import { countsMetrics } from "../serve/single_server.ts";
 import { UsageError } from "../usage_error.ts";
 import { Backoff } from "./backoff.ts";
 import type { Launcher } from "./channel.ts";
+import { workersControl } from "./workers_control.ts";
 import { type FileTexts, toData } from "./messages.ts";
 import { WorkerHandle } from "./worker_handle.ts";
 
@@ -40,6 +48,8 @@ export interface SupervisorOptions {
   files(): FileTexts;
   /** Logs the end and the restart of workers. */
   log(record: LogRecord): void;
+  /** Counts also for other machines. */
+  readonly shared?: SharedMachines;
   /** @default {systemClock} */
   readonly clock?: Clock;
 }
@@ -59,6 +69,7 @@ export class Supervisor implements RunningServer {
   readonly #restarts = new Map<number, Timeout>();
   #files: FileTexts;
   #auth: LoadedConfig["options"]["auth"];
+  readonly #egressKey = [...crypto.getRandomValues(new Uint8Array(16))];
   #addr: Address | undefined;
   /** The port that workers with a common listening socket have to request. */
   #sharedPort: number | undefined;
@@ -141,6 +152,12 @@ export class Supervisor implements RunningServer {
     return Array.from(this.#handles.values()).some((it) => it.isListening);
   }
 
+  /** The sessions of all workers, and the lockouts. */
+  readonly control: ServerControl = workersControl({
+    handles: () => [...this.#handles.values()],
+    lockout: () => this.#options.shared?.store ?? this.#coordinator.lockout,
+  });
+
   /** Reads the metrics of all workers and adds them up. */
   async metrics(): Promise<MetricValues> {
     await Promise.all(
@@ -170,6 +187,7 @@ export class Supervisor implements RunningServer {
     if (options.auth !== this.#auth) {
       this.#auth = options.auth;
       this.#coordinator.lockout = new Lockout(lockout);
+      this.#options.shared?.store.setLockout(lockout);
     }
     await Promise.all(
       Array.from(this.#handles.values(), (it) => it.update(this.#files)),
@@ -224,7 +242,7 @@ export class Supervisor implements RunningServer {
   }
 
   #start(number: number, port: number): WorkerHandle {
-    const { workers, launcher, commandLine, loaded } = this.#options;
+    const { workers, launcher, commandLine, loaded, shared } = this.#options;
     const start = {
       type: "start",
       worker: number,
@@ -238,14 +256,22 @@ export class Supervisor implements RunningServer {
       plainPort: loaded.options.plainPort,
       log: loaded.log,
       logStart: loaded.logStart,
-      metrics: loaded.metrics !== undefined,
+      egressKey: this.#egressKey,
+      metrics: countsMetrics(loaded),
+      exact: shared?.limits,
     } as const;
-    const limits = this.#coordinator.open();
+    const limits = this.#openLimits();
     const clock = this.#clock;
     const handle = new WorkerHandle({ launcher, start, limits, clock });
     this.#handles.set(number, handle);
     void this.#supervise(handle);
     return handle;
+  }
+
+  #openLimits(): OneServersLimits {
+    const { shared } = this.#options;
+    const here = this.#coordinator.open();
+    return shared ? new DividedLimits(here, shared.store, shared.limits) : here;
   }
 
   /** Waits until the worker ends, and starts its successor. */

@@ -76,14 +76,17 @@ class WorkerServer {
     const server = await startSingleServer({
       options: {
         ...loaded.options,
+        egress: egressOf(loaded, start),
         hostname,
         port,
         plainPort,
         reusePort: true,
-        sharedLimits: { store, servers: workers },
+        sharedLimits: { store, servers: workers, exact: start.exact },
       },
       log,
       countsMetrics: start.metrics,
+      guard: store,
+      worker: start.worker,
     });
     channel.post({ type: "listening", addr: server.addr });
     return new WorkerServer(options, server, log, loaded);
@@ -97,6 +100,17 @@ class WorkerServer {
       case "update": {
         await this.#update(message.files);
         return channel.post({ type: "updated" });
+      }
+      case "request": {
+        const { id, method, args } = message;
+        const call = this.#server.control[method] as (
+          ...args: readonly unknown[]
+        ) => Promise<unknown>;
+        return channel.post({
+          type: "response",
+          id,
+          value: await call(...args),
+        });
       }
       case "drain":
         return this.#server.drain();
@@ -129,7 +143,8 @@ class WorkerServer {
     });
     const { hostname: _, port: __, plainPort: ___, ...options } =
       loaded.options;
-    await this.#server.update(options, loaded);
+    const egress = egressOf(loaded, start);
+    await this.#server.update({ ...options, egress }, loaded);
     this.#loaded = loaded;
   }
 
@@ -137,6 +152,10 @@ class WorkerServer {
     await this.#log.output.finish();
     this.#options.channel.exit();
   }
+}
+
+function egressOf({ options }: LoadedConfig, { egressKey }: Start) {
+  return { ...options.egress, key: Uint8Array.from(egressKey) };
 }
 
 /** Reads files from the contents that the supervisor has sent. */

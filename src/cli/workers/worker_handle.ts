@@ -4,18 +4,26 @@
  * @module
  */
 
-import type { WorkerLimits } from "../../server/cluster/coordinator.ts";
+import type { OneServersLimits } from "../../server/cluster/divided_limits.ts";
 import type { MetricValues } from "../../server/metrics.ts";
 import type { Clock } from "../../transport/clock.ts";
 import { NetError, type NetErrorKind } from "../../transport/errors.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
 import type { Address } from "../../transport/transport.ts";
 import type { Launcher, WorkerChannel, WorkerExit } from "./channel.ts";
-import type { FileTexts, FromWorker, ToWorker } from "./messages.ts";
+import type {
+  ControlMethod,
+  FileTexts,
+  FromWorker,
+  ToWorker,
+} from "./messages.ts";
 import { executeCalls } from "./remote_store.ts";
 
 type Start = Extract<ToWorker, { type: "start" }>;
-type ReplyType = Exclude<FromWorker["type"], "ready" | "failed" | "calls">;
+type ReplyType = Exclude<
+  FromWorker["type"],
+  "ready" | "failed" | "calls" | "response"
+>;
 type Reply<T extends ReplyType> = Extract<FromWorker, { type: T }>;
 
 /** How long a worker may take to reply, in milliseconds. */
@@ -29,7 +37,7 @@ export interface WorkerHandleOptions {
   /** The first message to the worker. */
   readonly start: Start;
   /** Holds what the worker acquires of the limits, and is closed when the worker ends. */
-  readonly limits: WorkerLimits;
+  readonly limits: OneServersLimits;
   readonly clock: Clock;
 }
 
@@ -42,12 +50,17 @@ export class WorkerHandle {
   /** Resolves when the worker has ended. */
   readonly ended: Promise<WorkerExit>;
   readonly #channel: WorkerChannel;
-  readonly #limits: WorkerLimits;
+  readonly #limits: OneServersLimits;
   readonly #clock: Clock;
   readonly #pending = new Map<
     ReplyType,
     (reply: FromWorker | Error) => void
   >();
+  /** The requests without a response, by id. */
+  readonly #requests = new Map<number, (value: unknown) => void>();
+  #lastRequest = 0;
+  #isLate = false;
+  #reading: Promise<unknown> | undefined;
   #failure: Error | undefined;
   #isListening = false;
   #hasEnded = false;
@@ -98,9 +111,48 @@ export class WorkerHandle {
   /** Updates {@linkcode WorkerHandle.lastMetrics}, unless the worker does not reply in time. */
   async readMetrics(): Promise<void> {
     if (!this.#isListening) return;
+    // Concurrent readers share a reply: a second one would take the place of the first.
+    await (this.#reading ??= this.#readMetrics());
+  }
+
+  async #readMetrics(): Promise<void> {
     const metrics = this.#reply("metrics", REPLY_TIMEOUT);
     this.#channel.post({ type: "read-metrics" });
     await metrics;
+    this.#reading = undefined;
+  }
+
+  /**
+   * Calls a method of the worker's `ServerControl`. Resolves with `undefined` if the worker
+   * does not reply in time, or has not replied to an earlier request yet: a hung worker
+   * delays one request, and its channel does not fill with others.
+   */
+  async request(
+    method: ControlMethod,
+    args: readonly unknown[],
+  ): Promise<unknown> {
+    if (!this.#isListening || this.#hasEnded || this.#isLate) return undefined;
+    const id = ++this.#lastRequest;
+    const response = new Promise<unknown>((resolve) =>
+      this.#requests.set(id, resolve)
+    );
+    this.#channel.post({ type: "request", id, method, args });
+    const late = this.#clock.startTimeout(REPLY_TIMEOUT, () => {
+      this.#isLate = true;
+      this.#requests.get(id)?.(undefined);
+    });
+    try {
+      return await response;
+    } finally {
+      late.cancel();
+    }
+  }
+
+  #respond(id: number, value: unknown): void {
+    // Responses are in order: nothing before this one is missing.
+    if (id === this.#lastRequest) this.#isLate = false;
+    this.#requests.get(id)?.(value);
+    this.#requests.delete(id);
   }
 
   /**
@@ -158,6 +210,8 @@ export class WorkerHandle {
         this.#fail(message.kind ?? "other", message.message);
         return this.kill();
       }
+      case "response":
+        return this.#respond(message.id, message.value);
       case "metrics": // also if they are late
         this.#lastMetrics = message.values;
         // falls through
@@ -198,6 +252,7 @@ export class WorkerHandle {
   #fail(kind: NetErrorKind, message: string): void {
     const error = this.#failure = new NetError(kind, message);
     for (const settle of this.#pending.values()) settle(error);
+    for (const resolve of this.#requests.values()) resolve(undefined);
   }
 }
 

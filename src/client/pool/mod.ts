@@ -23,14 +23,13 @@
  */
 
 export type { AlternativeStatus, PoolBackoff } from "./alternative.ts";
-export {
-  createPool,
-  type HopPool,
-  type PoolAlternative,
-  type PoolCallOptions,
-  type PoolConnectOptions,
-  type PoolOptions,
-} from "./pool.ts";
+export type {
+  PoolAlternative,
+  PoolCallOptions,
+  PoolConnectOptions,
+  PoolOptions,
+} from "./options.ts";
+export { createPool, type HopPool } from "./pool.ts";
 export type { PoolStrategy } from "./strategy.ts";
 
 export type { Endpoint } from "../../protocol/address.ts";

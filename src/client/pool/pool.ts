@@ -8,83 +8,33 @@ import type { Endpoint } from "../../protocol/address.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import {
-  Alternative,
-  type AlternativeAttempt,
-  type AlternativeStatus,
-  type PoolBackoff,
-} from "./alternative.ts";
-import { AFTER_LOGIN } from "../chain.ts";
-import {
-  ChainDialer,
+  type ChainDialer,
   DIALER_KEYS,
-  type DialerOptions,
   HOP_CONNECT_KEYS,
   HOP_KEYS,
-  type HopConnectOptions,
   type HopDialer,
   type HopOptions,
 } from "../dialer.ts";
-import { SocksError } from "../error.ts";
-import { type Hops, parseHops } from "../hops.ts";
-import { checkTimeout, DEFAULT_TIMEOUT, type TlsOptions } from "../options.ts";
-import {
-  type Order,
-  orderOf,
-  POOL_STRATEGIES,
-  type PoolStrategy,
-} from "./strategy.ts";
-import { isOverTls } from "../proxy.ts";
+import type { SocksError } from "../error.ts";
+import type { Hops } from "../hops.ts";
+import { checkTimeout, DEFAULT_TIMEOUT } from "../options.ts";
 import type { SocksConn } from "../socks_conn.ts";
 import type { SocksListener } from "../socks_listener.ts";
 import type { UdpAssociation } from "../udp_association.ts";
-
-/** An alternative of a {@linkcode createPool}. */
-export interface PoolAlternative extends Pick<DialerOptions, "auth" | "tls"> {
-  /** The hops, as in {@linkcode createDialer}. */
-  readonly hops: Hops;
-  /**
-   * Its name in {@linkcode HopPool.status} and in error messages, and for the distribution
-   * of keys. By default the URLs of its hops without credentials.
-   */
-  readonly name?: string;
-  /**
-   * A number above 0: an alternative of weight 2 is used twice as often as one of weight 1.
-   * Only for the strategies `round-robin` and `sticky`. @default {1}
-   */
-  readonly weight?: number;
-}
-
-/** Options of {@linkcode createPool}. */
-export interface PoolOptions extends Omit<DialerOptions, "tls"> {
-  /** For all hops with TLS of alternatives without this option. */
-  readonly tls?: TlsOptions;
-  /** Which alternative is used first. @default {"failover"} */
-  readonly strategy?: PoolStrategy;
-  /** How long an alternative that failed rests. */
-  readonly backoff?: PoolBackoff;
-  /**
-   * Milliseconds for the hops of one alternative, until the last one has accepted the
-   * login; 0 means no limit. It does not limit how long the target may take to answer. An
-   * HTTP proxy accepts a login only together with the target, so that here only the
-   * connection to it counts.
-   *
-   * @default {5_000}
-   */
-  readonly attemptTimeout?: number;
-}
-
-/** Options of one call of a {@linkcode HopPool}. */
-export interface PoolCallOptions extends HopOptions {
-  /**
-   * For the strategy `sticky`: calls with the same key use the same alternative. In a server
-   * it is by default the user, or the address of a client without a login.
-   */
-  readonly key?: string;
-}
-
-/** Options of {@linkcode HopPool.connect}. */
-export interface PoolConnectOptions
-  extends HopConnectOptions, PoolCallOptions {}
+import type {
+  Alternative,
+  AlternativeAttempt,
+  AlternativeStatus,
+} from "./alternative.ts";
+import { alternativesOf } from "./alternatives.ts";
+import { allFailed, judge } from "./judge.ts";
+import type {
+  PoolAlternative,
+  PoolCallOptions,
+  PoolConnectOptions,
+  PoolOptions,
+} from "./options.ts";
+import { type Order, orderOf, POOL_STRATEGIES } from "./strategy.ts";
 
 /** Several alternatives as one dialer. */
 export interface HopPool extends HopDialer {
@@ -157,10 +107,6 @@ export function createPool(
 const POOL_KEYS = [...DIALER_KEYS, "strategy", "backoff", "attemptTimeout"];
 const CALL_KEYS = [...HOP_KEYS, "key"];
 const CONNECT_KEYS = [...HOP_CONNECT_KEYS, "key"];
-const ALTERNATIVE_KEYS = ["hops", "name", "weight", "auth", "tls"];
-/** More are considered a mistake. */
-const MAX_ALTERNATIVES = 1_000;
-
 class AlternativePool implements HopPool {
   readonly resolvesNames: boolean;
   readonly #alternatives: readonly Alternative[];
@@ -297,43 +243,6 @@ class AlternativePool implements HopPool {
   }
 }
 
-/** What an error says about an alternative. */
-type Judgement =
-  /** It works: its last hop has answered that the target fails. */
-  | "reached"
-  /** Nothing that is certain, but another attempt is not wanted. */
-  | "unknown"
-  /** It cannot do this, but another one may be able to. */
-  | "unfit"
-  | "failed";
-
-function judge(error: unknown, hops: number): Judgement {
-  if (!(error instanceof SocksError)) return "unknown"; // an invalid argument
-  const { code, phase, hop } = error;
-  if (code === "aborted") return "unknown";
-  if (code === "unsupported" || code === "address-type") return "unfit";
-  // The alert may come after the request, which HTTP and SOCKS4 send at once.
-  const isUntrusted = code.startsWith("tls-") && phase !== "target-tls";
-  const isAfterLogin = hop?.number === hops && AFTER_LOGIN.includes(phase) &&
-    !isUntrusted;
-  if (!isAfterLogin || code === "protocol") return "failed";
-  // Not if the connection was closed: some proxies do that when the target refuses.
-  const isOfTarget = code === "rejected" || phase === "target-tls";
-  return isOfTarget ? "reached" : "unknown";
-}
-
-/** The error of a call after all alternatives, of which at least one was tried. */
-function allFailed(errors: readonly SocksError[]): SocksError {
-  const failures = errors.filter((it) => judge(it, NaN) === "failed");
-  const last = failures.at(-1);
-  if (!last || failures.length === 1) return last ?? errors[0];
-  const { code, phase, reply, hop } = last;
-  const message =
-    `${failures.length} alternatives have failed, the last one: ${last.message}`;
-  const cause = new AggregateError(failures, message);
-  return new SocksError(code, message, { phase, reply, hop, cause });
-}
-
 interface ServerSession {
   readonly client: { readonly hostname: string };
   readonly user?: string;
@@ -350,109 +259,4 @@ function keyOf(options: PoolCallOptions & { session?: ServerSession }): string {
   const { session, key = session?.user ?? session?.client.hostname } = options;
   if (typeof key === "string") return key;
   throw new TypeError("the strategy sticky needs the option key, a text");
-}
-
-function alternativesOf(
-  given: readonly (Hops | PoolAlternative)[],
-  options: PoolOptions,
-): readonly Alternative[] {
-  if (!Array.isArray(given) || given.length === 0) {
-    throw new TypeError("a pool is a list of at least one alternative");
-  }
-  if (given.length > MAX_ALTERNATIVES) {
-    throw new TypeError(`a pool has at most ${MAX_ALTERNATIVES} alternatives`);
-  }
-  const backoff = resolveBackoff(options.backoff);
-  const clock = options.transport?.clock ?? systemClock;
-  const names = new Set<string>();
-  const alternatives = given.map(toAlternative);
-  checkTls(alternatives, options);
-  return alternatives.map((alternative) => {
-    const dialer = dialerOf(alternative, options);
-    const name = nameOf(alternative.name, `${dialer}`, names);
-    const weight = weightOf(alternative, options);
-    return new Alternative({ name, weight, dialer }, backoff, clock);
-  });
-}
-
-/** Settings of TLS that no hop has would be a mistake. */
-function checkTls(
-  alternatives: readonly PoolAlternative[],
-  { tls }: PoolOptions,
-): void {
-  if (tls === undefined) return;
-  if (Array.isArray(tls)) {
-    throw new TypeError("a list is the option tls of an alternative");
-  }
-  if (alternatives.some(({ hops }) => parseHops(hops).some(isOverTls))) return;
-  throw new TypeError("tls is for hops such as socks5+tls:, and there is none");
-}
-
-function toAlternative(given: Hops | PoolAlternative): PoolAlternative {
-  if (typeof given !== "object" || given === null || !("hops" in given)) {
-    return { hops: given as Hops };
-  }
-  checkKeys(given, ALTERNATIVE_KEYS, "an alternative");
-  return given;
-}
-
-function dialerOf(
-  { hops, auth, tls }: PoolAlternative,
-  options: PoolOptions,
-): ChainDialer {
-  const { timeout, signal, transport, attemptTimeout = 5_000 } = options;
-  const parsed = parseHops(hops);
-  const common = parsed.some(isOverTls) ? options.tls : undefined;
-  return new ChainDialer(parsed, {
-    timeout,
-    signal,
-    transport,
-    auth: auth ?? options.auth,
-    tls: tls ?? common,
-  }, attemptTimeout);
-}
-
-function nameOf(
-  given: string | undefined,
-  hops: string,
-  names: Set<string>,
-): string {
-  if (given !== undefined) {
-    if (typeof given !== "string" || given === "") {
-      throw new TypeError("the name of an alternative must be a text");
-    }
-    if (names.has(given)) {
-      throw new TypeError(`two alternatives have the name ${given}`);
-    }
-  }
-  let name = given ?? hops;
-  // Proxies may differ only in their logins.
-  for (let n = 2; names.has(name); n++) name = `${hops} (${n})`;
-  names.add(name);
-  return name;
-}
-
-function weightOf(
-  { weight }: PoolAlternative,
-  { strategy = "failover" }: PoolOptions,
-): number {
-  if (weight === undefined) return 1;
-  if (strategy === "failover") {
-    throw new TypeError("weight has no effect with the strategy failover");
-  }
-  if (Number.isFinite(weight) && weight > 0) return weight;
-  throw new TypeError(`weight must be a number above 0, not ${weight}`);
-}
-
-function resolveBackoff(given: PoolBackoff = {}): Required<PoolBackoff> {
-  checkKeys(given, ["min", "max"], "backoff");
-  const { min = 1_000, max = Math.max(min, 60_000) } = given;
-  for (const [key, value] of Object.entries({ min, max })) {
-    if (Number.isFinite(value) && value > 0) continue;
-    throw new TypeError(
-      `backoff.${key} must be a number of milliseconds above 0, not ${value}`,
-    );
-  }
-  if (max >= min) return { min, max };
-  throw new TypeError("backoff.max must not be less than backoff.min");
 }

@@ -1,5 +1,6 @@
 /**
- * Bun, which knows HTTP proxies only: a private bridge is one.
+ * Bun, which knows HTTP proxies only: a private bridge is one. With it, Bun keeps no
+ * connections to the targets of `http:` URLs, which go by Unix sockets instead.
  *
  * @module
  */
@@ -7,10 +8,10 @@
 import { withoutNoProxy } from "./no_proxy.ts";
 import type { Route } from "./options.ts";
 import { openPrivateBridge } from "./private_bridge.ts";
-import type { Way } from "./way.ts";
+import type { Purpose, Way } from "./way.ts";
 
 const { process } = globalThis as unknown as {
-  process: { env: Record<string, string | undefined> };
+  process: { env: Record<string, string | undefined>; platform: string };
 };
 
 /** Bun reads the environment again for each call, not for the redirects. */
@@ -21,16 +22,19 @@ const environment = {
 };
 
 /** Opens the way on Bun. */
-export async function openWay(route: Route): Promise<Way> {
+export async function openWay(route: Route, purpose: Purpose): Promise<Way> {
   const bridge = await openPrivateBridge(
     "http",
     route.dialer,
     "probe.invalid",
   );
   const { targetTls: tls } = route.options;
-  return {
+  const way: Way = {
     ...bridge,
     init: { proxy: bridge.url, ...tls && { tls } },
     call: (start) => withoutNoProxy(environment, start),
   };
+  if (purpose === "WebSocket" || process.platform === "win32") return way;
+  const { withOrigins } = await import("./bun_origins.ts");
+  return withOrigins(way, route.dialer);
 }

@@ -31,7 +31,7 @@ const REPLIES = [
 /** A {@linkcode Way.watch}. */
 export function watchDenoCalls(route: Route): NonNullable<Way["watch"]> {
   const { timeout = DEFAULT_TIMEOUT } = route.options;
-  return async ({ url, signal: given }, start) => {
+  return async ({ url, init, signal: given }, start) => {
     const watch = new AbortController();
     const { signal } = watch;
     const giveUp = async () => {
@@ -41,7 +41,8 @@ export function watchDenoCalls(route: Route): NonNullable<Way["watch"]> {
     };
     const timer = systemClock.startTimeout(timeout / 2, giveUp);
     try {
-      return await start(given ? AbortSignal.any([given, signal]) : signal);
+      const either = given ? AbortSignal.any([given, signal]) : signal;
+      return await start({ init: { ...init, signal: either } });
     } catch (error) {
       if (given?.aborted) throw error;
       if (signal.aborted) throw signal.reason;

@@ -9,7 +9,7 @@ import { withSignal } from "../../transport/dial.ts";
 import type { Hops } from "../../client/mod.ts";
 import { LazyWay } from "./lazy_way.ts";
 import { type FetchOptions, routeOf } from "./options.ts";
-import { type Call, socksErrorIn, type Way } from "./way.ts";
+import { type Call, socksErrorIn, type Start, type Way } from "./way.ts";
 
 /** A `fetch()` through proxies. */
 export interface ProxiedFetch extends AsyncDisposable {
@@ -36,8 +36,14 @@ export interface ProxiedFetch extends AsyncDisposable {
  * Node.js gets a dispatcher. Deno connects to a single `socks5h:` proxy itself. For other
  * proxies on Deno, and on Bun, the first call opens a bridge for this process
  * alone: a port on loopback with a random login. Deno needs the permission
- * `--allow-env=NO_PROXY,no_proxy` in addition to `--allow-net`. On Bun, each request for an
- * `http:` URL opens a connection of its own to the target.
+ * `--allow-env=NO_PROXY,no_proxy` in addition to `--allow-net`. On Bun, calls of `http:` URLs
+ * go by Unix sockets in a folder of this user alone, which is removed at the end; those with
+ * a body other than a text or a `Blob`, and all on Windows, go by the bridge, and open a
+ * connection of their own to the target.
+ *
+ * Deno itself (2.9) also asks the local resolver for the name of a target, for its option
+ * `--deny-net`, whatever the proxy is. The request does not depend on the answer, but the
+ * resolver sees the name. The door `./agent` does not do that.
  *
  * @param hops The proxies, first the one that this machine connects to.
  *
@@ -162,10 +168,11 @@ async function runBy(
   way: Way,
   call: Call,
 ): Promise<Response> {
-  const { input, init, url, signal } = call;
+  const { url, signal } = call;
   const before = way.failures?.count ?? 0;
-  const start = (signal?: AbortSignal) => {
-    const options = { ...init, ...signal && { signal }, ...way.init };
+  const start: Start = (change = {}) => {
+    const { input = call.input, init = call.init } = change;
+    const options = { ...init, ...change.way ?? way.init };
     return way.call(() => fetch(input, options));
   };
   let response: Response;

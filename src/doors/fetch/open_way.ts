@@ -36,7 +36,7 @@ async function openOwnWay(
     case "deno":
       return await (await import("./deno.ts")).openWay(route, purpose);
     case "bun":
-      return await (await import("./bun.ts")).openWay(route);
+      return await (await import("./bun.ts")).openWay(route, purpose);
     case "node":
       return await (await import("./node.ts")).openWay(route);
   }

@@ -18,20 +18,25 @@ export interface Call {
   readonly signal: AbortSignal | null | undefined;
 }
 
+/** What a call of `fetch()` is made with; by default what the caller has given. */
+export interface Change {
+  readonly input?: string | Request;
+  readonly init?: RequestInit;
+  /** In place of {@linkcode Way.init}. */
+  readonly way?: Way["init"];
+}
+
+/** Makes a call of `fetch()`. */
+export type Start = (change?: Change) => Promise<Response>;
+
 /** A way through proxies. */
 export interface Way {
   /** The options that lead a call of `fetch()` or `new WebSocket()` this way. */
   readonly init: Readonly<Record<string, unknown>>;
   /** Makes such a call. */
   call<T>(start: () => T): T;
-  /**
-   * Takes part in a call of `fetch()`: `start` makes it, and ends it when `signal` is
-   * aborted as well. By default only `start` is called.
-   */
-  watch?(
-    call: Call,
-    start: (signal?: AbortSignal) => Promise<Response>,
-  ): Promise<Response>;
+  /** Takes part in a call of `fetch()`. By default only `start` is called. */
+  watch?(call: Call, start: Start): Promise<Response>;
   /** Why targets could not be reached, if the runtime's errors do not contain that. */
   readonly failures?: Failures;
   /** Why the way has answered in place of a target; `undefined` if the target has. */

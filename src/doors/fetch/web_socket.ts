@@ -53,7 +53,8 @@ export interface ProxiedWebSocketClass extends AsyncDisposable {
 /**
  * Resolves with a class whose instances are the runtime's own `WebSocket`s and go through
  * proxies. It opens the way that {@linkcode createFetch} describes, and needs the same
- * permissions. Node.js 20 has no `WebSocket`.
+ * permissions; on Deno, the local resolver sees the names of targets, too. Node.js 20 has no
+ * `WebSocket`.
  *
  * @param hops The proxies, first the one that this machine connects to.
  *

@@ -80,17 +80,18 @@ export function dialSocket(
   target: string | Endpoint,
   options?: DialOptions,
 ): Promise<Socket>;
-export async function dialSocket(
+export function dialSocket(
   hops: Hops,
   target: string | Endpoint,
   options: DialOptions = {},
 ): Promise<Socket> {
-  checkKeys(options, KEYS, "the options of dialSocket()");
-  const { signal, targetTls, ...door } = options;
-  const route = routeOf(hops, door);
-  const wanted = parseTarget(target);
-  const how = { signal, targetTls: tlsTo(wanted, targetTls) };
-  return await new Promise((resolve, reject) => {
+  // The errors of this function reject, too.
+  return new Promise((resolve, reject) => {
+    checkKeys(options, KEYS, "the options of dialSocket()");
+    const route = routeOf(hops, options);
+    const wanted = parseTarget(target);
+    const { signal, targetTls } = options;
+    const how = { signal, targetTls: tlsTo(wanted, targetTls) };
     openSocket(route, wanted, how, (error, socket) => {
       if (error) reject(error);
       else resolve(socket!);

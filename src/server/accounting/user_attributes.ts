@@ -28,3 +28,10 @@ export interface UserAttributes {
   /** The addresses and prefixes of this machine to connect from, unless a rule says otherwise. */
   readonly via?: readonly string[];
 }
+
+/**
+ * Looks up the attributes of a user, by the name that sessions have. It must return quickly.
+ */
+export type UserAttributesLookup = (
+  user: string,
+) => UserAttributes | undefined;

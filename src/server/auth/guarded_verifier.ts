@@ -11,6 +11,7 @@ import type { Timeout } from "../../transport/timeouts.ts";
 import type { LoginFailure } from "./method.ts";
 import { safeCause } from "./safe_cause.ts";
 import { Lockout, type LockoutOptions, type LoginGuard } from "./lockout.ts";
+import { splitSessionWord, type WordedName } from "./session_word.ts";
 import type { Credentials, Verifier, VerifyContext } from "./verifier.ts";
 
 /** How failed logins are counted and answered. */
@@ -39,8 +40,11 @@ export interface LoginOutcome {
   readonly ok: boolean | undefined;
   /** Why it is refused, if not because it is wrong. */
   readonly failure?: LoginFailure;
+  /** The parts of the user name of a correct login, if it has a session word. */
+  readonly worded?: WordedName;
 }
 
+const RIGHT: LoginOutcome = { ok: true };
 const LOCKED_OUT: LoginOutcome = { ok: false, failure: { kind: "locked-out" } };
 
 /** The part of {@linkcode VerifyContext} that comes from the session; an `AuthExchange` has it. */
@@ -69,25 +73,41 @@ export class GuardedVerifier implements Verifier {
 
   /**
    * The verifier's answer, but `false` for a client that is locked out. Rejects if
-   * the session ends during a delay, and with the errors of the guard.
+   * the session ends during a delay, and with the errors of the guard. With `sessionWords`
+   * the user name may end with one; the login counts as one in any case.
    */
   async check(
     credentials: Credentials,
     source: LoginSource,
+    sessionWords = false,
   ): Promise<LoginOutcome> {
     const { hostname } = source.client;
     if (await this.#guard.isLocked(hostname)) return LOCKED_OUT;
-    let isRight;
+    const worded = sessionWords
+      ? splitSessionWord(credentials.username)
+      : undefined;
+    let isRight: boolean | undefined = false;
+    let hasWord = false;
     try {
       const context = this.#contextOf(source);
-      isRight = await this.#verifier.verify(credentials, context);
+      const isKnown = !worded ||
+        this.#verifier.knows?.(credentials.username) === true;
+      if (isKnown || !this.#verifier.knows) {
+        isRight = await this.#verifier.verify(credentials, context);
+      }
+      if (!isKnown && isRight === false) {
+        const { username } = worded;
+        const { password } = credentials;
+        hasWord = true;
+        isRight = await this.#verifier.verify({ username, password }, context);
+      }
     } catch (error) {
       return notVerified(safeCause(error, credentials));
     }
     if (isRight === undefined) return notVerified();
     // A login that was verified at the same time may have locked the client out.
     const passes = isRight === true && await this.#guard.succeeded(hostname);
-    if (passes) return { ok: true };
+    if (passes) return hasWord ? { ok: true, worded } : RIGHT;
     const delay = await this.#guard.failed(hostname);
     if (delay > 0) await this.#pause(delay, source.signal);
     return isRight === true ? LOCKED_OUT : { ok: false };

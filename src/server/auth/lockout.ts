@@ -4,6 +4,7 @@
  * @module
  */
 
+import { parseIp } from "../../protocol/ip.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import { clientKey } from "../client_key.ts";
 
@@ -18,7 +19,8 @@ const MAX_ADDRESSES = 10_000;
 export interface LockoutOptions {
   /**
    * The number of consecutive failed logins after which an address is locked out, so that
-   * its logins fail at once. 0 = never; failures only delay the answers.
+   * its logins fail at once. 0 = never; failures only delay the answers. So it is for the
+   * clients of a Unix socket: they have no address by which one could be told from another.
    *
    * @default {10}
    */
@@ -36,7 +38,8 @@ export interface LockoutOptions {
 
 /**
  * Decides how failed logins slow down and lock out a client. {@linkcode Lockout} and the
- * stores of a `Coordinator` implement it. `client` is an IP address.
+ * stores of a `Coordinator` implement it. `client` is an IP address; or other text, such as
+ * `unix:PATH`, for all clients whose address is not known: one must not lock out all.
  */
 export interface LoginGuard {
   /** Whether logins from this address must fail now, without being verified. */
@@ -48,6 +51,16 @@ export interface LoginGuard {
    * address is locked out.
    */
   succeeded(client: string): boolean | Promise<boolean>;
+}
+
+/** A client that is locked out. */
+export interface LockedClient {
+  /** Its IPv4 address, or the /64 of its IPv6 address. */
+  readonly client: string;
+  /** The number of its failed logins. */
+  readonly failed: number;
+  /** The end of the lockout, in milliseconds since the epoch. */
+  readonly until: number;
 }
 
 interface Failures {
@@ -79,6 +92,8 @@ interface Failures {
  * lockout.failed("192.0.2.1");
  * assertEquals(lockout.isLocked("192.0.2.1"), true);
  * assertEquals(lockout.isLocked("192.0.2.2"), false);
+ * assertEquals(lockout.locked().map(({ client }) => client), ["192.0.2.1"]);
+ * assertEquals(lockout.unlock("192.0.2.1"), 1);
  * ```
  */
 export class Lockout implements LoginGuard {
@@ -113,8 +128,7 @@ export class Lockout implements LoginGuard {
   delayOf(client: string): number {
     if (this.#failing.size === 0) return 0;
     const { count } = this.#current(this.#failing, clientKey(client)) ?? NONE;
-    if (count < FIRST_DELAYED) return 0;
-    return Math.min(FIRST_DELAY * 2 ** (count - FIRST_DELAYED), MAX_DELAY);
+    return delayOfFailure(count);
   }
 
   /**
@@ -130,7 +144,7 @@ export class Lockout implements LoginGuard {
       until: this.#clock.now() + this.#lockout,
     };
     this.#failing.delete(key);
-    const locks = failures.count === this.#failedLogins;
+    const locks = failures.count === this.#failedLogins && isAddress(client);
     this.#remember(locks ? this.#locked : this.#failing, key, failures);
     return this.delayOf(client);
   }
@@ -143,6 +157,35 @@ export class Lockout implements LoginGuard {
     if (this.isLocked(client)) return false;
     if (this.#failing.size > 0) this.#failing.delete(clientKey(client));
     return true;
+  }
+
+  /** The clients that are locked out, at most 10,000; the one whose lockout ends last first. */
+  locked(): LockedClient[] {
+    const now = this.#clock.now();
+    const clients: LockedClient[] = [];
+    for (const [client, { count, until }] of this.#locked) {
+      if (until <= now) continue;
+      const left = Math.round(until - now);
+      clients.push({ client, failed: count, until: Date.now() + left });
+    }
+    return clients.reverse();
+  }
+
+  /**
+   * Forgets the failed logins of a client, an address or one of {@linkcode locked}, or
+   * without an argument those of all clients. Returns how many of them were locked out.
+   */
+  unlock(client?: string): number {
+    const keys = client === undefined
+      ? [...this.#locked.keys(), ...this.#failing.keys()]
+      : [clientKey(client)];
+    let unlocked = 0;
+    for (const key of keys) {
+      if (this.#current(this.#locked, key)) unlocked++;
+      this.#locked.delete(key);
+      this.#failing.delete(key);
+    }
+    return unlocked;
   }
 
   #current(map: Map<string, Failures>, key: string): Failures | undefined {
@@ -164,6 +207,17 @@ export class Lockout implements LoginGuard {
       map.delete(oldest);
     }
   }
+}
+
+/** The delay of the answer to this consecutive failure, the first being 1, in milliseconds. */
+export function delayOfFailure(count: number): number {
+  if (count < FIRST_DELAYED) return 0;
+  return Math.min(FIRST_DELAY * 2 ** (count - FIRST_DELAYED), MAX_DELAY);
+}
+
+/** Whether a client is an IP address, and not other text for many clients. */
+export function isAddress(client: string): boolean {
+  return parseIp(client.split("%", 1)[0]) !== undefined;
 }
 
 const NONE: Failures = { count: 0, until: 0 };

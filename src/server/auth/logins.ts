@@ -44,6 +44,7 @@ export function toPasswordVerifier(logins: Logins): Verifier {
     verify: (credentials, context) =>
       credentials.username.length > 0 && credentials.password.length > 0 &&
       verifier.verify(credentials, context),
+    ...verifier.knows && { knows: (name) => verifier.knows!(name) },
   };
 }
 
@@ -69,9 +70,17 @@ class FunctionVerifier implements Verifier {
 /** Compares bytes in a time that is independent of the names and passwords. */
 class LoginTable implements Verifier {
   readonly #logins: readonly Uint8Array[];
+  readonly #names: ReadonlySet<string>;
 
   constructor(logins: Readonly<Record<string, string>>) {
-    this.#logins = loginEntries(logins, "logins").map(encodeLogin);
+    const entries = loginEntries(logins, "logins");
+    this.#logins = entries.map(encodeLogin);
+    const encoder = new TextEncoder();
+    this.#names = new Set(entries.map(([name]) => `${encoder.encode(name)}`));
+  }
+
+  knows(username: Uint8Array): boolean {
+    return this.#names.has(`${username}`);
   }
 
   verify({ username, password }: Credentials): boolean {

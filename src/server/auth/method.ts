@@ -22,6 +22,8 @@ export interface AuthExchange extends Exchange {
    * handshake timeout; the connection is closed by then.
    */
   readonly signal: AbortSignal;
+  /** Whether user names may end with a session word; see `sessionWords` of `serve()`. */
+  readonly sessionWords?: boolean;
 }
 
 /** Why a login is refused, if not because it is wrong. */
@@ -42,6 +44,8 @@ export interface AuthResult {
   readonly ok: boolean;
   /** The client's user name; if the login failed, the name that the client claimed. */
   readonly user?: string;
+  /** The session word of the login, which is no part of the user name. */
+  readonly sessionWord?: string;
   /**
    * Why `ok` is false, if the login is not simply wrong. It is reported at the end of the
    * session, but not to the client.

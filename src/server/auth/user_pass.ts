@@ -111,10 +111,15 @@ async function negotiate(
     return { ok: false, farewell: encodeLoginStatus(1) };
   }
   const user = readName(login.username);
-  const { ok, failure } = await verifier.check(login, exchange);
+  const { ok, failure, worded } = await verifier.check(
+    login,
+    exchange,
+    exchange.sessionWords,
+  );
   if (ok !== true) {
     return { ok: false, user, failure, farewell: encodeLoginStatus(1) };
   }
   await exchange.write(encodeLoginStatus(0));
-  return { ok: true, user };
+  if (!worded) return { ok: true, user };
+  return { ok, user: readName(worded.username), sessionWord: worded.word };
 }

@@ -155,6 +155,11 @@ export class Users implements Verifier {
     return await verdict;
   }
 
+  /** Whether there is a user of this name. */
+  knows(username: Uint8Array): boolean {
+    return this.#users.has(keyOf(username));
+  }
+
   /** Keyed, so that the remembered digests are useless outside of this process. */
   async #digest({ username, password }: Credentials): Promise<Uint8Array> {
     this.#key ??= digestKey();

@@ -73,6 +73,11 @@ export interface Verifier {
     credentials: Credentials,
     context: VerifyContext,
   ): boolean | undefined | Promise<boolean | undefined>;
+  /**
+   * Whether there is a user of this name. It saves a server with session words
+   * (`sessionWords` of `serve()`) from verifying two names for one login.
+   */
+  knows?(username: Uint8Array): boolean;
 }
 
 /**

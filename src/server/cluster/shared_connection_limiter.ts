@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Clock } from "../../transport/clock.ts";
 import type { Address } from "../../transport/transport.ts";
 import { clientKey } from "../client_key.ts";
 import {
@@ -20,7 +21,9 @@ import {
   EVERYONE,
   type RejectionReason,
 } from "../limits/limit_table.ts";
+import { KeyedRateLimit } from "../limits/keyed_rate_limit.ts";
 import { LimitsError } from "../limits/limits_error.ts";
+import { NOT_SHARED, type Sharing } from "../limits/sharing.ts";
 import type { CheckedStore } from "./checked_store.ts";
 import { SharedKeyedLimit } from "./shared_keyed_limit.ts";
 import type { RateRequest, SlotRequest } from "./store.ts";
@@ -35,19 +38,35 @@ type AcceptRequest = (SlotRequest | RateRequest) & {
 export class SharedConnectionLimiter implements ConnectionLimiter {
   readonly #store: CheckedStore;
   readonly #limits: SessionLimits<SharedKeyedLimit>;
+  readonly #clock: Clock;
+  readonly #sharesRate: boolean;
+  /** The rate that the store is asked for. */
   #perSecond = Infinity;
+  /** The rate of this server alone. */
+  #ownRate: KeyedRateLimit | undefined;
 
-  constructor(limits: ConnectionLimits, store: CheckedStore, servers: number) {
+  constructor(
+    limits: ConnectionLimits,
+    store: CheckedStore,
+    servers: Sharing,
+    clock: Clock,
+  ) {
     this.#store = store;
+    this.#clock = clock;
+    this.#sharesRate = servers.connectionsPerSecondPerClient !== NOT_SHARED;
     this.#limits = new SessionLimits((name) =>
-      new SharedKeyedLimit(name, Infinity, store, servers)
+      new SharedKeyedLimit(name, Infinity, store, servers[name])
     );
     this.limits = limits;
   }
 
   set limits(limits: ConnectionLimits) {
     this.#limits.values = limits;
-    this.#perSecond = limits.connectionsPerSecondPerClient;
+    const perSecond = limits.connectionsPerSecondPerClient;
+    if (this.#sharesRate) this.#perSecond = perSecond;
+    else if (perSecond === Infinity) this.#ownRate = undefined;
+    else if (this.#ownRate) this.#ownRate.perSecond = perSecond;
+    else this.#ownRate = new KeyedRateLimit(perSecond);
   }
 
   handshakesOf(client: string): number {
@@ -67,6 +86,12 @@ export class SharedConnectionLimiter implements ConnectionLimiter {
       const isOwn = slot.limit.acquireOwn(keyOf(slot, client));
       (isOwn ? own : missing).push(slot);
     }
+    const refused = missing.find(({ limit }) => !limit.mayAsk)?.name ??
+      this.#refusedRate(client);
+    if (refused) {
+      release(own, client);
+      return refused;
+    }
     if (missing.length === 0 && this.#perSecond === Infinity) {
       return new Admission(limits, client);
     }
@@ -80,6 +105,12 @@ export class SharedConnectionLimiter implements ConnectionLimiter {
     // Everything that is not in the server's share, in one call.
     const answer = this.#store.acquire(requests);
     return new StoreAdmission(limits, client, { own, missing, answer });
+  }
+
+  #refusedRate(client: string): RejectionReason | undefined {
+    return this.#ownRate?.take(client, this.#clock.now()) === false
+      ? "connectionsPerSecondPerClient"
+      : undefined;
   }
 }
 

@@ -6,6 +6,7 @@
 
 import type { KeyedLimit } from "../limits/keyed_limit.ts";
 import type { CountedLimit } from "../limits/limit_table.ts";
+import { NOT_SHARED } from "../limits/sharing.ts";
 import type { CheckedStore } from "./checked_store.ts";
 import type { LimitSlot, SlotRequest } from "./store.ts";
 
@@ -18,18 +19,20 @@ const FEW = 64;
  *
  * The limit is therefore never exceeded, a server does not ask for each client while
  * little of the limit is used, and small limits are exact. With a large limit, a server
- * cannot use the unused shares of the others.
+ * cannot use the unused shares of the others. An unknown number of servers has no shares,
+ * and a limit that is not shared is a share as a whole.
  */
 export function serverShare(limit: number, servers: number): number {
-  if (limit === Infinity) return Infinity;
+  if (limit === Infinity || servers === NOT_SHARED) return limit;
   return limit < FEW * servers ? 0 : Math.floor(limit / (8 * servers));
 }
 
 /** How many slots of each key are left for all servers to ask for. */
 export function commonRest(limit: number, servers: number): number {
-  return limit === Infinity
-    ? Infinity
-    : limit - servers * serverShare(limit, servers);
+  if (limit === Infinity) return Infinity;
+  const share = serverShare(limit, servers);
+  if (servers === NOT_SHARED || share === 0) return limit - share;
+  return limit - servers * share;
 }
 
 interface Held {
@@ -80,6 +83,7 @@ export class SharedKeyedLimit implements KeyedLimit {
   set limit(limit: number) {
     this.#share = serverShare(limit, this.#servers);
     this.#rest = commonRest(limit, this.#servers);
+    if (!this.mayAsk) return;
     for (const [key, held] of this.#held) {
       const excess = held.own - this.#share;
       if (excess <= 0) continue;
@@ -88,6 +92,11 @@ export class SharedKeyedLimit implements KeyedLimit {
       const uncount = () => this.#uncount(key, excess);
       this.#store.forceAcquire(this.#slot(key), excess, uncount);
     }
+  }
+
+  /** Whether there are slots beyond the server's share. */
+  get mayAsk(): boolean {
+    return this.#servers !== NOT_SHARED;
   }
 
   /** Acquires a slot of the server's share, if there is one. */
@@ -113,7 +122,7 @@ export class SharedKeyedLimit implements KeyedLimit {
   }
 
   acquire(key: string): boolean | Promise<boolean> {
-    return this.acquireOwn(key) || this.#ask(key);
+    return this.acquireOwn(key) || this.mayAsk && this.#ask(key);
   }
 
   release(key: string): void {

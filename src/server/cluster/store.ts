@@ -61,7 +61,7 @@ export interface PassRequest {
  * A store only counts. It has no configuration: each request says how many the limit
  * allows. If a limit is large (64 or more per server), each server has a share of it that
  * it uses without asking; all shares together make up an eighth of the limit, and `max`
- * is the rest. Smaller limits are exact.
+ * is the rest. Smaller limits are exact, and so are all limits of an unknown number of servers.
  *
  * The store may answer synchronously or with a promise. **A store that fails, by throwing
  * or rejecting, refuses the request**: the client is rejected, the login or the command

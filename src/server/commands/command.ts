@@ -47,6 +47,7 @@ export interface CommandSession extends Session, PolicySubject {
   phase: SessionPhase;
   targetAddr?: Address;
   boundAddr?: Address;
+  via?: string;
   datagrams?: DatagramCounts;
   /** The counts of a command that has no relay. */
   traffic?: Traffic;

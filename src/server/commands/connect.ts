@@ -15,7 +15,7 @@ import type { CommandSession } from "./command.ts";
 import type { Ending } from "./ending.ts";
 import { checkedConn, isReplyable } from "./dialed.ts";
 import { replyToFailure } from "./failure.ts";
-import { resolve, type Route } from "../policy/authorize.ts";
+import { isUnrestricted, resolve, type Route } from "../policy/authorize.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 
 /** Connects to the target. The reply carries the local address of the new connection. */
@@ -68,9 +68,7 @@ export function dialTarget(
   target: Endpoint,
 ): Promise<Conn> {
   const { settings, stopping } = session;
-  if (settings.dial || settings.policy || session.exposed) {
-    return dialAllowed(session, target);
-  }
+  if (!isUnrestricted(session)) return dialAllowed(session, target);
   const { hostname, port } = target;
   return dial(settings.transport, { hostname, port, signal: stopping });
 }
@@ -84,12 +82,15 @@ async function dialAllowed(
   if (route.dialer) {
     return await dialThrough(session, route.dialer, route, target.port);
   }
-  return await dialAddresses(transport, {
-    addresses: route.addresses,
-    localAddressOf: route.localAddressOf,
+  const { addresses, localAddressesOf } = route;
+  const conn = await dialAddresses(transport, {
+    addresses,
+    localAddressesOf,
     port: target.port,
     signal: stopping,
   });
+  if (localAddressesOf) session.via = conn.localAddr.hostname;
+  return conn;
 }
 
 /** Tries the addresses, or the name, one after the other. */

@@ -6,8 +6,14 @@
 
 import { isIp } from "../../protocol/address.ts";
 import type { AbortSignalLike } from "../../transport/signal.ts";
+import { fromFirst } from "../../transport/local_addresses.ts";
 import type { DatagramSocket, OnDatagram } from "../../transport/transport.ts";
-import { dialledAddress, resolve, type Route } from "../policy/authorize.ts";
+import {
+  dialledAddress,
+  isUnrestricted,
+  resolve,
+  type Route,
+} from "../policy/authorize.ts";
 import type { CommandSession } from "./command.ts";
 import type { RoutedTarget, UdpOutlet, UdpRoute } from "./udp_outlet.ts";
 
@@ -32,9 +38,8 @@ export class DirectOutlet implements UdpOutlet {
   }
 
   routeAtOnce(hostname: string): UdpRoute | undefined {
-    const { settings, exposed } = this.#session;
-    // An update may have set the option `dial` meanwhile.
-    if (settings.policy || settings.dial || exposed) return undefined;
+    // An update may have set options meanwhile.
+    if (!isUnrestricted(this.#session)) return undefined;
     const address = dialledAddress(hostname);
     const socket = this.#sockets.get(ANY[isIp(address)]);
     return socket && { address, source: address, socket };
@@ -59,18 +64,26 @@ export class DirectOutlet implements UdpOutlet {
 
   /** The route to a target whose addresses are reached directly. */
   async routeBy(
-    { addresses, localAddressOf }: Route,
+    { addresses, localAddressesOf }: Route,
     target: RoutedTarget,
   ): Promise<UdpRoute | undefined> {
     const last = addresses.includes(target.address) ? [target.address] : [];
     for (const address of [...last, ...addresses]) {
       const version = isIp(address);
-      const from = localAddressOf?.(address) ?? ANY[version];
-      if (isIp(from) !== version) continue;
-      const socket = await this.#socketOn(from).catch(() => {});
+      const local = localAddressesOf?.(address);
+      const opening = local
+        ? fromFirst(local, version, (it) => this.#socketVia(it))
+        : this.#socketOn(ANY[version]);
+      const socket = await opening.catch(() => {});
       if (socket) return { address, source: address, socket };
     }
     return undefined;
+  }
+
+  async #socketVia(hostname: string): Promise<DatagramSocket> {
+    const socket = await this.#socketOn(hostname);
+    this.#session.via = hostname;
+    return socket;
   }
 
   close(): void {

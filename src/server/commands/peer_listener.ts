@@ -12,6 +12,10 @@ import {
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { NetError } from "../../transport/errors.ts";
+import {
+  fromFirst,
+  type LocalAddresses,
+} from "../../transport/local_addresses.ts";
 import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
 import { AbortSwitch } from "../../transport/signal.ts";
 import type { Address, Conn, Listener } from "../../transport/transport.ts";
@@ -19,6 +23,7 @@ import type { ClientRequest } from "../frontends/frontend.ts";
 import {
   authorize,
   dialerOf,
+  localAddressesOf,
   preferFamily,
   resolve,
   type Route,
@@ -41,6 +46,12 @@ export interface PeerListener {
   accept(): Promise<Peer>;
   /** Stops listening and resets every connection except `accepted`. Idempotent. */
   close(accepted?: Conn): void;
+}
+
+/** Where to listen, if there is a choice. */
+interface Place {
+  readonly local: LocalAddresses;
+  readonly version: number;
 }
 
 /** How many peers of one BIND may wait for the policy at the same time. */
@@ -75,47 +86,72 @@ export class LocalPeerListener implements PeerListener {
   }
 
   /**
-   * Listens at the address that the rule names, or else at the address from which
+   * Listens at an address that the rule or the user has, or else at the address from which
    * this machine reaches the expected peer. If any peer may connect, it listens at
    * the address that the client used to reach the server. Rejects if no reply can
    * carry the address of the listener.
    */
   async open(): Promise<Endpoint> {
     const { settings } = this.#session;
-    const { transport, relayPorts } = settings;
     const { hostname: reached } = this.#session.reachedAt(this.#client);
-    const hostname = await this.#sourceAddress() ?? reached;
-    if (!this.#isReplyable(hostname)) {
-      const version = this.#isIPv4Only ? 4 : isIp(hostname) || "";
-      const message = `no IP${
-        version && `v${version}`
-      } address of this machine is known for the reply`;
-      throw new NetError("addr-not-available", message);
-    }
-    const onConn = (conn: Conn) => void this.#onConn(conn);
-    this.#listener = await onFreePort(
-      relayPorts,
-      (port) => transport.listen({ hostname, port }, onConn),
-    );
-    const { addr } = this.#listener;
+    const place = await this.#place() ?? reached;
+    const hostname = typeof place === "string"
+      ? await this.#listenAt(place)
+      : await fromFirst(
+        place.local,
+        place.version,
+        (it) => this.#listenAt(it),
+      );
+    if (typeof place !== "string") this.#session.via = hostname;
+    const { addr } = this.#listener!;
     const shown: Address = canStandFor(reached, hostname)
       ? { hostname: reached, port: addr.port }
       : addr;
     return advertisedAddress(settings, shown);
   }
 
-  /** The address to listen at; `undefined` if any peer may connect and no rule names an address. */
-  async #sourceAddress(): Promise<string | undefined> {
+  /** Resolves with the address. */
+  async #listenAt(hostname: string): Promise<string> {
+    if (!this.#isReplyable(hostname)) throw this.#notReplyable(isIp(hostname));
+    const { transport, relayPorts } = this.#session.settings;
+    const onConn = (conn: Conn) => void this.#onConn(conn);
+    this.#listener = await onFreePort(
+      relayPorts,
+      (port) => transport.listen({ hostname, port }, onConn),
+    );
+    return hostname;
+  }
+
+  #notReplyable(version: number): NetError {
+    const wanted = this.#isIPv4Only ? 4 : version || "";
+    const message = `no IP${
+      wanted && `v${wanted}`
+    } address of this machine is known for the reply`;
+    return new NetError("addr-not-available", message);
+  }
+
+  /** Where to listen; `undefined` if any peer may connect and no rule has an address. */
+  async #place(): Promise<string | Place | undefined> {
     const session = this.#session;
     const { stopping: signal } = session;
     if (isUnspecified(this.#target.hostname)) {
       const verdict = await authorize(session, this.#target, { signal });
       if (dialerOf(session, verdict)) throw elsewhere();
-      return verdict.localAddress;
+      const local = localAddressesOf(session, verdict);
+      return local && this.#placeForAnyone(local);
     }
     const route = await resolve(session, this.#target, signal);
     if (route.dialer) throw elsewhere();
-    return await this.#routedAddress(route);
+    return await this.#routedPlace(route);
+  }
+
+  /** In the IP version by which the client reached the server, if possible. */
+  #placeForAnyone(local: LocalAddresses): Place {
+    const reached = isIp(this.#client.localAddr.hostname);
+    const versions = this.#isIPv4Only ? [4] : [reached, 4, 6];
+    const version = versions.find((it) => it !== 0 && local.has(it));
+    if (version === undefined) throw this.#notReplyable(reached);
+    return { local, version };
   }
 
   /**
@@ -124,7 +160,7 @@ export class LocalPeerListener implements PeerListener {
    * the server, because its peer is likely to support that version as well. The other
    * version is used only if there is no route otherwise.
    */
-  async #routedAddress(route: Route): Promise<string> {
+  async #routedPlace(route: Route): Promise<string | Place> {
     const { family = isIp(this.#client.localAddr.hostname) || undefined } =
       route;
     const addresses = route.addresses.filter((it) =>
@@ -135,9 +171,9 @@ export class LocalPeerListener implements PeerListener {
     for (const version of new Set(addresses.map(isIp))) {
       const expected = addresses.filter((it) => isIp(it) === version);
       try {
-        const hostname = await this.#sourceOf(expected[0], route);
+        const place = await this.#placeFor(expected[0], route);
         this.#expected = expected;
-        return hostname;
+        return place;
       } catch (error) {
         failure ??= error;
       }
@@ -146,15 +182,22 @@ export class LocalPeerListener implements PeerListener {
       new NetError("host-unreachable", "the peer has no IPv4 address");
   }
 
-  async #sourceOf(
+  async #placeFor(
     address: string,
-    { localAddressOf }: Route,
-  ): Promise<string> {
-    const { transport } = this.#session.settings;
-    const hostname = localAddressOf?.(address) ??
-      await transport.sourceAddress(address);
-    if (isIp(hostname) === isIp(address)) return hostname;
-    const what = `the peer cannot reach ${hostname}, which the rule names`;
+    { localAddressesOf }: Route,
+  ): Promise<string | Place> {
+    const version = isIp(address);
+    const local = localAddressesOf?.(address);
+    if (!local) {
+      const { transport } = this.#session.settings;
+      const hostname = await transport.sourceAddress(address);
+      if (isIp(hostname) === version) return hostname;
+    } else if (local.has(version)) {
+      return { local, version };
+    }
+    const what = local
+      ? `the peer cannot reach ${local.text}, which the rule names`
+      : "no address of this machine is known that the peer can reach";
     throw new NetError("net-unreachable", what);
   }
 

@@ -44,6 +44,7 @@ export interface HandshakeSession {
   method?: string;
   /** The user's name; before a login, that of the client's certificate. */
   user?: string;
+  sessionWord?: string;
   userId?: string;
   /** The connection that the authentication method returned, if any; the session closes it. */
   wrapped?: Conn;

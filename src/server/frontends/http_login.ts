@@ -52,7 +52,7 @@ function isNone({ number, negotiate }: AuthMethod): boolean {
 }
 
 async function verify(
-  { session }: FrontendContext,
+  { session, settings: { sessionWords } }: FrontendContext,
   verifier: GuardedVerifier,
   login: Login,
 ): Promise<void> {
@@ -63,12 +63,16 @@ async function verify(
       return session.stopping.signal;
     },
   };
-  const { ok, failure } = await withSignal(
-    verifier.check(login, source),
+  const { ok, failure, worded } = await withSignal(
+    verifier.check(login, source, sessionWords),
     session.stopping,
   ).catch((error) => {
     throw refuseLogin(error, session, CHALLENGE, LOGIN_REQUIRED);
   });
+  if (worded) {
+    session.user = readName(worded.username);
+    session.sessionWord = worded.word;
+  }
   session.onAuth(ok === true);
   if (ok === true) return;
   throw refusedLogin(failure, "the login failed", CHALLENGE, LOGIN_REQUIRED);

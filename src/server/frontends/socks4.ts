@@ -10,6 +10,7 @@ import { withSignal } from "../../transport/dial.ts";
 import { askIdent } from "../auth/ident.ts";
 import type { LoginFailure } from "../auth/method.ts";
 import { readName } from "../auth/name.ts";
+import { splitSessionWord } from "../auth/session_word.ts";
 import { checkUserId, type UserIdChecks } from "../auth/user_id.ts";
 import type { Socks4Settings } from "../settings.ts";
 import type {
@@ -78,17 +79,25 @@ async function authenticate(
   socks4: Socks4Settings,
   userId: Uint8Array,
 ): Promise<void> {
-  const { session } = context;
+  const { session, settings } = context;
+  const isCertified = session.user !== undefined;
   session.user ??= session.userId; // a certificate's name is more than a claim
   let failure: LoginFailure | undefined;
   const onFailure = (it: LoginFailure | undefined) => failure = it;
-  const reply = await withSignal(
-    checkUserId(userId, checksOf(context, socks4, userId, onFailure)),
+  const { reply, worded } = await withSignal(
+    checkUserId(userId, {
+      ...checksOf(context, socks4, onFailure),
+      ...settings.sessionWords && { worded: splitSessionWord(userId) },
+    }),
     session.stopping,
   ).catch((error) => {
     const reply = REPLY4.rejected;
     throw refuseLogin(error, session, encodeReply({ reply }), reply);
   });
+  if (worded && !isCertified) {
+    session.user = readName(worded.username);
+    session.sessionWord = worded.word;
+  }
   session.onAuth(reply === REPLY4.granted);
   if (reply === REPLY4.granted) return;
   const farewell = encodeReply({ reply });
@@ -98,11 +107,10 @@ async function authenticate(
 function checksOf(
   { conn, settings: { transport }, session }: FrontendContext,
   { userIds, verifier, ident }: Socks4Settings,
-  userId: Uint8Array,
   onFailure: (failure: LoginFailure | undefined) => void,
 ): UserIdChecks {
   const { client, stopping: signal } = session;
-  const credentials = { username: userId, password: new Uint8Array(0) };
+  const password = new Uint8Array(0);
   // The client that an `accept` hook reports may differ from the peer.
   const ends = { localAddr: conn.localAddr, remoteAddr: client };
   const source = {
@@ -113,10 +121,11 @@ function checksOf(
   };
   return {
     userIds,
-    verify: verifier && (async () => {
-      const { ok, failure } = await verifier.check(credentials, source);
-      onFailure(failure);
-      return ok;
+    verify: verifier && (async (username, mayHaveWord) => {
+      const login = { username, password };
+      const outcome = await verifier.check(login, source, mayHaveWord);
+      onFailure(outcome.failure);
+      return outcome;
     }),
     ident: ident && (() => askIdent(transport, ends, { ...ident, signal })),
   };

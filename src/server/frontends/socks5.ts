@@ -89,9 +89,10 @@ function chooseMethod(
 
 async function authenticate(
   method: AuthMethod,
-  { conn, reader, session }: FrontendContext,
+  { conn, reader, settings, session }: FrontendContext,
 ): Promise<DatagramWrapper | undefined> {
-  const exchange = new ServerExchange(session, conn, reader);
+  const { sessionWords } = settings;
+  const exchange = new ServerExchange(session, sessionWords, conn, reader);
   const result = await withSignal(
     negotiate(method, exchange),
     session.stopping,
@@ -100,6 +101,7 @@ async function authenticate(
     throw refuseLogin(error, session);
   });
   session.user = result.user ?? session.user;
+  session.sessionWord = result.sessionWord;
   session.onAuth(result.ok);
   session.wrapped = result.conn;
   if (result.ok) return result.datagrams;
@@ -120,12 +122,16 @@ async function negotiate(
 class ServerExchange extends ConnExchange implements AuthExchange {
   readonly #session: HandshakeSession;
 
+  readonly sessionWords: boolean;
+
   constructor(
     session: HandshakeSession,
+    sessionWords: boolean,
     ...connection: ConstructorParameters<typeof ConnExchange>
   ) {
     super(...connection);
     this.#session = session;
+    this.sessionWords = sessionWords;
   }
 
   get client(): Address {

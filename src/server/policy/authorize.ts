@@ -11,9 +11,13 @@ import {
   unmapIp,
 } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
+import type { LocalAddresses } from "../../transport/local_addresses.ts";
 import { type AbortSignalLike, signalContext } from "../../transport/signal.ts";
 import type { Transport } from "../../transport/transport.ts";
+import type { UserAttributesLookup } from "../accounting/user_attributes.ts";
 import type { Dialer } from "../dialer.ts";
+import { addPrefix, type EgressSettings } from "../egress/egress_options.ts";
+import { SessionSources } from "../egress/session_sources.ts";
 import type { ServerEvent, Session } from "../events.ts";
 import { DIRECT } from "./rule.ts";
 import {
@@ -34,6 +38,8 @@ export interface PolicySubject extends Session {
     /** The dialers that verdicts can name. */
     readonly upstreams: ReadonlyMap<string, Dialer>;
     readonly transport: Transport;
+    readonly userAttributes: UserAttributesLookup | undefined;
+    readonly egress: EgressSettings;
   };
   /** Whether special-purpose and own addresses are closed by default. */
   readonly exposed: boolean;
@@ -49,8 +55,8 @@ export interface Route {
   readonly dialer?: Dialer;
   /** At least one, in the order in which they are tried. */
   readonly addresses: string[];
-  /** The local address for one of them, if a rule names one. */
-  readonly localAddressOf?: (address: string) => string | undefined;
+  /** The local addresses for one of them, if a rule or the user has any. */
+  readonly localAddressesOf?: (address: string) => LocalAddresses | undefined;
   /** The IP version that a rule prefers; its addresses come first. */
   readonly family?: 4 | 6;
 }
@@ -195,11 +201,11 @@ export async function resolve(
     const address = dialledAddress(hostname);
     const options = { address, signal };
     const verdict = await authorize(session, target, options);
-    const { localAddress } = verdict;
     const dialer = dialerOf(session, verdict);
     if (dialer) return { dialer, addresses: [hostname] };
-    if (!localAddress) return { addresses: [address] };
-    return { addresses: [address], localAddressOf: () => localAddress };
+    const local = localAddressesOf(session, verdict);
+    if (!local) return { addresses: [address] };
+    return { addresses: [address], localAddressesOf: () => local };
   }
   const dialer = await resolverOf(session, target, signal);
   if (dialer) return { dialer, addresses: [hostname] };
@@ -267,7 +273,7 @@ async function allowedOf(
 ): Promise<Route> {
   const { settings } = session;
   const addresses: string[] = [];
-  const local = new Map<string, string>();
+  const verdicts = new Map<string, Verdict>();
   let first: Verdict | undefined;
   let denial: unknown;
   for (const address of found) {
@@ -277,7 +283,7 @@ async function allowedOf(
       // All of them are reached in one way.
       if (verdict.through !== first.through) continue;
       addresses.push(address);
-      if (verdict.localAddress) local.set(address, verdict.localAddress);
+      verdicts.set(address, verdict);
     } catch (error) {
       if (signal?.aborted) throw error;
       denial ??= error;
@@ -290,9 +296,42 @@ async function allowedOf(
   const { family } = first;
   if (family) preferFamily(addresses, family);
   const dialer = dialerOf(session, first);
-  if (local.size === 0) return { dialer, addresses, family };
-  const localAddressOf = (it: string) => local.get(it);
-  return { dialer, addresses, family, localAddressOf };
+  if (dialer) return { dialer, addresses, family };
+  const local = new Map<string, LocalAddresses>();
+  for (const [address, verdict] of verdicts) {
+    const from = localAddressesOf(session, verdict);
+    if (from) local.set(address, from);
+  }
+  if (local.size === 0) return { addresses, family };
+  return { addresses, family, localAddressesOf: (it) => local.get(it) };
+}
+
+/**
+ * Whether every target may be reached directly and from any address, so that no target needs
+ * {@linkcode resolve}.
+ */
+export function isUnrestricted(
+  { settings: { policy, dial, userAttributes }, exposed }: PolicySubject,
+): boolean {
+  return !policy && !dial && !exposed && !userAttributes;
+}
+
+/**
+ * The addresses to connect from: those of the verdict, or else of the user.
+ *
+ * @throws {TypeError} if they are no addresses or prefixes.
+ */
+export function localAddressesOf(
+  session: PolicySubject,
+  { localAddress }: Verdict,
+): LocalAddresses | undefined {
+  if (localAddress) return new SessionSources(session, localAddress);
+  const { user, settings: { userAttributes, egress } } = session;
+  if (!userAttributes || user === undefined) return undefined;
+  const { via = [] } = userAttributes(user) ?? {};
+  if (via.length === 0) return undefined;
+  for (const it of via) addPrefix(egress.own, it);
+  return new SessionSources(session, via);
 }
 
 /** Sorts addresses so that those of an IP version come first. */

@@ -57,7 +57,11 @@ export function compile(
   const verdict: Verdict = Object.freeze({
     verdict: rule.action,
     rule: formatRule(rule),
-    ...rule.via && { localAddress: rule.via },
+    ...rule.via && {
+      localAddress: typeof rule.via === "string"
+        ? rule.via
+        : Object.freeze(rule.via),
+    },
     ...rule.prefer && { family: rule.prefer === "ipv4" ? 4 : 6 },
     ...rule.through && { through: rule.through },
   });

@@ -135,8 +135,8 @@ export interface Explanation {
    * denies the address: the rule allows any target, and does not name it.
    */
   readonly matched?: string;
-  /** The IP address to connect from, if the rule names one. */
-  readonly localAddress?: string;
+  /** The addresses and prefixes to connect from, if the rule names any. */
+  readonly localAddress?: string | readonly string[];
   /** The IP version to try first, if the rule names one. */
   readonly family?: 4 | 6;
   /** The name of an upstream, or `direct`, if the rule names one. */

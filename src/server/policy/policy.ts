@@ -55,10 +55,18 @@ export interface Verdict {
   /** The reason, as events and logs show it. */
   readonly rule?: string;
   /**
-   * The IP address of this machine to connect from, to send datagrams from, and
-   * to listen on for the peer of a BIND.
+   * The IP address of this machine to connect from, to send datagrams from, and to listen on
+   * for the peer of a BIND; or a prefix such as `2001:db8:1::/64`, or a list of both, of at
+   * most 256. It takes precedence over {@linkcode UserAttributes.via}.
+   *
+   * Of several addresses, those of the target's IP version are used, each by as many clients
+   * as the others (of a prefix and an address, by as many again). A client keeps its address
+   * as long as {@linkcode EgressOptions.sticky} says. It is the user with the session word if
+   * there is one ({@linkcode ServeOptions.sessionWords}), else the user, and without a login
+   * the client's address. If no source port of an address is free, or this machine does not
+   * have it, up to 15 others are tried.
    */
-  readonly localAddress?: string;
+  readonly localAddress?: string | readonly string[];
   /** The IP version to try first if a name has addresses of both. */
   readonly family?: 4 | 6;
   /**

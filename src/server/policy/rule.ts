@@ -13,6 +13,7 @@ import {
 } from "../../protocol/address.ts";
 import { quote as quoteText } from "../../protocol/escape.ts";
 import { isPort } from "../../protocol/octets.ts";
+import { MAX_SOURCES } from "../egress/source_list.ts";
 import type { CommandName } from "../events.ts";
 import type { PortRange } from "./port_range.ts";
 
@@ -32,10 +33,11 @@ export interface Rule {
   /** The targets. */
   readonly to?: readonly RuleTarget[];
   /**
-   * The IP address of this machine to connect from, to send datagrams from, and
-   * to listen on for the peer of a BIND. Only in rules that allow.
+   * The IP addresses of this machine, and prefixes such as `2001:db8:1::/64`, to connect
+   * from, to send datagrams from, and to listen on for the peer of a BIND; see {@linkcode
+   * Verdict.localAddress}. At most 256; a text is a list of one. Only in rules that allow.
    */
-  readonly via?: string;
+  readonly via?: string | readonly string[];
   /** The IP version to try first if a name has addresses of both. Only in rules that allow. */
   readonly prefer?: "ipv4" | "ipv6";
   /**
@@ -106,7 +108,7 @@ export function normalRule(rule: Rule): Rule {
     ...from && { from },
     ...users && { users: users.includes("*") ? ["*"] : users },
     ...to && { to },
-    ...via !== undefined && { via: normalIp(via) },
+    ...via !== undefined && { via: normalVia(via) },
     ...prefer !== undefined && { prefer: normalPreference(prefer) },
     ...through !== undefined && { through: normalUpstream(through) },
   };
@@ -158,10 +160,35 @@ function normalUser(name: string): string {
   );
 }
 
-function normalIp(text: string): string {
-  const ip = typeof text === "string" ? normalText(text) : undefined;
+/** Returns a list of one item as a text. */
+function normalVia(given: string | readonly string[]): string | string[] {
+  const list = typeof given === "string" ? [given] : given;
+  const items = normalList("via", list, normalSource)!;
+  if (items.length <= MAX_SOURCES) return items.length > 1 ? items : items[0];
+  throw new TypeError(`via takes at most ${MAX_SOURCES} addresses`);
+}
+
+function normalSource(text: string): string {
+  const isText = typeof text === "string" && text.length <= MAX_NAME;
+  const isBlock = isText && text.includes("/");
+  if (isBlock) return checkPrefix(normalBlock(withoutBrackets(text)));
+  const ip = isText ? normalText(text) : undefined;
   if (ip !== undefined && isIp(ip)) return unmapIp(ip);
-  throw new TypeError(`via takes an IP address, not ${quote(text)}`);
+  throw new TypeError(
+    `via takes IP addresses and prefixes of this machine, not ${quote(text)}`,
+  );
+}
+
+/** A shorter prefix than this is a mistake: nobody has so many addresses. */
+const MIN_PREFIX: Readonly<Record<number, number>> = { 4: 8, 16: 16 };
+
+function checkPrefix(text: string): string {
+  const { network, prefix } = parseCidr(text)!;
+  const least = MIN_PREFIX[network.length];
+  if (prefix >= least) return text;
+  throw new TypeError(
+    `via takes prefixes of at least ${least} bits, not ${quote(text)}`,
+  );
 }
 
 function normalPreference(text: "ipv4" | "ipv6"): "ipv4" | "ipv6" {

@@ -35,8 +35,8 @@ const SPECIAL = /[^\p{L}\p{N}!#$&'()+\-./:;<=>?@[\\\]^_`{|}~]/gu;
  * Parses a rule:
  *
  * ```text
- * allow|deny [COMMANDS] [from CLIENTS] [user USERS] [TARGETS] [via ADDRESS] [prefer ipv4|ipv6]
- *   [through UPSTREAM|direct]
+ * allow|deny [COMMANDS] [from CLIENTS] [user USERS] [TARGETS] [via ADDRESSES]
+ *   [prefer ipv4|ipv6] [through UPSTREAM|direct]
  * ```
  *
  * Words are separated by spaces. The parts after the action may have any order,
@@ -55,8 +55,8 @@ const SPECIAL = /[^\p{L}\p{N}!#$&'()+\-./:;<=>?@[\\\]^_`{|}~]/gu;
  *   `[2001:db8::1]:443`, `[2001:db8::/32]`. Several ports are joined by `+`:
  *   `db.example:443+8000-8999`. A hostname that is also a word of this language
  *   is written with a trailing dot: `bind.`
- * - ADDRESS: the IP address of this machine to connect from, to send datagrams
- *   from, or to listen on for the peer of a BIND
+ * - ADDRESSES: the IP addresses of this machine, and prefixes, to connect from, to send
+ *   datagrams from, or to listen on for the peer of a BIND: `192.0.2.1,2001:db8:1::/64`
  * - UPSTREAM: the name of an upstream in the server's option `upstreams`: small letters,
  *   digits, `.`, `_` and `-`. `direct` means none, also if the server has the option `dial`.
  *
@@ -88,7 +88,7 @@ export function parseRule(text: string): Rule {
       from: parts.from?.split(","),
       users: parts.user?.split(",").map(readUser),
       to: parts.targets?.split(",").map(readTarget),
-      via: parts.via,
+      via: parts.via?.split(","),
       prefer: parts.prefer?.toLowerCase() as Rule["prefer"],
       through: parts.through,
     });
@@ -121,7 +121,7 @@ export function formatRule(rule: Rule): string {
     from && `from ${from.join(",")}`,
     users && `user ${users.map(formatUser).join(",")}`,
     to?.map(formatTarget).join(",") ?? "*",
-    via && `via ${via}`,
+    via && `via ${typeof via === "string" ? via : via.join(",")}`,
     prefer && `prefer ${prefer}`,
     through && `through ${through}`,
   ];

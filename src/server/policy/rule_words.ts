@@ -145,7 +145,7 @@ function valueOf(keyword: Keyword, word: string | undefined): string {
 const VALUES: Readonly<Record<Keyword, string>> = {
   from: "addresses of clients (192.0.2.1,10.0.0.0/8)",
   user: "the names of users (alice,bob or *)",
-  via: "an IP address of this machine",
+  via: "IP addresses of this machine (192.0.2.1,2001:db8:1::/64)",
   prefer: "ipv4 or ipv6",
   through: "direct or the name of an upstream",
 };

@@ -47,6 +47,8 @@ export interface RulePolicy {
   (request: RuleRequest): Verdict | undefined;
   /** The names of the upstreams that the rules use, also `direct` if they do. */
   readonly through: readonly string[];
+  /** The addresses and prefixes of this machine that the rules connect from. */
+  readonly via: readonly string[];
 }
 
 /** Options of {@linkcode rules}. */
@@ -103,8 +105,11 @@ export function rules(
   const judge = new Judge(compiled);
   const names = compiled.map(({ verdict }) => verdict.through);
   const through = new Set(names.filter((it) => it !== undefined));
+  const via = new Set(
+    compiled.flatMap(({ verdict }) => verdict.localAddress ?? []),
+  );
   const policy = (request: RuleRequest) => judge.ask(request);
-  return Object.assign(policy, { through: [...through] });
+  return Object.assign(policy, { through: [...through], via: [...via] });
 }
 
 const NO_RULE: Verdict = Object.freeze({

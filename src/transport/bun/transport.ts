@@ -22,6 +22,7 @@ import {
 } from "./datagrams.ts";
 import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
+import { listenBy } from "../common/listen.ts";
 import { createResolver, libuvThreads } from "../common/lookup.ts";
 import { ownAddresses } from "../common/own_addresses.ts";
 import { systemClock } from "../clock.ts";
@@ -85,20 +86,7 @@ export interface BunListener {
 
 const { Bun: bun } = globalThis as unknown as { Bun: BunNet };
 
-/** Bun does not report errors of accepting, so `onError` is never called. */
-async function listen(
-  options: ListenOptions,
-  onConn: (conn: Conn) => void,
-): Promise<Listener> {
-  if (!localPlace(options.hostname)) return await open(options, onConn);
-  const { listenLocally } = await import("../common/local_listener.ts");
-  return await listenLocally(
-    options,
-    onConn,
-    (onConn) => open(options, onConn),
-  );
-}
-
+/** Bun does not report errors of accepting, so there is no `onError`. */
 async function open(
   options: ListenOptions,
   onConn: (conn: Conn) => void,
@@ -299,7 +287,7 @@ async function connectError(
 export const bunTransport: Transport = {
   name: "bun",
   canReusePort: true,
-  listen,
+  listen: listenBy(open),
   connect,
   relay,
   datagrams,

@@ -5,101 +5,71 @@
  */
 
 import { NetError } from "../errors.ts";
+import { ForwardingConn } from "../forwarding_conn.ts";
 import { localPlace } from "../local_place.ts";
 import { innermost } from "../relay.ts";
 import type { TlsFacts } from "../tls_options.ts";
-import type { Address, Conn, Listener, ListenOptions } from "../transport.ts";
-import {
-  closeOwn,
-  type FileIdentity,
-  identityOf,
-  removeStale,
-  setMode,
-} from "./socket_file.ts";
+import type {
+  Address,
+  Conn,
+  Listener,
+  ListenOptions,
+  Transport,
+} from "../transport.ts";
+import { listenOnFile } from "./socket_file.ts";
+
+/** Opens a listener of the runtime. */
+export type Open = Transport["listen"];
 
 /**
- * Listens at a place that is no TCP port. The socket file gets the permissions `mode`, and
- * one that a server has left behind is replaced. `open` opens the listener of the runtime.
+ * Listens at a place that is no TCP port. The file of a Unix socket gets the permissions
+ * `mode`, and one that a killed server has left is replaced.
  */
 export async function listenLocally(
-  { hostname, mode = PRIVATE, reusePort }: ListenOptions,
+  options: ListenOptions,
   onConn: (conn: Conn) => void,
-  open: (onConn: (conn: Conn) => void) => Promise<Listener>,
+  onError: ((error: NetError) => void) | undefined,
+  open: Open,
 ): Promise<Listener> {
+  const { hostname, mode = PRIVATE, reusePort } = options;
   if (reusePort) {
     throw new NetError("invalid", `listeners cannot share ${hostname}`);
   }
-  const place = localPlace(hostname)!;
-  if ("path" in place) await removeStale(place.path);
   const addr = { hostname, port: 0 };
   const named = (conn: Conn) =>
     conn.localAddr.hostname === "" ? new LocalConn(conn, addr) : conn;
-  const opened = await open((conn) => onConn(named(conn)));
+  const openAt = (hostname: string) =>
+    open({ ...options, hostname }, (conn) => onConn(named(conn)), onError);
+  const place = localPlace(hostname)!;
+  const opened = "path" in place
+    ? await listenOnFile(place.path, mode, (path) => openAt(`unix:${path}`))
+    : await openAt(hostname);
   const { startTls } = opened;
   const start = (conn: Conn) => named(startTls!(innermost(conn)));
-  const listener = { ...opened, addr, ...startTls && { startTls: start } };
-  if (!("path" in place)) return listener;
-  const { path } = place;
-  let own: FileIdentity | undefined;
-  try {
-    await setMode(path, mode);
-    own = await identityOf(path);
-  } catch (error) {
-    await opened.close();
-    throw error;
-  }
-  const close = () => closeOwn(path, own, () => opened.close());
-  return { ...listener, close };
+  return { ...opened, addr, ...startTls && { startTls: start } };
 }
 
 /** Only the user of the server may connect. */
 const PRIVATE = 0o600;
 
 /** A connection over a Unix socket, both of whose ends have the name of the listener. */
-class LocalConn implements Conn {
-  readonly inner: Conn;
-  readonly localAddr: Address;
-  readonly remoteAddr: Address;
+class LocalConn extends ForwardingConn {
+  readonly #addr: Address;
   declare readonly tls?: TlsFacts;
 
   constructor(inner: Conn, addr: Address) {
-    this.inner = inner;
-    this.localAddr = addr;
-    this.remoteAddr = addr;
+    super(inner);
+    this.#addr = addr;
     // Without TLS it must not even have this member.
     if (!("tls" in inner)) return;
     Object.defineProperty(this, "tls", { get: () => inner.tls });
   }
 
-  read(): Promise<Uint8Array | null> {
-    return this.inner.read();
+  override get localAddr(): Address {
+    return this.#addr;
   }
 
-  unread(chunk: Uint8Array): void {
-    this.inner.unread(chunk);
-  }
-
-  peek(): Promise<boolean> {
-    return this.inner.peek();
-  }
-
-  write(chunk: Uint8Array): Promise<void> {
-    return this.inner.write(chunk);
-  }
-
-  closeWrite(): Promise<void> {
-    return this.inner.closeWrite();
-  }
-
-  close(): void {
-    this.inner.close();
-  }
-
-  reset(): void {
-    this.inner.reset();
-  }
-
-  keepAlive(): void {
-    this.inner.keepAlive?.();
+  override get remoteAddr(): Address {
+    return this.#addr;
   }
 }

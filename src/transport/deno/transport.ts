@@ -9,6 +9,7 @@ import { type DenoAddr, DenoConn, type DenoSocket, relay } from "./conn.ts";
 import { datagrams, type DenoUdp, sourceAddress } from "./datagrams.ts";
 import { ownAddresses } from "./interfaces.ts";
 import { checkPort } from "../common/checks.ts";
+import { listenBy } from "../common/listen.ts";
 import { createResolver } from "../common/lookup.ts";
 import { systemClock } from "../clock.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
@@ -53,22 +54,6 @@ const deno = (globalThis as unknown as { Deno: DenoNet }).Deno;
 
 /** Whether `--unstable-net` was given: without it this function does not exist. */
 const canReusePort = deno?.listenDatagram !== undefined;
-
-async function listen(
-  options: ListenOptions,
-  onConn: (conn: Conn) => void,
-  onError?: (error: NetError) => void,
-): Promise<Listener> {
-  if (!localPlace(options.hostname)) {
-    return await open(options, onConn, onError);
-  }
-  const { listenLocally } = await import("../common/local_listener.ts");
-  return await listenLocally(
-    options,
-    onConn,
-    (onConn) => open(options, onConn, onError),
-  );
-}
 
 async function open(
   options: ListenOptions,
@@ -232,7 +217,7 @@ const RESOLVER_THREADS = 32;
 export const denoTransport: Transport = {
   name: "deno",
   canReusePort,
-  listen,
+  listen: listenBy(open),
   connect,
   relay,
   datagrams,

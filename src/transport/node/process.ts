@@ -9,8 +9,7 @@
 interface NodeProcess {
   readonly versions: { readonly node: string };
   readonly platform: string;
-  /** Exists in Node.js 20.16, 22.3 and later. */
-  getBuiltinModule?(name: "node:fs"): typeof import("node:fs");
+  getBuiltinModule(name: "node:fs"): typeof import("node:fs");
 }
 
 export const { process } = globalThis as unknown as { process: NodeProcess };

@@ -1,5 +1,5 @@
 /**
- * {@linkcode Transport} over `node:net`, for Node.js 20 and later.
+ * {@linkcode Transport} over `node:net`, for Node.js 20.16, 22.3 and later.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import { process } from "./process.ts";
 import { relay } from "./tls_relay.ts";
 import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
+import { listenBy } from "../common/listen.ts";
 import { createResolver, libuvThreads } from "../common/lookup.ts";
 import { ownAddresses } from "../common/own_addresses.ts";
 import { abortError, NetError, toConnectError, toNetError } from "../errors.ts";
@@ -39,22 +40,6 @@ const canReusePort = knowsReusePort(process.versions.node) &&
 function knowsReusePort(version: string): boolean {
   const [major, minor] = version.split(".").map(Number);
   return major > 23 || minor >= (major === 22 ? 12 : 1) && major >= 22;
-}
-
-async function listen(
-  options: ListenOptions,
-  onConn: (conn: Conn) => void,
-  onError?: (error: NetError) => void,
-): Promise<Listener> {
-  if (!localPlace(options.hostname)) {
-    return await open(options, onConn, onError);
-  }
-  const { listenLocally } = await import("../common/local_listener.ts");
-  return await listenLocally(
-    options,
-    onConn,
-    (onConn) => open(options, onConn, onError),
-  );
 }
 
 async function open(
@@ -199,18 +184,16 @@ function connect(options: ConnectOptions): Promise<Conn> {
   });
 }
 
-/** Avoids an import if possible, which would load `fs.promises` as well. */
-async function readFile(path: string): Promise<string> {
-  const { readFileSync } = process.getBuiltinModule?.("node:fs") ??
-    await import("node:fs");
-  return readFileSync(path, "utf8");
+/** Avoids an import, which would load `fs.promises` as well. */
+function readFile(path: string): string {
+  return process.getBuiltinModule("node:fs").readFileSync(path, "utf8");
 }
 
 /** The transport of Node.js. */
 export const nodeTransport: Transport = {
   name: "node",
   canReusePort,
-  listen,
+  listen: listenBy(open),
   connect,
   relay,
   datagrams,

@@ -66,6 +66,20 @@ test("Lockout never locks an address out when failedLogins or lockout is 0", () 
   assertEquals(off.isLocked("192.0.2.1"), false);
 });
 
+test("Lockout delays clients without an address, but never locks them out", () => {
+  const { lockout } = start({ failedLogins: 3 });
+  for (const client of ["unix:/run/proxy.sock", "fd:3", ""]) {
+    assertEquals(fail(lockout, client, 9).at(-1), 4000);
+    assertEquals(lockout.isLocked(client), false);
+    assertEquals(lockout.succeeded(client), true);
+    assertEquals(fail(lockout, client, 3), [0, 0, 250]);
+  }
+  for (const client of ["192.0.2.1", "2001:db8::1", "fe80::1%eth0"]) {
+    fail(lockout, client, 3);
+    assertEquals(lockout.isLocked(client), true);
+  }
+});
+
 test("Lockout throws when an option is not a count", () => {
   for (const bad of [-1, 1.5, NaN, Infinity]) {
     assertThrows(() => new Lockout({ failedLogins: bad }), TypeError, "failed");

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { REPLY4 } from "../../../src/protocol/reply.ts";
 import { checkUserId } from "../../../src/server/auth/user_id.ts";
+import { splitSessionWord } from "../../../src/server/auth/session_word.ts";
 import {
   type Credentials,
   Lockout,
@@ -32,7 +33,7 @@ function bytes(text: string): Uint8Array {
 test("checkUserId() checks the list, then the verifier, then identd", async () => {
   const named = (user?: string) => () => Promise.resolve(user);
   const never = () => Promise.reject(new Error("asked"));
-  const verify = (verdict?: boolean) => () => Promise.resolve(verdict);
+  const verify = (ok?: boolean) => () => Promise.resolve({ ok });
   const alice = bytes("alice");
   const userIds = ["bob", "alice", "\u{fffd}", ""];
   const { granted, rejected, noIdentd, identMismatch } = REPLY4;
@@ -65,8 +66,48 @@ test("checkUserId() checks the list, then the verifier, then identd", async () =
   ];
   for (const [userId, checks, reply] of rows) {
     const what = `${userId} ${JSON.stringify(checks)}`;
-    assertEquals(await checkUserId(userId, checks), reply, what);
+    assertEquals((await checkUserId(userId, checks)).reply, reply, what);
   }
+});
+
+test("checkUserId() reads a session word unless the whole user id passes", async () => {
+  const userId = bytes("alice-session-7");
+  const worded = splitSessionWord(userId)!;
+  const named = (user?: string) => () => Promise.resolve(user);
+  const whole = ["alice-session-7"];
+  const { granted, rejected, noIdentd, identMismatch } = REPLY4;
+  type Checks = Parameters<typeof checkUserId>[1];
+  const rows: [Checks, reply: number, word?: string][] = [
+    [{ userIds: ["alice"] }, granted, "7"],
+    [{ userIds: whole }, granted],
+    [{ userIds: ["alice", ...whole] }, granted],
+    [{ userIds: ["bob"] }, rejected],
+    [{ ident: named("alice") }, granted, "7"],
+    [{ ident: named("alice-session-7") }, granted],
+    [{ ident: named("bob") }, identMismatch],
+    [{ ident: named() }, noIdentd],
+    [{ userIds: whole, ident: named("alice") }, identMismatch],
+    [{ userIds: ["alice"], ident: named("alice") }, granted, "7"],
+  ];
+  for (const [checks, reply, word] of rows) {
+    const outcome = await checkUserId(userId, { ...checks, worded });
+    const what = JSON.stringify(checks);
+    assertEquals([outcome.reply, outcome.worded?.word], [reply, word], what);
+  }
+  // The verifier gets the name that is on the list.
+  const asked: [string, boolean][] = [];
+  const verify = (name: Uint8Array, mayHaveWord: boolean) => {
+    asked.push([new TextDecoder().decode(name), mayHaveWord]);
+    return Promise.resolve({ ok: true, ...mayHaveWord && { worded } });
+  };
+  for (const userIds of [["alice"], whole, undefined]) {
+    await checkUserId(userId, { userIds, verify, worded });
+  }
+  assertEquals(asked, [
+    ["alice", false],
+    ["alice-session-7", false],
+    ["alice-session-7", true],
+  ]);
 });
 
 test("serve() answers SOCKS4 by the list of user ids, the verifier and identd", async () => {

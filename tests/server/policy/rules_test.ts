@@ -134,6 +134,20 @@ const texts: [text: string, canonical: string, rule: Rule][] = [
     { action: "allow", to: [{ host: "*.onion" }], through: "tor-2" },
   ],
   [
+    "allow via 192.0.2.7,[2001:DB8:1::]/64,192.0.2.7,2001:db8::1/128 a.example",
+    "allow a.example via 192.0.2.7,2001:db8:1::/64,2001:db8::1",
+    {
+      action: "allow",
+      to: [{ host: "a.example" }],
+      via: ["192.0.2.7", "2001:db8:1::/64", "2001:db8::1"],
+    },
+  ],
+  [
+    "allow via 198.51.100.0/28",
+    "allow * via 198.51.100.0/28",
+    { action: "allow", via: "198.51.100.0/28" },
+  ],
+  [
     "allow via 192.0.2.7 through direct",
     "allow * via 192.0.2.7 through direct",
     { action: "allow", via: "192.0.2.7", through: "direct" },
@@ -241,8 +255,16 @@ const badTexts: [text: string, message: string][] = [
     "deny * prefer ipv4",
     "via, prefer and through are valid only in rules that allow",
   ],
-  ["allow * via eth0", 'via takes an IP address, not "eth0"'],
-  ["allow * via", "via must be followed by an IP address of this machine"],
+  [
+    "allow * via eth0",
+    'via takes IP addresses and prefixes of this machine, not "eth0"',
+  ],
+  ["allow * via 192.0.2.1,eth0", 'of this machine, not "eth0"'],
+  ["allow * via 192.0.2.1,", 'of this machine, not ""'],
+  ["allow * via 192.0.2.1/24", "has bits set after its prefix"],
+  ["allow * via 0.0.0.0/0", "prefixes of at least 8 bits"],
+  ["allow * via 2000::/15", "prefixes of at least 16 bits"],
+  ["allow * via", "via must be followed by IP addresses of this machine"],
   ["allow * prefer ip4", "prefer takes ipv4 or ipv6"],
   [
     "deny * through tor",
@@ -303,6 +325,15 @@ const badRules: [rule: unknown, message: string][] = [
   [{ action: "deny", to: [{ ports: [{ first: 1 }] }] }, "not 1-undefined"],
   [{ action: "deny", from: ["10.0.0.0/8 user b"] }, "prefix"],
   [{ action: "allow", via: "192.0.2.1 prefer ipv6" }, "via takes"],
+  [{ action: "allow", via: ["192.0.2.1", 7] }, "via takes"],
+  [{ action: "allow", via: [] }, "via is a list of at least one item"],
+  [
+    {
+      action: "allow",
+      via: Array.from({ length: 257 }, (_, i) => `10.0.${i >> 8}.${i & 255}`),
+    },
+    "via takes at most 256 addresses",
+  ],
   [{ action: "allow", through: "a b" }, "through takes direct or the name"],
   [{ action: "allow", through: 5 as never }, "through takes direct or the"],
   [null, "a rule is an object"],

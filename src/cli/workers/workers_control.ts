@@ -1,0 +1,66 @@
+/**
+ * {@linkcode ServerControl} of several workers.
+ *
+ * @module
+ */
+
+import type { LockedClient } from "../../server/auth/lockout.ts";
+import type {
+  Ended,
+  Incomplete,
+  ServerControl,
+  SessionPage,
+  UserList,
+} from "../serve/control/control.ts";
+import { mergePages } from "../serve/control/session_query.ts";
+import { mergeUsers } from "../serve/control/users.ts";
+import type { ControlMethod } from "./messages.ts";
+import type { WorkerHandle } from "./worker_handle.ts";
+
+/** Options of {@linkcode workersControl}. */
+export interface WorkersControlOptions {
+  /** The workers that there are now. */
+  handles(): readonly Pick<WorkerHandle, "request">[];
+  /** Counts the failed logins of all workers now. */
+  lockout(): ListedLockouts;
+}
+
+/** Lockouts that can be listed and ended. */
+export interface ListedLockouts {
+  locked(): readonly LockedClient[] | Promise<readonly LockedClient[]>;
+  unlock(client?: string): number | Promise<number>;
+}
+
+/** Controls all workers as one server. */
+export function workersControl(
+  { handles, lockout }: WorkersControlOptions,
+): ServerControl {
+  const ask = async <T>(
+    method: ControlMethod,
+    args: readonly unknown[],
+  ): Promise<{ answers: readonly T[]; rest: Incomplete }> => {
+    const all = await Promise.all(
+      handles().map((it) => it.request(method, args)),
+    );
+    const answers = all.flatMap((it) => it === undefined ? [] : [it as T]);
+    const missing = all.length - answers.length;
+    return { answers, rest: missing > 0 ? { missing } : {} };
+  };
+  return {
+    async sessions(query) {
+      const { answers, rest } = await ask<SessionPage>("sessions", [query]);
+      return { ...mergePages(answers, query), ...rest };
+    },
+    async end(filter) {
+      const { answers, rest } = await ask<Ended>("end", [filter]);
+      const ended = answers.reduce((sum, it) => sum + it.ended, 0);
+      return { ended, ...rest };
+    },
+    async users() {
+      const { answers, rest } = await ask<UserList>("users", []);
+      return { users: mergeUsers(answers.map((it) => it.users)), ...rest };
+    },
+    lockouts: async () => await lockout().locked(),
+    unlock: async (client) => await lockout().unlock(client),
+  };
+}

@@ -1,0 +1,82 @@
+/**
+ * How clients keep their addresses to connect from.
+ *
+ * @module
+ */
+
+import { SIP_KEY_SIZE } from "../../crypto/sip_hash.ts";
+import { type Cidr, cidrContains, parseCidr } from "../../protocol/cidr.ts";
+
+/** Options of the choice among several addresses to connect from. */
+export interface EgressOptions {
+  /**
+   * For how long a client keeps its address, in milliseconds. The time runs by the clock and
+   * not from the first connection, and each client changes at a time of its own; a session
+   * keeps its address to its end. 0 = each session has another address.
+   *
+   * @default {Infinity}
+   */
+  readonly sticky?: number;
+  /**
+   * A secret of 16 bytes. Servers with the same key and the same list choose the same address
+   * for a client. By default a random one of this process.
+   */
+  readonly key?: Uint8Array;
+}
+
+/** The checked {@linkcode EgressOptions}. */
+export interface EgressSettings {
+  readonly sticky: number;
+  readonly key: Uint8Array;
+  /** The prefixes that sessions may connect from: their addresses lead to this machine. */
+  readonly own: OwnPrefixes;
+}
+
+let processKey: Uint8Array | undefined;
+
+/** A random key, the same for all servers of this process. */
+function randomKey(): Uint8Array {
+  return processKey ??= crypto.getRandomValues(new Uint8Array(SIP_KEY_SIZE));
+}
+
+/** @throws {TypeError} if an option is invalid; the message begins with its name. */
+export function resolveEgress(
+  { sticky = Infinity, key }: EgressOptions = {},
+  via: readonly string[] = [],
+): EgressSettings {
+  if (sticky !== Infinity && !(Number.isSafeInteger(sticky) && sticky >= 0)) {
+    throw new TypeError("egress.sticky must be a whole number of milliseconds");
+  }
+  const isKey = key instanceof Uint8Array && key.length === SIP_KEY_SIZE;
+  if (key !== undefined && !isKey) {
+    throw new TypeError(`egress.key must be ${SIP_KEY_SIZE} bytes`);
+  }
+  const own: OwnPrefixes = new Map();
+  for (const it of via) addPrefix(own, it);
+  return { sticky, key: key ?? randomKey(), own };
+}
+
+/** The maximum number of prefixes of users; rules have no limit. */
+const MAX_PREFIXES = 10_000;
+
+/**
+ * Prefixes that lead to this machine, although their addresses are on none of its interfaces,
+ * by their texts.
+ */
+export type OwnPrefixes = Map<string, Cidr>;
+
+/** Adds a prefix. Single addresses are ignored, because the system lists them. */
+export function addPrefix(own: OwnPrefixes, text: string): void {
+  if (!text.includes("/") || own.has(text) || own.size >= MAX_PREFIXES) return;
+  const block = parseCidr(text);
+  if (block) own.set(text, block);
+}
+
+/** Whether the address is in one of the prefixes. */
+export function isInPrefixes(own: OwnPrefixes, address: string): boolean {
+  if (own.size === 0) return false;
+  for (const block of own.values()) {
+    if (cidrContains(block, address)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,125 @@
+/**
+ * The client of the Admin API.
+ *
+ * @module
+ */
+
+import { EXIT } from "../../cli/failure.ts";
+import { toNetError } from "../../transport/errors.ts";
+import { ToolError } from "../commands/failure.ts";
+import type { AdminPlace } from "./place.ts";
+
+/** How long the server may take to answer, in milliseconds. */
+const TIMEOUT = 15_000;
+/** The longest answer, in bytes. */
+const MAX_ANSWER = 2 ** 24;
+
+/** Parameters of a request; those that are `undefined` are left out. */
+export type Parameters = Readonly<Record<string, string | undefined>>;
+
+/** Sends requests to an admin listener. */
+export class AdminClient {
+  readonly #place: AdminPlace;
+
+  constructor(place: AdminPlace) {
+    this.#place = place;
+  }
+
+  /**
+   * Sends a request, and resolves with the answer.
+   *
+   * @throws {ToolError} if the server is not there, or refuses.
+   */
+  async ask<T>(
+    method: "GET" | "DELETE" | "POST",
+    path: string,
+    parameters: Parameters = {},
+  ): Promise<T> {
+    const given = Object.entries(parameters).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, value]]
+    );
+    const query = `${new URLSearchParams(given)}`;
+    const { status, text } = await this.#send(
+      method,
+      query === "" ? path : `${path}?${query}`,
+    );
+    const answer = parse(text);
+    if (status === 200 && answer) return answer as T;
+    throw this.#refusal(status, answer);
+  }
+
+  async #send(
+    method: string,
+    path: string,
+  ): Promise<{ status: number; text: string }> {
+    const { request } = await import("node:http");
+    const { to, token } = this.#place;
+    const headers = {
+      host: "localhost",
+      connection: "close",
+      ...token !== undefined && { authorization: `Bearer ${token}` },
+    };
+    try {
+      return await new Promise((resolve, reject) => {
+        const options = { method, path, headers, agent: false, ...to };
+        const sent = request(options, async (response) => {
+          try {
+            const text = await readAll(response);
+            resolve({ status: response.statusCode ?? 0, text });
+          } catch (error) {
+            reject(error);
+          }
+        });
+        sent.setTimeout(TIMEOUT, () => sent.destroy(new Error("no answer")));
+        sent.on("error", reject).end();
+      });
+    } catch (error) {
+      throw this.#noAnswer(error);
+    }
+  }
+
+  #noAnswer(error: unknown): ToolError {
+    const { message } = toNetError(error);
+    return new ToolError(
+      `no answer from ${this.#place.text} (${message}): is the server running, with ` +
+        `--admin there?`,
+    );
+  }
+
+  #refusal(status: number, answer: unknown): ToolError {
+    const { error } = (answer ?? {}) as { readonly error?: unknown };
+    if (typeof error !== "string") {
+      return new ToolError(
+        `${this.#place.text} is not the --admin of a socks5 server`,
+      );
+    }
+    if (status === 400) return new ToolError(error, EXIT.usage);
+    return new ToolError(
+      status === 401
+        ? `${error}: give --token-file FILE, or the URL that the server has printed`
+        : error,
+    );
+  }
+}
+
+async function readAll(
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<string> {
+  const decoder = new TextDecoder();
+  let [text, length] = ["", 0];
+  for await (const chunk of chunks) {
+    length += chunk.length;
+    if (length > MAX_ANSWER) throw new Error("the answer is too long");
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text;
+}
+
+function parse(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * `socks5 users`: lists the users of a server.
+ *
+ * @module
+ */
+
+import { USER_KEYS } from "../../cli/admin/query.ts";
+import type { UserList, UserRow } from "../../cli/serve/control/control.ts";
+import type { Host } from "../../cli/host/host.ts";
+import { formatBytes } from "../../cli/output/format_bytes.ts";
+import { UsageError } from "../../cli/usage_error.ts";
+import type { Command } from "../args/command.ts";
+import type { Arguments } from "../args/parse.ts";
+import { AdminClient } from "../admin/client.ts";
+import { PLACE_FLAGS, PLACE_TEXT, readPlace } from "../admin/place.ts";
+import { counted, printAnswer } from "../admin/print.ts";
+import { type Column, formatTable } from "../admin/table.ts";
+
+/** The description of the command. */
+export const USERS: Command = {
+  name: "users",
+  usage: "[FLAGS]",
+  summary: "Lists the users with open sessions of a running server",
+  text: `\
+${PLACE_TEXT} UP and DOWN are the bytes of open sessions.
+
+Exit codes: 0 done, 1 no answer, or not from all workers, 2 invalid arguments.`,
+  flags: [
+    {
+      name: "sort",
+      value: "KEY",
+      text: `One of ${USER_KEYS.join(", ")}; --sort=-KEY reverses the order ` +
+        "(default -received)",
+    },
+    { name: "limit", value: "N", text: "How many to list (default 100)" },
+    ...PLACE_FLAGS,
+  ],
+  examples: [
+    "socks5 users --admin unix:/run/socks5/admin.sock --sort=-sessions",
+  ],
+};
+
+type Users = UserList & { readonly total: number };
+
+const COLUMNS: readonly Column<UserRow>[] = [
+  { title: "USER", text: ({ name }) => name },
+  { title: "SESSIONS", text: ({ sessions }) => `${sessions}`, isRight: true },
+  { title: "UP", text: ({ sent }) => formatBytes(sent), isRight: true },
+  {
+    title: "DOWN",
+    text: ({ received }) => formatBytes(received),
+    isRight: true,
+  },
+];
+
+/** Runs the command, and returns the exit code. */
+export async function usersCommand(
+  host: Host,
+  args: Arguments,
+): Promise<number> {
+  if (args.urls.length + args.words.length + args.rest.length > 0) {
+    throw new UsageError("users takes only flags, such as --limit N");
+  }
+  const client = new AdminClient(await readPlace(host, args));
+  const parameters = { sort: args.value("sort"), limit: args.value("limit") };
+  const users = await client.ask<Users>("GET", "/users", parameters);
+  return await printAnswer(host, args, users, usersText);
+}
+
+function usersText({ total, users }: Users): string {
+  const table = users.length === 0 ? "" : formatTable(COLUMNS, users);
+  const all = counted(total, "user");
+  const shown = users.length < total
+    ? `the first ${users.length} of ${all}, see --limit`
+    : all;
+  return `${table}${shown}\n`;
+}

@@ -1,0 +1,233 @@
+/** Nodes that share limits in Redis and Valkey, on all runtimes. */
+
+import "./redis_program.ts";
+import { assert, assertEquals } from "@std/assert";
+import { runtime, test } from "../support/harness.ts";
+import { echo, startTarget } from "../support/server.ts";
+import type { Conn } from "../../src/transport/transport.ts";
+import { findProgram, missing, until } from "./programs.ts";
+import {
+  type Node,
+  type Redis,
+  untilHeld,
+  withNodes,
+  withRedis,
+} from "./redis.ts";
+import { missingRuntime, runtimes } from "./runtimes.ts";
+
+const noRuntime = runtimes.map(missingRuntime).find((it) => it !== undefined);
+const skip = noRuntime ?? missing("redis-server", "redis-cli");
+/** Debian has it since version 13, so that it may be missing in CI. */
+const noValkey = findProgram("valkey-server") && findProgram("redis-cli")
+  ? undefined
+  : "valkey-server is not installed";
+
+const servers = [
+  ["Redis", skip, "redis-server"],
+  ["Valkey", noRuntime ?? noValkey, "valkey-server"],
+] as const;
+
+/** In milliseconds. */
+const LEASE = 3_000;
+const BEAT = LEASE / 3;
+
+const shared = ["sessionsPerUser"] as const;
+const limits = { sessionsPerUser: 10 };
+
+function close(conns: readonly (Conn | undefined)[]): void {
+  for (const conn of conns) conn?.close();
+}
+
+/** Logs in on the nodes in turn, all at once. */
+function logIn(
+  nodes: readonly Node[],
+  count: number,
+  port: number,
+): Promise<(Conn | undefined)[]> {
+  return Promise.all(
+    Array.from(
+      { length: count },
+      (_, i) => nodes[i % nodes.length].login(port),
+    ),
+  );
+}
+
+function granted(conns: readonly (Conn | undefined)[]): Conn[] {
+  return conns.filter((it) => it !== undefined);
+}
+
+/** Runs `use` with a Redis and a node on each of the runtimes. */
+async function withCluster(
+  use: (
+    it: { redis: Redis; nodes: readonly Node[]; port: number },
+  ) => Promise<void>,
+  { on = runtimes, command = "redis-server", ...options }: {
+    on?: typeof runtimes;
+    command?: string;
+    limits?: object;
+    shared?: readonly ["bytesPerSecondPerUser"];
+    store?: object;
+  } = {},
+): Promise<void> {
+  const target = await startTarget(echo);
+  await withRedis(command, (redis) => {
+    const store = { url: redis.url, lease: LEASE, ...options.store };
+    return withNodes(
+      on,
+      { limits, shared, ...options, store },
+      (nodes) => use({ redis, nodes, port: target.addr.port }),
+    );
+  });
+  await target.close();
+}
+
+for (const [name, reason, command] of servers) {
+  test(
+    `three nodes on three runtimes let in exactly 10 of 90 logins at once through ${name}`,
+    () =>
+      withCluster(async ({ redis, nodes, port }) => {
+        for (let round = 0; round < 10; round++) {
+          const conns = await logIn(nodes, 90, port);
+          assertEquals(granted(conns).length, 10);
+          assertEquals(await redis.held(), 10);
+          close(conns);
+          await untilHeld(redis, 0);
+        }
+        for (const node of nodes) assertEquals(node.times("lost"), 0);
+      }, { command }),
+    { skip: reason, foreign: true },
+  );
+}
+
+test(
+  "a node that is killed loses its slots within the lease",
+  () =>
+    withCluster(async ({ redis, nodes: [killed, other], port }) => {
+      const lost = await logIn([killed], 6, port);
+      const kept = await logIn([other], 4, port);
+      assertEquals(granted([...lost, ...kept]).length, 10);
+      assertEquals(await other.login(port), undefined);
+      const at = performance.now();
+      killed.signal("SIGKILL");
+      await until("a slot is free", async () => {
+        const conn = await other.login(port);
+        if (!conn) return false;
+        kept.push(conn);
+        return true;
+      }, LEASE + 500);
+      assert(performance.now() - at > LEASE - BEAT - 500);
+      assertEquals(await redis.held(), 5);
+      close([...lost, ...kept]);
+    }, { on: [runtime, "bun"] }),
+  { skip, foreign: true },
+);
+
+test(
+  "a node that is suspended for longer than the lease is counted again",
+  () =>
+    withCluster(async ({ redis, nodes: [frozen, other], port }) => {
+      const conns = await logIn([frozen], 6, port);
+      frozen.signal("SIGSTOP");
+      await until("its slots are free", async () => {
+        await (await other.login(port))?.close();
+        return await redis.held() <= 1;
+      });
+      conns.push(...await logIn([other], 7, port));
+      assertEquals(await redis.held(), 7);
+      frozen.signal("SIGCONT");
+      await untilHeld(redis, 13, BEAT);
+      assertEquals(await other.login(port), undefined);
+      assertEquals(await frozen.login(port), undefined);
+      close(conns);
+      await untilHeld(redis, 0);
+    }, { on: [runtime, "bun"] }),
+  { skip, foreign: true },
+);
+
+test(
+  "a Redis that does not answer costs a connection nothing after the first",
+  () =>
+    withCluster(async ({ redis, nodes, port }) => {
+      const [node] = nodes;
+      close([await node.login(port)]);
+      await untilHeld(redis, 0);
+      redis.signal("SIGSTOP");
+      const conns = [await node.login(port)];
+      const times: number[] = [];
+      for (let i = 0; i < 9; i++) {
+        const at = performance.now();
+        conns.push(await node.login(port));
+        times.push(performance.now() - at);
+      }
+      // The limit holds for the node alone.
+      assertEquals(granted(conns).length, 10);
+      assertEquals(await node.login(port), undefined);
+      times.sort((a, b) => a - b);
+      assert(times[4] <= 10, `${times}`);
+      assertEquals(node.times("lost"), 1);
+      redis.signal("SIGCONT");
+      await untilHeld(redis, 10, 2 * BEAT + 2_500);
+      assertEquals([node.times("lost"), node.times("found")], [1, 2]);
+      close(conns);
+      await untilHeld(redis, 0);
+    }, { on: [runtime] }),
+  { skip, foreign: true },
+);
+
+test(
+  "a Redis that comes back empty has the right counts within a heartbeat",
+  () =>
+    withCluster(async ({ redis, nodes, port }) => {
+      const conns = await logIn(nodes, 9, port);
+      assertEquals(granted(conns).length, 9);
+      redis.signal("SIGKILL");
+      await redis.stop();
+      await until("all have noticed", () =>
+        nodes.every((it) => it.times("lost") === 1));
+      conns.push(await nodes[0].login(port));
+      close([conns.shift()]);
+      await redis.start();
+      await untilHeld(redis, 9, BEAT + 500);
+      conns.push(await nodes[1].login(port));
+      assertEquals(await nodes[2].login(port), undefined);
+      close(conns);
+      await untilHeld(redis, 0);
+    }),
+  { skip, foreign: true },
+);
+
+test(
+  "failed logins that are spread over nodes lock a client out on all of them",
+  () =>
+    withCluster(async ({ nodes, port }) => {
+      const wrong = { password: "no" };
+      for (const node of nodes) {
+        assertEquals(await node.login(port, wrong), undefined);
+      }
+      for (const node of nodes) {
+        assertEquals(await node.login(port), undefined);
+      }
+    }, { store: { failedLogins: 3 } }),
+  { skip, foreign: true },
+);
+
+test(
+  "a strict node refuses logins while Redis is not reachable",
+  () =>
+    withCluster(async ({ redis, nodes: [node], port }) => {
+      close([await node.login(port)]);
+      await untilHeld(redis, 0);
+      redis.signal("SIGKILL");
+      await redis.stop();
+      assertEquals(await node.login(port), undefined);
+      await redis.start();
+      let conn: Conn | undefined;
+      await until("Redis is used again", async () => {
+        conn = await node.login(port);
+        return conn !== undefined;
+      }, 2 * BEAT + 500);
+      close([conn]);
+      await untilHeld(redis, 0);
+    }, { on: [runtime], store: { strict: true } }),
+  { skip, foreign: true },
+);

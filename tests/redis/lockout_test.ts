@@ -1,0 +1,176 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { redisStore } from "../../src/redis/mod.ts";
+import { test } from "../support/harness.ts";
+import { settle, withStore } from "../support/scripted_redis.ts";
+
+const client = "2001:db8:0:7::1";
+const KEY = "'2001:db8:0:7::/64";
+
+test("RedisStore.failed() counts in Redis, and delays answers as Lockout does", () =>
+  withStore(
+    { failedLogins: 6, lockout: 60_000 },
+    async ({ store, redis }) => {
+      const delays = [];
+      for (const count of [1, 2, 3, 4, 5]) {
+        redis.answer = () => [count, 0];
+        delays.push(await store.failed(client));
+      }
+      assertEquals(delays, [0, 0, 250, 500, 1_000]);
+      assertEquals(redis.of("FAILED")[0], {
+        name: "FAILED",
+        keys: ["{socks5}:failing", "{socks5}:failures", "{socks5}:locked"],
+        args: [KEY, "6", "60000", "10000"],
+      });
+      assertEquals(store.isLocked(client), false);
+    },
+  ));
+
+test("RedisStore.isLocked() remembers a lockout that Redis reports, until it ends", () =>
+  withStore({}, async ({ store, redis, clock }) => {
+    redis.answer = () => [0, 60_000];
+    assertEquals(await store.failed(client), 0);
+    redis.recover();
+    assertEquals(store.isLocked("2001:db8:0:7::2"), true);
+    assertEquals(store.isLocked("2001:db8:0:8::1"), false);
+    assertEquals(await store.succeeded(client), false);
+    assertEquals(redis.of("SUCCEEDED"), []);
+    clock.advance(59_999);
+    assertEquals(store.isLocked(client), true);
+    clock.advance(1);
+    assertEquals(store.isLocked(client), false);
+  }));
+
+test("RedisStore.isLocked() learns with each heartbeat which clients others have locked out", () =>
+  withStore({}, async ({ store, redis, clock }) => {
+    const beats = [
+      [1, 5_000, [], "0"],
+      [1, 6_000, [KEY, "66000", "'192.0.2.1", "67000"], "0"],
+      [1, 7_000, [], "0"],
+    ];
+    redis.answer = ({ name }) => name === "BEAT" ? beats.shift() : 0;
+    for (const locked of [false, true, true]) {
+      clock.advance(1_000);
+      await settle();
+      assertEquals(store.isLocked(client), locked);
+    }
+    const since = redis.of("BEAT").map(({ args }) => args[5]);
+    assertEquals(since, ["", "5000", "67000"]);
+    assertEquals(store.isLocked("192.0.2.1"), true);
+  }));
+
+test("RedisStore.isLocked() follows when another node unlocks clients", () =>
+  withStore({}, async ({ store, redis, clock }) => {
+    const beats = [
+      [1, 5_000, [], "3"],
+      [1, 6_000, [KEY, "66000", "'192.0.2.1", "67000"], "3"],
+      [1, 7_000, [], "4"],
+      [1, 8_000, ["'192.0.2.1", "67000"], "4"],
+    ];
+    redis.answer = ({ name }) => name === "BEAT" ? beats.shift() : 0;
+    const locked: boolean[][] = [];
+    for (let i = 0; i < 4; i++) {
+      clock.advance(1_000);
+      await settle();
+      locked.push([client, "192.0.2.1"].map((it) => store.isLocked(it)));
+    }
+    assertEquals(locked.slice(1), [
+      [true, true],
+      [false, false],
+      [false, true],
+    ]);
+    assertEquals(redis.of("BEAT").at(-1)!.args[5], "7000");
+  }));
+
+test("RedisStore.locked() and unlock() speak of all nodes", () =>
+  withStore({ failedLogins: 3 }, async ({ store, redis }) => {
+    redis.answer = ({ name }) =>
+      name === "LOCKED"
+        ? [1_000, [KEY, "61000"]]
+        : name === "FAILED"
+        ? [0, 9]
+        : 1;
+    await store.failed(client);
+    const before = Date.now();
+    const [found] = await store.locked();
+    assertEquals([found.client, found.failed], ["2001:db8:0:7::/64", 3]);
+    assert(found.until >= before + 60_000);
+    assertEquals(await store.unlock(found.client), 1);
+    assertEquals(redis.of("UNLOCK")[0].args, [KEY]);
+    assertEquals(store.isLocked(client), false);
+    await store.unlock();
+    assertEquals(redis.of("UNLOCK")[1].args, []);
+  }));
+
+test("RedisStore.failed() locks out no text that stands for many clients", () =>
+  withStore({ failedLogins: 1 }, async ({ store, redis }) => {
+    const many = "unix:/run/socks";
+    for (let i = 0; i < 3; i++) await store.failed(many);
+    assertEquals([store.isLocked(many), await store.succeeded(many)], [
+      false,
+      true,
+    ]);
+    assertEquals(redis.of("FAILED").length + redis.of("SUCCEEDED").length, 0);
+  }));
+
+test("RedisStore.succeeded() refuses a client that another node has locked out", () =>
+  withStore({}, async ({ store, redis }) => {
+    redis.answer = () => 60_000;
+    assertEquals(await store.succeeded(client), false);
+    assertEquals(store.isLocked(client), true);
+  }));
+
+test("RedisStore.succeeded() asks about a client once a second, and again after a failure", () =>
+  withStore({}, async ({ store, redis, clock }) => {
+    const asked = async () => {
+      assertEquals(await store.succeeded(client), true);
+      return redis.of("SUCCEEDED").length;
+    };
+    assertEquals([await asked(), await asked()], [1, 1]);
+    clock.advance(999);
+    assertEquals(await asked(), 1);
+    clock.advance(1);
+    await settle();
+    assertEquals(await asked(), 2);
+    await store.failed(client);
+    assertEquals(await asked(), 3);
+  }));
+
+test("RedisStore counts failed logins by itself while Redis is away", () =>
+  withStore({ failedLogins: 2 }, async ({ store, redis }) => {
+    redis.answer = () => {
+      throw new Error("gone");
+    };
+    assertEquals(await store.succeeded(client), true);
+    for (let i = 0; i < 2; i++) await store.failed(client);
+    assertEquals(store.isLocked(client), true);
+    assertEquals(await store.succeeded(client), false);
+  }));
+
+test("RedisStore.setLockout() changes how failed logins are counted", () =>
+  withStore({}, async ({ store, redis }) => {
+    store.setLockout({ failedLogins: 4, lockout: 5_000 });
+    await store.failed(client);
+    assertEquals(redis.of("FAILED")[0].args.slice(1), ["4", "5000", "10000"]);
+    store.setLockout({ lockout: 0 });
+    assertEquals(await store.failed(client), 0);
+    assertEquals(redis.of("FAILED").length, 1);
+    assertThrows(() => store.setLockout({ lockout: -1 }), TypeError);
+  }));
+
+test("redisStore() rejects options that make no sense", async () => {
+  const send = () => Promise.resolve(0);
+  const bad = [
+    {},
+    { url: "redis://127.0.0.1", client: { send } },
+    { client: { send }, lease: 299 },
+    { client: { send }, timeout: 0 },
+    { client: { send }, failedLogins: 1.5 },
+  ];
+  for (const options of bad) {
+    await assertRejects(
+      // deno-lint-ignore require-await
+      async () => redisStore(options),
+      TypeError,
+    );
+  }
+});
