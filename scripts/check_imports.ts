@@ -70,6 +70,8 @@ const cliOrder = [
   "src/cli/config/**",
   // Error messages and exit codes, which name flags of the configuration.
   "src/cli/failure.ts",
+  // What users have transferred: totals, a file of them, records.
+  "src/cli/accounting/**",
   // One server in this process: start, reload, signals, shutdown.
   "src/cli/serve/**",
   // Several of them: each worker runs what `serve/` has.
@@ -174,13 +176,28 @@ const rooms: Room[] = [
   },
   {
     modules: "src/server/auth/**",
-    imports: [...network, "src/crypto/**", "src/server/client_key.ts"],
+    imports: [
+      ...network,
+      "src/crypto/**",
+      "src/server/client_key.ts",
+      // The attributes in users files.
+      "src/server/accounting/parse_attributes.ts",
+      "src/server/accounting/user_attributes.ts",
+    ],
   },
   {
     modules: "src/server/limits/**",
     imports: [
       ...network,
       "src/server/client_key.ts",
+    ],
+  },
+  {
+    modules: "src/server/accounting/**",
+    imports: [
+      ...network,
+      "src/server/limits/answer_in_time.ts",
+      "src/server/limits/limits_error.ts",
     ],
   },
   {
@@ -347,7 +364,8 @@ const rooms: Room[] = [
       ...library,
       "src/gssapi/level.ts", // a type
       "src/redis/redis_url.ts",
-      "src/transport/common/socket_file.ts", // of the admin listener
+      // Of the admin listener, and as the lock of a file.
+      "src/transport/common/socket_file.ts",
       ...cliOrder.slice(0, i),
     ],
     dynamic: [ // loaded only with their options

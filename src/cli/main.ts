@@ -5,6 +5,7 @@
  */
 
 import { configSchema } from "./config/config.ts";
+import { LazyAccounting } from "./accounting/lazy_accounting.ts";
 import { describeFailure, EXIT, type Failure } from "./failure.ts";
 import { ConfigFileReader } from "./config/files.ts";
 import { USERS_VARIABLE } from "./config/flag_table.ts";
@@ -14,7 +15,7 @@ import { type Host, type ProcessSignal, SIGNALS } from "./host/host.ts";
 import { systemClock } from "../transport/clock.ts";
 import { detectRuntime, detectTransport } from "../transport/detect.ts";
 import { load, type LoadedConfig } from "./config/load.ts";
-import { openLog } from "./output/log.ts";
+import { type Log, openLog } from "./output/log.ts";
 import type { SharedMachines } from "./serve/shared_limits.ts";
 import type { MonitoredServer } from "./admin/metrics_server.ts";
 import type { LogRecord } from "./output/record.ts";
@@ -176,16 +177,20 @@ async function serveUntilSignal(
     const guard = shared.store;
     loaded = await load(commandLine, files.readAgain([]), { guard });
   }
-  const start = { commandLine, loaded, files, log, shared };
+  const accounting = await openAccounting(loaded, log, shared);
+  const start = { commandLine, loaded, files, log, shared, accounting };
   const server = await startServer(start).catch(async (error) => {
+    await accounting.close();
     await shared?.close();
     throw error;
   });
   metrics?.start(shared ? withMetricsOf(shared, server) : server);
+  await accounting.start(server);
   if (loaded.log === "off") await warnOfOwnAddresses(loaded);
   const terminate = async (signal: ProcessSignal) => {
     const sessions = await server.stopAccepting();
     await server.terminate();
+    await accounting.close();
     await shared?.close();
     // After the last lines of workers.
     printNow({ type: "terminated", signal, sessions });
@@ -257,6 +262,7 @@ async function serveUntilSignal(
   const sessions = await server.stopAccepting();
   printNow({ type: "shutdown", signal, sessions, grace });
   await server.shutdown({ grace });
+  await accounting.close();
   await shared?.close();
   await terminated; // which ends the process with another exit code
   await Promise.all([metrics?.close(), admin?.close()]);
@@ -296,6 +302,24 @@ async function watchCertificates(
     files: () => reloader.current.tls?.files ?? [],
     onChange: (changed) => void reloader.reload(files.readAgain(changed)),
   });
+}
+
+/** Opens the file at the start, so that one that cannot be used is an error. */
+async function openAccounting(
+  { accounting: interval = 0, accountingFile: file }: LoadedConfig,
+  { print: log }: Log,
+  shared: SharedMachines | undefined,
+): Promise<LazyAccounting> {
+  const { store } = shared ?? {};
+  const accounting = new LazyAccounting({ interval, file, store, log });
+  if (interval === 0) return accounting;
+  try {
+    await accounting.open();
+  } catch (error) {
+    await shared?.close();
+    throw error;
+  }
+  return accounting;
 }
 
 async function openShared(

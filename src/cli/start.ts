@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { LazyAccounting } from "./accounting/lazy_accounting.ts";
 import type { ConfigFileReader } from "./config/files.ts";
 import type { CommandLine } from "./config/flags.ts";
 import type { LoadedConfig } from "./config/load.ts";
@@ -22,6 +23,8 @@ export interface StartOptions {
   /** The files that were read for it. */
   readonly files: ConfigFileReader;
   readonly log: Log;
+  /** Counts what users transfer. */
+  readonly accounting: LazyAccounting;
   /** Counts also for other machines. */
   readonly shared?: SharedMachines;
 }
@@ -35,11 +38,15 @@ export interface StartOptions {
 export async function startServer(
   options: StartOptions,
 ): Promise<RunningServer> {
-  const { loaded, log, shared } = options;
+  const { loaded, log, shared, accounting } = options;
   const workers = await countWorkers(loaded.workers);
   if (workers > 1) return await startWorkers(options, workers);
   return await startSingleServer({
-    options: loaded.options,
+    options: {
+      ...loaded.options,
+      accounting: { store: accounting, interval: loaded.accounting ?? 0 },
+    },
+    accounting,
     log,
     countsMetrics: countsMetrics(loaded),
     guard: loaded.guard,
@@ -48,7 +55,7 @@ export async function startServer(
 }
 
 async function startWorkers(
-  { commandLine, loaded, files, log, shared }: StartOptions,
+  { commandLine, loaded, files, log, shared, accounting }: StartOptions,
   workers: number,
 ): Promise<RunningServer> {
   // Loaded lazily: most servers have no workers.
@@ -60,6 +67,7 @@ async function startWorkers(
     loaded,
     files: () => files.texts,
     log: log.printNow,
+    accounting,
     shared,
   });
 }

@@ -74,18 +74,29 @@ const VARIABLES = "REDIS_DEBUG_MAINTENANCE,REDIS_EMIT_DIAGNOSTICS";
 const ON_DENO: string = "npm:redis@6";
 
 async function loadRedis(): Promise<NpmRedis> {
-  const isDeno = detectRuntime() === "deno";
-  try {
-    if (isDeno) return await import(ON_DENO);
-    const { createRequire } = await import("node:module");
-    return createRequire(import.meta.url)("redis");
-  } catch (error) {
-    const command = isDeno ? "deno add npm:redis" : "npm install redis";
-    throw new MissingPackage(
-      `shared limits need the package redis: \`${command}\``,
-      { cause: error },
-    );
+  const { createRequire } = await import("node:module");
+  const installed = () => createRequire(import.meta.url)("redis");
+  if (detectRuntime() !== "deno") {
+    try {
+      return installed();
+    } catch (error) {
+      throw missing("npm install redis", error);
+    }
   }
+  try {
+    return await import(ON_DENO);
+  } catch (error) {
+    try {
+      return installed(); // in a project with a package.json
+    } catch {
+      throw missing("deno add npm:redis", error);
+    }
+  }
+}
+
+function missing(command: string, cause: unknown): MissingPackage {
+  const text = `shared limits need the package redis: \`${command}\``;
+  return new MissingPackage(text, { cause });
 }
 
 /** Explains a permission of Deno that is missing. */

@@ -67,6 +67,8 @@ export interface DatagramCounts {
  * - `handshake-timeout`: the request was not complete in time
  * - `idle`: no data was transferred for the idle or half-closed time
  * - `client-gone`, `target-gone`: that side reset or dropped its connection
+ * - `quota`: the quota of the user was used up (`error`)
+ * - `expired`: the account of the user expired (`error`)
  * - `closed`: `session.close()`, the server's shutdown, or a shared limits store that
  *   failed (`error`)
  */
@@ -82,6 +84,8 @@ export type SessionEndReason =
   | "idle"
   | "client-gone"
   | "target-gone"
+  | "quota"
+  | "expired"
   | "closed";
 
 /**
@@ -252,7 +256,8 @@ export type ServerEvent =
   | { readonly type: "accept-error"; readonly error: NetError }
   /**
    * A call of the shared limits store failed that ended no session and rejected
-   * no client. Not reported again until a call succeeds.
+   * no client, or a call of the usage store or of `userAttributes`. Not reported again until
+   * a call succeeds.
    */
   | { readonly type: "limits-error"; readonly error: NetError }
   /**

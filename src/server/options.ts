@@ -6,6 +6,7 @@
 
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { Transport } from "../transport/transport.ts";
+import type { UsageStore } from "./accounting/usage_store.ts";
 import type { UserAttributesLookup } from "./accounting/user_attributes.ts";
 import type { LoginGuard } from "./auth/lockout.ts";
 import type { AuthMethod } from "./auth/method.ts";
@@ -110,6 +111,23 @@ export interface SharedLimits {
    * shares them with further servers. By default none if `servers` is set, or else all.
    */
   readonly exact?: readonly (keyof Limits)[];
+}
+
+/** How the server counts what users transfer. */
+export interface AccountingOptions {
+  /**
+   * Counts for this server, or for several. If it fails, usage is kept and reported again,
+   * users with a quota cannot log in, and their sessions continue as long as the quota lasts
+   * by what was known before. By default a {@linkcode LocalUsageStore} of this server.
+   */
+  readonly store?: UsageStore;
+  /**
+   * How often the usage of open sessions is reported, in milliseconds; 0 = only when they end.
+   * Users with a quota are reported each second in any case.
+   *
+   * @default {60_000}
+   */
+  readonly interval?: number;
 }
 
 /** Options of `serve()`, all with safe defaults. */
@@ -357,10 +375,19 @@ export interface ServeOptions {
    */
   readonly sharedLimits?: SharedLimits;
   /**
-   * What each user may do: the addresses to connect from. By default the options of the server
-   * apply to every user.
+   * What each user may do: quota, expiry, sessions, rate, and addresses to connect from. A
+   * request of an expired user, or of one whose quota is used up, is refused ("not allowed",
+   * or status 403), and open sessions end with the reason `expired` or `quota`. They are
+   * looked at each second, so that a user can exceed a quota by the traffic of one second.
+   * By default the options of the server apply to every user.
    */
   readonly userAttributes?: UserAttributesLookup;
+  /**
+   * Counts the bytes and sessions of each user. Cannot be changed while the server runs. By
+   * default only a server with `userAttributes` counts, in its memory, and reports when
+   * sessions end.
+   */
+  readonly accounting?: AccountingOptions;
   /** Ends the server and all sessions immediately when the signal is aborted. */
   readonly signal?: AbortSignal;
   /**

@@ -4,6 +4,17 @@
  * @module
  */
 
+export {
+  LocalUsageStore,
+  type LocalUsageStoreOptions,
+  type UsageRecord,
+} from "./accounting/local_usage_store.ts";
+export type {
+  Usage,
+  UsageReport,
+  UsageStore,
+  UserTotals,
+} from "./accounting/usage_store.ts";
 export type {
   Quota,
   QuotaPeriod,
@@ -38,7 +49,7 @@ export type { SecretLookup, Secrets } from "./auth/secrets.ts";
 export { parseSecrets } from "./auth/secrets_file.ts";
 export { UsersError, type UsersProblem } from "./auth/user_lines.ts";
 export { userPass } from "./auth/user_pass.ts";
-export { Users, type UsersOptions } from "./auth/users.ts";
+export { type UserEntry, Users, type UsersOptions } from "./auth/users.ts";
 export { parseUsers } from "./auth/users_file.ts";
 export type {
   Credentials,
@@ -82,6 +93,7 @@ export type {
   Dialer,
 } from "./dialer.ts";
 export type {
+  AccountingOptions,
   Limits,
   PortRange,
   ServeOptions,

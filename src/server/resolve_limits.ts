@@ -15,7 +15,12 @@ import {
 } from "./limits/limit_table.ts";
 import type { Limits } from "./limits/limits.ts";
 import { ANY_NUMBER, NOT_SHARED, type Sharing } from "./limits/sharing.ts";
-import { OptionError, type SharedLimits, type Timeouts } from "./options.ts";
+import {
+  type AccountingOptions,
+  OptionError,
+  type SharedLimits,
+  type Timeouts,
+} from "./options.ts";
 
 /** The defaults. */
 const TIMEOUTS: Required<Timeouts> = {
@@ -122,6 +127,17 @@ const STORE_METHODS = [
   "pass",
   "cancel",
 ] as const satisfies readonly (keyof SharedLimitsStore)[];
+
+/** Without the option, sessions are not looked at between their beginning and their end. */
+export function resolveAccounting(given: AccountingOptions | undefined) {
+  checkKeys(given ?? {}, ["store", "interval"], "accounting");
+  const { store, interval = given ? 60_000 : 0 } = given ?? {};
+  if (store !== undefined && typeof store?.add !== "function") {
+    const text = "accounting.store must have a method add()";
+    throw new OptionError("accounting.store", text);
+  }
+  return { store, interval: whole("accounting.interval", interval) };
+}
 
 /** The longest timeout that the timers of all runtimes support, in milliseconds. */
 const MAX = 2 ** 31 - 1;

@@ -40,6 +40,7 @@ export type ServerUpdate = Omit<
   | "onEvent"
   | "transport"
   | "sharedLimits"
+  | "accounting"
 >;
 
 /** A running server. */
@@ -89,6 +90,11 @@ export interface Server extends AsyncDisposable {
    * @throws {TypeError} if {@linkcode serve} would throw it.
    */
   update(options: ServerUpdate): Promise<void>;
+  /**
+   * Reports what users have transferred to the usage store now. Resolves when it is counted,
+   * when the store has failed, or after some seconds. Does nothing if the server does not count.
+   */
+  reportUsage(): Promise<void>;
   /**
    * Stops accepting connections, after the drain delay if there is one, waits until the
    * sessions have ended by themselves, and ends the remaining ones after the grace time.

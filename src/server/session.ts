@@ -20,6 +20,7 @@ import type {
   RelayOwner,
 } from "../transport/transport.ts";
 import { closedError, NetError, toNetError } from "../transport/errors.ts";
+import type { Accountant, CountedSession } from "./accounting/accountant.ts";
 import type { Admission } from "./limits/admission.ts";
 import type { CommandLimit } from "./limits/limit_table.ts";
 import type { ServerLimits } from "./limits/server_limits.ts";
@@ -61,6 +62,8 @@ export interface SessionOwner {
   readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
+  /** Counts what users transfer, if that is wanted. */
+  readonly accountant: Accountant | undefined;
   /** Whether the server is being shut down, and clients should go elsewhere. */
   readonly isDraining: boolean;
   /**
@@ -89,7 +92,7 @@ interface Below {
 
 /** Runs one session. */
 export class ServerSession
-  implements CommandSession, HandshakeSession, RelayOwner {
+  implements CommandSession, HandshakeSession, RelayOwner, CountedSession {
   readonly id: number;
   /** Its index in the server's list. */
   place = 0;
@@ -220,6 +223,10 @@ export class ServerSession
 
   close(): void {
     this.#stop({ reason: "closed" });
+  }
+
+  end(reason: "quota" | "expired", error: NetError): void {
+    this.#stop({ reason, error });
   }
 
   toJSON(): SessionFacts {
@@ -375,8 +382,13 @@ export class ServerSession
   }
 
   async #logIn(request: ClientRequest, user: string): Promise<Relay | Ending> {
-    const acquired = this.#admission.acquireUser(user);
-    const error = await slotError(this, "sessionsPerUser", acquired);
+    const { accountant } = this.#owner;
+    const error = (accountant && await accountant.check(user, this)) ??
+      await slotError(
+        this,
+        "sessionsPerUser",
+        this.#admission.acquireUser(user),
+      );
     return error
       ? await this.refuse(request, REPLY.notAllowed, error)
       : await this.#command(request);
@@ -392,7 +404,9 @@ export class ServerSession
 
   #command(request: ClientRequest): Promise<Relay | Ending> {
     if (this.ending) return Promise.resolve(this.ending);
-    this.rateLimiter = this.#owner.limits.rateLimiters.open(this.user);
+    const { accountant, limits } = this.#owner;
+    this.rateLimiter = limits.rateLimiters.open(this.user);
+    if (this.user !== undefined) accountant?.open(this.user, this);
     return request.command
       ? COMMANDS[request.command](this, request)
       : this.refuse(request, REPLY.commandNotSupported);

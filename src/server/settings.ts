@@ -13,6 +13,7 @@ import { type Clock, systemClock } from "../transport/clock.ts";
 import { localPlace } from "../transport/local_place.ts";
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
+import type { UsageStore } from "./accounting/usage_store.ts";
 import type { UserAttributesLookup } from "./accounting/user_attributes.ts";
 import type { AuthMethod } from "./auth/method.ts";
 import type { Accept, AcceptHook } from "./accept.ts";
@@ -35,6 +36,7 @@ import {
   type Socks4Settings,
 } from "./resolve_auth.ts";
 import {
+  resolveAccounting,
   resolveLimits,
   resolveSharedLimits,
   resolveTimeouts,
@@ -78,9 +80,17 @@ export interface Settings {
   readonly sharedLimits: SharingSettings | undefined;
   /** User code: it may throw, or return anything. */
   readonly userAttributes: UserAttributesLookup | undefined;
+  readonly accounting: AccountingSettings;
   readonly egress: EgressSettings;
   readonly transport: Transport;
   readonly clock: Clock;
+}
+
+/** How a server counts. */
+export interface AccountingSettings {
+  readonly store: UsageStore | undefined;
+  /** In milliseconds; 0 = at the end of sessions. */
+  readonly interval: number;
 }
 
 /** Where a server listens. */
@@ -157,6 +167,7 @@ export async function resolveSettings(
     ),
     sharedLimits: resolveSharedLimits(options.sharedLimits),
     userAttributes,
+    accounting: resolveAccounting(options.accounting),
     egress: resolveEgressOf(options),
     transport,
     clock,
@@ -191,6 +202,7 @@ const OPTION_KEYS = Object.keys(
     limits: true,
     sharedLimits: true,
     userAttributes: true,
+    accounting: true,
     signal: true,
     onEvent: true,
     transport: true,

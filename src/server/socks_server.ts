@@ -9,6 +9,8 @@ import type { NetError } from "../transport/errors.ts";
 import type { Timeout } from "../transport/timeouts.ts";
 import type { ConnSource } from "../transport/streams.ts";
 import type { Address, Conn } from "../transport/transport.ts";
+import type { Accountant } from "./accounting/accountant.ts";
+import { CurrentAttributes } from "./accounting/current_attributes.ts";
 import {
   clientOf,
   connOf,
@@ -22,8 +24,13 @@ import { Arrivals, type ArrivalsOwner } from "./arrivals.ts";
 import type { Ending } from "./commands/ending.ts";
 import type { ServerEvent, Session } from "./events.ts";
 import type { Admission } from "./limits/admission.ts";
-import { type ServerLimits, updateLimits } from "./limits/server_limits.ts";
+import {
+  type ServerLimits,
+  setUserLimits,
+  updateLimits,
+} from "./limits/server_limits.ts";
 import { Listeners, type ListenersOwner } from "./listeners.ts";
+import { openAccountant } from "./open_accountant.ts";
 import type { Server, ServerUpdate, ShutdownOptions } from "./server.ts";
 import type { ServeOptions } from "./options.ts";
 import { OwnAddresses } from "./policy/own_addresses.ts";
@@ -42,6 +49,8 @@ export class SocksServer
   readonly limits: ServerLimits;
   readonly ownAddresses: OwnAddresses;
   readonly emit: ((event: ServerEvent) => void) | undefined;
+  accountant: Accountant | undefined;
+  readonly #attributes: CurrentAttributes;
   /**
    * In no particular order. Each session stores its index, so that adding and removing
    * take constant time.
@@ -66,6 +75,8 @@ export class SocksServer
     this.#options = options;
     const { transport, clock } = settings;
     this.limits = limits;
+    this.#attributes = new CurrentAttributes(settings.userAttributes);
+    setUserLimits(limits, this.#attributes);
     this.#listeners = new Listeners(this);
     this.#arrivals = new Arrivals(this);
     this.ownAddresses = new OwnAddresses(transport, clock);
@@ -99,6 +110,7 @@ export class SocksServer
 
   async start(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
+    this.accountant = await this.#openAccountant(this.settings);
     const { listen } = this.settings;
     if (listen) await this.#listen(listen);
     const onAbort = () => void this.shutdown({ grace: 0 });
@@ -190,12 +202,14 @@ export class SocksServer
 
   ended(session: ServerSession, ending: Ending | undefined): void {
     this.#remove(session);
+    const { user } = session;
+    if (user !== undefined) this.accountant?.ended(user, session);
     if (ending) this.emit?.({ type: "session-end", session, ...ending });
     else if (!session.isKept) {
       this.emit?.({ type: "probe", client: session.client });
     }
     if (this.#closing && this.#sessions.length === 0) {
-      this.#closing.then(this.#finish);
+      this.#closing.then(() => this.#finishAccounts());
     }
   }
 
@@ -216,14 +230,37 @@ export class SocksServer
 
   async #update(options: ServerUpdate): Promise<void> {
     const { transport } = this.settings;
-    const { hostname, socketMode, port, listen, plainPort } = this.#options;
-    const fixed = { hostname, socketMode, port, listen, plainPort };
+    const { hostname, socketMode, port, listen, plainPort, accounting } =
+      this.#options;
+    const fixed = { hostname, socketMode, port, listen, plainPort, accounting };
     const merged = { ...this.#options, ...options, ...fixed };
     const settings = await resolveSettings(merged, transport);
+    const accountant = this.accountant ?? await this.#openAccountant(settings);
     this.#listeners.update(settings);
     this.settings = settings;
     this.#options = merged;
+    this.#attributes.lookUp = settings.userAttributes;
     updateLimits(this.limits, settings.limits);
+    if (!accountant) return;
+    if (!this.accountant) this.#countFromNow(accountant);
+    accountant.attributesChanged();
+  }
+
+  #openAccountant(settings: Settings): Promise<Accountant | undefined> {
+    return openAccountant(settings, this.#attributes, this.emit);
+  }
+
+  /** Counts open sessions too. */
+  #countFromNow(accountant: Accountant): void {
+    this.accountant = accountant;
+    for (const it of this.#sessions) {
+      const { user, command } = it;
+      if (user !== undefined && command) accountant.open(user, it);
+    }
+  }
+
+  async reportUsage(): Promise<void> {
+    await this.accountant?.report();
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {
@@ -264,7 +301,13 @@ export class SocksServer
   async #stopListening(): Promise<void> {
     this.#arrivals.close();
     await this.#listeners.close();
-    if (this.#sessions.length === 0) this.#finish();
+    if (this.#sessions.length === 0) this.#finishAccounts();
+  }
+
+  /** Reports the rest of what users have transferred; then the server has finished. */
+  #finishAccounts(): void {
+    if (!this.accountant) this.#finish();
+    else void this.accountant.close().then(this.#finish);
   }
 
   #closeSessions(): void {

@@ -471,6 +471,8 @@ const SAMPLES: Readonly<Record<string, [text: string, value: unknown]>> = {
   hostname: ["::1", "::1"],
   socketMode: ["660", 0o660],
   usersFile: ["a", ["a"]],
+  accounting: ["1m", 60_000],
+  accountingFile: ["a", "a"],
   chapSecrets: ["a", "a"],
   authCommand: ["a -b  c", ["a", "-b", "c"]],
   gssapiKeytab: ["a", "a"],
@@ -537,10 +539,12 @@ test("parseFlags() has no flags but those of options and a few others", () => {
 
 /** The options of `serve()` that no configuration has. A new one belongs here or in the table. */
 const ONLY_IN_CODE: Record<
-  Exclude<keyof ServeOptions, keyof Config> | "upstreams",
+  Exclude<keyof ServeOptions, keyof Config> | "upstreams" | "accounting",
   true
 > = {
   upstreams: true, // a configuration has their URLs
+  accounting: true, // and an interval
+  userAttributes: true,
   auth: true,
   policy: true,
   dial: true,
@@ -551,7 +555,6 @@ const ONLY_IN_CODE: Record<
   listen: true,
   accept: true,
   sharedLimits: true,
-  userAttributes: true,
   tls: true,
 };
 

@@ -4,7 +4,7 @@ import type { Host } from "../../src/cli/host/host.ts";
 import { formatRecord } from "../../src/cli/output/format.ts";
 import type { LogRecord } from "../../src/cli/output/record.ts";
 import { formatBytes } from "../../src/cli/output/format_bytes.ts";
-import { parseRate } from "../../src/cli/config/parse_rate.ts";
+import { parseRate } from "../../src/server/accounting/parse_bytes.ts";
 import { formatDuration } from "../../src/cli/output/format_duration.ts";
 import { openLog } from "../../src/cli/output/log.ts";
 import type { Session, SessionEndReason } from "../../src/server/events.ts";

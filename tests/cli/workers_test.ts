@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { LazyAccounting } from "../../src/cli/accounting/lazy_accounting.ts";
 import { ConfigFileReader } from "../../src/cli/config/files.ts";
 import { parseFlags } from "../../src/cli/config/flags.ts";
 import { load, type LoadedConfig } from "../../src/cli/config/load.ts";
@@ -8,8 +9,17 @@ import type {
   WorkerExit,
   WorkerHandlers,
 } from "../../src/cli/workers/channel.ts";
-import type { FromWorker, ToWorker } from "../../src/cli/workers/messages.ts";
+import type {
+  Call,
+  FromWorker,
+  ToWorker,
+} from "../../src/cli/workers/messages.ts";
+import {
+  executeCalls,
+  RemoteLimitsStore,
+} from "../../src/cli/workers/remote_store.ts";
 import { Supervisor } from "../../src/cli/workers/supervisor.ts";
+import { Coordinator } from "../../src/server/cluster/coordinator.ts";
 import { hashPassword } from "../../src/server/auth/password_hash.ts";
 import { type Clock, systemClock } from "../../src/transport/clock.ts";
 import { NetError } from "../../src/transport/errors.ts";
@@ -76,6 +86,7 @@ interface Supervised {
   readonly supervisor: Supervisor;
   readonly workers: FakeWorker[];
   readonly records: LogRecord[];
+  readonly accounting: LazyAccounting;
 }
 
 interface SuperviseOptions {
@@ -101,12 +112,17 @@ async function supervise(
   const { commandLine } = command;
   const files = new ConfigFileReader(noInput);
   const loaded = await load(commandLine, files.read);
+  const accounting = new LazyAccounting({
+    interval: 60_000,
+    log: (record) => records.push(record),
+  });
   const supervisor = await Supervisor.start({
     workers: 2,
     commandLine,
     loaded,
     files: () => files.texts,
     log: (record) => records.push(record),
+    accounting,
     clock,
     launcher: {
       sharesListener,
@@ -132,7 +148,7 @@ async function supervise(
       },
     },
   });
-  return { supervisor, workers, records };
+  return { supervisor, workers, records, accounting };
 }
 
 /** Loads a configuration without flags. */
@@ -438,6 +454,55 @@ test("Supervisor.metrics() adds up the metrics of the workers, and takes the las
     await supervisor.terminate();
   }));
 
+test("Supervisor counts what all workers report, also one that has ended", async () => {
+  const { supervisor, workers, accounting } = await supervise();
+  const [one, two] = workers;
+  const use = { user: "alice", received: 2, sessions: 1 };
+  const call = (id: number, sent: number): Call => [
+    id,
+    "addUsage",
+    [[{ ...use, sent }]],
+  ];
+  one.send({ type: "calls", calls: [call(1, 10)] });
+  await until(() => one.received.some((it) => it.type === "results"));
+  two.send({ type: "calls", calls: [call(7, 5)] });
+  await until(() => two.received.some((it) => it.type === "results"));
+  const last = two.received.at(-1);
+  assert(last?.type === "results");
+  const [[id, value]] = last.results;
+  const total = { sent: 15, received: 4, sessions: 2 };
+  assertEquals(id, 7);
+  assertEquals(value, [
+    { user: "alice", total, day: total, month: total },
+  ]);
+  one.exit({ signal: "SIGKILL" });
+  const users = supervisor.userTotals();
+  await until(() => two.received.some((it) => it.type === "report-usage"));
+  two.send({ type: "usage-reported" });
+  assertEquals((await users).map((it) => [it.user, it.total.sent]), [
+    ["alice", 15],
+  ]);
+  await supervisor.terminate();
+  await accounting.close();
+});
+
+test("executeCalls() answers with the error of accounting that fails", async () => {
+  const accounting = { add: () => Promise.reject(new Error("away")) };
+  const limits = new Coordinator().open();
+  const results = await new Promise((resolve) =>
+    executeCalls(
+      { limits, accounting },
+      [[1, "addUsage", [[]]]],
+      resolve,
+    )
+  );
+  assertEquals(results, [[1, null, "away"]]);
+  const store = new RemoteLimitsStore(() =>
+    store.onResults([[1, null, "away"]])
+  );
+  await assertRejects(() => store.addUsage([]), Error, "away");
+});
+
 test("Backoff.next() grows while workers fail early, and starts over after a stable one", () => {
   const backoff = new Backoff();
   const delays = [5, 5, 5, 5, 5, 5, 5, 20_000, 5].map((it) => backoff.next(it));
@@ -464,7 +529,8 @@ test(
           const files = [["users", `alice:${hash}`]] as const;
           const which = { worker: 1, workers: 2, hostname: undefined, port: 0 };
           const log = { log: "off", logStart: false, metrics: false } as const;
-          const how = { ...which, ...log, egressKey: Array(16).fill(0) };
+          const egressKey: number[] = Array(16).fill(0);
+          const how = { ...which, ...log, egressKey, accounting: 0 };
           thread.post({ type: "start", ...how, commandLine, files });
         },
         onExit,
@@ -478,3 +544,137 @@ test(
     skip: runtime === "deno" ? undefined : "only Deno's workers are threads",
   },
 );
+
+/** Answers a request of the supervisor. */
+type Respond = (method: string, args: readonly unknown[]) => unknown;
+
+/** The answers of a worker that has these sessions. */
+function pages(
+  rows: readonly (readonly [id: string, sent: number])[],
+): Respond {
+  const sessions = rows.map(([id, sent]) => ({ id, sent, user: "alice" }));
+  return (method, [query]) => {
+    switch (method) {
+      case "sessions": {
+        const { limit } = query as { limit: number };
+        const { length } = sessions;
+        const first = sessions.slice(0, limit);
+        return { total: length, matched: length, sessions: first };
+      }
+      case "end":
+        return { ended: sessions.length };
+      case "users":
+        return {
+          users: [{
+            name: "alice",
+            sessions: sessions.length,
+            sent: sessions.reduce((sum, it) => sum + it.sent, 0),
+            received: 0,
+          }],
+        };
+    }
+  };
+}
+
+/** Lets a worker answer the requests that it has received and not answered. */
+function answer(worker: FakeWorker, respond: Respond): number {
+  let answered = 0;
+  for (const message of worker.received.splice(1)) {
+    if (message.type !== "request") continue;
+    const { id, method, args } = message;
+    worker.send({ type: "response", id, value: respond(method, args) });
+    answered++;
+  }
+  return answered;
+}
+
+const BY_SENT = { sort: "-sent", limit: 3 } as const;
+
+test("Supervisor.control puts the sessions and users of all workers together", async () => {
+  const { supervisor, workers } = await supervise();
+  const [one, other] = workers;
+  const first = pages([["1-1", 9], ["1-2", 7], ["1-3", 1]]);
+  const second = pages([["2-1", 8], ["2-2", 2]]);
+  const both = async <T>(result: Promise<T>): Promise<T> => {
+    assertEquals([answer(one, first), answer(other, second)], [1, 1]);
+    return await result;
+  };
+  const { control } = supervisor;
+  const page = await both(control.sessions(BY_SENT));
+  assertEquals([page.total, page.matched, page.missing], [5, 5, undefined]);
+  assertEquals(page.sessions.map(({ id }) => id), ["1-1", "2-1", "1-2"]);
+  assertEquals(await both(control.end({ user: "alice" })), { ended: 5 });
+  assertEquals(await both(control.users()), {
+    users: [{ name: "alice", sessions: 5, sent: 27, received: 0 }],
+  });
+  await supervisor.terminate();
+});
+
+test("Supervisor.control answers without a worker that hangs, and asks it no more until it has replied", () =>
+  withClock(async (clock) => {
+    const { supervisor, workers } = await supervise({ clock });
+    const [one, other] = workers;
+    const respond = pages([["1-1", 9]]);
+    const { control } = supervisor;
+    const ids = async (page: ReturnType<typeof control.sessions>) => {
+      const { sessions, missing } = await page;
+      return [sessions.map(({ id }) => id), missing];
+    };
+    const waiting = control.sessions(BY_SENT);
+    answer(one, respond);
+    clock.skip(1_000);
+    assertEquals(await ids(waiting), [["1-1"], 1]);
+    // The next ones do not wait for it, and do not fill its channel.
+    const before = other.received.length;
+    for (let i = 0; i < 3; i++) {
+      const asked = control.sessions(BY_SENT);
+      answer(one, respond);
+      assertEquals(await ids(asked), [["1-1"], 1]);
+    }
+    assertEquals(other.received.length, before);
+    answer(other, pages([["2-1", 1]])); // too late
+    const asked = control.sessions(BY_SENT);
+    answer(one, respond);
+    answer(other, pages([["2-1", 1]]));
+    assertEquals(await ids(asked), [["1-1", "2-1"], undefined]);
+    await supervisor.terminate();
+  }));
+
+test("Supervisor.control does not wait for a worker that ends", async () => {
+  const { supervisor, workers } = await supervise();
+  const asked = supervisor.control.end({});
+  answer(workers[0], pages([["1-1", 9]]));
+  workers[1].exit({ signal: "SIGKILL" });
+  assertEquals(await asked, { ended: 1, missing: 1 });
+  await supervisor.terminate();
+});
+
+test("Supervisor.control lists and unlocks the clients that are locked out on any worker", async () => {
+  const { supervisor, workers } = await supervise({
+    args: ["--failed-logins=2"],
+  });
+  for (const [i, worker] of workers.entries()) {
+    const calls = [[i + 1, "failed", ["192.0.2.1"]]] as const;
+    worker.send({ type: "calls", calls });
+  }
+  const { control } = supervisor;
+  const [locked] = (await control.lockouts())!;
+  assertEquals([locked.client, locked.failed], ["192.0.2.1", 2]);
+  assertEquals(await control.unlock("192.0.2.1"), 1);
+  assertEquals(await control.lockouts(), []);
+  await supervisor.terminate();
+});
+
+test("Supervisor.metrics() answers two readers at the same time", () =>
+  withClock(async (clock) => {
+    const { supervisor, workers } = await supervise({ clock });
+    const both = Promise.all([supervisor.metrics(), supervisor.metrics()]);
+    await settled();
+    for (const worker of workers) {
+      assertEquals(worker.lastType, "read-metrics");
+      worker.send({ type: "metrics", values: { x_total: 1 } });
+    }
+    const sums = (await both).map((it) => it.x_total);
+    assertEquals(sums, [2, 2]);
+    await supervisor.terminate();
+  }));

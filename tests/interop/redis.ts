@@ -143,6 +143,9 @@ export class Node {
   }
 }
 
+/** Without the latter, a package.json beside the bundle would name all packages. */
+const DENO_FLAGS = ["--allow-all", "--node-modules-dir=none"];
+
 /** Runs `use` with a node on each of the runtimes. */
 export async function withNodes<T>(
   runtimes: readonly Runtime[],
@@ -177,7 +180,7 @@ export async function withNodes<T>(
         }
         await program.stop();
       }
-    }, ["--allow-all"]);
+    }, DENO_FLAGS);
   };
   return await next([]);
 }
@@ -188,6 +191,11 @@ export async function untilHeld(
   count: number,
   timeout?: number,
 ): Promise<void> {
-  const holds = async () => await redis.held() === count;
-  await until(`${count} slots are held`, holds, timeout);
+  let held: number | undefined;
+  const holds = async () => (held = await redis.held()) === count;
+  try {
+    await until(`${count} slots are held`, holds, timeout);
+  } catch (error) {
+    throw new Error(`${held} slots are held`, { cause: error });
+  }
 }

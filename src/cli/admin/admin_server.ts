@@ -158,8 +158,10 @@ export class AdminServer {
       sendJson(response, await route.answer({ context, item, query, log }));
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      // The body of a refused request is not read.
-      response.shouldKeepAlive &&= request.complete;
+      // The body of a refused request is not read to its end.
+      if (!request.complete || error.status === 413) {
+        response.setHeader("connection", "close");
+      }
       sendError(response, error);
     }
   }

@@ -27,8 +27,10 @@ import {
   mayHoldLogin,
   quote,
   showMessage,
+  showPath,
   showValue,
 } from "../output/escape.ts";
+import { formatDuration } from "../output/format_duration.ts";
 import { addressText, validText } from "../output/record.ts";
 import { UsageError } from "../usage_error.ts";
 import { countWorkers, openLauncher } from "../workers/launcher.ts";
@@ -40,8 +42,9 @@ import { countWorkers, openLauncher } from "../workers/launcher.ts";
  * @throws {UsageError} if there cannot be several workers.
  */
 export async function checkText(
-  { config, options, users, rules, workers, tls, upstreams }: LoadedConfig,
+  loaded: LoadedConfig,
 ): Promise<string> {
+  const { config, options, users, rules, workers, tls, upstreams } = loaded;
   await resolveSettings(options, await detectTransport());
   const { hostname = "127.0.0.1", port = 1080 } = options;
   const where = addressText({
@@ -56,10 +59,23 @@ export async function checkText(
     (config.authCommand === undefined ? "" : ", logins by a program") +
     (tls ? `, ${validText(tls.validTo)}` : "") +
     upstreamsText(upstreams) +
+    await accountingText(loaded) +
     (config.shared === undefined
       ? ""
       : `, limits shared in ${parseRedisUrl(config.shared).shown}`) +
     (count > 1 ? `, workers ${count}` : "");
+}
+
+/** Reads the accounting file, but does not lock or write it. */
+async function accountingText(
+  { accounting, accountingFile: path }: LoadedConfig,
+): Promise<string> {
+  if (!accounting) return "";
+  const every = `, accounting every ${formatDuration(accounting)}`;
+  if (path === undefined) return every;
+  const { readState } = await import("../accounting/state_file.ts");
+  await readState(path);
+  return `${every} in ${showPath(path)}`;
 }
 
 function upstreamsText(upstreams: LoadedUpstreams | undefined): string {

@@ -10,7 +10,10 @@ import { escapeText, mayBeLogin, showValue } from "../output/escape.ts";
 import { UsageError } from "../usage_error.ts";
 import { hint } from "./hint.ts";
 import { DURATION_PATTERN, parseDuration } from "./parse_duration.ts";
-import { parseRate, RATE_PATTERN } from "./parse_rate.ts";
+import {
+  parseRate,
+  RATE_PATTERN,
+} from "../../server/accounting/parse_bytes.ts";
 
 /** A JSON Schema (draft 2020-12), or a part of one. */
 export type JsonSchema = Readonly<Record<string, unknown>>;

@@ -138,13 +138,16 @@ export async function load(
   if (problems.length > 0) throw new ConfigError(problems);
   checkPorts(config, commandLine);
   checkAdmin(config);
+  checkAccounting(config);
   const lockout = {
     failedLogins: config.failedLogins,
     lockout: config.lockout,
   };
   const gssapi = gssapiConfig(config);
   const command = authCommandConfig(config, logins);
-  const authKey = JSON.stringify({ ...logins, ...lockout, gssapi, command });
+  // Attributes can change without new methods.
+  const { attributes, ...secrets } = logins;
+  const authKey = JSON.stringify({ ...secrets, ...lockout, gssapi, command });
   // The same methods keep the clients that are locked out.
   const kept = authKey === before?.authKey ? before : undefined;
   const guard = given ?? kept?.guard ?? new Lockout(lockout);
@@ -177,6 +180,9 @@ export async function load(
       tls: tls?.options,
       dial: upstreams?.dial,
       upstreams: upstreams?.named,
+      userAttributes: attributes.size > 0
+        ? (user) => attributes.get(user)
+        : undefined,
     },
     tls,
     upstreams,
@@ -217,6 +223,23 @@ function withUserIds(
   { socks4: { userIds = [] } = {} }: Config,
 ): ReadonlySet<string> {
   return new Set([...users, ...userIds]);
+}
+
+/** Refuses a file that would never be written. */
+function checkAccounting(
+  { accounting, accountingFile, shared }: Config,
+): void {
+  if (accountingFile === undefined) return;
+  if (shared !== undefined) {
+    throw new UsageError(
+      "the totals of machines that share their limits are in Redis: leave out the " +
+        "accounting file",
+    );
+  }
+  if (accounting) return;
+  throw new UsageError(
+    "the accounting file needs an interval: --accounting 60s",
+  );
 }
 
 /** Refuses rules for an upstream that does not exist. */
@@ -292,6 +315,7 @@ async function loadFile(
     tlsKey: beside(config.tlsKey),
     tlsClientCa: beside(config.tlsClientCa),
     upstreamCa: beside(config.upstreamCa),
+    accountingFile: beside(config.accountingFile),
     adminTokenFile: beside(config.adminTokenFile),
   };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { UserAttributes } from "../../server/accounting/user_attributes.ts";
 import { parseSecrets } from "../../server/auth/secrets_file.ts";
 import { UsersError } from "../../server/auth/user_lines.ts";
 import { parseUsers } from "../../server/auth/users_file.ts";
@@ -20,6 +21,8 @@ export interface LoadedLogins {
   readonly passwords: readonly (readonly [name: string, password: string])[];
   /** The users of the CHAP secrets. */
   readonly secrets: readonly (readonly [name: string, secret: string])[];
+  /** What users may do, of those who have attributes. */
+  readonly attributes: ReadonlyMap<string, UserAttributes>;
 }
 
 /** Reads the files of logins; adds their problems to `problems`. */
@@ -29,28 +32,41 @@ export async function loadLogins(
   read: ReadFile,
   problems: string[],
 ): Promise<LoadedLogins> {
-  const hashes = await loadUsers(config, commandLine, read, problems);
+  const attributes = new Map<string, UserAttributes>();
+  const sources = { config, commandLine, read, problems, attributes };
+  const hashes = await loadUsers(sources);
   const secrets = await loadSecrets(config, read, problems);
   const passwords = [...commandLine.logins];
-  return { hashes: [...hashes], passwords, secrets: Object.entries(secrets) };
+  return {
+    hashes: [...hashes],
+    passwords,
+    secrets: Object.entries(secrets),
+    attributes,
+  };
+}
+
+interface Sources {
+  readonly config: Config;
+  readonly commandLine: CommandLine;
+  readonly read: ReadFile;
+  readonly problems: string[];
+  /** Gets the attributes of users. */
+  readonly attributes: Map<string, UserAttributes>;
 }
 
 /** Returns the hash of each user of the configuration and of users files. */
 async function loadUsers(
-  { users = [], usersFile = [] }: Config,
-  { file, logins }: CommandLine,
-  read: ReadFile,
-  problems: string[],
+  { config, commandLine, read, problems, attributes }: Sources,
 ): Promise<Map<string, string>> {
+  const { users = [], usersFile = [] } = config;
+  const { file, logins } = commandLine;
   const hashes = new Map<string, string>();
   const add = (lines: string, source: string, pathOf: PathOf) => {
-    const found = usable(
-      () => parseUsers(lines).hashes,
-      source,
-      pathOf,
-      problems,
-    );
-    for (const [name, hash] of found ?? []) {
+    const found = usable(() => parseUsers(lines), source, pathOf, problems);
+    for (const [name, given] of found?.attributes ?? []) {
+      attributes.set(name, given);
+    }
+    for (const [name, hash] of found?.hashes ?? []) {
       if (!hashes.has(name) && !logins.has(name)) hashes.set(name, hash);
       else problems.push(`${source}: user ${quote(name)} is defined twice`);
     }

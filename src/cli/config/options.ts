@@ -138,17 +138,21 @@ export const OPTIONS = {
     isMerged: true,
     usedBy: "load",
     description:
-      "Files of logins, one NAME:HASH per line, as printed by hash-password. " +
-      "A relative path is relative to the folder of this file.",
+      "Files of logins, one NAME:HASH per line, as printed by hash-password, and after a " +
+      "space what the user may do: quota=50G/month until=2026-12-31 sessions=5 rate=10M " +
+      "via=192.0.2.1. A relative path is relative to the folder of this file.",
     help:
-      "File of logins, one NAME:HASH per line, as printed by hash-password; may " +
-      "be repeated. If there is any login, clients without one are rejected, " +
+      "File of logins, one NAME:HASH per line, as printed by hash-password, and after a " +
+      "space what the user may do: quota=50G/month until=2026-12-31 sessions=5 rate=10M " +
+      "via=192.0.2.1; may be repeated. If there is any login, clients without one are rejected, " +
       "SOCKS4 clients included unless their user ids are checked.",
   }),
   users: option(list(login(), { isSecret: true }), {
     section: "login",
     usedBy: "load",
-    description: "Logins, each NAME:HASH, as printed by hash-password",
+    description:
+      "Logins, each NAME:HASH, as printed by hash-password, or with attributes as in " +
+      "usersFile",
     givenBy: [
       {
         flag: "SOCKS5_USERS",
@@ -602,6 +606,28 @@ export const OPTIONS = {
     usedBy: "program",
     description:
       "Log also the start of each session, when its request is complete",
+  }),
+  accounting: option(duration(), {
+    flag: "--accounting INTERVAL",
+    section: "output",
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Count the bytes and sessions of each user, and log a usage record at this interval, " +
+      "such as 60s, for each user with traffic",
+  }),
+  accountingFile: option(filePath(), {
+    flag: "--accounting-file FILE",
+    section: "output",
+    needsRestart: true,
+    usedBy: "program",
+    description:
+      "Keep the totals of users in this file, so that they survive restarts: a crash loses " +
+      "one interval of accounting at most. Only one program may use the file. A relative " +
+      "path is relative to the folder of this file.",
+    help:
+      "Keep the totals of users in this file, so that they survive restarts: a crash loses " +
+      "one interval of --accounting at most. Only one program may use the file.",
   }),
   metrics: option(listenEndpoint(), {
     flag: "--metrics [ADDRESS:]PORT",

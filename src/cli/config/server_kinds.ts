@@ -83,33 +83,38 @@ const LISTEN_ENDPOINT = "^([\\d.]+:|\\[[\\da-fA-F:.]+\\]:)?\\d{1,5}$";
 /** Where to listen: `PORT` on loopback, or `ADDRESS:PORT`. In a file, a port may be a number. */
 export function listenEndpoint(): Kind<Endpoint> {
   const port = { type: "integer", minimum: 0, maximum: 65535 };
-  const onLoopback = (port: unknown) =>
-    isWhole(port, 65535) ? { hostname: "127.0.0.1", port } : undefined;
   return scalar({
     schema: { anyOf: [port, { type: "string", pattern: LISTEN_ENDPOINT }] },
     requirement: "must be PORT or ADDRESS:PORT, such as 9180 or [::1]:9180",
-    text: (given) =>
-      /^\d{1,5}$/.test(given) ? onLoopback(Number(given)) : ipEndpoint(given),
+    text: endpointOf,
     json: onLoopback,
   });
 }
 
-/** As {@linkcode listenEndpoint}, or `unix:PATH`. */
+function endpointOf(text: string): Endpoint | undefined {
+  return /^\d{1,5}$/.test(text) ? onLoopback(Number(text)) : ipEndpoint(text);
+}
+
+function onLoopback(port: unknown): Endpoint | undefined {
+  return isWhole(port, 65535) ? { hostname: "127.0.0.1", port } : undefined;
+}
+
+/** As {@linkcode listenEndpoint}, or `unix:PATH`, whose port is 0. */
 export function listenPlace(): Kind<Endpoint> {
-  const { schema, parse, read } = listenEndpoint();
-  const [port, endpoint] = schema.anyOf as readonly JsonSchema[];
-  const socketOf = (value: unknown): Endpoint | undefined => {
-    const isPath = typeof value === "string" && value.startsWith("unix:") &&
-      localPlace(value) !== undefined;
-    return isPath ? { hostname: value, port: 0 } : undefined;
-  };
-  return {
-    schema: {
-      anyOf: [port, endpoint, { type: "string", pattern: "^unix:." }],
+  const endpoint = listenEndpoint();
+  const [port, place] = endpoint.schema.anyOf as readonly JsonSchema[];
+  const pattern = `${place.pattern}|^unix:.`;
+  return scalar({
+    schema: { anyOf: [port, { type: "string", pattern }] },
+    requirement:
+      "must be PORT, ADDRESS:PORT or unix:PATH, such as 9181 or unix:/run/admin.sock",
+    text: (given) => {
+      const local = localPlace(given);
+      if (local && "path" in local) return { hostname: given, port: 0 };
+      return endpointOf(given);
     },
-    parse: (text, subject) => socketOf(text) ?? parse(text, subject),
-    read: (value, context) => socketOf(value) ?? read(value, context),
-  };
+    json: onLoopback,
+  });
 }
 
 function ipEndpoint(text: string): Endpoint | undefined {

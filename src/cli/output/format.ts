@@ -56,6 +56,7 @@ const ALWAYS: readonly LogRecord["type"][] = [
   "drain",
   "shutdown",
   "terminated",
+  "accounting-failed",
   "shared-lost",
   "shared-found",
   "admin",

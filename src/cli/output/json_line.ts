@@ -79,6 +79,12 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
     }
     case "reload-failed":
       return { problems: record.problems };
+    case "usage": {
+      const { user, sent, received, sessions } = record;
+      return { user, sent, received, sessions };
+    }
+    case "accounting-failed":
+      return { error: record.error };
     case "shared-lost":
       return { error: record.error, strict: record.isStrict };
     case "shared-found":

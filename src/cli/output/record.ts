@@ -96,6 +96,20 @@ export type LogRecord =
     readonly problems: readonly string[];
   }
   | {
+    readonly type: "usage";
+    readonly user: string;
+    /** The bytes from the user since the last record, and those to the user. */
+    readonly sent: number;
+    readonly received: number;
+    /** The sessions that have started since then. */
+    readonly sessions: number;
+  }
+  | {
+    readonly type: "accounting-failed";
+    /** Why the accounting file could not be written; it is tried again. */
+    readonly error: string;
+  }
+  | {
     /** Redis does not answer, so that the limits of several machines do not hold. */
     readonly type: "shared-lost";
     readonly error: string;

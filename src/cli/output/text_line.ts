@@ -136,6 +136,13 @@ function eventText(
           record.problems.join("; ")
         }`,
       );
+    case "usage":
+      return usageText(record, style);
+    case "accounting-failed":
+      return paint(
+        "red",
+        `the accounting file is not written: ${showMessage(record.error)}`,
+      );
     case "shared-lost":
       return paint("yellow", sharedLostText(record));
     case "shared-found":
@@ -145,6 +152,16 @@ function eventText(
     case "lines-dropped":
       return paint("yellow", droppedText(record.lines));
   }
+}
+
+function usageText(record: RecordOf<"usage">, { column }: Style): string {
+  const { user, sent, received, sessions } = record;
+  return [
+    column("outcome", "usage"),
+    column("user", escapeField(user)),
+    column("bytes", `${formatBytes(sent)}/${formatBytes(received)}`),
+    sessionsText(sessions),
+  ].join(" ");
 }
 
 function reloadedText(

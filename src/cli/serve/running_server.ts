@@ -7,9 +7,9 @@
 import type { MetricValues } from "../../server/metrics.ts";
 import type { ServerUpdate, ShutdownOptions } from "../../server/server.ts";
 import type { Address } from "../../transport/transport.ts";
+import type { CountedUser } from "../accounting/lazy_accounting.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { ServerControl } from "./control/control.ts";
-import type { CountedTotals } from "./control/users.ts";
 
 /** A server in this process, or several workers that act as one server. */
 export interface RunningServer {
@@ -27,8 +27,13 @@ export interface RunningServer {
   readonly control: ServerControl;
   /** Reads the metrics. Without the settings `metrics` and `admin` none are counted. */
   metrics(): Promise<MetricValues>;
-  /** What users have transferred in all, if the program counts it. */
-  userTotals?(): Promise<readonly CountedTotals[]>;
+  /**
+   * Reports what users have transferred to the accounting of the program. Resolves when it is
+   * counted, or after some seconds.
+   */
+  reportUsage(): Promise<void>;
+  /** The totals of all users who are counted. */
+  userTotals(): Promise<readonly CountedUser[]>;
   /** Replaces the options. When it rejects, nothing has changed. */
   update(options: ServerUpdate, loaded: LoadedConfig): Promise<void>;
   /** Prepares to stop: clients are accepted, but none is kept for another HTTP request. */

@@ -8,6 +8,7 @@ import type { ServerEvent } from "../../server/events.ts";
 import { Metrics } from "../../server/metrics.ts";
 import type { ServeOptions } from "../../server/options.ts";
 import { serve } from "../../server/serve.ts";
+import type { LazyAccounting } from "../accounting/lazy_accounting.ts";
 import type { LoginGuard } from "../../server/auth/lockout.ts";
 import type { ProgramConfig } from "../config/config.ts";
 import type { Log } from "../output/log.ts";
@@ -26,6 +27,8 @@ export function countsMetrics(
 export interface SingleServerOptions {
   /** The options of `serve()`. */
   readonly options: Omit<ServeOptions, "onEvent">;
+  /** Counts users, if that is wanted; a worker's is in the supervisor. */
+  readonly accounting?: LazyAccounting;
   /** Receives the events. */
   readonly log: Log;
   /** Whether to count metrics. Without, sessions do not pay for counting. */
@@ -44,7 +47,8 @@ export interface SingleServerOptions {
  * @throws as `serve()` does.
  */
 export async function startSingleServer(
-  { options, log, countsMetrics, guard, worker, shared }: SingleServerOptions,
+  { options, accounting, log, countsMetrics, guard, worker, shared }:
+    SingleServerOptions,
 ): Promise<RunningServer> {
   const metrics = countsMetrics ? new Metrics() : undefined;
   const onEvent = metrics ? countAndLog(metrics, log) : log.onEvent;
@@ -55,6 +59,7 @@ export async function startSingleServer(
     },
     onEvent,
   });
+  let { userAttributes } = options;
   let currentGuard = guard;
   return {
     control: localControl({ server, worker, guard: () => currentGuard }),
@@ -62,8 +67,12 @@ export async function startSingleServer(
     plainAddr: server.plainAddr,
     isListening: true,
     metrics: () => Promise.resolve(metrics?.read() ?? {}),
+    reportUsage: () => server.reportUsage(),
+    userTotals: () =>
+      accounting?.totals(server, userAttributes) ?? Promise.resolve([]),
     async update(options, { guard, lockout }) {
       await server.update(options);
+      userAttributes = options.userAttributes;
       currentGuard = guard;
       shared?.store.setLockout(lockout);
     },
@@ -75,7 +84,7 @@ export async function startSingleServer(
       return server.sessions.length;
     },
     shutdown: (options) => server.shutdown(options),
-    terminate: () => Promise.resolve(),
+    terminate: () => server.reportUsage(),
   };
 }
 

@@ -47,6 +47,8 @@ export type ToWorker =
     readonly egressKey: readonly number[];
     /** Whether to count metrics. */
     readonly metrics: boolean;
+    /** How often to report usage, in milliseconds; 0 = at the end of sessions. */
+    readonly accounting: number;
     /** The limits that the supervisor shares with other machines, if there are any. */
     readonly exact?: readonly LimitName[];
   }
@@ -68,6 +70,8 @@ export type ToWorker =
   }
   /** Read the metrics; answered by `metrics`. */
   | { readonly type: "read-metrics" }
+  /** Report usage, by `calls`; answered by `usage-reported`. */
+  | { readonly type: "report-usage" }
   /** Wait for the sessions to end, and exit. */
   | { readonly type: "shutdown"; readonly grace: number }
   /** Exit immediately. */
@@ -86,7 +90,7 @@ export type FromWorker =
     readonly message: string;
   }
   | { readonly type: "updated" }
-  /** Calls of the limits that the supervisor coordinates. */
+  /** Calls of the limits that the supervisor coordinates, and of its accounting. */
   | { readonly type: "calls"; readonly calls: readonly Call[] }
   /** The result of a request. */
   | {
@@ -96,12 +100,16 @@ export type FromWorker =
   }
   /** The number of open sessions. */
   | { readonly type: "stopped-accepting"; readonly sessions: number }
+  | { readonly type: "usage-reported" }
   | { readonly type: "metrics"; readonly values: MetricValues };
 
 /** The methods of `ServerControl` that workers have. */
 export type ControlMethod = "sessions" | "end" | "users";
 
-/** A call of a method of the shared limits. `id` is `null` if no result is expected. */
+/**
+ * A call of a method of the shared limits, or of `addUsage`. `id` is `null` if no result is
+ * expected.
+ */
 export type Call = readonly [
   id: number | null,
   method: string,

@@ -5,6 +5,11 @@
  * @module
  */
 
+import type {
+  UsageReport,
+  UsageStore,
+  UserTotals,
+} from "../../server/accounting/usage_store.ts";
 import type { LoginGuard } from "../../server/auth/lockout.ts";
 import type {
   LimitRequest,
@@ -76,10 +81,21 @@ export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
     return this.#call("succeeded", client);
   }
 
+  /** Adds usage to the accounting of the supervisor, as `UsageStore` says. */
+  addUsage(
+    reports: readonly UsageReport[],
+  ): Promise<readonly UserTotals[]> {
+    return this.#ask("addUsage", [reports]);
+  }
+
   #call<K extends Calls>(
     method: K,
     ...args: Parameters<WorkerLimits[K]>
   ): Promise<Awaited<ReturnType<WorkerLimits[K]>>> {
+    return this.#ask(method, args);
+  }
+
+  #ask<T>(method: string, args: readonly unknown[]): Promise<T> {
     const id = ++this.#lastId;
     this.#send([id, method, args]);
     return new Promise((resolve, reject) => {
@@ -106,26 +122,31 @@ export class RemoteLimitsStore implements SharedLimitsStore, LoginGuard {
   }
 }
 
-/** The methods with a result. */
+/** The methods of the limits with a result. */
 type Calls = "acquire" | "pass" | "isLocked" | "failed" | "succeeded";
 /** The methods without a result. */
 type Notifications = "release" | "forceAcquire" | "cancel";
+
+/** What workers call. */
+export interface CallTargets {
+  readonly limits: OneServersLimits;
+  readonly accounting: UsageStore;
+}
 
 /**
  * Executes the calls of a worker. `reply` gets the results: those of synchronous
  * methods together, and those of asynchronous ones as they come.
  */
 export function executeCalls(
-  limits: OneServersLimits,
+  { limits, accounting }: CallTargets,
   calls: readonly Call[],
   reply: (results: readonly CallResult[]) => void,
 ): void {
   const results: CallResult[] = [];
   for (const [id, method, args] of calls) {
-    const call = limits[method as Calls | Notifications] as (
-      ...args: unknown[]
-    ) => unknown;
-    const value = call.apply(limits, [...args]);
+    const value = method === "addUsage"
+      ? accounting.add(args[0] as readonly UsageReport[])
+      : callLimits(limits, method as Calls | Notifications, args);
     if (value instanceof Promise) {
       value.then(
         (it) => id !== null && reply([[id, it]]),
@@ -134,6 +155,15 @@ export function executeCalls(
     } else if (id !== null) results.push([id, value]);
   }
   if (results.length > 0) reply(results);
+}
+
+function callLimits(
+  limits: OneServersLimits,
+  method: Calls | Notifications,
+  args: readonly unknown[],
+): unknown {
+  const call = limits[method] as (...args: unknown[]) => unknown;
+  return call.apply(limits, [...args]);
 }
 
 function messageOf(error: unknown): string {

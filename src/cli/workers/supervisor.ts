@@ -23,6 +23,10 @@ import { detectTransport } from "../../transport/detect.ts";
 import { localPlace } from "../../transport/local_place.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
 import type { Address } from "../../transport/transport.ts";
+import type {
+  CountedUser,
+  LazyAccounting,
+} from "../accounting/lazy_accounting.ts";
 import type { CommandLine } from "../config/flags.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { LogRecord } from "../output/record.ts";
@@ -46,6 +50,8 @@ export interface SupervisorOptions {
   readonly loaded: LoadedConfig;
   /** Returns the current contents of all files. */
   files(): FileTexts;
+  /** Counts what the users of all workers transfer. */
+  readonly accounting: LazyAccounting;
   /** Logs the end and the restart of workers. */
   log(record: LogRecord): void;
   /** Counts also for other machines. */
@@ -69,6 +75,7 @@ export class Supervisor implements RunningServer {
   readonly #restarts = new Map<number, Timeout>();
   #files: FileTexts;
   #auth: LoadedConfig["options"]["auth"];
+  #userAttributes: LoadedConfig["options"]["userAttributes"];
   readonly #egressKey = [...crypto.getRandomValues(new Uint8Array(16))];
   #addr: Address | undefined;
   /** The port that workers with a common listening socket have to request. */
@@ -90,6 +97,7 @@ export class Supervisor implements RunningServer {
     this.#clock = clock;
     this.#files = options.files();
     this.#auth = options.loaded.options.auth;
+    this.#userAttributes = options.loaded.options.userAttributes;
   }
 
   /**
@@ -172,6 +180,18 @@ export class Supervisor implements RunningServer {
     };
   }
 
+  /** Lets all workers report what their users have transferred. */
+  async reportUsage(): Promise<void> {
+    await Promise.all(
+      Array.from(this.#handles.values(), (it) => it.reportUsage()),
+    );
+  }
+
+  /** The totals of all users, of all workers together. */
+  userTotals(): Promise<readonly CountedUser[]> {
+    return this.#options.accounting.totals(this, this.#userAttributes);
+  }
+
   /** Lets all workers adopt the new configuration. When it rejects, nothing has changed. */
   async update(
     options: ServerUpdate,
@@ -184,6 +204,7 @@ export class Supervisor implements RunningServer {
     );
     checkTlsKept(tls, options.tls);
     this.#files = this.#options.files();
+    this.#userAttributes = options.userAttributes;
     if (options.auth !== this.#auth) {
       this.#auth = options.auth;
       this.#coordinator.lockout = new Lockout(lockout);
@@ -258,11 +279,19 @@ export class Supervisor implements RunningServer {
       logStart: loaded.logStart,
       egressKey: this.#egressKey,
       metrics: countsMetrics(loaded),
+      accounting: loaded.accounting ?? 0,
       exact: shared?.limits,
     } as const;
     const limits = this.#openLimits();
     const clock = this.#clock;
-    const handle = new WorkerHandle({ launcher, start, limits, clock });
+    const { accounting } = this.#options;
+    const handle = new WorkerHandle({
+      launcher,
+      start,
+      limits,
+      accounting,
+      clock,
+    });
     this.#handles.set(number, handle);
     void this.#supervise(handle);
     return handle;

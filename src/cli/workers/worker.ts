@@ -82,6 +82,10 @@ class WorkerServer {
         plainPort,
         reusePort: true,
         sharedLimits: { store, servers: workers, exact: start.exact },
+        accounting: {
+          store: { add: (reports) => store.addUsage(reports) },
+          interval: start.accounting,
+        },
       },
       log,
       countsMetrics: start.metrics,
@@ -123,10 +127,14 @@ class WorkerServer {
         const values = { ...await this.#server.metrics(), ...own };
         return channel.post({ type: "metrics", values });
       }
+      case "report-usage":
+        await this.#server.reportUsage();
+        return channel.post({ type: "usage-reported" });
       case "shutdown":
         await this.#server.shutdown({ grace: message.grace });
         return await this.#exit();
       case "exit":
+        await this.#server.terminate();
         return await this.#exit();
     }
   }

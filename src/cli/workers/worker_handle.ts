@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { UsageStore } from "../../server/accounting/usage_store.ts";
 import type { OneServersLimits } from "../../server/cluster/divided_limits.ts";
 import type { MetricValues } from "../../server/metrics.ts";
 import type { Clock } from "../../transport/clock.ts";
@@ -38,6 +39,8 @@ export interface WorkerHandleOptions {
   readonly start: Start;
   /** Holds what the worker acquires of the limits, and is closed when the worker ends. */
   readonly limits: OneServersLimits;
+  /** Counts what the users of the worker transfer. */
+  readonly accounting: UsageStore;
   readonly clock: Clock;
 }
 
@@ -51,6 +54,7 @@ export class WorkerHandle {
   readonly ended: Promise<WorkerExit>;
   readonly #channel: WorkerChannel;
   readonly #limits: OneServersLimits;
+  readonly #accounting: UsageStore;
   readonly #clock: Clock;
   readonly #pending = new Map<
     ReplyType,
@@ -67,9 +71,12 @@ export class WorkerHandle {
   #lastMetrics: MetricValues = {};
 
   /** Starts the worker. */
-  constructor({ launcher, start, limits, clock }: WorkerHandleOptions) {
+  constructor(
+    { launcher, start, limits, accounting, clock }: WorkerHandleOptions,
+  ) {
     this.number = start.worker;
     this.#limits = limits;
+    this.#accounting = accounting;
     this.#clock = clock;
     this.listening = this.#next("listening").then(({ addr }) => addr);
     // A rejection is handled where `listening` is awaited.
@@ -138,8 +145,10 @@ export class WorkerHandle {
     );
     this.#channel.post({ type: "request", id, method, args });
     const late = this.#clock.startTimeout(REPLY_TIMEOUT, () => {
+      const resolve = this.#requests.get(id);
+      if (!resolve) return;
       this.#isLate = true;
-      this.#requests.get(id)?.(undefined);
+      resolve(undefined);
     });
     try {
       return await response;
@@ -153,6 +162,14 @@ export class WorkerHandle {
     if (id === this.#lastRequest) this.#isLate = false;
     this.#requests.get(id)?.(value);
     this.#requests.delete(id);
+  }
+
+  /** Lets the worker report what its users have transferred, if it replies in time. */
+  async reportUsage(): Promise<void> {
+    if (!this.#isListening) return;
+    const reported = this.#reply("usage-reported", REPLY_TIMEOUT);
+    this.#channel.post({ type: "report-usage" });
+    await reported;
   }
 
   /**
@@ -203,9 +220,11 @@ export class WorkerHandle {
   #receive(message: Exclude<FromWorker, { type: "ready" }>): void {
     switch (message.type) {
       case "calls":
-        return executeCalls(this.#limits, message.calls, (results) => {
-          this.#channel.post({ type: "results", results });
-        });
+        return executeCalls(
+          { limits: this.#limits, accounting: this.#accounting },
+          message.calls,
+          (results) => this.#channel.post({ type: "results", results }),
+        );
       case "failed": {
         this.#fail(message.kind ?? "other", message.message);
         return this.kill();

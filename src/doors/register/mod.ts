@@ -122,7 +122,11 @@ function report(route: Route): void {
       ? "child processes that are neither Node.js nor Bun"
       : "child processes",
     ...isDeno
-      ? ["deno task, and scripts of shells that run deno", "Deno.resolveDns"]
+      ? [
+        "deno task, and scripts of shells that run deno",
+        "Deno.resolveDns",
+        "the look-up of names by fetch and WebSocket, which go through the proxy after it",
+      ]
       : [],
   ];
   console.error(

@@ -76,8 +76,7 @@ export class ProxySocket extends net.Socket {
     const checked: unknown = hops;
     const route = checked instanceof Route ? checked : routeOf(hops, options);
     // Node.js 20 needs 5 µs to copy options that other sockets do not have.
-    if (allowHalfOpen) super({ allowHalfOpen });
-    else super();
+    super(allowHalfOpen ? { allowHalfOpen } : undefined);
     this.#route = route;
     if (signal) addAbortSignal(signal, this);
   }

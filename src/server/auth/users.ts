@@ -7,6 +7,7 @@
 import { quote } from "../../protocol/escape.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
+import type { UserAttributes } from "../accounting/user_attributes.ts";
 import { clientKey } from "../client_key.ts";
 import {
   matches,
@@ -30,6 +31,13 @@ export interface UsersOptions {
   /** The clock for `remember`. By default the runtime's clock. */
   readonly clock?: Clock;
 }
+
+/** A user: the name, the hash of the password, and what the user may do, if there is more. */
+export type UserEntry = readonly [
+  name: string,
+  hash: string,
+  attributes?: UserAttributes,
+];
 
 interface User {
   readonly hash: PasswordHash;
@@ -57,6 +65,11 @@ interface PendingLogin {
 export class Users implements Verifier {
   /** The hash of each name. */
   readonly hashes: ReadonlyMap<string, string>;
+  /**
+   * What the users may do, of those who have attributes. The server asks for it by its option
+   * `userAttributes`.
+   */
+  readonly attributes: ReadonlyMap<string, UserAttributes>;
   readonly #users = new Map<string, User>();
   readonly #nobody: User;
   readonly #remember: number;
@@ -70,8 +83,8 @@ export class Users implements Verifier {
   #key: Promise<CryptoKey> | undefined;
 
   /**
-   * Takes names, which stand for their UTF-8 bytes, and hashes made by
-   * {@linkcode hashPassword}.
+   * Takes names, which stand for their UTF-8 bytes, hashes made by {@linkcode
+   * hashPassword}, and attributes.
    *
    * @throws {TypeError} when there is no user, a name occurs twice or is not 1 to
    * 255 bytes long, or a hash is malformed. No message contains a hash.
@@ -85,23 +98,26 @@ export class Users implements Verifier {
    * ```
    */
   constructor(
-    hashes: Iterable<readonly [name: string, hash: string]>,
+    hashes: Iterable<UserEntry>,
     options: UsersOptions = {},
   ) {
     checkKeys(options, ["remember", "clock"], "the options of Users");
     const { remember = 600_000, clock = systemClock } = options;
     const texts = new Map<string, string>();
-    for (const [name, text] of hashes) {
+    const attributes = new Map<string, UserAttributes>();
+    for (const [name, text, given] of hashes) {
       const problem = problemOfName(name) ?? problemOfHash(text) ??
         (texts.has(name) ? "there is already a user of this name" : undefined);
       if (problem) throw new TypeError(`${problem} (${quote(name)})`);
       texts.set(name, text);
+      if (given) attributes.set(name, given);
       this.#users.set(keyOf(encode(name)), userOf(parseHash(text)));
     }
     if (texts.size === 0) throw new TypeError("there is no user");
     const all = [...this.#users.values()].map(({ hash }) => hash.iterations);
     this.#nobody = userOf(unmatchedHash(all.reduce((a, b) => Math.max(a, b))));
     this.hashes = texts;
+    this.attributes = attributes;
     this.#remember = remember;
     this.#clock = clock;
   }

@@ -69,6 +69,10 @@ export class SharedConnectionLimiter implements ConnectionLimiter {
     else this.#ownRate = new KeyedRateLimit(perSecond);
   }
 
+  set sessionsOf(sessionsOf: (user: string) => number | undefined) {
+    this.#limits.byName.sessionsPerUser.limitOf = sessionsOf;
+  }
+
   handshakesOf(client: string): number {
     return this.#limits.byName.handshakesPerClient.countOf(client);
   }

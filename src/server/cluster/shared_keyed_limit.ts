@@ -52,6 +52,7 @@ export class SharedKeyedLimit implements KeyedLimit {
   readonly #held = new Map<string, Held>();
   #share = 0;
   #rest = 0;
+  limitOf: ((key: string) => number | undefined) | undefined = undefined;
 
   constructor(
     name: CountedLimit,
@@ -85,13 +86,17 @@ export class SharedKeyedLimit implements KeyedLimit {
     this.#rest = commonRest(limit, this.#servers);
     if (!this.mayAsk) return;
     for (const [key, held] of this.#held) {
-      const excess = held.own - this.#share;
-      if (excess <= 0) continue;
-      held.own -= excess;
-      held.common += excess;
-      const uncount = () => this.#uncount(key, excess);
-      this.#store.forceAcquire(this.#slot(key), excess, uncount);
+      this.#makeCommon(key, held, held.own - this.#share);
     }
+  }
+
+  /** Turns slots of the server's share into common ones. */
+  #makeCommon(key: string, held: Held, count: number): void {
+    if (count <= 0) return;
+    held.own -= count;
+    held.common += count;
+    const uncount = () => this.#uncount(key, count);
+    this.#store.forceAcquire(this.#slot(key), count, uncount);
   }
 
   /** Whether there are slots beyond the server's share. */
@@ -122,7 +127,21 @@ export class SharedKeyedLimit implements KeyedLimit {
   }
 
   acquire(key: string): boolean | Promise<boolean> {
-    return this.acquireOwn(key) || this.mayAsk && this.#ask(key);
+    const limit = this.limitOf?.(key);
+    if (limit !== undefined) return this.#acquireUpTo(limit, key);
+    return this.acquireOwn(key) || this.mayAsk && this.#ask(this.request(key));
+  }
+
+  /** Of a limit of its own, a key has no share: the store counts all of its slots. */
+  #acquireUpTo(max: number, key: string): boolean | Promise<boolean> {
+    if (max === Infinity || !this.mayAsk) {
+      if (this.countOf(key) >= max) return false;
+      this.#of(key).own++;
+      return true;
+    }
+    const held = this.#held.get(key);
+    if (held) this.#makeCommon(key, held, held.own);
+    return this.#ask({ ...this.#slot(key), max });
   }
 
   release(key: string): void {
@@ -146,10 +165,10 @@ export class SharedKeyedLimit implements KeyedLimit {
     held.own += uncounted;
   }
 
-  async #ask(key: string): Promise<boolean> {
-    const reached = await this.#store.acquire([this.request(key)]);
+  async #ask(request: SlotRequest): Promise<boolean> {
+    const reached = await this.#store.acquire([request]);
     if (reached !== null) return false;
-    this.granted(key);
+    this.granted(request.key);
     return true;
   }
 

@@ -16,6 +16,8 @@ export interface Wait<T> {
   readonly timeout: number;
   /** Ends the wait. */
   readonly signal: AbortSignalLike;
+  /** The name of what answers. @default {"the shared limits store"} */
+  readonly from?: string;
   /** Called with an answer that arrives after the end of the wait. */
   readonly discard?: (late: T) => void;
 }
@@ -26,11 +28,13 @@ export interface Wait<T> {
  */
 export async function answerInTime<T>(
   answer: Promise<T>,
-  { clock, timeout, signal, discard }: Wait<T>,
+  { clock, timeout, signal, from = "the shared limits store", discard }: Wait<
+    T
+  >,
 ): Promise<T> {
   const late = new AbortSwitch();
   const timer = clock.startTimeout(timeout, () => {
-    const text = `the shared limits store did not answer in ${timeout} ms`;
+    const text = `${from} did not answer in ${timeout} ms`;
     late.abort(new LimitsError("timeout", text));
   });
   const onAbort = () => late.abort(signal.reason);

@@ -31,6 +31,8 @@ export interface PendingAdmission {
 export interface ConnectionLimiter {
   /** The limits from now on; they end no session. */
   set limits(limits: ConnectionLimits);
+  /** The sessions of a user who has a limit of the user's own. */
+  set sessionsOf(sessionsOf: (user: string) => number | undefined);
   /** How many clients with this key have not completed their request, on this server. */
   handshakesOf(client: string): number;
   /**
@@ -73,6 +75,10 @@ export class LocalConnectionLimiter implements ConnectionLimiter {
   get size(): number {
     const sizes = Object.values(this.#limits.byName).map(({ size }) => size);
     return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
+  set sessionsOf(sessionsOf: (user: string) => number | undefined) {
+    this.#limits.byName.sessionsPerUser.limitOf = sessionsOf;
   }
 
   handshakesOf(client: string): number {

@@ -13,6 +13,8 @@ import { EVERYONE } from "./limit_table.ts";
 export interface KeyedLimit {
   /** How many slots each key may have. */
   set limit(limit: number);
+  /** The limit of a key that has one of its own; `undefined` for any other. */
+  limitOf: ((key: string) => number | undefined) | undefined;
   /** Acquires a slot if `key` may have one more; returns whether it did. */
   acquire(key: string): boolean | Promise<boolean>;
   /** Releases a slot that was acquired. */
@@ -59,6 +61,7 @@ export class KeyedCount {
 export class LocalKeyedLimit extends KeyedCount implements KeyedLimit {
   /** How many slots each key may have. Lowering it releases no slot. */
   limit: number;
+  limitOf: ((key: string) => number | undefined) | undefined = undefined;
 
   constructor(limit: number) {
     super();
@@ -72,7 +75,7 @@ export class LocalKeyedLimit extends KeyedCount implements KeyedLimit {
 
   acquire(key: string): boolean {
     const count = this.countOf(key);
-    if (count >= this.limit) return false;
+    if (count >= (this.limitOf?.(key) ?? this.limit)) return false;
     this.set(key, count + 1);
     return true;
   }

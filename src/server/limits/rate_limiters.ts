@@ -30,6 +30,8 @@ export class RateLimiters {
   #limits: RateLimits;
   readonly #clock: Clock;
   readonly #users: UserRateLimiters<UserRateLimiter>;
+  /** The rate of a user who has one of the user's own. */
+  rateOf: ((user: string) => number | undefined) | undefined = undefined;
 
   constructor(
     limits: RateLimits,
@@ -53,7 +55,7 @@ export class RateLimiters {
    */
   set limits(limits: RateLimits) {
     this.#limits = limits;
-    this.#users.rate = limits.bytesPerSecondPerUser;
+    this.#users.update((user) => this.#rateOf(user));
   }
 
   /**
@@ -61,16 +63,21 @@ export class RateLimiters {
    * if nothing limits its rate. Close it when the session ends.
    */
   open(user?: string): SessionRateLimiter | undefined {
-    const { bytesPerSecondPerSession, bytesPerSecondPerUser } = this.#limits;
+    const { bytesPerSecondPerSession } = this.#limits;
     const hasOwn = bytesPerSecondPerSession !== Infinity;
-    const limitsUser = user !== undefined && bytesPerSecondPerUser !== Infinity;
+    const rate = user === undefined ? Infinity : this.#rateOf(user);
+    const limitsUser = user !== undefined && rate !== Infinity;
     if (!hasOwn && !limitsUser) return undefined;
     const limiters: UserRateLimiter[] = [];
     if (hasOwn) {
       limiters.push(new RateLimiter(bytesPerSecondPerSession, this.#clock));
     }
     if (!limitsUser) return new SessionRateLimiter(limiters);
-    limiters.push(this.#users.acquire(user, bytesPerSecondPerUser));
+    limiters.push(this.#users.acquire(user, rate));
     return new SessionRateLimiter(limiters, () => this.#users.release(user));
+  }
+
+  #rateOf(user: string): number {
+    return this.rateOf?.(user) ?? this.#limits.bytesPerSecondPerUser;
   }
 }

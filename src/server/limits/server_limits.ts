@@ -56,3 +56,18 @@ export function updateLimits(
   for (const name of COMMAND_LIMITS) commands[name].limit = limits[name];
   rateLimiters.limits = limits;
 }
+
+/** Limits that users have of their own; `undefined` for a user who has none. */
+export interface UserLimits {
+  readonly sessionsOf: (user: string) => number | undefined;
+  readonly rateOf: (user: string) => number | undefined;
+}
+
+/** Makes the limits of users ask for those that they have of their own. */
+export function setUserLimits(
+  { connections, rateLimiters }: ServerLimits,
+  { sessionsOf, rateOf }: UserLimits,
+): void {
+  connections.sessionsOf = sessionsOf;
+  rateLimiters.rateOf = rateOf;
+}

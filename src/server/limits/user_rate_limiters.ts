@@ -37,8 +37,8 @@ export class UserRateLimiters<T extends UserRateLimiter> {
   }
 
   /** Changes the rate of all users. */
-  set rate(rate: number) {
-    for (const { limiter } of this.#users.values()) limiter.rate = rate;
+  update(rateOf: (user: string) => number): void {
+    for (const [user, { limiter }] of this.#users) limiter.rate = rateOf(user);
   }
 
   /** The rate limiter of a user, until {@linkcode release}. */

@@ -45,10 +45,10 @@ export const PLACE_FLAGS: readonly Flag[] = [
   { name: "help", text: "Print this help, and exit" },
 ];
 
-/** What `help` says below the flags of each command. */
+/** What `help` says above the flags of each command. */
 export const PLACE_TEXT = `\
-It asks the server that was started with --admin. A token in --admin is visible in
-the process list: prefer the variable or a file.`;
+It asks the server that was started with --admin. Other users of this machine
+can read a token in --admin: prefer the variable or a file.`;
 
 /** @throws {UsageError} if it is not given, or not valid. */
 export async function readPlace(

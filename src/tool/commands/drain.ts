@@ -18,8 +18,8 @@ export const DRAIN: Command = {
   usage: "[FLAGS]",
   summary: "Lets a running server shut down as SIGTERM does",
   text: `\
-/health answers 503, new clients are accepted for the server's --drain-delay, its
-sessions have the --grace time to end, and then the server ends.
+/health answers 503, new clients are accepted for the server's --drain-delay,
+its sessions have the --grace time to end, and then the server ends.
 
 ${PLACE_TEXT}
 

@@ -23,8 +23,8 @@ export const END: Command = {
   text: `\
 ${PLACE_TEXT}
 
-Exit codes: 0 done, also if no session matches; 1 no answer, not from all workers,
-or no session of this id; 2 invalid arguments.`,
+Exit codes: 0 done, also if no session matches; 1 no answer, not from all
+workers, or no session of this id; 2 invalid arguments.`,
   flags: [
     ...FILTER_FLAGS,
     {

@@ -28,8 +28,9 @@ export const SESSIONS: Command = {
   usage: "[FLAGS]",
   summary: "Lists the open sessions of a running server, of all its workers",
   text: `\
-${PLACE_TEXT} UP are the bytes from the client, DOWN
-those to it. A user in parentheses is only claimed.
+${PLACE_TEXT}
+UP are the bytes from the client, DOWN those to it. A user in parentheses is
+only claimed.
 
 Exit codes: 0 done, 1 no answer, or not from all workers, 2 invalid arguments.`,
   flags: [

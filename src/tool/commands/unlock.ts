@@ -23,10 +23,11 @@ export const UNLOCK: Command = {
     "Lets clients log in again that are locked out after failed logins, and forgets\n" +
     "their failures",
   text: `\
-${PLACE_TEXT} An IPv6 address stands for its /64.
+${PLACE_TEXT}
+An IPv6 address stands for its /64.
 
-Exit codes: 0 done, also if the client was not locked out; 1 no answer; 2 invalid
-arguments.`,
+Exit codes: 0 done, also if the client was not locked out; 1 no answer;
+2 invalid arguments.`,
   flags: [
     { name: "list", text: "List the clients that are locked out" },
     { name: "all", text: "Unlock all clients" },

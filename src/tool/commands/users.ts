@@ -22,7 +22,8 @@ export const USERS: Command = {
   usage: "[FLAGS]",
   summary: "Lists the users with open sessions of a running server",
   text: `\
-${PLACE_TEXT} UP and DOWN are the bytes of open sessions.
+${PLACE_TEXT}
+UP and DOWN are the bytes of open sessions.
 
 Exit codes: 0 done, 1 no answer, or not from all workers, 2 invalid arguments.`,
   flags: [

@@ -1,3 +1,4 @@
+import { LocalUsageStore } from "../../../src/server/accounting/local_usage_store.ts";
 import { assertEquals, assertRejects } from "@std/assert";
 import {
   executeCalls,
@@ -11,6 +12,8 @@ import type { PassRequest } from "../../../src/server/cluster/store.ts";
 import { CountingStore } from "../../support/counting_store.ts";
 import { test } from "../../support/harness.ts";
 import { deferred } from "../../support/world.ts";
+
+const accounting = new LocalUsageStore();
 
 /** A store of several machines that also guards logins. */
 class MachinesStore extends CountingStore {
@@ -107,7 +110,11 @@ test("RemoteLimitsStore rejects when a call of the supervisor fails", async () =
   const { store, open } = divided();
   const limits = open();
   const remote = new RemoteLimitsStore((calls) => {
-    executeCalls(limits, calls, (results) => remote.onResults(results));
+    executeCalls(
+      { limits, accounting },
+      calls,
+      (results) => remote.onResults(results),
+    );
   });
   store.answer = () => Promise.reject(new Error("gone"));
   await assertRejects(
@@ -131,7 +138,7 @@ test("executeCalls() survives notifications that fail", async () => {
   await limits.acquire([{ ...there, max: 1 }]);
   store.released = () => Promise.reject(new Error("gone"));
   const results: CallResult[] = [];
-  executeCalls(limits, [[null, "release", [there]]], (it) => {
+  executeCalls({ limits, accounting }, [[null, "release", [there]]], (it) => {
     results.push(...it);
   });
   for (let i = 0; i < 20; i++) await undefined;

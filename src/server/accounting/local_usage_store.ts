@@ -1,0 +1,127 @@
+/**
+ * A store of usage in this process.
+ *
+ * @module
+ */
+
+import { addUsage, NO_USAGE } from "./usage.ts";
+import type {
+  Usage,
+  UsageReport,
+  UsageStore,
+  UserTotals,
+} from "./usage_store.ts";
+
+/** Options of {@linkcode LocalUsageStore}. */
+export interface LocalUsageStoreOptions {
+  /** What earlier stores have counted, see {@linkcode LocalUsageStore.records}. */
+  readonly records?: Iterable<UsageRecord>;
+  /** The time in milliseconds since the epoch. @default {Date.now} */
+  readonly now?: () => number;
+}
+
+/** What a store has counted for one user, to be kept elsewhere. */
+export interface UsageRecord extends UserTotals {
+  /** The days to which `day` and `month` belong; of a month the first, such as `2026-12-01`. */
+  readonly since: { readonly day: string; readonly month: string };
+}
+
+/** Beyond this, users are counted together: anyone may claim names by SOCKS4 and ident. */
+const MAX_USERS = 1_000_000;
+
+const DAY = 86_400_000;
+
+/**
+ * Counts in memory, for one server or for several in this process. Days and months are those
+ * of UTC, by the clock of the system. If that is set back by less than a day, a day or month
+ * that has begun goes on.
+ *
+ * @example Totals that survive a restart, with quotas
+ * ```ts
+ * import { LocalUsageStore, serve, userPass } from "@x/socks5/server";
+ *
+ * const store = new LocalUsageStore(); // or { records: JSON.parse(text) }
+ * {
+ *   await using _server = await serve({
+ *     port: 0,
+ *     auth: [userPass({ alice: "correct horse" })],
+ *     userAttributes: () => ({ quota: { bytes: 1e9, per: "day" } }),
+ *     accounting: { store, interval: 60_000 },
+ *   });
+ * } // the rest is reported when the server is shut down
+ * console.log(JSON.stringify(store.records));
+ * ```
+ */
+export class LocalUsageStore implements UsageStore {
+  readonly #users = new Map<string, UsageRecord>();
+  readonly #now: () => number;
+
+  /** Begins with zero, or with what earlier stores have counted. */
+  constructor({ records = [], now = Date.now }: LocalUsageStoreOptions = {}) {
+    this.#now = now;
+    for (const it of records) this.#users.set(it.user, it);
+  }
+
+  add(reports: readonly UsageReport[]): UserTotals[] {
+    return reports.map((it) => this.#add(it));
+  }
+
+  /** The totals of all users, in the order in which they were first seen. */
+  get totals(): UserTotals[] {
+    return this.records.map(({ since: _, ...totals }) => totals);
+  }
+
+  /** The same with what a later store needs to go on. */
+  get records(): UsageRecord[] {
+    const now = this.#now();
+    return Array.from(this.#users.values(), (it) => current(it, now));
+  }
+
+  #add({ user, ...usage }: UsageReport): UserTotals {
+    const known = this.#users.get(user);
+    // The empty name belongs to nobody.
+    const name = known || this.#users.size < MAX_USERS ? user : "";
+    const before = known ?? this.#users.get(name) ?? newRecord(name);
+    const { since, ...now } = current(before, this.#now());
+    const totals = {
+      user: name,
+      total: addUsage(now.total, usage),
+      day: addUsage(now.day, usage),
+      month: addUsage(now.month, usage),
+    };
+    const isZero = !known && totals.total.sessions + totals.total.sent +
+            totals.total.received === 0;
+    if (!isZero) this.#users.set(name, { ...totals, since });
+    return { ...totals, user };
+  }
+}
+
+function newRecord(user: string): UsageRecord {
+  const since = { day: "", month: "" };
+  return { user, total: NO_USAGE, day: NO_USAGE, month: NO_USAGE, since };
+}
+
+/** The record at a time: a day or month that is over counts as zero. */
+function current(record: UsageRecord, now: number): UsageRecord {
+  const today = new Date(now).toISOString().slice(0, 10);
+  const { since } = record;
+  const day = periodOf(since.day, today, now);
+  const month = periodOf(since.month, `${today.slice(0, 8)}01`, now);
+  if (day === since.day && month === since.month) return record;
+  return {
+    ...record,
+    day: usageIn(record.day, day === since.day),
+    month: usageIn(record.month, month === since.month),
+    since: { day, month },
+  };
+}
+
+function usageIn(usage: Usage, isSame: boolean): Usage {
+  return isSame ? usage : NO_USAGE;
+}
+
+/** The start of the period that counts: also one that begins soon, if the clock was set back. */
+function periodOf(known: string, begun: string, now: number): string {
+  const ahead = Date.parse(known) - now;
+  return ahead > 0 && ahead < DAY ? known : begun;
+}
