@@ -8,6 +8,7 @@ import { parseRate } from "../../src/server/accounting/parse_bytes.ts";
 import { formatDuration } from "../../src/cli/output/format_duration.ts";
 import { openLog } from "../../src/cli/output/log.ts";
 import type { Session, SessionEndReason } from "../../src/server/events.ts";
+import { LimitsError } from "../../src/server/limits/limits_error.ts";
 import { Denial } from "../../src/server/policy/policy.ts";
 import { NetError } from "../../src/transport/errors.ts";
 import { test } from "../support/harness.ts";
@@ -579,6 +580,27 @@ const objects: [record: LogRecord, facts: unknown][] = [
       reply: 5,
       reason: "refused",
       error: "ECONNREFUSED",
+      sent: 0,
+      received: 0,
+      duration: 1234,
+    },
+  ],
+  [
+    {
+      type: "session-end",
+      reason: "refused",
+      session: session({ version: 5, command: "connect", target, reply: 2 }),
+      error: new LimitsError("other", "the usage store failed"),
+    },
+    {
+      id: 7,
+      client,
+      version: 5,
+      command: "connect",
+      target,
+      reply: 2,
+      reason: "refused",
+      error: "the usage store failed",
       sent: 0,
       received: 0,
       duration: 1234,

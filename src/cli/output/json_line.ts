@@ -5,6 +5,7 @@
  */
 
 import type { Session } from "../../server/events.ts";
+import { LimitsError } from "../../server/limits/limits_error.ts";
 import { Denial } from "../../server/policy/policy.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Address } from "../../transport/transport.ts";
@@ -157,10 +158,14 @@ function verdictOf(end: SessionEnd): "allow" | "deny" | undefined {
   return isDecided ? "allow" : undefined;
 }
 
-/** Whether a limit refused the request, or the server does not have the command. */
+/**
+ * Whether a limit refused the request or could not be checked, or the server does not have
+ * the command.
+ */
 function isRefusedBefore({ reason, error }: SessionEnd): boolean {
   if (reason !== "refused") return false;
-  return !error || error instanceof NetError && error.kind === "denied";
+  return !error || error instanceof LimitsError ||
+    error instanceof NetError && error.kind === "denied";
 }
 
 /** A character as the UTF-16 code units of JSON. */
