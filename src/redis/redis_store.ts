@@ -24,7 +24,7 @@ import type { Limits } from "../server/limits/limits.ts";
 import { type Clock, systemClock } from "../transport/clock.ts";
 import type { Timeout } from "../transport/timeouts.ts";
 import type { RedisClient } from "./client.ts";
-import { Link } from "./link.ts";
+import { Link, RedisAway } from "./link.ts";
 import { KeyNames } from "./names.ts";
 import { openClient } from "./open_client.ts";
 import type { RedisStoreOptions } from "./options.ts";
@@ -190,11 +190,14 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
   }
 
   /**
-   * Adds usage, and resolves with the totals; see {@linkcode UsageStore.add}. Rejects while
-   * Redis is not reachable.
+   * Adds usage, and resolves with the totals; see {@linkcode UsageStore.add}. While Redis is not
+   * reachable, the totals are those that this node has known, with what it has added since;
+   * Redis is told when it is back. With `strict` it rejects then.
    */
-  add(reports: readonly UsageReport[]): Promise<readonly UserTotals[]> {
-    return this.#usage.add(reports);
+  async add(reports: readonly UsageReport[]): Promise<readonly UserTotals[]> {
+    if (!this.#hasStarted) await this.#first.catch(() => {});
+    if (this.#isClosed) throw new RedisAway("the store is closed");
+    return await this.#usage.add(reports);
   }
 
   /** Releases everything that this node holds, and ends the connection. */
@@ -204,6 +207,7 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
     this.#next?.cancel();
     this.#rates.close();
     await this.#first.catch(() => {});
+    await this.#usage.flush().catch(() => {});
     await this.#slots.leave().catch(() => {}); // its lease ends soon
     this.#link.close();
   }
@@ -239,6 +243,7 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
   async #beat(): Promise<void> {
     this.#rates.sweep();
     if (!this.#link.isUp) await this.#connect();
+    this.#usage.flush().catch(() => {});
     const lockout = this.#lockout;
     const news = await this.#slots.beat(lockout.since);
     if (news) lockout.learn(news);

@@ -4,6 +4,13 @@
  * @module
  */
 
+import { LocalUsageStore } from "../server/accounting/local_usage_store.ts";
+import {
+  addUsage,
+  isNoUsage,
+  NO_USAGE,
+  subtractUsage,
+} from "../server/accounting/usage.ts";
 import type {
   Usage,
   UsageReport,
@@ -13,6 +20,9 @@ import type {
 import { type Link, RedisAway } from "./link.ts";
 import type { KeyNames } from "./names.ts";
 import { FENCE, REPORT } from "./scripts.ts";
+
+/** How many users a call has: Redis does nothing else while it executes one. */
+const MAX_USERS = 200;
 
 /** A report whose outcome is not known. */
 interface Unsettled {
@@ -24,96 +34,147 @@ interface Unsettled {
 export interface SharedUsageOptions {
   readonly link: Link;
   readonly names: KeyNames;
+  /** Whether reports fail while Redis is away. */
+  readonly strict: boolean;
 }
 
 /**
  * Adds usage exactly once: if the answer to a report is lost, the next one finds out first
- * whether the report was counted.
+ * whether the report was counted. While Redis is away, this node counts for itself, from the
+ * totals that it knows; Redis is told when it is back.
  */
 export class SharedUsage implements UsageStore {
-  readonly #link: Link;
-  readonly #names: KeyNames;
+  readonly #options: SharedUsageOptions;
   readonly #reported: string;
   #number = 0;
   #unsettled: Unsettled | undefined;
-  /** What Redis has counted, but will be reported again, because its answer was lost. */
-  readonly #counted = new Map<string, Usage>();
+  /**
+   * What Redis has to count beside the next reports. Less than zero is what it has counted
+   * already, and will be reported again, because its answer was lost.
+   */
+  readonly #owed = new Map<string, Usage>();
+  /** The totals of this node's users, for the time when Redis is away. */
+  readonly #known = new LocalUsageStore();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ link, names }: SharedUsageOptions) {
-    this.#link = link;
-    this.#names = names;
+  constructor(options: SharedUsageOptions) {
+    this.#options = options;
     // Unlike the name of the node, one that no successor has.
-    this.#reported = names.reported(crypto.randomUUID());
+    this.#reported = options.names.reported(crypto.randomUUID());
+  }
+
+  add(reports: readonly UsageReport[]): Promise<readonly UserTotals[]> {
+    return this.#inTurn(() => this.#add(reports));
+  }
+
+  /** Tells Redis what it has missed. */
+  flush(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#settle();
+      const missed = [...this.#owed].filter(([, it]) => !isNoUsage(counts(it)));
+      const reports = missed.map(([user]) => ({ user, ...NO_USAGE }));
+      for (const it of partsOf(reports)) await this.#report(it);
+    });
   }
 
   /** Reports are sent one after the other. */
-  add(reports: readonly UsageReport[]): Promise<readonly UserTotals[]> {
-    const added = this.#last.then(() => this.#add(reports));
-    this.#last = added.catch(() => {});
-    return added;
+  #inTurn<T>(step: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(step);
+    this.#last = done.catch(() => {});
+    return done;
   }
 
   async #add(
     reports: readonly UsageReport[],
   ): Promise<readonly UserTotals[]> {
-    if (!this.#link.isUp) throw new RedisAway("Redis does not answer");
-    if (this.#unsettled) await this.#settle(this.#unsettled);
-    const rest = reports.map((it) => this.#uncounted(it));
+    const totals: UserTotals[] = [];
+    try {
+      for (const it of partsOf(reports)) {
+        totals.push(...await this.#report(it));
+      }
+      return totals;
+    } catch (error) {
+      if (!this.#options.strict && error instanceof RedisAway) {
+        const rest = reports.slice(totals.length);
+        for (const it of rest) this.#owe(it.user, it);
+        return [...totals, ...this.#known.add(rest)];
+      }
+      // All of them come again.
+      for (const it of reports.slice(0, totals.length)) {
+        this.#owe(it.user, subtractUsage(NO_USAGE, it));
+      }
+      throw error;
+    }
+  }
+
+  async #report(
+    reports: readonly UsageReport[],
+  ): Promise<readonly UserTotals[]> {
+    const { link, names, strict } = this.#options;
+    await this.#settle();
+    const sent = reports.map((it) => this.#take(it));
     const number = ++this.#number;
-    const users = rest.map(({ user }) => this.#names.usage(user));
-    const numbers = rest.flatMap((it) => [it.sent, it.received, it.sessions]);
-    this.#unsettled = { number, reports: rest };
+    const users = sent.map(({ user }) => names.usage(user));
+    const numbers = sent.flatMap((it) => [it.sent, it.received, it.sessions]);
+    this.#unsettled = { number, reports: sent };
     const args = [number, ...numbers].map(String);
-    const keys = [this.#reported, ...users];
-    const reply = await this.#link.run(REPORT, keys, args);
-    this.#unsettled = undefined;
-    if (reply === null) throw new Error("a later report was made");
-    reports.forEach((it, i) => this.#count(it.user, minus(rest[i], it)));
-    return totalsOf(reports, reply as readonly string[]);
+    try {
+      const reply = await link.run(REPORT, [this.#reported, ...users], args);
+      this.#unsettled = undefined;
+      if (reply === null) throw new Error("a later report was made");
+      const totals = totalsOf(reports, reply as readonly string[]);
+      if (!strict) this.#known.set(totals);
+      return totals;
+    } catch (error) {
+      sent.forEach((it, i) =>
+        this.#owe(it.user, subtractUsage(it, reports[i]))
+      );
+      throw error;
+    }
   }
 
   /** Finds out whether the last report was counted, which it cannot be later. */
-  async #settle({ number, reports }: Unsettled): Promise<void> {
+  async #settle(): Promise<void> {
+    const { link } = this.#options;
+    if (!link.isUp) throw new RedisAway("Redis does not answer");
+    if (!this.#unsettled) return;
+    const { number, reports } = this.#unsettled;
     const fence = String(++this.#number);
-    const last = await this.#link.run(FENCE, [this.#reported], [fence]);
+    const last = await link.run(FENCE, [this.#reported], [fence]);
     this.#unsettled = undefined;
     if (Number(last) !== number) return;
-    for (const it of reports) this.#count(it.user, it);
+    for (const it of reports) this.#owe(it.user, subtractUsage(NO_USAGE, it));
   }
 
-  #uncounted(report: UsageReport): UsageReport {
-    const counted = this.#counted.get(report.user);
-    if (!counted) return report;
-    // A report may be smaller: one of zeros only reads.
-    const again = each(report, counted, Math.min);
-    return { user: report.user, ...minus(report, again) };
+  /** What to send for a report, together with what is owed. */
+  #take({ user, ...usage }: UsageReport): UsageReport {
+    const sum = addUsage(usage, this.#owed.get(user) ?? NO_USAGE);
+    const sent = counts(sum);
+    // A report may be smaller than what is counted already: one of zeros only reads.
+    this.#owe(user, subtractUsage(usage, sent));
+    return { user, ...sent };
   }
 
-  #count(user: string, more: Usage): void {
-    const sum = each(this.#counted.get(user) ?? NONE, more, (a, b) => a + b);
-    if (sum.sent + sum.received + sum.sessions === 0) {
-      this.#counted.delete(user);
-    } else this.#counted.set(user, sum);
+  #owe(user: string, more: Usage): void {
+    const sum = addUsage(this.#owed.get(user) ?? NO_USAGE, more);
+    if (isNoUsage(sum)) this.#owed.delete(user);
+    else this.#owed.set(user, sum);
   }
 }
 
-const NONE: Usage = { sent: 0, received: 0, sessions: 0 };
-
-function minus(from: Usage, less: Usage): Usage {
-  return each(from, less, (a, b) => a - b);
-}
-
-function each(
-  one: Usage,
-  other: Usage,
-  join: (one: number, other: number) => number,
-): Usage {
+/** The part of it that is more than zero. */
+function counts({ sent, received, sessions }: Usage): Usage {
   return {
-    sent: join(one.sent, other.sent),
-    received: join(one.received, other.received),
-    sessions: join(one.sessions, other.sessions),
+    sent: Math.max(sent, 0),
+    received: Math.max(received, 0),
+    sessions: Math.max(sessions, 0),
   };
+}
+
+function* partsOf(reports: readonly UsageReport[]) {
+  for (let at = 0; at < reports.length; at += MAX_USERS) {
+    yield reports.slice(at, at + MAX_USERS);
+  }
 }
 
 function totalsOf(

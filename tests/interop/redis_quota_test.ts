@@ -1,4 +1,4 @@
-/** A quota that holds over two machines by `--shared`, whatever workers they have. */
+/** Quotas that hold over two machines by `--shared`, also while Redis is away. */
 
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { writeFile } from "node:fs/promises";
@@ -78,5 +78,68 @@ test(
         })
       )
     ),
+  { skip, foreign: true },
+);
+
+/** Runs a program with a quota of 3,000 bytes for alice, who has used 2,000 of them. */
+function withUsage(
+  more: readonly string[],
+  use: (
+    program: Program,
+    target: number,
+    first: Awaited<ReturnType<typeof open>>,
+  ) => Promise<void>,
+): Promise<void> {
+  return withFolder((folder) =>
+    withEcho((target) =>
+      withRedis("redis-server", async (redis) => {
+        const users = join(folder, "users");
+        const hash = await hashPassword("pw", { iterations: 1 });
+        await writeFile(users, `alice:${hash} quota=3000/month\n`);
+        const args = ["--port", "0", "--users-file", users]
+          .concat("--shared", redis.url, "--accounting", "200ms", more);
+        await withProgram(args, async (program) => {
+          const first = await open(program, target, "alice");
+          await assertEchoes(first, "x".repeat(1_000));
+          await program.line(/"type":"usage"/);
+          redis.signal("SIGSTOP");
+          await program.line(/"type":"shared-lost"/);
+          await use(program, target, first);
+        }, await options());
+      })
+    )
+  );
+}
+
+for (const workers of ["1", "2"]) {
+  test(
+    `--shared counts against a quota while Redis is away, with --workers ${workers}`,
+    () =>
+      withUsage(["--workers", workers], async (program, target, first) => {
+        const second = await open(program, target, "alice");
+        await assertEchoes(second, "y".repeat(400));
+        await assertEchoes(first, "x".repeat(200)); // 3,200 bytes
+        await program.line(/"reason":"quota"/);
+        await program.line(/"reason":"quota"/);
+        await assertRejects(() => open(program, target, "alice"), SocksError);
+        const line = await program.line(/"reason":"refused"/);
+        assertMatch(line, /the quota of this user is used up/);
+      }),
+    { skip, foreign: true },
+  );
+}
+
+test(
+  "--shared-strict refuses users with a quota while Redis is away",
+  () =>
+    withUsage(["--shared-strict"], async (program, target, first) => {
+      await assertRejects(() => open(program, target, "alice"), SocksError);
+      const line = await program.line(/"reason":"refused"/);
+      const { error, verdict } = JSON.parse(line);
+      assertMatch(error, /usage store/);
+      assertEquals(verdict, undefined);
+      await assertEchoes(first, "x".repeat(600)); // as of what is known
+      await program.line(/"reason":"quota"/);
+    }),
   { skip, foreign: true },
 );

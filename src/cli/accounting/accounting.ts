@@ -49,8 +49,6 @@ export class Accounting implements UsageStore {
   readonly #options: AccountingOptions;
   readonly #clock: Clock;
   readonly #store: LocalUsageStore;
-  /** What a store of several machines has counted. */
-  readonly #shared: Map<string, UserTotals> | undefined;
   readonly #file: StateFile | undefined;
   /** What the next records have. */
   #since = new Map<string, Usage>();
@@ -68,7 +66,6 @@ export class Accounting implements UsageStore {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#store = store;
-    this.#shared = options.store && new Map();
     this.#file = file;
   }
 
@@ -110,7 +107,7 @@ export class Accounting implements UsageStore {
   ): Promise<readonly UserTotals[]> {
     const totals = await store.add(reports);
     this.#added(reports);
-    for (const it of totals) this.#shared!.set(it.user, it);
+    this.#store.set(totals);
     return totals;
   }
 
@@ -126,7 +123,7 @@ export class Accounting implements UsageStore {
 
   /** The totals of all users. */
   get totals(): UserTotals[] {
-    return this.#shared ? [...this.#shared.values()] : this.#store.totals;
+    return this.#store.totals;
   }
 
   /** Logs and saves at the interval what the source reports. */

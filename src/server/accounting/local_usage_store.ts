@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addUsage, NO_USAGE } from "./usage.ts";
+import { addUsage, isNoUsage, NO_USAGE } from "./usage.ts";
 import type {
   Usage,
   UsageReport,
@@ -66,6 +66,18 @@ export class LocalUsageStore implements UsageStore {
     return reports.map((it) => this.#add(it));
   }
 
+  /** Takes totals that were counted elsewhere, as of now, in place of its own. */
+  set(totals: readonly UserTotals[]): void {
+    const { since } = current(newRecord(""), this.#now());
+    for (const it of totals) {
+      const isNew = !this.#users.has(it.user);
+      if (isNew && (isNoUsage(it.total) || this.#users.size >= MAX_USERS)) {
+        continue;
+      }
+      this.#users.set(it.user, { ...it, since });
+    }
+  }
+
   /** The totals of all users, in the order in which they were first seen. */
   get totals(): UserTotals[] {
     return this.records.map(({ since: _, ...totals }) => totals);
@@ -89,9 +101,9 @@ export class LocalUsageStore implements UsageStore {
       day: addUsage(now.day, usage),
       month: addUsage(now.month, usage),
     };
-    const isZero = !known && totals.total.sessions + totals.total.sent +
-            totals.total.received === 0;
-    if (!isZero) this.#users.set(name, { ...totals, since });
+    // Users who were only asked about are not kept.
+    const isKept = known || !isNoUsage(totals.total);
+    if (isKept) this.#users.set(name, { ...totals, since });
     return { ...totals, user };
   }
 }

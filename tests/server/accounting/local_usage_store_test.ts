@@ -82,3 +82,22 @@ test("LocalUsageStore goes on with the records of another", () => {
   clock.time = "2026-12-01T12:00:00Z";
   assertEquals(sent(), [11, 10, 10]);
 });
+
+test("LocalUsageStore.set() takes totals, whose day and month end here", () => {
+  let now = Date.UTC(2026, 10, 29, 23);
+  const store = new LocalUsageStore({ now: () => now });
+  const usage = (sent: number) => ({ sent, received: 0, sessions: 1 });
+  const totals = { total: usage(9), day: usage(2), month: usage(5) };
+  store.add([{ user: "alice", ...usage(1_000) }]);
+  const none = { sent: 0, received: 0, sessions: 0 };
+  store.set([
+    { user: "alice", ...totals },
+    { user: "nobody", total: none, day: none, month: none },
+  ]);
+  assertEquals(store.totals, [{ user: "alice", ...totals }]);
+  now += 3_600_000;
+  assertEquals(store.totals, [{ user: "alice", ...totals, day: none }]);
+  now += 86_400_000;
+  const [alice] = store.add([{ user: "alice", ...usage(1) }]);
+  assertEquals(alice.month, usage(1));
+});
