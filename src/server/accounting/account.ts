@@ -57,7 +57,7 @@ export class Account {
 
   /** What has to be reported now. */
   report(): UsageReport {
-    for (const session of this.#sessions.keys()) this.#look(session);
+    this.#lookAtAll();
     return { user: this.user, ...this.#unreported };
   }
 
@@ -69,6 +69,7 @@ export class Account {
 
   /** Whether a quota is used up, as far as is known. */
   isOver({ bytes, per }: Quota): boolean {
+    this.#lookAtAll();
     const { sent, received } = this.#unreported;
     const counted = this.#totals?.[per] ?? NO_USAGE;
     return counted.sent + counted.received + sent + received >= bytes;
@@ -77,6 +78,10 @@ export class Account {
   /** Ends all sessions. */
   endAll(reason: "quota" | "expired", error: NetError): void {
     for (const it of [...this.#sessions.keys()]) it.end(reason, error);
+  }
+
+  #lookAtAll(): void {
+    for (const session of this.#sessions.keys()) this.#look(session);
   }
 
   #look(session: CountedSession): void {

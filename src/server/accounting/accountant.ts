@@ -13,8 +13,13 @@ import { LimitsError } from "../limits/limits_error.ts";
 import { Account, type CountedSession } from "./account.ts";
 import type { CurrentAttributes } from "./current_attributes.ts";
 import { isNoUsage } from "./usage.ts";
-import type { UsageReport, UsageStore, UserTotals } from "./usage_store.ts";
-import type { UserAttributes } from "./user_attributes.ts";
+import type {
+  Usage,
+  UsageReport,
+  UsageStore,
+  UserTotals,
+} from "./usage_store.ts";
+import type { Quota, UserAttributes } from "./user_attributes.ts";
 
 export type { CountedSession };
 
@@ -161,12 +166,16 @@ export class Accountant {
     this.#schedule();
   }
 
-  /** Ends the sessions of an expired user. Returns whether the user is to be reported now. */
+  /**
+   * Ends the sessions of a user who has expired or is over quota, as far as is known: the store
+   * may take long. Returns whether the user is to be reported now.
+   */
   #isLookedAt(account: Account): boolean {
     const attributes = this.#attributesOf(account);
     if (isExpired(attributes)) account.endAll("expired", expired());
-    return attributes?.quota !== undefined ||
-      this.#hasFailed && !account.isReported;
+    const quota = attributes?.quota;
+    if (quota) endIfOver(account, quota);
+    return quota !== undefined || this.#hasFailed && !account.isReported;
   }
 
   /** Sessions go on if the look-up fails. */
@@ -247,7 +256,7 @@ export class Accountant {
   /** If the store has failed, as of what was known before. */
   #enforce(account: Account): void {
     const quota = this.#attributesOf(account)?.quota;
-    if (quota && account.isOver(quota)) account.endAll("quota", overQuota());
+    if (quota) endIfOver(account, quota);
     if (!account.isIdle) return;
     this.#unknown.delete(account);
     const { user } = account;
@@ -257,6 +266,10 @@ export class Accountant {
 }
 
 function ignore(): void {}
+
+function endIfOver(account: Account, quota: Quota): void {
+  if (account.isOver(quota)) account.endAll("quota", overQuota());
+}
 
 function isExpired(attributes: UserAttributes | undefined): boolean {
   return attributes?.until !== undefined && attributes.until <= Date.now();
@@ -282,6 +295,14 @@ function checkTotals(
   reports: readonly UsageReport[],
 ): void {
   const isValid = Array.isArray(totals) && totals.length === reports.length &&
-    totals.every((it) => it?.day && it.month);
-  if (!isValid) throw new TypeError("add() must return totals for each report");
+    totals.every((it, i) =>
+      it?.user === reports[i].user && isUsage(it.day) && isUsage(it.month)
+    );
+  if (isValid) return;
+  throw new TypeError("add() must return totals for each report, in its order");
+}
+
+/** Drivers of databases return some numbers as texts, which would not be added up. */
+function isUsage(usage: Usage | undefined): boolean {
+  return Number.isFinite(usage?.sent) && Number.isFinite(usage?.received);
 }

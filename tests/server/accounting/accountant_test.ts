@@ -234,6 +234,24 @@ test("Accountant refuses users with a quota while the store fails, and ends them
   assertEquals(session.ended, "quota");
 });
 
+test("Accountant ends users by what it knew while the store does not answer", async () => {
+  const { state, store } = failingStore();
+  const attributes = { quota: { bytes: 100, per: "day" } } as const;
+  const { accountant, clock } = setUp({ store, attributes });
+  const session = new FakeSession();
+  accountant.open("alice", session);
+  session.sent = 60;
+  await clock.run(1_000, 500);
+  state.hangs = true;
+  await clock.run(1_000, 500);
+  session.sent = 99;
+  await clock.run(1_000, 500);
+  assertEquals(session.ended, undefined);
+  session.received = 1;
+  await clock.run(1_000, 500);
+  assertEquals(session.ended, "quota");
+});
+
 test("Accountant.check() waits no longer than for a handshake, and for no session that has ended", async () => {
   const { state, store } = failingStore();
   state.hangs = true;
@@ -335,10 +353,21 @@ test("Accountant goes on with open sessions when the look-up fails, and reports 
   assertEquals(errors.length, 2);
 });
 
+function totalsOf(user: string, usage: unknown) {
+  return { user, total: usage, day: usage, month: usage };
+}
+
 const wrongAnswers: [name: string, answer: unknown][] = [
   ["nothing", undefined],
   ["no totals", []],
   ["other objects", [{ user: "alice" }]],
+  ["texts, as drivers of databases do for large numbers", [
+    totalsOf("alice", { sent: "99", received: "0", sessions: "1" }),
+  ]],
+  ["no numbers", [totalsOf("alice", { sent: NaN, received: 0, sessions: 1 })]],
+  ["the totals of others", [
+    totalsOf("bob", { sent: 0, received: 0, sessions: 0 }),
+  ]],
 ];
 
 for (const [name, answer] of wrongAnswers) {
