@@ -91,7 +91,7 @@ export class StateFile {
     const temporary = `${this.#path}.tmp`;
     const handle = await open(temporary, "w", 0o600);
     try {
-      await handle.writeFile(formatState(records));
+      for (const part of formatState(records)) await handle.writeFile(part);
       await handle.sync();
     } finally {
       await handle.close();

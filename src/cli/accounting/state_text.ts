@@ -9,10 +9,20 @@ import type { Usage } from "../../server/accounting/usage_store.ts";
 
 const VERSION = 1;
 
-/** Formats the file: JSON with a line for each user. */
-export function formatState(records: readonly UsageRecord[]): string {
-  const lines = records.map((it) => JSON.stringify(it));
-  return `{"version":${VERSION},"users":[\n${lines.join(",\n")}\n]}\n`;
+/** How many users are formatted at a time: sessions go on in between. */
+const USERS_AT_ONCE = 1_000;
+
+/** Formats the file, part by part: JSON with a line for each user. */
+export function* formatState(
+  records: readonly UsageRecord[],
+): Generator<string, void> {
+  yield `{"version":${VERSION},"users":[\n`;
+  for (let at = 0; at < records.length; at += USERS_AT_ONCE) {
+    const part = records.slice(at, at + USERS_AT_ONCE);
+    const lines = part.map((it) => JSON.stringify(it)).join(",\n");
+    yield at === 0 ? lines : `,\n${lines}`;
+  }
+  yield "\n]}\n";
 }
 
 /**
@@ -45,6 +55,6 @@ function isRecord(value: unknown): value is UsageRecord {
 function isUsage(value: Usage | undefined): boolean {
   const { sent, received, sessions } = value ?? {};
   return [sent, received, sessions].every((it) =>
-    Number.isSafeInteger(it) && it! >= 0
+    Number.isInteger(it) && it! >= 0
   );
 }

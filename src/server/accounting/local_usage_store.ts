@@ -63,12 +63,14 @@ export class LocalUsageStore implements UsageStore {
   }
 
   add(reports: readonly UsageReport[]): UserTotals[] {
-    return reports.map((it) => this.#add(it));
+    const today = todayOf(this.#now());
+    return reports.map((it) => this.#add(it, today));
   }
 
   /** Takes totals that were counted elsewhere, as of now, in place of its own. */
   set(totals: readonly UserTotals[]): void {
-    const { since } = current(newRecord(""), this.#now());
+    const { day, month } = todayOf(this.#now());
+    const since = { day, month };
     for (const it of totals) {
       const isNew = !this.#users.has(it.user);
       if (isNew && (isNoUsage(it.total) || this.#users.size >= MAX_USERS)) {
@@ -85,16 +87,16 @@ export class LocalUsageStore implements UsageStore {
 
   /** The same with what a later store needs to go on. */
   get records(): UsageRecord[] {
-    const now = this.#now();
-    return Array.from(this.#users.values(), (it) => current(it, now));
+    const today = todayOf(this.#now());
+    return Array.from(this.#users.values(), (it) => current(it, today));
   }
 
-  #add({ user, ...usage }: UsageReport): UserTotals {
+  #add({ user, ...usage }: UsageReport, today: Today): UserTotals {
     const known = this.#users.get(user);
     // The empty name belongs to nobody.
     const name = known || this.#users.size < MAX_USERS ? user : "";
     const before = known ?? this.#users.get(name) ?? newRecord(name);
-    const { since, ...now } = current(before, this.#now());
+    const { since, ...now } = current(before, today);
     const totals = {
       user: name,
       total: addUsage(now.total, usage),
@@ -113,12 +115,23 @@ function newRecord(user: string): UsageRecord {
   return { user, total: NO_USAGE, day: NO_USAGE, month: NO_USAGE, since };
 }
 
+/** A time, and the periods to which it belongs. */
+interface Today {
+  readonly now: number;
+  readonly day: string;
+  readonly month: string;
+}
+
+function todayOf(now: number): Today {
+  const day = new Date(now).toISOString().slice(0, 10);
+  return { now, day, month: `${day.slice(0, 8)}01` };
+}
+
 /** The record at a time: a day or month that is over counts as zero. */
-function current(record: UsageRecord, now: number): UsageRecord {
-  const today = new Date(now).toISOString().slice(0, 10);
+function current(record: UsageRecord, today: Today): UsageRecord {
   const { since } = record;
-  const day = periodOf(since.day, today, now);
-  const month = periodOf(since.month, `${today.slice(0, 8)}01`, now);
+  const day = periodOf(since.day, today.day, today.now);
+  const month = periodOf(since.month, today.month, today.now);
   if (day === since.day && month === since.month) return record;
   return {
     ...record,
@@ -134,6 +147,7 @@ function usageIn(usage: Usage, isSame: boolean): Usage {
 
 /** The start of the period that counts: also one that begins soon, if the clock was set back. */
 function periodOf(known: string, begun: string, now: number): string {
+  if (known === begun) return known;
   const ahead = Date.parse(known) - now;
   return ahead > 0 && ahead < DAY ? known : begun;
 }

@@ -18,7 +18,7 @@ import {
   StateFile,
 } from "../../../src/cli/accounting/state_file.ts";
 import {
-  formatState,
+  formatState as formatParts,
   parseState,
 } from "../../../src/cli/accounting/state_text.ts";
 import { StartError } from "../../../src/cli/failure.ts";
@@ -43,10 +43,15 @@ function recordOf(user: string, sent = 1): UsageRecord {
   return { user, total: usage, day: usage, month: usage, since };
 }
 
+function formatState(records: readonly UsageRecord[]): string {
+  return [...formatParts(records)].join("");
+}
+
 const names = ["alice", 'a "b"\\', "ü\u2028", "__proto__", ""];
 
 test("parseState() reads what formatState() has written", () => {
   const records = names.map((it) => recordOf(it));
+  records.push(recordOf("bob", 2 ** 60)); // 1 Gb/s for many years
   assertEquals(parseState(formatState(records)), records);
   assertEquals(parseState(formatState([])), []);
 });
@@ -89,6 +94,9 @@ test("StateFile.write() replaces the file as a whole, for the owner alone", () =
     const { file, records } = await StateFile.open(path);
     assertEquals(records, []);
     assertEquals(await readState(path), []);
+    const many = Array.from({ length: 2_500 }, (_, i) => recordOf(`u${i}`, i));
+    await file.write(many); // part by part
+    assertEquals(await readState(path), many);
     await file.write([recordOf("alice", 7)]);
     assertEquals((await readState(path))[0].total.sent, 7);
     assertEquals((await stat(path)).mode & 0o777, 0o600);
