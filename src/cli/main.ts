@@ -306,11 +306,12 @@ async function watchCertificates(
 /** Opens the file at the start, so that one that cannot be used is an error. */
 async function openAccounting(
   { accounting: interval = 0, accountingFile: file }: LoadedConfig,
-  { print: log }: Log,
+  { print: log, output }: Log,
   shared: SharedMachines | undefined,
 ): Promise<LazyAccounting> {
   const { store } = shared ?? {};
-  const accounting = new LazyAccounting({ interval, file, store, log });
+  const flush = () => output.finish();
+  const accounting = new LazyAccounting({ interval, file, store, log, flush });
   if (interval === 0) return accounting;
   try {
     await accounting.open();

@@ -35,9 +35,16 @@ export interface AccountingOptions {
   readonly store?: UsageStore;
   /** Logs the records. */
   log(record: LogRecord): void;
+  /** Waits a moment for the reader of the log, which drops records of too many users at once. */
+  flush?(): Promise<void>;
   /** @default {systemClock} */
   readonly clock?: Clock;
 }
+
+/** How many records are logged at once. */
+const RECORDS_AT_ONCE = 1_000;
+/** How long all records may wait for the reader of the log, in milliseconds. */
+const FLUSH_TIMEOUT = 5_000;
 
 /** Reports what the store does not know yet. */
 export interface UsageSource {
@@ -155,16 +162,21 @@ export class Accounting implements UsageStore {
   /** One save at a time. Never rejects. */
   #save(): Promise<void> {
     return this.#saving = this.#saving.then(async () => {
-      this.#logRecords();
+      await this.#logRecords();
       if (this.#isChanged && this.#file) await this.#write(this.#file);
     });
   }
 
-  #logRecords(): void {
+  async #logRecords(): Promise<void> {
+    const { log, flush } = this.#options;
     const since = this.#since;
     this.#since = new Map();
+    const end = this.#clock.now() + FLUSH_TIMEOUT;
+    let count = 0;
     for (const [user, usage] of since) {
-      this.#options.log({ type: "usage", user, ...usage });
+      log({ type: "usage", user, ...usage });
+      const isFull = ++count % RECORDS_AT_ONCE === 0;
+      if (isFull && this.#clock.now() < end) await flush?.();
     }
   }
 

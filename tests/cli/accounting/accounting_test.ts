@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Accounting } from "../../../src/cli/accounting/accounting.ts";
 import { readState } from "../../../src/cli/accounting/state_file.ts";
+import { LineWriter } from "../../../src/cli/output/line_writer.ts";
 import { formatJson } from "../../../src/cli/output/json_line.ts";
 import type { LogRecord } from "../../../src/cli/output/record.ts";
 import { formatText } from "../../../src/cli/output/text_line.ts";
@@ -15,6 +16,7 @@ import { FakeClock } from "../../support/fake_clock.ts";
 import { test } from "../../support/harness.ts";
 import { until } from "../../transport/contract.ts";
 
+const now = new Date("2026-11-29T12:00:00.123Z");
 const alice = { user: "alice", sent: 1, received: 2, sessions: 1 };
 
 /** Calls `use` with accounting in a new file. */
@@ -108,6 +110,41 @@ test("Accounting logs once that its file cannot be written, and tries again", ()
     await writeFile(path, "mine now");
   }));
 
+for (
+  const [name, isRead] of [["reads", true], ["reads no more", false]] as const
+) {
+  test(`Accounting logs the records of many users to a reader that ${name}`, async () => {
+    let lines = 0;
+    let isStopped = !isRead;
+    let go = () => {};
+    const output = new LineWriter({
+      async write(text) {
+        if (isStopped) await new Promise<void>((resolve) => go = resolve);
+        await new Promise<void>((resolve) => setImmediate(() => resolve()));
+        lines += text.split("\n").length - 1;
+      },
+      formatDropped: () => "dropped",
+    });
+    const clock = new FakeClock();
+    const accounting = await Accounting.open({
+      interval: 60_000,
+      log: (it) => output.print(formatJson(it, now, undefined)!),
+      async flush() {
+        await output.finish(10);
+        clock.advance(1_000);
+      },
+      clock: isRead ? undefined : clock,
+    });
+    const users = Array.from({ length: 30_000 }, (_, i) => `user${i}`);
+    accounting.add(users.map((user) => ({ ...alice, user })));
+    await accounting.close();
+    isStopped = false;
+    go();
+    await output.finish();
+    assertEquals(lines === users.length, isRead);
+  });
+}
+
 test("Accounting counts in a store of several machines, and logs only what that has taken", async () => {
   const clock = new FakeClock();
   const records: LogRecord[] = [];
@@ -146,8 +183,6 @@ test("Accounting.open() refuses a file and a store of several machines together"
     UsageError,
     "leave out the accounting file",
   ).then(() => {}));
-
-const now = new Date("2026-11-29T12:00:00.123Z");
 
 test("A usage record has a line as JSON and as text, without control characters", () => {
   const record = { type: "usage", ...alice, user: "a\x1b[2K b" } as const;
