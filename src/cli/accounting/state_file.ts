@@ -4,7 +4,7 @@
  * @module
  */
 
-import { open, readFile, realpath, rename } from "node:fs/promises";
+import { open, readFile, realpath, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { detectRuntime } from "../../transport/detect.ts";
 import type { UsageRecord } from "../../server/accounting/local_usage_store.ts";
@@ -89,7 +89,8 @@ export class StateFile {
       throw new Error("another program has taken over its lock");
     }
     const temporary = `${this.#path}.tmp`;
-    const handle = await open(temporary, "w", 0o600);
+    await rm(temporary, { force: true }); // left by a crash, or a link of somebody else
+    const handle = await open(temporary, "wx", 0o600);
     try {
       for (const part of formatState(records)) await handle.writeFile(part);
       await handle.sync();

@@ -107,6 +107,19 @@ test("StateFile.write() replaces the file as a whole, for the owner alone", () =
     await again.file.close();
   }));
 
+test("StateFile.write() writes through no file that somebody else has left for it", () =>
+  withPath(async (path, folder) => {
+    const victim = join(folder, "victim");
+    await writeFile(victim, "precious", { mode: 0o644 });
+    await symlink(victim, `${path}.tmp`);
+    const { file } = await StateFile.open(path);
+    assertEquals(await readFile(victim, "utf8"), "precious");
+    await writeFile(`${path}.tmp`, "", { mode: 0o644 });
+    await file.write([recordOf("alice")]);
+    assertEquals((await stat(path)).mode & 0o777, 0o600);
+    await file.close();
+  }));
+
 test("StateFile.open() refuses a file that another program uses", () =>
   withPath(async (path, folder) => {
     const first = await StateFile.open(path);
