@@ -208,9 +208,7 @@ export class SocksServer
     else if (!session.isKept) {
       this.emit?.({ type: "probe", client: session.client });
     }
-    if (this.#closing && this.#sessions.length === 0) {
-      this.#closing.then(() => this.#finishAccounts());
-    }
+    this.#closing?.then(() => this.#finishAccounts());
   }
 
   /** Moves the last session to the index of this one. */
@@ -292,6 +290,7 @@ export class SocksServer
   #close(): void {
     if (this.#closing) return;
     this.#closing = this.#stopListening();
+    this.#closing.then(() => this.#finishAccounts());
     for (const it of this.sessions as ServerSession[]) {
       if (it.isKept) it.close();
     }
@@ -301,11 +300,11 @@ export class SocksServer
   async #stopListening(): Promise<void> {
     this.#arrivals.close();
     await this.#listeners.close();
-    if (this.#sessions.length === 0) this.#finishAccounts();
   }
 
   /** Reports the rest of what users have transferred; then the server has finished. */
   #finishAccounts(): void {
+    if (this.#sessions.length > 0) return; // a client that was kept has come meanwhile
     if (!this.accountant) this.#finish();
     else void this.accountant.close().then(this.#finish);
   }

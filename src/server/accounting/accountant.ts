@@ -64,7 +64,7 @@ export class Accountant {
   #hasFailed = false;
   /** The accounts whose attributes could not be looked up last time. */
   readonly #unknown = new Set<Account>();
-  #isClosed = false;
+  #closed: Promise<void> | undefined;
 
   constructor(options: AccountantOptions) {
     this.#options = options;
@@ -131,11 +131,9 @@ export class Accountant {
   }
 
   /** Reports everything for the last time; waits some seconds at most. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
     this.#timer?.cancel();
-    await this.report();
+    return this.#closed ??= this.report();
   }
 
   #accountOf(user: string): Account {
@@ -146,7 +144,7 @@ export class Accountant {
 
   #schedule(): void {
     const { attributes, interval, clock } = this.#options;
-    if (this.#timer || this.#isClosed || this.#accounts.size === 0) return;
+    if (this.#timer || this.#closed || this.#accounts.size === 0) return;
     const ms = attributes.lookUp || this.#hasFailed
       ? Math.min(LOOK_INTERVAL, interval || LOOK_INTERVAL)
       : interval;

@@ -127,6 +127,23 @@ test("serve() reports the rest before it has finished", async () => {
   assertEquals(final[0].total, { sent: 7, received: 7, sessions: 1 });
 });
 
+test("serve() waits for a slow store before it has finished", async () => {
+  const local = new LocalUsageStore();
+  const store = {
+    async add(reports: Parameters<LocalUsageStore["add"]>[0]) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return local.add(reports);
+    },
+  };
+  const accounting = { store, interval: 60_000 };
+  await withCounting({}, async ({ server, target }) => {
+    await exchange(await connectAs("al", server, target.addr), 5);
+    await server.server.shutdown({ grace: 0 });
+    const [{ total }] = local.totals;
+    assertEquals(total, { sent: 5, received: 5, sessions: 1 });
+  }, { accounting });
+});
+
 test("serve() ends the sessions of a user over quota, refuses others, and lets other users go on", () =>
   withCounting({ al: MORE }, async (counting) => {
     const { server, target, clock } = counting;
