@@ -66,6 +66,7 @@ export class WorkerHandle {
   #isLate = false;
   #reading: Promise<void> | undefined;
   #reporting: Promise<void> | undefined;
+  #isReportLate = false;
   #failure: Error | undefined;
   #isListening = false;
   #hasEnded = false;
@@ -165,16 +166,19 @@ export class WorkerHandle {
     this.#requests.delete(id);
   }
 
-  /** Lets the worker report what its users have transferred, if it replies in time. */
+  /**
+   * Lets the worker report what its users have transferred, if it replies in time, and has
+   * replied to an earlier request.
+   */
   async reportUsage(): Promise<void> {
-    if (!this.#isListening) return;
+    if (!this.#isListening || this.#isReportLate) return;
     await (this.#reporting ??= this.#reportUsage());
   }
 
   async #reportUsage(): Promise<void> {
     const reported = this.#reply("usage-reported", REPLY_TIMEOUT);
     this.#channel.post({ type: "report-usage" });
-    await reported;
+    this.#isReportLate = await reported === undefined;
     this.#reporting = undefined;
   }
 
@@ -237,6 +241,9 @@ export class WorkerHandle {
       }
       case "response":
         return this.#respond(message.id, message.value);
+      case "usage-reported":
+        this.#isReportLate = false;
+        return this.#pending.get(message.type)?.(message);
       case "metrics": // also if they are late
         this.#lastMetrics = message.values;
         // falls through
