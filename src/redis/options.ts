@@ -47,7 +47,8 @@ export interface RedisStoreOptions extends LockoutOptions {
   readonly prefix?: string;
   /**
    * Whether requests are refused while Redis is not reachable. By default each node then
-   * counts for itself, against the same limits.
+   * counts for itself, against the same limits, and against quotas from the totals that it
+   * knows.
    *
    * @default {false}
    */

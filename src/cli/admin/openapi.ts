@@ -97,7 +97,8 @@ const OPERATIONS: Readonly<
   },
   "/users": {
     get: {
-      summary: "Lists the users of open sessions",
+      summary:
+        "Lists the users of open sessions, and those whose traffic is counted",
       answer: "Users",
       parameters: [sorted(USER_KEYS), LIMITED],
     },
