@@ -283,8 +283,7 @@ async function warnOfOwnAddresses({ options }: LoadedConfig): Promise<void> {
 }
 
 /** Warns of addresses to connect from that this machine cannot use. */
-async function warnOfVia({ options: { policy } }: LoadedConfig): Promise<void> {
-  const { via = [] } = policy ?? {};
+async function warnOfVia({ via }: LoadedConfig): Promise<void> {
   if (via.length === 0) return;
   const { viaWarnings } = await import("./commands/via_warnings.ts");
   const warnings = await viaWarnings(via, await detectTransport());

@@ -14,7 +14,8 @@ export const SIP_KEY_SIZE = 16;
  * @see https://www.aumasson.jp/siphash/siphash.pdf
  */
 export function sipHash(key: Uint8Array, data: Uint8Array): Uint8Array {
-  const [k0, k1, k2, k3] = words(key);
+  const keys = new DataView(key.buffer, key.byteOffset);
+  const [k0, k1, k2, k3] = [0, 4, 8, 12].map((it) => keys.getUint32(it, true));
   // Four words of 64 bits, the lower half of each first.
   const v = Uint32Array.of(
     ...[k0 ^ 0x70736575, k1 ^ 0x736f6d65, k2 ^ 0x6e646f6d, k3 ^ 0x646f7261],
@@ -23,13 +24,15 @@ export function sipHash(key: Uint8Array, data: Uint8Array): Uint8Array {
   const padded = new Uint8Array((data.length & ~7) + 8);
   padded.set(data);
   padded[padded.length - 1] = data.length;
-  const message = words(padded);
-  for (let i = 0; i < message.length; i += 2) {
-    v[6] ^= message[i];
-    v[7] ^= message[i + 1];
+  const view = new DataView(padded.buffer);
+  for (let i = 0; i < padded.length; i += 8) {
+    const low = view.getUint32(i, true);
+    const high = view.getUint32(i + 4, true);
+    v[6] ^= low;
+    v[7] ^= high;
     rounds(v, 2);
-    v[0] ^= message[i];
-    v[1] ^= message[i + 1];
+    v[0] ^= low;
+    v[1] ^= high;
   }
   v[4] ^= 0xff;
   rounds(v, 4);
@@ -37,14 +40,6 @@ export function sipHash(key: Uint8Array, data: Uint8Array): Uint8Array {
   hash.setUint32(0, v[0] ^ v[2] ^ v[4] ^ v[6], true);
   hash.setUint32(4, v[1] ^ v[3] ^ v[5] ^ v[7], true);
   return new Uint8Array(hash.buffer);
-}
-
-function words(bytes: Uint8Array): number[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return Array.from(
-    { length: bytes.length / 4 },
-    (_, i) => view.getUint32(4 * i, true),
-  );
 }
 
 function rounds(v: Uint32Array, count: number): void {

@@ -242,7 +242,7 @@ function resolveToggle(option: string, value = false): boolean {
 }
 
 function resolveEgressOf({ egress, policy }: ServeOptions): EgressSettings {
-  checkKeys(egress ?? {}, ["sticky", "key"], "egress");
+  checkKeys(egress ?? {}, ["sticky", "key", "own"], "egress");
   const { via } = (policy ?? {}) as Partial<RulePolicy>;
   try {
     return resolveEgress(egress, via);

@@ -120,6 +120,6 @@ These speak to a running server that has --admin, see "socks5 help admin":
 
   sessions  Lists the open sessions
   end       Ends sessions
-  users     Lists the users with open sessions
+  users     Lists the users and their traffic
   unlock    Lets clients log in again that are locked out
   drain     Begins the shutdown`;

@@ -6,11 +6,6 @@
 
 import { abortError, NetError, toNetError } from "./errors.ts";
 import { systemClock } from "./clock.ts";
-import {
-  fromFirst,
-  type LocalAddresses,
-  noRouteFrom,
-} from "./local_addresses.ts";
 import { race } from "./race.ts";
 import type { AbortSignalLike } from "./signal.ts";
 import type { TlsClientOptions } from "./tls_options.ts";
@@ -60,8 +55,6 @@ export interface DialAddressesOptions {
   readonly addresses: readonly string[];
   /** 1 to 65535. */
   readonly port: number;
-  /** Returns the local addresses for an address; by default the system chooses one. */
-  readonly localAddressesOf?: (address: string) => LocalAddresses | undefined;
   /** See {@linkcode ConnectOptions.tls}. */
   readonly tls?: TlsClientOptions;
   /** Aborts all attempts. */
@@ -74,35 +67,29 @@ export interface DialAddressesOptions {
  */
 export function dialAddresses(
   transport: Transport,
-  { addresses, port, localAddressesOf, tls, signal }: DialAddressesOptions,
+  { addresses, port, tls, signal }: DialAddressesOptions,
 ): Promise<Conn> {
-  const connect = (hostname: string, signal?: AbortSignalLike) => {
-    const to = { hostname, port, tls, signal };
-    const local = localAddressesOf?.(hostname);
-    return local
-      ? fromFirst(
-        local,
-        versionOf(hostname),
-        (localAddress) => transport.connect({ ...to, localAddress }),
-      )
-      : connectTo(transport, to);
-  };
-  const fitting = localAddressesOf
-    ? addresses.filter((it) => localAddressesOf(it)?.has(versionOf(it)) ?? true)
-    : addresses;
-  if (fitting.length === 0) {
-    return Promise.reject(noRouteFrom(localAddressesOf!(addresses[0])!));
-  }
-  if (fitting.length === 1) return connect(fitting[0], signal);
-  const clock = transport.clock ?? systemClock;
-  return race({ connect, addresses: interleave(fitting), clock, signal });
+  const connect = (hostname: string, signal?: AbortSignalLike) =>
+    connectTo(transport, { hostname, port, tls, signal });
+  return dialEach(transport, addresses, connect, signal);
+}
+
+/** The same with a function that connects to one of the addresses. */
+export function dialEach(
+  { clock = systemClock }: Transport,
+  addresses: readonly string[],
+  connect: (address: string, signal?: AbortSignalLike) => Promise<Conn>,
+  signal?: AbortSignalLike,
+): Promise<Conn> {
+  if (addresses.length === 1) return connect(addresses[0], signal);
+  return race({ connect, addresses: interleave(addresses), clock, signal });
 }
 
 /**
- * Connects to an address. If there is no route to an IPv6 address, some systems report
+ * Connects to one address. If there is no route to an IPv6 address, some systems report
  * that no local address is available; here both are `net-unreachable`.
  */
-function connectTo(
+export function connectTo(
   transport: Transport,
   options: ConnectOptions,
 ): Promise<Conn> {
@@ -114,10 +101,6 @@ function failWithoutSource(error: unknown): never {
   const { kind, message } = toNetError(error);
   if (kind !== "addr-not-available") throw error;
   throw new NetError("net-unreachable", message, error);
-}
-
-function versionOf(address: string): 4 | 6 {
-  return isV6(address) ? 6 : 4;
 }
 
 function isV6(address: string): boolean {

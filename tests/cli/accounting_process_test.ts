@@ -72,13 +72,27 @@ test("--accounting logs usage records, and --accounting-file keeps totals over r
         await withProgram(argsOf(files), async (program) => {
           const conn = await open(program, target);
           await assertEchoes(conn, "x".repeat(1_000));
-          const line = JSON.parse(await program.line(/"type":"usage"/));
-          const { time: _, ...record } = line;
-          const usage = { sent: 1_000, received: 1_000, sessions: 1 };
-          assertEquals(record, { type: "usage", user: "alice", ...usage });
+          await program.line(/"type":"usage"/);
           await assertEchoes(conn, "y".repeat(10));
           conn.close();
           await stop(program);
+          const { stdout } = await program.ended;
+          const records = stdout.split("\n")
+            .filter((it) => it.includes('"type":"usage"'))
+            .map((it) => JSON.parse(it));
+          const sum = (key: string) =>
+            records.reduce((all, it) => all + it[key], 0);
+          assertEquals(["sent", "received", "sessions"].map(sum), [
+            1_010,
+            1_010,
+            1,
+          ]);
+          const { time: _, type: __, ...record } = records[0];
+          assertEquals(
+            Object.keys(record).join(),
+            "user,sent,received,sessions",
+          );
+          assertEquals(record.user, "alice");
         }, mayKeep);
         const bytes = 1_010 * run;
         const total = { sent: bytes, received: bytes, sessions: run };
@@ -111,6 +125,29 @@ const workers: [name: string, args: string[], options: ProgramOptions][] = [
   ["", [], mayKeep],
   [" with two workers", ["--workers", "2"], { ...mayKeep, mayShare: true }],
 ];
+
+for (const [name, more, options] of workers) {
+  test(`socks5 users lists totals, quotas and expiry${name}`, () =>
+    withFiles((files) =>
+      withEcho(async (target) => {
+        await files.grant(" quota=20k/month until=2100-01-01");
+        const place = ["--admin", `unix:${files.state}.sock`];
+        const args = [...argsOf(files), ...more, ...place];
+        await withProgram(args, async (program) => {
+          const conn = await open(program, target);
+          await assertEchoes(conn, "x".repeat(1_000));
+          await program.line(/"type":"usage"/);
+          const table = await runProgram(["users", ...place], mayKeep);
+          assertMatch(
+            table.stdout,
+            /^USER +SESSIONS +UP +DOWN +TODAY +MONTH +QUOTA +UNTIL\nalice +1 +1k +1k +2k +2k +2k of 20k\/month +2100-01-01\n/,
+          );
+          conn.close();
+          await stop(program);
+        }, options);
+      })
+    ));
+}
 
 for (const [name, more, options] of workers) {
   test(`a quota ends all sessions of its user, over restarts too${name}`, () =>

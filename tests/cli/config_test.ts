@@ -168,6 +168,9 @@ const good: [file: unknown, config: Config][] = [
   [{ metrics: "9180" }, { metrics: { hostname: "127.0.0.1", port: 9180 } }],
   [{ metrics: "0.0.0.0:1" }, { metrics: { hostname: "0.0.0.0", port: 1 } }],
   [{ metrics: "[::1]:9180" }, { metrics: { hostname: "::1", port: 9180 } }],
+  [{ admin: 9181 }, { admin: { hostname: "127.0.0.1", port: 9181 } }],
+  [{ admin: "unix:/a" }, { admin: { hostname: "unix:/a", port: 0 } }],
+  [{ adminTokenFile: "t" }, { adminTokenFile: "t" }],
   [{ upstream: "socks5h://a:b@c:1" }, { upstream: ["socks5h://a:b@c:1"] }],
   [
     { upstream: ["HTTP://a/", "socks4+tls://[::1]"] },
@@ -264,6 +267,7 @@ const bad: [file: unknown, problem: RegExp][] = [
   [{ log: "xml" }, /^f: log: must be one of auto, .*, not "xml"$/],
   [{ log: ["text"] }, /^f: log: must be one of .* not a list$/],
   [{ metrics: 65536 }, /^f: metrics: must be PORT or ADDRESS:PORT.* 65536$/],
+  [{ admin: "fd:3" }, /^f: admin: must be PORT, ADDRESS:PORT or unix:PATH/],
   [{ metrics: true }, /^f: metrics: must be PORT or ADDRESS:PORT.* not true$/],
   [{ metrics: "localhost:1" }, /^f: metrics: must be PORT or ADDRESS:PORT/],
   [{ metrics: "::1" }, /^f: metrics: must be PORT or .* not "::1"$/],

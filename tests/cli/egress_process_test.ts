@@ -1,7 +1,11 @@
 /** Session words and several addresses to connect from, as the program has them. */
 
 import { assert, assertEquals } from "@std/assert";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { connect } from "../../src/client/mod.ts";
+import { hashPassword } from "../../src/server/auth/password_hash.ts";
 import { test } from "../support/harness.ts";
 import { type Program, runProgram, withProgram } from "../support/spawn.ts";
 import { LOOPBACK, visit, withEcho } from "./echo.ts";
@@ -9,6 +13,7 @@ import { LOOPBACK, visit, withEcho } from "./echo.ts";
 /** Enough sessions that they practically never all reach the same worker. */
 const MANY = 40;
 const mayShare = { mayShare: true };
+const mayRead = { mayRead: true };
 const PREFIX = "127.8.0.0/16";
 const RULE = `* via ${PREFIX},2001:db8::1`;
 const ARGS = ["--port=0", "--user=alice:pw", "--allow", RULE];
@@ -74,6 +79,28 @@ for (const workers of ["1", "2"]) {
     });
   });
 }
+
+test("socks5 connects from the addresses of a user, and --check warns of them", async () => {
+  const hash = await hashPassword("pw", { iterations: 1 });
+  const folder = await mkdtemp(join(tmpdir(), "socks5-"));
+  const file = join(folder, "users");
+  const write = (via: string) => writeFile(file, `alice:${hash} via=${via}\n`);
+  const args = ["--port=0", "--users-file", file];
+  try {
+    await write("127.0.0.7,2001:db8:77::/64");
+    const { stderr } = await runProgram([...args, "--check"], mayRead);
+    assert(stderr.includes("warning: via 2001:db8:77::/64: "), stderr);
+    assert(!stderr.includes("127.0.0.7"), stderr);
+    await withEcho((target) =>
+      withProgram(args, async (program) => {
+        const proxy = `socks5://alice:pw@${LOOPBACK}:${await program.port()}`;
+        assertEquals(await sourceOf(proxy, target), "127.0.0.7");
+      }, mayRead)
+    );
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
 
 test("socks5 --explain prints the list of addresses", async () => {
   const args = ["--allow", `${RULE} prefer ipv4`, "--explain", "127.0.0.1:1"];

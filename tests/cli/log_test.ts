@@ -288,6 +288,22 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     undefined,
   ],
   [
+    "an act of the Admin API",
+    {
+      type: "admin",
+      act: "end",
+      filter: { user: "al ice\n", target: "a:1" },
+      count: 2,
+      origin: { hostname: "::1", port: 5 },
+    },
+    `${seconds} admin [::1]:5 end 2 user=al\\x20ice\\x0a target=a:1`,
+  ],
+  [
+    "an act through the Unix socket",
+    { type: "admin", act: "drain", origin: "unix" },
+    `${seconds} admin unix drain`,
+  ],
+  [
     "that a line was dropped",
     { type: "lines-dropped", lines: 1 },
     `${seconds} 1 line dropped here: the reader of the log was too slow`,
@@ -594,6 +610,18 @@ const objects: [record: LogRecord, facts: unknown][] = [
     { signal: "SIGINT", sessions: 3 },
   ],
   [{ type: "lines-dropped", lines: 3 }, { lines: 3 }],
+  [
+    { type: "admin", act: "unlock", count: 1, filter: {}, origin: "unix" },
+    { act: "unlock", client: "unix", filter: {}, count: 1 },
+  ],
+  [
+    {
+      type: "admin",
+      act: "login-failed",
+      origin: { hostname: "::1", port: 5 },
+    },
+    { act: "login-failed", client: { hostname: "::1", port: 5 } },
+  ],
   [
     { type: "worker-ended", worker: 2, code: 1, delay: 0 },
     { worker: 2, code: 1, delay: 0 },

@@ -52,3 +52,43 @@ for (const [name, sent, expected] of rows) {
     assertEquals(listeners.size, 0);
   });
 }
+
+test("Signals.begin() counts as a first signal, and the next signal as the second", async () => {
+  const listeners = new Map<Name, () => void>();
+  const seconds: Name[] = [];
+  const signals = new Signals(
+    {
+      onSignal(signal, listener) {
+        listeners.set(signal, listener);
+        return () => {};
+      },
+    },
+    (signal) => seconds.push(signal),
+    new FakeClock(),
+  );
+  signals.begin("admin");
+  signals.begin("admin");
+  assertEquals(await signals.first, "admin");
+  assertEquals(seconds, []);
+  listeners.get("SIGTERM")!();
+  assertEquals(seconds, ["SIGTERM"]);
+});
+
+test("Signals.begin() after a signal changes nothing", async () => {
+  const listeners = new Map<Name, () => void>();
+  const seconds: Name[] = [];
+  const signals = new Signals(
+    {
+      onSignal(signal, listener) {
+        listeners.set(signal, listener);
+        return () => {};
+      },
+    },
+    (signal) => seconds.push(signal),
+    new FakeClock(),
+  );
+  listeners.get("SIGINT")!();
+  signals.begin("admin");
+  assertEquals(await signals.first, "SIGINT");
+  assertEquals(seconds, []);
+});

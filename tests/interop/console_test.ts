@@ -28,6 +28,11 @@ const rowsOf = (table: string) =>
   `.map((row) => [...row.cells].map((cell) => cell.textContent))`;
 const textOf = (id: string) => `document.getElementById("${id}").textContent`;
 
+/** The visible controls that are too small for a finger. */
+const SMALL = `[...document.querySelectorAll("button, input")]
+  .filter((it) => it.checkVisibility() && it.offsetHeight < 44)
+  .map((it) => it.outerHTML)`;
+
 interface World {
   readonly page: ConsolePage;
   readonly program: Program;
@@ -187,6 +192,7 @@ test(
       await assertAccessible(page);
       await page.call("setViewportSize", { width: 375, height: 812 });
       await assertAccessible(page);
+      assertEquals(await page.evaluate(SMALL), []);
       const overflow = "document.documentElement.scrollWidth - innerWidth";
       assertEquals(await page.evaluate(overflow), 0);
       await screenshot(page, "phone-dark");
@@ -217,6 +223,7 @@ test(
       await untilUsers(page, ["alice", "alice"]);
       await page.call("click", "#end-all");
       await page.until(`${textOf("dialog-title")} === "End 2 sessions?"`);
+      await assertAccessible(page);
       await page.call("keyboard.press", "Escape");
       await page.until(`!document.getElementById("dialog").open`);
       for (const conn of others) await assertEchoes(conn, "still");
@@ -229,6 +236,8 @@ test(
       await assertEchoes(others[2], "still");
 
       await page.call("click", "#users-tab");
+      await page.until(`${rowsOf("users")}.length === 1`);
+      await assertAccessible(page);
       await page.call("click", "#users tbody button"); // a filter with quotes
       await untilUsers(page, [HOSTILE]);
       await page.call("click", "#end-all");

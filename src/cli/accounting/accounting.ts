@@ -19,6 +19,7 @@ import type {
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
 import type { LogRecord } from "../output/record.ts";
+import { UsageError } from "../usage_error.ts";
 import type { StateFile } from "./state_file.ts";
 
 /** Options of {@linkcode Accounting.open}. */
@@ -75,11 +76,18 @@ export class Accounting implements UsageStore {
    * Reads the file, if there is one.
    *
    * @throws {StartError} if it cannot be used.
+   * @throws {UsageError} if there is a store of several machines, too.
    */
   static async open(options: AccountingOptions): Promise<Accounting> {
     const { file: path } = options;
     if (path === undefined) {
       return new Accounting(options, new LocalUsageStore(), undefined);
+    }
+    if (options.store) {
+      throw new UsageError(
+        "machines that share their limits have one place for the totals, too: leave out " +
+          "the accounting file",
+      );
     }
     const { StateFile } = await import("./state_file.ts");
     const { file, records } = await StateFile.open(path);

@@ -25,7 +25,7 @@ const ERRORS: Readonly<Record<string, string>> = {
   403: "The request is from another web site",
   421: "The Host is not this listener",
   429: "Too many wrong tokens",
-  503: "The server is starting",
+  503: "The server is starting, or a worker does not answer",
 };
 
 /** An operation of the table below. */

@@ -123,8 +123,12 @@ async function endSession(
   { context, item: id, query, log }: RouteRequest,
 ): Promise<Answer> {
   readParameters(query, []);
-  const ended = await context.server.control.end({ id });
-  if (ended.ended === 0) throw new RequestError(404, "no such session");
+  const { ended, missing } = await context.server.control.end({ id });
+  if (ended === 0) {
+    throw missing
+      ? new RequestError(503, "not all workers have answered")
+      : new RequestError(404, "no such session");
+  }
   log({ act: "end", filter: { id }, count: 1 });
   return { body: { ended: 1 } };
 }
@@ -133,8 +137,11 @@ async function listUsers({ context, query }: RouteRequest): Promise<Answer> {
   const { sort, limit } = readParameters(query, ["sort", "limit"]);
   const order = readSort(sort, USER_KEYS, "-received");
   const { server } = context;
-  const { users: open, ...rest } = await server.control.users();
-  const users = withTotals(open, await server.userTotals?.() ?? []);
+  const [{ users: open, ...rest }, totals] = await Promise.all([
+    server.control.users(),
+    server.userTotals(),
+  ]);
+  const users = withTotals(open, totals);
   const sign = order.startsWith("-") ? -1 : 1;
   const key = order.replace(/^-/, "") as typeof USER_KEYS[number];
   const first = firstOf(

@@ -53,6 +53,8 @@ export interface LoadedConfig extends ProgramConfig {
   readonly users: ReadonlySet<string>;
   /** The number of rules. */
   readonly rules: number;
+  /** The addresses and prefixes of this machine that rules and users connect from. */
+  readonly via: readonly string[];
   /** Parts that are valid but may be mistakes, each on one line. */
   readonly warnings: readonly string[];
   /** The certificates, if the server speaks TLS. */
@@ -170,11 +172,14 @@ export async function load(
     warnings.push(...ruleWarnings(list, all, lists));
     warnings.push(...addressWarnings(list, lists, upstreams));
   }
+  const userVia = [...attributes.values()].flatMap(({ via = [] }) => via);
   return {
     ...programConfig(config),
     config,
+    via: [...new Set([...policy?.via ?? [], ...userVia])],
     options: {
       ...serveConfig(config),
+      ...userVia.length > 0 && { egress: { ...config.egress, own: userVia } },
       auth,
       policy,
       tls: tls?.options,
@@ -226,17 +231,8 @@ function withUserIds(
 }
 
 /** Refuses a file that would never be written. */
-function checkAccounting(
-  { accounting, accountingFile, shared }: Config,
-): void {
-  if (accountingFile === undefined) return;
-  if (shared !== undefined) {
-    throw new UsageError(
-      "the totals of machines that share their limits are in Redis: leave out the " +
-        "accounting file",
-    );
-  }
-  if (accounting) return;
+function checkAccounting({ accounting, accountingFile }: Config): void {
+  if (accountingFile === undefined || accounting) return;
   throw new UsageError(
     "the accounting file needs an interval: --accounting 60s",
   );

@@ -345,7 +345,7 @@ export const OPTIONS = {
           "address) keeps one of several addresses after via, by the clock; 0 for " +
           "another one for each session; by default until the restart",
       }),
-    } satisfies OptionsOf<Omit<EgressOptions, "key">>,
+    } satisfies OptionsOf<Pick<EgressOptions, "sticky">>,
   },
   upstream: option(oneOrMore(proxyUrl()), {
     flag: "--upstream URL",

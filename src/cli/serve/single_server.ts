@@ -12,7 +12,7 @@ import type { LazyAccounting } from "../accounting/lazy_accounting.ts";
 import type { LoginGuard } from "../../server/auth/lockout.ts";
 import type { ProgramConfig } from "../config/config.ts";
 import type { Log } from "../output/log.ts";
-import { localControl } from "./control/local_control.ts";
+import { lazyControl } from "./control/lazy_control.ts";
 import type { SharedMachines } from "./shared_limits.ts";
 import type { RunningServer } from "./running_server.ts";
 
@@ -62,7 +62,7 @@ export async function startSingleServer(
   let { userAttributes } = options;
   let currentGuard = guard;
   return {
-    control: localControl({ server, worker, guard: () => currentGuard }),
+    control: lazyControl({ server, worker, guard: () => currentGuard }),
     addr: server.addr,
     plainAddr: server.plainAddr,
     isListening: true,

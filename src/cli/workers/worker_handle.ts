@@ -64,7 +64,8 @@ export class WorkerHandle {
   readonly #requests = new Map<number, (value: unknown) => void>();
   #lastRequest = 0;
   #isLate = false;
-  #reading: Promise<unknown> | undefined;
+  #reading: Promise<void> | undefined;
+  #reporting: Promise<void> | undefined;
   #failure: Error | undefined;
   #isListening = false;
   #hasEnded = false;
@@ -167,9 +168,14 @@ export class WorkerHandle {
   /** Lets the worker report what its users have transferred, if it replies in time. */
   async reportUsage(): Promise<void> {
     if (!this.#isListening) return;
+    await (this.#reporting ??= this.#reportUsage());
+  }
+
+  async #reportUsage(): Promise<void> {
     const reported = this.#reply("usage-reported", REPLY_TIMEOUT);
     this.#channel.post({ type: "report-usage" });
     await reported;
+    this.#reporting = undefined;
   }
 
   /**

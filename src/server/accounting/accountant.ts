@@ -155,7 +155,8 @@ export class Accountant {
     const isDue = interval > 0 && now - this.#reportedAt >= interval;
     if (isDue) this.#reportedAt = now;
     for (const account of this.#accounts.values()) {
-      if (isDue || this.#isLookedAt(account)) this.#reportSoon(account);
+      const isLookedAt = this.#isLookedAt(account);
+      if (isDue || isLookedAt) this.#reportSoon(account);
     }
     this.#schedule();
   }

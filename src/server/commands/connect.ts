@@ -7,6 +7,7 @@
 import type { Endpoint } from "../../protocol/address.ts";
 import { REPLY } from "../../protocol/reply.ts";
 import { dial, dialAddresses, withSignal } from "../../transport/dial.ts";
+import { dialFrom } from "../../transport/dial_from.ts";
 import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
 import type { Address, Conn, Relay } from "../../transport/transport.ts";
 import { NetError } from "../../transport/errors.ts";
@@ -83,13 +84,10 @@ async function dialAllowed(
     return await dialThrough(session, route.dialer, route, target.port);
   }
   const { addresses, localAddressesOf } = route;
-  const conn = await dialAddresses(transport, {
-    addresses,
-    localAddressesOf,
-    port: target.port,
-    signal: stopping,
-  });
-  if (localAddressesOf) session.via = conn.localAddr.hostname;
+  const to = { addresses, port: target.port, signal: stopping };
+  if (!localAddressesOf) return await dialAddresses(transport, to);
+  const conn = await dialFrom(transport, { ...to, localAddressesOf });
+  session.via = conn.localAddr.hostname;
   return conn;
 }
 

@@ -7,7 +7,29 @@
 import { SIP_KEY_SIZE } from "../../crypto/sip_hash.ts";
 import { type Cidr, cidrContains, parseCidr } from "../../protocol/cidr.ts";
 
-/** Options of the choice among several addresses to connect from. */
+/**
+ * Options of the choice among several addresses to connect from.
+ *
+ * @example Each session word has an address of its own, for ten minutes
+ * ```ts
+ * import { connect } from "@x/socks5/client";
+ * import { rules, serve, userPass } from "@x/socks5/server";
+ *
+ * await using server = await serve({
+ *   port: 0,
+ *   auth: [userPass({ alice: "correct horse" })],
+ *   sessionWords: true,
+ *   policy: rules(["allow * via 127.0.0.2,127.0.0.3,2001:db8:1::/64"]),
+ *   egress: { sticky: 600_000 },
+ * });
+ * await using target = await serve({ port: 0 }); // anything that listens
+ *
+ * const login = "alice-session-7:correct%20horse";
+ * const proxy = `socks5://${login}@127.0.0.1:${server.addr.port}`;
+ * await using conn = await connect(proxy, target.addr);
+ * console.log(conn.boundAddr.hostname); // 127.0.0.2 or 127.0.0.3
+ * ```
+ */
 export interface EgressOptions {
   /**
    * For how long a client keeps its address, in milliseconds. The time runs by the clock and
@@ -22,6 +44,12 @@ export interface EgressOptions {
    * for a client. By default a random one of this process.
    */
   readonly key?: Uint8Array;
+  /**
+   * Prefixes that lead to this machine, of users for example. Their addresses are closed to
+   * exposed sessions as the server's own are, and so are those of prefixes in rules and, once
+   * a user has connected, in {@linkcode UserAttributes.via}. By default no others.
+   */
+  readonly own?: readonly string[];
 }
 
 /** The checked {@linkcode EgressOptions}. */
@@ -41,7 +69,7 @@ function randomKey(): Uint8Array {
 
 /** @throws {TypeError} if an option is invalid; the message begins with its name. */
 export function resolveEgress(
-  { sticky = Infinity, key }: EgressOptions = {},
+  { sticky = Infinity, key, own: given = [] }: EgressOptions = {},
   via: readonly string[] = [],
 ): EgressSettings {
   if (sticky !== Infinity && !(Number.isSafeInteger(sticky) && sticky >= 0)) {
@@ -52,7 +80,7 @@ export function resolveEgress(
     throw new TypeError(`egress.key must be ${SIP_KEY_SIZE} bytes`);
   }
   const own: OwnPrefixes = new Map();
-  for (const it of via) addPrefix(own, it);
+  for (const it of [...via, ...given]) addPrefix(own, it);
   return { sticky, key: key ?? randomKey(), own };
 }
 

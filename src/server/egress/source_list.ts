@@ -100,16 +100,15 @@ function sourceOf(block: Cidr): Source {
 }
 
 function byScore(sources: readonly Source[], choose: Choice): Source[] {
-  const hash = numberOf(choose("source"));
+  const hash = Number(BigInt.asIntN(32, numberOf(choose("source"))));
   const scores = new Map(
     sources.map((it) => [it, mixed(hash, it.seed)] as const),
   );
   return sources.toSorted((a, b) => scores.get(b)! - scores.get(a)!);
 }
 
-/** The lower half of a hash as a number. */
-function numberOf(hash: Uint8Array): number {
-  return new DataView(hash.buffer, hash.byteOffset).getUint32(0, true);
+function numberOf(hash: Uint8Array): bigint {
+  return new DataView(hash.buffer, hash.byteOffset).getBigUint64(0);
 }
 
 /** Mixes as MurmurHash3 does. */
@@ -135,11 +134,20 @@ function addressIn(
   const last = size > 2n && network.length === 4 ? 1n : 0n;
   const usable = size - first - last;
   const start = wide(choose, "address") % usable;
-  let rest = first + (start + offsetOf(draw, usable, choose)) % usable;
+  return atIndex(
+    network,
+    first + (start + offsetOf(draw, usable, choose)) % usable,
+  );
+}
+
+function atIndex(network: Uint8Array, index: bigint): string {
   const octets = network.slice();
-  for (let i = octets.length - 1; rest > 0n; i--) {
-    octets[i] |= Number(rest & 0xffn);
-    rest >>= 8n;
+  const view = new DataView(octets.buffer);
+  if (octets.length === 4) {
+    view.setUint32(0, view.getUint32(0) | Number(index));
+  } else {
+    view.setBigUint64(8, view.getBigUint64(8) | BigInt.asUintN(64, index));
+    view.setBigUint64(0, view.getBigUint64(0) | index >> 64n);
   }
   return formatIp(octets);
 }
@@ -153,6 +161,5 @@ function offsetOf(draw: number, usable: bigint, choose: Choice): bigint {
 
 /** A hash of 128 bits, so that each address of a large prefix is equally likely. */
 function wide(choose: Choice, label: string): bigint {
-  const octets = [...choose(label), ...choose(`${label} 2`)];
-  return octets.reduce((sum, it) => sum << 8n | BigInt(it), 0n);
+  return numberOf(choose(label)) << 64n | numberOf(choose(`${label} 2`));
 }

@@ -311,9 +311,10 @@ async function allowedOf(
  * {@linkcode resolve}.
  */
 export function isUnrestricted(
-  { settings: { policy, dial, userAttributes }, exposed }: PolicySubject,
+  { settings: { policy, dial, userAttributes }, exposed, user }: PolicySubject,
 ): boolean {
-  return !policy && !dial && !exposed && !userAttributes;
+  if (userAttributes && user !== undefined) return false;
+  return !policy && !dial && !exposed;
 }
 
 /**

@@ -17,6 +17,9 @@ const MAX_ANSWER = 2 ** 24;
 /** Parameters of a request; those that are `undefined` are left out. */
 export type Parameters = Readonly<Record<string, string | undefined>>;
 
+/** There is no such thing. */
+export class AbsentError extends ToolError {}
+
 /** Sends requests to an admin listener. */
 export class AdminClient {
   readonly #place: AdminPlace;
@@ -93,6 +96,7 @@ export class AdminClient {
         `${this.#place.text} is not the --admin of a socks5 server`,
       );
     }
+    if (status === 404) return new AbsentError(error);
     if (status === 400) return new ToolError(error, EXIT.usage);
     return new ToolError(
       status === 401

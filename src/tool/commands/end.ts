@@ -4,12 +4,13 @@
  * @module
  */
 
+import { EXIT } from "../../cli/failure.ts";
 import type { Ended } from "../../cli/serve/control/control.ts";
 import type { Host } from "../../cli/host/host.ts";
 import { UsageError } from "../../cli/usage_error.ts";
 import type { Command } from "../args/command.ts";
 import type { Arguments } from "../args/parse.ts";
-import { AdminClient } from "../admin/client.ts";
+import { AbsentError, AdminClient } from "../admin/client.ts";
 import { FILTER_FLAGS, readFilters } from "../admin/filters.ts";
 import { PLACE_FLAGS, PLACE_TEXT, readPlace } from "../admin/place.ts";
 import { counted, printAnswer } from "../admin/print.ts";
@@ -55,10 +56,14 @@ export async function endCommand(
   }
   const client = new AdminClient(await readPlace(host, args));
   const all = args.has("all") ? "true" : undefined;
-  const ended = ids.length > 0
-    ? await endAll(client, ids)
-    : await client.ask<Ended>("DELETE", "/sessions", { ...filters, all });
   const text = (it: Ended) => `${counted(it.ended, "session")} ended\n`;
+  if (ids.length > 0) {
+    const { ended, absent } = await endAll(host, client, ids);
+    const code = await printAnswer(host, args, { ended }, text);
+    return absent > 0 ? EXIT.failed : code;
+  }
+  const parameters = { ...filters, all };
+  const ended = await client.ask<Ended>("DELETE", "/sessions", parameters);
   return await printAnswer(host, args, ended, text);
 }
 
@@ -66,10 +71,21 @@ function isId(word: string): boolean {
   return /^(\d+-)?\d+$/.test(word);
 }
 
+/** Ends those that there are, and reports the others. */
 async function endAll(
+  host: Host,
   client: AdminClient,
   ids: readonly string[],
-): Promise<Ended> {
-  for (const id of ids) await client.ask("DELETE", `/sessions/${id}`);
-  return { ended: ids.length };
+): Promise<{ readonly ended: number; readonly absent: number }> {
+  let ended = 0;
+  for (const id of ids) {
+    try {
+      await client.ask("DELETE", `/sessions/${id}`);
+      ended++;
+    } catch (error) {
+      if (!(error instanceof AbsentError)) throw error;
+      host.writeError(`socks5 end: there is no session ${id}\n`);
+    }
+  }
+  return { ended, absent: ids.length - ended };
 }

@@ -20,10 +20,12 @@ import { type Column, formatTable } from "../admin/table.ts";
 export const USERS: Command = {
   name: "users",
   usage: "[FLAGS]",
-  summary: "Lists the users with open sessions of a running server",
+  summary: "Lists the users of a running server",
   text: `\
 ${PLACE_TEXT}
-UP and DOWN are the bytes of open sessions.
+UP and DOWN are the bytes of open sessions. With --accounting, users without a
+session are listed as well, with the bytes of both directions of today and of
+this month (UTC).
 
 Exit codes: 0 done, 1 no answer, or not from all workers, 2 invalid arguments.`,
   flags: [
@@ -54,6 +56,19 @@ const COLUMNS: readonly Column<UserRow>[] = [
   },
 ];
 
+/** If the server counts what users transfer. */
+const COUNTED: readonly Column<UserRow>[] = [
+  { title: "TODAY", text: (row) => usageText(row, "day"), isRight: true },
+  { title: "MONTH", text: (row) => usageText(row, "month"), isRight: true },
+  { title: "QUOTA", text: quotaText, isRight: true },
+  {
+    title: "UNTIL",
+    // The last day, at whose end the account expires.
+    text: ({ until }) =>
+      until === undefined ? "" : new Date(until - 1).toISOString().slice(0, 10),
+  },
+];
+
 /** Runs the command, and returns the exit code. */
 export async function usersCommand(
   host: Host,
@@ -69,10 +84,24 @@ export async function usersCommand(
 }
 
 function usersText({ total, users }: Users): string {
-  const table = users.length === 0 ? "" : formatTable(COLUMNS, users);
+  const isCounted = users.some((it) => it.totals !== undefined);
+  const columns = isCounted ? [...COLUMNS, ...COUNTED] : COLUMNS;
+  const table = users.length === 0 ? "" : formatTable(columns, users);
   const all = counted(total, "user");
   const shown = users.length < total
     ? `the first ${users.length} of ${all}, see --limit`
     : all;
   return `${table}${shown}\n`;
+}
+
+function usageText({ totals }: UserRow, per: "day" | "month"): string {
+  const { sent, received } = totals?.[per] ?? { sent: 0, received: 0 };
+  return formatBytes(sent + received);
+}
+
+function quotaText({ quota }: UserRow): string {
+  if (!quota) return "";
+  return `${formatBytes(quota.used)} of ${
+    formatBytes(quota.bytes)
+  }/${quota.per}`;
 }

@@ -9,6 +9,7 @@ import { readState } from "../../../src/cli/accounting/state_file.ts";
 import { formatJson } from "../../../src/cli/output/json_line.ts";
 import type { LogRecord } from "../../../src/cli/output/record.ts";
 import { formatText } from "../../../src/cli/output/text_line.ts";
+import { UsageError } from "../../../src/cli/usage_error.ts";
 import { LocalUsageStore } from "../../../src/server/mod.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { test } from "../../support/harness.ts";
@@ -132,6 +133,19 @@ test("Accounting counts in a store of several machines, and logs only what that 
   await accounting.close();
   assertEquals(records, [{ type: "usage", ...alice }]);
 });
+
+test("Accounting.open() refuses a file and a store of several machines together", () =>
+  assertRejects(
+    () =>
+      Accounting.open({
+        interval: 60_000,
+        file: "usage.json",
+        store: new LocalUsageStore(),
+        log: () => {},
+      }),
+    UsageError,
+    "leave out the accounting file",
+  ).then(() => {}));
 
 const now = new Date("2026-11-29T12:00:00.123Z");
 

@@ -388,6 +388,19 @@ test("AdminServer does not begin with a request before the one before is answere
     assertEquals((await ask("GET", "/status")).status, 200);
   }));
 
+test("AdminServer answers one request after the other on a connection", () =>
+  withAdmin(async ({ socket }) => {
+    const opened = socket().setEncoding("utf8");
+    for (let i = 0; i < 3; i++) {
+      opened.write(head("GET /lockouts HTTP/1.1", "Host: localhost"));
+      let text = "";
+      while (!text.includes('"lockouts":[]}')) {
+        text += await new Promise((resolve) => opened.once("data", resolve));
+      }
+      assertEquals(statusOf(text), 200);
+    }
+  }));
+
 test("HttpListener closes connections whose client does not read the answer", async () => {
   let asked = 0;
   const listener = await HttpListener.open({

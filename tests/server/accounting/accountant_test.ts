@@ -159,6 +159,18 @@ test("Accountant ends the sessions of a user whose account expires, and refuses 
   assertMatch((await accountant.check("alice", session))!.message, /expired/);
 });
 
+test("Accountant ends the sessions of an expired user also when all users are reported", async () => {
+  const until = { current: Date.now() + 86_400_000 };
+  const { accountant, clock, current } = setUp({ interval: 500 });
+  current.lookUp = () => ({ until: until.current });
+  const session = new FakeSession();
+  accountant.open("alice", session);
+  await clock.run(500, 500);
+  until.current = Date.now();
+  await clock.run(500, 500);
+  assertEquals(session.ended, "expired");
+});
+
 test("Accountant.attributesChanged() applies new attributes to open sessions", async () => {
   const { accountant, current, settle } = setUp({ interval: 0 });
   const session = new FakeSession();

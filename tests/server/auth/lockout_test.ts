@@ -112,3 +112,43 @@ test("Lockout forgets the failures of an address only after 10,000 others have f
   lockout.failed("192.0.2.1");
   assertEquals(lockout.isLocked("192.0.2.1"), false);
 });
+
+test("Lockout.locked() lists the clients that are locked out now", () => {
+  const { clock, lockout } = start({ failedLogins: 3 });
+  fail(lockout, "192.0.2.9", 2); // not locked out
+  fail(lockout, "192.0.2.1", 3);
+  clock.advance(1_000);
+  fail(lockout, "2001:db8::5", 3);
+  const [last, first, ...others] = lockout.locked();
+  assertEquals(others, []);
+  assertEquals([last.client, first.client], ["2001:db8::/64", "192.0.2.1"]);
+  assertEquals([last.failed, first.failed], [3, 3]);
+  assertEquals(last.until - first.until < 1_100, true);
+  assertEquals(Math.abs(last.until - Date.now() - LOCKOUT) < 1_000, true);
+  clock.advance(LOCKOUT - 1_000);
+  assertEquals(lockout.locked().map((it) => it.client), ["2001:db8::/64"]);
+  clock.advance(1_000);
+  assertEquals(lockout.locked(), []);
+});
+
+test("Lockout.unlock() forgets the failures of one client, or of all", () => {
+  const { clock, lockout } = start({ failedLogins: 3 });
+  for (const it of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) {
+    fail(lockout, it, 3);
+  }
+  fail(lockout, "192.0.2.9", 2);
+  assertEquals(lockout.unlock("192.0.2.7"), 0);
+  assertEquals(lockout.unlock("::ffff:192.0.2.1"), 1);
+  assertEquals(lockout.unlock("192.0.2.1"), 0);
+  assertEquals(lockout.isLocked("192.0.2.1"), false);
+  fail(lockout, "192.0.2.1", 2); // counted from 0
+  assertEquals(lockout.isLocked("192.0.2.1"), false);
+  assertEquals(lockout.unlock("192.0.2.9"), 0);
+  fail(lockout, "192.0.2.9", 1);
+  assertEquals(lockout.isLocked("192.0.2.9"), false);
+  assertEquals(lockout.unlock(), 2);
+  assertEquals(lockout.locked(), []);
+  clock.advance(1);
+  fail(lockout, "192.0.2.1", 1);
+  assertEquals(lockout.isLocked("192.0.2.1"), false);
+});

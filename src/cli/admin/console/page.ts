@@ -38,8 +38,8 @@ const HEADER = `
 const LOGIN = `
 <form id="login" class="card login" hidden>
   <h2>Token</h2>
-  <p>The server wants a token. It was printed when the server started, or is in the file
-  that its configuration names.</p>
+  <p>The server needs a token. It printed one when it started, unless it reads it from the
+  file of --admin-token-file.</p>
   <label for="token">Token</label>
   <input id="token" type="password" required autocomplete="off" spellcheck="false"
     aria-describedby="login-error">

@@ -4,12 +4,9 @@
  * @module
  */
 
-import type {
-  Usage,
-  UserTotals,
-} from "../../../server/accounting/usage_store.ts";
-import type { UserAttributes } from "../../../server/accounting/user_attributes.ts";
+import type { Usage } from "../../../server/accounting/usage_store.ts";
 import type { Session } from "../../../server/events.ts";
+import type { CountedUser } from "../../accounting/lazy_accounting.ts";
 import type { UserRow } from "./control.ts";
 
 /** The users of sessions. Before the end of its handshake, the name of one is only a claim. */
@@ -31,15 +28,10 @@ export function mergeUsers(
   return users.rows;
 }
 
-/** What a user has transferred in all, and the attributes of the user, if there are any. */
-export interface CountedTotals extends UserTotals {
-  readonly attributes?: UserAttributes;
-}
-
 /** Adds what users have transferred in all. Those without an open session are added as well. */
 export function withTotals(
   users: readonly UserRow[],
-  all: readonly CountedTotals[],
+  all: readonly CountedUser[],
 ): readonly UserRow[] {
   const rows = new Map(users.map((row) => [row.name, row]));
   for (const { user: name, attributes = {}, total, day, month } of all) {
