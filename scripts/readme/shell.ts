@@ -11,7 +11,7 @@ import { patience } from "../package/report.ts";
 const PASSWORD = "correct horse\n";
 
 /** Matches the first line of a server, which is ready then. */
-const READY = / listens on |"listening"/;
+const READY = / listens on |"type":"listening"/;
 
 /** Matches the commands that speak to the server that runs. */
 const CLIENT = /^(curl|socks5 (sessions|end|users|unlock|drain))\b/;
