@@ -22,7 +22,7 @@ import type { KeyNames } from "./names.ts";
 import { FENCE, REPORT } from "./scripts.ts";
 
 /** How many users a call has: Redis does nothing else while it executes one. */
-const MAX_USERS = 200;
+const USERS_PER_CALL = 200;
 
 /** A report whose outcome is not known. */
 interface Unsettled {
@@ -172,8 +172,8 @@ function counts({ sent, received, sessions }: Usage): Usage {
 }
 
 function* partsOf(reports: readonly UsageReport[]) {
-  for (let at = 0; at < reports.length; at += MAX_USERS) {
-    yield reports.slice(at, at + MAX_USERS);
+  for (let at = 0; at < reports.length; at += USERS_PER_CALL) {
+    yield reports.slice(at, at + USERS_PER_CALL);
   }
 }
 
