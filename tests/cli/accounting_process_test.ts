@@ -289,6 +289,26 @@ test("a second signal saves the usage of sessions that it cuts off", () =>
     )
   ));
 
+for (const [name, more, options] of workers) {
+  test(`a shutdown saves the usage of sessions that it ends${name}`, () =>
+    withFiles((files) =>
+      withEcho(async (target) => {
+        const args = [...argsOf(files, "1h"), "--grace", "0s", ...more];
+        await withProgram(args, async (program) => {
+          await program.port();
+          const conns = await Promise.all(
+            Array.from({ length: 8 }, () => open(program, target)),
+          );
+          await Promise.all(conns.map((it) => assertEchoes(it, "12345")));
+          await stop(program);
+          for (const it of conns) it.close();
+        }, options);
+        const usage = { sent: 40, received: 40, sessions: 8 };
+        assertEquals(await totalOf(files.state), usage);
+      })
+    ));
+}
+
 test("--check shows the accounting", () =>
   withFiles(async (files) => {
     const { code, stdout } = await runProgram(
