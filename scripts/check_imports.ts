@@ -271,6 +271,8 @@ const rooms: Room[] = [
     modules: "src/redis/**",
     imports: [
       ...network,
+      "src/server/accounting/local_usage_store.ts",
+      "src/server/accounting/usage.ts",
       "src/server/accounting/usage_store.ts",
       "src/server/auth/lockout.ts",
       "src/server/client_key.ts",
