@@ -62,6 +62,8 @@ export class Accountant {
   #timer: Timeout | undefined;
   #reportedAt: number;
   #hasFailed = false;
+  /** Whether the store has not answered yet. */
+  #isAsking = false;
   /** The accounts whose attributes could not be looked up last time. */
   readonly #unknown = new Set<Account>();
   #closed: Promise<void> | undefined;
@@ -165,14 +167,14 @@ export class Accountant {
   }
 
   /**
-   * Ends the sessions of a user who has expired or is over quota, as far as is known: the store
-   * may take long. Returns whether the user is to be reported now.
+   * Ends the sessions of an expired user, and those of one who is over quota as far as is known
+   * if the store is slow. Returns whether the user is to be reported now.
    */
   #isLookedAt(account: Account): boolean {
     const attributes = this.#attributesOf(account);
     if (isExpired(attributes)) account.endAll("expired", expired());
     const quota = attributes?.quota;
-    if (quota) endIfOver(account, quota);
+    if (quota && this.#isAsking) endIfOver(account, quota);
     return quota !== undefined || this.#hasFailed && !account.isReported;
   }
 
@@ -228,6 +230,7 @@ export class Accountant {
 
   async #add(reports: readonly UsageReport[]): Promise<readonly UserTotals[]> {
     if (reports.length === 0) return [];
+    this.#isAsking = true;
     try {
       const totals = await this.#options.store.add(reports);
       checkTotals(totals, reports);
@@ -239,6 +242,8 @@ export class Accountant {
       const error = new LimitsError("other", message, cause);
       this.#failed(error);
       throw error;
+    } finally {
+      this.#isAsking = false;
     }
   }
 

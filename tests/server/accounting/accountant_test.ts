@@ -234,6 +234,22 @@ test("Accountant refuses users with a quota while the store fails, and ends them
   assertEquals(session.ended, "quota");
 });
 
+test("Accountant ends no session at midnight by what was used on the day before", async () => {
+  let now = Date.UTC(2026, 10, 29, 23);
+  const store = new LocalUsageStore({ now: () => now });
+  const attributes = { quota: { bytes: 100, per: "day" } } as const;
+  const { accountant, clock } = setUp({ store, attributes });
+  const session = new FakeSession();
+  accountant.open("alice", session);
+  session.sent = 99;
+  await clock.run(1_000, 500);
+  now += 3_600_000;
+  session.sent = 101;
+  await clock.run(1_000, 500);
+  assertEquals(session.ended, undefined);
+  assertEquals(store.totals[0].day.sent, 2);
+});
+
 test("Accountant ends users by what it knew while the store does not answer", async () => {
   const { state, store } = failingStore();
   const attributes = { quota: { bytes: 100, per: "day" } } as const;
