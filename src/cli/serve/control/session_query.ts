@@ -47,13 +47,11 @@ export function findSessions(
 /** The sessions of one server that a filter means. */
 export function matching(
   { sessions, worker }: SessionSource,
-  { id, ...filter }: SessionFilter,
+  filter: SessionFilter,
 ): readonly Session[] {
-  const text = filter.text?.toLowerCase();
-  return sessions.filter((it) =>
-    (id === undefined || id === idOf(it, worker)) &&
-    matches(it, { ...filter, text })
-  );
+  const conditions = conditionsOf(filter, worker);
+  if (conditions.length === 0) return sessions;
+  return sessions.filter((it) => conditions.every((holds) => holds(it)));
 }
 
 /** Puts pages of several servers together. */
@@ -75,17 +73,26 @@ export function mergePages(
   };
 }
 
-function matches(
-  session: Session,
-  { user, client, target, command, phase, text }: Omit<SessionFilter, "id">,
-): boolean {
-  return (user === undefined || session.user === user) &&
-    (command === undefined || session.command === command) &&
-    (phase === undefined || session.phase === phase) &&
-    (client === undefined || isAt(session.client, client)) &&
-    (target === undefined ||
-      session.target !== undefined && isAt(session.target, target)) &&
-    (text === undefined || contains(session, text));
+type Condition = (session: Session) => boolean;
+
+/** What has to hold for a session, without the members that are not given. */
+function conditionsOf(
+  filter: SessionFilter,
+  worker: number | undefined,
+): readonly Condition[] {
+  const { id, user, client, target, command, phase } = filter;
+  const text = filter.text?.toLowerCase();
+  const conditions: readonly (Condition | false)[] = [
+    id !== undefined && ((it) => idOf(it, worker) === id),
+    user !== undefined && ((it) => it.user === user),
+    command !== undefined && ((it) => it.command === command),
+    phase !== undefined && ((it) => it.phase === phase),
+    client !== undefined && ((it) => isAt(it.client, client)),
+    target !== undefined &&
+    ((it) => it.target !== undefined && isAt(it.target, target)),
+    text !== undefined && ((it) => contains(it, text)),
+  ];
+  return conditions.filter((it) => it !== false);
 }
 
 function isAt(address: Address, text: string): boolean {
@@ -150,7 +157,8 @@ function keyOf(
 
 /** Sorts by the worker first. */
 function numberOf(id: number | string): number {
-  const [number, worker] = `${id}`.split("-").reverse().map(Number);
+  if (typeof id === "number") return id;
+  const [number, worker] = id.split("-").reverse().map(Number);
   return (worker ?? 0) * 2 ** 40 + number;
 }
 
