@@ -14,7 +14,7 @@ import type {
   SessionQuery,
   SessionRow,
 } from "./control.ts";
-import { firstOf } from "./first_of.ts";
+import { firstOf, type SortKey } from "./first_of.ts";
 
 /** The sessions of one server. */
 export interface SessionSource {
@@ -31,16 +31,11 @@ export function findSessions(
   const { sessions, worker } = source;
   const found = matching(source, query);
   const { key, sign } = orderOf(query);
-  const keyed = found.map((session) => [keyOf(key, session), session] as const);
-  const first = firstOf(
-    keyed,
-    query.limit,
-    ([a], [b]) => sign * compareKeys(a, b),
-  );
+  const first = firstOf(found, query.limit, (it) => keyOf(key, it), sign);
   return {
     total: sessions.length,
     matched: found.length,
-    sessions: first.map(([, session]) => rowOf(session, worker)),
+    sessions: first.map((it) => rowOf(it, worker)),
   };
 }
 
@@ -68,7 +63,8 @@ export function mergePages(
     sessions: firstOf(
       pages.flatMap(({ sessions }) => sessions),
       query.limit,
-      (a, b) => sign * compareKeys(keyOf(key, a), keyOf(key, b)),
+      (it) => keyOf(key, it),
+      sign,
     ),
   };
 }
@@ -136,12 +132,10 @@ function orderOf({ sort }: SessionQuery): { key: SessionKey; sign: 1 | -1 } {
     : { key: sort as SessionKey, sign: 1 };
 }
 
-type Key = string | number;
-
 function keyOf(
   key: SessionKey,
   session: Omit<SessionFacts, "id"> & { readonly id: number | string },
-): Key {
+): SortKey {
   switch (key) {
     case "id":
       return numberOf(session.id);
@@ -160,8 +154,4 @@ function numberOf(id: number | string): number {
   if (typeof id === "number") return id;
   const [number, worker] = id.split("-").reverse().map(Number);
   return (worker ?? 0) * 2 ** 40 + number;
-}
-
-function compareKeys(a: Key, b: Key): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
