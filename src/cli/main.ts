@@ -180,6 +180,7 @@ async function serveUntilSignal(
   const accounting = await openAccounting(loaded, log, shared);
   const start = { commandLine, loaded, files, log, shared, accounting };
   const server = await startServer(start).catch(async (error) => {
+    await admin?.close(); // which removes the file of a Unix socket
     await accounting.close();
     await shared?.close();
     throw error;

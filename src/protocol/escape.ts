@@ -18,6 +18,14 @@ export function escapeField(text: string): string {
 }
 
 /**
+ * Escapes what a terminal or a reader of lines may interpret, but JSON allows. Line breaks
+ * between the members of the JSON remain.
+ */
+export function escapeJson(json: string): string {
+  return json.replace(/(?!\n)[\p{C}\p{Zl}\p{Zp}]/gu, escapeUnits);
+}
+
+/**
  * Puts the text in double quotes, escaped as by {@linkcode escapeText}. A text of
  * more than `maxLength` characters is cut.
  */
@@ -31,4 +39,11 @@ function escapeCharacter(character: string): string {
   if (character === "\\") return "\\\\";
   const hex = character.codePointAt(0)!.toString(16);
   return hex.length <= 2 ? `\\x${hex.padStart(2, "0")}` : `\\u{${hex}}`;
+}
+
+/** A character as the UTF-16 code units of JSON. */
+function escapeUnits(character: string): string {
+  return character.split("")
+    .map((it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .join("");
 }

@@ -26,6 +26,46 @@ export interface MetricFamily {
   readonly help: string;
 }
 
+/** Sums over all labels. */
+export interface MetricTotals {
+  /** Sessions that are open, and have sent their first byte. */
+  readonly sessions: number;
+  /** Bytes from clients to targets, those of open sessions included. */
+  readonly sent: number;
+  /** Bytes from targets to clients. */
+  readonly received: number;
+  /** Sessions that have started. */
+  readonly started: number;
+  /** Clients that were rejected before their handshake. */
+  readonly rejected: number;
+  /** Targets that were denied. */
+  readonly denied: number;
+}
+
+/** The totals of a server that counts nothing. */
+export const NO_TOTALS: MetricTotals = {
+  sessions: 0,
+  sent: 0,
+  received: 0,
+  started: 0,
+  rejected: 0,
+  denied: 0,
+};
+
+/** The sum of the totals of several processes. */
+export function sumTotals(all: readonly MetricTotals[]): MetricTotals {
+  const sum = (key: keyof MetricTotals) =>
+    all.reduce((sum, it) => sum + it[key], 0);
+  return {
+    sessions: sum("sessions"),
+    sent: sum("sent"),
+    received: sum("received"),
+    started: sum("started"),
+    rejected: sum("rejected"),
+    denied: sum("denied"),
+  };
+}
+
 /** The counters of events: the description and the names of the labels. */
 const COUNTERS = {
   sessions_started: ["Sessions started"],
@@ -245,6 +285,23 @@ export class Metrics {
     };
   }
 
+  /** The current totals. They cost much less than all values. */
+  totals(): MetricTotals {
+    let { sent, received } = this.#traffic;
+    for (const session of this.#active.keys()) {
+      sent += session.sent;
+      received += session.received;
+    }
+    return {
+      sessions: this.#active.size,
+      sent,
+      received,
+      started: this.#sum("sessions_started"),
+      rejected: this.#sum("sessions_rejected"),
+      denied: this.#sum("targets_denied"),
+    };
+  }
+
   /** The current values in the text format of Prometheus, version 0.0.4. */
   text(): string {
     return formatMetrics(this.read());
@@ -259,6 +316,12 @@ export class Metrics {
       ? `${first ?? ""}`
       : `${first}${SEPARATOR}${second}`;
     add(this.#counts[counter], values, 1);
+  }
+
+  #sum(counter: CounterName): number {
+    let sum = 0;
+    for (const count of this.#counts[counter].values()) sum += count;
+    return sum;
   }
 
   #readCounts(): MetricValues {

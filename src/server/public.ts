@@ -74,6 +74,7 @@ export {
   type MetricFamily,
   METRICS,
   Metrics,
+  type MetricTotals,
   type MetricValues,
 } from "./metrics.ts";
 export type { Accept, AcceptContext, Accepted, Origin } from "./accept.ts";

@@ -270,6 +270,16 @@ test("--admin ends the program with 3 when the port is in use", async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
+test("--admin unix:PATH leaves no socket behind when the server cannot start", () =>
+  withFolder((folder) =>
+    withEcho(async (port) => {
+      const path = join(folder, "admin.sock");
+      const args = [`--port=${port}`, `--admin=unix:${path}`];
+      const { code } = await runProgram(args, FILES);
+      assertEquals([code, existsSync(path)], [3, false]);
+    })
+  ));
+
 test("--admin is refused where others could reach it without a chosen token", () =>
   withFolder(async (folder) => {
     const file = join(folder, "token");

@@ -640,6 +640,39 @@ test("Supervisor.control answers without a worker that hangs, and asks it no mor
     await supervisor.terminate();
   }));
 
+test("Supervisor.control adds up the totals of workers, with the last known ones of those that hang or have ended", () =>
+  withClock(async (clock) => {
+    const { supervisor, workers } = await supervise({ clock });
+    const [one, other] = workers;
+    const totals = (sessions: number, sent: number) => () => {
+      const rest = { started: 3, rejected: 0, denied: 1 };
+      return { workers: 1, sessions, sent, received: 2 * sent, ...rest };
+    };
+    const { control } = supervisor;
+    const both = control.counters();
+    assertEquals(answer(one, totals(1, 10)), 1);
+    assertEquals(answer(other, totals(2, 5)), 1);
+    const rest = { started: 6, rejected: 0, denied: 2 };
+    const first = { workers: 2, sessions: 3, sent: 15, received: 30, ...rest };
+    assertEquals(await both, first);
+    const later = control.counters();
+    answer(one, totals(1, 11));
+    clock.skip(1_000); // the other worker hangs
+    assertEquals(await later, { ...first, sent: 16, received: 32 });
+    other.exit({ signal: "SIGKILL" });
+    await until(() => clock.waiting > 0);
+    clock.skip(60_000); // until it is started again
+    await until(() => supervisor.pids!.length === 2);
+    await settled();
+    const last = control.counters();
+    assertEquals(answer(one, totals(0, 12)), 1);
+    assertEquals(answer(workers[2], totals(4, 1)), 1);
+    const { sessions, sent, started } = await last;
+    // Its sessions have ended with it, its counts remain.
+    assertEquals([sessions, sent, started], [4, 18, 9]);
+    await supervisor.terminate();
+  }));
+
 test("Supervisor.control does not wait for a worker that ends", async () => {
   const { supervisor, workers } = await supervise();
   const asked = supervisor.control.end({});

@@ -13,6 +13,7 @@ import {
 import {
   countersOf,
   formatMetrics,
+  NO_TOTALS,
   series,
   sumMetrics,
 } from "../../src/server/metrics.ts";
@@ -64,6 +65,8 @@ test("Metrics counts a CONNECT from its start to its end", async () => {
     ...during,
     'socks5_active_sessions{phase="relay"}': 1,
   });
+  const totals = { ...NO_TOTALS, sent: 1000, received: 1000, started: 1 };
+  assertEquals(metrics.totals(), { ...totals, sessions: 1 });
   await client.closeWrite();
   await readAll(client);
   await server.ended();
@@ -71,6 +74,7 @@ test("Metrics counts a CONNECT from its start to its end", async () => {
     ...during,
     'socks5_sessions_ended_total{reason="finished"}': 1,
   });
+  assertEquals(metrics.totals(), totals);
   await server.close();
   await target.close();
 });
@@ -118,6 +122,13 @@ test("Metrics counts failures: logins, limits, rules, targets and commands", asy
     'socks5_sessions_ended_total{reason="no-method"}': 1,
     'socks5_sessions_ended_total{reason="protocol-error"}': 1,
     'socks5_sessions_ended_total{reason="refused"}': 3,
+  });
+  assertEquals(metrics.totals(), {
+    ...NO_TOTALS,
+    sessions: 1,
+    started: 7,
+    rejected: 1,
+    denied: 1,
   });
   await server.close();
 });

@@ -112,7 +112,8 @@ export class AdminServer {
   /** Answers for this server from now on. */
   start(administrated: Administrated): void {
     const { server, reload, drain } = administrated;
-    const counters = new CounterReader(() => server.metrics(), this.#clock);
+    const read = () => server.control.counters();
+    const counters = new CounterReader(read, this.#clock);
     const isDraining = () => this.#isDraining;
     this.#administrated = administrated;
     this.#context = {

@@ -6,7 +6,8 @@
 
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
-import type { CounterReader, Counters } from "./counters.ts";
+import type { Counters } from "../serve/control/control.ts";
+import type { CounterReader } from "./counters.ts";
 
 /** The time between two samples, in milliseconds. */
 const INTERVAL = 1_000;

@@ -147,7 +147,8 @@ async function listUsers({ context, query }: RouteRequest): Promise<Answer> {
   const first = firstOf(
     users,
     readLimit(limit),
-    (a, b) => a[key] < b[key] ? -sign : a[key] > b[key] ? sign : 0,
+    (it) => it[key],
+    sign,
   );
   return { body: { total: users.length, users: first, ...rest } };
 }

@@ -7,7 +7,12 @@
 import { isIp } from "../../protocol/ip.ts";
 import { escapeText, quote } from "../../protocol/escape.ts";
 
-export { escapeField, escapeText, quote } from "../../protocol/escape.ts";
+export {
+  escapeField,
+  escapeJson,
+  escapeText,
+  quote,
+} from "../../protocol/escape.ts";
 
 /**
  * Returns the name in an argument that has the form of a flag. An error message

@@ -9,6 +9,7 @@ import { LimitsError } from "../../server/limits/limits_error.ts";
 import { Denial } from "../../server/policy/policy.ts";
 import { NetError } from "../../transport/errors.ts";
 import type { Address } from "../../transport/transport.ts";
+import { escapeJson } from "./escape.ts";
 import {
   isDenied,
   type LogRecord,
@@ -33,8 +34,7 @@ export function formatJson(
     ...fields,
     ...worker !== undefined && { worker },
   });
-  // JSON allows these characters; a terminal or a reader of lines may interpret them.
-  return line.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escapeUnits);
+  return escapeJson(line);
 }
 
 function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
@@ -166,13 +166,6 @@ function isRefusedBefore({ reason, error }: SessionEnd): boolean {
   if (reason !== "refused") return false;
   return !error || error instanceof LimitsError ||
     error instanceof NetError && error.kind === "denied";
-}
-
-/** A character as the UTF-16 code units of JSON. */
-function escapeUnits(character: string): string {
-  return character.split("")
-    .map((it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, "0")}`)
-    .join("");
 }
 
 /** Only these two fields: an address may have others. */

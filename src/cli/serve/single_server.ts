@@ -5,7 +5,7 @@
  */
 
 import type { ServerEvent } from "../../server/events.ts";
-import { Metrics } from "../../server/metrics.ts";
+import { Metrics, NO_TOTALS } from "../../server/metrics.ts";
 import type { ServeOptions } from "../../server/options.ts";
 import { serve } from "../../server/serve.ts";
 import type { LazyAccounting } from "../accounting/lazy_accounting.ts";
@@ -62,7 +62,12 @@ export async function startSingleServer(
   let { userAttributes } = options;
   let currentGuard = guard;
   return {
-    control: lazyControl({ server, worker, guard: () => currentGuard }),
+    control: lazyControl({
+      server,
+      worker,
+      totals: () => metrics?.totals() ?? NO_TOTALS,
+      guard: () => currentGuard,
+    }),
     addr: server.addr,
     plainAddr: server.plainAddr,
     isListening: true,

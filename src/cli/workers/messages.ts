@@ -104,7 +104,7 @@ export type FromWorker =
   | { readonly type: "metrics"; readonly values: MetricValues };
 
 /** The methods of `ServerControl` that workers have. */
-export type ControlMethod = "sessions" | "end" | "users";
+export type ControlMethod = "counters" | "sessions" | "end" | "users";
 
 /**
  * A call of a method of the shared limits, or of `addUsage`. `id` is `null` if no result is

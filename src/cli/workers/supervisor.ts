@@ -13,7 +13,9 @@ import {
 import {
   countersOf,
   type MetricValues,
+  NO_TOTALS,
   sumMetrics,
+  sumTotals,
 } from "../../server/metrics.ts";
 import type { ServerUpdate, ShutdownOptions } from "../../server/server.ts";
 import { checkTlsKept } from "../../server/resolve_tls.ts";
@@ -82,6 +84,7 @@ export class Supervisor implements RunningServer {
   #sharedPort: number | undefined;
   /** The counters of workers that have ended. */
   #retired: MetricValues = {};
+  #retiredTotals = NO_TOTALS;
   #exits = 0;
   /** Whether all workers have listened. */
   #hasStarted = false;
@@ -163,6 +166,7 @@ export class Supervisor implements RunningServer {
   /** The sessions of all workers, and the lockouts. */
   readonly control: ServerControl = workersControl({
     handles: () => [...this.#handles.values()],
+    retired: () => this.#retiredTotals,
     lockout: () => this.#options.shared?.store ?? this.#coordinator.lockout,
   });
 
@@ -321,7 +325,7 @@ export class Supervisor implements RunningServer {
     // Their common socket is closed with the last one. A new one for port 0 would get
     // another port.
     if (this.#handles.size === 0) this.#sharedPort = this.#addr?.port;
-    this.#retired = sumMetrics([this.#retired, countersOf(handle.lastMetrics)]);
+    this.#retire(handle);
     // A worker that fails during the start of the program ends the program. Later
     // ones are restarted.
     if (this.#isClosing || failure && !this.#hasStarted) return;
@@ -340,6 +344,12 @@ export class Supervisor implements RunningServer {
     if (delay > 0) {
       this.#restarts.set(number, this.#clock.startTimeout(delay, restart));
     } else restart();
+  }
+
+  #retire({ lastMetrics, lastTotals }: WorkerHandle): void {
+    this.#retired = sumMetrics([this.#retired, countersOf(lastMetrics)]);
+    const totals = { ...lastTotals, sessions: 0 }; // they have ended with it
+    this.#retiredTotals = sumTotals([this.#retiredTotals, totals]);
   }
 
   /**

@@ -6,7 +6,11 @@
 
 import type { UsageStore } from "../../server/accounting/usage_store.ts";
 import type { OneServersLimits } from "../../server/cluster/divided_limits.ts";
-import type { MetricValues } from "../../server/metrics.ts";
+import {
+  type MetricTotals,
+  type MetricValues,
+  NO_TOTALS,
+} from "../../server/metrics.ts";
 import type { Clock } from "../../transport/clock.ts";
 import { NetError, type NetErrorKind } from "../../transport/errors.ts";
 import type { Timeout } from "../../transport/timeouts.ts";
@@ -71,6 +75,7 @@ export class WorkerHandle {
   #isListening = false;
   #hasEnded = false;
   #lastMetrics: MetricValues = {};
+  #lastTotals = NO_TOTALS;
 
   /** Starts the worker. */
   constructor(
@@ -157,6 +162,19 @@ export class WorkerHandle {
     } finally {
       late.cancel();
     }
+  }
+
+  /** The totals that the worker has sent last. */
+  get lastTotals(): MetricTotals {
+    return this.#lastTotals;
+  }
+
+  /** Updates {@linkcode WorkerHandle.lastTotals}, unless the worker does not reply in time. */
+  async readTotals(): Promise<void> {
+    const totals = await this.request("counters", []) as
+      | MetricTotals
+      | undefined;
+    if (totals) this.#lastTotals = totals;
   }
 
   #respond(id: number, value: unknown): void {

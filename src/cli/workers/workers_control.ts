@@ -5,6 +5,7 @@
  */
 
 import type { LockedClient } from "../../server/auth/lockout.ts";
+import { type MetricTotals, sumTotals } from "../../server/metrics.ts";
 import type {
   Ended,
   Incomplete,
@@ -20,10 +21,18 @@ import type { WorkerHandle } from "./worker_handle.ts";
 /** Options of {@linkcode workersControl}. */
 export interface WorkersControlOptions {
   /** The workers that there are now. */
-  handles(): readonly Pick<WorkerHandle, "request">[];
+  handles(): readonly ControlledWorker[];
+  /** The totals of workers that have ended. */
+  retired(): MetricTotals;
   /** Counts the failed logins of all workers now. */
   lockout(): ListedLockouts;
 }
+
+/** A worker. */
+export type ControlledWorker = Pick<
+  WorkerHandle,
+  "isListening" | "lastTotals" | "readTotals" | "request"
+>;
 
 /** Lockouts that can be listed and ended. */
 export interface ListedLockouts {
@@ -33,7 +42,7 @@ export interface ListedLockouts {
 
 /** Controls all workers as one server. */
 export function workersControl(
-  { handles, lockout }: WorkersControlOptions,
+  { handles, retired, lockout }: WorkersControlOptions,
 ): ServerControl {
   const ask = async <T>(
     method: ControlMethod,
@@ -47,6 +56,15 @@ export function workersControl(
     return { answers, rest: missing > 0 ? { missing } : {} };
   };
   return {
+    async counters() {
+      await Promise.all(handles().map((it) => it.readTotals()));
+      // Not before the replies: a worker may have ended in the meantime.
+      const all = handles();
+      return {
+        workers: all.filter((it) => it.isListening).length,
+        ...sumTotals([retired(), ...all.map((it) => it.lastTotals)]),
+      };
+    },
     async sessions(query) {
       const { answers, rest } = await ask<SessionPage>("sessions", [query]);
       return { ...mergePages(answers, query), ...rest };

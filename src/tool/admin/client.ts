@@ -6,6 +6,7 @@
 
 import { EXIT } from "../../cli/failure.ts";
 import { toNetError } from "../../transport/errors.ts";
+import { startTimeout, type Timeout } from "../../transport/timeouts.ts";
 import { ToolError } from "../commands/failure.ts";
 import type { AdminPlace } from "./place.ts";
 
@@ -23,19 +24,23 @@ export class AbsentError extends ToolError {}
 /** Sends requests to an admin listener. */
 export class AdminClient {
   readonly #place: AdminPlace;
+  readonly #timeout: number;
 
-  constructor(place: AdminPlace) {
+  /** `timeout` is how long an answer may take, in milliseconds. */
+  constructor(place: AdminPlace, timeout: number = TIMEOUT) {
     this.#place = place;
+    this.#timeout = timeout;
   }
 
   /**
-   * Sends a request, and resolves with the answer.
+   * Sends a request, and resolves with the answer, which has the given member.
    *
    * @throws {ToolError} if the server is not there, or refuses.
    */
   async ask<T>(
     method: "GET" | "DELETE" | "POST",
     path: string,
+    member: keyof T & string,
     parameters: Parameters = {},
   ): Promise<T> {
     const given = Object.entries(parameters).flatMap(([name, value]) =>
@@ -47,7 +52,7 @@ export class AdminClient {
       query === "" ? path : `${path}?${query}`,
     );
     const answer = parse(text);
-    if (status === 200 && answer) return answer as T;
+    if (status === 200 && answer && member in answer) return answer as T;
     throw this.#refusal(status, answer);
   }
 
@@ -62,6 +67,7 @@ export class AdminClient {
       connection: "close",
       ...token !== undefined && { authorization: `Bearer ${token}` },
     };
+    let late: Timeout | undefined;
     try {
       return await new Promise((resolve, reject) => {
         const options = { method, path, headers, agent: false, ...to };
@@ -73,11 +79,18 @@ export class AdminClient {
             reject(error);
           }
         });
-        sent.setTimeout(TIMEOUT, () => sent.destroy(new Error("no answer")));
+        // Until the end of the answer, which may come byte by byte.
+        late = startTimeout(this.#timeout, () => {
+          const error = new Error("no answer in time");
+          sent.destroy(error);
+          reject(error);
+        });
         sent.on("error", reject).end();
       });
     } catch (error) {
       throw this.#noAnswer(error);
+    } finally {
+      late?.cancel();
     }
   }
 

@@ -6,6 +6,7 @@
 
 import { EXIT } from "../../cli/failure.ts";
 import type { Host } from "../../cli/host/host.ts";
+import { escapeJson } from "../../cli/output/escape.ts";
 import type { Incomplete } from "../../cli/serve/control/control.ts";
 import type { Arguments } from "../args/parse.ts";
 
@@ -20,7 +21,7 @@ export async function printAnswer<T extends object>(
   textOf: (answer: T) => string,
 ): Promise<number> {
   const text = args.has("json")
-    ? `${JSON.stringify(answer, null, 2)}\n`
+    ? `${escapeJson(JSON.stringify(answer, null, 2))}\n`
     : textOf(answer);
   await host.write(text);
   const { missing = 0 } = answer as Incomplete;

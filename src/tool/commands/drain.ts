@@ -37,7 +37,11 @@ export async function drainCommand(
     throw new UsageError("drain takes only flags");
   }
   const client = new AdminClient(await readPlace(host, args));
-  const answer = await client.ask<object>("POST", "/drain");
+  const answer = await client.ask<{ draining: true }>(
+    "POST",
+    "/drain",
+    "draining",
+  );
   return await printAnswer(
     host,
     args,

@@ -63,7 +63,12 @@ export async function endCommand(
     return absent > 0 ? EXIT.failed : code;
   }
   const parameters = { ...filters, all };
-  const ended = await client.ask<Ended>("DELETE", "/sessions", parameters);
+  const ended = await client.ask<Ended>(
+    "DELETE",
+    "/sessions",
+    "ended",
+    parameters,
+  );
   return await printAnswer(host, args, ended, text);
 }
 
@@ -80,7 +85,7 @@ async function endAll(
   let ended = 0;
   for (const id of ids) {
     try {
-      await client.ask("DELETE", `/sessions/${id}`);
+      await client.ask<Ended>("DELETE", `/sessions/${id}`, "ended");
       ended++;
     } catch (error) {
       if (!(error instanceof AbsentError)) throw error;

@@ -81,7 +81,7 @@ export async function sessionsCommand(
     throw new UsageError("sessions takes only flags, such as --user NAME");
   }
   const client = new AdminClient(await readPlace(host, args));
-  const page = await client.ask<SessionPage>("GET", "/sessions", {
+  const page = await client.ask<SessionPage>("GET", "/sessions", "sessions", {
     ...readFilters(args),
     sort: args.value("sort"),
     limit: args.value("limit"),

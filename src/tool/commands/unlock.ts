@@ -41,6 +41,10 @@ interface Lockouts {
   readonly lockouts: readonly LockedClient[];
 }
 
+interface Unlocked {
+  readonly unlocked: number;
+}
+
 const COLUMNS: readonly Column<LockedClient>[] = [
   { title: "CLIENT", text: ({ client }) => client },
   { title: "FAILED", text: ({ failed }) => `${failed}`, isRight: true },
@@ -66,7 +70,12 @@ export async function unlockCommand(
   const client = new AdminClient(await readPlace(host, args));
   if (args.has("list")) {
     const parameters = { limit: "1000" };
-    const list = await client.ask<Lockouts>("GET", "/lockouts", parameters);
+    const list = await client.ask<Lockouts>(
+      "GET",
+      "/lockouts",
+      "lockouts",
+      parameters,
+    );
     return await printAnswer(host, args, list, lockoutsText);
   }
   const unlocked = await unlock(client, clients);
@@ -87,7 +96,7 @@ async function unlock(
   if (paths.length === 0) paths.push("/lockouts?all=true");
   let sum = 0;
   for (const path of paths) {
-    sum += (await client.ask<{ unlocked: number }>("DELETE", path)).unlocked;
+    sum += (await client.ask<Unlocked>("DELETE", path, "unlocked")).unlocked;
   }
   return sum;
 }

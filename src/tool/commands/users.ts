@@ -79,7 +79,7 @@ export async function usersCommand(
   }
   const client = new AdminClient(await readPlace(host, args));
   const parameters = { sort: args.value("sort"), limit: args.value("limit") };
-  const users = await client.ask<Users>("GET", "/users", parameters);
+  const users = await client.ask<Users>("GET", "/users", "users", parameters);
   return await printAnswer(host, args, users, usersText);
 }
 

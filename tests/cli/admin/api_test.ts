@@ -5,6 +5,7 @@ import * as net from "node:net";
 import { openapiDocument } from "../../../src/cli/admin/openapi.ts";
 import { ROUTES } from "../../../src/cli/admin/routes.ts";
 import { userPass } from "../../../src/server/mod.ts";
+import { firstOf } from "../../../src/cli/serve/control/first_of.ts";
 import { test } from "../../support/harness.ts";
 import { until } from "../../transport/contract.ts";
 import { assertEchoes, LOOPBACK, withEcho } from "../echo.ts";
@@ -24,6 +25,19 @@ async function withSessions(
     })
   );
 }
+
+test("firstOf() returns what sorting would, and equal ones in their order", () => {
+  for (let round = 0; round < 200; round++) {
+    const items = Array.from({ length: round % 40 }, (_, place) => (
+      { place, key: Math.floor(Math.random() * 8) }
+    ));
+    for (const sign of [1, -1] as const) {
+      const sorted = items.toSorted((a, b) => sign * (a.key - b.key));
+      const first = firstOf(items, round % 23, ({ key }) => key, sign);
+      assertEquals(first, sorted.slice(0, round % 23));
+    }
+  }
+});
 
 test("GET /sessions filters, sorts and cuts", () =>
   withSessions(async ({ ask }, port) => {

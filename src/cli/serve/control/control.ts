@@ -8,6 +8,7 @@ import type { UserTotals } from "../../../server/accounting/usage_store.ts";
 import type { Quota } from "../../../server/accounting/user_attributes.ts";
 import type { LockedClient } from "../../../server/auth/lockout.ts";
 import type { SessionFacts } from "../../../server/events.ts";
+import type { MetricTotals } from "../../../server/metrics.ts";
 
 /** The facts of an open session. */
 export type SessionRow = Omit<SessionFacts, "id"> & {
@@ -93,8 +94,16 @@ export interface Ended extends Incomplete {
   readonly ended: number;
 }
 
+/** The totals of a server since its start, with those of workers that have ended. */
+export interface Counters extends MetricTotals {
+  /** The workers that are listening; 1 without workers. */
+  readonly workers: number;
+}
+
 /** The sessions and the lockouts of a server. With workers, of all of them together. */
 export interface ServerControl {
+  /** The totals; of workers that do not answer in time, the last known ones. */
+  counters(): Promise<Counters>;
   /** Finds open sessions. */
   sessions(query: SessionQuery): Promise<SessionPage>;
   /** Ends all sessions that match. */

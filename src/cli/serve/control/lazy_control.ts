@@ -14,6 +14,7 @@ export function lazyControl(options: LocalControlOptions): ServerControl {
     (await import("./local_control.ts")).localControl(options);
   const control = () => loaded ??= load();
   return {
+    counters: async () => (await control()).counters(),
     sessions: async (query) => (await control()).sessions(query),
     end: async (filter) => (await control()).end(filter),
     users: async () => (await control()).users(),

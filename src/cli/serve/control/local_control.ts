@@ -5,6 +5,7 @@
  */
 
 import type { LockedClient, LoginGuard } from "../../../server/auth/lockout.ts";
+import type { MetricTotals } from "../../../server/metrics.ts";
 import type { Server } from "../../../server/server.ts";
 import type { ServerControl } from "./control.ts";
 import { findSessions, matching } from "./session_query.ts";
@@ -15,6 +16,8 @@ export interface LocalControlOptions {
   readonly server: Pick<Server, "sessions">;
   /** The number of the worker, if there are several. */
   readonly worker?: number;
+  /** The totals of the server. */
+  totals(): MetricTotals;
   /** Counts failed logins now. */
   guard(): LoginGuard;
 }
@@ -32,10 +35,11 @@ function lists(guard: object): guard is ListingGuard {
 
 /** Controls one server. */
 export function localControl(
-  { server, worker, guard }: LocalControlOptions,
+  { server, worker, totals, guard }: LocalControlOptions,
 ): ServerControl {
   const source = () => ({ sessions: server.sessions, worker });
   return {
+    counters: () => Promise.resolve({ workers: 1, ...totals() }),
     sessions: (query) => Promise.resolve(findSessions(source(), query)),
     end(filter) {
       const found = matching(source(), filter);

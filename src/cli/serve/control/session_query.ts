@@ -14,7 +14,7 @@ import type {
   SessionQuery,
   SessionRow,
 } from "./control.ts";
-import { firstOf } from "./first_of.ts";
+import { firstOf, type SortKey } from "./first_of.ts";
 
 /** The sessions of one server. */
 export interface SessionSource {
@@ -31,29 +31,22 @@ export function findSessions(
   const { sessions, worker } = source;
   const found = matching(source, query);
   const { key, sign } = orderOf(query);
-  const keyed = found.map((session) => [keyOf(key, session), session] as const);
-  const first = firstOf(
-    keyed,
-    query.limit,
-    ([a], [b]) => sign * compareKeys(a, b),
-  );
+  const first = firstOf(found, query.limit, (it) => keyOf(key, it), sign);
   return {
     total: sessions.length,
     matched: found.length,
-    sessions: first.map(([, session]) => rowOf(session, worker)),
+    sessions: first.map((it) => rowOf(it, worker)),
   };
 }
 
 /** The sessions of one server that a filter means. */
 export function matching(
   { sessions, worker }: SessionSource,
-  { id, ...filter }: SessionFilter,
+  filter: SessionFilter,
 ): readonly Session[] {
-  const text = filter.text?.toLowerCase();
-  return sessions.filter((it) =>
-    (id === undefined || id === idOf(it, worker)) &&
-    matches(it, { ...filter, text })
-  );
+  const conditions = conditionsOf(filter, worker);
+  if (conditions.length === 0) return sessions;
+  return sessions.filter((it) => conditions.every((holds) => holds(it)));
 }
 
 /** Puts pages of several servers together. */
@@ -70,22 +63,32 @@ export function mergePages(
     sessions: firstOf(
       pages.flatMap(({ sessions }) => sessions),
       query.limit,
-      (a, b) => sign * compareKeys(keyOf(key, a), keyOf(key, b)),
+      (it) => keyOf(key, it),
+      sign,
     ),
   };
 }
 
-function matches(
-  session: Session,
-  { user, client, target, command, phase, text }: Omit<SessionFilter, "id">,
-): boolean {
-  return (user === undefined || session.user === user) &&
-    (command === undefined || session.command === command) &&
-    (phase === undefined || session.phase === phase) &&
-    (client === undefined || isAt(session.client, client)) &&
-    (target === undefined ||
-      session.target !== undefined && isAt(session.target, target)) &&
-    (text === undefined || contains(session, text));
+type Condition = (session: Session) => boolean;
+
+/** What has to hold for a session, without the members that are not given. */
+function conditionsOf(
+  filter: SessionFilter,
+  worker: number | undefined,
+): readonly Condition[] {
+  const { id, user, client, target, command, phase } = filter;
+  const text = filter.text?.toLowerCase();
+  const conditions: readonly (Condition | false)[] = [
+    id !== undefined && ((it) => idOf(it, worker) === id),
+    user !== undefined && ((it) => it.user === user),
+    command !== undefined && ((it) => it.command === command),
+    phase !== undefined && ((it) => it.phase === phase),
+    client !== undefined && ((it) => isAt(it.client, client)),
+    target !== undefined &&
+    ((it) => it.target !== undefined && isAt(it.target, target)),
+    text !== undefined && ((it) => contains(it, text)),
+  ];
+  return conditions.filter((it) => it !== false);
 }
 
 function isAt(address: Address, text: string): boolean {
@@ -129,12 +132,10 @@ function orderOf({ sort }: SessionQuery): { key: SessionKey; sign: 1 | -1 } {
     : { key: sort as SessionKey, sign: 1 };
 }
 
-type Key = string | number;
-
 function keyOf(
   key: SessionKey,
   session: Omit<SessionFacts, "id"> & { readonly id: number | string },
-): Key {
+): SortKey {
   switch (key) {
     case "id":
       return numberOf(session.id);
@@ -150,10 +151,7 @@ function keyOf(
 
 /** Sorts by the worker first. */
 function numberOf(id: number | string): number {
-  const [number, worker] = `${id}`.split("-").reverse().map(Number);
+  if (typeof id === "number") return id;
+  const [number, worker] = id.split("-").reverse().map(Number);
   return (worker ?? 0) * 2 ** 40 + number;
-}
-
-function compareKeys(a: Key, b: Key): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
