@@ -380,6 +380,8 @@ test("serve() checks egress, sessionWords and userAttributes", async () => {
   const rows: [ServeOptions, string][] = [
     [{ egress: { sticky: -1 } }, "egress.sticky"],
     [{ egress: { key: new Uint8Array(3) } }, "egress.key"],
+    [{ egress: { own: ["9.9.9.1/24"] } }, "egress.own"],
+    [{ egress: { own: "9.9.9.0/24" as unknown as string[] } }, "egress.own"],
     [{ sessionWords: "no" as unknown as boolean }, "sessionWords"],
     [{ userAttributes: {} as () => undefined }, "userAttributes"],
   ];
