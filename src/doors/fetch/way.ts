@@ -68,3 +68,8 @@ export function socksErrorIn(error: unknown): SocksError | undefined {
   }
   return undefined;
 }
+
+/** The error for a call after close(). */
+export function closedError(): TypeError {
+  return new TypeError("the way through the proxies is closed");
+}
