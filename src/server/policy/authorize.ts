@@ -326,7 +326,9 @@ export function localAddressesOf(
   session: PolicySubject,
   { localAddress }: Verdict,
 ): LocalAddresses | undefined {
-  if (localAddress) return new SessionSources(session, localAddress);
+  if (localAddress !== undefined) {
+    return new SessionSources(session, localAddress);
+  }
   const { user, settings: { userAttributes, egress } } = session;
   if (!userAttributes || user === undefined) return undefined;
   const { via = [] } = userAttributes(user) ?? {};

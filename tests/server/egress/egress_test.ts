@@ -179,6 +179,32 @@ test("serve() refuses a request when its addresses are invalid or unknown", asyn
   await fixture.close();
 });
 
+test("serve() refuses a request when the policy has an invalid address, an empty one included", async () => {
+  let localAddress: unknown;
+  const policy: Policy = () =>
+    ({ verdict: "allow", localAddress }) as ReturnType<Policy>;
+  const fixture = await startFixture({ policy });
+  const rows: [unknown, RegExp][] = [
+    ["", /"" is neither an IP address nor a prefix/],
+    [null, /is a text/],
+    [0, /is a text/],
+    [[], /no address that can be reached/],
+    [[undefined], /undefined is neither/],
+    ["127.0.0.2/8", /is neither/],
+    [Array(257).fill("127.0.0.2"), /at most 256/],
+  ];
+  for (const [given, message] of rows) {
+    localAddress = given;
+    await assertRejects(() => fixture.sourceOf(), SocksError);
+    const end = await fixture.ended();
+    assertMatch(String(end.error?.message), message);
+  }
+  assertEquals(fixture.target.conns.length, 0);
+  localAddress = undefined;
+  assertEquals(await fixture.sourceOf(), "127.0.0.1");
+  await fixture.close();
+});
+
 test("serve() listens for the peer of a BIND, and sends datagrams, from the address of the user", async () => {
   const user = "alice-session-7";
   const fixture = await startFixture({ ...LOGINS, policy: rules([VIA]) });
