@@ -27,7 +27,9 @@ import {
   type TestServer,
 } from "../support/server.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
+import { connect } from "../support/raw.ts";
 import { until } from "../transport/contract.ts";
+import { startLateTarget } from "./late_target.ts";
 import {
   assertNoBypassOf,
   opened,
@@ -284,7 +286,7 @@ test(
 test("Origins opens no socket after close(), for a redirect that comes late", async () => {
   const transport = await detectTransport();
   const connect = () => Promise.reject(new Error("no target"));
-  const tunnels = new Tunnels(transport, { connect }, () => {});
+  const tunnels = new Tunnels(transport, connect, () => {});
   const origins = await Origins.open(transport, tunnels);
   const target = { hostname: "one.test", port: 80 };
   const path = await origins.use(target, (it) => Promise.resolve(it));
@@ -294,6 +296,26 @@ test("Origins opens no socket after close(), for a redirect that comes late", as
   assertEquals(message, "the way through the proxies is closed");
   await closing;
   await assertRejects(() => stat(path), Error);
+});
+
+test("Tunnels closes a connection that is made at the same moment", async () => {
+  const transport = await detectTransport();
+  for (let turns = 0; turns < 6; turns++) {
+    const late = await startLateTarget();
+    const tunnels = new Tunnels(transport, late.dialer.connect, () => {});
+    const front = await startTarget((conn) =>
+      tunnels.serve(conn, { hostname: "one.test", port: 80 })
+    );
+    const client = await connect(front.addr);
+    await client.write(Uint8Array.of(0));
+    await late.connected;
+    late.resolve();
+    for (let i = 0; i < turns; i++) await undefined;
+    tunnels.close();
+    await late.assertClosed();
+    client.close();
+    await front.close();
+  }
 });
 
 test("createFetch() goes through the proxy when its sockets have been removed", async () => {

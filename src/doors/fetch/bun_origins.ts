@@ -9,10 +9,11 @@ import type { HopDialer } from "../../client/mod.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { detectTransport } from "../../transport/detect.ts";
 import { NetError } from "../../transport/errors.ts";
+import type { Conn } from "../../transport/transport.ts";
 import { targetOf } from "./failures.ts";
 import { Origins } from "./origins.ts";
 import { followRedirects, isRepeatable } from "./redirects.ts";
-import { Tunnels } from "./tunnels.ts";
+import { type Connect, Tunnels } from "./tunnels.ts";
 import { closedError, type Start, type Way } from "./way.ts";
 
 /** Returns a way that leads calls of `http:` URLs by sockets if that is possible. */
@@ -84,12 +85,12 @@ class LazyOrigins {
 
   async #open(start: Start): Promise<Origins | undefined> {
     const transport = await detectTransport();
-    const connect: HopDialer["connect"] = (target, options) =>
+    const connect: Connect = (target, options) =>
       this.#connect(target, options);
     const onError = (error: unknown, target: Endpoint) => {
       if (error instanceof SocksError) this.#way.failures?.add(error, target);
     };
-    const tunnels = new Tunnels(transport, { connect }, onError);
+    const tunnels = new Tunnels(transport, connect, onError);
     const origins = await Origins.open(transport, tunnels);
     const input = `http://${PROBE}/`;
     // Something may have replaced fetch() that does not know the option.
@@ -99,11 +100,8 @@ class LazyOrigins {
     await origins.close();
   }
 
-  async #connect(
-    ...[target, options]: Parameters<HopDialer["connect"]>
-  ): ReturnType<HopDialer["connect"]> {
-    const isProbe = !this.#hasArrived &&
-      (target as Endpoint).hostname === PROBE;
+  async #connect(...[target, options]: Parameters<Connect>): Promise<Conn> {
+    const isProbe = !this.#hasArrived && target.hostname === PROBE;
     if (!isProbe) return await this.#dialer.connect(target, options);
     this.#hasArrived = true;
     throw new Error("a probe");
