@@ -708,6 +708,27 @@ for (const [name, open, code, phase] of FAULTS) {
   }
 }
 
+test(
+  "createFetch() does not take the failure of another call for that of its own",
+  async () => {
+    const target = await startTarget((conn) => {
+      conn.read().then(() => conn.reset(), () => {});
+    });
+    const refused = await closedPort();
+    await withFetch(async ({ fetch, url }) => {
+      await (await fetch(url("/"))).text();
+      const origin = (port: number) => `http://127.0.0.1:${port}/`;
+      await Promise.all(Array.from({ length: 20 }, async () => {
+        const other = assertRejects(() => fetch(origin(refused)), Error);
+        await assertNotOfProxy(fetch(origin(target.addr.port)));
+        assert((await other).cause instanceof SocksError);
+      }));
+    });
+    await target.close();
+  },
+  { skip: runtime === "bun" ? undefined : "left to the runtime" },
+);
+
 test("createFetch() rejects if the target of a redirect cannot be reached", () =>
   withFetch(async ({ fetch, url }) => {
     const to = encodeURIComponent("http://three.test/");

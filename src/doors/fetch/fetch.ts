@@ -170,7 +170,9 @@ async function runBy(
 ): Promise<Response> {
   const { url, signal } = call;
   const before = way.failures?.count ?? 0;
+  let step: URL | undefined;
   const start: Start = (change = {}) => {
+    step = change.url;
     const { input = call.input, init = call.init } = change;
     const options = { ...init, ...change.way ?? way.init };
     return way.call(() => fetch(input, options));
@@ -180,7 +182,10 @@ async function runBy(
     response = await (way.watch?.(call, start) ?? start());
   } catch (error) {
     if (signal?.aborted) throw error;
-    const cause = socksErrorIn(error) ?? way.failures?.since(before, url);
+    const cause = socksErrorIn(error) ??
+      (step
+        ? way.failures?.of(step.href, before)
+        : way.failures?.since(before, url));
     throw cause ? failed(cause) : error;
   }
   const error = way.errorIn?.(response);

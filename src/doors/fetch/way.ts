@@ -20,6 +20,8 @@ export interface Call {
 
 /** What a call of `fetch()` is made with; by default what the caller has given. */
 export interface Change {
+  /** The only URL that it fetches, if it follows no redirects. */
+  readonly url?: URL;
   readonly input?: string | Request;
   readonly init?: RequestInit;
   /** In place of {@linkcode Way.init}. */
