@@ -37,9 +37,10 @@ export interface ProxiedFetch extends AsyncDisposable {
  * proxies on Deno, and on Bun, the first call opens a bridge for this process
  * alone: a port on loopback with a random login. Deno needs the permission
  * `--allow-env=NO_PROXY,no_proxy` in addition to `--allow-net`. On Bun, calls of `http:` URLs
- * go by Unix sockets in a folder of this user alone, which is removed at the end; those with
- * a body other than a text or a `Blob`, and all on Windows, go by the bridge, and open a
- * connection of their own to the target.
+ * go by Unix sockets in a folder of this user alone, which `close()` and the exit of the
+ * process remove, but a signal that ends the process does not; those with a body other than a
+ * text or a `Blob`, and all on Windows, go by the bridge, and open a connection of their own
+ * to the target.
  *
  * Deno itself (2.9) also asks the local resolver for the name of a target, for its option
  * `--deny-net`, whatever the proxy is. The request does not depend on the answer, but the
