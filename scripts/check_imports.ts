@@ -165,6 +165,7 @@ const rooms: Room[] = [
     imports: [
       ...network,
       "src/crypto/**",
+      "src/server/policy/block_map.ts",
       "src/server/client_key.ts",
       "src/server/events.ts",
     ],

@@ -38,7 +38,6 @@ import type {
   SessionFacts,
   SessionPhase,
 } from "./events.ts";
-import { isInPrefixes } from "./egress/egress_options.ts";
 import type { Settings } from "./settings.ts";
 import type { Incoming } from "./accept.ts";
 import { lingeringClose } from "./lingering_close.ts";
@@ -177,7 +176,7 @@ export class ServerSession
   isOwn(address: string): boolean {
     return isReachedAt(address, this.#ownSide) ||
       this.#owner.ownAddresses.has(address) ||
-      isInPrefixes(this.settings.egress.own, address);
+      this.settings.egress.own.has(address);
   }
 
   reachedAt(conn: Conn): Address {

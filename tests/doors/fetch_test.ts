@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { once } from "node:events";
-import { mkdtemp, readdir, rmdir, stat } from "node:fs/promises";
+import { mkdtemp, readdir, rm, rmdir, stat } from "node:fs/promises";
 import * as http2 from "node:http2";
 import type * as net from "node:net";
 import { tmpdir } from "node:os";
@@ -15,6 +15,9 @@ import {
   type FetchOptions,
   type ProxiedFetch,
 } from "../../src/doors/fetch/mod.ts";
+import { Origins } from "../../src/doors/fetch/origins.ts";
+import { followRedirects } from "../../src/doors/fetch/redirects.ts";
+import { Tunnels } from "../../src/doors/fetch/tunnels.ts";
 import { issue } from "../support/certificates.ts";
 import { runtime, test } from "../support/harness.ts";
 import {
@@ -24,7 +27,9 @@ import {
   type TestServer,
 } from "../support/server.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
+import { connect } from "../support/raw.ts";
 import { until } from "../transport/contract.ts";
+import { startLateTarget } from "./late_target.ts";
 import {
   assertNoBypassOf,
   opened,
@@ -278,6 +283,61 @@ test(
   { skip: runtime === "bun" ? undefined : "only Bun needs sockets" },
 );
 
+test("Origins opens no socket after close(), for a redirect that comes late", async () => {
+  const transport = await detectTransport();
+  const connect = () => Promise.reject(new Error("no target"));
+  const tunnels = new Tunnels(transport, connect, () => {});
+  const origins = await Origins.open(transport, tunnels);
+  const target = { hostname: "one.test", port: 80 };
+  const path = await origins.use(target, (it) => Promise.resolve(it));
+  const closing = origins.close();
+  const late = origins.use({ ...target, port: 81 }, () => Promise.resolve());
+  const { message } = await assertRejects(() => late, TypeError);
+  assertEquals(message, "the way through the proxies is closed");
+  await closing;
+  await assertRejects(() => stat(path), Error);
+});
+
+test("Tunnels closes a connection that is made at the same moment", async () => {
+  const transport = await detectTransport();
+  for (let turns = 0; turns < 6; turns++) {
+    const late = await startLateTarget();
+    const tunnels = new Tunnels(transport, late.dialer.connect, () => {});
+    const front = await startTarget((conn) =>
+      tunnels.serve(conn, { hostname: "one.test", port: 80 })
+    );
+    const client = await connect(front.addr);
+    await client.write(Uint8Array.of(0));
+    await late.connected;
+    late.resolve();
+    for (let i = 0; i < turns; i++) await undefined;
+    tunnels.close();
+    await late.assertClosed();
+    client.close();
+    await front.close();
+  }
+});
+
+test("createFetch() goes through the proxy when its sockets have been removed", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "fetch-test-"));
+  await withTemporaryFolder(
+    folder,
+    () =>
+      withFetch(async ({ fetch, web, proxy, url }) => {
+        const headers = { connection: "close" };
+        await (await fetch(url("/"), { headers })).text();
+        for (const it of await readdir(folder)) {
+          await rm(join(folder, it), { recursive: true });
+        }
+        for (const name of ["one.test", "two.test"]) {
+          assertEquals(await (await fetch(url("/a", name))).text(), "/a");
+        }
+        assertNoBypassOf(proxy, web);
+      }),
+  );
+  await rmdir(folder);
+});
+
 test("createFetch() goes through the proxy without a folder for sockets", () =>
   withTemporaryFolder(
     "/nonexistent",
@@ -441,6 +501,29 @@ test("createFetch() follows redirects with the fields that the next origin may s
     ]);
   }));
 
+test(
+  "createFetch() sends the login of its URL to the first origin only, and none of a redirect",
+  () =>
+    withFetch(async ({ fetch, url }) => {
+      const login = (of: string) => url(of).replace("//", "//u%C3%BC:p@");
+      const to = (location: string) =>
+        `/redirect?302,${encodeURIComponent(location)}`;
+      const own = `Basic ${btoa("u\xc3\xbc:p")}`;
+      const rows: [string, string | undefined][] = [
+        [login("/echo"), own],
+        [login(to("/echo")), own],
+        [login(to(url("/echo"))), own],
+        [login(to(url("/echo", "two.test"))), undefined],
+        [url(to(login("/echo").replace("one", "two"))), undefined],
+      ];
+      for (const [from, expected] of rows) {
+        const { headers } = await (await fetch(from)).json();
+        assertEquals(headers.authorization, expected, from);
+      }
+    }),
+  { skip: runtime === "bun" ? undefined : "left to the runtime" },
+);
+
 test("createFetch() follows redirects of other methods, and says so", () =>
   withFetch(async ({ fetch, url }) => {
     const path = (status: number) => url(`/redirect?${status},/echo`);
@@ -490,6 +573,21 @@ test("createFetch() does not follow a redirect to another scheme", () =>
       await assertRejects(() => fetch(url(path)), Error);
     }
   }));
+
+test("followRedirects() drops the response of a redirect that it does not follow", async () => {
+  for (const location of ["gopher://one.test", "http://["]) {
+    let isCancelled = false;
+    const body = new ReadableStream({
+      cancel: () => void (isCancelled = true),
+    });
+    const response = new Response(body, { status: 302, headers: { location } });
+    const url = "http://one.test/";
+    const call = { input: url, init: {}, url, signal: undefined };
+    const followed = followRedirects(call, () => Promise.resolve(response));
+    await assertRejects(() => followed, TypeError);
+    assert(isCancelled, location);
+  }
+});
 
 test("createFetch() leaves a redirect to the caller with redirect: manual", () =>
   withFetch(async ({ fetch, web, url }) => {
@@ -609,6 +707,27 @@ for (const [name, open, code, phase] of FAULTS) {
     });
   }
 }
+
+test(
+  "createFetch() does not take the failure of another call for that of its own",
+  async () => {
+    const target = await startTarget((conn) => {
+      conn.read().then(() => conn.reset(), () => {});
+    });
+    const refused = await closedPort();
+    await withFetch(async ({ fetch, url }) => {
+      await (await fetch(url("/"))).text();
+      const origin = (port: number) => `http://127.0.0.1:${port}/`;
+      await Promise.all(Array.from({ length: 20 }, async () => {
+        const other = assertRejects(() => fetch(origin(refused)), Error);
+        await assertNotOfProxy(fetch(origin(target.addr.port)));
+        assert((await other).cause instanceof SocksError);
+      }));
+    });
+    await target.close();
+  },
+  { skip: runtime === "bun" ? undefined : "left to the runtime" },
+);
 
 test("createFetch() rejects if the target of a redirect cannot be reached", () =>
   withFetch(async ({ fetch, url }) => {

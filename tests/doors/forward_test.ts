@@ -37,6 +37,7 @@ import {
   until,
 } from "../transport/contract.ts";
 import { detectTransport } from "../../src/transport/detect.ts";
+import { startLateTarget } from "./late_target.ts";
 
 interface World {
   readonly upstream: TestServer;
@@ -266,6 +267,20 @@ test("forward() closes its connections and its port", async () => {
   await until(() => upstream.server.sessions.length === 0);
   await upstream.close();
   await target.close();
+});
+
+test("forward() closes a connection that is made at the same moment", async () => {
+  for (let turns = 0; turns < 6; turns++) {
+    const late = await startLateTarget();
+    const opened = await forward(late.dialer, late.target.addr);
+    const client = await connect(opened.addr);
+    await late.connected;
+    late.resolve();
+    for (let i = 0; i < turns; i++) await undefined;
+    await opened.close();
+    await late.assertClosed();
+    client.close();
+  }
 });
 
 test("forward() rejects if its port or path is in use", async () => {

@@ -13,6 +13,8 @@ import type { Transport } from "../../transport/transport.ts";
 
 /** How long a datagram of this machine to itself may take, in milliseconds. */
 const TIMEOUT = 500;
+/** How many are checked at the same time; each needs a file descriptor. */
+const AT_ONCE = 128;
 
 type Problem = "no-address" | "no-route";
 
@@ -24,9 +26,12 @@ export async function viaWarnings(
   via: readonly string[],
   transport: Transport,
 ): Promise<string[]> {
-  const problems = await Promise.all(
-    via.map((it) => problemOf(parseCidr(it)!, transport)),
-  );
+  const problems: (Problem | undefined)[] = [];
+  for (let i = 0; i < via.length; i += AT_ONCE) {
+    const some = via.slice(i, i + AT_ONCE);
+    const checks = some.map((it) => problemOf(parseCidr(it)!, transport));
+    problems.push(...await Promise.all(checks));
+  }
   return via.flatMap((text, i) => {
     const problem = problems[i];
     return problem ? [warningText(text, problem)] : [];

@@ -182,6 +182,7 @@ class Forwarder {
 
   async #relay(client: Conn, conn: Conn): Promise<void> {
     const relay = this.#transport.relay(client, conn);
+    if (this.#stopping.signal.aborted) relay.abort(); // after connect() had resolved
     this.#relays.add(relay);
     await relay.done;
     this.#relays.delete(relay);

@@ -34,10 +34,15 @@ export class Failures {
    * otherwise of any, because a redirect may have led to another origin.
    */
   since(count: number, url: string): SocksError | undefined {
-    const recent = this.#all.filter(({ number }) => number > count);
+    const { number = 0, error } = this.#all.at(-1) ?? {};
+    return this.of(url, count) ?? (number > count ? error : undefined);
+  }
+
+  /** The latest failure of this URL's origin after the first `count` ones. */
+  of(url: string, count: number): SocksError | undefined {
     const target = keyOf(targetOf(url));
-    const found = recent.findLast((it) => it.target === target);
-    return (found ?? recent.at(-1))?.error;
+    const found = this.#all.findLast((it) => it.target === target);
+    return found && found.number > count ? found.error : undefined;
   }
 }
 

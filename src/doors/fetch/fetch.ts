@@ -37,9 +37,10 @@ export interface ProxiedFetch extends AsyncDisposable {
  * proxies on Deno, and on Bun, the first call opens a bridge for this process
  * alone: a port on loopback with a random login. Deno needs the permission
  * `--allow-env=NO_PROXY,no_proxy` in addition to `--allow-net`. On Bun, calls of `http:` URLs
- * go by Unix sockets in a folder of this user alone, which is removed at the end; those with
- * a body other than a text or a `Blob`, and all on Windows, go by the bridge, and open a
- * connection of their own to the target.
+ * go by Unix sockets in a folder of this user alone, which `close()` and the exit of the
+ * process remove, but a signal that ends the process does not; those with a body other than a
+ * text or a `Blob`, and all on Windows, go by the bridge, and open a connection of their own
+ * to the target.
  *
  * Deno itself (2.9) also asks the local resolver for the name of a target, for its option
  * `--deny-net`, whatever the proxy is. The request does not depend on the answer, but the
@@ -170,7 +171,9 @@ async function runBy(
 ): Promise<Response> {
   const { url, signal } = call;
   const before = way.failures?.count ?? 0;
+  let step: URL | undefined;
   const start: Start = (change = {}) => {
+    step = change.url;
     const { input = call.input, init = call.init } = change;
     const options = { ...init, ...change.way ?? way.init };
     return way.call(() => fetch(input, options));
@@ -180,7 +183,10 @@ async function runBy(
     response = await (way.watch?.(call, start) ?? start());
   } catch (error) {
     if (signal?.aborted) throw error;
-    const cause = socksErrorIn(error) ?? way.failures?.since(before, url);
+    const cause = socksErrorIn(error) ??
+      (step
+        ? way.failures?.of(step.href, before)
+        : way.failures?.since(before, url));
     throw cause ? failed(cause) : error;
   }
   const error = way.errorIn?.(response);

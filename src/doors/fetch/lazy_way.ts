@@ -6,7 +6,7 @@
 
 import { openWay } from "./open_way.ts";
 import type { Route } from "./options.ts";
-import type { Probe, Purpose, Way } from "./way.ts";
+import { closedError, type Probe, type Purpose, type Way } from "./way.ts";
 
 /** A way that is opened once; if that fails, it may be tried again. */
 export class LazyWay {
@@ -56,9 +56,4 @@ export class LazyWay {
     this.way = undefined;
     await (await this.#opening?.catch(() => undefined))?.close();
   }
-}
-
-/** The error for a call after close(). */
-export function closedError(): TypeError {
-  return new TypeError("the way through the proxies is closed");
 }

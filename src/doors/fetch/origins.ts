@@ -13,14 +13,15 @@ import process from "node:process";
 import type { Endpoint } from "../../protocol/address.ts";
 import type { Listener, Transport } from "../../transport/transport.ts";
 import type { Tunnels } from "./tunnels.ts";
+import { closedError } from "./way.ts";
 
 /** How many origins have a socket at the same time. */
 const MAX_ORIGINS = 64;
 
-/** The socket of an origin. */
+/** An origin and its socket. */
 interface Origin {
   readonly path: string;
-  readonly listener: Listener;
+  readonly listener: Promise<Listener>;
   /** How many calls may open a connection. */
   calls: number;
 }
@@ -31,8 +32,9 @@ export class Origins {
   readonly #transport: Transport;
   readonly #tunnels: Tunnels;
   /** By host and port; the latest last. */
-  readonly #all = new Map<string, Promise<Origin>>();
+  readonly #all = new Map<string, Origin>();
   #count = 0;
+  #closed = false;
 
   /** Creates a folder that only this user can enter. */
   static async open(transport: Transport, tunnels: Tunnels): Promise<Origins> {
@@ -62,51 +64,57 @@ export class Origins {
     target: Endpoint,
     call: (path: string) => Promise<T>,
   ): Promise<T> {
-    const origin = await this.#find(target);
-    origin.calls++;
+    const origin = this.#take(target);
     try {
+      await origin.listener;
       return await call(origin.path);
     } finally {
       origin.calls--;
     }
   }
 
-  #find(target: Endpoint): Promise<Origin> {
+  /** Counts a call, so that the origin is not dropped. */
+  #take(target: Endpoint): Origin {
+    if (this.#closed) throw closedError(); // the call was redirected meanwhile
     const key = `${target.hostname}:${target.port}`;
-    const found = this.#all.get(key) ?? this.#open(target);
+    const found = this.#all.get(key) ?? this.#open(key, target);
     this.#all.delete(key);
     this.#all.set(key, found);
-    if (this.#all.size > MAX_ORIGINS) void this.#dropOne();
-    found.catch(() => this.#all.delete(key));
+    found.calls++;
+    if (this.#all.size > MAX_ORIGINS) this.#dropOne();
     return found;
   }
 
-  async #open(target: Endpoint): Promise<Origin> {
+  #open(key: string, target: Endpoint): Origin {
     const path = join(this.#folder, `${++this.#count}`);
-    const listener = await this.#transport.listen(
+    const listener = this.#transport.listen(
       { hostname: `unix:${path}`, port: 0 },
       (conn) => void this.#tunnels.serve(conn, target),
     );
-    return { path, listener, calls: 0 };
+    const origin = { path, listener, calls: 0 };
+    listener.catch(() => {
+      if (this.#all.get(key) === origin) this.#all.delete(key);
+    });
+    return origin;
   }
 
   /** Drops the origin that was not used for the longest time. */
-  async #dropOne(): Promise<void> {
-    for (const [key, opening] of this.#all) {
-      const origin = await opening.catch(() => undefined);
-      if (origin?.calls !== 0 || this.#all.get(key) !== opening) continue;
+  #dropOne(): void {
+    for (const [key, { calls, listener }] of this.#all) {
+      if (calls > 0) continue;
       this.#all.delete(key);
-      return await origin.listener.close();
+      return void listener.then((it) => it.close()).catch(() => {});
     }
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     process.off("exit", this.#removeFolder);
-    const all = [...this.#all.values()];
+    const all = [...this.#all.values()].map(({ listener }) => listener);
     this.#all.clear();
     this.#tunnels.close();
     for (const it of await Promise.allSettled(all)) {
-      if (it.status === "fulfilled") await it.value.listener.close();
+      if (it.status === "fulfilled") await it.value.close();
     }
     this.#removeFolder();
   }

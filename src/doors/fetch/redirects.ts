@@ -53,14 +53,21 @@ export async function followRedirects(
   if (mode !== "follow") return await send(first);
   const { signal } = call;
   const headers = new Headers(init.headers ?? request?.headers);
+  const login = loginIn(first.url);
+  if (login && !headers.has("authorization")) {
+    headers.set("authorization", login);
+  }
   const method = init.method ?? request?.method ?? "GET";
   let step: Step = { ...first, init: { ...init, redirect: "manual" } };
   let own: RequestInit = { ...step.init, method, headers, signal };
   for (let count = 0;; count++) {
     const response = await send(step);
-    const url = locationOf(response, step.url);
-    if (!url) return count > 0 ? redirected(response) : response;
+    const location = locationOf(response);
+    if (location === undefined) {
+      return count > 0 ? redirected(response) : response;
+    }
     await response.body?.cancel();
+    const url = nextUrl(location, step.url);
     if (count === MAX_REDIRECTS) throw new TypeError("too many redirects");
     own = nextInit(own, response.status, step.url, url);
     step = { url, input: url.href, init: own };
@@ -68,15 +75,32 @@ export async function followRedirects(
 }
 
 /** Where a response leads to, if it does. */
-function locationOf(response: Response, from: URL): URL | undefined {
-  const location = response.headers.get("location");
-  if (location === null || !STATUSES.has(response.status)) return undefined;
-  const url = new URL(location, from); // throws a TypeError
+function locationOf({ status, headers }: Response): string | undefined {
+  return STATUSES.has(status)
+    ? headers.get("location") ?? undefined
+    : undefined;
+}
+
+/** @throws {TypeError} if it is no URL that may be followed. */
+function nextUrl(location: string, from: URL): URL {
+  const url = new URL(location, from);
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw new TypeError(`a redirect leads to ${url.protocol}`);
   }
   if (!url.hash) url.hash = from.hash;
+  // The login of the first URL is a header field by now, and a server chooses none.
+  url.username = url.password = "";
   return url;
+}
+
+/** The login of a URL, as runtimes send it. */
+function loginIn({ username, password }: URL): string | undefined {
+  if (!username && !password) return undefined;
+  const octets = `${username}:${password}`.replace(
+    /%([\da-f]{2})/gi,
+    (_, hex) => String.fromCharCode(parseInt(hex, 16)),
+  );
+  return `Basic ${btoa(octets)}`;
 }
 
 function nextInit(

@@ -4,16 +4,21 @@
  * @module
  */
 
-import type { HopDialer } from "../../client/mod.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { withSignal } from "../../transport/dial.ts";
 import { closeQuietly, resetQuietly } from "../../transport/quiet.ts";
 import type { Conn, Relay, Transport } from "../../transport/transport.ts";
 
+/** Connects to a target until the signal is aborted. */
+export type Connect = (
+  target: Endpoint,
+  options: { readonly signal: AbortSignal },
+) => Promise<Conn>;
+
 /** Connects HTTP clients to targets. */
 export class Tunnels {
   readonly #transport: Transport;
-  readonly #dialer: Pick<HopDialer, "connect">;
+  readonly #connect: Connect;
   readonly #onError: (error: unknown, target: Endpoint) => void;
   /** Those that wait for a request or a target. */
   readonly #opening = new Set<AbortController>();
@@ -23,11 +28,11 @@ export class Tunnels {
   /** `onError` is called when a target cannot be reached. */
   constructor(
     transport: Transport,
-    dialer: Pick<HopDialer, "connect">,
+    connect: Connect,
     onError: (error: unknown, target: Endpoint) => void,
   ) {
     this.#transport = transport;
-    this.#dialer = dialer;
+    this.#connect = connect;
     this.#onError = onError;
   }
 
@@ -64,7 +69,7 @@ export class Tunnels {
     // No HTTP client sends FIN and waits: it has given up.
     client.peek().then((more) => more || stop(), stop);
     const conn = await withSignal<Conn>(
-      this.#dialer.connect(target, { signal }),
+      this.#connect(target, { signal }),
       signal,
       closeQuietly,
     );
@@ -74,6 +79,7 @@ export class Tunnels {
 
   async #relay(client: Conn, conn: Conn): Promise<void> {
     const relay = this.#transport.relay(client, conn);
+    if (this.#closed) relay.abort(); // after connect() had resolved
     this.#relays.add(relay);
     await relay.done;
     this.#relays.delete(relay);

@@ -20,6 +20,8 @@ export interface Call {
 
 /** What a call of `fetch()` is made with; by default what the caller has given. */
 export interface Change {
+  /** The only URL that it fetches, if it follows no redirects. */
+  readonly url?: URL;
   readonly input?: string | Request;
   readonly init?: RequestInit;
   /** In place of {@linkcode Way.init}. */
@@ -67,4 +69,9 @@ export function socksErrorIn(error: unknown): SocksError | undefined {
     it = (it as { cause?: unknown }).cause;
   }
   return undefined;
+}
+
+/** The error for a call after close(). */
+export function closedError(): TypeError {
+  return new TypeError("the way through the proxies is closed");
 }

@@ -8,9 +8,9 @@ import type { SocksError } from "../../client/error.ts";
 import { quote } from "../../protocol/escape.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 import type { Hops } from "../../client/mod.ts";
-import { closedError, LazyWay } from "./lazy_way.ts";
+import { LazyWay } from "./lazy_way.ts";
 import { type FetchOptions, routeOf } from "./options.ts";
-import { type Probe, socksErrorIn, type Way } from "./way.ts";
+import { closedError, type Probe, socksErrorIn, type Way } from "./way.ts";
 
 /** Options of a {@linkcode ProxiedWebSocket}. */
 export interface WebSocketOptions {

@@ -5,7 +5,7 @@
  */
 
 import { SIP_KEY_SIZE } from "../../crypto/sip_hash.ts";
-import { type Cidr, cidrContains, parseCidr } from "../../protocol/cidr.ts";
+import { OwnPrefixes } from "./own_prefixes.ts";
 
 /**
  * Options of the choice among several addresses to connect from.
@@ -47,7 +47,8 @@ export interface EgressOptions {
   /**
    * Prefixes that lead to this machine, of users for example. Their addresses are closed to
    * exposed sessions as the server's own are, and so are those of prefixes in rules and, once
-   * a user has connected, in {@linkcode UserAttributes.via}. By default no others.
+   * a user has connected, in {@linkcode UserAttributes.via}: of the latter at most 100,000,
+   * so that for more users a prefix that contains theirs belongs here. By default no others.
    */
   readonly own?: readonly string[];
 }
@@ -79,32 +80,12 @@ export function resolveEgress(
   if (key !== undefined && !isKey) {
     throw new TypeError(`egress.key must be ${SIP_KEY_SIZE} bytes`);
   }
-  const own: OwnPrefixes = new Map();
-  for (const it of [...via, ...given]) addPrefix(own, it);
-  return { sticky, key: key ?? randomKey(), own };
-}
-
-/** The maximum number of prefixes of users; rules have no limit. */
-const MAX_PREFIXES = 10_000;
-
-/**
- * Prefixes that lead to this machine, although their addresses are on none of its interfaces,
- * by their texts.
- */
-export type OwnPrefixes = Map<string, Cidr>;
-
-/** Adds a prefix. Single addresses are ignored, because the system lists them. */
-export function addPrefix(own: OwnPrefixes, text: string): void {
-  if (!text.includes("/") || own.has(text) || own.size >= MAX_PREFIXES) return;
-  const block = parseCidr(text);
-  if (block) own.set(text, block);
-}
-
-/** Whether the address is in one of the prefixes. */
-export function isInPrefixes(own: OwnPrefixes, address: string): boolean {
-  if (own.size === 0) return false;
-  for (const block of own.values()) {
-    if (cidrContains(block, address)) return true;
+  const own = new OwnPrefixes();
+  if (!Array.isArray(given)) throw new TypeError("egress.own must be a list");
+  for (const it of [...via, ...given]) {
+    if (own.add(it)) continue;
+    const what = "which is neither an IP address nor a prefix";
+    throw new TypeError(`egress.own contains ${JSON.stringify(it)}, ${what}`);
   }
-  return false;
+  return { sticky, key: key ?? randomKey(), own };
 }

@@ -16,7 +16,7 @@ import { type AbortSignalLike, signalContext } from "../../transport/signal.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { UserAttributesLookup } from "../accounting/user_attributes.ts";
 import type { Dialer } from "../dialer.ts";
-import { addPrefix, type EgressSettings } from "../egress/egress_options.ts";
+import type { EgressSettings } from "../egress/egress_options.ts";
 import { SessionSources } from "../egress/session_sources.ts";
 import type { ServerEvent, Session } from "../events.ts";
 import { DIRECT } from "./rule.ts";
@@ -326,12 +326,14 @@ export function localAddressesOf(
   session: PolicySubject,
   { localAddress }: Verdict,
 ): LocalAddresses | undefined {
-  if (localAddress) return new SessionSources(session, localAddress);
+  if (localAddress !== undefined) {
+    return new SessionSources(session, localAddress);
+  }
   const { user, settings: { userAttributes, egress } } = session;
   if (!userAttributes || user === undefined) return undefined;
   const { via = [] } = userAttributes(user) ?? {};
   if (via.length === 0) return undefined;
-  for (const it of via) addPrefix(egress.own, it);
+  for (const it of via) egress.own.addLater(it);
   return new SessionSources(session, via);
 }
 

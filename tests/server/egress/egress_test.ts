@@ -179,6 +179,32 @@ test("serve() refuses a request when its addresses are invalid or unknown", asyn
   await fixture.close();
 });
 
+test("serve() refuses a request when the policy has an invalid address, an empty one included", async () => {
+  let localAddress: unknown;
+  const policy: Policy = () =>
+    ({ verdict: "allow", localAddress }) as ReturnType<Policy>;
+  const fixture = await startFixture({ policy });
+  const rows: [unknown, RegExp][] = [
+    ["", /"" is neither an IP address nor a prefix/],
+    [null, /is a text/],
+    [0, /is a text/],
+    [[], /no address that can be reached/],
+    [[undefined], /undefined is neither/],
+    ["127.0.0.2/8", /is neither/],
+    [Array(257).fill("127.0.0.2"), /at most 256/],
+  ];
+  for (const [given, message] of rows) {
+    localAddress = given;
+    await assertRejects(() => fixture.sourceOf(), SocksError);
+    const end = await fixture.ended();
+    assertMatch(String(end.error?.message), message);
+  }
+  assertEquals(fixture.target.conns.length, 0);
+  localAddress = undefined;
+  assertEquals(await fixture.sourceOf(), "127.0.0.1");
+  await fixture.close();
+});
+
 test("serve() listens for the peer of a BIND, and sends datagrams, from the address of the user", async () => {
   const user = "alice-session-7";
   const fixture = await startFixture({ ...LOGINS, policy: rules([VIA]) });
@@ -380,6 +406,8 @@ test("serve() checks egress, sessionWords and userAttributes", async () => {
   const rows: [ServeOptions, string][] = [
     [{ egress: { sticky: -1 } }, "egress.sticky"],
     [{ egress: { key: new Uint8Array(3) } }, "egress.key"],
+    [{ egress: { own: ["9.9.9.1/24"] } }, "egress.own"],
+    [{ egress: { own: "9.9.9.0/24" as unknown as string[] } }, "egress.own"],
     [{ sessionWords: "no" as unknown as boolean }, "sessionWords"],
     [{ userAttributes: {} as () => undefined }, "userAttributes"],
   ];
