@@ -99,7 +99,7 @@ local function take()
     end
   end
   local full = reached()
-  if full and reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) then full = reached() end
+  while full and reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) do full = reached() end
   if full then return full end
   local paid = {}
   for i = 1, rates do
@@ -200,7 +200,9 @@ trim(KEYS[3])
 local known = tonumber(redis.call('ZSCORE', KEYS[1], client) or '0')
 if known <= now then redis.call('HDEL', KEYS[2], client) end
 local count = redis.call('HINCRBY', KEYS[2], client, 1)
-if count == tonumber(ARGV[2]) then
+local limit = tonumber(ARGV[2])
+-- More if the limit was lowered, or is a higher one on other nodes.
+if limit > 0 and count >= limit then
   redis.call('ZREM', KEYS[1], client)
   redis.call('HDEL', KEYS[2], client)
   redis.call('ZADD', KEYS[3], now + lockout, client)
@@ -285,7 +287,7 @@ ${NOW}
 if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then
   return false
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', 86400000)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 2592000000)
 local day = math.floor(now / 86400000)
 local z = day + 719468
 local era = math.floor(z / 146097)
@@ -341,7 +343,7 @@ return totals
  */
 export const FENCE: Script = new Script(`
 local last = redis.call('GET', KEYS[1]) or '0'
-redis.call('SET', KEYS[1], ARGV[1], 'PX', 86400000)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 2592000000)
 return last
 `);
 

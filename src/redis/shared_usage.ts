@@ -14,6 +14,9 @@ import { type Link, RedisAway } from "./link.ts";
 import type { KeyNames } from "./names.ts";
 import { FENCE, REPORT } from "./scripts.ts";
 
+/** How many users are reported in one call, which other nodes have to wait for. */
+const MOST = 500;
+
 /** A report whose outcome is not known. */
 interface Unsettled {
   readonly number: number;
@@ -55,6 +58,24 @@ export class SharedUsage implements UsageStore {
   }
 
   async #add(
+    reports: readonly UsageReport[],
+  ): Promise<readonly UserTotals[]> {
+    const totals: UserTotals[] = [];
+    try {
+      for (let at = 0; at < reports.length; at += MOST) {
+        totals.push(...await this.#addSome(reports.slice(at, at + MOST)));
+      }
+    } catch (error) {
+      // All of them will be reported again.
+      for (const it of reports.slice(0, totals.length)) {
+        this.#count(it.user, it);
+      }
+      throw error;
+    }
+    return totals;
+  }
+
+  async #addSome(
     reports: readonly UsageReport[],
   ): Promise<readonly UserTotals[]> {
     if (!this.#link.isUp) throw new RedisAway("Redis does not answer");

@@ -102,6 +102,38 @@ for (const kind of Object.keys(clients)) {
 }
 
 test(
+  "redisStore() locks out a client that has failed more often than a lowered limit",
+  () =>
+    withStores("redis", {}, async (redis, [one, other]) => {
+      const client = "192.0.2.1";
+      one.setLockout({ failedLogins: 0 });
+      for (let i = 0; i < 12; i++) await one.failed(client);
+      assertEquals(await one.succeeded(client), true);
+      for (let i = 0; i < 5; i++) await other.failed(client);
+      other.setLockout({ failedLogins: 3 });
+      await other.failed(client);
+      assertEquals(other.isLocked(client), true);
+      assertEquals(await redis.command("ZCARD", "{socks5}:failing"), "0");
+    }),
+  options,
+);
+
+test(
+  "redisStore() frees the slots of many nodes that have crashed at once",
+  () =>
+    withStores("redis", { lease: 30_000 }, async (redis, [one]) => {
+      const crash = `for i = 1, 40 do
+        redis.call('ZADD', '{socks5}:nodes', 1, i)
+        redis.call('HSET', '{socks5}:held:' .. i, "sessionsPerUser|'al", 1)
+        redis.call('HINCRBY', '{socks5}:totals', "sessionsPerUser|'al", 1)
+      end`;
+      await redis.command("EVAL", crash, "0");
+      assertEquals(await one.acquire([{ ...slot, max: 1 }]), null);
+    }),
+  options,
+);
+
+test(
   "redisStore() grants all or none, and rates last",
   () =>
     withStores("redis", {}, async (redis, [one, other]) => {

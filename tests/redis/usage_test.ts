@@ -96,6 +96,26 @@ test("RedisStore.add() adds nothing twice when several answers were lost", () =>
     assertEquals(added(redis), ["1", "0", "0"]);
   }));
 
+test("RedisStore.add() reports many users in several calls, and nothing twice when one fails", () =>
+  withStore({}, async ({ store, redis, clock }) => {
+    const reports = Array.from({ length: 1_001 }, (_, i) => report(`${i}`, 2));
+    answer(redis, false);
+    const { answer: usual } = redis;
+    redis.answer = (call) => {
+      if (redis.of("REPORT").length === 2) throw new Error("gone");
+      return usual(call);
+    };
+    await assertRejects(() => store.add(reports), Error);
+    answer(redis, false);
+    clock.advance(1_000);
+    await settle();
+    assertEquals((await store.add(reports)).length, 1_001);
+    const calls = redis.of("REPORT").map(({ args }) => args.slice(1));
+    assertEquals(calls.map((it) => it.length / 3), [500, 500, 500, 500, 1]);
+    const sums = calls.map((it) => it.reduce((sum, n) => sum + Number(n), 0));
+    assertEquals(sums, [1_000, 1_000, 0, 1_000, 2]);
+  }));
+
 test("RedisStore.add() rejects while Redis is away, without asking it", () =>
   withStore({}, async ({ store, redis }) => {
     redis.answer = () => {
