@@ -5,7 +5,8 @@
  * The keys of a store, after its prefix:
  *
  * ```text
- * totals         hash        LIMIT|KEY -> slots held on all nodes
+ * totals         hash        LIMIT|KEY -> slots held on all nodes; "@" -> 1, which is missing
+ *                            if somebody has deleted the key
  * nodes          sorted set  node -> end of its lease
  * held:NODE      hash        LIMIT|KEY -> slots held on the node; "@" -> the token of its
  *                            last declaration, "#" -> its calls since then
@@ -70,11 +71,12 @@ end
  * KEYS: totals, nodes, held, rates of all requests…
  * ARGV: prefix, node, token, changes n, (field, amount)·n, requests, and for each request:
  * slots m, (field, max)·m, rates r, (milliseconds each, milliseconds all)·r.
- * Returns nothing if Redis does not know the node, or for each request 0 if everything is
+ * Returns nothing if the node has to declare what it holds, or for each request 0 if everything is
  * granted, or the number of the slot or rate that is not.
  */
 export const MOVE: Script = new Script(`
-if redis.call('HGET', KEYS[3], '@') ~= ARGV[3] then return false end
+if redis.call('HGET', KEYS[3], '@') ~= ARGV[3]
+  or redis.call('HEXISTS', KEYS[1], '@') == 0 then return false end
 ${NOW}${COUNT}
 redis.call('HINCRBY', KEYS[3], '#', 1)
 local at = 4
@@ -127,12 +129,26 @@ return answers
 `);
 
 /**
- * Declares everything that a node holds, in place of what was counted for it before.
+ * Declares everything that a node holds, in place of what was counted for it before. If keys
+ * are missing, which somebody has deleted, what other nodes hold is counted again, too.
  *
  * KEYS: totals, nodes, held. ARGV: prefix, node, token, lease, (field, count)…
  */
 export const DECLARE: Script = new Script(`
 ${NOW}${COUNT}
+if redis.call('HEXISTS', KEYS[1], '@') == 0 or redis.call('EXISTS', KEYS[3]) == 0
+  and redis.call('ZSCORE', KEYS[2], ARGV[2]) then
+  redis.call('DEL', KEYS[1], KEYS[3])
+  redis.call('HSET', KEYS[1], '@', 1)
+  for _, node in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    local fields = redis.call('HGETALL', ARGV[1] .. node)
+    for i = 1, #fields, 2 do
+      if fields[i] ~= '@' and fields[i] ~= '#' then
+        count(KEYS[1], fields[i], fields[i + 1])
+      end
+    end
+  end
+end
 forget(KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[3], '@', ARGV[3], '#', 0)
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[4]), ARGV[2])
@@ -164,6 +180,7 @@ return 0
 export const BEAT: Script = new Script(`
 local known = redis.call('HMGET', KEYS[3], '@', '#')
 if known[1] ~= ARGV[3] or known[2] ~= ARGV[4] then return {0} end
+if redis.call('HEXISTS', KEYS[1], '@') == 0 then return {0} end
 ${NOW}${COUNT}
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[2])
 reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2])

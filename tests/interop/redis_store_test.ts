@@ -14,7 +14,13 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { load } from "./libraries.ts";
 import { freePort, missing, until, withFolder } from "./programs.ts";
-import { NPM_REDIS, type Redis, withNodes, withRedis } from "./redis.ts";
+import {
+  NPM_REDIS,
+  type Redis,
+  untilHeld,
+  withNodes,
+  withRedis,
+} from "./redis.ts";
 import { missingRuntime, runtimes } from "./runtimes.ts";
 
 const skip = runtimes.map(missingRuntime).find((it) => it !== undefined) ??
@@ -129,6 +135,31 @@ test(
       end`;
       await redis.command("EVAL", crash, "0");
       assertEquals(await one.acquire([{ ...slot, max: 1 }]), null);
+    }),
+  options,
+);
+
+test(
+  "redisStore() counts again when keys were deleted",
+  () =>
+    withStores("redis", {}, async (redis, [one, other]) => {
+      const requests = [{ ...slot, max: 9 }];
+      for (let i = 0; i < 3; i++) await one.acquire(requests);
+      for (let i = 0; i < 2; i++) await other.acquire(requests);
+      const nodes = await redis.command("ZRANGE", "{socks5}:nodes", "0", "-1");
+      const [held] = nodes.split("\n").map((it) => `{socks5}:held:${it}`);
+      for (const key of ["{socks5}:totals", held]) {
+        await redis.command("DEL", key);
+        const first = await other.acquire([{ ...slot, key: "bo", max: 9 }]);
+        assertEquals(first, null);
+        other.release({ ...slot, key: "bo" });
+        const isBack = async () => await redis.command("EXISTS", key) === "1";
+        await until(`${key} is there again`, isBack);
+        await untilHeld(redis, 5);
+      }
+      for (let i = 0; i < 3; i++) one.release(slot);
+      for (let i = 0; i < 2; i++) other.release(slot);
+      await untilHeld(redis, 0);
     }),
   options,
 );
