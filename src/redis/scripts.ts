@@ -24,6 +24,12 @@
 
 import { Script } from "./script.ts";
 
+/**
+ * If something is paid for this many milliseconds later than it can be, the clock of Redis
+ * was set back, or another server with another clock has taken over.
+ */
+const CLOCK_CHANGE = 10_000;
+
 /** The time in milliseconds. */
 const NOW = `
 local time = redis.call('TIME')
@@ -108,6 +114,8 @@ local function take()
     local each = tonumber(ARGV[second + 2 * i - 1])
     local all = tonumber(ARGV[second + 2 * i])
     local known = tonumber(redis.call('GET', KEYS[keys + i - 1]) or '0')
+    -- Not possible, unless the clock of Redis was set back.
+    if known - now > all + ${CLOCK_CHANGE} then known = now end
     paid[i] = math.max(known, now) + each
     if paid[i] - now > all + each / 1000 then return slots + i end
   end
@@ -283,8 +291,11 @@ return locked > now and 1 or 0
 export const BORROW: Script = new Script(`
 ${NOW}
 local paid = tonumber(redis.call('GET', KEYS[1]) or '0')
+local loan = tonumber(ARGV[1]) * 1000 / tonumber(ARGV[2])
+-- As above. Other nodes may have borrowed, but not that many.
+if paid - now > 100 * loan + ${CLOCK_CHANGE} then paid = now end
 local from = math.max(paid, now - tonumber(ARGV[3]))
-local till = from + tonumber(ARGV[1]) * 1000 / tonumber(ARGV[2])
+local till = from + loan
 local keep = math.ceil(math.max(till - now, 0) + tonumber(ARGV[3])) + 1
 redis.call('SET', KEYS[1], string.format('%.3f', till), 'PX', keep)
 return math.ceil(math.max(paid - now, 0))

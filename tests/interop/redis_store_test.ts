@@ -165,6 +165,30 @@ test(
 );
 
 test(
+  "redisStore() does not wait for long after the clock of Redis was set back",
+  () =>
+    withStores("redis", {}, async (redis, [one]) => {
+      const rate = {
+        limit: "connectionsPerSecondPerClient",
+        key: "192.0.2.1",
+        perSecond: 5,
+      } as const;
+      const paid = `${Date.now() + 3_600_000}`;
+      const prefix = "{socks5}:";
+      const key = `${prefix}rate:connectionsPerSecondPerClient|'192.0.2.1`;
+      await redis.command("SET", key, paid);
+      await redis.command("SET", `${prefix}pass:'al`, paid);
+      assertEquals(await one.acquire([rate]), null);
+      const request = { ticket: 1, user: "al", bytes: 500, perSecond: 1_000 };
+      let hasPassed = false;
+      void Promise.resolve(one.pass(request)).then(() => hasPassed = true);
+      await until("bytes pass", () => Promise.resolve(hasPassed), 5_000);
+      one.cancel(1);
+    }),
+  options,
+);
+
+test(
   "redisStore() grants all or none, and rates last",
   () =>
     withStores("redis", {}, async (redis, [one, other]) => {
