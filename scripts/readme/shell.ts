@@ -11,7 +11,10 @@ import { patience } from "../package/report.ts";
 const PASSWORD = "correct horse\n";
 
 /** Matches the first line of a server, which is ready then. */
-const READY = / listens on |"listening"/;
+const READY = / listens on |"type":"listening"/;
+
+/** Matches the commands that speak to the server that runs. */
+const CLIENT = /^(curl|socks5 (sessions|end|users|unlock|drain))\b/;
 
 /** How a command ended, or that it is a server, which goes on. */
 export interface Ended {
@@ -74,12 +77,12 @@ export class Shell implements AsyncDisposable {
   }
 
   /**
-   * Runs a command to its end, or until it is ready as a server. By default only curl is for
-   * the server that runs; everything else may need its port.
+   * Runs a command to its end, or until it is ready as a server. By default only those of
+   * {@linkcode CLIENT} are for the server that runs; everything else may need its port.
    */
   async run(
     command: string,
-    { keepsServer = /^curl\b/.test(command) } = {},
+    { keepsServer = CLIENT.test(command) } = {},
   ): Promise<Ended> {
     if (!keepsServer) await this.stop();
     const running = this.#start(command);

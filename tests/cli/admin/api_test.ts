@@ -1,8 +1,10 @@
 /** The answers of the Admin API. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import * as net from "node:net";
 import { openapiDocument } from "../../../src/cli/admin/openapi.ts";
 import { ROUTES } from "../../../src/cli/admin/routes.ts";
+import { userPass } from "../../../src/server/mod.ts";
 import { test } from "../../support/harness.ts";
 import { until } from "../../transport/contract.ts";
 import { assertEchoes, LOOPBACK, withEcho } from "../echo.ts";
@@ -104,7 +106,7 @@ test("DELETE /sessions ends one, those that match, or all, and logs it", () =>
     assertEquals(first.origin.hostname, LOOPBACK);
   }));
 
-test("GET /users adds up the open sessions of each user, but not those that only claim the name", () =>
+test("GET /users adds up the open sessions of each user", () =>
   withSessions(async ({ ask }) => {
     const { body } = await ask("GET", "/users");
     assertEquals(body, {
@@ -122,6 +124,23 @@ test("GET /users adds up the open sessions of each user, but not those that only
     assertEquals(await names("sort=-name&limit=1"), ["bob"]);
     assertEquals((await ask("GET", "/users?user=bob")).status, 400);
   }));
+
+test("GET /users leaves out sessions that only claim the name of a user", async () => {
+  let decide!: (isRight: boolean) => void;
+  const decided = new Promise<boolean>((resolve) => decide = resolve);
+  const serve = { http: true, auth: [userPass(() => decided)] };
+  await withAdmin(async ({ ask, server }) => {
+    const client = net.connect(server.addr.port, LOOPBACK);
+    client.on("error", () => {});
+    const login = `Proxy-Authorization: Basic ${btoa("al:x")}`;
+    client.write(`CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n${login}\r\n\r\n`);
+    const pending = "/sessions?user=al&phase=handshake";
+    while ((await ask("GET", pending)).body.matched === 0);
+    assertEquals((await ask("GET", "/users")).body, { total: 0, users: [] });
+    decide(false);
+    client.destroy();
+  }, { serve });
+});
 
 test("GET /users has the totals, the quota and the expiry of users whose traffic is counted", () =>
   withSessions(async ({ ask, server }) => {
