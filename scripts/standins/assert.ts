@@ -6,7 +6,6 @@
  * @module
  */
 
-import nodeAssert from "node:assert";
 import { inspect } from "node:util";
 
 // deno-lint-ignore no-explicit-any
@@ -84,26 +83,30 @@ function equal(a: unknown, b: unknown): boolean {
 /** Passes if the values are deeply equal. */
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   if (equal(actual, expected)) return;
-  try {
-    nodeAssert.deepStrictEqual(actual, expected);
-  } catch (error) {
-    check(false, (error as Error).message, msg);
-  }
-  check(
-    false,
-    `Values are not equal: ${inspect(actual)}, ${inspect(expected)}`,
-    msg,
-  );
+  const values = [actual, expected].map(describe);
+  const what = `Values are not equal.\nactual: ${values[0]}\nexpected: ${
+    values[1]
+  }`;
+  check(false, what, msg);
+}
+
+/** The most characters that a message has of a value. */
+const MOST = 10_000;
+
+/** Bounded: a value may be a connection, from which everything can be reached. */
+function describe(value: unknown): string {
+  const text = inspect(value, {
+    depth: 4,
+    maxArrayLength: 100,
+    maxStringLength: 2_000,
+  });
+  return text.length > MOST ? `${text.slice(0, MOST)}…` : text;
 }
 
 /** Passes if the values are not deeply equal. */
 export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
-  const both = inspect(actual);
-  check(
-    !equal(actual, expected),
-    `Expected actual: ${both} not to equal it`,
-    msg,
-  );
+  if (!equal(actual, expected)) return;
+  check(false, `Expected actual: ${describe(actual)} not to equal it`, msg);
 }
 
 /** Passes if the values are the same (`Object.is`). */
@@ -112,12 +115,9 @@ export function assertStrictEquals<T>(
   expected: T,
   msg?: string,
 ): asserts actual is T {
-  const values = `${inspect(actual)}, ${inspect(expected)}`;
-  check(
-    Object.is(actual, expected),
-    `Values are not strictly equal: ${values}`,
-    msg,
-  );
+  if (Object.is(actual, expected)) return;
+  const values = `${describe(actual)}, ${describe(expected)}`;
+  check(false, `Values are not strictly equal: ${values}`, msg);
 }
 
 /** Passes if the text contains the other. */
@@ -149,11 +149,9 @@ export function assertInstanceOf<T>(
   expected: Class<T>,
   msg?: string,
 ): asserts actual is T {
-  const what =
-    `Expected object to be an instance of "${expected.name}" but was ${
-      inspect(actual)
-    }`;
-  check(actual instanceof expected, what, msg);
+  if (actual instanceof expected) return;
+  const what = `Expected object to be an instance of "${expected.name}"`;
+  check(false, `${what} but was ${describe(actual)}`, msg);
 }
 
 /** Passes if the value is an error of that class and message. */

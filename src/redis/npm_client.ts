@@ -65,6 +65,8 @@ function optionsOf(
     database,
     socket: tls ? { ...socket, tls: true } : socket,
     disableOfflineQueue: true,
+    // The store has one timer for all commands; by default each has an `AbortSignal`.
+    commandOptions: { timeout: 0 },
   };
 }
 

@@ -186,7 +186,9 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
    * @throws {TypeError} as `new Lockout()` does.
    */
   setLockout(options: LockoutOptions): void {
-    this.#lockout = this.#newLockout(options);
+    const next = this.#newLockout(options);
+    // The same one keeps what it has counted while Redis is away.
+    if (!next.isLike(this.#lockout)) this.#lockout = next;
   }
 
   /**

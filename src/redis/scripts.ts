@@ -5,7 +5,8 @@
  * The keys of a store, after its prefix:
  *
  * ```text
- * totals         hash        LIMIT|KEY -> slots held on all nodes
+ * totals         hash        LIMIT|KEY -> slots held on all nodes; "@" -> 1, which is missing
+ *                            if somebody has deleted the key
  * nodes          sorted set  node -> end of its lease
  * held:NODE      hash        LIMIT|KEY -> slots held on the node; "@" -> the token of its
  *                            last declaration, "#" -> its calls since then
@@ -22,6 +23,12 @@
  */
 
 import { Script } from "./script.ts";
+
+/**
+ * If something is paid for this many milliseconds later than it can be, the clock of Redis
+ * was set back, or another server with another clock has taken over.
+ */
+const CLOCK_CHANGE = 10_000;
 
 /** The time in milliseconds. */
 const NOW = `
@@ -70,11 +77,12 @@ end
  * KEYS: totals, nodes, held, rates of all requests…
  * ARGV: prefix, node, token, changes n, (field, amount)·n, requests, and for each request:
  * slots m, (field, max)·m, rates r, (milliseconds each, milliseconds all)·r.
- * Returns nothing if Redis does not know the node, or for each request 0 if everything is
+ * Returns nothing if the node has to declare what it holds, or for each request 0 if everything is
  * granted, or the number of the slot or rate that is not.
  */
 export const MOVE: Script = new Script(`
-if redis.call('HGET', KEYS[3], '@') ~= ARGV[3] then return false end
+if redis.call('HGET', KEYS[3], '@') ~= ARGV[3]
+  or redis.call('HEXISTS', KEYS[1], '@') == 0 then return false end
 ${NOW}${COUNT}
 redis.call('HINCRBY', KEYS[3], '#', 1)
 local at = 4
@@ -99,13 +107,15 @@ local function take()
     end
   end
   local full = reached()
-  if full and reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) then full = reached() end
+  while full and reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) do full = reached() end
   if full then return full end
   local paid = {}
   for i = 1, rates do
     local each = tonumber(ARGV[second + 2 * i - 1])
     local all = tonumber(ARGV[second + 2 * i])
     local known = tonumber(redis.call('GET', KEYS[keys + i - 1]) or '0')
+    -- Not possible, unless the clock of Redis was set back.
+    if known - now > all + ${CLOCK_CHANGE} then known = now end
     paid[i] = math.max(known, now) + each
     if paid[i] - now > all + each / 1000 then return slots + i end
   end
@@ -127,12 +137,26 @@ return answers
 `);
 
 /**
- * Declares everything that a node holds, in place of what was counted for it before.
+ * Declares everything that a node holds, in place of what was counted for it before. If keys
+ * are missing, which somebody has deleted, what other nodes hold is counted again, too.
  *
  * KEYS: totals, nodes, held. ARGV: prefix, node, token, lease, (field, count)…
  */
 export const DECLARE: Script = new Script(`
 ${NOW}${COUNT}
+if redis.call('HEXISTS', KEYS[1], '@') == 0 or redis.call('EXISTS', KEYS[3]) == 0
+  and redis.call('ZSCORE', KEYS[2], ARGV[2]) then
+  redis.call('DEL', KEYS[1], KEYS[3])
+  redis.call('HSET', KEYS[1], '@', 1)
+  for _, node in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    local fields = redis.call('HGETALL', ARGV[1] .. node)
+    for i = 1, #fields, 2 do
+      if fields[i] ~= '@' and fields[i] ~= '#' then
+        count(KEYS[1], fields[i], fields[i + 1])
+      end
+    end
+  end
+end
 forget(KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[3], '@', ARGV[3], '#', 0)
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[4]), ARGV[2])
@@ -164,6 +188,7 @@ return 0
 export const BEAT: Script = new Script(`
 local known = redis.call('HMGET', KEYS[3], '@', '#')
 if known[1] ~= ARGV[3] or known[2] ~= ARGV[4] then return {0} end
+if redis.call('HEXISTS', KEYS[1], '@') == 0 then return {0} end
 ${NOW}${COUNT}
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[2])
 reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
@@ -200,7 +225,9 @@ trim(KEYS[3])
 local known = tonumber(redis.call('ZSCORE', KEYS[1], client) or '0')
 if known <= now then redis.call('HDEL', KEYS[2], client) end
 local count = redis.call('HINCRBY', KEYS[2], client, 1)
-if count == tonumber(ARGV[2]) then
+local limit = tonumber(ARGV[2])
+-- More if the limit was lowered, or is a higher one on other nodes.
+if limit > 0 and count >= limit then
   redis.call('ZREM', KEYS[1], client)
   redis.call('HDEL', KEYS[2], client)
   redis.call('ZADD', KEYS[3], now + lockout, client)
@@ -264,8 +291,11 @@ return locked > now and 1 or 0
 export const BORROW: Script = new Script(`
 ${NOW}
 local paid = tonumber(redis.call('GET', KEYS[1]) or '0')
+local loan = tonumber(ARGV[1]) * 1000 / tonumber(ARGV[2])
+-- As above. Other nodes may have borrowed, but not that many.
+if paid - now > 100 * loan + ${CLOCK_CHANGE} then paid = now end
 local from = math.max(paid, now - tonumber(ARGV[3]))
-local till = from + tonumber(ARGV[1]) * 1000 / tonumber(ARGV[2])
+local till = from + loan
 local keep = math.ceil(math.max(till - now, 0) + tonumber(ARGV[3])) + 1
 redis.call('SET', KEYS[1], string.format('%.3f', till), 'PX', keep)
 return math.ceil(math.max(paid - now, 0))
@@ -285,7 +315,7 @@ ${NOW}
 if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then
   return false
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', 86400000)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 2592000000)
 local day = math.floor(now / 86400000)
 local z = day + 719468
 local era = math.floor(z / 146097)
@@ -341,7 +371,7 @@ return totals
  */
 export const FENCE: Script = new Script(`
 local last = redis.call('GET', KEYS[1]) or '0'
-redis.call('SET', KEYS[1], ARGV[1], 'PX', 86400000)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 2592000000)
 return last
 `);
 

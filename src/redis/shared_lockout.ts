@@ -61,6 +61,12 @@ export class SharedLockout implements LoginGuard {
     this.#local = new Lockout(options);
   }
 
+  /** Whether both lock out after the same number of failures, for the same time. */
+  isLike(other: SharedLockout): boolean {
+    return this.#failedLogins === other.#failedLogins &&
+      this.#lockout === other.#lockout;
+  }
+
   /** The position from which {@linkcode learn} needs lockouts. */
   get since(): string {
     return this.#since;

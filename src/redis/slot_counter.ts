@@ -21,6 +21,11 @@ import { BEAT, DECLARE, LEAVE, MOVE } from "./scripts.ts";
 
 /** Releases are sent together after this many milliseconds, or with the next request. */
 const BATCH = 5;
+/**
+ * After a call for several requests, the next one is made this many milliseconds later at the
+ * earliest: load makes calls larger, and not more of them.
+ */
+const PACE = 4;
 /** How often a request is repeated after Redis has forgotten the node. */
 const MAX_TRIES = 3;
 
@@ -70,6 +75,7 @@ export class SlotCounter {
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #rates = new Map<string, KeyedRateLimit>();
   #flush: Timeout | undefined;
+  #pace: Timeout | undefined;
   #declaring: Promise<void> | undefined;
   /** Identifies the last declaration: calls that were made before it have no effect. */
   #token = "";
@@ -133,6 +139,9 @@ export class SlotCounter {
   /** Releases everything. */
   async leave(): Promise<void> {
     this.#flush?.cancel();
+    this.#pace?.cancel();
+    this.#pace = undefined;
+    this.#send();
     const { link, node } = this.#options;
     if (link.isUp) await link.run(LEAVE, this.#keys, [node, this.#token]);
   }
@@ -177,6 +186,7 @@ export class SlotCounter {
   /** Sends what is in the queue, after the answer to an earlier call: under load, few calls. */
   #send(): void {
     if (this.#queue.length === 0 || this.#inFlight.size > 0) return;
+    if (this.#pace) return;
     if (this.#declaring && this.#options.link.isUp) {
       this.#declared().then(() => this.#send());
       return;
@@ -187,9 +197,17 @@ export class SlotCounter {
       for (const { resolve } of queue) resolve(answer);
     };
     if (!this.#options.link.isUp) return answerAll(AWAY);
+    if (queue.length > 1) this.#startPace();
     this.#move(queue).then((isKnown) => {
       if (!isKnown) answerAll(UNKNOWN);
     }, () => answerAll(AWAY));
+  }
+
+  #startPace(): void {
+    this.#pace = this.#options.clock.startTimeout(PACE, () => {
+      this.#pace = undefined;
+      this.#send();
+    });
   }
 
   /** Sends all changes, and asks for slots and rates. Returns whether Redis knows this node. */

@@ -14,7 +14,13 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { load } from "./libraries.ts";
 import { freePort, missing, until, withFolder } from "./programs.ts";
-import { NPM_REDIS, type Redis, withNodes, withRedis } from "./redis.ts";
+import {
+  NPM_REDIS,
+  type Redis,
+  untilHeld,
+  withNodes,
+  withRedis,
+} from "./redis.ts";
 import { missingRuntime, runtimes } from "./runtimes.ts";
 
 const skip = runtimes.map(missingRuntime).find((it) => it !== undefined) ??
@@ -100,6 +106,87 @@ for (const kind of Object.keys(clients)) {
     options,
   );
 }
+
+test(
+  "redisStore() locks out a client that has failed more often than a lowered limit",
+  () =>
+    withStores("redis", {}, async (redis, [one, other]) => {
+      const client = "192.0.2.1";
+      one.setLockout({ failedLogins: 0 });
+      for (let i = 0; i < 12; i++) await one.failed(client);
+      assertEquals(await one.succeeded(client), true);
+      for (let i = 0; i < 5; i++) await other.failed(client);
+      other.setLockout({ failedLogins: 3 });
+      await other.failed(client);
+      assertEquals(other.isLocked(client), true);
+      assertEquals(await redis.command("ZCARD", "{socks5}:failing"), "0");
+    }),
+  options,
+);
+
+test(
+  "redisStore() frees the slots of many nodes that have crashed at once",
+  () =>
+    withStores("redis", { lease: 30_000 }, async (redis, [one]) => {
+      const crash = `for i = 1, 40 do
+        redis.call('ZADD', '{socks5}:nodes', 1, i)
+        redis.call('HSET', '{socks5}:held:' .. i, "sessionsPerUser|'al", 1)
+        redis.call('HINCRBY', '{socks5}:totals', "sessionsPerUser|'al", 1)
+      end`;
+      await redis.command("EVAL", crash, "0");
+      assertEquals(await one.acquire([{ ...slot, max: 1 }]), null);
+    }),
+  options,
+);
+
+test(
+  "redisStore() counts again when keys were deleted",
+  () =>
+    withStores("redis", {}, async (redis, [one, other]) => {
+      const requests = [{ ...slot, max: 9 }];
+      for (let i = 0; i < 3; i++) await one.acquire(requests);
+      for (let i = 0; i < 2; i++) await other.acquire(requests);
+      const nodes = await redis.command("ZRANGE", "{socks5}:nodes", "0", "-1");
+      const [held] = nodes.split("\n").map((it) => `{socks5}:held:${it}`);
+      for (const key of ["{socks5}:totals", held]) {
+        await redis.command("DEL", key);
+        const first = await other.acquire([{ ...slot, key: "bo", max: 9 }]);
+        assertEquals(first, null);
+        other.release({ ...slot, key: "bo" });
+        const isBack = async () => await redis.command("EXISTS", key) === "1";
+        await until(`${key} is there again`, isBack);
+        await untilHeld(redis, 5);
+      }
+      for (let i = 0; i < 3; i++) one.release(slot);
+      for (let i = 0; i < 2; i++) other.release(slot);
+      await untilHeld(redis, 0);
+    }),
+  options,
+);
+
+test(
+  "redisStore() does not wait for long after the clock of Redis was set back",
+  () =>
+    withStores("redis", {}, async (redis, [one]) => {
+      const rate = {
+        limit: "connectionsPerSecondPerClient",
+        key: "192.0.2.1",
+        perSecond: 5,
+      } as const;
+      const paid = `${Date.now() + 3_600_000}`;
+      const prefix = "{socks5}:";
+      const key = `${prefix}rate:connectionsPerSecondPerClient|'192.0.2.1`;
+      await redis.command("SET", key, paid);
+      await redis.command("SET", `${prefix}pass:'al`, paid);
+      assertEquals(await one.acquire([rate]), null);
+      const request = { ticket: 1, user: "al", bytes: 500, perSecond: 1_000 };
+      let hasPassed = false;
+      void Promise.resolve(one.pass(request)).then(() => hasPassed = true);
+      await until("bytes pass", () => Promise.resolve(hasPassed), 5_000);
+      one.cancel(1);
+    }),
+  options,
+);
 
 test(
   "redisStore() grants all or none, and rates last",

@@ -157,6 +157,18 @@ test("RedisStore.setLockout() changes how failed logins are counted", () =>
     assertThrows(() => store.setLockout({ lockout: -1 }), TypeError);
   }));
 
+test("RedisStore.setLockout() with the same options unlocks no client while Redis is away", () =>
+  withStore({ failedLogins: 2 }, async ({ store, redis }) => {
+    redis.answer = () => {
+      throw new Error("gone");
+    };
+    for (let i = 0; i < 3; i++) await store.failed(client);
+    store.setLockout({ failedLogins: 2, lockout: 300_000 });
+    assertEquals(store.isLocked(client), true);
+    store.setLockout({ failedLogins: 3 });
+    assertEquals(store.isLocked(client), false);
+  }));
+
 test("redisStore() rejects options that make no sense", async () => {
   const send = () => Promise.resolve(0);
   const bad = [

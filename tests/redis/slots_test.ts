@@ -149,6 +149,28 @@ test("redisStore() sends requests after the answer to earlier ones", () =>
     assertEquals(redis.of("MOVE").length, 2);
   }));
 
+test("redisStore() asks seldom while many requests come", () =>
+  withStore({}, async ({ store, redis, clock }) => {
+    const ask = () => store.acquire(request(9));
+    await Promise.all([ask(), ask()]);
+    const asked = [ask()];
+    await settle();
+    asked.push(ask());
+    await settle();
+    assertEquals(redis.of("MOVE").length, 1);
+    clock.advance(4);
+    assertEquals(await Promise.all(asked), [null, null]);
+    assertEquals(redis.of("MOVE").length, 2);
+    const last = ask();
+    await settle();
+    await store.close();
+    assertEquals(await last, null);
+    assertEquals(redis.calls.map(({ name }) => name).slice(-2), [
+      "MOVE",
+      "LEAVE",
+    ]);
+  }));
+
 test("redisStore() declares when a heartbeat finds calls missing", () =>
   withStore({}, async ({ store, redis, clock }) => {
     await store.acquire(request(9));
