@@ -78,7 +78,17 @@ const checks: Record<string, (std: string[]) => Promise<Output>> = {
   publish: () => publish("--dry-run", "--quiet"),
 };
 
+/** Ends the program if a check does not exist: nothing would be checked. */
+function refuseUnknown(names: readonly string[]): void {
+  const known = Object.keys(checks);
+  const unknown = names.find((it) => !known.includes(it));
+  if (unknown === undefined) return;
+  console.error(`there is no check "${unknown}", only ${known.join(", ")}`);
+  Deno.exit(2);
+}
+
 if (import.meta.main) {
+  refuseUnknown(Deno.args);
   const std = await stdFlags();
   const failed: string[] = [];
   for (const [name, check] of Object.entries(checks)) {
