@@ -8,10 +8,10 @@ import { connect } from "../../src/client/mod.ts";
 import { hashPassword } from "../../src/server/mod.ts";
 import { assertEchoes, withEcho } from "../cli/echo.ts";
 import { test } from "../support/harness.ts";
-import { type ProgramOptions, withProgram } from "../support/spawn.ts";
+import { withProgram } from "../support/spawn.ts";
 import { freePort, missing, withFolder, withListening } from "./programs.ts";
-import { NPM_REDIS, withRedis } from "./redis.ts";
-import { installed, missingRuntime } from "./runtimes.ts";
+import { redisOptions, withRedis } from "./redis.ts";
+import { missingRuntime } from "./runtimes.ts";
 
 const readme = readFileSync("README.md", "utf8");
 
@@ -29,16 +29,6 @@ function withPorts(text: string, ports: ReadonlyMap<string, number>): string {
   );
 }
 
-/** The environment and the permissions of a program that finds the package `redis`. */
-async function options(): Promise<ProgramOptions> {
-  const folder = await installed(`redis@${NPM_REDIS}`);
-  return {
-    mayShare: true,
-    variables: "REDIS_DEBUG_MAINTENANCE,REDIS_EMIT_DIAGNOSTICS",
-    env: { NODE_PATH: join(folder, "node_modules") },
-  };
-}
-
 const skip = missingRuntime("deno") ??
   missing("haproxy", "redis-server", "redis-cli");
 
@@ -48,7 +38,7 @@ test(
     const [config] = blocks("haproxy");
     const commands = blocks("sh ignore")[0].trim().split("\n");
     assertEquals(commands.length, 2);
-    const opts = await options();
+    const opts = await redisOptions();
     const hash = await hashPassword("secret", { iterations: 1_000 });
     await withFolder((folder) =>
       withEcho((target) =>

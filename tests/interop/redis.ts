@@ -10,6 +10,7 @@ import type { NodeOptions } from "./redis_program.ts";
 import type { Runtime } from "../support/harness.ts";
 import { connect, SocksError } from "../../src/client/mod.ts";
 import type { Conn } from "../../src/transport/transport.ts";
+import type { ProgramOptions } from "../support/spawn.ts";
 import {
   freePort,
   type Program,
@@ -22,6 +23,16 @@ import { environment, installed, withProgramOn } from "./runtimes.ts";
 
 /** The version of the package `redis` that the tests use. */
 export const NPM_REDIS = "6.3.1";
+
+/** The environment and the permissions of a program that finds the package `redis`. */
+export async function redisOptions(): Promise<ProgramOptions> {
+  const folder = await installed(`redis@${NPM_REDIS}`);
+  return {
+    mayShare: true,
+    variables: "REDIS_DEBUG_MAINTENANCE,REDIS_EMIT_DIAGNOSTICS",
+    env: { NODE_PATH: join(folder, "node_modules") },
+  };
+}
 
 /** A running server. */
 export class Redis {

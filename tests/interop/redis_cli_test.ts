@@ -8,31 +8,15 @@ import { connect, SocksError } from "../../src/client/mod.ts";
 import type { Conn } from "../../src/transport/transport.ts";
 import { assertEchoes, withEcho } from "../cli/echo.ts";
 import { runtime, test } from "../support/harness.ts";
-import {
-  type Program,
-  type ProgramOptions,
-  runProgram,
-  withProgram,
-} from "../support/spawn.ts";
+import { type Program, runProgram, withProgram } from "../support/spawn.ts";
 import { missing, until, withFolder } from "./programs.ts";
-import { NPM_REDIS, type Redis, untilHeld, withRedis } from "./redis.ts";
-import { installed, missingRuntime } from "./runtimes.ts";
+import { type Redis, redisOptions, untilHeld, withRedis } from "./redis.ts";
+import { missingRuntime } from "./runtimes.ts";
 
 const skip = missingRuntime("deno") ?? missing("redis-server", "redis-cli");
 const noThreads = runtime === "deno"
   ? "Deno's workers are threads, which cannot be killed from outside"
   : undefined;
-
-/** The environment and the permissions of a program that finds the package `redis`. */
-async function options(): Promise<ProgramOptions> {
-  const folder = await installed(`redis@${NPM_REDIS}`);
-  return {
-    users: "al:pw\n",
-    mayShare: true,
-    variables: "REDIS_DEBUG_MAINTENANCE,REDIS_EMIT_DIAGNOSTICS",
-    env: { NODE_PATH: join(folder, "node_modules") },
-  };
-}
 
 interface Running {
   readonly redis: Redis;
@@ -45,7 +29,7 @@ async function withShared(
   args: string[],
   use: (it: Running) => Promise<void>,
 ): Promise<void> {
-  const opts = await options();
+  const opts = { ...await redisOptions(), users: "al:pw\n" };
   await withEcho((target) =>
     withRedis("redis-server", (redis) =>
       withProgram(
@@ -153,7 +137,7 @@ test(
 test(
   "--shared starts without Redis, and with --shared-strict it does not",
   async () => {
-    const opts = await options();
+    const opts = { ...await redisOptions(), users: "al:pw\n" };
     const url = "redis://al:s3cret@127.0.0.1:1";
     await withProgram(["--port", "0", "--shared", url], async (program) => {
       await program.port();
@@ -183,7 +167,7 @@ test(
         const url = `redis://:wr0ng@127.0.0.1:${redis.port}`;
         const { code, stderr } = await runProgram(
           ["--port", "0", "--shared", url, "--shared-strict"],
-          await options(),
+          { ...await redisOptions(), users: "al:pw\n" },
         );
         assertEquals([code, stderr.includes("wr0ng")], [1, false]);
       },
@@ -237,7 +221,7 @@ test(
 test(
   "--shared connects to a Unix socket",
   async () => {
-    const opts = await options();
+    const opts = { ...await redisOptions(), users: "al:pw\n" };
     await withRedis("redis-server", async (redis) => {
       const url = `unix:${join(redis.folder, "socket")}`;
       const args = ["--port", "0", "--shared", url, "--shared-strict"];

@@ -7,27 +7,12 @@ import { connect, SocksError } from "../../src/client/mod.ts";
 import { hashPassword } from "../../src/server/mod.ts";
 import { assertEchoes, withEcho } from "../cli/echo.ts";
 import { test } from "../support/harness.ts";
-import {
-  type Program,
-  type ProgramOptions,
-  runProgram,
-  withProgram,
-} from "../support/spawn.ts";
+import { type Program, runProgram, withProgram } from "../support/spawn.ts";
 import { missing, withFolder } from "./programs.ts";
-import { NPM_REDIS, withRedis } from "./redis.ts";
-import { installed, missingRuntime } from "./runtimes.ts";
+import { redisOptions, withRedis } from "./redis.ts";
+import { missingRuntime } from "./runtimes.ts";
 
 const skip = missingRuntime("deno") ?? missing("redis-server", "redis-cli");
-
-/** The environment and the permissions of a program that finds the package `redis`. */
-async function options(): Promise<ProgramOptions> {
-  const folder = await installed(`redis@${NPM_REDIS}`);
-  return {
-    mayShare: true,
-    variables: "REDIS_DEBUG_MAINTENANCE,REDIS_EMIT_DIAGNOSTICS",
-    env: { NODE_PATH: join(folder, "node_modules") },
-  };
-}
 
 async function open(program: Program, target: number, user: string) {
   const url = `socks5://${user}:pw@127.0.0.1:${await program.port()}`;
@@ -46,7 +31,7 @@ test(
           await writeFile(users, `alice:${hash} ${quota}\nbob:${hash}\n`);
           const args = ["--port", "0", "--users-file", users]
             .concat("--shared", redis.url, "--accounting", "200ms");
-          const opts = await options();
+          const opts = await redisOptions();
           const file = await runProgram(
             [...args, "--accounting-file", join(folder, "usage.json")],
             { ...opts, mayWrite: true },
@@ -105,7 +90,7 @@ function withUsage(
           redis.signal("SIGSTOP");
           await program.line(/"type":"shared-lost"/);
           await use(program, target, first);
-        }, await options());
+        }, await redisOptions());
       })
     )
   );
