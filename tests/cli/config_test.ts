@@ -486,8 +486,8 @@ test("configSchema() has the defaults that apply", async () => {
       "etc/f": text,
     });
     const resolved = await resolveSettings(options, {} as Transport);
-    const { auth: _, ...rest } = resolved;
-    return { ...rest, drainDelay, grace, log, workers };
+    const { auth: _, egress: { sticky }, ...rest } = resolved;
+    return { ...rest, sticky, drainDelay, grace, log, workers };
   };
   const { socks4: _, ...others } = defaults;
   assertEquals(await settings(others), await settings({}));

@@ -601,8 +601,11 @@ async function settingsOf(args: string[]) {
     noFiles,
   );
   const transport = {} as Transport;
-  const { auth: _, ...rest } = await resolveSettings(options, transport);
-  return { ...rest, drainDelay, grace, log };
+  const { auth: _, egress, ...rest } = await resolveSettings(
+    options,
+    transport,
+  );
+  return { ...rest, sticky: egress.sticky, drainDelay, grace, log };
 }
 
 test("helpText() has the defaults that apply", async () => {

@@ -83,7 +83,7 @@ for (
     ["npm", "![a](speed.svg) [b](#b) [c](https://example.com)\n", []],
     ["repository", "<!-- for npm -->\n", ["it has a mark that is not read"]],
     ["repository", "[a](scripts/a.md) npx deno@1\n", []],
-    ["repository", "line\n".repeat(331), ["it has 331 lines"]],
+    ["repository", "line\n".repeat(401), ["it has 401 lines"]],
   ] as [Reader, string, string[]][]
 ) {
   test(`problemsOf() of ${JSON.stringify(text.slice(0, 30))} for ${reader} are ${problems.length}`, () => {
