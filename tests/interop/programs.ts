@@ -263,9 +263,14 @@ async function startListening(
 function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = net.connect({ host: "127.0.0.1", port });
-    socket.on("connect", () => socket.destroy());
+    let isListener = false;
+    socket.on("connect", () => {
+      // Without a listener, a socket that gets the same port connects to itself.
+      isListener = socket.localPort !== port;
+      socket.destroy();
+    });
     socket.on("error", () => socket.destroy());
-    socket.on("close", (failed) => resolve(!failed));
+    socket.on("close", () => resolve(isListener));
   });
 }
 
