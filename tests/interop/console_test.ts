@@ -322,7 +322,7 @@ test(
       await page.call("fill", "#token", TOKEN);
       await page.call("keyboard.press", "Enter");
       await page.until(`${textOf("state")} === "Serving"`);
-      assertEquals((await page.log()).requests[length], `GET ${url}status`);
+      assertEquals((await page.log()).requests[length], `GET ${url}batch`);
       await page.call("reload"); // the tab keeps the token
       await page.until(`${textOf("state")} === "Serving"`);
 
