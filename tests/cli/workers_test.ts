@@ -768,7 +768,7 @@ test(
   {
     skip: runtime === "deno"
       ? undefined
-      : "workers are processes: see workers_process_test.ts",
+      : "workers are processes: see admin_process_test.ts",
   },
 );
 
