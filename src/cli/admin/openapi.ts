@@ -6,8 +6,7 @@
 
 import { SESSION_KEYS } from "../serve/control/control.ts";
 import { VERSION } from "../version.ts";
-import { COMMANDS, LIMIT, PHASES, USER_KEYS } from "./query.ts";
-import { MAX_BATCH } from "./routes.ts";
+import { COMMANDS, LIMIT, MAX_BATCH, PHASES, USER_KEYS } from "./query.ts";
 import { type Schema, SCHEMAS } from "./schemas.ts";
 
 const DESCRIPTION = `\

@@ -17,6 +17,7 @@ import { findRoute } from "./find_route.ts";
 import type { History } from "./history.ts";
 import {
   FILTERS,
+  MAX_BATCH,
   readLimit,
   readParameters,
   readSort,
@@ -64,9 +65,6 @@ export interface Route {
   readonly path: string;
   answer(request: RouteRequest): Answer | Promise<Answer>;
 }
-
-/** The maximum number of requests in a batch. */
-export const MAX_BATCH = 8;
 
 /** All routes, except for the console. */
 export const ROUTES: readonly Route[] = [
