@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type { ServerResponse } from "node:http";
 
 /** An answer to a request. */
@@ -97,11 +98,10 @@ function send(
   text: string,
   headers: Readonly<Record<string, string>>,
 ): void {
-  const bytes = new TextEncoder().encode(text);
   response.writeHead(status, {
     ...FIELDS,
-    "content-length": bytes.length,
+    "content-length": Buffer.byteLength(text),
     ...headers,
   });
-  response.end(bytes);
+  response.end(text);
 }
