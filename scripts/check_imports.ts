@@ -341,7 +341,7 @@ const rooms: Room[] = [
       "!src/doors/bridge**",
     ],
     // Needed on Deno and Bun only, and it loads the server.
-    dynamic: ["src/doors/bridge/mod.ts"],
+    dynamic: ["src/doors/bridge/mod.ts", "src/doors/bridge/aliased.ts"],
     packages: node,
   },
   {

@@ -126,9 +126,12 @@ function classOf(lazy: LazyWay): ProxiedWebSocketClass {
       const { way } = lazy;
       if (!way) throw closedError();
       const text = checkedUrl(url);
-      const init = { ...checkedOptions(protocols), ...way.init };
-      const args = [text, init, failuresFrom(way, text)];
-      return way.call(() => Reflect.construct(target, args, newTarget));
+      const options = checkedOptions(protocols);
+      const create = (...args: ConstructorParameters<typeof Proxied>) =>
+        Reflect.construct(target, args, newTarget);
+      if (way.webSocket) return way.webSocket(text, options, create);
+      const init = { ...options, ...way.init };
+      return way.call(() => create(text, init, failuresFrom(way, text)));
     },
   });
   // Without the proxy, the class would connect directly.
