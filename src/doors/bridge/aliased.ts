@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Conn, NetError, serve, userPass } from "../../server/public.ts";
+import { type Conn, serve, userPass } from "../../server/public.ts";
 import type { Alias, Aliases } from "../fetch/aliases.ts";
 
 /** Connects to the target of an alias. */
@@ -23,7 +23,7 @@ export async function serveAliases(
     auth: [userPass((username) => aliases.has(username), { lockout: 0 })],
     dial: {
       connect: (_, { session, signal }) =>
-        reachAlias(aliases.take(session.user), reach, signal),
+        aliases.connect(session.user, (it) => reach(it, signal)),
     },
     policy: () => true,
     // The dialer has its own timeout.
@@ -33,19 +33,4 @@ export async function serveAliases(
     port: server.addr.port,
     close: () => server.shutdown({ grace: 0 }),
   };
-}
-
-/** Connects, and keeps the error in the alias. */
-export async function reachAlias(
-  alias: Alias | undefined,
-  reach: Reach,
-  signal: AbortSignal,
-): Promise<Conn> {
-  if (!alias) throw new NetError("denied", "the login has been used");
-  try {
-    return await reach(alias, signal);
-  } catch (error) {
-    alias.error = error;
-    throw error;
-  }
 }

@@ -10,9 +10,12 @@
  */
 
 import type { Endpoint } from "../../protocol/address.ts";
+import { NetError } from "../../transport/errors.ts";
 import { targetOf } from "./failures.ts";
 import { type Environment, withoutNoProxy } from "./no_proxy.ts";
-import type { WebSocketOptions } from "./web_socket.ts";
+import type { WebSocketOptions } from "./options.ts";
+
+export { targetOf };
 
 /** Where a WebSocket leads. */
 export interface Alias {
@@ -63,11 +66,23 @@ export class Aliases {
     return this.#waiting.has(username);
   }
 
-  /** Returns the alias of a login, which is valid for one connection only. */
-  take(username: string | undefined = ""): Alias | undefined {
+  /**
+   * Connects to the target of a login, which is valid for one connection only. Keeps the error
+   * in the alias.
+   */
+  async connect<T>(
+    username: string | undefined = "",
+    reach: (alias: Alias) => Promise<T>,
+  ): Promise<T> {
     const alias = this.#waiting.get(username);
     this.#waiting.delete(username);
-    return alias;
+    if (!alias) throw new NetError("denied", "the login has been used");
+    try {
+      return await reach(alias);
+    } catch (error) {
+      alias.error = error;
+      throw error;
+    }
   }
 
   /** Makes all logins invalid. */

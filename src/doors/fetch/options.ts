@@ -47,6 +47,14 @@ export interface FetchTlsOptions {
   readonly key?: string;
 }
 
+/** Options of a {@linkcode ProxiedWebSocket}. */
+export interface WebSocketOptions {
+  /** The subprotocols to offer. */
+  readonly protocols?: string | string[];
+  /** Further header fields of the request. */
+  readonly headers?: ConstructorParameters<typeof Headers>[0];
+}
+
 /** The checked arguments of a door. */
 export interface Route {
   /** With their credentials. */

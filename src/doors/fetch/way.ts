@@ -6,7 +6,7 @@
 
 import { SocksError } from "../../client/error.ts";
 import type { Failures } from "./failures.ts";
-import type { WebSocketOptions } from "./web_socket.ts";
+import type { WebSocketOptions } from "./options.ts";
 
 /** What a way is for. */
 export type Purpose = "fetch" | "WebSocket";

@@ -9,16 +9,12 @@ import { quote } from "../../protocol/escape.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 import type { Hops } from "../../client/mod.ts";
 import { LazyWay } from "./lazy_way.ts";
-import { type FetchOptions, routeOf } from "./options.ts";
+import {
+  type FetchOptions,
+  routeOf,
+  type WebSocketOptions,
+} from "./options.ts";
 import { closedError, type Probe, socksErrorIn, type Way } from "./way.ts";
-
-/** Options of a {@linkcode ProxiedWebSocket}. */
-export interface WebSocketOptions {
-  /** The subprotocols to offer. */
-  readonly protocols?: string | string[];
-  /** Further header fields of the request. */
-  readonly headers?: ConstructorParameters<typeof Headers>[0];
-}
 
 /** A `WebSocket` through proxies. */
 export interface ProxiedWebSocket extends WebSocket {
