@@ -24,6 +24,8 @@ export interface Alias {
   readonly isSecure: boolean;
   /** Certificates of additional authorities, in PEM. */
   readonly caCerts?: readonly string[];
+  /** Aborted when the WebSocket is closed. */
+  readonly signal: AbortSignal;
   /** Why the target could not be reached. */
   error?: unknown;
 }
@@ -120,7 +122,9 @@ export class Aliases {
     const target = targetOf(real.href);
     checkPermission(real, target);
     const isSecure = /^(wss|https):$/.test(real.protocol);
-    const alias: Alias = { target, isSecure, caCerts };
+    const closing = new AbortController();
+    const { signal } = closing;
+    const alias: Alias = { target, isSecure, caCerts, signal };
     const headers = new Headers(init.headers);
     headers.set("host", real.host);
     const [client, username] = this.client(alias, port);
@@ -128,7 +132,10 @@ export class Aliases {
       const native = aliasUrl(real, port);
       const socket = create(native, { ...init, headers, client }, alias);
       showReal(socket, shownUrl(real, isSecure), alias);
-      socket.addEventListener("close", () => this.#waiting.delete(username));
+      socket.addEventListener("close", () => {
+        this.#waiting.delete(username);
+        closing.abort(); // the bridge goes on dialing after the FIN of a client
+      });
       return socket;
     } catch (error) {
       this.#waiting.delete(username);

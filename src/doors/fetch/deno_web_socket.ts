@@ -19,11 +19,13 @@ export async function openWay({ dialer, options }: Route): Promise<Way> {
   const tls = { ...options.targetTls, alpn: ["http/1.1"] };
   await checkTargetTls(tls, NOWHERE);
   const aliases = new Aliases();
-  const probed: Alias = { target: NOWHERE, isSecure: false };
+  const { signal: never } = new AbortController();
+  const probed: Alias = { target: NOWHERE, isSecure: false, signal: never };
   let hasArrived = false;
-  const reach = (alias: Alias, signal: AbortSignal) => {
+  const reach = (alias: Alias, ended: AbortSignal) => {
     if (alias !== probed) {
       const { target, isSecure } = alias;
+      const signal = AbortSignal.any([alias.signal, ended]);
       return dialer.connect(target, { signal, targetTls: isSecure && tls });
     }
     hasArrived = true;

@@ -94,6 +94,8 @@ function callProbe(way: Way, probe: Probe): Promise<unknown> {
 }
 
 function classOf(lazy: LazyWay): ProxiedWebSocketClass {
+  const { close } = WebSocket.prototype;
+  const open = new Set<WebSocket>();
   class Proxied extends WebSocket implements ProxiedWebSocket {
     #failure: SocksError | undefined;
 
@@ -101,7 +103,10 @@ function classOf(lazy: LazyWay): ProxiedWebSocketClass {
       super(url, init as never);
       this.addEventListener("error", (event) => {
         this.#failure = failureOf(event as ErrorEvent);
+        open.delete(this); // on Node.js 22, the event may be the last
       });
+      this.addEventListener("close", () => open.delete(this));
+      open.add(this);
     }
 
     get failure(): SocksError | undefined {
@@ -109,11 +114,14 @@ function classOf(lazy: LazyWay): ProxiedWebSocketClass {
     }
 
     static close(): Promise<void> {
-      return lazy.close();
+      const closing = lazy.close();
+      // The dispatcher of Node.js does not close them.
+      for (const it of open) close.call(it);
+      return closing;
     }
 
     static [Symbol.asyncDispose](): Promise<void> {
-      return lazy.close();
+      return Proxied.close();
     }
   }
   // TypeScript has no calls of super() within a function, which Way.call() needs.

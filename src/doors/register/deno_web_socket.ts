@@ -101,9 +101,10 @@ function optionsOf(given: unknown): Options {
 
 /** Connects to the target of a WebSocket, as the program itself would. */
 export async function reachAlias(
-  { target, isSecure, caCerts }: Alias,
-  signal: AbortSignal,
+  { target, isSecure, caCerts, signal: closed }: Alias,
+  ended: AbortSignal,
 ): Promise<ConnSource> {
+  const signal = AbortSignal.any([closed, ended]);
   const { Deno: deno } = globalThis as unknown as { Deno: DenoNet };
   const to = { ...parseTarget(target), signal };
   if (!isSecure) return unheld(await deno.connect(to));
