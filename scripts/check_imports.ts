@@ -352,8 +352,8 @@ const rooms: Room[] = [
       "src/doors/socket/**",
       "src/doors/fetch/aliases.ts", // WebSockets of Deno
     ],
-    // Loaded with the first connection that needs it, because it loads the server.
-    dynamic: ["src/doors/bridge/hand_over.ts"],
+    // Loaded with the first connection that needs them: the first one loads the server.
+    dynamic: ["src/doors/bridge/hand_over.ts", "src/transport/tls/connect.ts"],
     packages: node,
   },
   {

@@ -17,13 +17,23 @@ import type { WebSocketOptions } from "./options.ts";
 
 export { targetOf };
 
+/** TLS to a target, as `Deno.createHttpClient()` has it. All are in PEM. */
+export interface AliasTls {
+  /** Certificates of additional authorities. */
+  readonly caCerts?: readonly string[];
+  /** The client's certificate. */
+  readonly cert?: string;
+  /** Its private key. */
+  readonly key?: string;
+}
+
 /** Where a WebSocket leads. */
 export interface Alias {
   readonly target: Endpoint;
   /** Whether the target speaks TLS. Deno itself does not. */
   readonly isSecure: boolean;
-  /** Certificates of additional authorities, in PEM. */
-  readonly caCerts?: readonly string[];
+  /** The settings for that, if the program has given any. */
+  readonly tls?: AliasTls;
   /** Aborted when the WebSocket is closed. */
   readonly signal: AbortSignal;
   /** Why the target could not be reached. */
@@ -113,18 +123,18 @@ export class Aliases {
    */
   open<T extends WebSocket>(
     url: string,
-    options: WebSocketOptions & Pick<Alias, "caCerts">,
+    options: WebSocketOptions & Pick<Alias, "tls">,
     port: number,
     create: (url: string, options: NativeOptions, alias: Alias) => T,
   ): T {
-    const { caCerts, ...init } = options;
+    const { tls, ...init } = options;
     const real = parse(url);
     const target = targetOf(real.href);
     checkPermission(real, target);
     const isSecure = /^(wss|https):$/.test(real.protocol);
     const closing = new AbortController();
     const { signal } = closing;
-    const alias: Alias = { target, isSecure, caCerts, signal };
+    const alias: Alias = { target, isSecure, tls, signal };
     const headers = new Headers(init.headers);
     headers.set("host", real.host);
     const [client, username] = this.client(alias, port);

@@ -7,8 +7,9 @@
 import { parseTarget } from "../../client/target.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { toConnectError } from "../../transport/errors.ts";
+import type { AliasTls } from "../fetch/aliases.ts";
 import { Dial } from "../socket/dial.ts";
-import { type ClientTls, patchWebSocket } from "./deno_web_socket.ts";
+import { patchWebSocket } from "./deno_web_socket.ts";
 import type { Front } from "./front.ts";
 import { refusal, refuse } from "./refusal.ts";
 import type { Directions } from "./sockets.ts";
@@ -38,7 +39,7 @@ interface DenoNet {
   createHttpClient(options?: ClientOptions): object;
 }
 
-interface ClientOptions extends ClientTls {
+interface ClientOptions extends AliasTls {
   readonly proxy?: { readonly url?: string };
 }
 
@@ -69,7 +70,7 @@ export function patchDeno(directions: Directions, front: Front): void {
     const conn = await deno.connect(options);
     return await startTls(conn, { ...options, hostname: target.hostname });
   };
-  const clients = new WeakMap<object, ClientTls>();
+  const clients = new WeakMap<object, AliasTls>();
   deno.createHttpClient = (options) => {
     const client = createHttpClient(
       options?.proxy?.url ? { ...options, proxy: undefined } : options,

@@ -6,16 +6,14 @@
  */
 
 import { parseTarget } from "../../client/target.ts";
-import type { ConnSource } from "../../transport/streams.ts";
-import { type Alias, type Aliases, targetOf } from "../fetch/aliases.ts";
-import { refusal } from "./refusal.ts";
+import { type ConnSource, toConn } from "../../transport/streams.ts";
+import {
+  type Alias,
+  type Aliases,
+  type AliasTls,
+  targetOf,
+} from "../fetch/aliases.ts";
 import type { Directions } from "./sockets.ts";
-
-/** What the options of `Deno.createHttpClient()` say about TLS to targets. */
-export interface ClientTls {
-  readonly caCerts?: readonly string[];
-  readonly cert?: string;
-}
 
 /** What the second argument of `WebSocket` may have. */
 interface Options {
@@ -43,6 +41,7 @@ interface DenoNet {
 
 /** Milliseconds for the handshake of TLS. */
 const TLS_TIMEOUT = 30_000;
+const ALPN = ["http/1.1"];
 
 /**
  * Sends WebSockets to their targets by the front, except for those that are direct; `clients`
@@ -51,7 +50,7 @@ const TLS_TIMEOUT = 30_000;
 export function patchWebSocket(
   directions: Directions,
   { aliases, port }: Front,
-  clients: WeakMap<object, ClientTls>,
+  clients: WeakMap<object, AliasTls>,
 ): void {
   const { WebSocket } = globalThis;
   const patched = new Proxy(WebSocket, {
@@ -65,12 +64,10 @@ export function patchWebSocket(
         return create(text, given);
       }
       const { client, protocols, headers } = optionsOf(given);
-      const { caCerts, cert } = client && clients.get(client) || {};
-      if (cert) throw refusal("a WebSocket with a certificate of the client");
       const options = {
         ...protocols !== undefined && { protocols },
         ...headers !== undefined && { headers },
-        caCerts,
+        tls: client && clients.get(client),
       };
       return aliases.open(text, options, port!, create);
     },
@@ -101,16 +98,24 @@ function optionsOf(given: unknown): Options {
 
 /** Connects to the target of a WebSocket, as the program itself would. */
 export async function reachAlias(
-  { target, isSecure, caCerts, signal: closed }: Alias,
+  { target, isSecure, tls, signal: closed }: Alias,
   ended: AbortSignal,
 ): Promise<ConnSource> {
-  const signal = AbortSignal.any([closed, ended]);
   const { Deno: deno } = globalThis as unknown as { Deno: DenoNet };
+  const signal = AbortSignal.any([closed, ended]);
   const to = { ...parseTarget(target), signal };
   if (!isSecure) return unheld(await deno.connect(to));
-  const alpnProtocols = ["http/1.1"];
-  const conn = await deno.connectTls({ ...to, caCerts, alpnProtocols });
   const late = AbortSignal.any([signal, AbortSignal.timeout(TLS_TIMEOUT)]);
+  const { caCerts, cert, key } = tls ?? {};
+  if (cert) {
+    // `Deno.startTls()` has no certificates of clients.
+    const { tlsOver } = await import("../../transport/tls/connect.ts");
+    const conn = toConn(unheld(await deno.connect(to)));
+    const serverName = to.hostname.replace(/\.$/, "");
+    const ca = caCerts?.join("\n");
+    return await tlsOver(conn, { serverName, ca, cert, key, alpn: ALPN }, late);
+  }
+  const conn = await deno.connectTls({ ...to, caCerts, alpnProtocols: ALPN });
   const onLate = () => conn.close();
   late.addEventListener("abort", onLate);
   try {
