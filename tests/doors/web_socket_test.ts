@@ -289,6 +289,20 @@ for (const scheme of ["ws", "wss"]) {
   );
 }
 
+test("createWebSocket() returns a class whose close() ends attempts", async () => {
+  const proxy = await startTarget();
+  const WebSocket = await createWebSocket(
+    `socks5h://127.0.0.1:${proxy.addr.port}`,
+    { timeout: 1_000 },
+  );
+  const sockets = ["ws", "wss"].map((it) => new WebSocket(`${it}://one.test/`));
+  const failed = sockets.map((it) => next(it, "error", "close"));
+  await until(() => proxy.conns.length === 2);
+  await WebSocket.close();
+  await Promise.all(failed);
+  await proxy.close();
+});
+
 test("createWebSocket() returns a class whose close() ends its sockets", () =>
   withWebSocket(async ({ WebSocket, url }) => {
     const socket = new WebSocket(url);

@@ -20,7 +20,8 @@ import { closedError, type Probe, socksErrorIn, type Way } from "./way.ts";
 export interface ProxiedWebSocket extends WebSocket {
   /**
    * Why the target could not be reached through the proxies; set at the event `error`.
-   * `undefined` for any other failure.
+   * `undefined` for any other failure. (On Deno, that event has the reason as its `error` even
+   * if the certificate of the target is not accepted.)
    */
   readonly failure: SocksError | undefined;
 }
@@ -48,9 +49,14 @@ export interface ProxiedWebSocketClass extends AsyncDisposable {
 
 /**
  * Resolves with a class whose instances are the runtime's own `WebSocket`s and go through
- * proxies. It opens the way that {@linkcode createFetch} describes, and needs the same
- * permissions; on Deno, the local resolver sees the names of targets, too. Node.js 20 has no
- * `WebSocket`.
+ * proxies, as the calls of {@linkcode createFetch} do. Node.js 20 has no `WebSocket`.
+ *
+ * Node.js gets a dispatcher. On Deno and Bun this opens a bridge for this process alone: a port
+ * on loopback with random logins. Deno needs the permission `--allow-env=NO_PROXY,no_proxy` in
+ * addition to `--allow-net`, also for the targets. It gets the address of the bridge in place
+ * of the name in the URL, because it would ask the local resolver for that name. So the bridge
+ * speaks TLS to `wss:` targets, always with HTTP/1.1, and `--deny-net` applies to the names in
+ * URLs, but not to their addresses, which only the proxy knows.
  *
  * @param hops The proxies, first the one that this machine connects to.
  *
