@@ -6,13 +6,7 @@
  */
 
 import { parseTarget } from "../../client/target.ts";
-import { type ConnSource, toConn } from "../../transport/streams.ts";
-import {
-  type Alias,
-  type Aliases,
-  type AliasTls,
-  targetOf,
-} from "../fetch/aliases.ts";
+import { type Aliases, type AliasTls, targetOf } from "../fetch/aliases.ts";
 import type { Directions } from "./sockets.ts";
 
 /** What the second argument of `WebSocket` may have. */
@@ -28,21 +22,6 @@ interface Front {
   readonly port: number | undefined;
 }
 
-interface DenoConn {
-  close(): void;
-  unref?(): void;
-  handshake?(): Promise<unknown>;
-}
-
-interface DenoNet {
-  connect(options: object): Promise<DenoConn>;
-  connectTls(options: object): Promise<DenoConn>;
-}
-
-/** Milliseconds for the handshake of TLS. */
-const TLS_TIMEOUT = 30_000;
-const ALPN = ["http/1.1"];
-
 /**
  * Sends WebSockets to their targets by the front, except for those that are direct; `clients`
  * are those that the program has created.
@@ -57,10 +36,10 @@ export function patchWebSocket(
     construct(native, [url, given], newTarget) {
       const create = (...args: unknown[]): WebSocket =>
         Reflect.construct(native, args, newTarget);
-      const text = absolute(url);
+      const text = `${url}`; // only once: the text of an object may change
+      const href = absolute(text);
       // Deno throws an error for a URL that is invalid.
-      if (text === undefined) return create(url, given);
-      if (directions.isDirect(parseTarget(targetOf(text)))) {
+      if (!href || directions.isDirect(parseTarget(targetOf(href)))) {
         return create(text, given);
       }
       const { client, protocols, headers } = optionsOf(given);
@@ -69,18 +48,18 @@ export function patchWebSocket(
         ...headers !== undefined && { headers },
         tls: client && clients.get(client),
       };
-      return aliases.open(text, options, port!, create);
+      return aliases.open(href, options, port!, create);
     },
   });
   WebSocket.prototype.constructor = patched;
   globalThis.WebSocket = patched;
 }
 
-/** The URL as a text, if it is one for a WebSocket. */
-function absolute(url: unknown): string | undefined {
+/** The absolute URL, if it is one for a WebSocket. */
+function absolute(url: string): string | undefined {
   const { location } = globalThis as { location?: { href: string } };
   try {
-    const { href, protocol, hostname } = new URL(`${url}`, location?.href);
+    const { href, protocol, hostname } = new URL(url, location?.href);
     const isOne = /^(ws|http)s?:$/.test(protocol) && hostname !== "";
     return isOne ? href : undefined;
   } catch {
@@ -94,44 +73,4 @@ function optionsOf(given: unknown): Options {
   return Symbol.iterator in given
     ? { protocols: [...given as Iterable<string>] }
     : given;
-}
-
-/** Connects to the target of a WebSocket, as the program itself would. */
-export async function reachAlias(
-  { target, isSecure, tls, signal: closed }: Alias,
-  ended: AbortSignal,
-): Promise<ConnSource> {
-  const { Deno: deno } = globalThis as unknown as { Deno: DenoNet };
-  const signal = AbortSignal.any([closed, ended]);
-  const to = { ...parseTarget(target), signal };
-  if (!isSecure) return unheld(await deno.connect(to));
-  const late = AbortSignal.any([signal, AbortSignal.timeout(TLS_TIMEOUT)]);
-  const { caCerts, cert, key } = tls ?? {};
-  if (cert) {
-    // `Deno.startTls()` has no certificates of clients.
-    const { tlsOver } = await import("../../transport/tls/connect.ts");
-    const conn = toConn(unheld(await deno.connect(to)));
-    const serverName = to.hostname.replace(/\.$/, "");
-    const ca = caCerts?.join("\n");
-    return await tlsOver(conn, { serverName, ca, cert, key, alpn: ALPN }, late);
-  }
-  const conn = await deno.connectTls({ ...to, caCerts, alpnProtocols: ALPN });
-  const onLate = () => conn.close();
-  late.addEventListener("abort", onLate);
-  try {
-    await conn.handshake!();
-    late.throwIfAborted();
-  } catch (error) {
-    if (!late.aborted) conn.close();
-    throw error;
-  } finally {
-    late.removeEventListener("abort", onLate);
-  }
-  return unheld(conn);
-}
-
-/** The connection, which does not keep the process alive. */
-function unheld(conn: DenoConn): ConnSource {
-  conn.unref?.();
-  return conn as unknown as ConnSource;
 }

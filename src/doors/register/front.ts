@@ -11,10 +11,9 @@ import * as net from "node:net";
 import type { Endpoint } from "../../protocol/address.ts";
 import { toConnectError } from "../../transport/errors.ts";
 import type { ConnSource } from "../../transport/streams.ts";
-import { Aliases } from "../fetch/aliases.ts";
+import { type Alias, Aliases } from "../fetch/aliases.ts";
 import { openSocket } from "../socket/open_socket.ts";
 import type { Route } from "../socket/route.ts";
-import { reachAlias } from "./deno_web_socket.ts";
 import type { Way } from "./way.ts";
 
 /** A proxy in this process. */
@@ -56,17 +55,19 @@ export function openFront(way: Way, route: Route): Front {
   const aliases = new Aliases();
   const isLogin = (name: string, word: string) =>
     logins.has(`${name}:${word}`) || aliases.has(name);
+  const connect = (
+    target: Endpoint,
+    user: string | undefined,
+    signal: AbortSignal,
+  ) =>
+    user === username
+      ? reach(way, route, target)
+      : aliases.connect(user, (it) => reachLater(it, signal));
   let server: Promise<(source: ConnSource) => void> | undefined;
   const onConn = async (conn: Unrefable & ConnSource) => {
     conn.unref?.();
     server ??= import("../bridge/hand_over.ts").then((it) =>
-      it.serveHandedOver(
-        (target, user, signal) =>
-          user === username
-            ? reach(way, route, target)
-            : aliases.connect(user, (it) => reachAlias(it, signal)),
-        isLogin,
-      )
+      it.serveHandedOver(connect, isLogin)
     );
     (await server)(conn);
   };
@@ -124,6 +125,14 @@ async function acceptAll(
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
+}
+
+async function reachLater(
+  alias: Alias,
+  signal: AbortSignal,
+): Promise<ConnSource> {
+  const { reachAlias } = await import("./reach_alias.ts");
+  return await reachAlias(alias, signal);
 }
 
 /** Connects to a target as all sockets of the program do. */
