@@ -60,6 +60,8 @@ check_unit() {
   install -D /source/binary /usr/local/bin/socks5
   install -D -m 640 /source/socks5.jsonc /etc/socks5/socks5.jsonc
   install -D -m 640 /source/users.txt /etc/socks5/users.txt
+  sed -i 's|"metrics".*|&, "accounting": "1m", "accountingFile": "/var/lib/socks5/usage.json",\n  "admin": "unix:/run/socks5/admin.sock"|' \
+    /etc/socks5/socks5.jsonc
   install -D -m 644 /source/socks5.service /etc/systemd/system/socks5.service
   printf '[Unit]\nDescription=nothing\n' >/etc/systemd/system/nothing.target
   # As the comment of the unit says.
@@ -71,7 +73,9 @@ check_unit() {
   await pgrep -f '^/lib/systemd/systemd --system'
   systemd=$(pgrep -n -f '^/lib/systemd/systemd --system')
   await control start socks5
+  control reload socks5 # before it listens
   check_proxy
+  [[ $(ask_admin status) == *'"listening":"0.0.0.0:1080"'* ]] || fail 'the admin socket'
   pid=$(control show --property MainPID --value socks5)
   sed -i 's/45.0.0.1:8000/45.0.0.2:8000/' /etc/socks5/socks5.jsonc
   control reload socks5
@@ -80,6 +84,11 @@ check_unit() {
   [[ $(control show --property MainPID --value socks5) == "$pid" ]] || fail 'it restarted'
   control stop socks5
   [[ $(control show --property Result --value socks5) == success ]] || fail 'the stop failed'
+  grep -q '"user":"alice"' /var/lib/socks5/usage.json || fail 'no accounting file'
+}
+
+ask_admin() {
+  curl -q -sS -m 10 --unix-socket /run/socks5/admin.sock "http://localhost/$1"
 }
 
 # Copies what the Dockerfile copies, and starts its entry point read-only as its user, who has

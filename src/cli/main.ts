@@ -20,6 +20,7 @@ import type { SharedMachines } from "./serve/shared_limits.ts";
 import type { MonitoredServer } from "./admin/metrics_server.ts";
 import type { LogRecord } from "./output/record.ts";
 import { Reloader } from "./serve/reload.ts";
+import { Hangups } from "./serve/hangups.ts";
 import { Signals } from "./serve/signals.ts";
 import { startServer } from "./start.ts";
 import { VERSION } from "./version.ts";
@@ -101,6 +102,7 @@ async function runServer(
   args: readonly string[],
 ): Promise<number> {
   let loaded: LoadedConfig | undefined;
+  let hangups: Hangups | undefined;
   try {
     const invocation = parseFlags(args, host.env);
     // Modules that a server does not need are loaded lazily: its start takes less time.
@@ -118,6 +120,7 @@ async function runServer(
     }
     const files = new ConfigFileReader(host.input);
     const { commandLine } = invocation;
+    if (invocation.type === "serve") hangups = new Hangups(host);
     loaded = await load(commandLine, files.read);
     for (const warning of loaded.warnings) printError(`warning: ${warning}`);
     switch (invocation.type) {
@@ -130,9 +133,13 @@ async function runServer(
       case "explain":
         return await answer(loaded, invocation.question);
       case "serve":
-        return await serveUntilSignal(host, commandLine, loaded, files);
+        return await serveUntilSignal(
+          { host, commandLine, files, hangups: hangups! },
+          loaded,
+        );
     }
   } catch (error) {
+    hangups?.stop();
     const mayReadEnv = host.mayReadEnv(USERS_VARIABLE);
     const failure = describeFailure(error, loaded?.options, mayReadEnv);
     return printFailure(error, failure);
@@ -160,13 +167,23 @@ async function answer(loaded: LoadedConfig, question: string): Promise<number> {
   return isAllowed ? EXIT.ok : EXIT.failed;
 }
 
+interface Start {
+  readonly host: Host;
+  readonly commandLine: CommandLine;
+  readonly files: ConfigFileReader;
+  readonly hangups: Hangups;
+}
+
 async function serveUntilSignal(
-  host: Host,
-  commandLine: CommandLine,
+  { host, commandLine, files, hangups }: Start,
   loaded: LoadedConfig,
-  files: ConfigFileReader,
 ): Promise<number> {
   const { users } = loaded;
+  // Without files, SIGHUP keeps its usual meaning: the terminal was closed.
+  if (!loaded.hasFiles) {
+    if (hangups.isPending) host.exit(128 + SIGHUP);
+    hangups.stop();
+  }
   const log = await openLog(host, loaded);
   const { output, printNow } = log;
   const metrics = await openMetrics(loaded);
@@ -211,10 +228,6 @@ async function serveUntilSignal(
     guard: shared?.store,
     log: printNow,
   });
-  // Without files, SIGHUP keeps its usual meaning: the terminal was closed.
-  const ignoreReload = loaded.hasFiles
-    ? host.onSignal("SIGHUP", () => void reloader.reload())
-    : undefined;
   admin?.start({
     server,
     token: () => reloader.current.adminToken,
@@ -247,6 +260,7 @@ async function serveUntilSignal(
     metrics: metrics?.url,
     admin: admin?.url,
   });
+  hangups.start(() => void reloader.reload());
   const signal = await signals.first;
   watcher?.stop();
   metrics?.drain();
@@ -269,9 +283,12 @@ async function serveUntilSignal(
   await Promise.all([metrics?.close(), admin?.close()]);
   await output.finish();
   signals.stop();
-  ignoreReload?.();
+  hangups.stop();
   return EXIT.ok;
 }
+
+/** The number of the signal. */
+const SIGHUP = 1;
 
 /** Without a log, the warning is on the standard error. */
 async function warnOfOwnAddresses({ options }: LoadedConfig): Promise<void> {

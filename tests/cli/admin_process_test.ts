@@ -205,7 +205,7 @@ test("socks5 unlock lists and unlocks clients, with a token of a file or of the 
     }, FILES);
   }));
 
-test("POST /drain keeps the drain delay and the grace time, which a signal then ends", () =>
+test("POST /drain keeps the drain delay and the grace time, also after a signal; a second one ends it", () =>
   withFolder((folder) =>
     withEcho(async (port) => {
       const path = join(folder, "admin.sock");
@@ -223,7 +223,11 @@ test("POST /drain keeps the drain delay and the grace time, which a signal then 
         assertEquals((await ask({ path }, "POST", "/drain")).status, 200);
         await assertEchoes(conn, "still here");
         program.kill("SIGTERM");
-        assertEquals((await program.ended).code, 143);
+        assertEquals((await ask({ path }, "GET", "/status")).body.sessions, 1);
+        await assertEchoes(conn, "and here");
+        program.kill("SIGINT");
+        const { code } = await program.ended;
+        assert(code === 130 || code === 143, `${code}`);
         conn.close();
       }, FILES);
     })

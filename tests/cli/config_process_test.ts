@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { connect, SocksError } from "../../src/client/mod.ts";
 import { configSchema } from "../../src/cli/config/config.ts";
 import { hashPassword } from "../../src/server/auth/password_hash.ts";
@@ -353,6 +355,30 @@ test("socks5 keeps its configuration when the new one is invalid, and logs why",
       }, mayRead);
     })
   );
+});
+
+test("socks5 reloads after its start on a SIGHUP that comes before it listens", async () => {
+  await withFolder(async (folder) => {
+    const path = join(folder, "users.txt");
+    await promisify(execFile)("mkfifo", [path]); // the start waits for its writer
+    await withProgram(
+      ["--users-file", path, "--port", "0"],
+      async (program) => {
+        const before = await open(path, "w");
+        program.kill("SIGHUP");
+        await before.writeFile(await loginOf("alice", "one"));
+        await before.close();
+        await program.line(/"listening"/);
+        const logins = ["alice", "bob"].map((it) => loginOf(it, "one"));
+        await writeFile(path, (await Promise.all(logins)).join("\n"));
+        const reloaded = JSON.parse(await program.line(/"reloaded"/));
+        assertEquals(reloaded.logins, 2);
+        program.kill("SIGTERM");
+        assertEquals((await program.ended).code, 0);
+      },
+      mayRead,
+    );
+  });
 });
 
 test("socks5 without files ends on SIGHUP", async () => {

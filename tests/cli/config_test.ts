@@ -764,6 +764,32 @@ for (const [rules, args, warnings] of doubtful) {
   });
 }
 
+test("load() warns of a list without an entry, such as one that is not written yet", async () => {
+  const files = { empty: "", comments: "# ads\n\n", some: "a.example" };
+  const args = Object.keys(files).map((it) => `--deny=@${it}`);
+  assertEquals((await loadFiles(files, args)).warnings, [
+    "rules with @empty match nothing: the file has no entry",
+    "rules with @comments match nothing: the file has no entry",
+  ]);
+});
+
+test("load() warns of quotas that a restart forgets", async () => {
+  const args = ["--users-file", "u"];
+  const warningsOf = async (attributes: string, ...more: string[]) => {
+    const files = { u: `alice:${hash}${attributes}` };
+    return (await loadFiles(files, [...args, ...more])).warnings;
+  };
+  const quota = " quota=1G/day";
+  assertEquals(await warningsOf(quota, "--accounting=60s"), [
+    "quotas begin again at each restart: keep the totals with --accounting 60s " +
+    "--accounting-file FILE",
+  ]);
+  const kept = ["--accounting=60s", "--accounting-file=usage.json"];
+  assertEquals(await warningsOf(quota, ...kept), []);
+  assertEquals(await warningsOf(quota, "--shared=redis://127.0.0.1"), []);
+  assertEquals(await warningsOf(" rate=1M"), []);
+});
+
 test("load() has a bounded number of warnings", async () => {
   const rules = Array.from({ length: 300 }, (_, i) => `deny user u${i} a:${i}`);
   const text = JSON.stringify({ rules });

@@ -53,9 +53,10 @@ for (const [name, sent, expected] of rows) {
   });
 }
 
-test("Signals.begin() counts as a first signal, and the next signal as the second", async () => {
+test("Signals.begin() is no signal: the next one is the first, and the one after it the second", async () => {
   const listeners = new Map<Name, () => void>();
   const seconds: Name[] = [];
+  const clock = new FakeClock();
   const signals = new Signals(
     {
       onSignal(signal, listener) {
@@ -64,12 +65,15 @@ test("Signals.begin() counts as a first signal, and the next signal as the secon
       },
     },
     (signal) => seconds.push(signal),
-    new FakeClock(),
+    clock,
   );
   signals.begin("admin");
   signals.begin("admin");
   assertEquals(await signals.first, "admin");
+  clock.advance(1_000);
+  listeners.get("SIGTERM")!();
   assertEquals(seconds, []);
+  clock.advance(1_000);
   listeners.get("SIGTERM")!();
   assertEquals(seconds, ["SIGTERM"]);
 });

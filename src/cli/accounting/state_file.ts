@@ -4,8 +4,15 @@
  * @module
  */
 
-import { open, readFile, realpath, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import {
+  open,
+  readFile,
+  readlink,
+  realpath,
+  rename,
+  rm,
+} from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { detectRuntime } from "../../transport/detect.ts";
 import type { UsageRecord } from "../../server/accounting/local_usage_store.ts";
 import { EXIT, StartError } from "../failure.ts";
@@ -60,8 +67,7 @@ export class StateFile {
     given: string,
   ): Promise<{ file: StateFile; records: UsageRecord[] }> {
     checkPermissions(given);
-    // A link is followed: renaming would replace it.
-    const path = await realpath(given).catch(() => given);
+    const path = await targetOf(given);
     const { platform } = await import("node:process");
     // Windows has no Unix sockets in Node.js; there nobody else may use the file.
     const isLocked = platform !== "win32";
@@ -106,6 +112,22 @@ export class StateFile {
     await this.#lock?.release();
   }
 }
+
+/** A link is followed, also to a file that does not exist yet: renaming would replace the link. */
+async function targetOf(given: string): Promise<string> {
+  let path = given;
+  for (let links = 0; links < MAX_LINKS; links++) {
+    const found = await realpath(path).catch(() => undefined);
+    if (found !== undefined) return found;
+    const link = await readlink(path).catch(() => undefined);
+    if (link === undefined) break;
+    path = resolve(dirname(path), link);
+  }
+  return path;
+}
+
+/** How many links to a file that does not exist are followed one after the other. */
+const MAX_LINKS = 8;
 
 /** Makes the new name of a file last; some file systems cannot, and do it by themselves. */
 async function syncFolder(path: string): Promise<void> {

@@ -36,7 +36,12 @@ import { checkAdmin, loadAdminToken } from "./load_admin.ts";
 import { loadLists } from "./load_lists.ts";
 import { type LoadedTls, loadTls } from "./load_tls.ts";
 import { loadLogins, namesOfLogins } from "./load_logins.ts";
-import { httpWarnings, loginWarnings, methodsOf } from "./login_methods.ts";
+import {
+  httpWarnings,
+  loginWarnings,
+  methodsOf,
+  quotaWarnings,
+} from "./login_methods.ts";
 import { authCommandConfig } from "./auth_command.ts";
 import { type LoadedUpstreams, loadUpstreams } from "./load_upstreams.ts";
 import { gssapiConfig, withGssapi } from "./gssapi_method.ts";
@@ -162,14 +167,16 @@ export async function load(
   const names = namesOfLogins(logins);
   warnings.push(...loginWarnings(logins));
   warnings.push(...httpWarnings(config, auth, logins));
+  warnings.push(...quotaWarnings(config, logins));
   if (list.length > 0) {
     // Loaded lazily: most servers start without rules.
-    const { addressWarnings, ruleWarnings } = await import(
+    const { addressWarnings, listWarnings, ruleWarnings } = await import(
       "./rule_warnings.ts"
     );
     const known = mayKnowMoreUsers(config) ? undefined : names;
     const all = known && withUserIds(known, config);
     warnings.push(...ruleWarnings(list, all, lists));
+    warnings.push(...listWarnings(lists));
     warnings.push(...addressWarnings(list, lists, upstreams));
   }
   const userVia = [...attributes.values()].flatMap(({ via = [] }) => via);

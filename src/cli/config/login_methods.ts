@@ -115,6 +115,20 @@ export function httpWarnings(
     : [];
 }
 
+/** Returns a line if users have quotas, but what they have used is forgotten at each restart. */
+export function quotaWarnings(
+  { accountingFile, shared }: Config,
+  { attributes }: LoadedLogins,
+): string[] {
+  if (accountingFile !== undefined || shared !== undefined) return [];
+  return [...attributes.values()].some(({ quota }) => quota)
+    ? [
+      "quotas begin again at each restart: keep the totals with --accounting 60s " +
+      "--accounting-file FILE",
+    ]
+    : [];
+}
+
 function listed(names: readonly string[]): string {
   const shown = names.slice(0, 3).map((it) => quote(it)).join(", ");
   const rest = names.length > 3 ? ` and ${names.length - 3} more` : "";

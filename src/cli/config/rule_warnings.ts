@@ -12,7 +12,7 @@ import {
   type ShadowedRule,
   shadowedRules,
 } from "../../server/policy/shadowed.ts";
-import { mayBeLogin, quote, showRule } from "../output/escape.ts";
+import { mayBeLogin, quote, showPath, showRule } from "../output/escape.ts";
 import { MAX_PROBLEMS } from "./kinds.ts";
 import type { LoadedUpstreams } from "./load_upstreams.ts";
 
@@ -67,6 +67,14 @@ export function addressWarnings(
     "that an upstream resolves: with socks5: in place of socks5h:, this server resolves " +
     "them and checks their addresses",
   ];
+}
+
+/** Returns a line for each list without an entry: rules that refer to it match nothing. */
+export function listWarnings(lists: HostLists): string[] {
+  const empty = Object.keys(lists).filter((it) => lists[it].size === 0);
+  return empty.map((it) =>
+    `rules with @${showPath(it)} match nothing: the file has no entry`
+  );
 }
 
 function shadowedText(

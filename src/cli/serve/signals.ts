@@ -26,7 +26,10 @@ const ECHO_TIME = 100;
 export class Signals {
   /** Resolves with the first signal, or with the cause given to `begin()`. */
   readonly first: Promise<ProcessSignal | "admin">;
-  /** Ends the program as a first signal does; the next signal then is the second one. */
+  /**
+   * Ends the program as a first signal does, but is none: what asks the server to drain
+   * before it stops it, such as a hook of Kubernetes, still sends a first one.
+   */
   readonly begin: (cause: "admin") => void;
   /** Removes the listeners. */
   readonly stop: () => void;
@@ -40,11 +43,8 @@ export class Signals {
     let onFirst!: (cause: ProcessSignal | "admin") => void;
     this.first = new Promise((resolve) => onFirst = resolve);
     let isOver = false;
-    let first: { name: ProcessSignal | "admin"; at: number } | undefined;
-    this.begin = (name) => {
-      first ??= { name, at: clock.now() };
-      onFirst(name);
-    };
+    let first: { name: ProcessSignal; at: number } | undefined;
+    this.begin = onFirst;
     const names = Object.keys(SIGNALS) as ProcessSignal[];
     const removals = names.map((name) =>
       host.onSignal(name, () => {

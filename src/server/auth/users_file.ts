@@ -66,18 +66,28 @@ interface AttributedLine extends UserLine {
   readonly given?: UserAttributes;
 }
 
+/** What hashes begin with. */
+const HASH_PREFIX = "$pbkdf2-";
+
 /** The name may have colons and spaces, the hash neither, and attributes may have colons. */
 function parseLine(content: string): AttributedLine {
   const line = content.trimEnd();
   const [, before, hash, rest] = /^(.*):(\$[^ :]*)( .*)?$/s.exec(line) ?? [];
   if (hash === undefined) return withoutAttributes(line);
   const name = before;
-  const problem = problemOfName(name) ?? problemOfHash(hash);
+  const problem = problemOfNames(name) ?? problemOfHash(hash);
   if (problem || rest === undefined) return { name, value: hash, problem };
   const given = parseAttributes(rest);
   return typeof given === "string"
     ? { name, value: hash, problem: given }
     : { name, value: hash, given };
+}
+
+/** A line that is appended to one without a line break would make a user of both. */
+function problemOfNames(name: string): string | undefined {
+  return name.includes(`:${HASH_PREFIX}`)
+    ? "two logins on one line: a line break is missing before the second"
+    : problemOfName(name);
 }
 
 /** The line of no valid hash. */

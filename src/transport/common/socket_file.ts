@@ -44,7 +44,8 @@ export async function listenOnFile<L extends Closable>(
 ): Promise<L> {
   checkLength(path);
   const shared = join(dirname(path), SHARED);
-  let folder = await mkdtemp(`${dirname(path)}/.`).catch(fail);
+  let folder = await mkdtemp(`${dirname(path)}/.`)
+    .catch((error) => fail(error, dirname(path)));
   const name = basename(folder).slice(1);
   let opened: L | undefined;
   try {
@@ -92,8 +93,14 @@ function checkLength(path: string): void {
   }
 }
 
-function fail(error: unknown): never {
-  throw toNetError(error);
+/** The runtime's message has a name that the user has not given. */
+function fail(error: NodeJS.ErrnoException, folder: string): never {
+  const { kind } = toNetError(error);
+  const { code } = error;
+  const message = code === "ENOENT"
+    ? `the folder ${folder} does not exist`
+    : `nothing can be made in the folder ${folder} (${code ?? error.message})`;
+  throw new NetError(kind, message, error);
 }
 
 /** Renames the folder of a start to `shared` when no other start is there. */

@@ -6,6 +6,7 @@ import {
   mkdtemp,
   readdir,
   readFile,
+  readlink,
   rm,
   stat,
   symlink,
@@ -140,6 +141,23 @@ test("StateFile.open() refuses a file that another program uses", () =>
     await second.file.close();
     assertEquals(await readState(path), []);
     assertEquals((await readdir(folder)).sort(), ["link", "usage.json"]);
+  }));
+
+test("StateFile follows a link to a file that does not exist yet", () =>
+  withPath(async (path, folder) => {
+    const link = join(folder, "link");
+    await symlink("usage.json", link);
+    const { file, records } = await StateFile.open(link);
+    assertEquals(records, []);
+    await file.write([recordOf("alice")]);
+    await file.close();
+    assertEquals((await readState(path)).length, 1);
+    assertEquals(await readlink(link), "usage.json");
+    await assertRejects(
+      () => StateFile.open(join(folder, "missing", "usage.json")),
+      StartError,
+      `the folder ${join(folder, "missing")} does not exist`,
+    );
   }));
 
 test("StateFile.write() rejects when somebody has removed its lock", () =>

@@ -33,6 +33,9 @@ const badFiles: [text: string, problems: [line?: number, reason?: string][]][] =
     [`alice: ${HASH}`, [[1, "hash-password"]]],
     [` alice:${HASH}`, [[1, "white space"]]],
     [`alice :${HASH}`, [[1, "white space"]]],
+    // As `socks5 hash-password >> FILE` appends to a file without a last line break.
+    [`bob:${HASH}alice:${HASH}\n`, [[1, "line break is missing"]]],
+    [`bob:${HASH} sessions=5alice:${HASH} rate=1M`, [[1, "line break"]]],
     [`caf\uFFFD:${HASH}`, [[1, "UTF-8"]]],
     [`# users\ralice:${HASH}`, [[1, "carriage return"]]],
     [`a:${HASH}\rb:${HASH}\n`, [[1, "carriage return"]]],

@@ -1,0 +1,39 @@
+/**
+ * SIGHUP, which reloads the files.
+ *
+ * @module
+ */
+
+import type { Host } from "../host/host.ts";
+
+/**
+ * Listens for SIGHUP from the start of the program on: a service manager may send it as soon
+ * as the process exists, and without a listener it would end the program. A reload that is
+ * asked for before the server runs is done when it does.
+ */
+export class Hangups {
+  /** Whether there was a signal before {@linkcode Hangups.start}. */
+  get isPending(): boolean {
+    return this.#isPending;
+  }
+  /** Removes the listener. */
+  readonly stop: () => void;
+  #isPending = false;
+  #reload: (() => void) | undefined;
+
+  /** Starts to listen. */
+  constructor(host: Pick<Host, "onSignal">) {
+    this.stop = host.onSignal("SIGHUP", () => {
+      if (this.#reload) this.#reload();
+      else this.#isPending = true;
+    });
+  }
+
+  /** Calls `reload` at each signal from now on, and now if there was one before. */
+  start(reload: () => void): void {
+    this.#reload = reload;
+    if (!this.#isPending) return;
+    this.#isPending = false;
+    reload();
+  }
+}
