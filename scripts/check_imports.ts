@@ -214,10 +214,7 @@ const rooms: Room[] = [
       "src/server/settings.ts",
     ],
   },
-  {
-    modules: "src/server/accounting/**",
-    imports: [...network, "src/server/events.ts"],
-  },
+  { modules: "src/server/metrics/**", imports: [] },
   {
     modules: "src/server/frontends/**",
     imports: [
@@ -251,6 +248,7 @@ const rooms: Room[] = [
       "src/server/egress/**",
       "src/server/frontends/**",
       "src/server/limits/**",
+      "src/server/metrics/**",
       "src/server/policy/**",
       "src/server/cluster/store.ts", // the interface of an option
     ],
