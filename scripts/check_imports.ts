@@ -216,6 +216,22 @@ const rooms: Room[] = [
   },
   { modules: "src/server/metrics/**", imports: [] },
   {
+    modules: "src/server/settings/**",
+    imports: [
+      ...network,
+      "src/server/accounting/**",
+      "src/server/auth/**",
+      "src/server/limits/**",
+      "src/server/policy/**",
+      "src/server/cluster/store.ts",
+      "src/server/dialer.ts",
+      "src/server/option_error.ts",
+      "src/server/options.ts",
+    ],
+    // Loaded only with the option `tls`.
+    dynamic: ["src/transport/tls/check_certificates.ts"],
+  },
+  {
     modules: "src/server/frontends/**",
     imports: [
       ...network,
@@ -250,11 +266,11 @@ const rooms: Room[] = [
       "src/server/limits/**",
       "src/server/metrics/**",
       "src/server/policy/**",
+      "src/server/settings/**",
       "src/server/cluster/store.ts", // the interface of an option
     ],
     dynamic: [
       "src/server/cluster/shared_limits.ts", // loaded only with that option
-      "src/transport/tls/check_certificates.ts", // the same
       // The server's entry is also the program.
       ...(modules === "src/server/mod.ts" ? ["src/cli/main.ts"] : []),
     ],

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { OptionError, type ServeOptions } from "../server/options.ts";
+import { OptionError } from "../server/option_error.ts";
+import type { ServeOptions } from "../server/options.ts";
 import { NetError } from "../transport/errors.ts";
 import { localPlace } from "../transport/local_place.ts";
 import { plainHostname } from "../transport/socket.ts";
