@@ -12,7 +12,6 @@ import {
   connOf,
   HANDLERS,
   peerGone,
-  relay,
 } from "./conn.ts";
 import {
   type BunUdp,
@@ -20,6 +19,7 @@ import {
   sourceAddress,
   sourceOf,
 } from "./datagrams.ts";
+import { relay } from "./relay.ts";
 import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
 import { listenBy } from "../common/listen.ts";
