@@ -630,7 +630,7 @@ async function* modulesIn(folder: string): AsyncGenerator<string> {
 }
 
 /** All violations of the project in the current folder. */
-export async function violations(): Promise<string[]> {
+async function violations(): Promise<string[]> {
   const found: string[] = [];
   for await (const { name } of Deno.readDir(".")) {
     if (name.startsWith(".") || ignoredEntries.includes(name)) continue;

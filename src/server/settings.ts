@@ -46,7 +46,7 @@ import { resolveTimeouts } from "./settings/resolve_timeouts.ts";
 import { resolveTls } from "./settings/resolve_tls.ts";
 import { whole } from "./settings/whole.ts";
 
-export type { ListenSettings, Socks4Settings };
+export type { ListenSettings, SharingSettings, Socks4Settings };
 
 /** The checked options of a server. */
 export interface Settings {

@@ -143,7 +143,7 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 /** The numbers and names of the methods that are asked for. */
-export const METHODS: readonly (readonly [number: number, name: string])[] = [
+const METHODS: readonly (readonly [number: number, name: string])[] = [
   [METHOD.none, "no login"],
   [METHOD.password, "user/password"],
   [METHOD.gssapi, "Kerberos"],

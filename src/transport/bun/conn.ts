@@ -9,7 +9,7 @@
  */
 
 import { ReadQueue } from "../common/read_queue.ts";
-import { closedError, NetError, toNetError } from "../errors.ts";
+import { closedError, type NetError, peerGone, toNetError } from "../errors.ts";
 import type { Sink } from "../relay.ts";
 import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
 import type { Address, Conn } from "../transport.ts";
@@ -305,11 +305,6 @@ export class BunConn implements Conn {
  */
 function release(chunk: Uint8Array): void {
   if (chunk.length >= LARGE) (chunk.buffer as ArrayBuffer).transfer(0);
-}
-
-/** Returns the error of a write that the peer will never receive. */
-export function peerGone(): NetError {
-  return new NetError("reset", "the peer is gone");
 }
 
 /** Returns the connection that a socket belongs to. */

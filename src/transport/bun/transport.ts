@@ -11,7 +11,6 @@ import {
   type BunSocket,
   connOf,
   HANDLERS,
-  peerGone,
 } from "./conn.ts";
 import {
   type BunUdp,
@@ -29,6 +28,7 @@ import { systemClock } from "../clock.ts";
 import {
   abortError,
   type NetError,
+  peerGone,
   toConnectError,
   toNetError,
 } from "../errors.ts";
