@@ -32,8 +32,8 @@ export const EXIT = {
 /** An error message and an exit code. */
 export interface Failure {
   /**
-   * What happened and how to correct it, on one line. An invalid configuration has
-   * a line for each problem.
+   * The problem and how to correct it, on one line. An invalid configuration has a
+   * line for each problem.
    */
   readonly message: string;
   /** One of {@linkcode EXIT}. */

@@ -10,7 +10,7 @@ import type { TlsFacts } from "../transport/tls_options.ts";
 import type { Address, Conn } from "../transport/transport.ts";
 import type { Incoming } from "./accept.ts";
 
-/** The connection of a client, and what is below it. */
+/** The connection of a client, and the layers below it. */
 export class ClientSide {
   /** The connection that is served. */
   readonly conn: Conn;
@@ -37,7 +37,7 @@ export class ClientSide {
     return this.#client ??= this.conn.remoteAddr;
   }
 
-  /** What the TLS handshake has agreed on, if the port speaks TLS. */
+  /** The facts of the TLS handshake, once it is complete; `undefined` without TLS. */
   get tls(): TlsFacts | undefined {
     return this.#raw.tls;
   }

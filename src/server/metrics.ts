@@ -129,7 +129,7 @@ export class Metrics {
   }
 
   /**
-   * Replies to what was no request, the second reply to BIND, and those of the targets of
+   * Replies to invalid requests, the second reply to BIND, and those of the targets of
    * forwarded requests do not count.
    */
   #replied(session: Session): void {

@@ -1,6 +1,6 @@
 /**
- * What all relays share, however they move bytes: counters, the idle time, half-close and a
- * single end.
+ * The part that all relays share, however they move bytes: counters, the idle time,
+ * half-close and a single end.
  *
  * @module
  */

@@ -63,7 +63,7 @@ export class StateFile {
     // A link is followed: renaming would replace it.
     const path = await realpath(given).catch(() => given);
     const { platform } = await import("node:process");
-    // Windows has no Unix sockets in Node.js; there nobody else may use the file.
+    // Node.js has no Unix sockets on Windows; there the file is not locked.
     const isLocked = platform !== "win32";
     const lock = isLocked ? await FileLock.acquire(path) : undefined;
     const file = new StateFile(path, lock);

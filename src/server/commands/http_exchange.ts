@@ -117,7 +117,7 @@ export class HttpExchange implements Traffic {
         ? endingOf(this.#failure)
         : await refuseExchange(session, this.#request, this.#failure);
     }
-    // A shutdown may have begun since the response was promised to be not the last one.
+    // A shutdown may have begun after the response announced that others can follow.
     this.keepsClient &&= session.servesMore;
     if (!this.keepsClient) await session.linger(this.#client);
     return { reason: "finished" };

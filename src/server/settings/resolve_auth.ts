@@ -48,6 +48,7 @@ export function resolveAuth(
   return methods;
 }
 
+/** Returns the checks of user ids; `undefined` without any: a claim alone is no login. */
 export function resolveSocks4(
   options: Socks4Options = {},
   clock: Clock,

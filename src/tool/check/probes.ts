@@ -56,7 +56,7 @@ export async function prepare(
 
 /** A question under way. */
 export class Asking {
-  /** What is opened for it. */
+  /** The resources that are opened for it. */
   readonly scope: Scope;
   readonly #start: number;
   /** How long the proxy's reply took. */
@@ -104,7 +104,7 @@ export async function ask(
   }
 }
 
-/** What went wrong, in a few words. */
+/** The problem, in a few words. */
 function describe(
   error: SocksError | NetError,
 ): Pick<Answer, "detail" | "code" | "reply"> {

@@ -1,5 +1,5 @@
 /**
- * What the parts of the contract of a transport share.
+ * The types that the parts of the contract of a transport share.
  *
  * @module
  */
@@ -28,5 +28,5 @@ export type Check = (
 /** {@linkcode Transport.relay}. */
 export type RelayFunction = Transport["relay"];
 
-/** In bytes. */
+/** A mebibyte, in bytes. */
 export const MIB = 1024 * 1024;

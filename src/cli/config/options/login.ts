@@ -1,5 +1,5 @@
 /**
- * Options of logins: who verifies them, and who needs none.
+ * Options of logins: their verification, lockouts, and clients without a login.
  *
  * @module
  */
