@@ -14,7 +14,7 @@ import { findRuntime } from "./runtimes.ts";
 import { readConfig } from "./stage.ts";
 
 /** The targets that the command is built for; each is a package of Bun. */
-export const TARGETS: readonly string[] = [
+const TARGETS: readonly string[] = [
   "linux-x64",
   "linux-x64-musl",
   "linux-arm64",
@@ -25,7 +25,7 @@ export const TARGETS: readonly string[] = [
 ];
 
 /** The target of this machine. */
-export function thisTarget(): string {
+function thisTarget(): string {
   const arch = Deno.build.arch === "aarch64" ? "arm64" : "x64";
   return `${Deno.build.os}-${arch}`;
 }
@@ -46,7 +46,7 @@ export function compileFlags(module: string, outfile: string): string[] {
 }
 
 /** Throws if a target is unknown. */
-export function checkTargets(targets: readonly string[]): void {
+function checkTargets(targets: readonly string[]): void {
   const unknown = targets.find((it) => !TARGETS.includes(it));
   if (unknown === undefined) return;
   throw new Error(
@@ -77,7 +77,7 @@ async function sha256(path: string): Promise<string> {
 }
 
 /** Builds the targets. Returns the paths of the executables. */
-export async function buildBinaries(
+async function buildBinaries(
   targets: readonly string[],
 ): Promise<string[]> {
   checkTargets(targets);

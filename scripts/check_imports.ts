@@ -19,7 +19,8 @@
  * @module
  */
 
-import { posix } from "node:path";
+import { circlesOf } from "./imports/circles_of.ts";
+import { importsOf, targetOf } from "./imports/imports_of.ts";
 
 interface Room {
   /** Which modules are in the room: `*` matches within a folder, `**` below it. */
@@ -214,9 +215,22 @@ const rooms: Room[] = [
       "src/server/settings.ts",
     ],
   },
+  { modules: "src/server/metrics/**", imports: [] },
   {
-    modules: "src/server/accounting/**",
-    imports: [...network, "src/server/events.ts"],
+    modules: "src/server/settings/**",
+    imports: [
+      ...network,
+      "src/server/accounting/**",
+      "src/server/auth/**",
+      "src/server/limits/**",
+      "src/server/policy/**",
+      "src/server/cluster/store.ts",
+      "src/server/dialer.ts",
+      "src/server/option_error.ts",
+      "src/server/options.ts",
+    ],
+    // Loaded only with the option `tls`.
+    dynamic: ["src/transport/tls/check_certificates.ts"],
   },
   {
     modules: "src/server/frontends/**",
@@ -251,12 +265,13 @@ const rooms: Room[] = [
       "src/server/egress/**",
       "src/server/frontends/**",
       "src/server/limits/**",
+      "src/server/metrics/**",
       "src/server/policy/**",
+      "src/server/settings/**",
       "src/server/cluster/store.ts", // the interface of an option
     ],
     dynamic: [
       "src/server/cluster/shared_limits.ts", // loaded only with that option
-      "src/transport/tls/check_certificates.ts", // the same
       // The server's entry is also the program.
       ...(modules === "src/server/mod.ts" ? ["src/cli/main.ts"] : []),
     ],
@@ -434,97 +449,6 @@ const rootEntries = [
 ];
 const ignoredEntries = ["node_modules", "binaries", "npm"];
 
-interface Import {
-  /** Undefined when it is not a literal. */
-  specifier?: string;
-  dynamic: boolean;
-}
-
-const STRING = /"(?:[^"\\\n]|\\[^])*"|'(?:[^'\\\n]|\\[^])*'/y;
-const COMMENT = /\/\*[^]*?\*\/|\/\/.*/y;
-/** A regular expression, which follows an operator, a bracket or a keyword. */
-const REGEXP =
-  /(?<=(?:^|[-(,=:[!&|?{};+*%<>~^]|\b(?:return|typeof|case|in|of|void))\s*)\/(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\//y;
-/** The text of a template up to its end or to an expression in it. */
-const TEMPLATE = /(?:[^`\\$]|\\[^]|\$(?!\{))*(?:`|\$\{)/y;
-
-/** Separates a module's text from its comments. Those in strings are none. */
-function separateComments(text: string): { code: string; comments: string[] } {
-  const comments: string[] = [];
-  /** How many braces are open in each expression of a template. */
-  const depths: number[] = [];
-  let code = "";
-  let at = 0;
-  const take = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = at;
-    const token = pattern.exec(text)?.[0];
-    at += token?.length ?? 0;
-    return token;
-  };
-  const takeTemplate = () => {
-    const token = take(TEMPLATE) ?? "";
-    if (token.endsWith("{")) depths.push(0);
-    return token;
-  };
-  while (at < text.length) {
-    const comment = take(COMMENT);
-    if (comment !== undefined) {
-      comments.push(comment);
-      code += " ";
-      continue;
-    }
-    const literal = take(STRING) ?? take(REGEXP);
-    if (literal !== undefined) {
-      code += literal;
-      continue;
-    }
-    const character = text[at++];
-    code += character;
-    const last = depths.length - 1;
-    if (character === "`") code += takeTemplate();
-    else if (character === "{" && last >= 0) depths[last]++;
-    else if (character === "}" && last >= 0 && depths[last]-- === 0) {
-      depths.pop();
-      code += takeTemplate();
-    }
-  }
-  return { code, comments };
-}
-
-const STATEMENT =
-  /\b(?:import|export)\b(?:[\p{ID_Continue}\s,*$]|\{[^{}]*\})*?\bfrom\s*(["'])(.*?)\1|\bimport\s*(["'])(.*?)\3|\brequire\s*\(\s*(["'])(.*?)\5/gu;
-const DYNAMIC = /\bimport\s*\(\s*(?:(["'])(.*?)\1\s*[,)])?/g;
-/** Comments that TypeScript and Deno read as imports of types. */
-const DIRECTIVE =
-  /^\/\/\/?\s*(?:<reference\s.*?\b(?:path|types)|@(?:ts|deno)-types)\s*=\s*(["'])(.*?)\1/;
-
-/** The imports and re-exports of a module's text. */
-export function importsOf(text: string): Import[] {
-  const { code, comments } = separateComments(text);
-  const found: Import[] = [];
-  for (const comment of comments) {
-    const specifier = DIRECTIVE.exec(comment)?.[2];
-    if (specifier !== undefined) found.push({ specifier, dynamic: false });
-  }
-  for (const match of code.matchAll(STATEMENT)) {
-    const specifier = match[2] ?? match[4] ?? match[6];
-    found.push({ specifier, dynamic: false });
-  }
-  for (const match of code.matchAll(DYNAMIC)) {
-    found.push({ specifier: match[2], dynamic: true });
-  }
-  return found;
-}
-
-/**
- * The path of the module that a relative import names, or `undefined`. A specifier
- * with an escape or a query is none: it would be another name of a module.
- */
-function targetOf(path: string, specifier = ""): string | undefined {
-  if (!/^\.{1,2}\/[^%?#\\]*$/.test(specifier)) return undefined;
-  return posix.join(posix.dirname(path), specifier);
-}
-
 function matchesOne(path: string, pattern: string): boolean {
   const source = pattern
     .replaceAll(".", "\\.")
@@ -567,51 +491,6 @@ export function violationsOf(path: string, text: string): string[] {
   return found;
 }
 
-/**
- * The circles among modules, given as paths and texts. Each circle lists its
- * modules in the order in which they import each other, and begins with the
- * first in the order of their names. Of all circles through a module, only a
- * shortest one is found.
- */
-export function circlesOf(modules: ReadonlyMap<string, string>): string[][] {
-  const graph = new Map<string, string[]>();
-  for (const [path, text] of modules) {
-    const targets = importsOf(text).map((it) => targetOf(path, it.specifier));
-    graph.set(path, targets.filter((it) => it !== undefined).sort());
-  }
-  const found = new Map<string, string[]>();
-  for (const start of [...modules.keys()].sort()) {
-    const circle = shortestCircle(graph, start);
-    if (circle === undefined) continue;
-    const first = circle.indexOf([...circle].sort()[0]);
-    const ordered = [...circle.slice(first), ...circle.slice(0, first)];
-    found.set(ordered.join(" "), ordered);
-  }
-  return [...found.values()];
-}
-
-/** Breadth first from a module back to itself. */
-function shortestCircle(
-  graph: ReadonlyMap<string, string[]>,
-  start: string,
-): string[] | undefined {
-  const importers = new Map<string, string>();
-  const queue = [start];
-  for (const module of queue) {
-    for (const target of graph.get(module) ?? []) {
-      if (target === start) {
-        const circle = [module];
-        while (circle[0] !== start) circle.unshift(importers.get(circle[0])!);
-        return circle;
-      }
-      if (importers.has(target)) continue;
-      importers.set(target, module);
-      queue.push(target);
-    }
-  }
-  return undefined;
-}
-
 async function* modulesIn(folder: string): AsyncGenerator<string> {
   for await (const entry of Deno.readDir(folder)) {
     const path = `${folder}/${entry.name}`;
@@ -621,7 +500,7 @@ async function* modulesIn(folder: string): AsyncGenerator<string> {
 }
 
 /** All violations of the project in the current folder. */
-export async function violations(): Promise<string[]> {
+async function violations(): Promise<string[]> {
   const found: string[] = [];
   for await (const { name } of Deno.readDir(".")) {
     if (name.startsWith(".") || ignoredEntries.includes(name)) continue;

@@ -28,7 +28,7 @@ export function command(args: readonly string[]): string {
 }
 
 /** Explains the table. */
-export function explain(
+function explain(
   figures: Figures,
   subjects: readonly Subject[],
   { held, rounds }: Context,

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { OptionError, type ServeOptions } from "../server/options.ts";
+import { OptionError } from "../server/option_error.ts";
+import type { ServeOptions } from "../server/options.ts";
 import { NetError } from "../transport/errors.ts";
 import { localPlace } from "../transport/local_place.ts";
 import { plainHostname } from "../transport/socket.ts";
@@ -31,8 +32,8 @@ export const EXIT = {
 /** An error message and an exit code. */
 export interface Failure {
   /**
-   * What happened and how to correct it, on one line. An invalid configuration has
-   * a line for each problem.
+   * The problem and how to correct it, on one line. An invalid configuration has a
+   * line for each problem.
    */
   readonly message: string;
   /** One of {@linkcode EXIT}. */

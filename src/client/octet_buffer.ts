@@ -4,6 +4,7 @@
  * @module
  */
 
+/** No octets. */
 export const NO_OCTETS: Uint8Array = new Uint8Array(0);
 
 /** A queue of octets. Each is copied a bounded number of times, however small the chunks are. */
@@ -51,6 +52,7 @@ export class OctetBuffer {
   }
 }
 
+/** Joins two arrays of octets in a new one. */
 export function join(a: Uint8Array, b: Uint8Array): Uint8Array {
   const both = new Uint8Array(a.length + b.length);
   both.set(a);

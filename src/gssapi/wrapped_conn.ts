@@ -6,7 +6,7 @@
 
 import { CallQueue } from "../transport/call_queue.ts";
 import { closedError, NetError } from "../transport/errors.ts";
-import type { Closable } from "../transport/relay.ts";
+import type { Closable } from "../transport/relay_state.ts";
 import type { Address, Conn } from "../transport/transport.ts";
 import { MessageQueue } from "./message_queue.ts";
 import type { Protection } from "./protection.ts";

@@ -82,7 +82,7 @@ const TRAILER = /^[\w!#$%&'*+.^`|~-]+:/;
  */
 const MAX_EXCESS = 16 * 1024;
 
-/** What the next octets are. */
+/** The part of the content that the next octets belong to. */
 type State = "size" | "data" | "after-data" | "trailer" | "done";
 
 /** Extensions and trailers are checked and dropped (RFC 9112 sections 7.1.1 and 7.1.2). */

@@ -10,7 +10,9 @@ import { ProtocolError } from "./decode.ts";
 export const MAX_HEAD = 16 * 1024;
 
 const TAB = 0x09;
+/** Line feed. */
 export const LF = 0x0a;
+/** Carriage return. */
 export const CR = 0x0d;
 const SPACE = 0x20;
 const DELETE = 0x7f;

@@ -12,7 +12,7 @@ import type {
   ListenOptions,
 } from "../transport/transport.ts";
 import type { AcceptHook } from "./accept.ts";
-import { checkTlsKept } from "./resolve_tls.ts";
+import { checkTlsKept } from "./settings/resolve_tls.ts";
 import type { ListenSettings, Settings } from "./settings.ts";
 
 const NO_ADDRESS: Address = { hostname: "0.0.0.0", port: 0 };

@@ -5,154 +5,28 @@
  */
 
 import type { ServerEvent, Session, SessionPhase } from "./events.ts";
-import { Histogram } from "./histogram.ts";
+import {
+  type CounterName,
+  COUNTERS,
+  nameOf,
+  NAMES,
+} from "./metrics/families.ts";
+import { Histogram } from "./metrics/histogram.ts";
+import { histogramSeries, series, seriesOf } from "./metrics/series.ts";
+import { formatMetrics } from "./metrics/text_format.ts";
+import type { MetricTotals, MetricValues } from "./metrics/values.ts";
 
-/**
- * The value of each series by its name and labels, such as
- * `socks5_requests_total{version="5",command="connect"}`.
- */
-export type MetricValues = Readonly<Record<string, number>>;
-
-/** A metric: all series of one name. */
-export interface MetricFamily {
-  /** The name, without labels. */
-  readonly name: string;
-  /**
-   * A `counter` only increases until the process ends, and so do the series of a
-   * `histogram`: `NAME_bucket`, `NAME_sum` and `NAME_count`.
-   */
-  readonly type: "counter" | "gauge" | "histogram";
-  /** The description, one line without a full stop. */
-  readonly help: string;
-}
-
-/** Sums over all labels. */
-export interface MetricTotals {
-  /** Sessions that are open, and have sent their first byte. */
-  readonly sessions: number;
-  /** Bytes from clients to targets, those of open sessions included. */
-  readonly sent: number;
-  /** Bytes from targets to clients. */
-  readonly received: number;
-  /** Sessions that have started. */
-  readonly started: number;
-  /** Clients that were rejected before their handshake. */
-  readonly rejected: number;
-  /** Targets that were denied. */
-  readonly denied: number;
-}
-
-/** The totals of a server that counts nothing. */
-export const NO_TOTALS: MetricTotals = {
-  sessions: 0,
-  sent: 0,
-  received: 0,
-  started: 0,
-  rejected: 0,
-  denied: 0,
-};
-
-/** The sum of the totals of several processes. */
-export function sumTotals(all: readonly MetricTotals[]): MetricTotals {
-  const sum = (key: keyof MetricTotals) =>
-    all.reduce((sum, it) => sum + it[key], 0);
-  return {
-    sessions: sum("sessions"),
-    sent: sum("sent"),
-    received: sum("received"),
-    started: sum("started"),
-    rejected: sum("rejected"),
-    denied: sum("denied"),
-  };
-}
-
-/** The counters of events: the description and the names of the labels. */
-const COUNTERS = {
-  sessions_started: ["Sessions started"],
-  sessions_rejected: [
-    "Clients rejected before their handshake, by reason",
-    "reason",
-  ],
-  probes: ["Connections that ended before their first byte"],
-  sessions_ended: ["Sessions ended, by reason", "reason"],
-  logins: ["Authentications, by method and result", "method", "result"],
-  requests: [
-    "Requests, by SOCKS version or http, and command",
-    "version",
-    "command",
-  ],
-  replies: [
-    "Replies, by SOCKS version or http, and reply code",
-    "version",
-    "reply",
-  ],
-  targets_denied: ["Targets denied by a rule or the policy"],
-  egress_exhausted: [
-    "Addresses to connect from that had no free source port",
-  ],
-  egress_unavailable: [
-    "Addresses to connect from that the machine could not use",
-  ],
-  accept_errors: ["Connections that could not be accepted"],
-} as const satisfies Record<
-  string,
-  readonly [help: string, ...labels: string[]]
->;
-
-type CounterName = keyof typeof COUNTERS;
-
-const ACTIVE = "socks5_active_sessions";
-const OWN_ADDRESSES_UNKNOWN = "socks5_own_addresses_unknown";
-const BYTES = "socks5_relayed_bytes_total";
-const DATAGRAMS = "socks5_relayed_datagrams_total";
-const DROPPED = "socks5_dropped_datagrams_total";
-const HANDSHAKE = "socks5_handshake_duration_seconds";
-const DIAL = "socks5_dial_duration_seconds";
-const REPLY = "socks5_reply_duration_seconds";
-
-function nameOf(counter: string): string {
-  return `socks5_${counter}_total`;
-}
-
-/** The metrics that {@linkcode Metrics} reports. */
-export const METRICS: readonly MetricFamily[] = [
-  { name: ACTIVE, type: "gauge", help: "Open sessions, by phase" },
-  {
-    name: OWN_ADDRESSES_UNKNOWN,
-    type: "gauge",
-    help: "Exposed servers that cannot list the addresses of their machine",
-  },
-  ...Object.entries(COUNTERS).map(([counter, [help]]) => (
-    { name: nameOf(counter), type: "counter", help } as const
-  )),
-  {
-    name: BYTES,
-    type: "counter",
-    help: "Bytes relayed, by direction: sent or received by clients",
-  },
-  {
-    name: DATAGRAMS,
-    type: "counter",
-    help: "UDP datagrams relayed, by direction: sent or received by clients",
-  },
-  { name: DROPPED, type: "counter", help: "UDP datagrams dropped" },
-  {
-    name: HANDSHAKE,
-    type: "histogram",
-    help: "Time from accept to the complete request",
-  },
-  {
-    name: DIAL,
-    type: "histogram",
-    help: "Time from a CONNECT request to its reply, by result",
-  },
-  {
-    name: REPLY,
-    type: "histogram",
-    help:
-      "Time from accept to the first reply to a request, unless a target sends it",
-  },
-];
+export { type MetricFamily, METRICS } from "./metrics/families.ts";
+export { series } from "./metrics/series.ts";
+export { formatMetrics } from "./metrics/text_format.ts";
+export {
+  countersOf,
+  type MetricTotals,
+  type MetricValues,
+  NO_TOTALS,
+  sumMetrics,
+  sumTotals,
+} from "./metrics/values.ts";
 
 /** Counters without a label, which are reported from the start. */
 const UNLABELLED = (Object.keys(COUNTERS) as CounterName[])
@@ -255,7 +129,7 @@ export class Metrics {
   }
 
   /**
-   * Replies to what was no request, the second reply to BIND, and those of the targets of
+   * Replies to invalid requests, the second reply to BIND, and those of the targets of
    * forwarded requests do not count.
    */
   #replied(session: Session): void {
@@ -278,10 +152,10 @@ export class Metrics {
     return {
       ...this.#readActive(),
       ...this.#readCounts(),
-      ...histogramSeries(HANDSHAKE, this.#handshakes),
-      ...histogramSeries(DIAL, this.#dials.ok, { result: "ok" }),
-      ...histogramSeries(DIAL, this.#dials.failed, { result: "failed" }),
-      ...histogramSeries(REPLY, this.#replies),
+      ...histogramSeries(NAMES.handshake, this.#handshakes),
+      ...histogramSeries(NAMES.dial, this.#dials.ok, { result: "ok" }),
+      ...histogramSeries(NAMES.dial, this.#dials.failed, { result: "failed" }),
+      ...histogramSeries(NAMES.reply, this.#replies),
     };
   }
 
@@ -346,11 +220,11 @@ export class Metrics {
     }
     const { sent, received, datagrams: { dropped, ...datagrams } } = traffic;
     return {
-      ...seriesOf(ACTIVE, "phase", Object.fromEntries(phases)),
-      ...seriesOf(BYTES, "direction", { sent, received }),
-      ...seriesOf(DATAGRAMS, "direction", datagrams),
-      [OWN_ADDRESSES_UNKNOWN]: this.#ownAddressesUnknown,
-      [DROPPED]: dropped,
+      ...seriesOf(NAMES.active, "phase", Object.fromEntries(phases)),
+      ...seriesOf(NAMES.bytes, "direction", { sent, received }),
+      ...seriesOf(NAMES.datagrams, "direction", datagrams),
+      [NAMES.ownAddressesUnknown]: this.#ownAddressesUnknown,
+      [NAMES.dropped]: dropped,
     };
   }
 }
@@ -390,103 +264,4 @@ function addTraffic(
 
 function add<K>(values: Map<K, number>, key: K, more: number): void {
   values.set(key, (values.get(key) ?? 0) + more);
-}
-
-type Labels = Readonly<Record<string, string>>;
-
-/** A series for each value of a label. */
-function seriesOf(
-  name: string,
-  label: string,
-  values: Readonly<Record<string, number>>,
-): MetricValues {
-  const pairs = Object.entries(values).map(([key, value]) =>
-    [series(name, { [label]: key }), value] as const
-  );
-  return Object.fromEntries(pairs);
-}
-
-/** The series of a histogram. */
-function histogramSeries(
-  name: string,
-  { buckets, sum }: Histogram,
-  labels: Labels = {},
-): MetricValues {
-  const values: Record<string, number> = {};
-  for (const [le, count] of buckets) {
-    values[series(`${name}_bucket`, { ...labels, le })] = count;
-  }
-  values[series(`${name}_sum`, labels)] = sum;
-  values[series(`${name}_count`, labels)] = buckets.at(-1)![1];
-  return values;
-}
-
-/** The key of a series in {@linkcode MetricValues}. */
-export function series(name: string, labels: Labels = {}): string {
-  const pairs = Object.entries(labels).map(([label, value]) =>
-    `${label}="${escapeLabel(value)}"`
-  );
-  return pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`;
-}
-
-function escapeLabel(value: string): string {
-  return value.replaceAll("\\", "\\\\")
-    .replaceAll('"', '\\"')
-    .replaceAll("\n", "\\n");
-}
-
-/** The sum of the values of several processes. */
-export function sumMetrics(all: Iterable<MetricValues>): MetricValues {
-  const sum = new Map<string, number>();
-  for (const values of all) {
-    for (const [key, value] of Object.entries(values)) add(sum, key, value);
-  }
-  return Object.fromEntries(sum);
-}
-
-/** The name of a counter, or of a series of a histogram. */
-const COUNTER = /_(total|bucket|sum|count)(\{|$)/;
-
-/** The counters alone, which remain valid when their process has ended. */
-export function countersOf(values: MetricValues): MetricValues {
-  return Object.fromEntries(
-    Object.entries(values).filter(([key]) => COUNTER.test(key)),
-  );
-}
-
-/**
- * Formats values in the text format of Prometheus, version 0.0.4. Families
- * without a value are left out.
- *
- * @example
- * ```ts
- * import { formatMetrics, METRICS, Metrics } from "@x/socks5/server";
- *
- * const family = { name: "up", type: "gauge", help: "Always 1" } as const;
- * const values = { ...new Metrics().read(), up: 1 };
- * console.log(formatMetrics(values, [...METRICS, family]));
- * ```
- */
-export function formatMetrics(
-  values: MetricValues,
-  families: readonly MetricFamily[] = METRICS,
-): string {
-  const all = Object.entries(values);
-  const blocks = families.flatMap(({ name, type, help }) => {
-    const lines = type === "histogram"
-      ? ["_bucket", "_sum", "_count"].flatMap((it) => linesOf(all, name + it))
-      : linesOf(all, name).sort();
-    if (lines.length === 0) return [];
-    return [`# HELP ${name} ${help}.\n# TYPE ${name} ${type}\n`, ...lines];
-  });
-  return blocks.join("");
-}
-
-function linesOf(
-  all: readonly (readonly [key: string, value: number])[],
-  name: string,
-): string[] {
-  return all
-    .filter(([key]) => key === name || key.startsWith(`${name}{`))
-    .map(([key, value]) => `${key} ${value}\n`);
 }

@@ -6,11 +6,10 @@
 
 import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { Transport } from "../transport/transport.ts";
-import type { UsageStore } from "./accounting/usage_store.ts";
+import type { AccountingOptions } from "./accounting/accounting_options.ts";
 import type { UserAttributesLookup } from "./accounting/user_attributes.ts";
-import type { LoginGuard } from "./auth/lockout.ts";
 import type { AuthMethod } from "./auth/method.ts";
-import type { Verifier, VerifyLogin } from "./auth/verifier.ts";
+import type { Socks4Options } from "./auth/socks4_options.ts";
 import type { Accept } from "./accept.ts";
 import type { SharedLimitsStore } from "./cluster/store.ts";
 import type { Dial, Dialer } from "./dialer.ts";
@@ -53,44 +52,6 @@ export interface Timeouts {
   readonly association?: number;
 }
 
-/**
- * The checks that the user id of a SOCKS4 client must pass, in this order.
- *
- * @example User ids that are stored in a database
- * ```ts
- * import { serve } from "@x/socks5/server";
- *
- * const tokens = new Set(["5f0c2a7d", "b81e44c0"]);
- * await using server = await serve({
- *   port: 0,
- *   socks4: { verifier: (userId) => tokens.has(userId) },
- * });
- * ```
- */
-export interface Socks4Options {
-  /** The user ids that are accepted; they are claims, not secrets. By default all. */
-  readonly userIds?: readonly string[];
-  /**
-   * Verifies the user id. It gets the user id as the user name, and an empty
-   * password. The answer to a wrong user id is delayed, and the client can be locked
-   * out, as with {@linkcode userPass}. By default every user id is accepted.
-   */
-  readonly verifier?: Verifier | VerifyLogin;
-  /** Counts the user ids that `verifier` refuses. By default a {@linkcode Lockout} of its own. */
-  readonly guard?: LoginGuard;
-  /**
-   * Whether the ident server of the client's machine (RFC 1413) has to confirm the
-   * user id. An object also sets the port of that server (default 113) and how long it
-   * may take to answer, in milliseconds (default 5,000).
-   *
-   * @default {false}
-   */
-  readonly ident?: boolean | {
-    readonly port?: number;
-    readonly timeout?: number;
-  };
-}
-
 /** How several servers share their limits. */
 export interface SharedLimits {
   /** Counts for all servers, for example in another process or in a database. */
@@ -111,23 +72,6 @@ export interface SharedLimits {
    * shares them with further servers. By default none if `servers` is set, or else all.
    */
   readonly exact?: readonly (keyof Limits)[];
-}
-
-/** How the server counts what users transfer. */
-export interface AccountingOptions {
-  /**
-   * Counts for this server, or for several. If it fails, usage is kept and reported again,
-   * users with a quota cannot log in, and their sessions continue as long as the quota lasts
-   * by what was known before. By default a {@linkcode LocalUsageStore} of this server.
-   */
-  readonly store?: UsageStore;
-  /**
-   * How often the usage of open sessions is reported, in milliseconds; 0 = only when they end.
-   * Users with a quota are reported each second in any case.
-   *
-   * @default {60_000}
-   */
-  readonly interval?: number;
 }
 
 /** Options of `serve()`, all with safe defaults. */
@@ -397,28 +341,4 @@ export interface ServeOptions {
   readonly onEvent?: (event: ServerEvent) => void;
   /** The network to use. By default that of the runtime. */
   readonly transport?: Transport;
-}
-
-/** The error for an option that is invalid, or that would make the server an open proxy. */
-export class OptionError extends TypeError {
-  /** Always `"OptionError"`. */
-  override readonly name = "OptionError";
-  /** The option's name, such as `limits.sessions`. */
-  readonly option: string;
-  /**
-   * `open-proxy` if the server would be reachable from other machines, not everyone
-   * needs a login, and {@linkcode ServeOptions.openProxy} is not set.
-   */
-  readonly code: "invalid" | "open-proxy";
-
-  /** The message begins with the name of the option. */
-  constructor(
-    option: string,
-    message: string,
-    code: OptionError["code"] = "invalid",
-  ) {
-    super(message);
-    this.option = option;
-    this.code = code;
-  }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+export type { AccountingOptions } from "./accounting/accounting_options.ts";
 export {
   LocalUsageStore,
   type LocalUsageStoreOptions,
@@ -47,6 +48,7 @@ export {
 } from "./auth/password_hash.ts";
 export type { SecretLookup, Secrets } from "./auth/secrets.ts";
 export { parseSecrets } from "./auth/secrets_file.ts";
+export type { Socks4Options } from "./auth/socks4_options.ts";
 export { UsersError, type UsersProblem } from "./auth/user_lines.ts";
 export { userPass } from "./auth/user_pass.ts";
 export { type UserEntry, Users, type UsersOptions } from "./auth/users.ts";
@@ -94,15 +96,13 @@ export type {
   Dialer,
 } from "./dialer.ts";
 export type {
-  AccountingOptions,
   Limits,
   PortRange,
   ServeOptions,
   SharedLimits,
-  Socks4Options,
   Timeouts,
 } from "./options.ts";
-export { OptionError } from "./options.ts";
+export { OptionError } from "./option_error.ts";
 export {
   Denial,
   type Policy,

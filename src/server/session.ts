@@ -25,11 +25,9 @@ import type { Admission } from "./limits/admission.ts";
 import type { CommandLimit } from "./limits/limit_table.ts";
 import type { ServerLimits } from "./limits/server_limits.ts";
 import type { SessionRateLimiter } from "./limits/session_rate_limiter.ts";
-import { bind } from "./commands/bind.ts";
-import type { Command, CommandSession, Traffic } from "./commands/command.ts";
+import type { CommandSession, Traffic } from "./commands/command.ts";
+import { COMMANDS } from "./commands/commands.ts";
 import { type Ending, endingOf, errorOf } from "./commands/ending.ts";
-import { connect } from "./commands/connect.ts";
-import { forward } from "./commands/forward.ts";
 import type {
   CommandName,
   DatagramCounts,
@@ -40,8 +38,8 @@ import type {
 } from "./events.ts";
 import type { Settings } from "./settings.ts";
 import type { Incoming } from "./accept.ts";
+import { ClientSide } from "./client_side.ts";
 import { lingeringClose } from "./lingering_close.ts";
-import { isReachedAt, type OwnSide, reachedAddress } from "./own_side.ts";
 import { factsOf } from "./session_facts.ts";
 import { acquireSlot, releaseSlot, slotError } from "./session_slots.ts";
 import { detectFrontend } from "./frontends/detect.ts";
@@ -52,8 +50,6 @@ import type {
 } from "./frontends/frontend.ts";
 import { Refusal } from "./frontends/refusal.ts";
 import type { OwnAddresses } from "./policy/own_addresses.ts";
-import { resolveName, resolvePtr } from "./commands/resolve.ts";
-import { udpAssociate } from "./commands/udp_associate.ts";
 
 /** The server that a session belongs to. */
 export interface SessionOwner {
@@ -72,21 +68,6 @@ export interface SessionOwner {
   ended(session: ServerSession, ending: Ending | undefined): void;
   /** Serves the next request of a connection. */
   serveNext(incoming: Incoming, admission: Admission): void;
-}
-
-const COMMANDS: Readonly<Record<CommandName, Command>> = {
-  connect,
-  forward,
-  bind,
-  "udp-associate": udpAssociate,
-  resolve: resolveName,
-  "resolve-ptr": resolvePtr,
-};
-
-/** The connection below the layers of an `accept` hook, and what a balancer has said. */
-interface Below {
-  readonly raw: Conn;
-  readonly destination: Address | undefined;
 }
 
 /** Runs one session. */
@@ -120,10 +101,7 @@ export class ServerSession
   traffic?: Traffic;
   readonly exposed: boolean;
   ending: Ending | undefined;
-  #client: Address | undefined;
-  readonly #conn: Conn;
-  /** What is known beside the connection; of most sessions nothing, which saves memory. */
-  readonly #below: Below | undefined;
+  readonly #side: ClientSide;
   #frontend: Frontend | undefined;
   readonly #owner: SessionOwner;
   readonly #admission: Admission;
@@ -134,22 +112,20 @@ export class ServerSession
   constructor(
     id: number,
     owner: SessionOwner,
-    { conn, raw, client, exposed, destination }: Incoming,
+    incoming: Incoming,
     admission: Admission,
   ) {
     this.id = id;
-    this.exposed = exposed;
+    this.exposed = incoming.exposed;
     this.#admission = admission;
-    this.#conn = conn;
-    if (raw !== conn || destination) this.#below = { raw, destination };
+    // Events will show the client.
+    this.#side = new ClientSide(incoming, owner.emit !== undefined);
     this.#owner = owner;
     this.#started = owner.settings.clock.now();
-    // Read now if events will show it: a closed socket no longer reports it.
-    this.#client = client ?? (owner.emit ? conn.remoteAddr : undefined);
   }
 
   get client(): Address {
-    return this.#client ??= this.#conn.remoteAddr;
+    return this.#side.client;
   }
 
   get protocol(): ProtocolName | undefined {
@@ -161,12 +137,7 @@ export class ServerSession
   }
 
   get tls(): TlsFacts | undefined {
-    return this.#raw.tls;
-  }
-
-  /** The connection, without the layers that an `accept` hook has put on top. */
-  get #raw(): Conn {
-    return this.#below?.raw ?? this.#conn;
+    return this.#side.tls;
   }
 
   get settings(): Settings {
@@ -174,18 +145,13 @@ export class ServerSession
   }
 
   isOwn(address: string): boolean {
-    return isReachedAt(address, this.#ownSide) ||
+    return this.#side.isReachedAt(address) ||
       this.#owner.ownAddresses.has(address) ||
       this.settings.egress.own.has(address);
   }
 
   reachedAt(conn: Conn): Address {
-    return reachedAddress(conn, this.#ownSide);
-  }
-
-  get #ownSide(): OwnSide {
-    const { destination } = this.#below ?? {};
-    return { conn: this.#conn, raw: this.#raw, destination };
+    return this.#side.reachedAt(conn);
   }
 
   get duration(): number {
@@ -247,10 +213,9 @@ export class ServerSession
 
   /** Ends the session, because its request was not complete in time. */
   expire(): void {
-    const waitsForTls = "tls" in this.#raw && !this.#raw.tls;
     this.#stop({
       reason: "handshake-timeout",
-      ...waitsForTls && { error: noTlsInTime() },
+      ...this.#side.waitsForTls && { error: noTlsInTime() },
     });
   }
 
@@ -276,7 +241,8 @@ export class ServerSession
     let timeout = this.#startHandshake(waited);
     let outcome: Relay | Ending;
     try {
-      const reader = new MessageReader(this.#conn);
+      const { conn } = this.#side;
+      const reader = new MessageReader(conn);
       const frontend = await detectFrontend(reader, this.settings.servesHttp);
       this.user = this.tls?.clientName;
       if (this.isKept) {
@@ -296,7 +262,7 @@ export class ServerSession
         );
       }
       const request = await frontend.read({
-        conn: this.#conn,
+        conn,
         reader,
         settings: this.settings, // those of now, not of when the client connected
         session: this,
@@ -350,23 +316,13 @@ export class ServerSession
     this.phase = "ended";
     this.#ended = this.settings.clock.now();
     this.#owner.ended(this, isSilent ? undefined : last);
-    if (next) this.#owner.serveNext(this.#incoming, next);
+    if (next) this.#owner.serveNext(this.#side.again(this.exposed), next);
   }
 
   /** The slots of the connection, if another request may follow on it. */
   #passOn(): Admission | undefined {
     const keeps = this.traffic?.keepsClient && !this.ending && this.servesMore;
     return keeps ? this.#admission.passOn() : undefined;
-  }
-
-  get #incoming(): Incoming {
-    return {
-      ...this.#ownSide,
-      client: this.#client,
-      exposed: this.exposed,
-      isCertified: false, // matters only at accept
-      waited: 0,
-    };
   }
 
   /** Runs the request's command. Resolves with its relay, or with the ending if there is none. */
@@ -462,7 +418,7 @@ export class ServerSession
     const { farewell, reason, reply } = error;
     if (reply !== undefined) this.replied(reply);
     if (farewell) {
-      const conn = this.wrapped ?? this.#conn;
+      const conn = this.wrapped ?? this.#side.conn;
       await this.#lingeringClose(conn, () => conn.write(farewell));
     }
     return { reason, error };
@@ -495,8 +451,7 @@ export class ServerSession
 
   #hangUp(): void {
     closeQuietly(this.wrapped);
-    closeQuietly(this.#conn);
-    if (this.#raw !== this.#conn) closeQuietly(this.#raw);
+    this.#side.close();
   }
 }
 

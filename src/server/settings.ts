@@ -4,48 +4,49 @@
  * @module
  */
 
-import { quote } from "../protocol/escape.ts";
 import { isIp, isLoopback, isUnspecified } from "../protocol/address.ts";
-import { type Cidr, cidrFault, parseCidr } from "../protocol/cidr.ts";
+import { quote } from "../protocol/escape.ts";
 import { METHOD } from "../protocol/socks5.ts";
 import { checkKeys } from "../transport/check_keys.ts";
 import { type Clock, systemClock } from "../transport/clock.ts";
-import { localPlace } from "../transport/local_place.ts";
-import type { TlsServerOptions } from "../transport/tls_options.ts";
 import type { RelayOptions, Transport } from "../transport/transport.ts";
-import type { UsageStore } from "./accounting/usage_store.ts";
 import type { UserAttributesLookup } from "./accounting/user_attributes.ts";
 import type { AuthMethod } from "./auth/method.ts";
 import type { Accept, AcceptHook } from "./accept.ts";
 import { proxyHeaderHook } from "./proxy_header.ts";
-import type { Dial, Dialer } from "./dialer.ts";
+import type { Dialer } from "./dialer.ts";
 import { type EgressSettings, resolveEgress } from "./egress/egress_options.ts";
 import type { Limits } from "./limits/limits.ts";
-import {
-  OptionError,
-  type PortRange,
-  type ServeOptions,
-  type Timeouts,
-} from "./options.ts";
+import { OptionError } from "./option_error.ts";
+import type { PortRange, ServeOptions, Timeouts } from "./options.ts";
 import type { Policy } from "./policy/policy.ts";
-import { DIRECT, isUpstreamName } from "./policy/rule.ts";
 import type { RulePolicy } from "./policy/rules.ts";
+import {
+  type AccountingSettings,
+  resolveAccounting,
+} from "./settings/resolve_accounting.ts";
 import {
   resolveAuth,
   resolveSocks4,
   type Socks4Settings,
-} from "./resolve_auth.ts";
+} from "./settings/resolve_auth.ts";
+import { resolveDial, resolveUpstreams } from "./settings/resolve_dial.ts";
+import { resolveLimits } from "./settings/resolve_limits.ts";
 import {
-  resolveAccounting,
-  resolveLimits,
+  checkDoors,
+  type ListenSettings,
+  resolveListen,
+  resolveProxyFrom,
+} from "./settings/resolve_listen.ts";
+import {
   resolveSharedLimits,
-  resolveTimeouts,
   type SharingSettings,
-  whole,
-} from "./resolve_limits.ts";
-import { resolveTls } from "./resolve_tls.ts";
+} from "./settings/resolve_shared_limits.ts";
+import { resolveTimeouts } from "./settings/resolve_timeouts.ts";
+import { resolveTls } from "./settings/resolve_tls.ts";
+import { whole } from "./settings/whole.ts";
 
-export type { Socks4Settings };
+export type { ListenSettings, SharingSettings, Socks4Settings };
 
 /** The checked options of a server. */
 export interface Settings {
@@ -84,25 +85,6 @@ export interface Settings {
   readonly egress: EgressSettings;
   readonly transport: Transport;
   readonly clock: Clock;
-}
-
-/** How a server counts. */
-export interface AccountingSettings {
-  readonly store: UsageStore | undefined;
-  /** In milliseconds; 0 = at the end of sessions. */
-  readonly interval: number;
-}
-
-/** Where a server listens. */
-export interface ListenSettings {
-  readonly hostname: string;
-  readonly port: number;
-  readonly reusePort: boolean;
-  /** The permissions of a Unix socket. */
-  readonly mode: number;
-  readonly tls: TlsServerOptions | undefined;
-  /** The port beside it that does not speak TLS. */
-  readonly plainPort: number | undefined;
 }
 
 /**
@@ -209,33 +191,6 @@ const OPTION_KEYS = Object.keys(
   } satisfies Record<keyof ServeOptions, true>,
 );
 
-function resolveListen(
-  options: ServeOptions,
-  tls: TlsServerOptions | undefined,
-): ListenSettings | undefined {
-  const { hostname, port = 1080, reusePort = false, listen = true } = options;
-  const { plainPort, socketMode = 0o600 } = options;
-  const settings: ListenSettings = {
-    hostname: listenAddress(hostname ?? "127.0.0.1"),
-    mode: whole("socketMode", socketMode, { max: 0o777 }),
-    port: whole("port", port, { max: 65535 }),
-    reusePort,
-    tls,
-    plainPort: plainPort === undefined
-      ? undefined
-      : whole("plainPort", plainPort, { max: 65535 }),
-  };
-  if (localPlace(settings.hostname)) checkLocal(settings);
-  return listen ? settings : undefined;
-}
-
-/** A listener that is no TCP port cannot be shared, and has no port beside it. */
-function checkLocal({ hostname, reusePort, plainPort }: ListenSettings): void {
-  const option = reusePort ? "reusePort" : "plainPort";
-  if (!reusePort && plainPort === undefined) return;
-  throw new OptionError(option, `${option} is not possible with ${hostname}`);
-}
-
 function resolveToggle(option: string, value = false): boolean {
   if (typeof value === "boolean") return value;
   throw new OptionError(option, `${option} must be true or false`);
@@ -260,104 +215,6 @@ function resolveAccept(accept: Accept | undefined): AcceptHook | undefined {
   const name = "the accept hook";
   const failure = `${name} failed`;
   return { name, failure, countsProbes: false, knowsClient: true, accept };
-}
-
-function resolveProxyFrom(from: readonly string[] = []): Cidr[] {
-  if (!Array.isArray(from)) {
-    const text = "proxyFrom must be a list of IP addresses and blocks";
-    throw new OptionError("proxyFrom", text);
-  }
-  return from.map((text) => {
-    const block = typeof text === "string" ? parseCidr(text) : undefined;
-    if (block) return block;
-    const fault = typeof text === "string" ? cidrFault(text) : "it is no text";
-    throw new OptionError("proxyFrom", `proxyFrom: ${fault}`);
-  });
-}
-
-/** A function becomes a dialer that supports only CONNECT. */
-function resolveDial(
-  option: string,
-  dial: Dial | Dialer | undefined,
-): Dialer | undefined {
-  if (dial === undefined) return undefined;
-  if (typeof dial === "function") return { connect: dial };
-  if (typeof dial?.connect === "function") return dial;
-  throw new OptionError(
-    option,
-    `${option} must be a function, or an object with a method connect()`,
-  );
-}
-
-/** Nothing may go another way than the rules say, because a name is misspelt. */
-function resolveUpstreams(
-  { upstreams = {}, policy }: ServeOptions,
-): ReadonlyMap<string, Dialer> {
-  if (typeof upstreams !== "object" || upstreams === null) {
-    throw new OptionError("upstreams", "upstreams must be an object");
-  }
-  const dialers = new Map<string, Dialer>();
-  for (const [name, dial] of Object.entries(upstreams)) {
-    if (!isUpstreamName(name)) {
-      const fault = name === DIRECT ? "is not free" : "is invalid";
-      const text = `upstreams: the name ${quote(name)} ${fault}`;
-      throw new OptionError("upstreams", text);
-    }
-    const dialer = resolveDial(`upstreams.${name}`, dial);
-    if (dialer) dialers.set(name, dialer);
-  }
-  const { through = [] } = (policy ?? {}) as Partial<RulePolicy>;
-  const unknown = through.find((it) => it !== DIRECT && !dialers.has(it));
-  if (unknown === undefined) return dialers;
-  throw new OptionError(
-    "upstreams",
-    `a rule goes through ${unknown}, but there is no such upstream`,
-  );
-}
-
-/** Throws unless everyone who can reach the listeners needs a certificate. */
-function checkDoors(
-  { hostname, tls, plainPort }: ListenSettings,
-  isOpen: boolean,
-): void {
-  const where = isLoopback(hostname) ? "behind a balancer" : `on ${hostname}`;
-  if (tls?.clientCa === undefined) throw openProxyError(where, isOpen);
-  if (plainPort === undefined) return;
-  throw new OptionError(
-    "plainPort",
-    `the plain port of a server ${where} would be an open proxy, because ` +
-      "it asks for no certificate: set auth to [userPass(…)], leave plainPort " +
-      "out, or set openProxy to true if that is what you want",
-    "open-proxy",
-  );
-}
-
-function openProxyError(where: string, isOpen: boolean): OptionError {
-  const [option, flaw, remedy] = isOpen
-    ? ["openProxy", "without a login", "set auth to [userPass(…)]"]
-    : [
-      "socks4",
-      "that accepts a claimed user id as a login",
-      "leave socks4 out",
-    ];
-  return new OptionError(
-    option,
-    `a server ${where} ${flaw} would be an open proxy: ` +
-      `${remedy}, or set openProxy to true if that is what you want`,
-    "open-proxy",
-  );
-}
-
-function listenAddress(hostname: string): string {
-  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
-  if (bare === "localhost") return "127.0.0.1";
-  if (isIp(bare)) return bare;
-  if (localPlace(hostname)) return hostname;
-  throw new OptionError(
-    "hostname",
-    "hostname must be an IP address to listen on, unix:PATH or fd:NUMBER, not " +
-      quote(hostname),
-  );
 }
 
 function resolveAdvertise(given: readonly string[] = []): readonly string[] {

@@ -161,6 +161,11 @@ export function closedError(): NetError {
   return new NetError("closed", "the connection is closed");
 }
 
+/** Returns the error for bytes that the peer will never receive, because it has reset. */
+export function peerGone(): NetError {
+  return new NetError("reset", "the peer is gone");
+}
+
 /** Returns the error for a stream that yields values other than bytes. */
 export function notBytes(): NetError {
   const message = "the stream yields text or objects, not bytes";

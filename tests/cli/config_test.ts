@@ -22,7 +22,8 @@ import { Reloader } from "../../src/cli/serve/reload.ts";
 import type { LogRecord } from "../../src/cli/output/record.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
 import { hashPassword } from "../../src/server/auth/password_hash.ts";
-import { OptionError, type ServeOptions } from "../../src/server/options.ts";
+import { OptionError } from "../../src/server/option_error.ts";
+import type { ServeOptions } from "../../src/server/options.ts";
 import { resolveSettings } from "../../src/server/settings.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import published from "../../src/cli/config/config.schema.json" with {

@@ -3,8 +3,7 @@ import { verifyPassword } from "../../src/server/auth/password_hash.ts";
 import { test } from "../support/harness.ts";
 import { runProgram } from "../support/spawn.ts";
 import { noTerminal, openTerminal } from "../support/terminal.ts";
-
-const encode = (text: string) => new TextEncoder().encode(text);
+import { utf8 } from "../support/text.ts";
 
 for (
   const [name, input, password] of [
@@ -119,7 +118,7 @@ for (
         shown.replaceAll("\x07", "").replaceAll("\r", ""),
         "Password: \nAgain: \n",
       );
-      assert(await verifyPassword(encode(password), hash));
+      assert(await verifyPassword(utf8(password), hash));
       assertRestored(typed);
     },
     { skip: noTerminal },

@@ -6,6 +6,24 @@ import { test } from "../support/harness.ts";
 
 type Name = Parameters<Host["onSignal"]>[0];
 
+/** The signals of a program, which arrive when their listeners are called. */
+function watch() {
+  const listeners = new Map<Name, () => void>();
+  const seconds: Name[] = [];
+  const clock = new FakeClock();
+  const signals = new Signals(
+    {
+      onSignal(signal, listener) {
+        listeners.set(signal, listener);
+        return () => void listeners.delete(signal);
+      },
+    },
+    (signal) => seconds.push(signal),
+    clock,
+  );
+  return { signals, listeners, seconds, clock };
+}
+
 /** A row: a name, signals with their times in milliseconds, the reported second signal. */
 const rows: readonly (readonly [string, [Name, number][], Name[]])[] = [
   ["one signal", [["SIGINT", 0]], []],
@@ -28,20 +46,8 @@ const rows: readonly (readonly [string, [Name, number][], Name[]])[] = [
 
 for (const [name, sent, expected] of rows) {
   test(`Signals reports ${name}`, async () => {
-    const listeners = new Map<Name, () => void>();
-    const clock = new FakeClock();
+    const { signals, listeners, seconds, clock } = watch();
     const start = clock.now();
-    const seconds: Name[] = [];
-    const signals = new Signals(
-      {
-        onSignal(signal, listener) {
-          listeners.set(signal, listener);
-          return () => void listeners.delete(signal);
-        },
-      },
-      (signal) => seconds.push(signal),
-      clock,
-    );
     for (const [signal, at] of sent) {
       clock.advance(start + at - clock.now());
       listeners.get(signal)!();
@@ -54,19 +60,7 @@ for (const [name, sent, expected] of rows) {
 }
 
 test("Signals.begin() is no signal: the next one is the first, and the one after it the second", async () => {
-  const listeners = new Map<Name, () => void>();
-  const seconds: Name[] = [];
-  const clock = new FakeClock();
-  const signals = new Signals(
-    {
-      onSignal(signal, listener) {
-        listeners.set(signal, listener);
-        return () => {};
-      },
-    },
-    (signal) => seconds.push(signal),
-    clock,
-  );
+  const { signals, listeners, seconds, clock } = watch();
   signals.begin("admin");
   signals.begin("admin");
   assertEquals(await signals.first, "admin");
@@ -79,18 +73,7 @@ test("Signals.begin() is no signal: the next one is the first, and the one after
 });
 
 test("Signals.begin() after a signal changes nothing", async () => {
-  const listeners = new Map<Name, () => void>();
-  const seconds: Name[] = [];
-  const signals = new Signals(
-    {
-      onSignal(signal, listener) {
-        listeners.set(signal, listener);
-        return () => {};
-      },
-    },
-    (signal) => seconds.push(signal),
-    new FakeClock(),
-  );
+  const { signals, listeners, seconds } = watch();
   listeners.get("SIGINT")!();
   signals.begin("admin");
   assertEquals(await signals.first, "SIGINT");

@@ -14,6 +14,7 @@ import { hashPassword } from "../../src/server/auth/password_hash.ts";
 import { withFolder } from "../support/folder.ts";
 import { test } from "../support/harness.ts";
 import { type Program, runProgram, withProgram } from "../support/spawn.ts";
+import { utf8 } from "../support/text.ts";
 import { LOOPBACK, visit, withEcho } from "./echo.ts";
 
 /** An input of these chunks. */
@@ -22,10 +23,8 @@ function inputOf(chunks: Iterable<Uint8Array>) {
   return { read: () => Promise.resolve(rest.next().value ?? null) };
 }
 
-const encode = (text: string) => new TextEncoder().encode(text);
-
 test("ConfigFileReader reads the standard input to its end, without a byte order mark", async () => {
-  const bytes = encode("\ufeff{} // é\n");
+  const bytes = utf8("\ufeff{} // é\n");
   const chunks = Array.from(bytes, (byte) => Uint8Array.of(byte));
   const reader = new ConfigFileReader(inputOf(chunks));
   assertEquals(await reader.read(STANDARD_INPUT), "{} // é\n");

@@ -13,7 +13,8 @@ import type { Conn } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
 import { type Script, startProxy, withConns } from "../support/scripted.ts";
 import { CHOSEN } from "../support/socks5_wire.ts";
-import { timerOf, until } from "../transport/contract.ts";
+import { until } from "../support/conns.ts";
+import { timerOf } from "../support/tcp_timer.ts";
 
 const GRANTED = "05 00 00 01 7F 00 00 01 12 34";
 const CONNECTS = "05 01 00 01 C0 00 02 01 00 50";

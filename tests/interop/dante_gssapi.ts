@@ -28,7 +28,7 @@ export function missingDante(...names: string[]): string | undefined {
 }
 
 /** Dante's words for the levels. */
-export const ENCTYPES = ["clear", "integrity", "confidentiality"] as const;
+const ENCTYPES = ["clear", "integrity", "confidentiality"] as const;
 
 /** {@linkcode socksify} with GSSAPI at a level. */
 export function socksifyByGssapi(

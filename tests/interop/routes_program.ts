@@ -38,7 +38,7 @@ export interface Abandoned {
 }
 
 /** The number of simultaneous attempts. */
-export const ATTEMPTS = 100;
+const ATTEMPTS = 100;
 
 /** How many bytes are sent to a target and back at the end. */
 export const ECHOED = 3_000_000;

@@ -23,7 +23,7 @@ export const versions: readonly Version[] = [
 ];
 
 /** The version that runs the tests. */
-export const version = runtime === "node"
+const version = runtime === "node"
   ? `node${process.versions.node.split(".")[0]}` as Version
   : runtime;
 

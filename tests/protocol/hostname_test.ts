@@ -10,6 +10,7 @@ import { ProtocolError } from "../../src/protocol/decode.ts";
 import * as socks4 from "../../src/protocol/socks4.ts";
 import * as socks5 from "../../src/protocol/socks5.ts";
 import { runtime, test } from "../support/harness.ts";
+import { latin1 } from "../support/text.ts";
 import { disguise, disguises } from "../support/disguises.ts";
 import { join, octets, random } from "../support/table.ts";
 
@@ -202,7 +203,7 @@ const REFUSED = { hostname: undefined };
 
 /** The result of all decoders of names, which must be the same. */
 function decodeAll(text: string): { hostname: string | undefined } {
-  return decodeOctets(Uint8Array.from(text, (it) => it.charCodeAt(0)));
+  return decodeOctets(latin1(text));
 }
 
 function decodeOctets(name: Uint8Array): { hostname: string | undefined } {

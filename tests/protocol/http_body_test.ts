@@ -10,10 +10,7 @@ import {
 } from "../../src/protocol/http_body.ts";
 import { test } from "../support/harness.ts";
 import { join, random, withoutStacks } from "../support/table.ts";
-
-const octets = (text: string) =>
-  Uint8Array.from(text, (it) => it.charCodeAt(0));
-const text = (octets: Uint8Array) => String.fromCharCode(...octets);
+import { fromLatin1, latin1 } from "../support/text.ts";
 
 /** Content and rest of an input in pieces that end at these places, or the error's code. */
 function decode(
@@ -28,7 +25,7 @@ function decode(
     for (const end of [...cuts, input.length]) {
       if (decoder.isDone) break;
       const taken = decoder.take(input.subarray(start, end));
-      content += text(taken.content);
+      content += fromLatin1(taken.content);
       start += taken.size;
       if (!decoder.isDone && start !== end) return "octets are left";
     }
@@ -36,7 +33,7 @@ function decode(
     if (error instanceof ProtocolError) return error.code;
     throw error;
   }
-  const rest = text(input.subarray(start));
+  const rest = fromLatin1(input.subarray(start));
   return decoder.isDone ? `${content}|${rest}` : `${content}...`;
 }
 
@@ -80,7 +77,7 @@ const bodies: readonly [string, BodyLength, string, string][] = [
 
 for (const [name, length, input, expected] of bodies) {
   test(`bodyDecoder() takes ${name}, however it is split`, () => {
-    const all = octets(input);
+    const all = latin1(input);
     assertEquals(decode(length, all, []), expected);
     const step = Math.ceil(all.length / 300);
     for (let cut = 1; cut < all.length; cut += step) {
@@ -92,7 +89,7 @@ for (const [name, length, input, expected] of bodies) {
 }
 
 test("bodyDecoder() bounds the framing of short chunks", () => {
-  const chunk = octets(`1;${"a".repeat(200)}\r\nb\r\n`);
+  const chunk = latin1(`1;${"a".repeat(200)}\r\nb\r\n`);
   const decoder = bodyDecoder("chunked");
   let chunks = 0;
   try {
@@ -104,14 +101,14 @@ test("bodyDecoder() bounds the framing of short chunks", () => {
     assertEquals((error as ProtocolError).code, "size");
   }
   assertEquals(chunks, 87); // 16 KiB / 188
-  const plain = octets("1\r\nb\r\n".repeat(100_000));
+  const plain = latin1("1\r\nb\r\n".repeat(100_000));
   assertEquals(bodyDecoder("chunked").take(plain).content.length, 100_000);
 });
 
 test("encodeChunk() encodes what bodyDecoder() takes", () => {
-  const content = octets("x".repeat(70_000));
-  const sent = join(encodeChunk(content), encodeChunk(octets("y")), LAST_CHUNK);
-  assertEquals(text(sent.subarray(0, 8)), "11170\r\nx");
+  const content = latin1("x".repeat(70_000));
+  const sent = join(encodeChunk(content), encodeChunk(latin1("y")), LAST_CHUNK);
+  assertEquals(fromLatin1(sent.subarray(0, 8)), "11170\r\nx");
   assertEquals(decode("chunked", sent, []), `${"x".repeat(70_000)}y|`);
 });
 
@@ -124,8 +121,8 @@ test(
     const seeds = bodies.filter((it) =>
       it[1] === "chunked" && it[2].length < 300
     )
-      .map((it) => octets(it[2]));
-    const alphabet = octets("01aF;\r\n\r\n:\0 x");
+      .map((it) => latin1(it[2]));
+    const alphabet = latin1("01aF;\r\n\r\n:\0 x");
     let done = 0;
     withoutStacks(() => {
       for (let i = 0; i < MANY; i++) {
@@ -137,7 +134,7 @@ test(
         const parts = decode("chunked", input, [next(input.length)]);
         if (whole.includes("|")) done++;
         // Not assertEquals(), which takes most of the time.
-        if (whole !== parts) assertEquals(parts, whole, text(input));
+        if (whole !== parts) assertEquals(parts, whole, fromLatin1(input));
       }
     });
     assertEquals(done > 50_000, true, `${done}`);

@@ -13,9 +13,7 @@ import {
 } from "../../src/protocol/http_connect.ts";
 import { test } from "../support/harness.ts";
 import { assertRefuses, assertTakes, outcome } from "../support/table.ts";
-
-const octets = (text: string) =>
-  Uint8Array.from(text, (it) => it.charCodeAt(0));
+import { latin1 } from "../support/text.ts";
 
 function request(
   hostname: string,
@@ -85,7 +83,7 @@ const requests: readonly (readonly [string, string, RequestMessage])[] = [
 
 for (const [name, text, value] of requests) {
   test(`decodeRequest() accepts ${name}`, () => {
-    assertTakes(decodeRequest, octets(`${text}\r\n`), value);
+    assertTakes(decodeRequest, latin1(`${text}\r\n`), value);
   });
 }
 
@@ -190,17 +188,17 @@ const badRequests: readonly (readonly [string, string, string])[] = [
 
 for (const [name, text, code] of badRequests) {
   test(`decodeRequest() rejects ${name}`, () => {
-    assertRefuses(decodeRequest, octets(text), code);
+    assertRefuses(decodeRequest, latin1(text), code);
   });
 }
 
 test("decodeRequest() accepts a header of 16 KiB, and no larger one", () => {
   const [start, end] = ["CONNECT h:1 HTTP/1.0\r\nA: ", "\r\n\r\n"];
   const filled = (size: number) =>
-    octets(start + "x".repeat(size - start.length - end.length) + end);
+    latin1(start + "x".repeat(size - start.length - end.length) + end);
   assertEquals(decodeRequest(filled(MAX_HEAD))?.size, MAX_HEAD);
   assertEquals(outcome(decodeRequest, filled(MAX_HEAD + 1)), "size");
-  const endless = octets("A".repeat(MAX_HEAD));
+  const endless = latin1("A".repeat(MAX_HEAD));
   assertEquals(outcome(decodeRequest, endless.subarray(1)), "more");
   assertEquals(outcome(decodeRequest, endless), "size");
 });
@@ -210,7 +208,7 @@ test("decodeRequest() takes linear time for a field of blanks", () => {
   const text =
     `CONNECT h:1 HTTP/1.0\r\nA:${blanks}b${"\t"}\r\nB: x${" "}\r\n\r\n`;
   const started = performance.now();
-  for (let i = 0; i < 20; i++) assert(decodeRequest(octets(text)));
+  for (let i = 0; i < 20; i++) assert(decodeRequest(latin1(text)));
   const elapsed = performance.now() - started;
   assert(elapsed < 2_000, `${elapsed} ms`);
 });
@@ -255,7 +253,7 @@ const responses: readonly (readonly [string, string, number])[] = [
 
 for (const [name, text, status] of responses) {
   test(`decodeResponse() accepts ${name}`, () => {
-    assertTakes(decodeResponse, octets(text), { status });
+    assertTakes(decodeResponse, latin1(text), { status });
   });
 }
 
@@ -279,18 +277,18 @@ const badResponses: readonly (readonly [string, string, string])[] = [
 
 for (const [name, text, code] of badResponses) {
   test(`decodeResponse() rejects ${name}`, () => {
-    assertRefuses(decodeResponse, octets(text), code);
+    assertRefuses(decodeResponse, latin1(text), code);
   });
 }
 
 test("decodeResponse() waits for at most 16 KiB, interim responses included", () => {
-  const interim = octets("HTTP/1.1 100 Continue\r\n\r\n".repeat(2_000));
+  const interim = latin1("HTTP/1.1 100 Continue\r\n\r\n".repeat(2_000));
   assertEquals(
     outcome(decodeResponse, interim.subarray(0, MAX_HEAD - 1)),
     "more",
   );
   assertEquals(outcome(decodeResponse, interim), "size");
-  const endless = octets(`HTTP/1.1 200 OK\r\n${"A: b\r\n".repeat(3_000)}`);
+  const endless = latin1(`HTTP/1.1 200 OK\r\n${"A: b\r\n".repeat(3_000)}`);
   assertEquals(outcome(decodeResponse, endless), "size");
 });
 
@@ -312,7 +310,7 @@ test("encodeRequest() writes the target, Host and the login", () => {
   ];
   for (const [init, text] of rows) {
     const sent = encodeRequest(init);
-    assertEquals(sent, octets(text));
+    assertEquals(sent, latin1(text));
     const { hostname, port } = init;
     assertEquals(decodeRequest(sent)?.value.target, { hostname, port });
   }

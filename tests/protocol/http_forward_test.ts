@@ -15,10 +15,7 @@ import {
 } from "../../src/protocol/http_forward_response.ts";
 import { test } from "../support/harness.ts";
 import { assertRefuses, assertTakes } from "../support/table.ts";
-
-const octets = (text: string) =>
-  Uint8Array.from(text, (it) => it.charCodeAt(0));
-const text = (octets: Uint8Array) => String.fromCharCode(...octets);
+import { fromLatin1, latin1 } from "../support/text.ts";
 
 const GET: ForwardRequest = {
   method: "GET",
@@ -132,7 +129,7 @@ const requests: readonly [string, string, Partial<ForwardRequest>][] = [
 for (const [name, head, value] of requests) {
   test(`decodeRequest() of forwarded requests accepts ${name}`, () => {
     const expected = { ...GET, ...value };
-    assertTakes(decodeRequest, octets(`${head}\r\n`), expected);
+    assertTakes(decodeRequest, latin1(`${head}\r\n`), expected);
   });
 }
 
@@ -238,8 +235,8 @@ const badRequests: readonly [string, string, string, number][] = [
 
 for (const [name, head, code, status] of badRequests) {
   test(`decodeRequest() of forwarded requests rejects ${name}`, () => {
-    assertRefuses(decodeRequest, octets(head), code);
-    assertEquals(statusOf(() => decodeRequest(octets(head))), status);
+    assertRefuses(decodeRequest, latin1(head), code);
+    assertEquals(statusOf(() => decodeRequest(latin1(head))), status);
   });
 }
 
@@ -278,7 +275,7 @@ const sentRequests: readonly [string, Partial<ForwardRequest>, string][] = [
 
 for (const [name, value, head] of sentRequests) {
   test(`encodeRequest() of forwarded requests encodes ${name}`, () => {
-    const sent = text(encodeRequest({ ...GET, ...value }));
+    const sent = fromLatin1(encodeRequest({ ...GET, ...value }));
     assertEquals(sent, `${head}Connection: close\r\n\r\n`);
   });
 }
@@ -374,7 +371,7 @@ for (const [name, method, head, value] of responses) {
   test(`decodeResponse() of forwarded responses accepts ${name}`, () => {
     assertTakes(
       (input) => decodeResponse(input, method),
-      octets(`${head}\r\n`),
+      latin1(`${head}\r\n`),
       { ...OK, ...value },
     );
   });
@@ -416,7 +413,7 @@ const badResponses: readonly [string, string][] = [
 for (const [name, head] of badResponses) {
   test(`decodeResponse() of forwarded responses rejects ${name}`, () => {
     const decode = (input: Uint8Array) => decodeResponse(input, "GET");
-    assertRefuses(decode, octets(head), "header");
+    assertRefuses(decode, latin1(head), "header");
   });
 }
 
@@ -469,6 +466,6 @@ const sentResponses: readonly [
 for (const [name, value, isHttp11, keptFor, head] of sentResponses) {
   test(`encodeResponse() of forwarded responses encodes ${name}`, () => {
     const sent = encodeResponse({ ...OK, ...value }, { isHttp11, keptFor });
-    assertEquals(text(sent), `${head}\r\n`);
+    assertEquals(fromLatin1(sent), `${head}\r\n`);
   });
 }

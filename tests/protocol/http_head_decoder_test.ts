@@ -3,9 +3,7 @@ import { decodeRequest, MAX_HEAD } from "../../src/protocol/http_connect.ts";
 import { headDecoder } from "../../src/protocol/http_head_decoder.ts";
 import { test } from "../support/harness.ts";
 import { outcome } from "../support/table.ts";
-
-const octets = (text: string) =>
-  Uint8Array.from(text, (it) => it.charCodeAt(0));
+import { latin1 } from "../support/text.ts";
 
 const LINE = "CONNECT a.example:80 HTTP/1.1\r\n";
 
@@ -26,7 +24,7 @@ const inputs: readonly [name: string, text: string][] = [
 
 for (const [name, text] of inputs) {
   test(`headDecoder() decides with the same octet as decodeRequest() for ${name}`, () => {
-    const input = octets(text);
+    const input = latin1(text);
     for (const step of [1, 2, 7]) {
       const decode = headDecoder(decodeRequest);
       for (let length = step; length <= input.length; length += step) {
@@ -42,7 +40,7 @@ for (const [name, text] of inputs) {
 test("headDecoder() takes little time for a long header that arrives octet by octet", () => {
   const target = "a".repeat(MAX_HEAD / 2);
   const fields = "A:\r\n".repeat(MAX_HEAD / 8 - 10);
-  const input = octets(`GET /${target} HTTP/1.1\r\n${fields}`);
+  const input = latin1(`GET /${target} HTTP/1.1\r\n${fields}`);
   const decode = headDecoder(decodeRequest);
   const start = performance.now();
   for (let length = 1; length <= input.length; length++) {

@@ -1,9 +1,7 @@
 import { assertEquals } from "@std/assert";
-import {
-  circlesOf,
-  importsOf,
-  violationsOf,
-} from "../../scripts/check_imports.ts";
+import { violationsOf } from "../../scripts/check_imports.ts";
+import { circlesOf } from "../../scripts/imports/circles_of.ts";
+import { importsOf } from "../../scripts/imports/imports_of.ts";
 import { test } from "../support/harness.ts";
 
 test("importsOf() finds every form of import", () => {

@@ -24,6 +24,7 @@ import {
 } from "../support/server.ts";
 import { withClock } from "../support/skipping_clock.ts";
 import { octets } from "../support/table.ts";
+import { utf8 } from "../support/text.ts";
 import {
   pattern,
   readAll,
@@ -54,10 +55,6 @@ async function withSystemTime(
   } finally {
     Date.now = now;
   }
-}
-
-function encode(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }
 
 test("session.duration follows a monotonic clock when the system's time changes", async () => {
@@ -133,7 +130,7 @@ test("serve() answers a client that speaks HTTP with 400, and reports that", asy
   const server = await startServer();
   for (const request of ["GET / HTTP/1.1", "CONNECT a.test:443 HTTP/1.1"]) {
     const client = await server.client();
-    await client.write(encode(`${request}\r\nHost: a.test\r\n\r\n`));
+    await client.write(utf8(`${request}\r\nHost: a.test\r\n\r\n`));
     const answer = new TextDecoder().decode(await readAll(client));
     client.close();
     const [head, body] = answer.split("\r\n\r\n");

@@ -6,6 +6,7 @@ import { detectTransport } from "../../src/transport/detect.ts";
 import type { Conn } from "../../src/transport/transport.ts";
 import { NetError, type NetErrorKind } from "../../src/transport/errors.ts";
 import { test } from "../support/harness.ts";
+import { hex, port } from "../support/raw.ts";
 import { join, octets } from "../support/table.ts";
 import { readAll, readExactly } from "../transport/contract.ts";
 import {
@@ -36,10 +37,6 @@ async function send(conn: Conn, message: Uint8Array, split: boolean) {
     await conn.write(Uint8Array.of(octet));
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  return [...bytes].map((it) => it.toString(16).padStart(2, "0")).join(" ");
 }
 
 /** A row: name, options, the message of the client, everything that it receives before the FIN. */
@@ -359,10 +356,6 @@ async function withNames(): Promise<ServeOptions> {
           : Promise.reject(new NetError("dns", `no such name: ${name}`)),
     },
   };
-}
-
-function port(number: number): string {
-  return hex(Uint8Array.of(number >> 8, number & 255));
 }
 
 for (const [name, options, sent, received] of grants) {

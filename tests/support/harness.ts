@@ -185,7 +185,7 @@ function openTimers(): number {
  * The targets of the open file descriptors of this process, or `undefined` if
  * the system does not list them.
  */
-export function openDescriptors(): string[] | undefined {
+function openDescriptors(): string[] | undefined {
   let names: string[];
   try {
     names = readdirSync("/proc/self/fd");

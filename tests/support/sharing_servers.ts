@@ -34,7 +34,7 @@ export const UNLIMITED: LimitValues = {
 };
 
 /** All limits are divided among as many servers. */
-export function sharing(servers: number): Sharing {
+function sharing(servers: number): Sharing {
   const entries = LIMIT_NAMES.map((name) => [name, servers]);
   return Object.fromEntries(entries);
 }

@@ -9,7 +9,7 @@ import type { DatagramWrapper } from "../../src/protocol/datagram.ts";
 import { ProtocolError } from "../../src/protocol/decode.ts";
 import type { AuthMethod } from "../../src/server/mod.ts";
 import { closedError, NetError } from "../../src/transport/errors.ts";
-import type { Closable } from "../../src/transport/relay.ts";
+import type { Closable } from "../../src/transport/relay_state.ts";
 import type { Address, Conn } from "../../src/transport/transport.ts";
 
 /** The number of {@linkcode wrappingMethod}. */

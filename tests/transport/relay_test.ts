@@ -2,7 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { NetError } from "../../src/transport/errors.ts";
-import { relayByReading, RelayState } from "../../src/transport/relay.ts";
+import { relayByReading } from "../../src/transport/relay.ts";
+import { RelayState } from "../../src/transport/relay_state.ts";
 import type { Conn, Relay } from "../../src/transport/transport.ts";
 import { test } from "../support/harness.ts";
 import { scriptedConn } from "../support/scripted_conn.ts";

@@ -1,5 +1,5 @@
 /**
- * What the program does with the usage of users: totals, a file of them, and records.
+ * The accounting of the program: totals of users, a file of them, and usage records.
  *
  * @module
  */
@@ -57,7 +57,7 @@ export class Accounting implements UsageStore {
   readonly #clock: Clock;
   readonly #store: LocalUsageStore;
   readonly #file: StateFile | undefined;
-  /** What the next records have. */
+  /** The usage of the next records. */
   #since = new Map<string, Usage>();
   #isChanged = false;
   #hasFailed = false;

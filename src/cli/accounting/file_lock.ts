@@ -11,14 +11,14 @@ import { NetError } from "../../transport/errors.ts";
 import { EXIT, StartError } from "../failure.ts";
 import { showPath } from "../output/escape.ts";
 
-/** What listens on the lock. */
+/** The listener of the lock. */
 interface Listening {
   close(): Promise<void>;
 }
 
 /**
  * A lock that ends with its process, however that ends: a Unix socket beside the file. One
- * on which nobody listens is left from a process that was killed.
+ * without a listener is left from a process that was killed.
  */
 export class FileLock {
   readonly #path: string;
@@ -50,7 +50,7 @@ export class FileLock {
     }
   }
 
-  /** Whether it is still the lock of the file, and nobody has removed it. */
+  /** Whether it is still the lock of the file, and was not removed. */
   async isHeld(): Promise<boolean> {
     const found = await lstat(this.#path).catch(() => undefined);
     return found?.ino === this.#inode;

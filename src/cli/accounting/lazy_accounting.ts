@@ -19,7 +19,7 @@ import type {
   UsageSource,
 } from "./accounting.ts";
 
-/** What a user has transferred, and what the user may do. */
+/** The usage and the attributes of a user. */
 export interface CountedUser extends UserTotals {
   /** `undefined` if the user has none. */
   readonly attributes?: UserAttributes;

@@ -69,7 +69,7 @@ export class StateFile {
     checkPermissions(given);
     const path = await targetOf(given);
     const { platform } = await import("node:process");
-    // Windows has no Unix sockets in Node.js; there nobody else may use the file.
+    // Node.js has no Unix sockets on Windows; there the file is not locked.
     const isLocked = platform !== "win32";
     const lock = isLocked ? await FileLock.acquire(path) : undefined;
     const file = new StateFile(path, lock);

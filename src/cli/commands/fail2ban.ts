@@ -6,9 +6,9 @@
 
 /**
  * The filter. All expressions are anchored, and the client comes before everything that
- * a client can choose: neither a user name nor a target can look like another line. What
- * syslog and the journal put before a line has neither quotes nor braces, so that it
- * cannot be a part of a JSON line.
+ * a client can choose: neither a user name nor a target can look like another line. The
+ * prefix that syslog or the journal puts before a line has neither quotes nor braces, so
+ * that it cannot be a part of a JSON line.
  */
 export const FAIL2BAN_FILTER = String.raw`
 # Failed logins in the log of socks5, as text or as JSON lines, in a file

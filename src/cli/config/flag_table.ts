@@ -4,9 +4,9 @@
  * @module
  */
 
+import { COMMAND_FLAGS } from "./command_flags.ts";
 import { OPTION_ENTRIES, type OptionEntry } from "./config.ts";
 import type { Flag } from "./option.ts";
-import { COMMAND_FLAGS } from "./options.ts";
 
 /** The environment variable with logins. */
 export const USERS_VARIABLE = "SOCKS5_USERS";

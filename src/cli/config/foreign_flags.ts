@@ -1,6 +1,6 @@
 /**
- * Flags of other programs (Dante, microsocks, 3proxy, gost, ssh, curl), and what to
- * write in their place.
+ * Flags of other programs (Dante, microsocks, 3proxy, gost, ssh, curl), and the flags
+ * to write in their place.
  *
  * @module
  */
@@ -25,7 +25,7 @@ const RATE = "did you mean --max-bytes-per-second-per-session RATE?";
 const TIMEOUT = "did you mean --connect-timeout or --idle-timeout?";
 const OPEN = "without logins, the server needs no flag, or --open-proxy";
 
-/** What to write in place of a flag of another program. */
+/** The text to write in place of a flag of another program. */
 export const FOREIGN_FLAGS: ReadonlyMap<string, string> = new Map([
   ["-p", PORT],
   ["-i", HOSTNAME],

@@ -47,9 +47,9 @@ const SYNONYMS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Returns the text of `--help`, at most 80 columns wide: without a topic what most people
- * need, on one screen; with `all` everything; else what a topic has. The name of a flag
- * stands for its topic.
+ * Returns the text of `--help`, at most 80 columns wide: without a topic the most important
+ * flags, on one screen; with `all` all of them; otherwise those of the topic. The name of a
+ * flag stands for its topic.
  *
  * @throws {UsageError} with all topics if there is no such topic.
  */

@@ -6,8 +6,10 @@
 
 import type { Section } from "./option.ts";
 
+/** The first line of `--help`. */
 export const TITLE = "socks5: a proxy for SOCKS4, SOCKS4a and SOCKS5";
 
+/** How the program is called. */
 export const USAGE = `\
 Usage: socks5 [serve] [FLAGS]
        socks5 hash-password [--user NAME]

@@ -29,8 +29,8 @@ export interface ReadContext {
 }
 
 /**
- * The number of problems that are shown. Reading stops after that: a file of any
- * size has its answer soon.
+ * The number of problems that are shown. Reading stops after that, so
+ * that the answer does not take long, however large the file is.
  */
 export const MAX_PROBLEMS = 100;
 

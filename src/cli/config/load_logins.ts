@@ -21,7 +21,7 @@ export interface LoadedLogins {
   readonly passwords: readonly (readonly [name: string, password: string])[];
   /** The users of the CHAP secrets. */
   readonly secrets: readonly (readonly [name: string, secret: string])[];
-  /** What users may do, of those who have attributes. */
+  /** The attributes of the users that have any. */
   readonly attributes: ReadonlyMap<string, UserAttributes>;
 }
 

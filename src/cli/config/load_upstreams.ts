@@ -22,7 +22,7 @@ export interface LoadedUpstreams {
   readonly key: string;
 }
 
-/** What {@linkcode loadUpstreams} reads. */
+/** The options that {@linkcode loadUpstreams} reads. */
 export interface UpstreamSources {
   readonly config: Config;
   readonly commandLine: CommandLine;

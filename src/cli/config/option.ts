@@ -1,5 +1,5 @@
 /**
- * The columns of the table of options (`options.ts`).
+ * The columns of the tables of options, in `options/`.
  *
  * @module
  */
@@ -100,6 +100,9 @@ export interface OptionGroup<Rows = Readonly<Record<string, ConfigOption>>> {
   readonly section: Section;
   readonly options: Rows;
 }
+
+/** Options, by their keys in a configuration file. */
+export type OptionTable = Readonly<Record<string, ConfigOption | OptionGroup>>;
 
 /** An option for each member of `T`. */
 export type OptionsOf<T> = {

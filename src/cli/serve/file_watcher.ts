@@ -11,7 +11,7 @@ import type { Timeout } from "../../transport/timeouts.ts";
 export interface FileWatcherOptions {
   /** Returns the paths of the files to watch now. */
   files(): readonly string[];
-  /** Called after one of them has changed, when none of them changes any more. */
+  /** Called after one of them has changed, once all of them have stopped changing. */
   onChange(files: readonly string[]): void;
   /** @default {systemClock} */
   readonly clock?: Clock;

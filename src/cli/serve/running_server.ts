@@ -1,5 +1,5 @@
 /**
- * The interface of what the program runs: a single server, or several workers.
+ * The interface of the running server: a single process, or several workers.
  *
  * @module
  */

@@ -43,7 +43,7 @@ const LIMITS_OF_CLIENTS: readonly LimitName[] = [
   "connectionsPerSecondPerClient",
 ];
 
-/** A store, and what it counts. */
+/** A store, and the limits that it counts. */
 export interface SharedMachines {
   readonly store: MachinesStore & UsageStore & {
     setLockout(options: LockoutOptions): void;

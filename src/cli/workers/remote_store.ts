@@ -127,7 +127,7 @@ type Calls = "acquire" | "pass" | "isLocked" | "failed" | "succeeded";
 /** The methods without a result. */
 type Notifications = "release" | "forceAcquire" | "cancel";
 
-/** What workers call. */
+/** The limits and the usage store that workers call. */
 export interface CallTargets {
   readonly limits: OneServersLimits;
   readonly accounting: UsageStore;

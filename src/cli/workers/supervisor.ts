@@ -18,7 +18,7 @@ import {
   sumTotals,
 } from "../../server/metrics.ts";
 import type { ServerUpdate, ShutdownOptions } from "../../server/server.ts";
-import { checkTlsKept } from "../../server/resolve_tls.ts";
+import { checkTlsKept } from "../../server/settings/resolve_tls.ts";
 import { resolveSettings } from "../../server/settings.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import { detectTransport } from "../../transport/detect.ts";

@@ -1,5 +1,5 @@
 /**
- * What agents want to connect to.
+ * The targets that agents connect to.
  *
  * @module
  */

@@ -61,12 +61,12 @@ const startTimeout = createTimeouts({
  */
 export class Dial implements HandshakeAttempt {
   phase: SocksPhase = "dial";
-  /** What is destroyed with the error when the time is over, or the signal fires. */
+  /** The stream that is destroyed with the error when the time is over or the signal fires. */
   socket: Destroyable;
   readonly target: Endpoint;
   readonly #route: Route;
   readonly #timeout: number;
-  /** What to request from each proxy. */
+  /** The request for each proxy. */
   #requests: readonly Endpoint[] = [];
   /** The index of the proxy whose handshake is next or has begun. */
   #at = 0;

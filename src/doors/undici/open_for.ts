@@ -10,7 +10,7 @@ import type { Endpoint } from "../../protocol/address.ts";
 import { openSocket } from "../socket/open_socket.ts";
 import type { Route } from "../socket/route.ts";
 
-/** What undici wants to connect to. */
+/** The target that undici connects to. */
 export interface Origin {
   /** An IPv6 address may be in brackets. */
   readonly hostname: string;

@@ -1,5 +1,5 @@
 /**
- * What one user transfers on this server.
+ * The traffic of one user on this server.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface CountedSession {
 /** The open sessions of a user, and their usage that is not reported yet. */
 export class Account {
   readonly user: string;
-  /** What each session had transferred when it was looked at last. */
+  /** The counts of each session when it was last looked at. */
   readonly #sessions = new Map<CountedSession, Usage>();
   #unreported: Usage = NO_USAGE;
   #totals: UserTotals | undefined;
@@ -55,7 +55,7 @@ export class Account {
     return this.#sessions.delete(session);
   }
 
-  /** What has to be reported now. */
+  /** The usage that has to be reported now. */
   report(): UsageReport {
     this.#lookAtAll();
     return { user: this.user, ...this.#unreported };

@@ -53,7 +53,7 @@ function limitOf(value: number | undefined): number | undefined {
 }
 
 /** Throws a `TypeError` if user code has returned something else than attributes. */
-export function checkAttributes(attributes: UserAttributes): void {
+function checkAttributes(attributes: UserAttributes): void {
   const isPlain = typeof attributes === "object" && attributes !== null &&
     !("then" in attributes);
   if (!isPlain) {

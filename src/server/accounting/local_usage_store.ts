@@ -14,13 +14,13 @@ import type {
 
 /** Options of {@linkcode LocalUsageStore}. */
 export interface LocalUsageStoreOptions {
-  /** What earlier stores have counted, see {@linkcode LocalUsageStore.records}. */
+  /** The records of earlier stores, see {@linkcode LocalUsageStore.records}. */
   readonly records?: Iterable<UsageRecord>;
   /** The time in milliseconds since the epoch. @default {Date.now} */
   readonly now?: () => number;
 }
 
-/** What a store has counted for one user, to be kept elsewhere. */
+/** The counts of one user, to be kept elsewhere. */
 export interface UsageRecord extends UserTotals {
   /** The days to which `day` and `month` belong; of a month the first, such as `2026-12-01`. */
   readonly since: { readonly day: string; readonly month: string };
@@ -56,7 +56,7 @@ export class LocalUsageStore implements UsageStore {
   readonly #users = new Map<string, UsageRecord>();
   readonly #now: () => number;
 
-  /** Begins with zero, or with what earlier stores have counted. */
+  /** Begins with zero, or with the records of earlier stores. */
   constructor({ records = [], now = Date.now }: LocalUsageStoreOptions = {}) {
     this.#now = now;
     for (const it of records) this.#users.set(it.user, it);
@@ -85,7 +85,7 @@ export class LocalUsageStore implements UsageStore {
     return this.records.map(({ since: _, ...totals }) => totals);
   }
 
-  /** The same with what a later store needs to go on. */
+  /** The same with the members that a later store needs to continue. */
   get records(): UsageRecord[] {
     const today = todayOf(this.#now());
     return Array.from(this.#users.values(), (it) => current(it, today));

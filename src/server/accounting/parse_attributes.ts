@@ -13,7 +13,7 @@ type Parse<T> = (text: string) => T | undefined;
 
 interface Row<T> {
   readonly parse: Parse<T>;
-  /** What the value must be. */
+  /** A description of valid values. */
   readonly form: string;
 }
 

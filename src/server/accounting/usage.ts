@@ -18,7 +18,7 @@ export function addUsage(a: Usage, b: Usage): Usage {
   };
 }
 
-/** What is left of the first. */
+/** The first minus the second. */
 export function subtractUsage(a: Usage, b: Usage): Usage {
   return {
     sent: a.sent - b.sent,

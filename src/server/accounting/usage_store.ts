@@ -1,10 +1,10 @@
 /**
- * The interface of a store of what users have transferred.
+ * The interface of a store that counts what users transfer.
  *
  * @module
  */
 
-/** What a user has transferred. */
+/** The traffic of a user. */
 export interface Usage {
   /** Bytes from the user to targets. */
   readonly sent: number;
@@ -14,13 +14,13 @@ export interface Usage {
   readonly sessions: number;
 }
 
-/** What a user has transferred since the last report. */
+/** The traffic of a user since the last report. */
 export interface UsageReport extends Usage {
   /** The user's name. */
   readonly user: string;
 }
 
-/** What a user has transferred in all, and in the current periods of UTC. */
+/** The traffic of a user in total, and in the current periods of UTC. */
 export interface UserTotals {
   /** The user's name. */
   readonly user: string;

@@ -1,5 +1,5 @@
 /**
- * What an operator grants to one user, beyond the login.
+ * The attributes of a user: what an operator grants beyond the login.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export interface Quota {
   readonly per: QuotaPeriod;
 }
 
-/** What one user may do; a missing member leaves it to the server's options. */
+/** The attributes of one user; for a missing member, the server's options apply. */
 export interface UserAttributes {
   /** How much the user may transfer. */
   readonly quota?: Quota;

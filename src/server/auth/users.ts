@@ -32,7 +32,7 @@ export interface UsersOptions {
   readonly clock?: Clock;
 }
 
-/** A user: the name, the hash of the password, and what the user may do, if there is more. */
+/** A user: the name, the hash of the password, and the attributes, if there are any. */
 export type UserEntry = readonly [
   name: string,
   hash: string,

@@ -9,24 +9,18 @@ import type { Clock } from "../../transport/clock.ts";
 import type { LimitValues } from "../limits/limit_table.ts";
 import { RateLimiters } from "../limits/rate_limiters.ts";
 import { commandLimits, type ServerLimits } from "../limits/server_limits.ts";
-import { NOT_SHARED, type Sharing } from "../limits/sharing.ts";
+import { NOT_SHARED } from "../limits/sharing.ts";
+import type { SharingSettings } from "../settings.ts";
 import { CheckedStore, type OnLimitsError } from "./checked_store.ts";
 import { SharedConnectionLimiter } from "./shared_connection_limiter.ts";
 import { SharedKeyedLimit } from "./shared_keyed_limit.ts";
 import { SharedRateLimiter } from "./shared_rate_limiter.ts";
-import type { SharedLimitsStore } from "./store.ts";
-
-/** What {@linkcode sharedLimits} needs of the option of the same name. */
-export interface SharingOptions {
-  readonly store: SharedLimitsStore;
-  readonly servers: Sharing;
-}
 
 /** The limiters of one of several servers. */
 export function sharedLimits(
   limits: LimitValues,
   clock: Clock,
-  { store: given, servers }: SharingOptions,
+  { store: given, servers }: SharingSettings,
   onError: OnLimitsError,
 ): ServerLimits {
   const store = new CheckedStore(given, onError);

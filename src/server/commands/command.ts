@@ -24,7 +24,7 @@ export type Command = (
   request: ClientRequest,
 ) => Promise<Relay | Ending>;
 
-/** What a command without a relay has transferred. */
+/** The traffic of a command without a relay. */
 export interface Traffic {
   readonly sent: number;
   readonly received: number;

@@ -26,12 +26,8 @@ import { headDecoder } from "../../protocol/http_head_decoder.ts";
 import { NetError, toNetError } from "../../transport/errors.ts";
 import { MessageReader } from "../../transport/message_reader.ts";
 import { closeQuietly, putBack, resetQuietly } from "../../transport/quiet.ts";
-import {
-  type Closable,
-  forwardSlices,
-  innermost,
-  RelayState,
-} from "../../transport/relay.ts";
+import { forwardSlices, innermost } from "../../transport/relay.ts";
+import { type Closable, RelayState } from "../../transport/relay_state.ts";
 import type { Conn } from "../../transport/transport.ts";
 import type { ClientRequest } from "../frontends/frontend.ts";
 import type { CommandSession, Traffic } from "./command.ts";
@@ -121,7 +117,7 @@ export class HttpExchange implements Traffic {
         ? endingOf(this.#failure)
         : await refuseExchange(session, this.#request, this.#failure);
     }
-    // A shutdown may have begun since the response was promised to be not the last one.
+    // A shutdown may have begun after the response announced that others can follow.
     this.keepsClient &&= session.servesMore;
     if (!this.keepsClient) await session.linger(this.#client);
     return { reason: "finished" };

@@ -12,7 +12,7 @@ import {
 } from "../../protocol/datagram.ts";
 import { toNetError } from "../../transport/errors.ts";
 import { keepAliveQuietly } from "../../transport/quiet.ts";
-import { RelayState } from "../../transport/relay.ts";
+import { RelayState } from "../../transport/relay_state.ts";
 import { cut } from "../../transport/slab.ts";
 import type {
   Address,

@@ -95,7 +95,10 @@ export function choiceOf(session: EgressSession): Choice {
   return (label) => hash(`${label}\0${period}\0${who}`);
 }
 
-/** Who keeps an address: the user, with the session word if there is one, or the client. */
+/**
+ * The key that an address is kept for: the user, with the session word if there is one, or
+ * the client.
+ */
 function subjectOf({ user, sessionWord, client }: Session): string {
   if (user === undefined) return `client\0${clientKey(client.hostname)}`;
   return sessionWord === undefined

@@ -16,7 +16,7 @@ export interface Wait<T> {
   readonly timeout: number;
   /** Ends the wait. */
   readonly signal: AbortSignalLike;
-  /** The name of what answers. @default {"the shared limits store"} */
+  /** The name in error messages. @default {"the shared limits store"} */
   readonly from?: string;
   /** Called with an answer that arrives after the end of the wait. */
   readonly discard?: (late: T) => void;

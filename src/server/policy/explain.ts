@@ -149,7 +149,7 @@ export interface Ways {
   readonly upstreams?: Readonly<Record<string, Pick<Dialer, "resolvesNames">>>;
 }
 
-/** What is asked: a policy of rules, for example. */
+/** The policy that answers, such as one of rules. */
 type Asked = (request: RuleRequest) => Verdict | undefined;
 
 /** Options of {@linkcode explain}. */

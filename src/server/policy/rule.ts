@@ -179,7 +179,7 @@ function normalSource(text: string): string {
   );
 }
 
-/** A shorter prefix than this is a mistake: nobody has so many addresses. */
+/** A shorter prefix is considered a mistake: no machine has so many addresses. */
 const MIN_PREFIX: Readonly<Record<number, number>> = { 4: 8, 16: 16 };
 
 function checkPrefix(text: string): string {

@@ -11,7 +11,7 @@ import type { CompiledRule } from "./compiled_rule.ts";
 /** The numbers of rules, in ascending order. */
 type Numbers = number[];
 
-/** What the rules that may match are looked up by. */
+/** The keys by which the rules that may match are looked up. */
 export interface LookupKeys {
   /** The hostname of the target. */
   readonly hostname: string;

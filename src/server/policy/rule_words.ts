@@ -15,6 +15,7 @@ export type Keyword = "from" | "user" | "via" | "prefer" | "through";
 /** The parts of a rule or a question, unparsed. */
 export type Parts = { [part in Keyword | "commands" | "targets"]?: string };
 
+/** All keywords. */
 export const KEYWORDS: readonly Keyword[] = [
   "from",
   "user",

@@ -14,7 +14,7 @@ import type { Flag } from "../args/flags.ts";
 import type { Arguments } from "../args/parse.ts";
 
 /** The environment variable in place of `--admin`. */
-export const ADMIN_VARIABLE = "SOCKS5_ADMIN";
+const ADMIN_VARIABLE = "SOCKS5_ADMIN";
 
 /** An admin listener. */
 export interface AdminPlace {

@@ -1,5 +1,5 @@
 /**
- * What the commands that speak to a server print.
+ * The output of the commands that speak to a server.
  *
  * @module
  */

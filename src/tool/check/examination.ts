@@ -1,5 +1,5 @@
 /**
- * What the parts of a check share.
+ * The state that the parts of a check share.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What a port speaks that does not speak what its URL says.
+ * The protocol of a port that does not speak the one of its URL.
  *
  * @module
  */

@@ -56,7 +56,7 @@ export async function prepare(
 
 /** A question under way. */
 export class Asking {
-  /** What is opened for it. */
+  /** The resources that are opened for it. */
   readonly scope: Scope;
   readonly #start: number;
   /** How long the proxy's reply took. */
@@ -104,7 +104,7 @@ export async function ask(
   }
 }
 
-/** What went wrong, in a few words. */
+/** The problem, in a few words. */
 function describe(
   error: SocksError | NetError,
 ): Pick<Answer, "detail" | "code" | "reply"> {
@@ -143,7 +143,7 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 /** The numbers and names of the methods that are asked for. */
-export const METHODS: readonly (readonly [number: number, name: string])[] = [
+const METHODS: readonly (readonly [number: number, name: string])[] = [
   [METHOD.none, "no login"],
   [METHOD.password, "user/password"],
   [METHOD.gssapi, "Kerberos"],

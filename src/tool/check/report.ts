@@ -73,7 +73,7 @@ export interface CheckResult {
   readonly reply?: number;
 }
 
-/** What a proxy does, and what to think of it. */
+/** The behaviour of a proxy, and the verdict on it. */
 export interface CheckReport {
   /** The URLs of the proxies without their logins; the last one was checked. */
   readonly proxies: readonly string[];
@@ -87,6 +87,6 @@ export interface CheckReport {
   readonly results: readonly CheckResult[];
   /** Dangers, in sentences. */
   readonly warnings: readonly string[];
-  /** What to do about failures, in sentences. */
+  /** Advice on failures, in sentences. */
   readonly advice: readonly string[];
 }

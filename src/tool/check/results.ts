@@ -7,7 +7,7 @@
 import type { Known } from "./probes.ts";
 import { type CheckName, type CheckResult, CHECKS } from "./report.ts";
 
-/** Who is told about the checks. */
+/** The listeners that checks are reported to. */
 export interface Listeners {
   readonly onStart?: (name: CheckName) => void;
   readonly onResult?: (result: CheckResult) => void;

@@ -11,7 +11,7 @@ interface Closable {
   close(): unknown;
 }
 
-/** What a step has opened. */
+/** The resources that a step has opened. */
 export class Scope {
   readonly #controller = new AbortController();
   readonly #kept: Closable[] = [];

@@ -65,7 +65,7 @@ function repeat(call: () => unknown): { close(): void } {
   return { close: () => clearInterval(timer) };
 }
 
-/** What happened to two fragments of one datagram. */
+/** The outcome for two fragments of one datagram. */
 type Fate = "whole" | "pieces" | undefined;
 
 /**

@@ -1,5 +1,5 @@
 /**
- * What to think of the results of a check.
+ * The verdict on the results of a check.
  *
  * @module
  */

@@ -32,7 +32,7 @@ export type Plain = PlainProtocol | "http";
 /** Which login to use: that of the user, none, or one that is wrong for sure. */
 export type Login = "own" | "none" | "wrong";
 
-/** What a {@linkcode Way} is made of. */
+/** The parts of a {@linkcode Way}. */
 export interface WayParts {
   readonly hops: readonly ResolvedProxy[];
   readonly transport: Transport;

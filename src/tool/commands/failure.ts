@@ -1,5 +1,5 @@
 /**
- * The errors of the client's commands, and what to do about them.
+ * The errors of the client's commands, and how to correct them.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export class ToolError extends Error {
   }
 }
 
-/** What to print to the standard error, and the exit code. */
+/** The text for the standard error, and the exit code. */
 export interface ToolFailure {
   readonly lines: readonly string[];
   readonly code: number;

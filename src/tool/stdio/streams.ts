@@ -11,7 +11,7 @@ export interface StandardStreams {
   /** Resolves when all of the chunk is written. */
   write(chunk: Uint8Array): Promise<void>;
   /**
-   * Closes the output, so that its reader sees the end while the input goes on. Without
+   * Closes the output, so that its reader sees the end while the input continues. Without
    * it, the end of the output ends the input as well.
    */
   readonly endOutput?: () => Promise<void>;

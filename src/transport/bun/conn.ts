@@ -1,5 +1,5 @@
 /**
- * Connections and relays over the sockets of Bun.
+ * Connections over the sockets of Bun.
  *
  * Bun delivers each read as a new chunk, and does not buffer bytes that the kernel has not
  * accepted. Each connection therefore has two queues of its own: received chunks that have
@@ -9,15 +9,10 @@
  */
 
 import { ReadQueue } from "../common/read_queue.ts";
-import { closedError, NetError, toNetError } from "../errors.ts";
-import {
-  nativeRelay,
-  type RelayState,
-  type Side,
-  type Sink,
-} from "../relay.ts";
+import { closedError, type NetError, peerGone, toNetError } from "../errors.ts";
+import type { Sink } from "../relay.ts";
 import { KEEP_ALIVE_AFTER, plainAddress } from "../socket.ts";
-import type { Address, Conn, Transport } from "../transport.ts";
+import type { Address, Conn } from "../transport.ts";
 
 /** The callbacks of a listener or a connection. */
 export interface BunHandlers {
@@ -312,11 +307,6 @@ function release(chunk: Uint8Array): void {
   if (chunk.length >= LARGE) (chunk.buffer as ArrayBuffer).transfer(0);
 }
 
-/** Returns the error of a write that the peer will never receive. */
-export function peerGone(): NetError {
-  return new NetError("reset", "the peer is gone");
-}
-
 /** Returns the connection that a socket belongs to. */
 export function connOf(socket: Pick<BunSocket, "data">): BunConn {
   return socket.data as BunConn;
@@ -330,49 +320,3 @@ export const HANDLERS: BunHandlers = {
   end: (socket) => connOf(socket).ended(),
   close: (socket, error) => connOf(socket).closed(error),
 };
-
-/** One direction of a relay. */
-class Pump implements Sink {
-  readonly #to: BunConn;
-  readonly #state: RelayState;
-  readonly #side: Side;
-
-  constructor(from: BunConn, to: BunConn, side: Side, state: RelayState) {
-    this.#to = to;
-    this.#side = side;
-    this.#state = state;
-    const onSent = () => from.socket.resume();
-    to.onSent = onSent;
-  }
-
-  take(chunk: Uint8Array): boolean {
-    if (this.#state.ended) return false;
-    this.#state.count(this.#side, chunk.length);
-    return this.#to.send(chunk);
-  }
-
-  end(): void {
-    const isLast = this.#state.isLast(this.#side);
-    if (isLast && this.#to.unsent === 0) return this.#state.finish(this.#side);
-    this.#to.closeWrite().then(
-      () => this.#state.finish(this.#side),
-      () => {}, // the relay has failed for the same reason
-    );
-  }
-
-  fail(error?: NetError): void {
-    if (this.#state.ended) return;
-    this.#state.fail(this.#side, error ?? closedError());
-  }
-}
-
-/** Starts both directions. */
-function move(a: BunConn, b: BunConn, state: RelayState): void {
-  const up = new Pump(a, b, "a", state);
-  const down = new Pump(b, a, "b", state);
-  a.drainInto(up);
-  b.drainInto(down);
-}
-
-/** Implements {@linkcode Transport.relay}. */
-export const relay: Transport["relay"] = nativeRelay(BunConn.isNative, move);

@@ -11,8 +11,6 @@ import {
   type BunSocket,
   connOf,
   HANDLERS,
-  peerGone,
-  relay,
 } from "./conn.ts";
 import {
   type BunUdp,
@@ -20,6 +18,7 @@ import {
   sourceAddress,
   sourceOf,
 } from "./datagrams.ts";
+import { relay } from "./relay.ts";
 import { checkPort } from "../common/checks.ts";
 import { descriptorLimit } from "../common/descriptors.ts";
 import { listenBy } from "../common/listen.ts";
@@ -29,6 +28,7 @@ import { systemClock } from "../clock.ts";
 import {
   abortError,
   type NetError,
+  peerGone,
   toConnectError,
   toNetError,
 } from "../errors.ts";

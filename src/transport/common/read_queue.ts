@@ -7,7 +7,7 @@
 import { closedError, NetError } from "../errors.ts";
 
 /** How many bytes may be queued without a reader before the socket is paused. */
-export const READ_QUEUE_LIMIT = 64 * 1024;
+const READ_QUEUE_LIMIT = 64 * 1024;
 
 interface Reader {
   resolve(chunk: Uint8Array | null): void;

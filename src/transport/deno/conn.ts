@@ -1,25 +1,18 @@
 /**
- * Connections and relays over the sockets of Deno.
+ * Connections over the sockets of Deno.
  *
- * A read fills a buffer of this module without a copy. The buffer stays in use until
+ * A read fills a buffer of this library without a copy. The buffer stays in use until
  * bytes arrive, so its size is the memory of an idle connection.
  *
  * @module
  */
 
-import {
-  giveBuffer,
-  nextSize,
-  OWNED,
-  sizeOf,
-  SIZES,
-  takeBuffer,
-} from "./buffers.ts";
+import { giveBuffer, nextSize, OWNED, SIZES, takeBuffer } from "./buffers.ts";
 import { CallQueue } from "../call_queue.ts";
 import { closedError, type NetError, toNetError } from "../errors.ts";
-import { nativeRelay, type RelayState, type Side } from "../relay.ts";
+import type { RelayState, Side } from "../relay_state.ts";
 import { plainAddress } from "../socket.ts";
-import type { Address, Conn, Transport } from "../transport.ts";
+import type { Address, Conn } from "../transport.ts";
 
 /** One end of a socket; that of a Unix socket has neither. */
 export interface DenoAddr {
@@ -200,92 +193,3 @@ export class DenoConn implements Conn {
     return this.#closed ? closedError() : toNetError(error);
   }
 }
-
-/** One direction of a relay. Callbacks need half as much memory as a pending async function. */
-class Pump {
-  readonly #from: DenoConn;
-  readonly #to: DenoConn;
-  readonly #state: RelayState;
-  #buffer = takeBuffer(0);
-  #length = 0;
-
-  constructor(from: DenoConn, to: DenoConn, state: RelayState) {
-    this.#from = from;
-    this.#to = to;
-    this.#state = state;
-  }
-
-  read(): void {
-    const chunk = this.#from.takeUnread();
-    if (chunk) return this.#take(chunk);
-    const ahead = this.#from.takeAhead();
-    if (ahead) return this.#readAhead(ahead);
-    this.#from.socket.read(this.#buffer).then(
-      (length) => {
-        if (length === null) return this.#end();
-        this.#length = length;
-        this.#take(this.#buffer.subarray(0, length));
-      },
-      (error) => this.#fail(this.#from, error),
-    );
-  }
-
-  #readAhead(ahead: Promise<Uint8Array | null>): void {
-    ahead.then(
-      (chunk) => chunk ? this.#take(chunk) : this.#end(),
-      (error) => this.#fail(this.#from, error),
-    );
-  }
-
-  #take(chunk: Uint8Array): void {
-    this.#state.count(this.#from.side, chunk.length);
-    this.#write(chunk);
-  }
-
-  #write(chunk: Uint8Array): void {
-    this.#to.socket.write(chunk).then(
-      (written) => {
-        if (written === chunk.length) return this.#written();
-        this.#state.stirs++;
-        this.#write(chunk.subarray(written));
-      },
-      (error) => this.#fail(this.#to, error),
-    );
-  }
-
-  #written(): void {
-    const size = sizeOf(this.#buffer);
-    const next = nextSize(size, this.#length);
-    if (next !== size) {
-      giveBuffer(this.#buffer);
-      this.#buffer = takeBuffer(next);
-    }
-    this.read();
-  }
-
-  #end(): void {
-    giveBuffer(this.#buffer);
-    const { side } = this.#from;
-    if (this.#state.isLast(side)) return this.#state.finish(side);
-    this.#to.closeWrite().then(
-      () => this.#state.finish(side),
-      (error) => this.#state.fail(this.#to.side, error),
-    );
-  }
-
-  #fail(conn: DenoConn, error: unknown): void {
-    giveBuffer(this.#buffer);
-    this.#state.fail(conn.side, conn.why(error));
-  }
-}
-
-/** Starts both directions. */
-function move(a: DenoConn, b: DenoConn, state: RelayState): void {
-  a.join(state, "a");
-  b.join(state, "b");
-  new Pump(a, b, state).read();
-  new Pump(b, a, state).read();
-}
-
-/** Implements {@linkcode Transport.relay}. */
-export const relay: Transport["relay"] = nativeRelay(DenoConn.isNative, move);

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { type DenoAddr, DenoConn, type DenoSocket, relay } from "./conn.ts";
+import { type DenoAddr, DenoConn, type DenoSocket } from "./conn.ts";
+import { relay } from "./relay.ts";
 import { datagrams, type DenoUdp, sourceAddress } from "./datagrams.ts";
 import { ownAddresses } from "./interfaces.ts";
 import { checkPort } from "../common/checks.ts";

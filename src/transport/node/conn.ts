@@ -1,7 +1,7 @@
 /**
- * Connections and relays over the sockets of `node:net`.
+ * Connections over the sockets of `node:net`.
  *
- * Sockets read into a buffer of this module (`onread`), so that Node.js does not allocate
+ * Sockets read into a buffer of this library (`onread`), so that Node.js does not allocate
  * 64 KiB for each read. All idle connections share one buffer; a direction of a relay has
  * a buffer of its own while it is busy.
  *
@@ -9,19 +9,13 @@
  */
 
 import * as net from "node:net";
-import { BusyBuffer, copy, SHARED } from "./buffers.ts";
+import { SHARED } from "./buffers.ts";
 import { process } from "./process.ts";
 import { ReadQueue } from "../common/read_queue.ts";
 import { closedError, NetError, toNetError } from "../errors.ts";
-import {
-  nativeRelay,
-  type RelayState,
-  type Side,
-  type Sink,
-} from "../relay.ts";
+import type { Sink } from "../relay.ts";
 import { KEEP_ALIVE_AFTER, plainAddress, resetSocket } from "../socket.ts";
-import type { TlsConn } from "../tls/conn.ts";
-import type { Address, Conn, Transport } from "../transport.ts";
+import type { Address, Conn } from "../transport.ts";
 
 /** Undocumented members. Every use also works without them. */
 interface Internals {
@@ -44,9 +38,6 @@ const SHOWS_RESETS = Number(process.versions.node.split(".")[0]) >= 24;
 
 const EMPTY = new Uint8Array(0);
 const DONE = Promise.resolve();
-/** After a read of at least this many bytes, a direction gets a buffer of its own. */
-export const BUSY_READ = 16 * 1024;
-
 const OWNER = Symbol("NodeConn");
 /** A socket and the connection that it belongs to. */
 type Owned = net.Socket & { [OWNER]?: NodeConn };
@@ -296,109 +287,6 @@ export class NodeConn implements Conn {
     return error && !this.queue.closed ? toNetError(error) : closedError();
   }
 }
-
-/** One direction of a relay, from a socket without TLS. */
-export class Pump implements Sink {
-  readonly #from: NodeConn;
-  readonly #to: net.Socket;
-  readonly #encrypts: boolean;
-  readonly #state: RelayState;
-  readonly #side: Side;
-  #busy: BusyBuffer | undefined;
-  #writing = false;
-
-  constructor(
-    from: NodeConn,
-    to: NodeConn | TlsConn,
-    side: Side,
-    state: RelayState,
-  ) {
-    this.#from = from;
-    this.#to = to.socket;
-    this.#encrypts = !NodeConn.isNative(to);
-    this.#side = side;
-    this.#state = state;
-  }
-
-  take(chunk: Uint8Array): boolean {
-    if (this.#state.ended) return false;
-    if (this.#busy) this.#busy.reads++;
-    this.#state.count(this.#side, chunk.length);
-    const own = this.#busy !== undefined;
-    const shared = chunk.buffer === SHARED.buffer;
-    const bytes = shared ? copy(chunk) : chunk;
-    if (shared && chunk.length >= BUSY_READ) this.#borrow();
-    if (this.#encrypts) return this.#encrypt(bytes, own);
-    const room = this.#to.write(bytes);
-    if (this.#to.writableLength === 0 || (room && !own)) return true;
-    this.#writing = true;
-    // Node.js calls back when the kernel has accepted everything before it.
-    this.#to.write(EMPTY, (error) => this.#written(error));
-    return false;
-  }
-
-  end(): void {
-    const isWritten = this.#to.writableLength === 0;
-    if (isWritten && this.#state.isLast(this.#side)) return this.#finish();
-    this.#to.end((error?: Error | null) => {
-      if (!error && !this.#state.ended) this.#finish();
-    });
-  }
-
-  fail(error?: NetError): void {
-    this.#busy?.abandon();
-    if (this.#state.ended) return;
-    this.#state.fail(this.#side, error ?? closedError());
-  }
-
-  /** Writes to a TLS socket, which never completes a write at once. */
-  #encrypt(bytes: Uint8Array, own: boolean): boolean {
-    const { writableLength, writableHighWaterMark } = this.#to;
-    const room = writableLength + bytes.length < writableHighWaterMark;
-    if (room && !own) return this.#to.write(bytes);
-    this.#writing = true;
-    this.#to.write(bytes, (error) => this.#written(error));
-    return false;
-  }
-
-  #written(error?: Error | null): void {
-    this.#writing = false;
-    if (!error && !this.#state.ended) this.#from.resume();
-  }
-
-  #finish(): void {
-    this.#giveBack();
-    this.#state.finish(this.#side);
-  }
-
-  #borrow(): void {
-    if (this.#busy) return;
-    const onQuiet = () => !this.#writing && this.#giveBack();
-    this.#busy = new BusyBuffer(this.#state.clock, onQuiet);
-    this.#from.buffer = this.#busy.buffer;
-  }
-
-  #giveBack(): boolean {
-    if (!this.#busy) return true;
-    const ended = this.#from.queue.ending === null;
-    if (!ended && !this.#from.useBuffer(SHARED)) return false;
-    this.#from.buffer = SHARED;
-    this.#busy.release();
-    this.#busy = undefined;
-    return true;
-  }
-}
-
-/** Starts both directions. */
-function move(a: NodeConn, b: NodeConn, state: RelayState): void {
-  const up = new Pump(a, b, "a", state);
-  const down = new Pump(b, a, "b", state);
-  a.drainInto(up);
-  b.drainInto(down);
-}
-
-/** Implements {@linkcode Transport.relay} between sockets without TLS. */
-export const relay: Transport["relay"] = nativeRelay(NodeConn.isNative, move);
 
 /** The buffer of the next read of the connection that has read last. */
 let nextBuffer: Buffer = SHARED;

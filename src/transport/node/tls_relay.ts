@@ -7,9 +7,11 @@
 
 import * as net from "node:net";
 import { BusyBuffer, copy, SHARED } from "./buffers.ts";
-import { NodeConn, Pump, relay as plainRelay } from "./conn.ts";
+import { NodeConn } from "./conn.ts";
+import { Pump, relay as plainRelay } from "./relay.ts";
 import { closedError, type NetError } from "../errors.ts";
-import { innermost, RelayState, type Side, type Sink } from "../relay.ts";
+import { innermost, type Sink } from "../relay.ts";
+import { RelayState, type Side } from "../relay_state.ts";
 import { TlsConn } from "../tls/conn.ts";
 import type { Transport } from "../transport.ts";
 

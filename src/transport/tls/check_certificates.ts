@@ -18,7 +18,7 @@ export class CertificateError extends NetError {
   /** The option with the flaw. */
   readonly option: CertificateOption;
   /**
-   * What is wrong, and often how to correct it, without the name of the option. Commands
+   * The problem, and often how to correct it, without the name of the option. Commands
    * have `$CERT`, `$KEY` and `$FILE` for the paths of the files.
    */
   readonly flaw: string;

@@ -10,7 +10,7 @@ import type * as net from "node:net";
 import type * as tls from "node:tls";
 import { ReadQueue } from "../common/read_queue.ts";
 import { toBytes } from "../duplex_conn.ts";
-import { closedError, NetError, TlsError } from "../errors.ts";
+import { closedError, NetError, peerGone, TlsError } from "../errors.ts";
 import type { Sink } from "../relay.ts";
 import { KEEP_ALIVE_AFTER, plainAddress, resetSocket } from "../socket.ts";
 import { startTimeout, type Timeout } from "../timeouts.ts";
@@ -297,10 +297,6 @@ export class TlsConn implements Conn {
     // The connection below may be closed because the peer is gone, but this one is not.
     return why.kind === "closed" ? peerGone() : why;
   }
-}
-
-function peerGone(): NetError {
-  return new NetError("reset", "the peer is gone");
 }
 
 function cut(): NetError {

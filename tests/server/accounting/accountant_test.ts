@@ -28,6 +28,9 @@ class FakeSession {
   }
 }
 
+/** A quota of 100 bytes per day. */
+const attributes: UserAttributes = { quota: { bytes: 100, per: "day" } };
+
 interface Setup {
   readonly attributes?: UserAttributes;
   readonly interval?: number;
@@ -107,7 +110,6 @@ test("Accountant.ended() ignores sessions that were not opened", async () => {
 });
 
 test("Accountant ends the sessions of a user over quota within a second, and refuses others", async () => {
-  const attributes = { quota: { bytes: 100, per: "day" } } as const;
   const { accountant, clock, settle } = setUp({ attributes });
   const session = new FakeSession();
   assertEquals(await accountant.check("alice", session), undefined);
@@ -217,7 +219,6 @@ test("Accountant keeps usage that the store did not take, and reports a failure 
 
 test("Accountant refuses users with a quota while the store fails, and ends them by what it knew", async () => {
   const { state, store } = failingStore();
-  const attributes = { quota: { bytes: 100, per: "day" } } as const;
   const { accountant, clock } = setUp({ store, attributes });
   const session = new FakeSession();
   accountant.open("alice", session);
@@ -237,7 +238,6 @@ test("Accountant refuses users with a quota while the store fails, and ends them
 test("Accountant ends no session at midnight by what was used on the day before", async () => {
   let now = Date.UTC(2026, 10, 29, 23);
   const store = new LocalUsageStore({ now: () => now });
-  const attributes = { quota: { bytes: 100, per: "day" } } as const;
   const { accountant, clock } = setUp({ store, attributes });
   const session = new FakeSession();
   accountant.open("alice", session);
@@ -252,7 +252,6 @@ test("Accountant ends no session at midnight by what was used on the day before"
 
 test("Accountant ends users by what it knew while the store does not answer", async () => {
   const { state, store } = failingStore();
-  const attributes = { quota: { bytes: 100, per: "day" } } as const;
   const { accountant, clock } = setUp({ store, attributes });
   const session = new FakeSession();
   accountant.open("alice", session);
@@ -271,7 +270,6 @@ test("Accountant ends users by what it knew while the store does not answer", as
 test("Accountant.check() waits no longer than for a handshake, and for no session that has ended", async () => {
   const { state, store } = failingStore();
   state.hangs = true;
-  const attributes = { quota: { bytes: 100, per: "day" } } as const;
   const { accountant, clock } = setUp({ store, attributes });
   const [slow, gone] = [new FakeSession(), new FakeSession()];
   const late = accountant.check("alice", slow);
@@ -284,7 +282,6 @@ test("Accountant.check() waits no longer than for a handshake, and for no sessio
 
 test("Accountant counts sessions that open while others are checked", async () => {
   const { state, store } = failingStore();
-  const attributes = { quota: { bytes: 100, per: "day" } } as const;
   const { accountant, settle } = setUp({ store, attributes });
   const sessions = Array.from({ length: 10 }, () => new FakeSession());
   const log = async (session: FakeSession) => {
@@ -389,7 +386,6 @@ const wrongAnswers: [name: string, answer: unknown][] = [
 for (const [name, answer] of wrongAnswers) {
   test(`Accountant refuses when add() returns ${name}`, async () => {
     const store = { add: () => answer } as unknown as UsageStore;
-    const attributes = { quota: { bytes: 100, per: "day" } } as const;
     const { accountant } = setUp({ store, attributes });
     const refused = await accountant.check("alice", new FakeSession());
     assertMatch(refused!.message, /add\(\) must return totals/);

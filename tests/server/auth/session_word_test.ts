@@ -25,9 +25,8 @@ import {
 } from "../../support/chap.ts";
 import { block, hex } from "../../support/raw.ts";
 import { echo, startServer, startTarget } from "../../support/server.ts";
+import { utf8 } from "../../support/text.ts";
 import { readAll, readExactly } from "../../transport/contract.ts";
-
-const encode = (text: string) => new TextEncoder().encode(text);
 
 const NAMES: readonly [name: string, user?: string, word?: string][] = [
   ["alice-session-7", "alice", "7"],
@@ -50,7 +49,7 @@ const NAMES: readonly [name: string, user?: string, word?: string][] = [
 
 test("splitSessionWord() splits names that end with a word", () => {
   for (const [name, user, word] of NAMES) {
-    const found = splitSessionWord(encode(name));
+    const found = splitSessionWord(utf8(name));
     const text = found && new TextDecoder().decode(found.username);
     assertEquals([text, found?.word], [user, word], name);
   }
@@ -91,7 +90,7 @@ async function withLogins(
   await use({
     socks5(name, password) {
       const fields = [name, password].map((it) => {
-        const bytes = encode(it);
+        const bytes = utf8(it);
         return hex(Uint8Array.of(bytes.length, ...bytes));
       });
       const request = `05 01 00 ${block(target.addr)}`;
@@ -99,14 +98,14 @@ async function withLogins(
     },
     http(name, password) {
       const login = Buffer.from(`${name}:${password}`).toString("base64");
-      return send(encode(
+      return send(utf8(
         `CONNECT 127.0.0.1:${port} HTTP/1.1\r\nHost: x\r\n` +
           `Proxy-Authorization: Basic ${login}\r\n\r\n`,
       ));
     },
     socks4(name) {
       const to = hex(Uint8Array.of(port >> 8, port & 255, 127, 0, 0, 1));
-      return send(octets(`04 01 ${to} ${hex(encode(name))} 00`));
+      return send(octets(`04 01 ${to} ${hex(utf8(name))} 00`));
     },
   });
   await server.close();

@@ -24,42 +24,39 @@ import {
   type TestServer,
 } from "../../support/server.ts";
 import { octets } from "../../support/table.ts";
+import { utf8 } from "../../support/text.ts";
 import { readExactly } from "../../transport/contract.ts";
-
-function bytes(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
-}
 
 test("checkUserId() checks the list, then the verifier, then identd", async () => {
   const named = (user?: string) => () => Promise.resolve(user);
   const never = () => Promise.reject(new Error("asked"));
   const verify = (ok?: boolean) => () => Promise.resolve({ ok });
-  const alice = bytes("alice");
+  const alice = utf8("alice");
   const userIds = ["bob", "alice", "\u{fffd}", ""];
   const { granted, rejected, noIdentd, identMismatch } = REPLY4;
   const rows: [Uint8Array, Parameters<typeof checkUserId>[1], number][] = [
     [alice, {}, granted],
     [Uint8Array.of(0xff), {}, granted],
     [alice, { userIds }, granted],
-    [bytes("Alice"), { userIds }, rejected],
-    [bytes("alice "), { userIds }, rejected],
-    [bytes("\u{feff}alice"), { userIds }, rejected],
+    [utf8("Alice"), { userIds }, rejected],
+    [utf8("alice "), { userIds }, rejected],
+    [utf8("\u{feff}alice"), { userIds }, rejected],
     [Uint8Array.of(0xff), { userIds }, rejected],
-    [bytes(""), { userIds }, granted],
+    [utf8(""), { userIds }, granted],
     [alice, { userIds: [] }, rejected],
     [alice, { ident: named("alice") }, granted],
     [alice, { ident: named("bob") }, identMismatch],
-    [bytes(""), { ident: named("bob") }, identMismatch],
+    [utf8(""), { ident: named("bob") }, identMismatch],
     [alice, { ident: named() }, noIdentd],
     [Uint8Array.of(0xff), { ident: named("\u{fffd}") }, rejected],
-    [bytes("carol"), { userIds, ident: never }, rejected],
+    [utf8("carol"), { userIds, ident: never }, rejected],
     [alice, { userIds, ident: named("alice") }, granted],
     [alice, { verify: verify(true) }, granted],
     [alice, { verify: verify(false) }, rejected],
     [alice, { verify: verify() }, rejected],
     [Uint8Array.of(0xff), { verify: verify(true) }, granted],
     [Uint8Array.of(0xff), { verify: never, ident: never }, rejected],
-    [bytes("carol"), { userIds, verify: never }, rejected],
+    [utf8("carol"), { userIds, verify: never }, rejected],
     [alice, { userIds, verify: verify(false), ident: never }, rejected],
     [alice, { verify: verify(true), ident: named("bob") }, identMismatch],
     [alice, { verify: verify(true), ident: named("alice") }, granted],
@@ -71,7 +68,7 @@ test("checkUserId() checks the list, then the verifier, then identd", async () =
 });
 
 test("checkUserId() reads a session word unless the whole user id passes", async () => {
-  const userId = bytes("alice-session-7");
+  const userId = utf8("alice-session-7");
   const worded = splitSessionWord(userId)!;
   const named = (user?: string) => () => Promise.resolve(user);
   const whole = ["alice-session-7"];
@@ -115,7 +112,7 @@ test("serve() answers SOCKS4 by the list of user ids, the verifier and identd", 
   const identd = await startTarget(async (conn) => {
     const [theirs, ours] = new TextDecoder().decode((await conn.read())!)
       .match(/\d+/g)!;
-    await conn.write(bytes(`${theirs},${ours} : USERID : UNIX : al\r\n`));
+    await conn.write(utf8(`${theirs},${ours} : USERID : UNIX : al\r\n`));
     conn.close();
   });
   const nobody = await closedPort();
@@ -137,7 +134,7 @@ test("serve() answers SOCKS4 by the list of user ids, the verifier and identd", 
     const server = await startServer({ socks4 });
     const conn = await server.client();
     const where = octets(`${port(target.addr.port)} 7f 00 00 01`);
-    await conn.write(Uint8Array.of(4, 1, ...where, ...bytes(userId), 0));
+    await conn.write(Uint8Array.of(4, 1, ...where, ...utf8(userId), 0));
     const reply = hex(await readExactly(conn, 8));
     assertEquals(reply.slice(0, 5), `00 ${code}`, `${userId} ${code}`);
     conn.close();

@@ -13,9 +13,9 @@ import {
   readAll,
   readExactly,
   settled,
-  timerOf,
   until,
 } from "../../transport/contract.ts";
+import { timerOf } from "../../support/tcp_timer.ts";
 import {
   ask,
   askFrom,

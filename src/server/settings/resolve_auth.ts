@@ -4,14 +4,15 @@
  * @module
  */
 
-import { checkKeys } from "../transport/check_keys.ts";
-import type { Clock } from "../transport/clock.ts";
-import { GuardedVerifier } from "./auth/guarded_verifier.ts";
-import type { IdentOptions } from "./auth/ident.ts";
-import { toVerifier } from "./auth/logins.ts";
-import { type AuthMethod, noAuth } from "./auth/method.ts";
-import type { Verifier, VerifyLogin } from "./auth/verifier.ts";
-import { OptionError, type Socks4Options } from "./options.ts";
+import { checkKeys } from "../../transport/check_keys.ts";
+import type { Clock } from "../../transport/clock.ts";
+import { GuardedVerifier } from "../auth/guarded_verifier.ts";
+import type { IdentOptions } from "../auth/ident.ts";
+import { toVerifier } from "../auth/logins.ts";
+import { type AuthMethod, noAuth } from "../auth/method.ts";
+import type { Verifier, VerifyLogin } from "../auth/verifier.ts";
+import type { Socks4Options } from "../auth/socks4_options.ts";
+import { OptionError } from "../option_error.ts";
 
 /** The checked options of SOCKS4 user ids. */
 export interface Socks4Settings {
@@ -47,6 +48,7 @@ export function resolveAuth(
   return methods;
 }
 
+/** Returns the checks of user ids; `undefined` without any: a claim alone is no login. */
 export function resolveSocks4(
   options: Socks4Options = {},
   clock: Clock,

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { checkKeys } from "../transport/check_keys.ts";
-import type { TlsServerOptions } from "../transport/tls_options.ts";
-import { OptionError, type ServeOptions } from "./options.ts";
+import { checkKeys } from "../../transport/check_keys.ts";
+import type { TlsServerOptions } from "../../transport/tls_options.ts";
+import { OptionError } from "../option_error.ts";
+import type { ServeOptions } from "../options.ts";
 
 const KEYS = ["cert", "key", "clientCa"] as const;
 
@@ -39,7 +40,7 @@ export async function resolveTls(
 async function checkTexts(tls: TlsServerOptions): Promise<void> {
   // Loaded lazily: it takes 5 to 9 ms.
   const { CertificateError, checkCertificates } = await import(
-    "../transport/tls/check_certificates.ts"
+    "../../transport/tls/check_certificates.ts"
   );
   try {
     checkCertificates(tls);
