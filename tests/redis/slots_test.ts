@@ -27,13 +27,14 @@ test("redisStore() asks for all slots and rates of a request at once", () =>
       "{socks5}:totals",
       "{socks5}:nodes",
       "{socks5}:held:here",
+      ...["{socks5}:failing", "{socks5}:failures", "{socks5}:locked"],
       "{socks5}:rate:connectionsPerSecondPerClient|'192.0.2.1",
     ]);
     const [prefix, node, token, ...rest] = args;
     assertEquals([prefix, node], ["{socks5}:held:", "here"]);
     assertEquals(token, redis.of("DECLARE")[0].args[2]);
     assertEquals(rest, [
-      ...["0", "1"],
+      ...["0", "0", "1"],
       ...["2", AL, "3", "sessionsPerClient|'192.0.2.1", "2"],
       ...["1", "200", "2000"],
     ]);
@@ -52,11 +53,11 @@ test("redisStore() sends releases together, or with the next request", () =>
     assertEquals(redis.of("MOVE").length, 4);
     clock.advance(5);
     await settle();
-    assertEquals(redis.of("MOVE")[4].args.slice(3), ["1", AL, "-2", "0"]);
+    assertEquals(redis.of("MOVE")[4].args.slice(3), ["1", AL, "-2", "0", "0"]);
     store.release(slot);
-    await store.acquire(request(9));
+    await store.acquire(request(8));
     const sent = redis.of("MOVE")[5].args.slice(3);
-    assertEquals(sent, ["1", AL, "-1", "1", "1", AL, "9", "0"]);
+    assertEquals(sent, ["1", AL, "-1", "0", "1", "1", AL, "8", "0"]);
     clock.advance(5);
     await settle();
     assertEquals(redis.of("MOVE").length, 6);
@@ -68,11 +69,11 @@ test("redisStore() sends the requests of a turn together", () =>
     assertEquals(await Promise.all(asked), [null, null]);
     const [{ keys, args }] = redis.of("MOVE");
     assertEquals(args.slice(3), [
-      ...["0", "2"],
+      ...["0", "0", "2"],
       ...["1", AL, "9", "0"],
       ...["0", "1", "200", "2000"],
     ]);
-    assertEquals([keys.length, redis.of("MOVE").length], [4, 1]);
+    assertEquals([keys.length, redis.of("MOVE").length], [7, 1]);
   }));
 
 test("redisStore() releases no slot that it does not hold", () =>
@@ -88,7 +89,7 @@ test("redisStore() counts slots beyond the limit", () =>
     store.forceAcquire(slot, 7);
     clock.advance(5);
     await settle();
-    assertEquals(redis.of("MOVE")[0].args.slice(3), ["1", AL, "7", "0"]);
+    assertEquals(redis.of("MOVE")[0].args.slice(3), ["1", AL, "7", "0", "0"]);
   }));
 
 test("redisStore() declares what it holds when Redis has forgotten the node, and asks again", () =>
@@ -246,7 +247,13 @@ test("redisStore() sends what changes while it declares", () =>
     await settle();
     clock.advance(5);
     await settle();
-    assertEquals(redis.of("MOVE").at(-1)!.args.slice(3), ["1", AL, "1", "0"]);
+    assertEquals(redis.of("MOVE").at(-1)!.args.slice(3), [
+      "1",
+      AL,
+      "1",
+      "0",
+      "0",
+    ]);
   }));
 
 test("redisStore() does not wait for Redis after one call has failed", () =>
