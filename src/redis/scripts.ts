@@ -103,6 +103,7 @@ for _ = 1, tonumber(ARGV[at]) do
   count(KEYS[1], ARGV[at + 1], ARGV[at + 2])
   at = at + 2
 end
+at = at + 1
 local answers = {}
 local key = 7
 local function check(client, trust)
