@@ -17,7 +17,7 @@
  * trusted:CLIENT string      until when a node accepts its correct logins without asking
  * unlocks        string      how often lockouts were ended early
  * usage:USER     hash        totals of a user
- * reported:NODE  string      the number of the node's last report of usage
+ * reported:NODE  string      the number of the node's last report, of usage or failed logins
  * ```
  *
  * @module
@@ -30,6 +30,9 @@ import { Script } from "./script.ts";
  * was set back, or another server with another clock has taken over.
  */
 const CLOCK_CHANGE = 10_000;
+
+/** For how many milliseconds the number of the last report of a node is kept. */
+const REMEMBERED = 2_592_000_000;
 
 /** The time in milliseconds. */
 const NOW = `
@@ -242,15 +245,18 @@ return {1, now, redis.call(
 `);
 
 /**
- * Counts failed logins. KEYS: failing, failures, locked, trusted client.
- * ARGV: client, failed logins, lockout, the greatest number of clients, how many have failed,
- * and how many milliseconds ago.
+ * Counts a failed login. KEYS: failing, failures, locked, trusted client, reported.
+ * ARGV: client, failed logins, lockout, the greatest number of clients, how many milliseconds
+ * ago it has failed, and the number of the call, which counts nothing after a later one.
  * Returns the number of failures, 0 for a client that is locked out; for how long it is; and for
  * how long a node may still accept its correct logins.
  */
 export const FAILED: Script = new Script(`
 ${NOW}
 local client, lockout, most = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
+local last = tonumber(redis.call('GET', KEYS[5]) or '0')
+if last >= tonumber(ARGV[6]) then return {0, 0, 0} end
+redis.call('SET', KEYS[5], ARGV[6], 'PX', ${REMEMBERED})
 local function trim(zset, hash)
   local gone = redis.call('ZCOUNT', zset, '-inf', now)
   local extra = math.min(
@@ -272,9 +278,9 @@ trim(KEYS[1], KEYS[2])
 trim(KEYS[3])
 local known = tonumber(redis.call('ZSCORE', KEYS[1], client) or '0')
 if known <= now then redis.call('HDEL', KEYS[2], client) end
-local left = lockout - tonumber(ARGV[6])
+local left = lockout - tonumber(ARGV[5])
 if left <= 0 then return {0, 0, 0} end
-local count = redis.call('HINCRBY', KEYS[2], client, ARGV[5])
+local count = redis.call('HINCRBY', KEYS[2], client, 1)
 local limit = tonumber(ARGV[2])
 -- More if the limit was lowered, or is a higher one on other nodes.
 if limit > 0 and count >= limit then
@@ -351,7 +357,7 @@ ${NOW}
 if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then
   return false
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', 2592000000)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ${REMEMBERED})
 local day = math.floor(now / 86400000)
 local z = day + 719468
 local era = math.floor(z / 146097)
@@ -407,7 +413,7 @@ return totals
  */
 export const FENCE: Script = new Script(`
 local last = redis.call('GET', KEYS[1]) or '0'
-redis.call('SET', KEYS[1], ARGV[1], 'PX', 2592000000)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ${REMEMBERED})
 return last
 `);
 

@@ -17,13 +17,13 @@ import type { Clock } from "../transport/clock.ts";
 import { type Link, RedisAway } from "./link.ts";
 import { type KeyNames, originalKey, safeKey } from "./names.ts";
 import type { Script } from "./script.ts";
-import { FAILED, LOCKED, UNLOCK } from "./scripts.ts";
+import { FAILED, FENCE, LOCKED, UNLOCK } from "./scripts.ts";
 import type { LockoutNews, SlotCounter } from "./slot_counter.ts";
 
 /** The maximum number of clients of each kind that are remembered. */
 const MAX_CLIENTS = 10_000;
-/** How many clients are reported together. */
-const REPORTED = 100;
+/** How many failures of one client are kept for Redis. */
+const MAX_MISSED = 100;
 /**
  * For how many milliseconds a client whose login was correct is not asked about again. If it is
  * locked out meanwhile, the answer to the login that has failed waits for the end of it, so that
@@ -42,11 +42,12 @@ export interface SharedLockoutOptions extends LockoutOptions {
   readonly clock: Clock;
 }
 
-/** Failed logins of a client that were counted while Redis was away. */
-interface Missed {
-  readonly count: number;
-  /** When the last one failed, by the clock of this node. */
+/** A failed login of which Redis does not know, or may not know. */
+interface Failure {
+  /** By the clock of this node. */
   readonly at: number;
+  /** The number of the call that may have counted it. */
+  number: number;
 }
 
 /** Counts failed logins; while Redis is away, only those on this node. */
@@ -61,8 +62,13 @@ export class SharedLockout implements LoginGuard {
   /** Addresses without failures, and until when that is believed. */
   readonly #trusted = new Map<string, number>();
   /** What Redis has missed: failed logins, and clients that were unlocked, `""` for all. */
-  readonly #missed = new Map<string, Missed>();
+  readonly #missed = new Map<string, Failure[]>();
   readonly #unlocked = new Set<string>();
+  /** The key of the number of the last call that has counted a failure of this node. */
+  readonly #reported: string;
+  #number = 0;
+  /** The number of a call to settle them that was not answered. */
+  #fence = 0;
   /** The last end of a lockout that was learnt, by the clock of Redis. */
   #since = "";
   #unlocks = "";
@@ -71,6 +77,7 @@ export class SharedLockout implements LoginGuard {
     const { names, failedLogins = 10, lockout = 300_000 } = options;
     this.#options = options;
     this.#keys = [names.failing, names.failures, names.locked];
+    this.#reported = names.reported(crypto.randomUUID());
     this.#failedLogins = failedLogins;
     this.#lockout = lockout;
     this.#local = new Lockout(options);
@@ -110,21 +117,34 @@ export class SharedLockout implements LoginGuard {
       await link.run(UNLOCK, keys, key === "" ? [] : [key]);
       this.#unlocked.delete(key);
     }
-    while (this.#missed.size > 0) {
-      const some = [...this.#missed].slice(0, REPORTED);
-      await Promise.all(some.map((it) => this.#report(...it)));
+    if (this.#missed.size === 0) return;
+    await this.#settle();
+    for (const [key, failures] of this.#missed) {
+      while (failures.length > 0) {
+        const call = this.#counting(key, failures[0]);
+        this.#counted(key, await link.run(...call));
+        failures.shift();
+      }
+      this.#missed.delete(key);
+      this.#local.unlock(originalKey(key));
     }
   }
 
-  async #report(key: string, missed: Missed): Promise<void> {
-    const reply = await this.#options.link.run(...this.#counting(key, missed));
-    this.#counted(key, reply);
-    // It may have failed again since.
-    const { count, at } = this.#missed.get(key) ?? missed;
-    if (count > missed.count) {
-      this.#missed.set(key, { count: count - missed.count, at });
-    } else this.#missed.delete(key);
-    this.#local.unlock(originalKey(key));
+  /** Finds out which calls were counted, as others cannot be later, and forgets their failures. */
+  async #settle(): Promise<void> {
+    const { link } = this.#options;
+    const unanswered = this.#fence;
+    const fence = this.#fence = ++this.#number;
+    const reply = await link.run(FENCE, [this.#reported], [String(fence)]);
+    const last = Number(reply);
+    for (const failures of this.#missed.values()) {
+      for (let i = failures.length - 1; i >= 0; i--) {
+        const isCounted = failures[i].number <= last && last !== unanswered;
+        if (isCounted) failures.splice(i, 1);
+        else failures[i].number = Infinity;
+      }
+    }
+    this.#fence = 0;
   }
 
   /** The clients that are locked out on any node, or that this node knows of. */
@@ -204,20 +224,23 @@ export class SharedLockout implements LoginGuard {
     if (!isAddress(client)) return this.#local.failed(client);
     const key = keyOf(client);
     this.#trusted.delete(client);
-    const at = this.#options.clock.now();
-    const reply = await this.#run(...this.#counting(key, { count: 1, at }));
+    const failure = { at: this.#options.clock.now(), number: 0 };
+    const reply = await this.#run(...this.#counting(key, failure));
     if (reply !== undefined) return this.#counted(key, reply);
-    const { count } = this.#missed.get(key) ?? { count: 0 };
-    keep(this.#missed, key, { count: count + 1, at });
+    const failures = this.#missed.get(key) ?? [];
+    if (failures.length < MAX_MISSED) failures.push(failure);
+    keep(this.#missed, key, failures);
     return this.#local.failed(client);
   }
 
-  /** The script that counts failures, and its arguments. */
-  #counting(key: string, { count, at }: Missed) {
+  /** The script that counts a failure, and its arguments. */
+  #counting(key: string, failure: Failure) {
     const { clock, names } = this.#options;
-    const ago = Math.round(clock.now() - at);
-    const args = [this.#failedLogins, this.#lockout, MAX_CLIENTS, count, ago];
-    const keys = [...this.#keys, names.trusted(key)];
+    const ago = Math.round(clock.now() - failure.at);
+    const number = ++this.#number;
+    failure.number = number;
+    const args = [this.#failedLogins, this.#lockout, MAX_CLIENTS, ago, number];
+    const keys = [...this.#keys, names.trusted(key), this.#reported];
     return [FAILED, keys, [key, ...args.map(String)]] as const;
   }
 

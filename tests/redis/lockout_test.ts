@@ -23,8 +23,9 @@ test("RedisStore.failed() counts in Redis, and delays answers as Lockout does", 
           "{socks5}:failures",
           "{socks5}:locked",
           `{socks5}:trusted:${KEY}`,
+          redis.of("FAILED")[0].keys[4],
         ],
-        args: [KEY, "6", "60000", "10000", "1", "0"],
+        args: [KEY, "6", "60000", "10000", "0", "1"],
       });
       assertEquals(store.isLocked(client), false);
     },
@@ -193,7 +194,11 @@ test("RedisStore tells Redis which logins have failed while it was away", () =>
       args[0],
       ...args.slice(4),
     ]);
-    assertEquals(told, [[KEY, "2", "1000"], ["'192.0.2.1", "1", "1000"]]);
+    assertEquals(told, [
+      [KEY, "1000", "6"],
+      [KEY, "1000", "7"],
+      ["'192.0.2.1", "1000", "8"],
+    ]);
     assertEquals(store.state.isUp, true);
     // From now on, Redis decides.
     assertEquals(await store.isLocked(client), true);
@@ -201,7 +206,7 @@ test("RedisStore tells Redis which logins have failed while it was away", () =>
     assertEquals(await store.isLocked(client), false);
     clock.advance(1_000);
     await settle();
-    assertEquals(redis.of("FAILED").length, before + 2);
+    assertEquals(redis.of("FAILED").length, before + 3);
   }));
 
 test("RedisStore.unlock() has its effect on all nodes when Redis is back", () =>
