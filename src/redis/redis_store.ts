@@ -118,11 +118,12 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
   }
 
   /** Grants all of the requests or none; see {@linkcode SharedLimitsStore.acquire}. */
-  async acquire(
+  acquire(
     requests: readonly LimitRequest[],
-  ): Promise<keyof Limits | null> {
-    if (!this.#hasStarted) await this.#first.catch(() => {});
-    return await this.#slots.acquire(requests);
+  ): null | Promise<keyof Limits | null> {
+    const acquire = () => this.#slots.acquire(requests);
+    if (this.#hasStarted) return acquire();
+    return this.#first.catch(() => {}).then(acquire);
   }
 
   /** Releases a slot; does nothing if this node does not hold it. */

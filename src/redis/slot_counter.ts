@@ -109,11 +109,15 @@ export class SlotCounter {
     this.#loginKeys = [names.failing, names.failures, names.locked];
   }
 
-  async acquire(
+  /** Returns `null` if the requests are granted without asking, or else a promise. */
+  acquire(
     requests: readonly LimitRequest[],
-  ): Promise<keyof Limits | null> {
+  ): null | Promise<keyof Limits | null> {
     const question = slotsQuestion(requests);
-    if (this.#takeBack(question)) return null;
+    return this.#takeBack(question) ? null : this.#acquire(question);
+  }
+
+  async #acquire(question: SlotsQuestion): Promise<keyof Limits | null> {
     const answer = await this.#ask(question);
     if (answer === 0) return null;
     const { slots, rates } = question;

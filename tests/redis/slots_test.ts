@@ -103,7 +103,7 @@ test("redisStore() takes back no release while Redis is away", () =>
       throw new Error("gone");
     };
     await assertRejects(() => store.failed("192.0.2.1"), Error, "gone");
-    await assertRejects(() => store.acquire(request(9)), Error);
+    await assertRejects(async () => await store.acquire(request(9)), Error);
   }));
 
 test("redisStore() sends a release within 10 ms that is not taken back", () =>
@@ -172,7 +172,7 @@ test("redisStore() fails for a node whose name another one uses", () =>
   withStore({}, async ({ store, redis }) => {
     redis.answer = ({ name }) => name === "MOVE" ? -1 : 0;
     await assertRejects(
-      () => store.acquire(request(9)),
+      async () => await store.acquire(request(9)),
       Error,
       "another node has the name here",
     );
@@ -389,7 +389,7 @@ test("redisStore() with strict refuses requests while Redis is away", () =>
       throw new Error("gone");
     };
     for (let i = 0; i < 2; i++) {
-      await assertRejects(() => store.acquire(request(9)), Error);
+      await assertRejects(async () => await store.acquire(request(9)), Error);
     }
     await assertRejects(() => store.failed("192.0.2.1"), Error);
     await assertRejects(() => store.succeeded("192.0.2.1"), Error);
@@ -413,7 +413,8 @@ test("redisStore() starts without Redis, and its first requests wait for one att
     onLost: ({ message }) => changes.push(message),
   });
   const answers: unknown[] = [];
-  const asked = store.acquire(request(1)).then((it) => answers.push(it));
+  const asked = Promise.resolve(store.acquire(request(1)))
+    .then((it) => answers.push(it));
   await settle();
   assertEquals(answers, []);
   first.resolve();
