@@ -177,8 +177,11 @@ return answers
  */
 export const DECLARE: Script = new Script(`
 ${NOW}${COUNT}
-if redis.call('HEXISTS', KEYS[1], '@') == 0 or redis.call('EXISTS', KEYS[3]) == 0
-  and redis.call('ZSCORE', KEYS[2], ARGV[2]) then
+local isMissing = redis.call('HEXISTS', KEYS[1], '@') == 0
+  or redis.call('EXISTS', KEYS[3]) == 0 and redis.call('ZSCORE', KEYS[2], ARGV[2])
+-- Fails if Redis has no memory left, unlike a script that deletes something first.
+redis.call('HINCRBY', KEYS[3], '#', 0)
+if isMissing then
   redis.call('DEL', KEYS[1], KEYS[3])
   redis.call('HSET', KEYS[1], '@', 1)
   for _, node in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
