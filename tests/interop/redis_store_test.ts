@@ -189,6 +189,42 @@ test(
 );
 
 test(
+  "redisStore() takes no node for dead because the clock of Redis was set forward",
+  () =>
+    withStores("redis", { lease: 30_000 }, async (redis, [one, other]) => {
+      const requests = [{ ...slot, max: 10 }];
+      for (let i = 0; i < 6; i++) await one.acquire(requests);
+      for (let i = 0; i < 4; i++) await other.acquire(requests);
+      const nodes = await redis.command("ZRANGE", "{socks5}:nodes", "0", "-1");
+      for (const node of nodes.split("\n")) {
+        await redis.command("ZADD", "{socks5}:nodes", "1", node);
+      }
+      for (const it of [one, other]) {
+        assertEquals(await it.acquire(requests), "sessionsPerUser");
+      }
+      assertEquals(await redis.held(), 10);
+    }),
+  options,
+);
+
+test(
+  "redisStore() frees the slots of a dead node although the clock of Redis was set back",
+  () =>
+    withStores("redis", {}, async (redis, [one]) => {
+      const end = `${Date.now() + 3_600_000}`;
+      await redis.command("ZADD", "{socks5}:nodes", end, "dead");
+      const field = "sessionsPerUser|'al";
+      await redis.command("HSET", "{socks5}:held:dead", field, "1");
+      await redis.command("HINCRBY", "{socks5}:totals", field, "1");
+      const isGranted = async () =>
+        await one.acquire([{ ...slot, max: 1 }]) === null;
+      assertEquals(await isGranted(), false);
+      await until("its slot is free", isGranted, 5_000);
+    }),
+  options,
+);
+
+test(
   "redisStore() grants all or none, and rates last",
   () =>
     withStores("redis", {}, async (redis, [one, other]) => {
