@@ -10,6 +10,7 @@ import type {
   LimitRequest,
   LimitSlot,
   RateRequest,
+  SlotRequest,
 } from "../server/cluster/store.ts";
 import type { Limits } from "../server/limits/limits.ts";
 import { KeyedCount } from "../server/limits/keyed_limit.ts";
@@ -113,8 +114,10 @@ export class SlotCounter {
   acquire(
     requests: readonly LimitRequest[],
   ): null | Promise<keyof Limits | null> {
-    const question = slotsQuestion(requests);
-    return this.#takeBack(question) ? null : this.#acquire(question);
+    const [first, ...others] = requests;
+    const isTakenBack = others.length === 0 && "max" in first &&
+      this.#takeBack(first);
+    return isTakenBack ? null : this.#acquire(slotsQuestion(requests));
   }
 
   async #acquire(question: SlotsQuestion): Promise<keyof Limits | null> {
@@ -200,14 +203,14 @@ export class SlotCounter {
   }
 
   /** Whether a slot was released that Redis still counts, and is now held again. */
-  #takeBack({ slots, fields, rates }: SlotsQuestion): boolean {
-    if (slots.length !== 1 || rates.length > 0) return false;
-    const [field] = fields;
-    if ((this.#changes.get(field) ?? 0) >= 0) return false;
-    if (!this.#options.link.isUp || this.#granted.size === 0) return false;
+  #takeBack(slot: SlotRequest): boolean {
+    const { clock, link } = this.#options;
+    if (this.#granted.size === 0 || !link.isUp) return false;
+    const field = fieldOf(slot);
     // With another limit the answer may be another one.
-    if (this.#granted.get(field) !== slots[0].max) return false;
-    if (this.#options.clock.now() >= this.#grantedUntil) return false;
+    if (this.#granted.get(field) !== slot.max) return false;
+    if ((this.#changes.get(field) ?? 0) >= 0) return false;
+    if (clock.now() >= this.#grantedUntil) return false;
     this.#takenBack.add(field);
     this.#change(field, 1);
     return true;

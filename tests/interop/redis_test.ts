@@ -296,8 +296,8 @@ for (const { name, args, message, remedy } of refusals) {
         await new Promise((resolve) => setTimeout(resolve, 1_000));
         assertEquals([node.times("lost"), node.times("found")], [1, 0]);
         await redis.command(...remedy);
-        await untilHeld(redis, 10);
-        assertEquals(node.times("found"), 1);
+        await until("Redis is used", () => node.times("found") === 1);
+        assertEquals(await redis.held(), 10);
         await assertRefused(node, port);
         close(conns);
         await untilHeld(redis, 0);
