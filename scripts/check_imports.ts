@@ -341,14 +341,19 @@ const rooms: Room[] = [
       "!src/doors/bridge**",
     ],
     // Needed on Deno and Bun only, and it loads the server.
-    dynamic: ["src/doors/bridge/mod.ts"],
+    dynamic: ["src/doors/bridge/mod.ts", "src/doors/bridge/aliased.ts"],
     packages: node,
   },
   {
     modules: "src/doors/register/**",
-    imports: [...network, "src/client/**", "src/doors/socket/**"],
-    // Loaded with the first connection that needs it, because it loads the server.
-    dynamic: ["src/doors/bridge/hand_over.ts"],
+    imports: [
+      ...network,
+      "src/client/**",
+      "src/doors/socket/**",
+      "src/doors/fetch/aliases.ts", // WebSockets of Deno
+    ],
+    // Loaded with the first connection that needs them: the first one loads the server.
+    dynamic: ["src/doors/bridge/hand_over.ts", "src/transport/tls/connect.ts"],
     packages: node,
   },
   {

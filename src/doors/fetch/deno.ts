@@ -1,6 +1,6 @@
 /**
  * Deno: its own HTTP client, which knows SOCKS5. It gets a private bridge for everything
- * else, and for WebSockets, whose attempts could not be ended.
+ * else.
  *
  * @module
  */
@@ -43,7 +43,10 @@ export async function openWay(
   purpose: Purpose,
 ): Promise<Way> {
   checkPermissions();
-  const url = purpose === "fetch" ? ownUrl(route) : undefined;
+  if (purpose === "WebSocket") {
+    return await (await import("./deno_web_socket.ts")).openWay(route);
+  }
+  const url = ownUrl(route);
   return url === undefined ? await bridged(route) : direct(route, url);
 }
 

@@ -7,7 +7,10 @@
 import { parseTarget } from "../../client/target.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { toConnectError } from "../../transport/errors.ts";
+import type { AliasTls } from "../fetch/aliases.ts";
 import { Dial } from "../socket/dial.ts";
+import { patchWebSocket } from "./deno_web_socket.ts";
+import type { Front } from "./front.ts";
 import { refusal, refuse } from "./refusal.ts";
 import type { Directions } from "./sockets.ts";
 
@@ -33,13 +36,20 @@ interface DenoNet {
   connect(options: ConnectOptions): Promise<Conn>;
   connectTls(options: TlsOptions): Promise<Conn>;
   startTls(conn: Conn, options: object): Promise<Conn>;
-  createHttpClient(options?: { proxy?: { url?: string } }): unknown;
+  createHttpClient(options?: ClientOptions): object;
+}
+
+interface ClientOptions extends AliasTls {
+  readonly proxy?: { readonly url?: string };
 }
 
 const { Deno: deno } = globalThis as unknown as { Deno: DenoNet };
 
-/** Sends the connections of `Deno` through the proxy; `fetch` reads the environment. */
-export function patchDeno(directions: Directions): void {
+/**
+ * Sends the connections of `Deno` and `WebSocket` through the proxy; `fetch` reads the
+ * environment.
+ */
+export function patchDeno(directions: Directions, front: Front): void {
   const { connect, connectTls, startTls, createHttpClient } = deno;
   const targetOf = ({ hostname = "127.0.0.1", port }: ConnectOptions) =>
     parseTarget({ hostname, port });
@@ -60,10 +70,15 @@ export function patchDeno(directions: Directions): void {
     const conn = await deno.connect(options);
     return await startTls(conn, { ...options, hostname: target.hostname });
   };
-  deno.createHttpClient = (options) =>
-    createHttpClient(
+  const clients = new WeakMap<object, AliasTls>();
+  deno.createHttpClient = (options) => {
+    const client = createHttpClient(
       options?.proxy?.url ? { ...options, proxy: undefined } : options,
     );
+    if (options) clients.set(client, { ...options });
+    return client;
+  };
+  patchWebSocket(directions, front, clients);
   refuse(deno, "Deno.", ["listenDatagram", "connectQuic"]);
   refuse(globalThis, "", ["WebTransport"]);
 }
