@@ -7,6 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "../../src/client/mod.ts";
+import type { Conn } from "../../src/transport/transport.ts";
 import { runtime, test } from "../support/harness.ts";
 import {
   type Program,
@@ -385,5 +386,58 @@ test(
     }),
   {
     skip: runtime === "deno" ? "workers are threads of one process" : undefined,
+  },
+);
+
+test(
+  "an id of a session of a killed worker means no other session, in the log and the commands",
+  () =>
+    withFolder((folder) =>
+      withEcho(async (port) => {
+        const path = join(folder, "admin.sock");
+        const place = `--admin=unix:${path}`;
+        const args = ["--port=0", "--user=alice:pw", "--workers=2", place];
+        await withProgram(args, async (program) => {
+          const line = JSON.parse(await program.line(/"listening"/));
+          const proxy = line.url.replace("//", "//alice:pw@");
+          const conns: Conn[] = [];
+          const list = async () => {
+            const { body } = await ask({ path }, "GET", "/sessions?sort=id");
+            return body.sessions.map(({ id }: { id: string }) => id);
+          };
+          /** Opens sessions until each of two workers has one, and returns all ids. */
+          const openBoth = async (): Promise<string[]> => {
+            for (;;) {
+              const ids: string[] = await list();
+              if (new Set(ids.map((it) => it[0])).size === 2) return ids;
+              conns.push(await connect(proxy, { hostname: LOOPBACK, port }));
+            }
+          };
+          const before = await openBoth();
+          const { default: process } = await import("node:process");
+          process.kill(line.pids[0], "SIGKILL");
+          await program.line(/"worker-started"/);
+          const after = await openBoth();
+          const gone = before.filter((it) => it.startsWith("1-"));
+          assertEquals(after.filter((it) => gone.includes(it)), []);
+          const end = await command(["end", place, ...gone]);
+          assertEquals([end.code, end.stdout], [1, "0 sessions ended\n"]);
+          assertEquals(await list(), after);
+          const last = after.at(-1)!;
+          assertMatch(last, /^3-\d+$/);
+          const ended = await command(["end", place, last]);
+          assertEquals([ended.code, ended.stdout], [0, "1 session ended\n"]);
+          const { worker, id } = JSON.parse(
+            await program.line(/"session-end".*"worker":3/),
+          );
+          assertEquals(`${worker}-${id}`, last);
+          for (const it of conns) it.close();
+        }, SHARED);
+      })
+    ),
+  {
+    skip: runtime === "deno"
+      ? "workers are threads of one process: see workers_test.ts"
+      : undefined,
   },
 );

@@ -144,9 +144,9 @@ const texts: [name: string, record: LogRecord, line: string | undefined][] = [
     `${seconds} worker 2 ended (\\x1bno), restarting`,
   ],
   [
-    "that a worker has restarted",
-    { type: "worker-started", worker: 2, pid: 7 },
-    `${seconds} worker 2 restarted`,
+    "that a worker has started in place of another one",
+    { type: "worker-started", worker: 3, replaces: 2, pid: 7 },
+    `${seconds} worker 3 started in place of worker 2`,
   ],
   [
     "IPv6 in brackets",
@@ -648,7 +648,10 @@ const objects: [record: LogRecord, facts: unknown][] = [
     { type: "worker-ended", worker: 2, code: 1, delay: 0 },
     { worker: 2, code: 1, delay: 0 },
   ],
-  [{ type: "worker-started", worker: 2, pid: 7 }, { worker: 2, pid: 7 }],
+  [
+    { type: "worker-started", worker: 3, replaces: 2, pid: 7 },
+    { worker: 3, replaces: 2, pid: 7 },
+  ],
   [
     { type: "accept-error", error: new NetError("descriptors", "EMFILE") },
     { kind: "descriptors", error: "EMFILE" },

@@ -351,7 +351,7 @@ test(
         `${remaining} of ${MANY} sessions are open`,
       );
       const started = JSON.parse(await program.line(/"worker-started"/));
-      assertEquals(started.worker, 1);
+      assertEquals([started.worker, started.replaces], [3, 1]);
       assert(started.pid > 0 && started.pid !== pid);
       // Exactly the slots of the killed worker are free.
       const more = await openAll(proxy, target);

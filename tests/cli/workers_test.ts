@@ -4,11 +4,15 @@ import { ConfigFileReader } from "../../src/cli/config/files.ts";
 import { parseFlags } from "../../src/cli/config/flags.ts";
 import { load, type LoadedConfig } from "../../src/cli/config/load.ts";
 import type { LogRecord } from "../../src/cli/output/record.ts";
+import type { SessionTexts } from "../../src/cli/serve/control/control.ts";
 import { Backoff } from "../../src/cli/workers/backoff.ts";
 import type {
+  Launcher,
+  WorkerChannel,
   WorkerExit,
   WorkerHandlers,
 } from "../../src/cli/workers/channel.ts";
+import { openLauncher } from "../../src/cli/workers/launcher.ts";
 import type {
   Call,
   FromWorker,
@@ -19,13 +23,16 @@ import {
   RemoteLimitsStore,
 } from "../../src/cli/workers/remote_store.ts";
 import { Supervisor } from "../../src/cli/workers/supervisor.ts";
+import { connect } from "../../src/client/mod.ts";
 import { Coordinator } from "../../src/server/cluster/coordinator.ts";
 import { hashPassword } from "../../src/server/auth/password_hash.ts";
 import { type Clock, systemClock } from "../../src/transport/clock.ts";
 import { NetError } from "../../src/transport/errors.ts";
+import type { Conn } from "../../src/transport/transport.ts";
 import { runtime, test } from "../support/harness.ts";
 import { withClock } from "../support/skipping_clock.ts";
 import { settled, until } from "../transport/contract.ts";
+import { LOOPBACK, withEcho } from "./echo.ts";
 
 type Start = Extract<ToWorker, { type: "start" }>;
 
@@ -94,6 +101,8 @@ interface SuperviseOptions {
   readonly onStart?: OnStart;
   readonly clock?: Clock;
   readonly sharesListener?: boolean;
+  /** @default a launcher of fake workers */
+  readonly launcher?: Launcher;
 }
 
 /** Starts a supervisor of two fake workers. */
@@ -103,6 +112,7 @@ async function supervise(
     onStart = listen,
     clock = systemClock,
     sharesListener = false,
+    launcher,
   }: SuperviseOptions = {},
 ): Promise<Supervised> {
   const workers: FakeWorker[] = [];
@@ -124,7 +134,7 @@ async function supervise(
     log: (record) => records.push(record),
     accounting,
     clock,
-    launcher: {
+    launcher: launcher ?? {
       sharesListener,
       start(handlers) {
         const worker = new FakeWorker(handlers);
@@ -209,8 +219,9 @@ test("Supervisor releases the limits of a worker that ends, restarts it, and log
     await until(() => records.length === 2);
     assertEquals(workers.length, 3);
     const { start } = workers[2];
-    assertEquals([start.worker, start.port], [1, 4321]);
-    assertEquals(records[1], { type: "worker-started", worker: 1, pid: 3 });
+    assertEquals([start.worker, start.port], [3, 4321]);
+    const started = { type: "worker-started", worker: 3, replaces: 1, pid: 3 };
+    assertEquals(records[1], started as LogRecord);
     other.send({
       type: "calls",
       calls: [[null, "release", [{ limit: "sessions", key: "" }]]],
@@ -280,6 +291,8 @@ test("Supervisor logs why a worker cannot restart, and tries again", () =>
       it.type === "worker-ended" ? it.error : it.type
     );
     assertEquals(errors, [undefined, "broken", "worker-started"]);
+    const numbers = records.map((it) => "worker" in it && it.worker);
+    assertEquals(numbers, [2, 3, 4]);
     await supervisor.terminate();
   }));
 
@@ -545,6 +558,11 @@ test(
   },
 );
 
+/** The ids of sessions. */
+function idsOf({ rows }: SessionTexts): string[] {
+  return rows.map((it) => JSON.parse(it).id);
+}
+
 /** Answers a request of the supervisor. */
 type Respond = (method: string, args: readonly unknown[]) => unknown;
 
@@ -559,7 +577,12 @@ function pages(
         const { limit } = query as { limit: number };
         const { length } = sessions;
         const first = sessions.slice(0, limit);
-        return { total: length, matched: length, sessions: first };
+        return {
+          total: length,
+          matched: length,
+          keys: first.map(({ sent }) => sent),
+          rows: first.map((it) => JSON.stringify(it)),
+        };
       }
       case "end":
         return { ended: sessions.length };
@@ -602,7 +625,7 @@ test("Supervisor.control puts the sessions and users of all workers together", a
   const { control } = supervisor;
   const page = await both(control.sessions(BY_SENT));
   assertEquals([page.total, page.matched, page.missing], [5, 5, undefined]);
-  assertEquals(page.sessions.map(({ id }) => id), ["1-1", "2-1", "1-2"]);
+  assertEquals(idsOf(page), ["1-1", "2-1", "1-2"]);
   assertEquals(await both(control.end({ user: "alice" })), { ended: 5 });
   assertEquals(await both(control.users()), {
     users: [{ name: "alice", sessions: 5, sent: 27, received: 0 }],
@@ -617,8 +640,8 @@ test("Supervisor.control answers without a worker that hangs, and asks it no mor
     const respond = pages([["1-1", 9]]);
     const { control } = supervisor;
     const ids = async (page: ReturnType<typeof control.sessions>) => {
-      const { sessions, missing } = await page;
-      return [sessions.map(({ id }) => id), missing];
+      const texts = await page;
+      return [idsOf(texts), texts.missing];
     };
     const waiting = control.sessions(BY_SENT);
     answer(one, respond);
@@ -697,6 +720,57 @@ test("Supervisor.control lists and unlocks the clients that are locked out on an
   assertEquals(await control.lockouts(), []);
   await supervisor.terminate();
 });
+
+test(
+  "the id of a session means no other one after its worker, a thread, has ended",
+  async () => {
+    const { start, sharesListener } = await openLauncher();
+    const threads: WorkerChannel[] = [];
+    const launcher: Launcher = {
+      sharesListener,
+      start(handlers) {
+        const thread = start(handlers);
+        threads.push(thread);
+        return thread;
+      },
+    };
+    await withEcho(async (target) => {
+      const { supervisor, records } = await supervise({ launcher });
+      const { control, addr: { port } } = supervisor;
+      const list = async () =>
+        idsOf(await control.sessions({ sort: "id", limit: 100 }));
+      const prefixes = (ids: string[]) => [...new Set(ids.map((it) => it[0]))];
+      const proxy = `socks5://${LOOPBACK}:${port}`;
+      const conns: Conn[] = [];
+      const open = async () => {
+        const to = { hostname: LOOPBACK, port: target };
+        conns.push(await connect(proxy, to));
+      };
+      while (prefixes(await list()).length < 2) await open();
+      const before = await list();
+      threads[0].kill();
+      await until(() => records.length === 2);
+      while (prefixes(await list()).length < 2) await open();
+      const after = await list();
+      assertEquals([prefixes(before), prefixes(after)], [["1", "2"], [
+        "2",
+        "3",
+      ]]);
+      for (const id of before.filter((it) => it.startsWith("1-"))) {
+        assertEquals(await control.end({ id }), { ended: 0 });
+      }
+      assertEquals(await list(), after);
+      assertEquals(await control.end({ id: after.at(-1) }), { ended: 1 });
+      for (const it of conns) it.close();
+      await supervisor.terminate();
+    });
+  },
+  {
+    skip: runtime === "deno"
+      ? undefined
+      : "workers are processes: see admin_process_test.ts",
+  },
+);
 
 test("Supervisor.metrics() answers two readers at the same time", () =>
   withClock(async (clock) => {

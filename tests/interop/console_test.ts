@@ -322,7 +322,8 @@ test(
       await page.call("fill", "#token", TOKEN);
       await page.call("keyboard.press", "Enter");
       await page.until(`${textOf("state")} === "Serving"`);
-      assertEquals((await page.log()).requests[length], `GET ${url}status`);
+      const [target] = (await page.log()).requests[length].split("?");
+      assertEquals(target, `GET ${url}batch`);
       await page.call("reload"); // the tab keeps the token
       await page.until(`${textOf("state")} === "Serving"`);
 

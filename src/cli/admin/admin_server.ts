@@ -15,12 +15,13 @@ import type { Address } from "../../transport/transport.ts";
 import type { LogRecord } from "../output/record.ts";
 import type { ReloadRecord } from "../serve/reload.ts";
 import type { RunningServer } from "../serve/running_server.ts";
-import { RequestError, sendError, sendJson, sendPage } from "./answer.ts";
+import { errorAnswer, RequestError, sendJson, sendPage } from "./answer.ts";
 import { checkRequest } from "./check_request.ts";
 import { CounterReader } from "./counters.ts";
+import { findRoute } from "./find_route.ts";
 import { History } from "./history.ts";
 import { HttpListener, type HttpTimeouts } from "./http_listener.ts";
-import { type AdminContext, type Route, ROUTES } from "./routes.ts";
+import { type Act, type AdminContext, ROUTES } from "./routes.ts";
 import { newToken, TokenGuard } from "./token_guard.ts";
 
 /** Options of {@linkcode AdminServer.open}. */
@@ -147,15 +148,16 @@ export class AdminServer {
   ): Promise<void> {
     try {
       checkRequest(request, this.#listener!.addr);
-      const { method, path, query } = partsOf(request);
-      if (method === "GET" && path === "/") return await page(response);
+      const { method = "", url = "" } = request;
+      if (method === "GET" && /^\/(?:\?|$)/.test(url)) {
+        return await page(response);
+      }
       await this.#checkToken(request);
-      const { route, item } = findRoute(method, path);
+      const { route, item, query } = findRoute(ROUTES, method, url);
       await skipBody(request);
       const context = this.#context;
       if (!context) throw new RequestError(503, "the server is starting");
-      const log: Parameters<Route["answer"]>[0]["log"] = (act) =>
-        this.#log(request, act);
+      const log = (act: Act) => this.#log(request, act);
       sendJson(response, await route.answer({ context, item, query, log }));
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
@@ -163,7 +165,7 @@ export class AdminServer {
       if (!request.complete || error.status === 413) {
         response.setHeader("connection", "close");
       }
-      sendError(response, error);
+      sendJson(response, errorAnswer(error));
     }
   }
 
@@ -196,43 +198,6 @@ async function page(response: ServerResponse): Promise<void> {
   const { consolePage } = await import("./console/page.ts");
   const nonce = randomBytes(16).toString("base64url");
   sendPage(response, consolePage(nonce), nonce);
-}
-
-function partsOf({ method = "", url = "" }: IncomingMessage) {
-  const [, path, query = ""] = /^([^?]*)(?:\?(.*))?$/s.exec(url)!;
-  return { method, path, query };
-}
-
-function findRoute(
-  method: string,
-  path: string,
-): { readonly route: Route; readonly item: string } {
-  const found = ROUTES.flatMap((route) => {
-    const item = itemOf(path, route.path);
-    return item === undefined ? [] : [{ route, item }];
-  });
-  const right = found.find(({ route }) => route.method === method);
-  if (right) return right;
-  const methods = found.map(({ route }) => route.method);
-  if (path === "/") methods.push("GET");
-  if (methods.length === 0) {
-    throw new RequestError(404, "not found: see /openapi.json");
-  }
-  const allow = methods.join(", ");
-  throw new RequestError(405, `only ${allow} is allowed`, { allow });
-}
-
-/** What stands for `{item}` in the path of a route; `undefined` if the path is another one. */
-function itemOf(path: string, pattern: string): string | undefined {
-  const [, fixed, open] = /^([^{]*)(\{\w+\})?$/.exec(pattern)!;
-  if (open === undefined) return path === fixed ? "" : undefined;
-  const rest = path.startsWith(fixed) ? path.slice(fixed.length) : "";
-  if (rest === "" || rest.includes("/")) return undefined;
-  try {
-    return decodeURIComponent(rest);
-  } catch {
-    throw new RequestError(400, "the path is not valid UTF-8");
-  }
 }
 
 /** Reads the body, which no route needs, up to its end. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type { ServerResponse } from "node:http";
 
 /** An answer to a request. */
@@ -11,7 +12,9 @@ export interface Answer {
   /** @default {200} */
   readonly status?: number;
   /** A value for `JSON.stringify()`. */
-  readonly body: unknown;
+  readonly body?: unknown;
+  /** The body as JSON, if it is that already. */
+  readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Called when the answer is sent, or the client is gone. */
   readonly afterwards?: () => void;
@@ -47,23 +50,25 @@ const FIELDS = {
   "x-frame-options": "DENY",
 };
 
-/** Sends JSON. */
-export function sendJson(
-  response: ServerResponse,
-  { status = 200, body, headers, afterwards }: Answer,
-): void {
-  const type = "application/json; charset=utf-8";
-  const text = `${JSON.stringify(body)}\n`;
-  if (afterwards) response.once("close", afterwards);
-  send(response, status, text, { "content-type": type, ...headers });
+/** The answer to a request that is not granted: `{ "error": "text" }`. */
+export function errorAnswer(
+  { status, message, headers }: RequestError,
+): Answer {
+  return { status, body: { error: message }, headers };
 }
 
-/** Sends an error: `{ "error": "text" }`. */
-export function sendError(
-  response: ServerResponse,
-  { status, message, headers }: RequestError,
-): void {
-  sendJson(response, { status, body: { error: message }, headers });
+/** The body of an answer as JSON. */
+export function jsonOf({ body, text }: Answer): string {
+  return text ?? JSON.stringify(body);
+}
+
+/** Sends JSON. */
+export function sendJson(response: ServerResponse, answer: Answer): void {
+  const { status = 200, headers, afterwards } = answer;
+  const type = "application/json; charset=utf-8";
+  if (afterwards) response.once("close", afterwards);
+  const fields = { "content-type": type, ...headers };
+  send(response, status, `${jsonOf(answer)}\n`, fields);
 }
 
 /** Sends a page whose script and style have the nonce, and that loads nothing else. */
@@ -93,11 +98,10 @@ function send(
   text: string,
   headers: Readonly<Record<string, string>>,
 ): void {
-  const bytes = new TextEncoder().encode(text);
   response.writeHead(status, {
     ...FIELDS,
-    "content-length": bytes.length,
+    "content-length": Buffer.byteLength(text),
     ...headers,
   });
-  response.end(bytes);
+  response.end(text);
 }

@@ -35,7 +35,10 @@ export interface HttpListenerOptions {
   readonly timeouts?: HttpTimeouts;
 }
 
-/** The maximum number of connections; further ones are closed at once. */
+/**
+ * The maximum number of connections. A further one takes the place of the one that has waited
+ * longest for its client, or is closed if none of them waits.
+ */
 export const MAX_CONNECTIONS = 64;
 /** The maximum size of a request's header, in bytes. */
 export const MAX_HEADER = 16 * 1024;
@@ -50,6 +53,11 @@ export class HttpListener {
   #connections = 0;
   /** The connections with a request that is not answered yet. */
   readonly #busy = new WeakSet<Socket>();
+  /**
+   * The connections whose client is to send a request, or to read an answer; the one that has
+   * waited longest comes first.
+   */
+  readonly #waiting = new Set<Socket>();
   readonly #onRequest: HttpListenerOptions["onRequest"];
   readonly #idle: number;
 
@@ -133,11 +141,17 @@ export class HttpListener {
   /** Bun does not have `server.maxConnections`. */
   #accepted(socket: Socket): void {
     if (this.#connections >= MAX_CONNECTIONS) {
-      socket.destroy();
-      return;
+      const [oldest = socket] = this.#waiting;
+      this.#waiting.delete(oldest);
+      oldest.destroy();
+      if (oldest === socket) return;
     }
     this.#connections++;
-    socket.once("close", () => this.#connections--);
+    this.#waiting.add(socket);
+    socket.once("close", () => {
+      this.#connections--;
+      this.#waiting.delete(socket);
+    });
   }
 
   /** A client that sends requests without reading the answers would fill the memory. */
@@ -151,6 +165,7 @@ export class HttpListener {
       return;
     }
     this.#busy.add(socket);
+    this.#waiting.delete(socket);
     let unread: Timeout | undefined;
     response.once("close", () => {
       this.#busy.delete(socket);
@@ -162,6 +177,7 @@ export class HttpListener {
     } catch {
       socket.destroy();
     }
+    if (!socket.destroyed) this.#waiting.add(socket);
     if (!this.#busy.has(socket)) return;
     unread = startTimeout(this.#idle, () => socket.destroy());
   }

@@ -6,7 +6,7 @@
 
 import { SESSION_KEYS } from "../serve/control/control.ts";
 import { VERSION } from "../version.ts";
-import { COMMANDS, LIMIT, PHASES, USER_KEYS } from "./query.ts";
+import { COMMANDS, LIMIT, MAX_BATCH, PHASES, USER_KEYS } from "./query.ts";
 import { type Schema, SCHEMAS } from "./schemas.ts";
 
 const DESCRIPTION = `\
@@ -58,6 +58,20 @@ const SINCE = query(
   { type: "integer", minimum: 0, default: 0 },
   "Only samples that are later, in milliseconds since the epoch",
 );
+
+const TARGETS: Schema = {
+  ...query(
+    "get",
+    {
+      type: "array",
+      items: { type: "string" },
+      minItems: 1,
+      maxItems: MAX_BATCH,
+    },
+    "The path and the parameters of each, such as /sessions?limit=3",
+  ),
+  required: true,
+};
 
 const ALL = query("all", { const: "true" }, "Needed if there is no filter");
 const NOT_LISTED = { 501: "The store of failed logins does not list them" };
@@ -136,6 +150,13 @@ const OPERATIONS: Readonly<
     post: {
       summary: "Shuts down as SIGTERM does: drain delay, grace time, end",
       answer: "Draining",
+    },
+  },
+  "/batch": {
+    get: {
+      summary: "Answers several GET requests at once",
+      answer: "Batch",
+      parameters: [TARGETS],
     },
   },
   "/openapi.json": {

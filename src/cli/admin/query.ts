@@ -46,6 +46,9 @@ export const PHASES = [
 /** The limit of a list if the request has none, and the greatest one. */
 export const LIMIT = { standard: 100, max: 1_000 } as const;
 
+/** The maximum number of requests in a batch. */
+export const MAX_BATCH = 8;
+
 /** A way to sort: a key, or `-` and a key. */
 export type Sort<K extends string> = K | `-${K}`;
 

@@ -11,11 +11,13 @@ import type { ReloadRecord } from "../serve/reload.ts";
 import { firstOf } from "../serve/control/first_of.ts";
 import { withTotals } from "../serve/control/users.ts";
 import { VERSION } from "../version.ts";
-import { type Answer, RequestError } from "./answer.ts";
+import { type Answer, errorAnswer, jsonOf, RequestError } from "./answer.ts";
 import type { CounterReader } from "./counters.ts";
+import { findRoute } from "./find_route.ts";
 import type { History } from "./history.ts";
 import {
   FILTERS,
+  MAX_BATCH,
   readLimit,
   readParameters,
   readSort,
@@ -77,6 +79,7 @@ export const ROUTES: readonly Route[] = [
   { method: "DELETE", path: "/lockouts/{client}", answer: unlockClient },
   { method: "POST", path: "/reload", answer: reload },
   { method: "POST", path: "/drain", answer: drain },
+  { method: "GET", path: "/batch", answer: batch },
   { method: "GET", path: "/openapi.json", answer: openapi },
 ];
 
@@ -106,7 +109,11 @@ async function listSessions(
 ): Promise<Answer> {
   const parameters = readParameters(query, [...FILTERS, "sort", "limit"]);
   const { control } = context.server;
-  return { body: await control.sessions(sessionQuery(parameters)) };
+  const { keys: _, rows, ...counts } = await control.sessions(
+    sessionQuery(parameters),
+  );
+  const members = JSON.stringify(counts).slice(1, -1);
+  return { text: `{${members},"sessions":[${rows.join()}]}` };
 }
 
 async function endSessions(
@@ -219,6 +226,41 @@ function drain({ context, query, log }: RouteRequest): Answer {
   readParameters(query, []);
   if (!context.isDraining) log({ act: "drain" });
   return { body: { draining: true }, afterwards: () => context.drain() };
+}
+
+/** Answers several requests at once: the console asks once a second. */
+async function batch(request: RouteRequest): Promise<Answer> {
+  const parameters = [...new URLSearchParams(request.query)];
+  if (parameters.some(([name]) => name !== "get")) {
+    throw new RequestError(400, "unknown parameter: known is get");
+  }
+  const { length } = parameters;
+  if (length === 0 || length > MAX_BATCH) {
+    throw new RequestError(400, `give get from 1 to ${MAX_BATCH} times`);
+  }
+  const answers = await Promise.all(
+    parameters.map(async ([, target]) => {
+      const answer = await answerOf(request, target);
+      return `{"status":${answer.status ?? 200},"body":${jsonOf(answer)}}`;
+    }),
+  );
+  return { text: `{"answers":[${answers.join()}]}` };
+}
+
+async function answerOf(
+  { context, log }: RouteRequest,
+  target: string,
+): Promise<Answer> {
+  try {
+    const { route, ...rest } = findRoute(ROUTES, "GET", target);
+    if (route.answer === batch) {
+      throw new RequestError(400, "a batch cannot contain another one");
+    }
+    return await route.answer({ context, log, ...rest });
+  } catch (error) {
+    if (error instanceof RequestError) return errorAnswer(error);
+    throw error;
+  }
 }
 
 async function openapi({ query }: RouteRequest): Promise<Answer> {

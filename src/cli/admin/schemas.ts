@@ -52,7 +52,9 @@ const session = object({
   id: {
     type: "string",
     pattern: "^(\\d+-)?\\d+$",
-    description: "With several workers, the number of the worker comes first",
+    description:
+      "With several workers, the number of the worker comes first. " +
+      "No other session gets this id while the program runs.",
   },
   client: ref("Address"),
   startedAt: time("The start"),
@@ -174,6 +176,12 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     ignored: { ...texts, description: "Options that need a restart" },
     "validTo?": { ...text, format: "date-time" },
     "warnings?": texts,
+  }),
+  Batch: object({
+    answers: list(object({
+      status: whole("The status that the request would have got alone"),
+      body: { type: "object", description: "Its answer, or its error" },
+    })),
   }),
   Draining: object({ draining: { const: true } }),
 };

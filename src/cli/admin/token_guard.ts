@@ -6,12 +6,14 @@
 
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { Lockout } from "../../server/auth/lockout.ts";
-import { clientKey } from "../../server/client_key.ts";
+import { isLoopback } from "../../protocol/address.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import { RequestError } from "./answer.ts";
 
-/** How many answers to wrong tokens of a client may wait at the same time. */
+/** How many answers to wrong tokens may wait at the same time. */
 const MAX_WAITING = 8;
+/** Stands for all loopback addresses, any of which a user of this machine can choose. */
+const LOOPBACK = "127.0.0.1";
 
 /** Makes a token that nobody guesses. */
 export function newToken(): string {
@@ -19,15 +21,21 @@ export function newToken(): string {
 }
 
 /**
- * Compares tokens in constant time. From the third wrong one in a row on, the answers to a
- * client are delayed: 250 ms, then twice as long each time, up to 4 s. A client may have
- * eight such answers outstanding, so it can try two tokens per second.
+ * Compares tokens in constant time. From the third wrong one on, the answers to a client are
+ * delayed: 250 ms, then twice as long each time, up to 4 s. After five minutes without a wrong
+ * one it starts again. Right tokens do not reset it: another user of the machine may send them.
+ * Eight such answers may be outstanding; then further wrong tokens are refused, and not logged.
+ *
+ * The right token is never delayed or refused, whatever others send from the same address: on
+ * loopback, all users of the machine have it. A client that guesses can therefore take a
+ * missing answer for a wrong token, and guess faster than its answers come. Delays cannot
+ * prevent that without shutting out the operator; the length of the token does.
  */
 export class TokenGuard {
   readonly #token: () => string;
   readonly #clock: Clock;
   readonly #failures: Lockout;
-  readonly #waiting = new Map<string, number>();
+  #waiting = 0;
 
   /** `token` returns the current token. */
   constructor(token: () => string, clock: Clock = systemClock) {
@@ -41,7 +49,7 @@ export class TokenGuard {
    * Verifies the value of the field `Authorization`. Resolves with whether a wrong token
    * was given, or none.
    *
-   * @throws {RequestError} 429 if too many answers to this client are delayed already.
+   * @throws {RequestError} 429 if it is wrong, and too many answers are delayed already.
    */
   async verify(
     authorization: string | undefined,
@@ -49,23 +57,12 @@ export class TokenGuard {
   ): Promise<"right" | "wrong" | "missing"> {
     const [, given] = /^Bearer +(\S+)$/i.exec(authorization ?? "") ?? [];
     if (given === undefined) return "missing";
-    const key = clientKey(client);
-    const waiting = this.#waiting.get(key) ?? 0;
-    // Before the comparison: otherwise a right guess would still be told from a wrong one.
-    if (waiting >= MAX_WAITING) throw tooMany();
-    if (isSame(given, this.#token())) {
-      this.#failures.succeeded(client);
-      return "right";
-    }
-    const delay = this.#failures.failed(client);
-    this.#waiting.set(key, waiting + 1);
-    try {
-      await this.#pause(delay);
-    } finally {
-      const left = this.#waiting.get(key)! - 1;
-      if (left > 0) this.#waiting.set(key, left);
-      else this.#waiting.delete(key);
-    }
+    if (isSame(given, this.#token())) return "right";
+    if (this.#waiting >= MAX_WAITING) throw tooMany();
+    const delay = this.#failures.failed(isLoopback(client) ? LOOPBACK : client);
+    this.#waiting++;
+    await this.#pause(delay);
+    this.#waiting--;
     return "wrong";
   }
 

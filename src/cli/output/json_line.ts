@@ -47,8 +47,10 @@ function fieldsOf(record: LogRecord): Record<string, unknown> | undefined {
       const { worker, code, signal, error, delay } = record;
       return { worker, code, signal, error, delay };
     }
-    case "worker-started":
-      return { worker: record.worker, pid: record.pid };
+    case "worker-started": {
+      const { worker, replaces, pid } = record;
+      return { worker, replaces, pid };
+    }
     case "request":
       return startFields(record.session);
     case "session-end":

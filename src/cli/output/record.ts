@@ -53,7 +53,10 @@ export type LogRecord =
   }
   | {
     readonly type: "worker-started";
+    /** A number that no other worker of the program has had. */
     readonly worker: number;
+    /** The worker in whose place it was started. */
+    readonly replaces?: number;
     /** Its process id; a thread has none. */
     readonly pid?: number;
   }

@@ -126,7 +126,7 @@ function eventText(
     case "worker-ended":
       return paint("red", workerEndedText(record));
     case "worker-started":
-      return `worker ${record.worker} restarted`;
+      return `worker ${record.worker} started in place of worker ${record.replaces}`;
     case "reloaded":
       return reloadedText(record);
     case "reload-failed":

@@ -28,7 +28,7 @@ export type ToWorker =
   /** Start the server; answered by `listening` or `failed`. */
   | {
     readonly type: "start";
-    /** The number of this worker, from 1. */
+    /** The number of this worker, from 1. One that is restarted gets a new number. */
     readonly worker: number;
     /** The number of all workers. */
     readonly workers: number;

@@ -62,6 +62,13 @@ export interface SupervisorOptions {
   readonly clock?: Clock;
 }
 
+/** A worker that has ended, for the one in its place. */
+interface EndedWorker {
+  readonly number?: number;
+  /** Delays workers that end again and again in this place. */
+  readonly backoff: Backoff;
+}
+
 /** How long workers may take to exit after the grace time, in milliseconds. */
 const SHUTDOWN_TIMEOUT = 10_000;
 /** How long workers may take to exit immediately, in milliseconds. */
@@ -73,8 +80,9 @@ export class Supervisor implements RunningServer {
   readonly #coordinator: Coordinator;
   readonly #clock: Clock;
   readonly #handles = new Map<number, WorkerHandle>();
-  readonly #backoffs = new Map<number, Backoff>();
-  readonly #restarts = new Map<number, Timeout>();
+  /** Those of workers that are about to be replaced. */
+  readonly #restarts = new Set<Timeout>();
+  #lastNumber = 0;
   #files: FileTexts;
   #auth: LoadedConfig["options"]["auth"];
   #userAttributes: LoadedConfig["options"]["userAttributes"];
@@ -250,23 +258,28 @@ export class Supervisor implements RunningServer {
 
   #stopRestarting(): void {
     this.#isClosing = true;
-    for (const restart of this.#restarts.values()) restart.cancel();
+    for (const restart of this.#restarts) restart.cancel();
   }
 
   async #startAll(port: number): Promise<void> {
-    const first = this.#start(1, port).listening;
+    const first = this.#start(port).listening;
     // The others need the port that the system has chosen for the first one.
     if (port === 0) this.#addr = await first;
     const others: Promise<Address>[] = [];
-    for (let number = 2; number <= this.workers; number++) {
-      others.push(this.#start(number, this.#addr?.port ?? port).listening);
+    while (this.#lastNumber < this.workers) {
+      others.push(this.#start(this.#addr?.port ?? port).listening);
     }
     this.#addr = await first;
     await Promise.all(others);
     this.#hasStarted = true;
   }
 
-  #start(number: number, port: number): WorkerHandle {
+  /**
+   * Starts a worker, in place of another one if that has ended. No two workers ever have the
+   * same number: it is a part of the ids of sessions, which must not mean others later.
+   */
+  #start(port: number, ended?: EndedWorker): WorkerHandle {
+    const number = ++this.#lastNumber;
     const { workers, launcher, commandLine, loaded, shared } = this.#options;
     const start = {
       type: "start",
@@ -297,7 +310,7 @@ export class Supervisor implements RunningServer {
       clock,
     });
     this.#handles.set(number, handle);
-    void this.#supervise(handle);
+    void this.#supervise(handle, ended);
     return handle;
   }
 
@@ -308,8 +321,11 @@ export class Supervisor implements RunningServer {
   }
 
   /** Waits until the worker ends, and starts its successor. */
-  async #supervise(handle: WorkerHandle): Promise<void> {
-    const { number } = handle;
+  async #supervise(
+    handle: WorkerHandle,
+    { number: replaces, backoff }: EndedWorker = { backoff: new Backoff() },
+  ): Promise<void> {
+    const { number, pid } = handle;
     const { log } = this.#options;
     const startedAt = this.#clock.now();
     const failure = await handle.listening.then(
@@ -318,7 +334,7 @@ export class Supervisor implements RunningServer {
     );
     if (failure) handle.kill();
     else if (this.#hasStarted) {
-      log({ type: "worker-started", worker: number, pid: handle.pid });
+      log({ type: "worker-started", worker: number, replaces, pid });
     }
     const exit = await handle.ended;
     this.#handles.delete(number);
@@ -330,7 +346,7 @@ export class Supervisor implements RunningServer {
     // ones are restarted.
     if (this.#isClosing || failure && !this.#hasStarted) return;
     const lasted = this.#clock.now() - startedAt;
-    const delay = this.#backoffOf(number).next(lasted);
+    const delay = backoff.next(lasted);
     this.#exits++;
     const error = failure?.message;
     log({
@@ -340,10 +356,13 @@ export class Supervisor implements RunningServer {
       ...error && { error },
       delay,
     });
-    const restart = () => void this.#start(number, this.addr.port);
-    if (delay > 0) {
-      this.#restarts.set(number, this.#clock.startTimeout(delay, restart));
-    } else restart();
+    const restart = () => this.#start(this.addr.port, { number, backoff });
+    if (delay === 0) return void restart();
+    const timeout = this.#clock.startTimeout(delay, () => {
+      this.#restarts.delete(timeout);
+      restart();
+    });
+    this.#restarts.add(timeout);
   }
 
   #retire({ lastMetrics, lastTotals }: WorkerHandle): void {
@@ -361,12 +380,6 @@ export class Supervisor implements RunningServer {
     if (port === expected) return undefined;
     this.#sharedPort = expected;
     return new Error(`the worker listened on port ${port}, not on ${expected}`);
-  }
-
-  #backoffOf(number: number): Backoff {
-    let backoff = this.#backoffs.get(number);
-    if (!backoff) this.#backoffs.set(number, backoff = new Backoff());
-    return backoff;
   }
 
   async #killAll(): Promise<void> {

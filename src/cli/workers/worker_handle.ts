@@ -50,7 +50,7 @@ export interface WorkerHandleOptions {
 
 /** A worker. */
 export class WorkerHandle {
-  /** The number of the worker, from 1. */
+  /** The number of the worker, from 1, which no other one ever gets. */
   readonly number: number;
   /** The address of its listener. Rejects if the worker cannot listen, or ends before it does. */
   readonly listening: Promise<Address>;

@@ -10,10 +10,10 @@ import type {
   Ended,
   Incomplete,
   ServerControl,
-  SessionPage,
+  SessionTexts,
   UserList,
 } from "../serve/control/control.ts";
-import { mergePages } from "../serve/control/session_query.ts";
+import { mergeTexts } from "../serve/control/session_query.ts";
 import { mergeUsers } from "../serve/control/users.ts";
 import type { ControlMethod } from "./messages.ts";
 import type { WorkerHandle } from "./worker_handle.ts";
@@ -66,8 +66,8 @@ export function workersControl(
       };
     },
     async sessions(query) {
-      const { answers, rest } = await ask<SessionPage>("sessions", [query]);
-      return { ...mergePages(answers, query), ...rest };
+      const { answers, rest } = await ask<SessionTexts>("sessions", [query]);
+      return { ...mergeTexts(answers, query), ...rest };
     },
     async end(filter) {
       const { answers, rest } = await ask<Ended>("end", [filter]);

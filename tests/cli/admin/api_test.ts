@@ -248,6 +248,46 @@ test("GET /status has the totals of sessions that are open and of those that hav
     assert(Math.abs(body.startedAt - Date.now()) < 60_000);
   }));
 
+test("GET /batch answers several requests, each with its own status", () =>
+  withSessions(async ({ ask, records }) => {
+    const batch = async (...targets: string[]) => {
+      const gets = targets.map((it) => `get=${encodeURIComponent(it)}`);
+      const { status, body } = await ask("GET", `/batch?${gets.join("&")}`);
+      return { status, body };
+    };
+    const listed = "/sessions?user=alice&sort=id&limit=1";
+    const { status, body } = await batch("/users", listed, "/lockouts");
+    assertEquals(status, 200);
+    assertEquals(body.answers[0], {
+      status: 200,
+      body: (await ask("GET", "/users")).body,
+    });
+    const [, { body: sessions }, lockouts] = body.answers;
+    assertEquals([sessions.matched, sessions.sessions[0].id], [2, "1"]);
+    assertEquals(lockouts, { status: 200, body: { total: 0, lockouts: [] } });
+    const wrong = await batch(
+      "/sessions?sort=x",
+      "/nothing",
+      "/sessions/1",
+      "/drain",
+      "/batch?get=/users",
+      "users",
+      "/",
+      "/status",
+    );
+    const statuses = wrong.body.answers.map((it: { status: number }) =>
+      it.status
+    );
+    assertEquals(statuses, [400, 404, 405, 405, 400, 404, 405, 200]);
+    assertEquals(Object.keys(wrong.body.answers[0].body), ["error"]);
+    const nine = Array.from({ length: 9 }, () => "/status");
+    assertEquals((await batch(...nine)).status, 400);
+    for (const query of ["", "?get=/users&x=1", "?all=true"]) {
+      assertEquals((await ask("GET", `/batch${query}`)).status, 400, query);
+    }
+    assertEquals(records, []);
+  }));
+
 test("GET /history has the samples", () =>
   withAdmin(async ({ ask }) => {
     const { body } = await ask("GET", "/history");
@@ -319,6 +359,8 @@ test("GET /openapi.json describes all routes, and their answers are as it says",
         ["GET", "/sessions"],
         ["GET", "/users"],
         ["GET", "/lockouts"],
+        ["GET", "/batch?get=/status&get=/nothing", "/batch"],
+        ["GET", "/batch", "/batch"],
         ["GET", "/openapi.json"],
         ["DELETE", "/lockouts/192.0.2.1", "/lockouts/{client}"],
         ["DELETE", "/lockouts", "/lockouts"],

@@ -1,18 +1,20 @@
 /** Attacks on the Admin API. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import * as net from "node:net";
 import {
   HttpListener,
   MAX_CONNECTIONS,
   MAX_HEADER,
 } from "../../../src/cli/admin/http_listener.ts";
+import { RequestError } from "../../../src/cli/admin/answer.ts";
 import { ROUTES } from "../../../src/cli/admin/routes.ts";
+import { TokenGuard } from "../../../src/cli/admin/token_guard.ts";
 import { runtime, test } from "../../support/harness.ts";
 import { withClock } from "../../support/skipping_clock.ts";
 import { until } from "../../transport/contract.ts";
 import { LOOPBACK, withEcho } from "../echo.ts";
-import { TOKEN, withAdmin } from "./fixture.ts";
+import { rest, TOKEN, withAdmin } from "./fixture.ts";
 
 const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
 
@@ -55,7 +57,7 @@ test("AdminServer refuses tokens that are wrong, and logs them", () =>
     }, { clock })
   ));
 
-test("AdminServer lets a client guess two tokens per second, and others log in meanwhile", () =>
+test("AdminServer answers two wrong tokens per second, and the right one at once", () =>
   withClock((clock) =>
     withAdmin(async ({ ask }) => {
       const guess = () =>
@@ -69,14 +71,53 @@ test("AdminServer lets a client guess two tokens per second, and others log in m
         429,
         "4",
       ]);
-      // Otherwise a right guess would be noticed.
-      assertEquals((await ask("GET", "/status")).status, 429);
+      assertEquals((await ask("GET", "/status")).status, 200);
       clock.skip(4_000);
       const statuses = (await Promise.all(waiting)).map((it) => it.status);
       assertEquals(statuses, Array.from({ length: 8 }, () => 401));
       assertEquals((await ask("GET", "/status")).status, 200);
     }, { clock })
   ));
+
+test("TokenGuard delays wrong tokens, also between right ones and from other loopback addresses", () =>
+  withClock(async (clock) => {
+    const guard = new TokenGuard(() => TOKEN, clock);
+    const verify = (token: string, client: string) =>
+      guard.verify(`Bearer ${token}`, client);
+    for (const client of ["127.0.0.1", "::1", "127.0.0.2"]) {
+      assertEquals(await verify("wrong", client), "wrong");
+      assertEquals(await verify(TOKEN, "127.0.0.1"), "right");
+    }
+    clock.skip(250);
+    const start = clock.waiting;
+    assertEquals(await verify("wrong", LOOPBACK), "wrong"); // 500 ms
+    const outcomes = ["127.0.0.1", "127.9.9.9", "::ffff:127.0.0.1", "::1"].map(
+      (client) => verify("wrong", client),
+    );
+    assertEquals(clock.waiting - start, 4);
+    assertEquals(await verify(TOKEN, "::1"), "right");
+    clock.skip(4_000);
+    assertEquals(await Promise.all(outcomes), outcomes.map(() => "wrong"));
+  }));
+
+test("TokenGuard refuses wrong tokens beyond eight outstanding answers, of all clients together", () =>
+  withClock(async (clock) => {
+    const guard = new TokenGuard(() => TOKEN, clock);
+    const client = (i: number) => `192.0.2.${i % 4}`;
+    const verify = (i: number) => guard.verify("Bearer wrong", client(i));
+    for (let i = 0; i < 16; i++) await verify(i); // up to 500 ms
+    const waiting = Array.from({ length: 8 }, (_, i) => verify(i));
+    assertEquals(clock.waiting, 8);
+    const { status } = await assertRejects(() => verify(9), RequestError);
+    assertEquals(status, 429);
+    assertEquals(await guard.verify(`Bearer ${TOKEN}`, client(0)), "right");
+    clock.skip(4_000);
+    await Promise.all(waiting);
+    assertEquals(await Promise.all([verify(0), clock.skip(4_000)]), [
+      "wrong",
+      undefined,
+    ]);
+  }));
 
 test("AdminServer refuses a Host that is a name of somebody else (DNS rebinding)", () =>
   withAdmin(async ({ ask, admin }) => {
@@ -426,19 +467,90 @@ test("HttpListener closes connections whose client does not read the answer", as
   await listener.close();
 });
 
-test("AdminServer serves a bounded number of connections, and others again after them", () =>
-  withAdmin(async ({ socket, ask, raw }) => {
-    const opened = Array.from({ length: MAX_CONNECTIONS }, socket);
+test("AdminServer closes the connection that has been idle longest in favour of a new one", () =>
+  withAdmin(async ({ socket, ask }) => {
     // Bun accepts connections with their first bytes.
-    const request = head("GET /status HTTP/1.1", "Host: localhost");
-    await Promise.all(opened.map((it) => {
+    const request = head("GET /lockouts HTTP/1.1", "Host: localhost");
+    const served = (it: net.Socket) => {
       it.write(request);
       return new Promise((resolve) => it.once("data", resolve));
-    }));
-    assertEquals(await raw(request), "");
-    for (const it of opened) it.destroy();
-    let status = 0;
-    while (status !== 200) {
-      status = await ask("GET", "/status").then((it) => it.status, () => 0);
+    };
+    const closed: number[] = [];
+    const opened: net.Socket[] = [];
+    for (let i = 0; i < MAX_CONNECTIONS; i++) {
+      const it = socket().on("close", () => closed.push(i));
+      await served(it);
+      opened.push(it);
     }
+    await served(opened[0]); // used last
+    for (let i = 1; i <= 3; i++) {
+      assertEquals((await ask("GET", "/status")).status, 200);
+    }
+    await until(() => closed.length > 0);
+    await served(opened[0]);
+    await served(opened.at(-1)!);
+    assert(closed[0] === 1 && closed.length <= 3, `${closed}`);
   }));
+
+test("AdminServer answers the holder of the token while others hold all connections", () =>
+  withClock((clock) =>
+    withAdmin(async ({ socket, ask }) => {
+      const wrong = "GET /status HTTP/1.1\r\nHost: localhost\r\n" +
+        "Authorization: Bearer wrong\r\n\r\n";
+      for (let i = 0; i < 4; i++) { // those with short delays
+        const { status } = await ask("GET", "/status", {
+          authorization: "Bearer wrong",
+        });
+        assertEquals(status, 401);
+      }
+      /** Opens more connections than there may be, and occupies them. */
+      const flood = (text: string) => {
+        for (let i = 0; i < MAX_CONNECTIONS + 8; i++) socket().write(text);
+      };
+      for (
+        const text of [wrong, wrong.slice(0, -2), wrong.slice(0, 9), wrong]
+      ) {
+        flood(text);
+        assertEquals((await ask("GET", "/status")).status, 200);
+      }
+      await until(() => clock.waiting === 8);
+      assertEquals((await ask("GET", "/status")).status, 200);
+      clock.skip(4_000);
+      assertEquals((await ask("GET", "/status")).status, 200);
+    }, { clock })
+  ));
+
+test("HttpListener closes a new connection if requests on all others are being answered", async () => {
+  const answers: (() => void)[] = [];
+  const listener = await HttpListener.open({
+    place: { hostname: LOOPBACK, port: 0 },
+    flag: "--admin",
+    onRequest: (_, response) =>
+      new Promise((resolve) =>
+        answers.push(() => {
+          response.end("done");
+          resolve();
+        })
+      ),
+  });
+  const { hostname, port } = listener.addr;
+  const send = () => {
+    const socket = net.connect(port, hostname).on("error", () => {});
+    socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    return socket;
+  };
+  const sockets = Array.from({ length: MAX_CONNECTIONS }, send);
+  const texts = sockets.map(rest);
+  await until(() => answers.length === MAX_CONNECTIONS);
+  assertEquals(await rest(send()), "");
+  for (const answer of answers) answer();
+  const another = send();
+  await until(() => answers.length > MAX_CONNECTIONS);
+  answers.at(-1)!();
+  await new Promise((resolve) => another.once("data", resolve));
+  for (const it of [...sockets, another]) it.end();
+  for (const text of (await Promise.all(texts)).slice(1)) {
+    assertMatch(text, /done$/);
+  }
+  await listener.close();
+});

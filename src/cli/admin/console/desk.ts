@@ -8,7 +8,7 @@ import type { Confirm } from "./dialogs.ts";
 import type { Elements } from "./elements.ts";
 import type { Filters } from "./filters.ts";
 import type { Formats } from "./formats.ts";
-import type { Requests } from "./requests.ts";
+import type { Requests, Target } from "./requests.ts";
 import type { Tables } from "./tables.ts";
 
 /** The tools of the views. */
@@ -29,6 +29,8 @@ export interface Desk {
 
 /** The content of a tab. */
 export interface View {
-  /** Asks for its data, and shows them. */
-  refresh(): Promise<void>;
+  /** The request for its data. */
+  target(): Target;
+  /** Shows an answer. */
+  show(answer: unknown): void;
 }

@@ -64,8 +64,9 @@ export function lockoutsView(desk: Desk): View {
   });
 
   return {
-    async refresh() {
-      const { lockouts } = await requests.send<LockoutList>("GET", "lockouts");
+    target: () => ["lockouts"],
+    show(answer) {
+      const { lockouts } = answer as LockoutList;
       table.update(lockouts);
       const { length } = lockouts;
       const noun = length === 1 ? "client is" : "clients are";

@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { Desk, View } from "./desk.ts";
+import type { Desk } from "./desk.ts";
 import type { Plot, Sample } from "./plot.ts";
+import type { Target } from "./requests.ts";
 
 /** The status as the API describes it. */
 interface Status {
@@ -29,14 +30,18 @@ interface History {
 }
 
 /** The upper part of the page. */
-export interface Overview extends View {
+export interface Overview {
+  /** The requests for its data. */
+  targets(): readonly [Target, Target];
+  /** Shows the answers. */
+  show(status: unknown, history: unknown): void;
   /** Whether the server drains, by the last answer. */
   readonly isDraining: boolean;
 }
 
 /** Part of the page's script: must not refer to anything outside. */
 export function overview(
-  { elements, formats, requests }: Omit<Desk, "refresh" | "showSessions">,
+  { elements, formats }: Pick<Desk, "elements" | "formats">,
   plot: Plot,
 ): Overview {
   const { get, setText } = elements;
@@ -46,7 +51,7 @@ export function overview(
   let startedAt = 0;
   let isDraining = false;
 
-  function show(values: Record<string, string>): void {
+  function showTexts(values: Record<string, string>): void {
     for (const [id, text] of Object.entries(values)) setText(get(id), text);
   }
 
@@ -61,7 +66,7 @@ export function overview(
       `${workers} ${workers === 1 ? "worker" : "workers"}`,
       `up ${duration(Date.now() - startedAt)}`,
     ];
-    show({
+    showTexts({
       facts: facts.map((it) => it.replaceAll(" ", "\u00a0")).join(" · "),
       open: count(status.sessions),
       "sent-total": `${bytes(status.sent)} in all`,
@@ -81,7 +86,7 @@ export function overview(
     const [sent, received] = samples.at(-1)?.slice(2) ?? [];
     const textOf = (it: number | undefined) =>
       it === undefined ? "–" : rate(it * perSecond);
-    show({ sent: textOf(sent), received: textOf(received) });
+    showTexts({ sent: textOf(sent), received: textOf(received) });
     plot.update(samples, history.interval);
   }
 
@@ -89,11 +94,13 @@ export function overview(
     get isDraining() {
       return isDraining;
     },
-    async refresh() {
-      showStatus(await requests.send<Status>("GET", "status"));
-      // Only what is new.
-      const since = samples.at(-1)?.[0];
-      showHistory(await requests.send<History>("GET", "history", { since }));
+    targets() {
+      const since = samples.at(-1)?.[0]; // only what is new
+      return [["status"], ["history", { since }]];
+    },
+    show(status, history) {
+      showStatus(status as Status);
+      showHistory(history as History);
     },
   };
 }

@@ -16,14 +16,35 @@ export interface RequestError extends Error {
   readonly problems?: readonly string[];
 }
 
+/** The path of a request, and its parameters. */
+export type Target = readonly [path: string, query?: Query];
+
 /** Sends requests with the token. */
 export interface Requests {
   /** Sends a request, and returns the answer. @throws {RequestError} */
   send<T>(method: string, path: string, query?: Query): Promise<T>;
+  /**
+   * Asks several things in one request. Each of them has an answer or an error of its own.
+   *
+   * @throws {RequestError}
+   */
+  ask(targets: readonly Target[]): Promise<readonly (() => unknown)[]>;
   /** Whether requests are sent with a token. */
   readonly hasToken: boolean;
   /** Uses this token from now on, until the tab is closed. */
   setToken(token: string): void;
+}
+
+interface ErrorBody {
+  readonly error?: string;
+  readonly problems?: readonly string[];
+}
+
+interface Batch {
+  readonly answers: readonly {
+    readonly status: number;
+    readonly body: ErrorBody;
+  }[];
 }
 
 /** Part of the page's script: must not refer to anything outside. */
@@ -52,14 +73,24 @@ export function requests(browser: Browser): Requests {
     sessionStorage.setItem(key, value);
   }
 
+  function urlOf([path, query = {}]: Target): string {
+    const set = Object.entries(query).filter(([, it]) => it !== undefined);
+    const search = new URLSearchParams(set as [string, string][]);
+    return set.length > 0 ? `${path}?${search}` : path;
+  }
+
+  function bodyOf<T>(status: number, body: T & ErrorBody): T {
+    if (status === 200) return body;
+    const { error = `status ${status}`, problems } = body;
+    throw Object.assign(new Error(error), { status, problems });
+  }
+
   async function send<T>(
     method: string,
     path: string,
-    query: Query = {},
+    query?: Query,
   ): Promise<T> {
-    const set = Object.entries(query).filter(([, it]) => it !== undefined);
-    const search = new URLSearchParams(set as [string, string][]);
-    const response = await fetch(set.length > 0 ? `${path}?${search}` : path, {
+    const response = await fetch(urlOf([path, query]), {
       method,
       headers: token ? { authorization: `Bearer ${token}` } : {},
       cache: "no-store",
@@ -68,12 +99,18 @@ export function requests(browser: Browser): Requests {
       signal: AbortSignal.timeout(timeout),
     });
     const answer = await response.json().catch(() => ({}));
-    if (response.ok) return answer;
-    const { error = `status ${response.status}`, problems } = answer;
-    throw Object.assign(new Error(error), {
-      status: response.status,
-      problems,
-    });
+    return bodyOf<T>(response.status, answer);
+  }
+
+  async function ask(
+    targets: readonly Target[],
+  ): Promise<readonly (() => unknown)[]> {
+    const gets = targets.map((it) => ["get", `/${urlOf(it)}`]);
+    const { answers } = await send<Batch>(
+      "GET",
+      `batch?${new URLSearchParams(gets)}`,
+    );
+    return answers.map(({ status, body }) => () => bodyOf(status, body));
   }
 
   setToken(takeToken());
@@ -83,6 +120,7 @@ export function requests(browser: Browser): Requests {
   });
   return {
     send,
+    ask,
     get hasToken() {
       return token !== "";
     },

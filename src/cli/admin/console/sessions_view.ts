@@ -48,8 +48,8 @@ export function sessionsView(desk: Desk): SessionsView {
   const step = 100;
   let limit = step;
   let matched = 0;
-  /** The query of the rows that are shown. */
-  let shownQuery = "";
+  /** The query that was sent last, and that of the rows that are shown. */
+  let [sentQuery, shownQuery] = ["", ""];
 
   function textOf(endpoint: Endpoint | undefined): string {
     if (!endpoint) return "–";
@@ -145,14 +145,17 @@ export function sessionsView(desk: Desk): SessionsView {
   });
 
   return {
-    async refresh() {
+    target() {
       const { sort } = table;
       const query = { ...filters.parse(filter.value), sort, limit };
-      const list = await requests.send<SessionList>("GET", "sessions", query);
+      sentQuery = JSON.stringify(query);
+      return ["sessions", query];
+    },
+    show(answer) {
+      const list = answer as SessionList;
       matched = list.matched;
-      const text = JSON.stringify(query);
-      if (text !== shownQuery) table.release();
-      shownQuery = text;
+      if (sentQuery !== shownQuery) table.release();
+      shownQuery = sentQuery;
       table.update(list.sessions);
       const isFiltered = filter.value.trim() !== "";
       const all = isFiltered

@@ -134,18 +134,26 @@ export function start(parts: Parts, browser: Browser): void {
   }
 
   /** A refusal, for example of a filter, concerns only the list. */
-  async function refreshList(): Promise<void> {
+  function showList(view: View, answer: () => unknown): void {
     let refusal = "";
-    await views[current].refresh().catch((error: RequestError) => {
-      if (error.status !== 400 && error.status !== 501) throw error;
-      refusal = error.message;
-    });
+    try {
+      view.show(answer());
+    } catch (error) {
+      const { status, message } = error as RequestError;
+      if (status !== 400 && status !== 501) throw error;
+      refusal = message;
+    }
     setText(get("list-trouble"), refusal);
   }
 
   const polling = parts.polling(browser, async () => {
-    await overview.refresh();
-    await refreshList();
+    const view = views[current];
+    const [status, history, list] = await requests.ask([
+      ...overview.targets(),
+      view.target(),
+    ]);
+    overview.show(status(), history());
+    showList(view, list);
   }, showState);
 
   get("pause").addEventListener("click", polling.toggle);

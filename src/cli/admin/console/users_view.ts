@@ -102,13 +102,9 @@ export function usersView(desk: Desk): View {
   });
 
   return {
-    async refresh() {
-      const query = { sort: table.sort, limit: 500 };
-      const { total, users } = await desk.requests.send<UserList>(
-        "GET",
-        "users",
-        query,
-      );
+    target: () => ["users", { sort: table.sort, limit: 500 }],
+    show(answer) {
+      const { total, users } = answer as UserList;
       table.update(users);
       // The columns of accounting are shown only if there is any.
       const hasTotals = users.some((it) => it.totals ?? it.quota ?? it.until);

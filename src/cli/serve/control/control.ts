@@ -9,10 +9,14 @@ import type { Quota } from "../../../server/accounting/user_attributes.ts";
 import type { LockedClient } from "../../../server/auth/lockout.ts";
 import type { SessionFacts } from "../../../server/events.ts";
 import type { MetricTotals } from "../../../server/metrics.ts";
+import type { SortKey } from "./first_of.ts";
 
 /** The facts of an open session. */
 export type SessionRow = Omit<SessionFacts, "id"> & {
-  /** Its number; with several workers, that of the worker comes first: `2-17`. */
+  /**
+   * Its number; with several workers, that of the worker comes first: `2-17`. A worker that is
+   * restarted gets a new number, so that an id never means another session later.
+   */
   readonly id: string;
 };
 
@@ -59,14 +63,29 @@ export interface Incomplete {
   readonly missing?: number;
 }
 
-/** Open sessions. */
-export interface SessionPage extends Incomplete {
+/** The numbers of open sessions. */
+export interface SessionCounts extends Incomplete {
   /** The number of open sessions. */
   readonly total: number;
   /** How many of them match the filter. */
   readonly matched: number;
+}
+
+/** Open sessions. */
+export interface SessionPage extends SessionCounts {
   /** The first ones in the order of the query. */
   readonly sessions: readonly SessionRow[];
+}
+
+/**
+ * {@linkcode SessionPage} as workers send it: as texts, which the supervisor passes on without
+ * parsing them, with what these are sorted by.
+ */
+export interface SessionTexts extends SessionCounts {
+  /** What each row is sorted by. */
+  readonly keys: readonly SortKey[];
+  /** A {@linkcode SessionRow} each, as JSON. */
+  readonly rows: readonly string[];
 }
 
 /** The open sessions of a user. */
@@ -105,7 +124,7 @@ export interface ServerControl {
   /** The totals; of workers that do not answer in time, the last known ones. */
   counters(): Promise<Counters>;
   /** Finds open sessions. */
-  sessions(query: SessionQuery): Promise<SessionPage>;
+  sessions(query: SessionQuery): Promise<SessionTexts>;
   /** Ends all sessions that match. */
   end(filter: SessionFilter): Promise<Ended>;
   /** The users of open sessions. A name counts only once its login is complete. */

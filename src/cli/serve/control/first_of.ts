@@ -30,9 +30,8 @@ export function firstOf<T>(
   if (count === 0) return first;
   for (const item of items) {
     const key = keyOf(item);
-    const isFull = first.length === count;
-    if (isFull && !isBefore(key, keys[count - 1], sign)) continue;
-    if (isFull) {
+    if (first.length === count) {
+      if (!isBefore(key, keys[count - 1], sign)) continue;
       first.pop();
       keys.pop();
     }

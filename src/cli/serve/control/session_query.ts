@@ -5,14 +5,14 @@
  */
 
 import { formatEndpoint } from "../../../protocol/address.ts";
-import type { Session, SessionFacts } from "../../../server/events.ts";
+import type { Session } from "../../../server/events.ts";
 import type { Address } from "../../../transport/transport.ts";
 import type {
   SessionFilter,
   SessionKey,
-  SessionPage,
   SessionQuery,
   SessionRow,
+  SessionTexts,
 } from "./control.ts";
 import { firstOf, type SortKey } from "./first_of.ts";
 
@@ -27,15 +27,17 @@ export interface SessionSource {
 export function findSessions(
   source: SessionSource,
   query: SessionQuery,
-): SessionPage {
+): SessionTexts {
   const { sessions, worker } = source;
   const found = matching(source, query);
   const { key, sign } = orderOf(query);
-  const first = firstOf(found, query.limit, (it) => keyOf(key, it), sign);
+  const sortKey = keyOf(key, worker);
+  const first = firstOf(found, query.limit, sortKey, sign);
   return {
     total: sessions.length,
     matched: found.length,
-    sessions: first.map((it) => rowOf(it, worker)),
+    keys: first.map(sortKey),
+    rows: first.map((it) => JSON.stringify(rowOf(it, worker))),
   };
 }
 
@@ -49,23 +51,23 @@ export function matching(
   return sessions.filter((it) => conditions.every((holds) => holds(it)));
 }
 
-/** Puts pages of several servers together. */
-export function mergePages(
-  pages: readonly SessionPage[],
+/** Puts the sessions of several servers together. */
+export function mergeTexts(
+  lists: readonly SessionTexts[],
   query: SessionQuery,
-): SessionPage {
-  const { key, sign } = orderOf(query);
+): SessionTexts {
+  const { sign } = orderOf(query);
+  const all = lists.flatMap(({ keys, rows }) =>
+    rows.map((row, i) => ({ key: keys[i], row }))
+  );
+  const first = firstOf(all, query.limit, ({ key }) => key, sign);
   const sum = (name: "total" | "matched") =>
-    pages.reduce((all, it) => all + it[name], 0);
+    lists.reduce((all, it) => all + it[name], 0);
   return {
     total: sum("total"),
     matched: sum("matched"),
-    sessions: firstOf(
-      pages.flatMap(({ sessions }) => sessions),
-      query.limit,
-      (it) => keyOf(key, it),
-      sign,
-    ),
+    keys: first.map(({ key }) => key),
+    rows: first.map(({ row }) => row),
   };
 }
 
@@ -108,22 +110,40 @@ function idOf({ id }: Session, worker: number | undefined): string {
   return worker === undefined ? `${id}` : `${worker}-${id}`;
 }
 
-function rowOf(session: Session, worker: number | undefined): SessionRow {
-  const { client, target, targetAddr, boundAddr, ...facts } = session.toJSON();
+/** All members, also those that are not set, which JSON leaves out. */
+type FullRow = {
+  readonly [K in keyof Required<SessionRow>]: SessionRow[K] | undefined;
+};
+
+function rowOf(session: Session, worker: number | undefined): FullRow {
   return {
-    ...facts,
     id: idOf(session, worker),
-    client: plain(client),
-    ...target && { target: plain(target) },
-    ...targetAddr && { targetAddr: plain(targetAddr) },
-    ...boundAddr && { boundAddr: plain(boundAddr) },
-    duration: Math.round(facts.duration),
+    client: plain(session.client),
+    protocol: session.protocol,
+    tls: session.tls,
+    version: session.version,
+    method: session.method,
+    user: session.user,
+    sessionWord: session.sessionWord,
+    userId: session.userId,
+    phase: session.phase,
+    command: session.command,
+    target: plain(session.target),
+    targetAddr: plain(session.targetAddr),
+    boundAddr: plain(session.boundAddr),
+    via: session.via,
+    reply: session.reply,
+    sent: session.sent,
+    received: session.received,
+    datagrams: session.datagrams,
+    startedAt: session.startedAt,
+    duration: Math.round(session.duration),
   };
 }
 
 /** Only these two members: an address may have others. */
-function plain({ hostname, port }: Address): Address {
-  return { hostname, port };
+function plain(address: Address | undefined): Address | undefined {
+  return address && { hostname: address.hostname, port: address.port };
 }
 
 function orderOf({ sort }: SessionQuery): { key: SessionKey; sign: 1 | -1 } {
@@ -132,26 +152,28 @@ function orderOf({ sort }: SessionQuery): { key: SessionKey; sign: 1 | -1 } {
     : { key: sort as SessionKey, sign: 1 };
 }
 
+/** Returns what sessions are sorted by: chosen once, not for each of thousands of them. */
 function keyOf(
   key: SessionKey,
-  session: Omit<SessionFacts, "id"> & { readonly id: number | string },
-): SortKey {
+  worker: number | undefined,
+): (session: Session) => SortKey {
   switch (key) {
-    case "id":
-      return numberOf(session.id);
+    case "id": { // by the worker first
+      const first = (worker ?? 0) * 2 ** 40;
+      return (it) => first + it.id;
+    }
     case "client":
     case "target":
-      return endpointText(session[key]) ?? "";
+      return (it) => endpointText(it[key]) ?? "";
     case "user":
-      return session.user ?? "";
-    default:
-      return session[key];
+      return (it) => it.user ?? "";
+    case "sent":
+      return (it) => it.sent;
+    case "received":
+      return (it) => it.received;
+    case "startedAt":
+      return (it) => it.startedAt;
+    case "duration":
+      return (it) => it.duration;
   }
-}
-
-/** Sorts by the worker first. */
-function numberOf(id: number | string): number {
-  if (typeof id === "number") return id;
-  const [number, worker] = id.split("-").reverse().map(Number);
-  return (worker ?? 0) * 2 ** 40 + number;
 }
