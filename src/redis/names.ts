@@ -60,6 +60,11 @@ export class KeyNames {
     return `${this.#prefix}pass:${safeKey(user)}`;
   }
 
+  /** Whether a node trusts a client, in the form of {@linkcode safeKey}. */
+  trusted(client: string): string {
+    return `${this.#prefix}trusted:${client}`;
+  }
+
   /** What a user has transferred. */
   usage(user: string): string {
     return `${this.#prefix}usage:${safeKey(user)}`;

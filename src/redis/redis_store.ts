@@ -118,11 +118,12 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
   }
 
   /** Grants all of the requests or none; see {@linkcode SharedLimitsStore.acquire}. */
-  async acquire(
+  acquire(
     requests: readonly LimitRequest[],
-  ): Promise<keyof Limits | null> {
-    if (!this.#hasStarted) await this.#first.catch(() => {});
-    return await this.#slots.acquire(requests);
+  ): null | Promise<keyof Limits | null> {
+    const acquire = () => this.#slots.acquire(requests);
+    if (this.#hasStarted) return acquire();
+    return this.#first.catch(() => {}).then(acquire);
   }
 
   /** Releases a slot; does nothing if this node does not hold it. */
@@ -146,35 +147,43 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
   }
 
   /**
-   * Whether logins of the client fail now. Answered without asking Redis: a client that is
-   * locked out on another node counts as such after the next heartbeat, or when its login
-   * was verified.
+   * Whether logins of the client fail now, without being verified. Redis is asked only about a
+   * client that was locked out, in case it was unlocked. A lockout of another node is known
+   * from the next heartbeat on, and effective at once: see {@linkcode succeeded}.
    */
-  isLocked(client: string): boolean {
+  isLocked(client: string): boolean | Promise<boolean> {
     return this.#lockout.isLocked(client);
   }
 
-  /** Counts a failed login; resolves with the delay of its answer, in milliseconds. */
+  /**
+   * Counts a failed login; resolves with the delay of its answer, in milliseconds. When that
+   * is over, no node accepts a login of a client that is locked out.
+   */
   failed(client: string): Promise<number> {
     return this.#lockout.failed(client);
   }
 
   /**
-   * Accepts a correct login. Resolves with `false` if the client is locked out on any node;
-   * for a second after that, a client without failures is not asked about again.
+   * Accepts a correct login. Resolves with `false` if the client is locked out on any node.
+   * If it is not, Redis is not asked about it for half a second, for which {@linkcode failed}
+   * of other nodes waits.
    */
   succeeded(client: string): Promise<boolean> {
     return this.#lockout.succeeded(client);
   }
 
-  /** The clients that are locked out on any node, at most 10,000. */
+  /**
+   * The clients that are locked out on any node, at most 10,000. While Redis is not reachable,
+   * those that this node knows of.
+   */
   locked(): Promise<LockedClient[]> {
     return this.#lockout.locked();
   }
 
   /**
    * Forgets the failed logins of a client, or without an argument those of all clients.
-   * Resolves with how many were locked out. Other nodes follow with their next heartbeat.
+   * Resolves with how many were locked out. Other nodes follow at once; if Redis is not
+   * reachable, when it is back.
    */
   unlock(client?: string): Promise<number> {
     return this.#lockout.unlock(client);
@@ -221,7 +230,7 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
 
   #newLockout(options: LockoutOptions): SharedLockout {
     const { strict = false } = this.#options;
-    const parts = { link: this.#link, names: this.#names };
+    const parts = { link: this.#link, names: this.#names, slots: this.#slots };
     return new SharedLockout({
       ...parts,
       strict,
@@ -232,7 +241,10 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
   }
 
   #connect(): Promise<void> {
-    return this.#link.connect(() => this.#slots.declare());
+    return this.#link.connect(async () => {
+      await this.#slots.declare();
+      await this.#lockout.report();
+    });
   }
 
   #schedule(): void {
@@ -247,6 +259,7 @@ export class RedisStore implements SharedLimitsStore, LoginGuard, UsageStore {
     if (!this.#link.isUp) await this.#connect();
     this.#usage.flush().catch(() => {});
     const lockout = this.#lockout;
+    await lockout.report();
     const news = await this.#slots.beat(lockout.since);
     if (news) lockout.learn(news);
   }

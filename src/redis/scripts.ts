@@ -14,9 +14,10 @@
  * failing        sorted set  client -> when its failures are forgotten
  * failures       hash        client -> count
  * locked         sorted set  client -> end of the lockout
+ * trusted:CLIENT string      until when a node accepts its correct logins without asking
  * unlocks        string      how often lockouts were ended early
  * usage:USER     hash        totals of a user
- * reported:NODE  string      the number of the node's last report of usage
+ * reported:NODE  string      the number of the node's last report, of usage or failed logins
  * ```
  *
  * @module
@@ -29,6 +30,9 @@ import { Script } from "./script.ts";
  * was set back, or another server with another clock has taken over.
  */
 const CLOCK_CHANGE = 10_000;
+
+/** For how many milliseconds the number of the last report of a node is kept. */
+const REMEMBERED = 2_592_000_000;
 
 /** The time in milliseconds. */
 const NOW = `
@@ -56,6 +60,11 @@ local function forget(totals, held)
   end
   redis.call('DEL', held)
 end
+-- Whether the lease of a node has ended: it was suspended, or the clock was set forward.
+local function isLate(nodes, node)
+  local till = redis.call('ZSCORE', nodes, node)
+  return not till or tonumber(till) <= now
+end
 local function reap(totals, nodes, prefix, self)
   local dead = redis.call('ZRANGEBYSCORE', nodes, '-inf', now, 'LIMIT', 0, 16)
   local found = false
@@ -71,13 +80,19 @@ end
 `;
 
 /**
- * Counts changes of slots, then takes requests in turn: of each, all slots and rates are
- * granted, or none. Nodes whose lease has ended are forgotten when a limit is reached.
+ * Counts changes of slots, checks logins, then takes requests in turn: of each, all slots and
+ * rates are granted, or none. Nodes whose lease has ended are forgotten when a limit is reached.
  *
- * KEYS: totals, nodes, held, rates of all requests…
- * ARGV: prefix, node, token, changes n, (field, amount)·n, requests, and for each request:
- * slots m, (field, max)·m, rates r, (milliseconds each, milliseconds all)·r.
- * Returns nothing if the node has to declare what it holds, or for each request 0 if everything is
+ * A correct login forgets the failures of its client, and the node may accept others of it for
+ * some milliseconds without asking.
+ *
+ * KEYS: totals, nodes, held, failing, failures, locked, trusted clients of all logins…, rates of
+ * all requests…
+ * ARGV: prefix, node, token, changes n, (field, amount)·n, logins n, (client, milliseconds of
+ * trust, or "" for one that is not verified yet)·n, requests, and for each request: slots m,
+ * (field, max)·m, rates r, (milliseconds each, milliseconds all)·r.
+ * Returns nothing if the node has to declare what it holds. Else it returns for each login for
+ * how many milliseconds its client is locked out, then for each request 0 if everything is
  * granted, or the number of the slot or rate that is not.
  */
 export const MOVE: Script = new Script(`
@@ -92,7 +107,24 @@ for _ = 1, tonumber(ARGV[at]) do
   at = at + 2
 end
 at = at + 1
-local key = 4
+local answers = {}
+local key = 7
+local function check(client, trust)
+  local locked = tonumber(redis.call('ZSCORE', KEYS[6], client) or '0')
+  if locked > now then return locked - now end
+  if trust == '' then return 0 end
+  if redis.call('ZREM', KEYS[4], client) == 1 then
+    redis.call('HDEL', KEYS[5], client)
+  end
+  redis.call('SET', KEYS[key], '', 'PX', trust)
+  return 0
+end
+for i = 1, tonumber(ARGV[at]) do
+  answers[i] = check(ARGV[at + 1], ARGV[at + 2])
+  at = at + 2
+  key = key + 1
+end
+at = at + 1
 local function take()
   local first, slots = at, tonumber(ARGV[at])
   local second = first + 2 * slots + 1
@@ -107,7 +139,8 @@ local function take()
     end
   end
   local full = reached()
-  while full and reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) do full = reached() end
+  while full and not isLate(KEYS[2], ARGV[2])
+    and reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2]) do full = reached() end
   if full then return full end
   local paid = {}
   for i = 1, rates do
@@ -131,21 +164,24 @@ local function take()
 end
 local requests = tonumber(ARGV[at])
 at = at + 1
-local answers = {}
-for i = 1, requests do answers[i] = take() end
+for _ = 1, requests do answers[#answers + 1] = take() end
 return answers
 `);
 
 /**
  * Declares everything that a node holds, in place of what was counted for it before. If keys
- * are missing, which somebody has deleted, what other nodes hold is counted again, too.
+ * are missing, which somebody has deleted, what other nodes hold is counted again, too. If the
+ * lease of the node has ended, those of others get one more: the clock may have been set forward.
  *
  * KEYS: totals, nodes, held. ARGV: prefix, node, token, lease, (field, count)…
  */
 export const DECLARE: Script = new Script(`
 ${NOW}${COUNT}
-if redis.call('HEXISTS', KEYS[1], '@') == 0 or redis.call('EXISTS', KEYS[3]) == 0
-  and redis.call('ZSCORE', KEYS[2], ARGV[2]) then
+local isMissing = redis.call('HEXISTS', KEYS[1], '@') == 0
+  or redis.call('EXISTS', KEYS[3]) == 0 and redis.call('ZSCORE', KEYS[2], ARGV[2])
+-- Fails if Redis has no memory left, unlike a script that deletes something first.
+redis.call('HINCRBY', KEYS[3], '#', 0)
+if isMissing then
   redis.call('DEL', KEYS[1], KEYS[3])
   redis.call('HSET', KEYS[1], '@', 1)
   for _, node in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
@@ -157,9 +193,15 @@ if redis.call('HEXISTS', KEYS[1], '@') == 0 or redis.call('EXISTS', KEYS[3]) == 
     end
   end
 end
+local till = now + tonumber(ARGV[4])
+if redis.call('ZSCORE', KEYS[2], ARGV[2]) and isLate(KEYS[2], ARGV[2]) then
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
+    redis.call('ZADD', KEYS[2], till, node)
+  end
+end
 forget(KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[3], '@', ARGV[3], '#', 0)
-redis.call('ZADD', KEYS[2], now + tonumber(ARGV[4]), ARGV[2])
+redis.call('ZADD', KEYS[2], till, ARGV[2])
 for i = 5, #ARGV, 2 do
   count(KEYS[3], ARGV[i], ARGV[i + 1])
   count(KEYS[1], ARGV[i], ARGV[i + 1])
@@ -190,7 +232,14 @@ local known = redis.call('HMGET', KEYS[3], '@', '#')
 if known[1] ~= ARGV[3] or known[2] ~= ARGV[4] then return {0} end
 if redis.call('HEXISTS', KEYS[1], '@') == 0 then return {0} end
 ${NOW}${COUNT}
-redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[2])
+if isLate(KEYS[2], ARGV[2]) then return {0} end
+local till = now + tonumber(ARGV[5])
+redis.call('ZADD', KEYS[2], till, ARGV[2])
+-- Not possible for nodes with the same lease, unless the clock was set back.
+local ahead = '(' .. (till + ${CLOCK_CHANGE})
+for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], ahead, '+inf')) do
+  redis.call('ZADD', KEYS[2], till, node)
+end
 reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
 local since = '(' .. (ARGV[6] == '' and now or ARGV[6])
 return {1, now, redis.call(
@@ -199,13 +248,18 @@ return {1, now, redis.call(
 `);
 
 /**
- * Counts a failed login. KEYS: failing, failures, locked.
- * ARGV: client, failed logins, lockout, the greatest number of clients.
- * Returns the number of failures, 0 for a client that is locked out, and for how long it is.
+ * Counts a failed login. KEYS: failing, failures, locked, trusted client, reported.
+ * ARGV: client, failed logins, lockout, the greatest number of clients, how many milliseconds
+ * ago it has failed, and the number of the call, which counts nothing after a later one.
+ * Returns the number of failures, 0 for a client that is locked out; for how long it is; and for
+ * how long a node may still accept its correct logins.
  */
 export const FAILED: Script = new Script(`
 ${NOW}
 local client, lockout, most = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
+local last = tonumber(redis.call('GET', KEYS[5]) or '0')
+if last >= tonumber(ARGV[6]) then return {0, 0, 0} end
+redis.call('SET', KEYS[5], ARGV[6], 'PX', ${REMEMBERED})
 local function trim(zset, hash)
   local gone = redis.call('ZCOUNT', zset, '-inf', now)
   local extra = math.min(
@@ -218,37 +272,28 @@ local function trim(zset, hash)
     if hash then redis.call('HDEL', hash, name) end
   end
 end
+local function trust()
+  return math.max(redis.call('PTTL', KEYS[4]), 0)
+end
 local locked = tonumber(redis.call('ZSCORE', KEYS[3], client) or '0')
-if locked > now then return {0, locked - now} end
+if locked > now then return {0, locked - now, trust()} end
 trim(KEYS[1], KEYS[2])
 trim(KEYS[3])
 local known = tonumber(redis.call('ZSCORE', KEYS[1], client) or '0')
 if known <= now then redis.call('HDEL', KEYS[2], client) end
+local left = lockout - tonumber(ARGV[5])
+if left <= 0 then return {0, 0, 0} end
 local count = redis.call('HINCRBY', KEYS[2], client, 1)
 local limit = tonumber(ARGV[2])
 -- More if the limit was lowered, or is a higher one on other nodes.
 if limit > 0 and count >= limit then
   redis.call('ZREM', KEYS[1], client)
   redis.call('HDEL', KEYS[2], client)
-  redis.call('ZADD', KEYS[3], now + lockout, client)
-  return {0, lockout}
+  redis.call('ZADD', KEYS[3], now + left, client)
+  return {0, left, trust()}
 end
-redis.call('ZADD', KEYS[1], now + lockout, client)
-return {count, 0}
-`);
-
-/**
- * Forgets the failures of a client. KEYS: failing, failures, locked. ARGV: client.
- * Returns for how long the client is locked out, or 0.
- */
-export const SUCCEEDED: Script = new Script(`
-${NOW}
-local locked = tonumber(redis.call('ZSCORE', KEYS[3], ARGV[1]) or '0')
-if locked > now then return locked - now end
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then
-  redis.call('HDEL', KEYS[2], ARGV[1])
-end
-return 0
+redis.call('ZADD', KEYS[1], math.max(known, now + left), client)
+return {count, 0, 0}
 `);
 
 /**
@@ -315,7 +360,7 @@ ${NOW}
 if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then
   return false
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', 2592000000)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ${REMEMBERED})
 local day = math.floor(now / 86400000)
 local z = day + 719468
 local era = math.floor(z / 146097)
@@ -371,7 +416,7 @@ return totals
  */
 export const FENCE: Script = new Script(`
 local last = redis.call('GET', KEYS[1]) or '0'
-redis.call('SET', KEYS[1], ARGV[1], 'PX', 2592000000)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ${REMEMBERED})
 return last
 `);
 
@@ -382,7 +427,6 @@ export const SCRIPTS: readonly Script[] = [
   LEAVE,
   BEAT,
   FAILED,
-  SUCCEEDED,
   LOCKED,
   UNLOCK,
   BORROW,

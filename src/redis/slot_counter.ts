@@ -17,10 +17,23 @@ import { KeyedCount } from "../server/limits/keyed_limit.ts";
 import { KeyedRateLimit } from "../server/limits/keyed_rate_limit.ts";
 import { type Link, RedisAway } from "./link.ts";
 import { fieldOf, type KeyNames } from "./names.ts";
+import {
+  type LoginQuestion,
+  type Question,
+  type SlotsQuestion,
+  slotsQuestion,
+  writeQuestions,
+} from "./questions.ts";
 import { BEAT, DECLARE, LEAVE, MOVE } from "./scripts.ts";
 
 /** Releases are sent together after this many milliseconds, or with the next request. */
 const BATCH = 5;
+/**
+ * For how many milliseconds, at most, releases of a slot that Redis has granted may be taken
+ * back. Then Redis is asked again: all nodes together may hold more than the limit, after one
+ * of them has counted for itself.
+ */
+const FRESH = 20;
 /**
  * After a call for several requests, the next one is made this many milliseconds later at the
  * earliest: load makes calls larger, and not more of them.
@@ -29,16 +42,15 @@ const PACE = 4;
 /** How often a request is repeated after Redis has forgotten the node. */
 const MAX_TRIES = 3;
 
-/** The answer to a request: 0, or the number of what is not granted, or one of the next two. */
+/** The answer to a question, as `MOVE` returns it, or one of the next two. */
 type Answer = number;
 /** Redis has forgotten this node. */
 const UNKNOWN = -1;
 /** Redis does not answer. */
 const AWAY = -2;
 
-interface Queued {
-  readonly slots: readonly SlotRequest[];
-  readonly rates: readonly RateRequest[];
+interface Asked {
+  readonly question: Question;
   readonly resolve: (answer: Answer) => void;
 }
 
@@ -64,14 +76,23 @@ export interface LockoutNews {
   readonly unlocks: string;
 }
 
-/** Counts slots; while Redis is away, only those of this node. */
+/**
+ * Counts slots; while Redis is away, only those of this node. Asks about logins in the same
+ * calls.
+ */
 export class SlotCounter {
   readonly #options: SlotCounterOptions;
   readonly #keys: readonly string[];
+  readonly #loginKeys: readonly string[];
   readonly #held = new KeyedCount();
   /** Changes that Redis does not know of yet. */
   readonly #changes = new Map<string, number>();
-  #queue: Queued[] = [];
+  /** The limits up to which Redis has granted slots lately, and until when that is lately. */
+  readonly #granted = new Map<string, number>();
+  #grantedUntil = 0;
+  /** Slots whose release was taken back since the last batch of releases. */
+  readonly #takenBack = new Set<string>();
+  #queue: Asked[] = [];
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #rates = new Map<string, KeyedRateLimit>();
   #flush: Timeout | undefined;
@@ -86,19 +107,34 @@ export class SlotCounter {
     this.#options = options;
     const { names, node } = options;
     this.#keys = [names.totals, names.nodes, names.heldPrefix + node];
+    this.#loginKeys = [names.failing, names.failures, names.locked];
   }
 
-  async acquire(
+  /** Returns `null` if the requests are granted without asking, or else a promise. */
+  acquire(
     requests: readonly LimitRequest[],
-  ): Promise<keyof Limits | null> {
-    const { link } = this.#options;
-    for (let i = 0; i < MAX_TRIES; i++) {
-      while (this.#declaring && link.isUp) await this.#declared();
-      if (!link.isUp) return this.#acquireHere(requests);
-      const answer = await this.#ask(requests);
-      if (answer !== "unknown") return answer;
-    }
-    throw new Error(`another node has the name ${this.#options.node}`);
+  ): null | Promise<keyof Limits | null> {
+    const [first, ...others] = requests;
+    const isTakenBack = others.length === 0 && "max" in first &&
+      this.#takeBack(first);
+    return isTakenBack ? null : this.#acquire(slotsQuestion(requests));
+  }
+
+  async #acquire(question: SlotsQuestion): Promise<keyof Limits | null> {
+    const answer = await this.#ask(question);
+    if (answer === 0) return null;
+    const { slots, rates } = question;
+    if (answer === AWAY) return this.#acquireHere(question);
+    return [...slots, ...rates][answer - 1].limit;
+  }
+
+  /**
+   * Resolves with for how many milliseconds the client of a login is locked out, or with
+   * `undefined` if Redis is away.
+   */
+  async checkLogin(question: LoginQuestion): Promise<number | undefined> {
+    const answer = await this.#ask(question);
+    return answer === AWAY ? undefined : answer;
   }
 
   release(slot: LimitSlot): void {
@@ -153,6 +189,7 @@ export class SlotCounter {
     this.#token = crypto.randomUUID();
     this.#calls = 0;
     this.#changes.clear();
+    this.#granted.clear();
     const held = this.#held.entries().flatMap((
       [field, count],
     ) => [field, String(count)]);
@@ -165,22 +202,35 @@ export class SlotCounter {
     return this.#declaring!.catch(() => {});
   }
 
-  /** Returns `unknown` if Redis did not know this node; it does afterwards. */
-  async #ask(
-    requests: readonly LimitRequest[],
-  ): Promise<keyof Limits | null | "unknown"> {
-    const slots = requests.filter((it) => "max" in it);
-    const rates = requests.filter((it) => "perSecond" in it);
-    const answer = await new Promise<Answer>((resolve) => {
-      const first = this.#queue.push({ slots, rates, resolve }) === 1;
-      // Requests of one turn of the event loop are sent together.
-      if (first) setImmediate(() => this.#send());
-    });
-    if (answer === 0) return null;
-    if (answer === AWAY) return this.#acquireHere(requests);
-    if (answer !== UNKNOWN) return [...slots, ...rates][answer - 1].limit;
-    await this.declare().catch(() => {});
-    return "unknown";
+  /** Whether a slot was released that Redis still counts, and is now held again. */
+  #takeBack(slot: SlotRequest): boolean {
+    const { clock, link } = this.#options;
+    if (this.#granted.size === 0 || !link.isUp) return false;
+    const field = fieldOf(slot);
+    // With another limit the answer may be another one.
+    if (this.#granted.get(field) !== slot.max) return false;
+    if ((this.#changes.get(field) ?? 0) >= 0) return false;
+    if (clock.now() >= this.#grantedUntil) return false;
+    this.#takenBack.add(field);
+    this.#change(field, 1);
+    return true;
+  }
+
+  /** Asks until Redis knows this node. */
+  async #ask(question: Question): Promise<Answer> {
+    const { link, node } = this.#options;
+    for (let i = 0; i < MAX_TRIES; i++) {
+      while (this.#declaring && link.isUp) await this.#declared();
+      if (!link.isUp) return AWAY;
+      const answer = await new Promise<Answer>((resolve) => {
+        const first = this.#queue.push({ question, resolve }) === 1;
+        // Questions of one turn of the event loop are sent together.
+        if (first) setImmediate(() => this.#send());
+      });
+      if (answer !== UNKNOWN) return answer;
+      await this.declare().catch(() => {});
+    }
+    throw new Error(`another node has the name ${node}`);
   }
 
   /** Sends what is in the queue, after the answer to an earlier call: under load, few calls. */
@@ -191,7 +241,11 @@ export class SlotCounter {
       this.#declared().then(() => this.#send());
       return;
     }
-    const queue = this.#queue;
+    // In the order of the answers.
+    const queue = this.#queue.filter(isLogin);
+    if (queue.length < this.#queue.length) {
+      queue.push(...this.#queue.filter((it) => !isLogin(it)));
+    }
     this.#queue = [];
     const answerAll = (answer: Answer) => {
       for (const { resolve } of queue) resolve(answer);
@@ -210,8 +264,8 @@ export class SlotCounter {
     });
   }
 
-  /** Sends all changes, and asks for slots and rates. Returns whether Redis knows this node. */
-  #move(queue: readonly Queued[]): Promise<boolean> {
+  /** Sends all changes, and asks. Returns whether Redis knows this node. */
+  #move(queue: readonly Asked[]): Promise<boolean> {
     const { link, names, node } = this.#options;
     const args = [names.heldPrefix, node, this.#token];
     args.push(String(this.#changes.size));
@@ -219,19 +273,8 @@ export class SlotCounter {
       args.push(field, String(amount));
     }
     this.#changes.clear();
-    args.push(String(queue.length));
-    const keys = [...this.#keys];
-    for (const { slots, rates } of queue) {
-      args.push(String(slots.length));
-      for (const it of slots) args.push(fieldOf(it), limitText(it.max));
-      args.push(String(rates.length));
-      for (const it of rates) {
-        const each = 1_000 / it.perSecond;
-        const all = each * Math.max(10, 2 * it.perSecond);
-        args.push(String(each), String(all));
-        keys.push(names.rate(it));
-      }
-    }
+    const keys = [...this.#keys, ...this.#loginKeys];
+    writeQuestions(queue.map(({ question }) => question), names, keys, args);
     this.#calls++;
     const asked = link.run(MOVE, keys, args).then((reply) => {
       if (reply === null) return false;
@@ -247,26 +290,37 @@ export class SlotCounter {
     return asked;
   }
 
-  #take(queue: readonly Queued[], answers: readonly number[]): void {
-    queue.forEach(({ slots, resolve }, i) => {
-      const answer = answers[i];
-      if (answer === 0) {
-        for (const it of slots) this.#held.add(fieldOf(it), 1);
-      }
-      resolve(answer);
+  #take(queue: readonly Asked[], answers: readonly number[]): void {
+    queue.forEach(({ question, resolve }, i) => {
+      if (question.kind === "slots" && answers[i] === 0) this.#hold(question);
+      resolve(answers[i]);
     });
   }
 
-  #acquireHere(requests: readonly LimitRequest[]): keyof Limits | null {
-    if (this.#options.strict) throw new RedisAway("Redis does not answer");
-    const slots = requests.filter((it) => "max" in it);
-    const full = slots.find((it) => this.#held.countOf(fieldOf(it)) >= it.max);
-    if (full) return full.limit;
-    for (const it of requests) {
-      if ("perSecond" in it && !this.#takeHere(it)) return it.limit;
+  /** Holds slots that Redis has granted. */
+  #hold({ slots, fields }: SlotsQuestion): void {
+    const now = this.#options.clock.now();
+    if (now >= this.#grantedUntil) {
+      this.#granted.clear();
+      this.#grantedUntil = now + FRESH;
     }
+    fields.forEach((field, i) => {
+      this.#held.add(field, 1);
+      this.#granted.set(field, slots[i].max);
+    });
+  }
+
+  #acquireHere(
+    { slots, fields, rates }: SlotsQuestion,
+  ): keyof Limits | null {
+    if (this.#options.strict) throw new RedisAway("Redis does not answer");
+    const full = slots.find(({ max }, i) =>
+      this.#held.countOf(fields[i]) >= max
+    );
+    if (full) return full.limit;
+    for (const it of rates) if (!this.#takeHere(it)) return it.limit;
     // Declared when Redis is back.
-    for (const it of slots) this.#change(fieldOf(it), 1);
+    for (const field of fields) this.#change(field, 1);
     return null;
   }
 
@@ -291,15 +345,23 @@ export class SlotCounter {
     this.#flush = clock.startTimeout(BATCH, () => {
       this.#flush = undefined;
       if (!this.#options.link.isUp || this.#declaring) return;
-      if (this.#changes.size === 0) return;
-      // If Redis is lost or has forgotten this node, everything is declared again.
-      this.#move([]).then((isKnown) => isKnown ? undefined : this.declare())
-        .catch(() => {});
+      this.#flushNow();
     });
+  }
+
+  /** Sends changes, unless new sessions will soon take them back. */
+  #flushNow(): void {
+    const isWaiting = [...this.#changes.keys()].every((it) =>
+      this.#takenBack.has(it)
+    );
+    this.#takenBack.clear();
+    if (isWaiting) return this.#flushSoon();
+    // If Redis is lost or has forgotten this node, everything is declared again.
+    this.#move([]).then((isKnown) => isKnown ? undefined : this.declare())
+      .catch(() => {});
   }
 }
 
-/** A limit for Lua, which compares numbers. */
-function limitText(max: number): string {
-  return max === Infinity ? "1e308" : String(max);
+function isLogin({ question }: Asked): boolean {
+  return question.kind === "login";
 }

@@ -118,7 +118,7 @@ test(
       for (let i = 0; i < 5; i++) await other.failed(client);
       other.setLockout({ failedLogins: 3 });
       await other.failed(client);
-      assertEquals(other.isLocked(client), true);
+      assertEquals(await other.isLocked(client), true);
       assertEquals(await redis.command("ZCARD", "{socks5}:failing"), "0");
     }),
   options,
@@ -189,6 +189,42 @@ test(
 );
 
 test(
+  "redisStore() takes no node for dead because the clock of Redis was set forward",
+  () =>
+    withStores("redis", { lease: 30_000 }, async (redis, [one, other]) => {
+      const requests = [{ ...slot, max: 10 }];
+      for (let i = 0; i < 6; i++) await one.acquire(requests);
+      for (let i = 0; i < 4; i++) await other.acquire(requests);
+      const nodes = await redis.command("ZRANGE", "{socks5}:nodes", "0", "-1");
+      for (const node of nodes.split("\n")) {
+        await redis.command("ZADD", "{socks5}:nodes", "1", node);
+      }
+      for (const it of [one, other]) {
+        assertEquals(await it.acquire(requests), "sessionsPerUser");
+      }
+      assertEquals(await redis.held(), 10);
+    }),
+  options,
+);
+
+test(
+  "redisStore() frees the slots of a dead node although the clock of Redis was set back",
+  () =>
+    withStores("redis", {}, async (redis, [one]) => {
+      const end = `${Date.now() + 3_600_000}`;
+      await redis.command("ZADD", "{socks5}:nodes", end, "dead");
+      const field = "sessionsPerUser|'al";
+      await redis.command("HSET", "{socks5}:held:dead", field, "1");
+      await redis.command("HINCRBY", "{socks5}:totals", field, "1");
+      const isGranted = async () =>
+        await one.acquire([{ ...slot, max: 1 }]) === null;
+      assertEquals(await isGranted(), false);
+      await until("its slot is free", isGranted, 5_000);
+    }),
+  options,
+);
+
+test(
   "redisStore() grants all or none, and rates last",
   () =>
     withStores("redis", {}, async (redis, [one, other]) => {
@@ -215,25 +251,72 @@ test(
   options,
 );
 
+/** Fails to log in, and waits as a session does before it answers. */
+async function fail(store: RedisStore, client: string): Promise<void> {
+  const delay = await store.failed(client);
+  await new Promise((resolve) => setTimeout(resolve, delay));
+}
+
 test(
-  "redisStore() locks out and unlocks clients on all nodes",
+  "redisStore() locks out and unlocks clients on all nodes at once",
   () =>
-    withStores("redis", { failedLogins: 3 }, async (_, [one, other]) => {
-      const client = "2001:db8::7";
-      for (const it of [one, other, one]) await it.failed(client);
-      assertEquals(one.isLocked(client), true);
-      assertEquals(await other.succeeded("2001:db8::8"), false);
-      const [locked] = await other.locked();
-      assertEquals([locked.client, locked.failed], ["2001:db8::/64", 3]);
-      assert(Math.abs(locked.until - Date.now() - 300_000) < 10_000);
-      await one.failed("192.0.2.1");
-      assertEquals(await other.unlock(locked.client), 1);
-      await until("the other node has noticed", () => !one.isLocked(client));
-      assertEquals(await one.succeeded(client), true);
-      await one.failed("192.0.2.1");
-      assertEquals(await other.unlock(), 0);
-      await one.failed("192.0.2.1");
-      assertEquals(one.isLocked("192.0.2.1"), false);
+    withStores(
+      "redis",
+      // Without heartbeats, which tell nodes of lockouts, too.
+      { failedLogins: 3, lease: 600_000 },
+      async (_, [one, other]) => {
+        const client = "2001:db8::7";
+        for (let i = 0; i < 3; i++) {
+          // Each trusts the client for half a second.
+          assertEquals(await one.succeeded(client), true);
+          assertEquals(await other.succeeded(client), true);
+          for (const it of [one, other, one]) await fail(it, client);
+          assertEquals(await one.isLocked(client), true);
+          assertEquals(await other.succeeded("2001:db8::8"), false);
+          assertEquals(await other.isLocked(client), true);
+          const [locked] = await other.locked();
+          assertEquals([locked.client, locked.failed], ["2001:db8::/64", 3]);
+          assert(Math.abs(locked.until - Date.now() - 300_000) < 10_000);
+          await one.failed("192.0.2.1");
+          assertEquals(await other.unlock(locked.client), 1);
+          assertEquals(await one.isLocked(client), false);
+          assertEquals(await one.succeeded(client), true);
+          await one.failed("192.0.2.1");
+          assertEquals(await other.unlock(), 0);
+          await one.failed("192.0.2.1");
+          assertEquals(one.isLocked("192.0.2.1"), false);
+          await other.unlock();
+        }
+      },
+    ),
+  options,
+);
+
+test(
+  "redisStore() counts failed logins on all nodes that were counted while Redis was away",
+  () =>
+    withStores("redis", { failedLogins: 3 }, async (redis, [one, other]) => {
+      const [locked, failing, freed] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+      for (let i = 0; i < 3; i++) await other.failed(freed);
+      await one.failed(locked);
+      redis.signal("SIGSTOP");
+      for (let i = 0; i < 2; i++) await one.failed(failing);
+      for (let i = 0; i < 3; i++) await one.failed(locked);
+      assertEquals(one.state.isUp, false);
+      const before = (await one.locked()).map(({ client }) => client);
+      assertEquals(before.includes(locked), true);
+      await one.unlock(freed);
+      redis.signal("SIGCONT");
+      await until("Redis is used again", () => one.state.isUp);
+      await until("on the other node, too", () => other.state.isUp);
+      const after = (await other.locked()).map(({ client }) => client);
+      assertEquals(after, [locked]);
+      assertEquals(await other.succeeded(locked), false);
+      assertEquals(await other.succeeded(freed), true);
+      await other.failed(failing);
+      assertEquals(await one.succeeded(failing), false);
+      assertEquals(await other.unlock(), 2);
+      assertEquals(await one.succeeded(locked), true);
     }),
   options,
 );
@@ -244,10 +327,13 @@ test(
     withStores("redis", { failedLogins: 1 }, async (_, [one, other]) => {
       await until("the first heartbeats were made", async () => {
         await one.failed("192.0.2.1");
-        return other.isLocked("192.0.2.1");
+        return await other.isLocked("192.0.2.1");
       });
       await one.failed("192.0.2.2");
-      await until("the lockout is known", () => other.isLocked("192.0.2.2"));
+      await until(
+        "the lockout is known",
+        async () => await other.isLocked("192.0.2.2"),
+      );
     }),
   options,
 );

@@ -1,7 +1,7 @@
 /** Nodes that share limits in Redis and Valkey, on all runtimes. */
 
 import "./redis_program.ts";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { runtime, test } from "../support/harness.ts";
 import { echo, startTarget } from "../support/server.ts";
 import type { Conn } from "../../src/transport/transport.ts";
@@ -89,9 +89,11 @@ async function withCluster(
   use: (
     it: { redis: Redis; nodes: readonly Node[]; port: number },
   ) => Promise<void>,
-  { on = runtimes, command = "redis-server", ...options }: {
+  { on = runtimes, command = "redis-server", args = [], ...options }: {
     on?: typeof runtimes;
     command?: string;
+    /** Arguments of Redis. */
+    args?: readonly string[];
     limits?: object;
     shared?: readonly ["bytesPerSecondPerUser"];
     store?: object;
@@ -105,7 +107,7 @@ async function withCluster(
       { limits, shared, ...options, store },
       (nodes) => use({ redis, nodes, port: target.addr.port }),
     );
-  });
+  }, ...args);
   await target.close();
 }
 
@@ -255,5 +257,68 @@ test(
       close([conn]);
       await untilHeld(redis, 0);
     }, { on: [runtime], store: { strict: true } }),
+  { skip, foreign: true },
+);
+
+/** What Redis refuses to do, and the command that ends it. */
+const refusals = [
+  {
+    name: "has no memory left",
+    args: ["--maxmemory", "1"],
+    message: /^lost: OOM /m,
+    remedy: ["CONFIG", "SET", "maxmemory", "0"],
+  },
+  {
+    name: "is a replica",
+    args: ["--replicaof", "127.0.0.1 1"],
+    message: /^lost: READONLY /m,
+    remedy: ["REPLICAOF", "NO", "ONE"],
+  },
+  {
+    name: "wants a password",
+    args: ["--requirepass", "s3cret"],
+    // Bun does not tell the reason.
+    message: runtime === "bun" ? /^lost: ./m : /^lost: NOAUTH /m,
+    remedy: ["--no-auth-warning", "-a", "s3cret", "CONFIG", "SET"]
+      .concat("requirepass", ""),
+  },
+] as const;
+
+for (const { name, args, message, remedy } of refusals) {
+  test(
+    `a node counts for itself while Redis ${name}, and reports it once`,
+    () =>
+      withCluster(async ({ redis, nodes: [node], port }) => {
+        const conns = await logIn([node], 12, port);
+        assertEquals(granted(conns).length, 10);
+        assertMatch(node.output, message);
+        // Attempts to reach Redis fail with each heartbeat.
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        assertEquals([node.times("lost"), node.times("found")], [1, 0]);
+        await redis.command(...remedy);
+        await until("Redis is used", () => node.times("found") === 1);
+        assertEquals(await redis.held(), 10);
+        await assertRefused(node, port);
+        close(conns);
+        await untilHeld(redis, 0);
+      }, { on: [runtime], args, store: { lease: 900 } }),
+    { skip, foreign: true },
+  );
+}
+
+test(
+  "a node uses a Redis that loses everything while it is used",
+  () =>
+    withCluster(async ({ redis, nodes, port }) => {
+      const conns = await logIn(nodes, 6, port);
+      await redis.command("FLUSHALL");
+      await redis.command("SCRIPT", "FLUSH");
+      conns.push(...await logIn(nodes, 30, port));
+      await untilHeld(redis, 10);
+      assertEquals(granted(conns).length, 10);
+      for (const node of nodes) assertEquals(node.times("lost"), 0);
+      close(conns);
+      await untilHeld(redis, 0);
+    }, { on: [runtime] }),
   { skip, foreign: true },
 );

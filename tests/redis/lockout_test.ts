@@ -12,14 +12,20 @@ test("RedisStore.failed() counts in Redis, and delays answers as Lockout does", 
     async ({ store, redis }) => {
       const delays = [];
       for (const count of [1, 2, 3, 4, 5]) {
-        redis.answer = () => [count, 0];
+        redis.answer = () => [count, 0, 0];
         delays.push(await store.failed(client));
       }
       assertEquals(delays, [0, 0, 250, 500, 1_000]);
       assertEquals(redis.of("FAILED")[0], {
         name: "FAILED",
-        keys: ["{socks5}:failing", "{socks5}:failures", "{socks5}:locked"],
-        args: [KEY, "6", "60000", "10000"],
+        keys: [
+          "{socks5}:failing",
+          "{socks5}:failures",
+          "{socks5}:locked",
+          `{socks5}:trusted:${KEY}`,
+          redis.of("FAILED")[0].keys[4],
+        ],
+        args: [KEY, "6", "60000", "10000", "0", "1"],
       });
       assertEquals(store.isLocked(client), false);
     },
@@ -27,17 +33,28 @@ test("RedisStore.failed() counts in Redis, and delays answers as Lockout does", 
 
 test("RedisStore.isLocked() remembers a lockout that Redis reports, until it ends", () =>
   withStore({}, async ({ store, redis, clock }) => {
-    redis.answer = () => [0, 60_000];
-    assertEquals(await store.failed(client), 0);
-    redis.recover();
-    assertEquals(store.isLocked("2001:db8:0:7::2"), true);
+    // Another node trusts the client for so long.
+    redis.answer = () => [0, 60_000, 120];
+    assertEquals(await store.failed(client), 120);
+    redis.answer = () => 60_000;
+    assertEquals(await store.isLocked("2001:db8:0:7::2"), true);
     assertEquals(store.isLocked("2001:db8:0:8::1"), false);
     assertEquals(await store.succeeded(client), false);
-    assertEquals(redis.of("SUCCEEDED"), []);
+    assertEquals(redis.logins(), [[KEY, ""], [KEY, ""]]);
     clock.advance(59_999);
-    assertEquals(store.isLocked(client), true);
+    assertEquals(await store.isLocked(client), true);
     clock.advance(1);
     assertEquals(store.isLocked(client), false);
+  }));
+
+test("RedisStore.isLocked() finds that another node has unlocked the client", () =>
+  withStore({}, async ({ store, redis }) => {
+    redis.answer = () => [0, 60_000, 0];
+    await store.failed(client);
+    redis.recover();
+    assertEquals(await store.isLocked(client), false);
+    assertEquals(await store.succeeded(client), true);
+    assertEquals(redis.logins(), [[KEY, ""], [KEY, "500"]]);
   }));
 
 test("RedisStore.isLocked() learns with each heartbeat which clients others have locked out", () =>
@@ -47,15 +64,15 @@ test("RedisStore.isLocked() learns with each heartbeat which clients others have
       [1, 6_000, [KEY, "66000", "'192.0.2.1", "67000"], "0"],
       [1, 7_000, [], "0"],
     ];
-    redis.answer = ({ name }) => name === "BEAT" ? beats.shift() : 0;
+    redis.answer = ({ name }) => name === "BEAT" ? beats.shift() : 60_000;
     for (const locked of [false, true, true]) {
       clock.advance(1_000);
       await settle();
-      assertEquals(store.isLocked(client), locked);
+      assertEquals(await store.isLocked(client), locked);
     }
     const since = redis.of("BEAT").map(({ args }) => args[5]);
     assertEquals(since, ["", "5000", "67000"]);
-    assertEquals(store.isLocked("192.0.2.1"), true);
+    assertEquals(await store.isLocked("192.0.2.1"), true);
   }));
 
 test("RedisStore.isLocked() follows when another node unlocks clients", () =>
@@ -66,12 +83,13 @@ test("RedisStore.isLocked() follows when another node unlocks clients", () =>
       [1, 7_000, [], "4"],
       [1, 8_000, ["'192.0.2.1", "67000"], "4"],
     ];
-    redis.answer = ({ name }) => name === "BEAT" ? beats.shift() : 0;
+    redis.answer = ({ name }) => name === "BEAT" ? beats.shift() : 60_000;
     const locked: boolean[][] = [];
     for (let i = 0; i < 4; i++) {
       clock.advance(1_000);
       await settle();
-      locked.push([client, "192.0.2.1"].map((it) => store.isLocked(it)));
+      const asked = [client, "192.0.2.1"].map((it) => store.isLocked(it));
+      locked.push(await Promise.all(asked));
     }
     assertEquals(locked.slice(1), [
       [true, true],
@@ -87,7 +105,7 @@ test("RedisStore.locked() and unlock() speak of all nodes", () =>
       name === "LOCKED"
         ? [1_000, [KEY, "61000"]]
         : name === "FAILED"
-        ? [0, 9]
+        ? [0, 9, 0]
         : 1;
     await store.failed(client);
     const before = Date.now();
@@ -109,30 +127,112 @@ test("RedisStore.failed() locks out no text that stands for many clients", () =>
       false,
       true,
     ]);
-    assertEquals(redis.of("FAILED").length + redis.of("SUCCEEDED").length, 0);
+    assertEquals(redis.of("FAILED").length + redis.of("MOVE").length, 0);
   }));
 
 test("RedisStore.succeeded() refuses a client that another node has locked out", () =>
   withStore({}, async ({ store, redis }) => {
     redis.answer = () => 60_000;
     assertEquals(await store.succeeded(client), false);
-    assertEquals(store.isLocked(client), true);
+    assertEquals(await store.isLocked(client), true);
   }));
 
-test("RedisStore.succeeded() asks about a client once a second, and again after a failure", () =>
+test("RedisStore.succeeded() asks about a client once in half a second, and again after a failure", () =>
   withStore({}, async ({ store, redis, clock }) => {
     const asked = async () => {
       assertEquals(await store.succeeded(client), true);
-      return redis.of("SUCCEEDED").length;
+      return redis.logins().length;
     };
     assertEquals([await asked(), await asked()], [1, 1]);
-    clock.advance(999);
+    clock.advance(499);
     assertEquals(await asked(), 1);
     clock.advance(1);
     await settle();
     assertEquals(await asked(), 2);
     await store.failed(client);
     assertEquals(await asked(), 3);
+  }));
+
+test("RedisStore asks about logins and slots of a turn together", () =>
+  withStore({}, async ({ store, redis }) => {
+    const slot = { limit: "sessionsPerUser", key: "al", max: 9 } as const;
+    const answers = await Promise.all([
+      store.acquire([slot]),
+      store.succeeded("192.0.2.1"),
+    ]);
+    assertEquals(answers, [null, true]);
+    const [{ keys, args }] = redis.of("MOVE");
+    assertEquals(args.slice(3), [
+      ...["0", "1", "'192.0.2.1", "500"],
+      ...["1", "1", "sessionsPerUser|'al", "9", "0"],
+    ]);
+    assertEquals(keys.slice(3), [
+      ...["{socks5}:failing", "{socks5}:failures", "{socks5}:locked"],
+      "{socks5}:trusted:'192.0.2.1",
+    ]);
+    assertEquals(redis.of("MOVE").length, 1);
+  }));
+
+test("RedisStore tells Redis which logins have failed while it was away", () =>
+  withStore({ failedLogins: 2 }, async ({ store, redis, clock }) => {
+    redis.answer = () => {
+      throw new Error("gone");
+    };
+    for (let i = 0; i < 2; i++) await store.failed(client);
+    await store.failed("192.0.2.1");
+    await store.failed("192.0.2.2");
+    assertEquals(await store.succeeded("192.0.2.2"), true);
+    clock.advance(100);
+    const locked = (await store.locked()).map((it) => it.client);
+    assertEquals(locked, ["2001:db8:0:7::/64"]);
+    redis.answer = ({ name }) =>
+      name === "FAILED" ? [0, 299_000, 0] : name === "MOVE" ? 299_000 : 0;
+    const before = redis.of("FAILED").length;
+    clock.advance(900);
+    await settle();
+    const told = redis.of("FAILED").slice(before).map(({ args }) => [
+      args[0],
+      ...args.slice(4),
+    ]);
+    assertEquals(told, [
+      [KEY, "1000", "6"],
+      [KEY, "1000", "7"],
+      ["'192.0.2.1", "1000", "8"],
+    ]);
+    assertEquals(store.state.isUp, true);
+    // From now on, Redis decides.
+    assertEquals(await store.isLocked(client), true);
+    redis.recover();
+    assertEquals(await store.isLocked(client), false);
+    clock.advance(1_000);
+    await settle();
+    assertEquals(redis.of("FAILED").length, before + 3);
+  }));
+
+test("RedisStore.unlock() has its effect on all nodes when Redis is back", () =>
+  withStore({ failedLogins: 2 }, async ({ store, redis, clock }) => {
+    redis.answer = () => [0, 60_000, 0];
+    await store.failed(client);
+    redis.answer = () => {
+      throw new Error("gone");
+    };
+    await store.failed("192.0.2.1");
+    assertEquals(await store.unlock(client), 1);
+    assertEquals(await store.unlock("192.0.2.1"), 0);
+    assertEquals([store.isLocked(client), await store.locked()], [false, []]);
+    redis.recover();
+    const { length } = redis.calls;
+    clock.advance(1_000);
+    await settle();
+    const told = redis.calls.slice(length).map(({ name, args }) => [
+      name,
+      args[0],
+    ]);
+    assertEquals(told.slice(1, 4), [
+      ["UNLOCK", KEY],
+      ["UNLOCK", "'192.0.2.1"],
+      ["BEAT", "{socks5}:held:"],
+    ]);
   }));
 
 test("RedisStore counts failed logins by itself while Redis is away", () =>
@@ -150,7 +250,9 @@ test("RedisStore.setLockout() changes how failed logins are counted", () =>
   withStore({}, async ({ store, redis }) => {
     store.setLockout({ failedLogins: 4, lockout: 5_000 });
     await store.failed(client);
-    assertEquals(redis.of("FAILED")[0].args.slice(1), ["4", "5000", "10000"]);
+    assertEquals(redis.of("FAILED")[0].args.slice(1, 4), [
+      ...["4", "5000", "10000"],
+    ]);
     store.setLockout({ lockout: 0 });
     assertEquals(await store.failed(client), 0);
     assertEquals(redis.of("FAILED").length, 1);

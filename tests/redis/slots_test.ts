@@ -27,13 +27,14 @@ test("redisStore() asks for all slots and rates of a request at once", () =>
       "{socks5}:totals",
       "{socks5}:nodes",
       "{socks5}:held:here",
+      ...["{socks5}:failing", "{socks5}:failures", "{socks5}:locked"],
       "{socks5}:rate:connectionsPerSecondPerClient|'192.0.2.1",
     ]);
     const [prefix, node, token, ...rest] = args;
     assertEquals([prefix, node], ["{socks5}:held:", "here"]);
     assertEquals(token, redis.of("DECLARE")[0].args[2]);
     assertEquals(rest, [
-      ...["0", "1"],
+      ...["0", "0", "1"],
       ...["2", AL, "3", "sessionsPerClient|'192.0.2.1", "2"],
       ...["1", "200", "2000"],
     ]);
@@ -52,14 +53,74 @@ test("redisStore() sends releases together, or with the next request", () =>
     assertEquals(redis.of("MOVE").length, 4);
     clock.advance(5);
     await settle();
-    assertEquals(redis.of("MOVE")[4].args.slice(3), ["1", AL, "-2", "0"]);
+    assertEquals(redis.of("MOVE")[4].args.slice(3), ["1", AL, "-2", "0", "0"]);
     store.release(slot);
-    await store.acquire(request(9));
+    await store.acquire(request(8));
     const sent = redis.of("MOVE")[5].args.slice(3);
-    assertEquals(sent, ["1", AL, "-1", "1", "1", AL, "9", "0"]);
+    assertEquals(sent, ["1", AL, "-1", "0", "1", "1", AL, "8", "0"]);
     clock.advance(5);
     await settle();
     assertEquals(redis.of("MOVE").length, 6);
+  }));
+
+test("redisStore() takes back a release that Redis does not know of, for 20 ms", () =>
+  withStore({}, async ({ store, redis, clock }) => {
+    const moves = () => redis.of("MOVE").length;
+    const grant = async (max: number) =>
+      assertEquals(await store.acquire(request(max)), null);
+    await grant(9);
+    for (let i = 0; i < 3; i++) {
+      store.release(slot);
+      await grant(9);
+      // The flush of releases finds none.
+      clock.advance(5);
+      await settle();
+    }
+    assertEquals(moves(), 1);
+    // One slot, and not two.
+    store.release(slot);
+    await Promise.all([grant(9), grant(9)]);
+    assertEquals(redis.of("MOVE")[1].args.slice(3), [
+      ...["0", "0", "1"],
+      ...["1", AL, "9", "0"],
+    ]);
+    // With another limit, the answer may be another one.
+    store.release(slot);
+    await grant(1);
+    assertEquals(redis.of("MOVE")[2].args.slice(3, 6), ["1", AL, "-1"]);
+    // After 20 ms, Redis has to say whether the limit is exceeded.
+    clock.advance(5);
+    store.release(slot);
+    await grant(1);
+    assertEquals(redis.of("MOVE")[3].args.slice(3, 6), ["1", AL, "-1"]);
+  }));
+
+test("redisStore() takes back no release while Redis is away", () =>
+  withStore({ strict: true }, async ({ store, redis }) => {
+    await store.acquire(request(9));
+    store.release(slot);
+    redis.answer = () => {
+      throw new Error("gone");
+    };
+    await assertRejects(() => store.failed("192.0.2.1"), Error, "gone");
+    await assertRejects(async () => await store.acquire(request(9)), Error);
+  }));
+
+test("redisStore() sends a release within 10 ms that is not taken back", () =>
+  withStore({}, async ({ store, redis, clock }) => {
+    for (let i = 0; i < 2; i++) await store.acquire(request(9));
+    store.release(slot);
+    await store.acquire(request(9));
+    store.release(slot);
+    clock.advance(5);
+    await settle();
+    assertEquals(redis.of("MOVE").length, 2);
+    clock.advance(5);
+    await settle();
+    assertEquals(redis.of("MOVE")[2].args.slice(3), [
+      ...["1", AL, "-1"],
+      ...["0", "0"],
+    ]);
   }));
 
 test("redisStore() sends the requests of a turn together", () =>
@@ -68,11 +129,11 @@ test("redisStore() sends the requests of a turn together", () =>
     assertEquals(await Promise.all(asked), [null, null]);
     const [{ keys, args }] = redis.of("MOVE");
     assertEquals(args.slice(3), [
-      ...["0", "2"],
+      ...["0", "0", "2"],
       ...["1", AL, "9", "0"],
       ...["0", "1", "200", "2000"],
     ]);
-    assertEquals([keys.length, redis.of("MOVE").length], [4, 1]);
+    assertEquals([keys.length, redis.of("MOVE").length], [7, 1]);
   }));
 
 test("redisStore() releases no slot that it does not hold", () =>
@@ -88,7 +149,7 @@ test("redisStore() counts slots beyond the limit", () =>
     store.forceAcquire(slot, 7);
     clock.advance(5);
     await settle();
-    assertEquals(redis.of("MOVE")[0].args.slice(3), ["1", AL, "7", "0"]);
+    assertEquals(redis.of("MOVE")[0].args.slice(3), ["1", AL, "7", "0", "0"]);
   }));
 
 test("redisStore() declares what it holds when Redis has forgotten the node, and asks again", () =>
@@ -111,7 +172,7 @@ test("redisStore() fails for a node whose name another one uses", () =>
   withStore({}, async ({ store, redis }) => {
     redis.answer = ({ name }) => name === "MOVE" ? -1 : 0;
     await assertRejects(
-      () => store.acquire(request(9)),
+      async () => await store.acquire(request(9)),
       Error,
       "another node has the name here",
     );
@@ -246,7 +307,13 @@ test("redisStore() sends what changes while it declares", () =>
     await settle();
     clock.advance(5);
     await settle();
-    assertEquals(redis.of("MOVE").at(-1)!.args.slice(3), ["1", AL, "1", "0"]);
+    assertEquals(redis.of("MOVE").at(-1)!.args.slice(3), [
+      "1",
+      AL,
+      "1",
+      "0",
+      "0",
+    ]);
   }));
 
 test("redisStore() does not wait for Redis after one call has failed", () =>
@@ -260,6 +327,48 @@ test("redisStore() does not wait for Redis after one call has failed", () =>
     await store.failed("192.0.2.1");
     assertEquals(await waiting, null);
     assertEquals(changes.length, 2);
+  }));
+
+test("redisStore() lets no request wait while Redis does not answer, not even for an attempt to reach it", () =>
+  withStore({ failedLogins: 3 }, async ({ store, redis, clock }) => {
+    redis.hang();
+    const waiting = store.acquire(request(9));
+    await settle();
+    clock.advance(500);
+    clock.advance(50);
+    await waiting;
+    const before = redis.calls.length;
+    const askAll = async () => {
+      let answers = 0;
+      const client = "192.0.2.1";
+      const usage = { user: "al", sent: 1, received: 1, sessions: 1 };
+      const pass = { ticket: 1, user: "al", bytes: 1, perSecond: 1_000 };
+      for (
+        const answer of [
+          store.acquire(request(9)),
+          store.acquire([rate]),
+          store.isLocked(client),
+          store.succeeded(client),
+          store.failed(client),
+          store.pass(pass),
+          store.add([usage]),
+          store.locked(),
+          store.unlock(),
+        ]
+      ) void Promise.resolve(answer).then(() => answers++);
+      // Without any time that passes.
+      await settle();
+      assertEquals(answers, 9);
+    };
+    await askAll();
+    assertEquals(redis.calls.length, before, "Redis was asked");
+    // The heartbeat tries to reach Redis, which hangs.
+    clock.advance(1_000);
+    await settle();
+    const [, tried] = redis.of("DECLARE");
+    assertEquals([redis.calls.length, redis.calls.at(-1)], [before + 1, tried]);
+    await askAll();
+    assertEquals(redis.calls.length, before + 1, "Redis was asked");
   }));
 
 test("redisStore() limits rates by itself while Redis is away", () =>
@@ -280,7 +389,7 @@ test("redisStore() with strict refuses requests while Redis is away", () =>
       throw new Error("gone");
     };
     for (let i = 0; i < 2; i++) {
-      await assertRejects(() => store.acquire(request(9)), Error);
+      await assertRejects(async () => await store.acquire(request(9)), Error);
     }
     await assertRejects(() => store.failed("192.0.2.1"), Error);
     await assertRejects(() => store.succeeded("192.0.2.1"), Error);
@@ -304,7 +413,8 @@ test("redisStore() starts without Redis, and its first requests wait for one att
     onLost: ({ message }) => changes.push(message),
   });
   const answers: unknown[] = [];
-  const asked = store.acquire(request(1)).then((it) => answers.push(it));
+  const asked = Promise.resolve(store.acquire(request(1)))
+    .then((it) => answers.push(it));
   await settle();
   assertEquals(answers, []);
   first.resolve();

@@ -30,8 +30,7 @@ const ANSWERS: Readonly<Record<ScriptName, unknown>> = {
   DECLARE: 0,
   LEAVE: 0,
   BEAT: [1, 1_000_000, [], "0"],
-  FAILED: [1, 0],
-  SUCCEEDED: 0,
+  FAILED: [1, 0, 0],
   LOCKED: [0, []],
   UNLOCK: 0,
   BORROW: 0,
@@ -42,7 +41,7 @@ const ANSWERS: Readonly<Record<ScriptName, unknown>> = {
 /** Records calls, and answers as the test says. */
 export class ScriptedRedis implements RedisClient {
   readonly calls: Call[] = [];
-  /** The answer to a call; by default that of an empty Redis. Of MOVE that to each request. */
+  /** The answer to a call; by default that of an empty Redis. Of MOVE that to each question. */
   answer: (call: Call) => unknown = ({ name }) => ANSWERS[name];
 
   async send(command: string, args: string[]): Promise<unknown> {
@@ -63,6 +62,15 @@ export class ScriptedRedis implements RedisClient {
   /** The calls of a script. */
   of(name: ScriptName): Call[] {
     return this.calls.filter((it) => it.name === name);
+  }
+
+  /** The clients of the logins that were checked, each with how long it may be trusted. */
+  logins(): (readonly string[])[] {
+    return this.of("MOVE").flatMap(({ args }) => {
+      const at = 4 + 2 * Number(args[3]);
+      const logins = args.slice(at + 1, at + 1 + 2 * Number(args[at]));
+      return logins.flatMap((it, i) => i % 2 ? [] : [[it, logins[i + 1]]]);
+    });
   }
 
   /** Lets all calls hang, but those that `passes` accepts. */

@@ -30,10 +30,26 @@ export class CheckedStore {
     this.#onError = onError;
   }
 
-  async acquire<R extends LimitRequest>(
+  /** Returns `null` if the store has granted the requests at once, or else a promise. */
+  acquire<R extends LimitRequest>(
     requests: readonly R[],
+  ): null | Promise<R["limit"] | null> {
+    let answer: ReturnType<SharedLimitsStore["acquire"]>;
+    try {
+      answer = this.#store.acquire(requests);
+    } catch (error) {
+      return Promise.reject(failure(error));
+    }
+    if (answer !== null) return this.#answered(requests, answer);
+    this.#reported = false;
+    return null;
+  }
+
+  async #answered<R extends LimitRequest>(
+    requests: readonly R[],
+    given: ReturnType<SharedLimitsStore["acquire"]>,
   ): Promise<R["limit"] | null> {
-    const answer = await this.#ask(() => this.#store.acquire(requests));
+    const answer = await this.#ask(() => given);
     if (answer === null) return null;
     const reached = requests.find(({ limit }) => limit === answer);
     if (reached) return reached.limit;
@@ -82,7 +98,8 @@ export class CheckedStore {
     };
     try {
       // The type allows a promise, and untyped code may return anything.
-      Promise.resolve(call()).catch(report);
+      const done: unknown = call();
+      if (done !== undefined) Promise.resolve(done).catch(report);
     } catch (error) {
       report(error);
     }

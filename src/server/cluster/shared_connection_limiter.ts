@@ -127,7 +127,7 @@ interface Asked {
   readonly own: readonly AcceptSlot[];
   /** Slots that the store is asked for. */
   readonly missing: readonly AcceptSlot[];
-  readonly answer: Promise<RejectionReason | null>;
+  readonly answer: null | Promise<RejectionReason | null>;
 }
 
 class StoreAdmission implements PendingAdmission {
@@ -157,7 +157,7 @@ class StoreAdmission implements PendingAdmission {
 
   async #finish(
     missing: readonly AcceptSlot[],
-    answer: Promise<RejectionReason | null>,
+    answer: null | Promise<RejectionReason | null>,
   ): Promise<Admission | RejectionReason> {
     let reached: RejectionReason | null;
     try {

@@ -165,11 +165,13 @@ export class SharedKeyedLimit implements KeyedLimit {
     held.own += uncounted;
   }
 
-  async #ask(request: SlotRequest): Promise<boolean> {
-    const reached = await this.#store.acquire([request]);
-    if (reached !== null) return false;
-    this.granted(request.key);
-    return true;
+  #ask(request: SlotRequest): boolean | Promise<boolean> {
+    const take = (reached: string | null) => {
+      if (reached === null) this.granted(request.key);
+      return reached === null;
+    };
+    const reached = this.#store.acquire([request]);
+    return reached === null ? take(null) : reached.then(take);
   }
 
   #slot(key: string): LimitSlot {
