@@ -33,7 +33,7 @@ interface DenoNet {
   connect(options: ConnectOptions): Promise<Conn>;
   connectTls(options: TlsOptions): Promise<Conn>;
   startTls(conn: Conn, options: object): Promise<Conn>;
-  createHttpClient(options?: { proxy?: { url?: string } }): unknown;
+  createHttpClient(options?: { proxy?: object }): unknown;
 }
 
 const { Deno: deno } = globalThis as unknown as { Deno: DenoNet };
@@ -62,7 +62,7 @@ export function patchDeno(directions: Directions): void {
   };
   deno.createHttpClient = (options) =>
     createHttpClient(
-      options?.proxy?.url ? { ...options, proxy: undefined } : options,
+      options?.proxy ? { ...options, proxy: undefined } : options,
     );
   refuse(deno, "Deno.", ["listenDatagram", "connectQuic"]);
   refuse(globalThis, "", ["WebTransport"]);
