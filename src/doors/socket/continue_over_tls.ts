@@ -5,8 +5,8 @@
  */
 
 import type { Socket } from "node:net";
-import type { ConnectionOptions } from "node:tls";
 import type { Dial } from "./dial.ts";
+import type { OpenOptions } from "./open_socket.ts";
 
 /**
  * Goes on with a dial over the open socket to its next proxy, which speaks TLS, or to the
@@ -16,7 +16,7 @@ import type { Dial } from "./dial.ts";
 export async function continueOverTls(
   dial: Dial,
   raw: Socket,
-  targetTls?: ConnectionOptions,
+  { targetTls, isTlsNext = false }: OpenOptions = {},
 ): Promise<Socket> {
   let reason: Error | undefined;
   dial.socket = { destroy: (error) => reason = error };
@@ -26,12 +26,12 @@ export async function continueOverTls(
     if (reason) throw reason;
     let socket = await throughTls(dial, raw);
     if (targetTls) socket = await secureTarget(dial, socket, targetTls);
+    if (!isTlsNext) dial.end();
     return socket;
   } catch (error) {
+    dial.end();
     raw.destroy();
     throw error;
-  } finally {
-    dial.end();
   }
 }
 
