@@ -5,8 +5,19 @@
  */
 
 import type { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import type { Dial } from "./dial.ts";
-import type { OpenOptions } from "./open_socket.ts";
+
+/** TLS to the target of a dial. */
+export interface TargetTls {
+  /** TLS to the target. */
+  readonly targetTls?: ConnectionOptions;
+  /**
+   * Whether the caller starts TLS to the target itself: then the time limit goes on until
+   * that handshake ends, and the caller has to call `limitTls()`.
+   */
+  readonly isTlsNext?: boolean;
+}
 
 /**
  * Goes on with a dial over the open socket to its next proxy, which speaks TLS, or to the
@@ -16,7 +27,7 @@ import type { OpenOptions } from "./open_socket.ts";
 export async function continueOverTls(
   dial: Dial,
   raw: Socket,
-  { targetTls, isTlsNext = false }: OpenOptions = {},
+  { targetTls, isTlsNext = false }: TargetTls = {},
 ): Promise<Socket> {
   let reason: Error | undefined;
   dial.socket = { destroy: (error) => reason = error };

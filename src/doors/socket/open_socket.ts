@@ -5,23 +5,15 @@
  */
 
 import type { Socket } from "node:net";
-import type { ConnectionOptions, TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import type { Endpoint } from "../../protocol/address.ts";
-import { continueOverTls } from "./continue_over_tls.ts";
+import { continueOverTls, type TargetTls } from "./continue_over_tls.ts";
 import { Dial, type DialBounds } from "./dial.ts";
 import type { Route } from "./route.ts";
 import { createSocket, openRaw } from "./proxy_socket.ts";
 
 /** How to open a socket. */
-export interface OpenOptions extends DialBounds {
-  /** TLS to the target. */
-  readonly targetTls?: ConnectionOptions;
-  /**
-   * Whether the caller starts TLS to the target itself: then the time limit goes on until
-   * that handshake ends, which the caller leads on with {@linkcode limitTls}.
-   */
-  readonly isTlsNext?: boolean;
-}
+export interface OpenOptions extends DialBounds, TargetTls {}
 
 /** Called with the open socket, a `net.Socket` or a `tls.TLSSocket`, or with the error. */
 export type OnSocket = (error: Error | undefined, socket?: Socket) => void;
