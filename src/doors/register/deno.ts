@@ -40,7 +40,7 @@ interface DenoNet {
 }
 
 interface ClientOptions extends AliasTls {
-  readonly proxy?: { readonly url?: string };
+  readonly proxy?: object;
 }
 
 const { Deno: deno } = globalThis as unknown as { Deno: DenoNet };
@@ -73,7 +73,7 @@ export function patchDeno(directions: Directions, front: Front): void {
   const clients = new WeakMap<object, AliasTls>();
   deno.createHttpClient = (options) => {
     const client = createHttpClient(
-      options?.proxy?.url ? { ...options, proxy: undefined } : options,
+      options?.proxy ? { ...options, proxy: undefined } : options,
     );
     if (options) clients.set(client, { ...options });
     return client;
