@@ -1,16 +1,13 @@
 /**
- * Deno: its own HTTP client, which knows SOCKS5. It gets a private bridge for everything
- * else, and for WebSockets, whose attempts could not be ended.
+ * `WebSocket` on Deno: its own HTTP client, which knows SOCKS5, with a private bridge.
  *
  * @module
  */
 
 import { hopAddress } from "../../client/hops.ts";
-import { hasLogin } from "../../client/proxy.ts";
-import { watchDenoCalls } from "./deno_errors.ts";
 import { type Environment, withoutNoProxy } from "./no_proxy.ts";
 import type { Route } from "./options.ts";
-import type { Purpose, Way } from "./way.ts";
+import type { Way } from "./way.ts";
 
 interface HttpClient {
   close(): void;
@@ -25,7 +22,6 @@ interface DenoClients {
     readonly key?: string;
   }): HttpClient;
   readonly env: Environment;
-  readonly errors: { readonly BadResource: new () => Error };
   readonly permissions: {
     querySync(
       permission:
@@ -38,13 +34,9 @@ interface DenoClients {
 const { Deno } = globalThis as unknown as { Deno: DenoClients };
 
 /** Opens the way on Deno. */
-export async function openWay(
-  route: Route,
-  purpose: Purpose,
-): Promise<Way> {
+export async function openWay(route: Route): Promise<Way> {
   checkPermissions();
-  const url = purpose === "fetch" ? ownUrl(route) : undefined;
-  return url === undefined ? await bridged(route) : direct(route, url);
+  return await bridged(route);
 }
 
 /** The client of Deno reads the variables in any case. */
@@ -64,19 +56,6 @@ function probeHost({ hops }: Route): string {
   const host = "probe.invalid";
   const { state } = Deno.permissions.querySync({ name: "net", host });
   return state === "granted" ? host : hopAddress(hops[0]);
-}
-
-/** The URL of a proxy that Deno supports itself. */
-function ownUrl({ hops }: Route): string | undefined {
-  const [proxy] = hops;
-  const { protocol, hostname, username, password } = proxy;
-  if (hops.length > 1 || protocol !== "socks5h") return undefined;
-  if (hostname.includes(":")) return undefined;
-  const place = hopAddress(proxy);
-  if (!hasLogin(proxy)) return `socks5h://${place}`;
-  if (!username || !password) return undefined;
-  const login = [username, password].map(encodeURIComponent).join(":");
-  return `socks5h://${login}@${place}`;
 }
 
 async function bridged(route: Route): Promise<Way> {
@@ -101,27 +80,6 @@ async function bridged(route: Route): Promise<Way> {
     await bridge.close();
     throw error;
   }
-}
-
-function direct(route: Route, url: string): Way {
-  const client = createClient(route, url);
-  // A call with a closed client fails before anything is sent.
-  const closed = Deno.createHttpClient({});
-  closed.close();
-  return {
-    init: { client },
-    call: (start) => start(),
-    watch: watchDenoCalls(route),
-    probe: {
-      host: probeHost(route),
-      init: { client: closed },
-      hasArrived: (error) => error instanceof Deno.errors.BadResource,
-    },
-    close() {
-      client.close();
-      return Promise.resolve();
-    },
-  };
 }
 
 function createClient(route: Route, url: string): HttpClient {

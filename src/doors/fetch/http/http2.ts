@@ -1,0 +1,240 @@
+/**
+ * HTTP/2 connections (RFC 9113), by `node:http2`.
+ *
+ * @module
+ */
+
+import * as http2 from "node:http2";
+import type { Socket } from "node:net";
+import type { Field } from "../../../protocol/http_head.ts";
+import { Download } from "./download.ts";
+import {
+  type HttpConnection,
+  type Incoming,
+  isEmpty,
+  type Outgoing,
+  Unanswered,
+} from "./messages.ts";
+import type { Stop } from "./stop.ts";
+import { Upload } from "./upload.ts";
+
+/** How many octets of a response may be on their way, and those of all on a connection. */
+const STREAM_WINDOW = 1024 * 1024;
+const WINDOW = 16 * STREAM_WINDOW;
+
+/** Fields of HTTP/1.1 connections (RFC 9113 section 8.2.2). */
+const CONNECTION_FIELDS = new Set([
+  "connection",
+  "host",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** A connection, for many requests at a time. */
+export class Http2Connection implements HttpConnection {
+  readonly #session: http2.ClientHttp2Session;
+  #streams = 0;
+  #isOpen = true;
+  isUsed = false;
+  /** When the last request was over, by `performance.now()`. */
+  idleSince = performance.now();
+
+  /** Takes an open TLS socket over. */
+  constructor(origin: string, socket: Socket, onClose: () => void) {
+    const session = http2.connect(origin, {
+      createConnection: () => socket,
+      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
+    });
+    this.#session = session;
+    session.on("connect", () => session.setLocalWindowSize(WINDOW));
+    const close = () => {
+      this.#isOpen = false;
+      onClose();
+    };
+    session.on("error", close); // the streams report it
+    session.on("goaway", close);
+    session.on("close", close);
+  }
+
+  /** Whether it takes more requests. */
+  get isOpen(): boolean {
+    return this.#isOpen && !this.#session.closed && !this.#session.destroyed;
+  }
+
+  get isIdle(): boolean {
+    return this.#streams === 0;
+  }
+
+  async send(request: Outgoing, stop: Stop): Promise<Incoming> {
+    const stream = this.#open(request);
+    const { content } = request;
+    try {
+      const receiving = this.#receive(stream, request, stop);
+      if (content instanceof Upload) void upload(stream, content);
+      else if (content) stream.end(content);
+      else stream.end();
+      const response = await receiving;
+      this.isUsed = true;
+      return response;
+    } catch (error) {
+      stop.end();
+      throw error;
+    }
+  }
+
+  #open({ method, url, fields, content }: Outgoing): http2.ClientHttp2Stream {
+    const headers: Record<string, string> = {
+      ":method": method,
+      ":authority": url.host,
+      ":scheme": "https",
+      ":path": `${url.pathname}${url.search}`,
+    };
+    for (const [name, value] of fields) {
+      if (!CONNECTION_FIELDS.has(name)) headers[name] = value;
+    }
+    if (content instanceof Uint8Array) {
+      headers["content-length"] = `${content.length}`;
+    }
+    const session = this.#session;
+    let stream: http2.ClientHttp2Stream;
+    try {
+      stream = session.request(headers, { endStream: content === undefined });
+    } catch (error) {
+      throw new Unanswered(true, error);
+    }
+    if (this.#streams++ === 0) session.ref();
+    stream.once("close", () => {
+      this.idleSince = performance.now();
+      if (--this.#streams === 0) session.unref();
+    });
+    return stream;
+  }
+
+  #receive(
+    stream: http2.ClientHttp2Stream,
+    { method }: Outgoing,
+    stop: Stop,
+  ): Promise<Incoming> {
+    return new Promise((resolve, reject) => {
+      let download: Download | undefined;
+      let isComplete = false;
+      const fail = (error: unknown) => {
+        stop.end();
+        if (download && !isComplete) download.fail(error);
+        isComplete = true;
+        reject(error);
+      };
+      stop.action = (reason) => {
+        fail(reason);
+        stream.close(http2.constants.NGHTTP2_CANCEL);
+      };
+      stream.on("error", (cause) => fail(this.#failure(stream, cause, download)));
+      stream.on("close", () => {
+        if (!isComplete) fail(this.#failure(stream, undefined, download));
+      });
+      stream.on("response", (headers, _flags, raw?: unknown) => {
+        const status = headers[":status"]!;
+        const response = { status, reason: "", fields: fieldsOf(headers, raw) };
+        if (isEmpty(status, method)) {
+          isComplete = true;
+          stop.end();
+          stream.resume();
+          return resolve({ ...response, content: undefined });
+        }
+        const body = download = new Download(
+          () => stream.resume(),
+          () => {
+            isComplete = true;
+            stop.end();
+            stream.close(http2.constants.NGHTTP2_CANCEL);
+          },
+        );
+        stream.on("data", (chunk: Uint8Array) => {
+          if (!isComplete && !body.push(chunk)) stream.pause();
+        });
+        stream.on("end", () => {
+          if (isComplete || stream.rstCode !== 0) return;
+          isComplete = true;
+          stop.end();
+          body.close();
+        });
+        resolve({ ...response, content: body.stream });
+      });
+    });
+  }
+
+  #failure(
+    stream: http2.ClientHttp2Stream,
+    cause: Error | undefined,
+    download: Download | undefined,
+  ): Error {
+    const { NGHTTP2_REFUSED_STREAM } = http2.constants;
+    if (!download) {
+      const isRefused = stream.rstCode === NGHTTP2_REFUSED_STREAM;
+      return new Unanswered(isRefused, cause);
+    }
+    const message = cause?.message ?? "the response was cut off";
+    return new TypeError(`fetch failed: ${message}`, { cause });
+  }
+
+  /** Takes no more requests, and closes the connection when the last one is over. */
+  retire(): void {
+    this.#isOpen = false;
+    this.#session.close();
+  }
+
+  destroy(): void {
+    this.#isOpen = false;
+    this.#session.destroy();
+  }
+}
+
+async function upload(
+  stream: http2.ClientHttp2Stream,
+  content: Upload,
+): Promise<void> {
+  try {
+    for (;;) {
+      const octets = await content.next();
+      if (stream.destroyed || stream.closed) return content.cancel();
+      if (!octets) break;
+      if (octets.length > 0 && !stream.write(octets)) await drained(stream);
+    }
+    stream.end();
+  } catch (cause) {
+    const error = new TypeError("fetch failed: the request body", { cause });
+    stream.destroy(error);
+  }
+}
+
+function drained(stream: http2.ClientHttp2Stream): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.destroyed) return resolve();
+    const done = () => {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    };
+    stream.on("drain", done);
+    stream.on("close", done);
+  });
+}
+
+/** The list of names and values is the third argument of the event, if it has one. */
+function fieldsOf(headers: object, raw: unknown): Field[] {
+  const fields: Field[] = [];
+  const add = (name: string, value: unknown) => {
+    if (!name.startsWith(":")) fields.push([name, String(value)]);
+  };
+  if (Array.isArray(raw)) {
+    for (let i = 0; i + 1 < raw.length; i += 2) add(raw[i], raw[i + 1]);
+    return fields;
+  }
+  for (const [name, value] of Object.entries(headers)) {
+    for (const it of Array.isArray(value) ? value : [value]) add(name, it);
+  }
+  return fields;
+}
