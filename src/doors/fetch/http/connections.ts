@@ -71,6 +71,7 @@ export class Connections {
   /** Opens a connection; it may be one that has been opened meanwhile. */
   async open(url: URL, stop: Stop): Promise<HttpConnection> {
     const socket = await this.#dial(url, stop);
+    socket.setNoDelay(true);
     const { origin } = url;
     if ((socket as Partial<TLSSocket>).alpnProtocol !== "h2") {
       return this.#added(

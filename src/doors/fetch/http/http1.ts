@@ -16,7 +16,6 @@ import {
 import {
   type Field,
   findHeadEnd,
-  headText,
   parseFieldLines,
 } from "../../../protocol/http_head.ts";
 import { Download } from "./download.ts";
@@ -194,7 +193,7 @@ class Exchange {
         this.#octets = octets;
         return;
       }
-      const head = decodeHead(headText(octets, 0, end));
+      const head = decodeHead(textOf(octets.subarray(0, end)));
       octets = octets.subarray(end);
       this.#octets = undefined;
       if (head.status >= 200) return this.#begin(head, octets);
@@ -311,6 +310,11 @@ function encodeRequest({ method, url, fields, content }: Outgoing): string {
     head += `content-length: ${content?.length ?? 0}\r\n`;
   }
   return `${head}\r\n`;
+}
+
+/** One character for each octet. */
+function textOf({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
 }
 
 /** A header section. */
