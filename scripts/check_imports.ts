@@ -346,7 +346,12 @@ const rooms: Room[] = [
   },
   {
     modules: "src/doors/register/**",
-    imports: [...network, "src/client/**", "src/doors/socket/**"],
+    imports: [
+      ...network,
+      "src/client/**",
+      "src/doors/socket/**",
+      "src/doors/fetch/**", // for fetch() on Deno
+    ],
     // Loaded with the first connection that needs it, because it loads the server.
     dynamic: ["src/doors/bridge/hand_over.ts"],
     packages: node,

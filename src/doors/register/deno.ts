@@ -8,6 +8,7 @@ import { parseTarget } from "../../client/target.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { toConnectError } from "../../transport/errors.ts";
 import { Dial } from "../socket/dial.ts";
+import type { TargetOptions } from "./deno_fetch.ts";
 import { refusal, refuse } from "./refusal.ts";
 import type { Directions } from "./sockets.ts";
 
@@ -33,12 +34,16 @@ interface DenoNet {
   connect(options: ConnectOptions): Promise<Conn>;
   connectTls(options: TlsOptions): Promise<Conn>;
   startTls(conn: Conn, options: object): Promise<Conn>;
-  createHttpClient(options?: { proxy?: { url?: string } }): unknown;
+  createHttpClient(options?: ClientOptions): object;
+}
+
+interface ClientOptions extends TargetOptions {
+  readonly proxy?: { readonly url?: string };
 }
 
 const { Deno: deno } = globalThis as unknown as { Deno: DenoNet };
 
-/** Sends the connections of `Deno` through the proxy; `fetch` reads the environment. */
+/** Sends the connections of `Deno` and `fetch()` through the proxy. */
 export function patchDeno(directions: Directions): void {
   const { connect, connectTls, startTls, createHttpClient } = deno;
   const targetOf = ({ hostname = "127.0.0.1", port }: ConnectOptions) =>
@@ -60,12 +65,47 @@ export function patchDeno(directions: Directions): void {
     const conn = await deno.connect(options);
     return await startTls(conn, { ...options, hostname: target.hostname });
   };
-  deno.createHttpClient = (options) =>
-    createHttpClient(
-      options?.proxy?.url ? { ...options, proxy: undefined } : options,
-    );
+  const clients = new WeakMap<object, ClientOptions>();
+  deno.createHttpClient = (options) => {
+    const own = options?.proxy?.url
+      ? { ...options, proxy: undefined }
+      : options;
+    const client = createHttpClient(own);
+    if (own) clients.set(client, own);
+    return client;
+  };
+  patchFetch(directions, clients);
   refuse(deno, "Deno.", ["listenDatagram", "connectQuic"]);
   refuse(globalThis, "", ["WebTransport"]);
+}
+
+type Init = RequestInit & { readonly client?: object };
+type Send = (request: Request) => Promise<Response>;
+
+function patchFetch(
+  directions: Directions,
+  clients: WeakMap<object, ClientOptions>,
+): void {
+  const direct = globalThis.fetch as (...args: unknown[]) => Promise<Response>;
+  /** By the client of Deno, if the program has chosen one. */
+  const known = new WeakMap<object, Send>();
+  const fetch = async (input: string | URL | Request, init?: Init) => {
+    // The program may change the arguments while the module is loaded.
+    const request = new Request(input, init);
+    if (!/^https?:/.test(request.url)) return await direct(request);
+    const { fetchThrough } = await import("./deno_fetch.ts");
+    const client = init?.client;
+    const key = client ?? direct;
+    let send = known.get(key);
+    if (!send) {
+      const options = client ? { client } : {};
+      const given = client && clients.get(client);
+      send = fetchThrough(directions, direct, options, given);
+      known.set(key, send);
+    }
+    return await send(request);
+  };
+  globalThis.fetch = fetch as typeof globalThis.fetch;
 }
 
 async function connectThrough(

@@ -125,7 +125,7 @@ function report(route: Route): void {
       ? [
         "deno task, and scripts of shells that run deno",
         "Deno.resolveDns",
-        "the look-up of names by fetch and WebSocket, which go through the proxy after it",
+        "the look-up of names by EventSource and imports of URLs, which go through the proxy after it",
       ]
       : [],
   ];

@@ -24,7 +24,11 @@ export interface HttpCall {
 }
 
 /** Sends a step of a call elsewhere; `undefined` if it goes through the proxies. */
-export type Detour = (step: Step) => Promise<Response> | undefined;
+export type Detour = (
+  url: URL,
+  /** The options for a `fetch()` of the runtime, which is to be called then. */
+  init: () => RequestInit,
+) => Promise<Response> | undefined;
 
 /** A client of HTTP. */
 export class HttpClient {
@@ -56,7 +60,10 @@ export class HttpClient {
       signal,
       init: { method, headers, body, redirect },
     };
-    const response = await followRedirects(call, (step) => this.#send(step, signal));
+    const response = await followRedirects(
+      call,
+      (step) => this.#send(step, signal),
+    );
     if (redirect !== "error" || !isRedirect(response)) return response;
     await response.body?.cancel();
     throw new TypeError("fetch failed: a redirect, with redirect: error");
@@ -64,15 +71,15 @@ export class HttpClient {
 
   async #send(step: Step, signal: HttpCall["signal"]): Promise<Response> {
     checkPort(step.url);
-    const elsewhere = this.#detour?.(step);
-    if (elsewhere) return await elsewhere;
-    const request = outgoing(step);
-    const { content } = request;
+    const content = step.init.body as unknown as Outgoing["content"];
     if (content instanceof Upload && content.isUsed) {
       throw new TypeError(
         "fetch failed: the stream of a request body cannot be sent again after a redirect",
       );
     }
+    const elsewhere = this.#detour?.(step.url, () => ownInit(step, signal));
+    if (elsewhere) return await elsewhere;
+    const request = outgoing(step, content);
     return toResponse(await this.#exchange(request, signal), request);
   }
 
@@ -152,8 +159,18 @@ async function bodyOf(
   return await contentOf(body);
 }
 
-function outgoing({ url, init }: Step): Outgoing {
-  const { method = "GET", headers, body } = init;
+/** The options of a step for a `fetch()` of the runtime. */
+function ownInit({ init }: Step, signal: HttpCall["signal"]): RequestInit {
+  const body: unknown = init.body;
+  if (!(body instanceof Upload)) return { ...init, signal };
+  const duplex = { duplex: "half" };
+  return { ...init, ...duplex, signal, body: body.stream() };
+}
+
+function outgoing(
+  { url, init: { method = "GET", headers } }: Step,
+  content: Outgoing["content"],
+): Outgoing {
   const fields: Field[] = [...headers as Headers];
   const add = (name: string, value: string) => {
     if (!(headers as Headers).has(name)) fields.push([name, value]);
@@ -165,6 +182,5 @@ function outgoing({ url, init }: Step): Outgoing {
   add("user-agent", navigator.userAgent);
   const codings = acceptEncoding(fields);
   if (codings) fields.push(codings);
-  const content = body as unknown as Outgoing["content"];
   return { method, url, fields, content };
 }

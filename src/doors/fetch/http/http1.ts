@@ -7,8 +7,8 @@
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import {
-  bodyDecoder,
   type BodyDecoder,
+  bodyDecoder,
   type BodyLength,
   encodeChunk,
   LAST_CHUNK,
@@ -19,6 +19,7 @@ import {
   parseFieldLines,
 } from "../../../protocol/http_head.ts";
 import { Download } from "./download.ts";
+import { flowOf } from "./flow.ts";
 import {
   type HttpConnection,
   type Incoming,
@@ -45,6 +46,7 @@ export interface Http1Events {
 /** A connection, for one request at a time. */
 export class Http1Connection implements HttpConnection {
   readonly #socket: Socket;
+  readonly #flow: ReturnType<typeof flowOf>;
   readonly #events: Http1Events;
   #exchange: Exchange | undefined;
   isUsed = false;
@@ -52,6 +54,7 @@ export class Http1Connection implements HttpConnection {
   /** Takes an open socket over. */
   constructor(socket: Socket, events: Http1Events) {
     this.#socket = socket;
+    this.#flow = flowOf(socket);
     this.#events = events;
     socket.on("data", (chunk) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
@@ -71,11 +74,11 @@ export class Http1Connection implements HttpConnection {
     const socket = this.#socket;
     if (this.isUsed) socket.ref();
     return new Promise((resolve, reject) => {
-      const exchange = new Exchange(socket, request, stop, resolve, reject);
+      const settle = { resolve, reject };
+      const exchange = new Exchange(socket, this.#flow, request, stop, settle);
       this.#exchange = exchange;
       exchange.onDone = (ms) => this.#finish(ms);
       exchange.start();
-      socket.resume();
     });
   }
 
@@ -105,13 +108,19 @@ export class Http1Connection implements HttpConnection {
   }
 }
 
+/** Settles the promise of the response. */
+interface Settle {
+  resolve(response: Incoming): void;
+  reject(error: unknown): void;
+}
+
 /** A request and its response. */
 class Exchange {
   readonly #socket: Socket;
+  readonly #flow: ReturnType<typeof flowOf>;
   readonly #request: Outgoing;
   readonly #stop: Stop;
-  readonly #resolve: (response: Incoming) => void;
-  readonly #reject: (error: unknown) => void;
+  readonly #settle: Settle;
   /** Called with how long the connection can be kept. */
   onDone: (ms: number) => void = () => {};
   /** Of an incomplete header section. */
@@ -126,16 +135,16 @@ class Exchange {
 
   constructor(
     socket: Socket,
+    flow: ReturnType<typeof flowOf>,
     request: Outgoing,
     stop: Stop,
-    resolve: (response: Incoming) => void,
-    reject: (error: unknown) => void,
+    settle: Settle,
   ) {
     this.#socket = socket;
+    this.#flow = flow;
     this.#request = request;
     this.#stop = stop;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.#settle = settle;
   }
 
   start(): void {
@@ -170,7 +179,9 @@ class Exchange {
       socket.write(LAST_CHUNK);
       this.#isSent = true;
     } catch (error) {
-      this.#fail(new TypeError("fetch failed: the request body", { cause: error }));
+      this.#fail(
+        new TypeError("fetch failed: the request body", { cause: error }),
+      );
     }
   }
 
@@ -217,16 +228,22 @@ class Exchange {
     if (decoder.isDone) {
       const isWhole = size === rest.length;
       const isNone = this.#length === 0;
-      this.#resolve({ ...response, content: isNone ? undefined : content });
+      this.#settle.resolve({
+        ...response,
+        content: isNone ? undefined : content,
+      });
       return this.#done(isWhole);
     }
-    const download = new Download(
-      () => this.#socket.resume(),
-      () => this.#abandon(),
-    );
+    const socket = this.#socket;
+    const download = new Download({
+      resume: () => this.#flow.resume(),
+      abandon: () => this.#abandon(),
+      wait: (isWaiting) => void (isWaiting ? socket.ref() : socket.unref()),
+    });
     this.#download = download;
-    this.#resolve({ ...response, content: download.stream });
-    if (!download.push(content)) this.#socket.pause();
+    this.#settle.resolve({ ...response, content: download.stream });
+    if (!download.push(content)) this.#flow.pause();
+    if (this.#isSent) socket.unref();
   }
 
   #takeContent(decoder: BodyDecoder, chunk: Uint8Array): void {
@@ -236,7 +253,7 @@ class Exchange {
       this.#download!.close();
       return this.#done(size === chunk.length);
     }
-    if (!hasRoom) this.#socket.pause();
+    if (!hasRoom) this.#flow.pause();
   }
 
   #done(isWhole: boolean): void {
@@ -253,19 +270,20 @@ class Exchange {
       return;
     }
     const hasBegun = this.#decoder || this.#octets || this.#interim > 0;
-    this.#fail(hasBegun ? broken(error ?? CUT_OFF) : new Unanswered(false, error));
+    this.#fail(
+      hasBegun ? broken(error ?? CUT_OFF) : new Unanswered(false, error),
+    );
   }
 
   /** The program does not want the rest of the content. */
   #abandon(): void {
-    this.#over();
-    this.#socket.destroy();
+    if (this.#over()) this.#socket.destroy();
   }
 
   #fail(error: unknown): void {
     if (!this.#over()) return;
     if (this.#download) this.#download.fail(error);
-    else this.#reject(error);
+    else this.#settle.reject(error);
     this.#socket.destroy();
   }
 
@@ -280,7 +298,9 @@ class Exchange {
   }
 }
 
-const CUT_OFF = new Error("the connection was closed before the end of the response");
+const CUT_OFF = new Error(
+  "the connection was closed before the end of the response",
+);
 
 function broken(cause: unknown): TypeError {
   const { message } = cause as Error;
@@ -359,7 +379,9 @@ function lengthOf({ fields, isHttp11 }: Head): BodyLength {
   if (lengths.size === 0) return "close";
   const [text] = lengths;
   const length = Number(text);
-  if (lengths.size > 1 || !/^\d+$/.test(text) || !Number.isSafeInteger(length)) {
+  if (
+    lengths.size > 1 || !/^\d+$/.test(text) || !Number.isSafeInteger(length)
+  ) {
     throw new Error("Content-Length is not one number");
   }
   return length;

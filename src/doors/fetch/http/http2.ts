@@ -37,6 +37,8 @@ const CONNECTION_FIELDS = new Set([
 export class Http2Connection implements HttpConnection {
   readonly #session: http2.ClientHttp2Session;
   #streams = 0;
+  /** How often something waits, for which the process has to go on. */
+  #waits = 0;
   #isOpen = true;
   isUsed = false;
   /** When the last request was over, by `performance.now()`. */
@@ -57,6 +59,14 @@ export class Http2Connection implements HttpConnection {
     session.on("error", close); // the streams report it
     session.on("goaway", close);
     session.on("close", close);
+    session.unref();
+  }
+
+  #wait(isWaiting: boolean): void {
+    const before = this.#waits;
+    this.#waits += isWaiting ? 1 : -1;
+    if (before === 0) this.#session.ref();
+    else if (this.#waits === 0) this.#session.unref();
   }
 
   /** Whether it takes more requests. */
@@ -71,9 +81,10 @@ export class Http2Connection implements HttpConnection {
   async send(request: Outgoing, stop: Stop): Promise<Incoming> {
     const stream = this.#open(request);
     const { content } = request;
+    this.#wait(true);
     try {
       const receiving = this.#receive(stream, request, stop);
-      if (content instanceof Upload) void upload(stream, content);
+      if (content instanceof Upload) void this.#upload(stream, content);
       else if (content) stream.end(content);
       else stream.end();
       const response = await receiving;
@@ -82,6 +93,30 @@ export class Http2Connection implements HttpConnection {
     } catch (error) {
       stop.end();
       throw error;
+    } finally {
+      this.#wait(false);
+    }
+  }
+
+  async #upload(
+    stream: http2.ClientHttp2Stream,
+    content: Upload,
+  ): Promise<void> {
+    this.#wait(true);
+    try {
+      for (;;) {
+        const octets = await content.next();
+        if (stream.destroyed || stream.closed) return content.cancel();
+        if (!octets) break;
+        if (octets.length > 0 && !stream.write(octets)) await drained(stream);
+      }
+      stream.end();
+    } catch (cause) {
+      stream.destroy(
+        new TypeError("fetch failed: the request body", { cause }),
+      );
+    } finally {
+      this.#wait(false);
     }
   }
 
@@ -105,10 +140,10 @@ export class Http2Connection implements HttpConnection {
     } catch (error) {
       throw new Unanswered(true, error);
     }
-    if (this.#streams++ === 0) session.ref();
+    this.#streams++;
     stream.once("close", () => {
+      this.#streams--;
       this.idleSince = performance.now();
-      if (--this.#streams === 0) session.unref();
     });
     return stream;
   }
@@ -131,7 +166,10 @@ export class Http2Connection implements HttpConnection {
         fail(reason);
         stream.close(http2.constants.NGHTTP2_CANCEL);
       };
-      stream.on("error", (cause) => fail(this.#failure(stream, cause, download)));
+      stream.on(
+        "error",
+        (cause) => fail(this.#failure(stream, cause, download)),
+      );
       stream.on("close", () => {
         if (!isComplete) fail(this.#failure(stream, undefined, download));
       });
@@ -144,14 +182,15 @@ export class Http2Connection implements HttpConnection {
           stream.resume();
           return resolve({ ...response, content: undefined });
         }
-        const body = download = new Download(
-          () => stream.resume(),
-          () => {
+        const body = download = new Download({
+          resume: () => stream.resume(),
+          abandon: () => {
             isComplete = true;
             stop.end();
             stream.close(http2.constants.NGHTTP2_CANCEL);
           },
-        );
+          wait: (isWaiting) => this.#wait(isWaiting),
+        });
         stream.on("data", (chunk: Uint8Array) => {
           if (!isComplete && !body.push(chunk)) stream.pause();
         });
@@ -189,24 +228,6 @@ export class Http2Connection implements HttpConnection {
   destroy(): void {
     this.#isOpen = false;
     this.#session.destroy();
-  }
-}
-
-async function upload(
-  stream: http2.ClientHttp2Stream,
-  content: Upload,
-): Promise<void> {
-  try {
-    for (;;) {
-      const octets = await content.next();
-      if (stream.destroyed || stream.closed) return content.cancel();
-      if (!octets) break;
-      if (octets.length > 0 && !stream.write(octets)) await drained(stream);
-    }
-    stream.end();
-  } catch (cause) {
-    const error = new TypeError("fetch failed: the request body", { cause });
-    stream.destroy(error);
   }
 }
 

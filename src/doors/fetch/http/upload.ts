@@ -34,6 +34,18 @@ export class Upload {
     return octetsOf(value);
   }
 
+  /** The same as a stream. */
+  stream(): ReadableStream<Uint8Array> {
+    return new ReadableStream({
+      pull: async (controller) => {
+        const octets = await this.next();
+        if (octets) controller.enqueue(octets);
+        else controller.close();
+      },
+      cancel: (reason) => this.cancel(reason),
+    });
+  }
+
   /** No more octets are needed. */
   cancel(reason?: unknown): void {
     this.#reader.cancel(reason).catch(() => {});
@@ -42,7 +54,9 @@ export class Upload {
 
 function octetsOf(value: unknown): Uint8Array {
   if (value instanceof Uint8Array) return value;
-  throw new TypeError("the stream of a request body must consist of Uint8Arrays");
+  throw new TypeError(
+    "the stream of a request body must consist of Uint8Arrays",
+  );
 }
 
 /** How many parts of a stream are looked at before it counts as one. */
