@@ -227,7 +227,7 @@ class Exchange {
     const response = { status, reason, fields: received };
     if (decoder.isDone) {
       const isWhole = size === rest.length;
-      const isNone = this.#length === 0;
+      const isNone = isEmpty(status, method);
       this.#settle.resolve({
         ...response,
         content: isNone ? undefined : content,
