@@ -194,8 +194,10 @@ export class Http2Connection implements HttpConnection {
         stream.on("data", (chunk: Uint8Array) => {
           if (!isComplete && !body.push(chunk)) stream.pause();
         });
-        stream.on("end", () => {
-          if (isComplete || stream.rstCode !== 0) return;
+        // Before the listener of the stream itself, which destroys it. If it is destroyed
+        // already, the connection has ended.
+        stream.prependListener("end", () => {
+          if (isComplete || stream.destroyed || stream.rstCode !== 0) return;
           isComplete = true;
           stop.end();
           body.close();
