@@ -153,72 +153,64 @@ export class Http2Connection implements HttpConnection {
     { method }: Outgoing,
     stop: Stop,
   ): Promise<Incoming> {
+    const { NGHTTP2_CANCEL } = http2.constants;
     return new Promise((resolve, reject) => {
-      let download: Download | undefined;
-      let isComplete = false;
-      const fail = (error: unknown) => {
+      let hasResponse = false;
+      let hasEnded = false;
+      let isOver = false;
+      /** How many octets are missing, if the response announces how many there are. */
+      let missing: number | undefined;
+      /** Returns whether it is the first time. */
+      const over = () => {
+        if (isOver) return false;
         stop.end();
-        if (download && !isComplete) download.fail(error);
-        isComplete = true;
+        return isOver = true;
+      };
+      const body = new Download({
+        resume: () => stream._read(0),
+        abandon: () => void (over() && stream.close(NGHTTP2_CANCEL)),
+        wait: (isWaiting) => this.#wait(isWaiting),
+      });
+      const fail = (error: unknown) => {
+        if (!over()) return;
+        body.fail(error);
         reject(error);
       };
       stop.action = (reason) => {
         fail(reason);
-        stream.close(http2.constants.NGHTTP2_CANCEL);
+        stream.close(NGHTTP2_CANCEL);
       };
-      stream.on(
-        "error",
-        (cause) => fail(this.#failure(stream, cause, download)),
-      );
-      stream.on("close", () => {
-        if (!isComplete) fail(this.#failure(stream, undefined, download));
-      });
-      stream.on("response", (headers, _flags, raw?: unknown) => {
-        const status = headers[":status"]!;
-        const response = { status, reason: "", fields: fieldsOf(headers, raw) };
-        if (isEmpty(status, method)) {
-          isComplete = true;
-          stop.end();
-          stream.resume();
-          return resolve({ ...response, content: undefined });
+      const end = () => {
+        // Servers may end a stream without an error, and without its last octet.
+        if (missing) fail(failure(stream, true));
+        else if (over()) body.close();
+      };
+      let size = 0;
+      takeOctets(stream, (octets) => {
+        if (octets) {
+          size += octets.length;
+          if (missing !== undefined) missing -= octets.length;
+          return isOver || body.push(octets);
         }
-        const body = download = new Download({
-          resume: () => stream.resume(),
-          abandon: () => {
-            isComplete = true;
-            stop.end();
-            stream.close(http2.constants.NGHTTP2_CANCEL);
-          },
-          wait: (isWaiting) => this.#wait(isWaiting),
-        });
-        stream.on("data", (chunk: Uint8Array) => {
-          if (!isComplete && !body.push(chunk)) stream.pause();
-        });
-        // Before the listener of the stream itself, which destroys it. If it is destroyed
-        // already, the connection has ended.
-        stream.prependListener("end", () => {
-          if (isComplete || stream.destroyed || stream.rstCode !== 0) return;
-          isComplete = true;
-          stop.end();
-          body.close();
-        });
-        resolve({ ...response, content: body.stream });
+        // Otherwise it is the end of the connection.
+        hasEnded ||= !stream.destroyed && stream.rstCode === 0;
+        if (hasEnded && hasResponse) end();
+        return true;
+      });
+      stream.on("error", (error) => fail(failure(stream, hasResponse, error)));
+      stream.on("close", () => fail(failure(stream, hasResponse)));
+      stream.on("response", (headers, _flags, raw?: unknown) => {
+        hasResponse = true;
+        const status = headers[":status"]!;
+        const hasNone = isEmpty(status, method);
+        const content = hasNone ? undefined : body.stream;
+        const length = headers["content-length"];
+        if (!hasNone && length !== undefined) missing = Number(length) - size;
+        const fields = fieldsOf(headers, raw);
+        resolve({ status, reason: "", fields, content });
+        if (hasEnded) end();
       });
     });
-  }
-
-  #failure(
-    stream: http2.ClientHttp2Stream,
-    cause: Error | undefined,
-    download: Download | undefined,
-  ): Error {
-    const { NGHTTP2_REFUSED_STREAM } = http2.constants;
-    if (!download) {
-      const isRefused = stream.rstCode === NGHTTP2_REFUSED_STREAM;
-      return new Unanswered(isRefused, cause);
-    }
-    const message = cause?.message ?? "the response was cut off";
-    return new TypeError(`fetch failed: ${message}`, { cause });
   }
 
   /** Takes no more requests, and closes the connection when the last one is over. */
@@ -231,6 +223,37 @@ export class Http2Connection implements HttpConnection {
     this.#isOpen = false;
     this.#session.destroy();
   }
+}
+
+/**
+ * Passes the octets of a stream on, and `null` at the end. It must not keep any itself: Deno
+ * drops those when the connection ends.
+ */
+function takeOctets(
+  stream: http2.ClientHttp2Stream,
+  take: (octets: Uint8Array | null) => boolean,
+): void {
+  const { push } = stream;
+  stream.push = (octets: Uint8Array | null) => {
+    const hasRoom = take(octets);
+    if (octets) return hasRoom;
+    stream.resume();
+    return push.call(stream, null);
+  };
+  stream._read(0);
+}
+
+function failure(
+  stream: http2.ClientHttp2Stream,
+  hasResponse: boolean,
+  cause?: Error,
+): Error {
+  if (!hasResponse) {
+    const { NGHTTP2_REFUSED_STREAM } = http2.constants;
+    return new Unanswered(stream.rstCode === NGHTTP2_REFUSED_STREAM, cause);
+  }
+  const message = cause?.message ?? "the response was cut off";
+  return new TypeError(`fetch failed: ${message}`, { cause });
 }
 
 function drained(stream: http2.ClientHttp2Stream): Promise<void> {
