@@ -36,7 +36,7 @@ export interface FetchOptions {
 export interface FetchTlsOptions {
   /**
    * Certificates of the authorities that are trusted, instead of those that the runtime
-   * comes with; on Deno in addition to them.
+   * comes with; for `WebSocket` on Deno in addition to them.
    */
   readonly ca?: string;
   /** The client's certificate, followed by those of intermediate authorities. */
