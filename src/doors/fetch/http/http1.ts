@@ -70,10 +70,16 @@ export class Http1Connection implements HttpConnection {
     return !destroyed && readable && writable;
   }
 
-  send(request: Outgoing, stop: Stop): Promise<Incoming> {
+  async send(request: Outgoing, stop: Stop): Promise<Incoming> {
     const socket = this.#socket;
+    try {
+      stop.check(); // it may have fired at the moment when the connection was opened
+    } catch (reason) {
+      this.destroy();
+      throw reason;
+    }
     if (this.isUsed) socket.ref();
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       const settle = { resolve, reject };
       const exchange = new Exchange(socket, this.#flow, request, stop, settle);
       this.#exchange = exchange;

@@ -79,6 +79,7 @@ export class Http2Connection implements HttpConnection {
   }
 
   async send(request: Outgoing, stop: Stop): Promise<Incoming> {
+    stop.check();
     const stream = this.#open(request);
     const { content } = request;
     this.#wait(true);
