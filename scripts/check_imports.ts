@@ -341,7 +341,7 @@ const rooms: Room[] = [
       "!src/doors/bridge**",
     ],
     // Needed on Deno and Bun only, and it loads the server.
-    dynamic: ["src/doors/bridge/mod.ts"],
+    dynamic: ["src/doors/bridge/mod.ts", "src/doors/bridge/aliased.ts"],
     packages: node,
   },
   {
@@ -350,10 +350,10 @@ const rooms: Room[] = [
       ...network,
       "src/client/**",
       "src/doors/socket/**",
-      "src/doors/fetch/**", // for fetch() on Deno
+      "src/doors/fetch/**", // fetch() and WebSockets of Deno
     ],
-    // Loaded with the first connection that needs it, because it loads the server.
-    dynamic: ["src/doors/bridge/hand_over.ts"],
+    // Loaded with the first connection that needs them: the first one loads the server.
+    dynamic: ["src/doors/bridge/hand_over.ts", "src/transport/tls/connect.ts"],
     packages: node,
   },
   {

@@ -1,7 +1,11 @@
 /** The runtimes' own `WebSocket` through proxies. */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { once } from "node:events";
+import * as http from "node:http";
+import type * as net from "node:net";
 import process from "node:process";
+import type { Duplex } from "node:stream";
 import { inspect } from "node:util";
 import type { SocksError, SocksErrorCode } from "../../src/client/mod.ts";
 import {
@@ -12,13 +16,15 @@ import {
   type WebSocketOptions,
 } from "../../src/doors/fetch/mod.ts";
 import { issue } from "../support/certificates.ts";
-import { test as register } from "../support/harness.ts";
+import { runtime, test as register } from "../support/harness.ts";
 import {
   closedPort,
   startServer,
   startTarget,
   type TestServer,
 } from "../support/server.ts";
+import { onUpgrade } from "../support/web_socket.ts";
+import { until } from "../transport/contract.ts";
 import {
   assertNoBypassOf,
   opened,
@@ -29,12 +35,16 @@ import {
   type Web,
 } from "./web.ts";
 
-const skip = typeof WebSocket === "function"
+const noWebSocket = typeof WebSocket === "function"
   ? undefined
   : "Node.js 20 has no WebSocket";
 
-function test(name: string, run: () => Promise<void>): void {
-  register(name, run, { skip });
+function test(
+  name: string,
+  run: () => Promise<void>,
+  skip: string | undefined = undefined,
+): void {
+  register(name, run, { skip: noWebSocket ?? skip });
 }
 
 interface World {
@@ -162,6 +172,146 @@ async function closed(socket: WebSocket): Promise<void> {
   socket.close();
   await event;
 }
+
+/** Runs `use` with the URL of a server behind a proxy that calls `answer` for each WebSocket. */
+async function withAnswers(
+  answer: (request: http.IncomingMessage, socket: Duplex) => void,
+  use: (WebSocket: ProxiedWebSocketClass, url: URL) => Promise<void>,
+): Promise<void> {
+  await withWebSocket(async ({ WebSocket }) => {
+    const server = http.createServer();
+    const sockets: Duplex[] = [];
+    server.on("upgrade", (request, socket) => {
+      sockets.push(socket.on("error", () => {}));
+      answer(request, socket);
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as net.AddressInfo;
+    try {
+      await use(WebSocket, new URL(`ws://one.test:${port}/`));
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+}
+
+test("createWebSocket() sends the request of the URL, and has its address", async () => {
+  const requests: http.IncomingMessage[] = [];
+  await withAnswers((request, socket) => {
+    requests.push(request);
+    onUpgrade(request, socket);
+  }, async (WebSocket, url) => {
+    url.pathname = "/a%20path/";
+    url.search = "?a=b&c";
+    const { href, host } = url;
+    [url.username, url.password] = ["al", "p%40ss"];
+    const headers = { "x-own": "1", host: "other.test" };
+    const calls = [
+      () => new WebSocket(url.href.replace("ws:", "http:")),
+      ...runtime === "deno" ? [() => new WebSocket(url, { headers })] : [],
+    ];
+    for (const call of calls) {
+      const socket = call();
+      if (runtime === "deno") assertEquals(socket.url, href);
+      assertEquals((await next(socket, "open", "error")).type, "open");
+      const { url, headers } = requests.at(-1)!;
+      const basic = `Basic ${btoa("al:p@ss")}`;
+      assertEquals([url, headers.host], ["/a%20path/?a=b&c", host]);
+      if (runtime === "deno") assertEquals(headers.authorization, basic);
+      socket.send("hello");
+      const { origin } = await next<MessageEvent>(socket, "message");
+      assert(href.startsWith(origin), origin);
+      await closed(socket);
+    }
+  });
+});
+
+const old = runtime === "node" && process.version.startsWith("v22.")
+  ? "Node.js 22 does not close WebSockets that have failed"
+  : undefined;
+
+/** A row: what the target does, and its answer. */
+const ANSWERS: readonly [string, (url: string) => string][] = [
+  ["refuses", () => "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"],
+  [
+    "redirects",
+    (url) =>
+      `HTTP/1.1 302 Found\r\nLocation: ${url}\r\nContent-Length: 0\r\n\r\n`,
+  ],
+  [
+    "has no key",
+    () =>
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n" +
+      "Connection: Upgrade\r\n\r\n",
+  ],
+  ["speaks another protocol", () => "SSH-2.0-OpenSSH_9.2\r\n"],
+  ["says nothing", () => ""],
+];
+
+for (const [name, answer] of ANSWERS) {
+  test(`createWebSocket() fails if the target ${name}`, () => {
+    let count = 0;
+    return withAnswers((request, socket) => {
+      count++;
+      socket.end(answer(`ws://${request.headers.host}/moved`));
+    }, async (WebSocket, url) => {
+      const socket = new WebSocket(url);
+      const closed = next(socket, "close");
+      assertEquals(await failureOf(socket), undefined);
+      await closed;
+      assertEquals([socket.readyState, count], [WebSocket.CLOSED, 1]);
+    });
+  }, old);
+}
+
+for (const scheme of ["ws", "wss"]) {
+  test(
+    `createWebSocket() ends an attempt at ${scheme}: by close()`,
+    async () => {
+      const proxy = await startTarget();
+      const WebSocket = await createWebSocket(
+        `socks5h://127.0.0.1:${proxy.addr.port}`,
+        { timeout: 0 },
+      );
+      const socket = new WebSocket(`${scheme}://one.test/`);
+      await until(() => proxy.conns.length === 1);
+      const end = proxy.conns[0].read();
+      const closed = next(socket, "close");
+      socket.close();
+      await closed;
+      assert(await end !== null); // the greeting
+      assertEquals(await proxy.conns[0].read().catch(() => null), null);
+      await WebSocket.close();
+      await proxy.close();
+    },
+    runtime === "deno" ? undefined : "the attempt goes on until the timeout",
+  );
+}
+
+test("createWebSocket() returns a class whose close() ends attempts", async () => {
+  const proxy = await startTarget();
+  const WebSocket = await createWebSocket(
+    `socks5h://127.0.0.1:${proxy.addr.port}`,
+    { timeout: 1_000 },
+  );
+  const sockets = ["ws", "wss"].map((it) => new WebSocket(`${it}://one.test/`));
+  const failed = sockets.map((it) => next(it, "error", "close"));
+  await until(() => proxy.conns.length === 2);
+  await WebSocket.close();
+  await Promise.all(failed);
+  await proxy.close();
+});
+
+test("createWebSocket() returns a class whose close() ends its sockets", () =>
+  withWebSocket(async ({ WebSocket, url }) => {
+    const socket = new WebSocket(url);
+    await next(socket, "open", "error");
+    const closed = next(socket, "close");
+    await WebSocket.close();
+    await closed;
+    assertEquals(socket.readyState, WebSocket.CLOSED);
+  }));
 
 test("createWebSocket() returns a class that can be extended", () =>
   withWebSocket(async ({ WebSocket, url }) => {

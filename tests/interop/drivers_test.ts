@@ -1,10 +1,15 @@
 /** Drivers with their real servers, through the sockets of the client's door. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import type * as net from "node:net";
+import * as net from "node:net";
 import { forward } from "../../src/doors/bridge/mod.ts";
 import { dialSocket, SocksSocket } from "../../src/doors/socket/mod.ts";
 import { userPass } from "../../src/server/mod.ts";
@@ -290,3 +295,80 @@ test("nodemailer reaches a mail server through the proxies", async () => {
   assertStringIncludes(received, "hello");
   await new Promise<void>((resolve) => server.close(() => resolve()));
 }, { skip: noNpm ?? noProxies, foreign: true });
+
+/** Calls `use` with the port of a target that reads, and returns what it has read first. */
+async function firstOctets(
+  use: (port: number) => Promise<void>,
+): Promise<Buffer[]> {
+  const first: Buffer[] = [];
+  const target = net.createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", (chunk) => {
+      first.push(chunk);
+      socket.destroy();
+    });
+  });
+  await once(target.listen(0, host), "listening");
+  try {
+    await use((target.address() as net.AddressInfo).port);
+  } finally {
+    target.close();
+  }
+  return first;
+}
+
+// Neither Debian nor npm has a server for these two drivers.
+test("kafkajs speaks to a broker through the proxies", async () => {
+  const { Kafka, logLevel } = await load("kafkajs", "2.2.4");
+  const read = await firstOctets((port) =>
+    throughProxies(port, async (url) => {
+      const client = new Kafka({
+        brokers: [`${host}:${port}`],
+        clientId: "alice",
+        logLevel: logLevel.NOTHING,
+        retry: { retries: 0 },
+        socketFactory: ({ host, port, onConnect }: Library) =>
+          new SocksSocket(url).connect(port, host, onConnect),
+      });
+      await assertRejects(() => client.admin().connect());
+    })
+  );
+  assertEquals(read.length, 3);
+  for (const octets of read) {
+    assertEquals(octets.readUInt16BE(4), 18); // ApiVersions
+    assertStringIncludes(octets.toString("latin1"), "alice");
+  }
+}, { skip: noNpm ?? noProxies, foreign: true });
+
+test("mongodb speaks to a server through the proxies", async () => {
+  const { MongoClient } = await load("mongodb", "7.9.0", "socks@2.8.11");
+  const ask = async (to: string, options: object = {}) => {
+    const uri = `mongodb://${to}/?directConnection=true`;
+    const time = { serverSelectionTimeoutMS: 2_000 };
+    const client = new MongoClient(uri, { ...time, ...options });
+    await assertRejects(() => client.connect());
+    await client.close();
+  };
+  const read = await firstOctets((port) =>
+    throughProxies(port, async (url) => {
+      const local = await forward(url, { hostname: host, port });
+      await ask(`${host}:${local.addr.port}`);
+      await local.close();
+      // The driver's own way, by npm's package socks.
+      const { hostname, port: proxyPort, username, password } = new URL(url);
+      await ask(`${host}:${port}`, {
+        proxyHost: hostname,
+        proxyPort: Number(proxyPort),
+        ...username && {
+          proxyUsername: decodeURIComponent(username),
+          proxyPassword: decodeURIComponent(password),
+        },
+      });
+    })
+  );
+  assert(read.length >= 6, `${read.length} connections`);
+  for (const octets of read) {
+    assertEquals(octets.readUInt32LE(0), octets.length); // a whole message
+    assertStringIncludes(octets.toString("latin1"), "helloOk");
+  }
+}, { skip: noNpm ?? noProxies, foreign: true, timeout: 120_000 });

@@ -2,7 +2,7 @@
 
 import type { Outcome } from "./fetch_program.ts";
 import "./fetch_program.ts";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { runtime, test } from "../support/harness.ts";
 import { startTarget } from "../support/server.ts";
 import { run } from "./programs.ts";
@@ -79,6 +79,9 @@ test(
     ];
     const granted = await outcomeWith({ NO_PROXY: "*" }, few);
     assertEquals(granted.errors, ["rejected", "rejected", "rejected"]);
+    const ofProxy = ["--allow-net=127.0.0.1", few[1]];
+    const { errors: refused } = await outcomeWith({ NO_PROXY: "*" }, ofProxy);
+    assertMatch(refused[2], /^Requires net access to "localhost:\d+"/);
   },
   { skip: runtime === "deno" ? undefined : "only Deno has permissions" },
 );

@@ -16,9 +16,16 @@ import { environment, installed } from "./runtimes.ts";
 // deno-lint-ignore no-explicit-any
 export type Library = any;
 
-/** Loads a package that has CommonJS, which all runtimes load from any folder. */
-export async function load(name: string, version: string): Promise<Library> {
-  const folder = await installed(`${name}@${version}`);
+/**
+ * Loads a package that has CommonJS, which all runtimes load from any folder, with `others`
+ * (such as `socks@2.8.11`) beside it.
+ */
+export async function load(
+  name: string,
+  version: string,
+  ...others: string[]
+): Promise<Library> {
+  const folder = await installed(`${name}@${version}`, ...others);
   const library = createRequire(`${folder}/package.json`)(name);
   return library.default ?? library; // Bun returns the ES module if there is one
 }

@@ -21,21 +21,26 @@ const clock = {
 };
 
 /**
- * Starts a proxy for the connections that the returned function is given. Clients need the
- * login; `reach` connects to the targets. The proxy does not keep the process alive.
+ * Starts a proxy for the connections that the returned function is given. Clients need a
+ * login; `reach` connects their users to the targets. The proxy does not keep the process
+ * alive.
  */
 export async function serveHandedOver(
-  reach: (target: Endpoint) => Promise<ConnSource>,
-  { username, password }: {
-    readonly username: string;
-    readonly password: string;
-  },
+  reach: (
+    target: Endpoint,
+    user: string | undefined,
+    signal: AbortSignal,
+  ) => Promise<ConnSource>,
+  isLogin: (username: string, password: string) => boolean,
 ): Promise<(source: ConnSource) => void> {
   const server = await serve({
     listen: false,
     http: true,
-    auth: [userPass({ [username]: password }, { lockout: 0 })],
-    dial: { connect: async (target) => toConn(await reach(target)) },
+    auth: [userPass(isLogin, { lockout: 0 })],
+    dial: {
+      connect: async (target, { session, signal }) =>
+        toConn(await reach(target, session.user, signal)),
+    },
     policy: () => true,
     // The dialer has its own timeout.
     timeouts: { connect: 0, idle: 0 },

@@ -60,5 +60,5 @@ const PORTS: Readonly<Record<string, number>> = {
 /** The target of an `http:`, `https:`, `ws:` or `wss:` URL. */
 export function targetOf(url: string): Endpoint {
   const { protocol, hostname, port } = new URL(url);
-  return { hostname, port: Number(port) || PORTS[protocol] };
+  return { hostname, port: port === "" ? PORTS[protocol] : Number(port) };
 }

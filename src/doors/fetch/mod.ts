@@ -5,12 +5,15 @@
  */
 
 export { createFetch, type ProxiedFetch } from "./fetch.ts";
-export type { FetchOptions, FetchTlsOptions } from "./options.ts";
+export type {
+  FetchOptions,
+  FetchTlsOptions,
+  WebSocketOptions,
+} from "./options.ts";
 export {
   createWebSocket,
   type ProxiedWebSocket,
   type ProxiedWebSocketClass,
-  type WebSocketOptions,
 } from "./web_socket.ts";
 
 export {

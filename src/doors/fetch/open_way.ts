@@ -36,9 +36,7 @@ async function openOwnWay(
 ): Promise<Way> {
   switch (detectRuntime()) {
     case "deno":
-      return purpose === "fetch"
-        ? (await import("./deno_fetch.ts")).openWay(route)
-        : await (await import("./deno.ts")).openWay(route);
+      return await (await import("./deno.ts")).openWay(route, purpose);
     case "bun":
       return await (await import("./bun.ts")).openWay(route, purpose);
     case "node":

@@ -36,13 +36,21 @@ export interface FetchOptions {
 export interface FetchTlsOptions {
   /**
    * Certificates of the authorities that are trusted, instead of those that the runtime
-   * comes with; for `WebSocket` on Deno in addition to them.
+   * comes with.
    */
   readonly ca?: string;
   /** The client's certificate, followed by those of intermediate authorities. */
   readonly cert?: string;
   /** The private key of `cert`, not encrypted. */
   readonly key?: string;
+}
+
+/** Options of a {@linkcode ProxiedWebSocket}. */
+export interface WebSocketOptions {
+  /** The subprotocols to offer. */
+  readonly protocols?: string | string[];
+  /** Further header fields of the request. */
+  readonly headers?: ConstructorParameters<typeof Headers>[0];
 }
 
 /** The checked arguments of a door. */

@@ -6,6 +6,7 @@
 
 import { SocksError } from "../../client/error.ts";
 import type { Failures } from "./failures.ts";
+import type { WebSocketOptions } from "./options.ts";
 
 /** What a way is for. */
 export type Purpose = "fetch" | "WebSocket";
@@ -37,6 +38,19 @@ export interface Way {
   readonly init: Readonly<Record<string, unknown>>;
   /** Makes such a call. */
   call<T>(start: () => T): T;
+  /**
+   * Creates a `WebSocket`, where options and {@linkcode Way.call} do not suffice. `create`
+   * calls the constructor; its last argument returns why the target could not be reached.
+   */
+  webSocket?<T extends WebSocket>(
+    url: string,
+    options: WebSocketOptions,
+    create: (
+      url: string,
+      options: object,
+      failureOf: () => SocksError | undefined,
+    ) => T,
+  ): T;
   /** Takes part in a call of `fetch()`. By default only `start` is called. */
   watch?(call: Call, start: Start): Promise<Response>;
   /** Why targets could not be reached, if the runtime's errors do not contain that. */

@@ -9,22 +9,19 @@ import { quote } from "../../protocol/escape.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 import type { Hops } from "../../client/mod.ts";
 import { LazyWay } from "./lazy_way.ts";
-import { type FetchOptions, routeOf } from "./options.ts";
+import {
+  type FetchOptions,
+  routeOf,
+  type WebSocketOptions,
+} from "./options.ts";
 import { closedError, type Probe, socksErrorIn, type Way } from "./way.ts";
-
-/** Options of a {@linkcode ProxiedWebSocket}. */
-export interface WebSocketOptions {
-  /** The subprotocols to offer. */
-  readonly protocols?: string | string[];
-  /** Further header fields of the request. */
-  readonly headers?: ConstructorParameters<typeof Headers>[0];
-}
 
 /** A `WebSocket` through proxies. */
 export interface ProxiedWebSocket extends WebSocket {
   /**
    * Why the target could not be reached through the proxies; set at the event `error`.
-   * `undefined` for any other failure.
+   * `undefined` for any other failure. (On Deno, that event has the reason as its `error` even
+   * if the certificate of the target is not accepted.)
    */
   readonly failure: SocksError | undefined;
 }
@@ -52,9 +49,14 @@ export interface ProxiedWebSocketClass extends AsyncDisposable {
 
 /**
  * Resolves with a class whose instances are the runtime's own `WebSocket`s and go through
- * proxies. It opens the way that {@linkcode createFetch} describes, and needs the same
- * permissions; on Deno, the local resolver sees the names of targets, too. Node.js 20 has no
- * `WebSocket`.
+ * proxies, as the calls of {@linkcode createFetch} do. Node.js 20 has no `WebSocket`.
+ *
+ * Node.js gets a dispatcher. On Deno and Bun this opens a bridge for this process alone: a port
+ * on loopback with random logins. Deno needs the permission `--allow-env=NO_PROXY,no_proxy` in
+ * addition to `--allow-net`, also for the targets. It gets the address of the bridge in place
+ * of the name in the URL, because it would ask the local resolver for that name. So the bridge
+ * speaks TLS to `wss:` targets, always with HTTP/1.1, and `--deny-net` applies to the names in
+ * URLs, but not to their addresses, which only the proxy knows.
  *
  * @param hops The proxies, first the one that this machine connects to.
  *
@@ -98,6 +100,8 @@ function callProbe(way: Way, probe: Probe): Promise<unknown> {
 }
 
 function classOf(lazy: LazyWay): ProxiedWebSocketClass {
+  const { close } = WebSocket.prototype;
+  const open = new Set<WebSocket>();
   class Proxied extends WebSocket implements ProxiedWebSocket {
     #failure: SocksError | undefined;
 
@@ -105,7 +109,10 @@ function classOf(lazy: LazyWay): ProxiedWebSocketClass {
       super(url, init as never);
       this.addEventListener("error", (event) => {
         this.#failure = failureOf(event as ErrorEvent);
+        open.delete(this); // on Node.js 22, the event may be the last
       });
+      this.addEventListener("close", () => open.delete(this));
+      open.add(this);
     }
 
     get failure(): SocksError | undefined {
@@ -113,11 +120,14 @@ function classOf(lazy: LazyWay): ProxiedWebSocketClass {
     }
 
     static close(): Promise<void> {
-      return lazy.close();
+      const closing = lazy.close();
+      // The dispatcher of Node.js does not close them.
+      for (const it of open) close.call(it);
+      return closing;
     }
 
     static [Symbol.asyncDispose](): Promise<void> {
-      return lazy.close();
+      return Proxied.close();
     }
   }
   // TypeScript has no calls of super() within a function, which Way.call() needs.
@@ -126,9 +136,12 @@ function classOf(lazy: LazyWay): ProxiedWebSocketClass {
       const { way } = lazy;
       if (!way) throw closedError();
       const text = checkedUrl(url);
-      const init = { ...checkedOptions(protocols), ...way.init };
-      const args = [text, init, failuresFrom(way, text)];
-      return way.call(() => Reflect.construct(target, args, newTarget));
+      const options = checkedOptions(protocols);
+      const create = (...args: ConstructorParameters<typeof Proxied>) =>
+        Reflect.construct(target, args, newTarget);
+      if (way.webSocket) return way.webSocket(text, options, create);
+      const init = { ...options, ...way.init };
+      return way.call(() => create(text, init, failuresFrom(way, text)));
     },
   });
   // Without the proxy, the class would connect directly.

@@ -7,8 +7,10 @@
 import { parseTarget } from "../../client/target.ts";
 import type { Endpoint } from "../../protocol/address.ts";
 import { toConnectError } from "../../transport/errors.ts";
+import type { AliasTls } from "../fetch/aliases.ts";
 import { Dial } from "../socket/dial.ts";
-import type { TargetOptions } from "./deno_fetch.ts";
+import { patchWebSocket } from "./deno_web_socket.ts";
+import type { Front } from "./front.ts";
 import { refusal, refuse } from "./refusal.ts";
 import type { Directions } from "./sockets.ts";
 
@@ -37,14 +39,14 @@ interface DenoNet {
   createHttpClient(options?: ClientOptions): object;
 }
 
-interface ClientOptions extends TargetOptions {
+interface ClientOptions extends AliasTls {
   readonly proxy?: { readonly url?: string };
 }
 
 const { Deno: deno } = globalThis as unknown as { Deno: DenoNet };
 
-/** Sends the connections of `Deno` and `fetch()` through the proxy. */
-export function patchDeno(directions: Directions): void {
+/** Sends the connections of `Deno`, `fetch()` and `WebSocket` through the proxy. */
+export function patchDeno(directions: Directions, front: Front): void {
   const { connect, connectTls, startTls, createHttpClient } = deno;
   const targetOf = ({ hostname = "127.0.0.1", port }: ConnectOptions) =>
     parseTarget({ hostname, port });
@@ -65,16 +67,16 @@ export function patchDeno(directions: Directions): void {
     const conn = await deno.connect(options);
     return await startTls(conn, { ...options, hostname: target.hostname });
   };
-  const clients = new WeakMap<object, ClientOptions>();
+  const clients = new WeakMap<object, AliasTls>();
   deno.createHttpClient = (options) => {
-    const own = options?.proxy?.url
-      ? { ...options, proxy: undefined }
-      : options;
-    const client = createHttpClient(own);
-    if (own) clients.set(client, own);
+    const client = createHttpClient(
+      options?.proxy?.url ? { ...options, proxy: undefined } : options,
+    );
+    if (options) clients.set(client, { ...options });
     return client;
   };
   patchFetch(directions, clients);
+  patchWebSocket(directions, front, clients);
   refuse(deno, "Deno.", ["listenDatagram", "connectQuic"]);
   refuse(globalThis, "", ["WebTransport"]);
 }
@@ -84,7 +86,7 @@ type Send = (request: Request) => Promise<Response>;
 
 function patchFetch(
   directions: Directions,
-  clients: WeakMap<object, ClientOptions>,
+  clients: WeakMap<object, AliasTls>,
 ): void {
   const direct = globalThis.fetch as (...args: unknown[]) => Promise<Response>;
   /** By the client of Deno, if the program has chosen one. */

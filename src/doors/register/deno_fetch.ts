@@ -7,17 +7,11 @@
 
 import * as tls from "node:tls";
 import { parseTarget } from "../../client/target.ts";
+import type { AliasTls } from "../fetch/aliases.ts";
 import { targetOf } from "../fetch/failures.ts";
 import { HttpClient } from "../fetch/http/client.ts";
 import { socksErrorIn } from "../fetch/way.ts";
 import type { Directions } from "./sockets.ts";
-
-/** The options of `Deno.createHttpClient()` that are for the targets. */
-export interface TargetOptions {
-  readonly caCerts?: readonly string[];
-  readonly cert?: string;
-  readonly key?: string;
-}
 
 type Fetch = (input: unknown, init?: object) => Promise<Response>;
 
@@ -29,7 +23,7 @@ export function fetchThrough(
   directions: Directions,
   direct: Fetch,
   options: object,
-  given: TargetOptions = {},
+  given: AliasTls = {},
 ): (request: Request) => Promise<Response> {
   const { caCerts, cert, key } = given;
   const ca = caCerts?.length ? [...authorities(), ...caCerts] : undefined;

@@ -11,6 +11,7 @@ import * as net from "node:net";
 import type { Endpoint } from "../../protocol/address.ts";
 import { toConnectError } from "../../transport/errors.ts";
 import type { ConnSource } from "../../transport/streams.ts";
+import { type Alias, Aliases } from "../fetch/aliases.ts";
 import { openSocket } from "../socket/open_socket.ts";
 import type { Route } from "../socket/route.ts";
 import type { Way } from "./way.ts";
@@ -19,9 +20,13 @@ import type { Way } from "./way.ts";
 export interface Front {
   /** Its URL with the login; `undefined` as long as the port is not known. */
   url(scheme: "http" | "socks5h"): string | undefined;
-  /** Resolves when `url()` is known, which it usually is at once. */
+  /** The port on 127.0.0.1, if it is known. */
+  readonly port: number | undefined;
+  /** Resolves when both are known, which they usually are at once. */
   readonly opened: Promise<void>;
   isAt(target: Endpoint): boolean;
+  /** The WebSockets of Deno that it leads to their targets. */
+  readonly aliases: Aliases;
 }
 
 /** What is used of Deno, whose `node:net` does not know its port at once. */
@@ -45,12 +50,24 @@ interface Unrefable {
  */
 export function openFront(way: Way, route: Route): Front {
   const [username, password] = [crypto.randomUUID(), crypto.randomUUID()];
-  const login = { username, password };
+  // A look-up takes a time that says nothing about the secret.
+  const logins = new Set([`${username}:${password}`]);
+  const aliases = new Aliases();
+  const isLogin = (name: string, word: string) =>
+    logins.has(`${name}:${word}`) || aliases.has(name);
+  const connect = (
+    target: Endpoint,
+    user: string | undefined,
+    signal: AbortSignal,
+  ) =>
+    user === username
+      ? reach(way, route, target)
+      : aliases.connect(user, (it) => reachLater(it, signal));
   let server: Promise<(source: ConnSource) => void> | undefined;
   const onConn = async (conn: Unrefable & ConnSource) => {
     conn.unref?.();
     server ??= import("../bridge/hand_over.ts").then((it) =>
-      it.serveHandedOver((target) => reach(way, route, target), login)
+      it.serveHandedOver(connect, isLogin)
     );
     (await server)(conn);
   };
@@ -62,8 +79,12 @@ export function openFront(way: Way, route: Route): Front {
       port
         ? `${scheme}://${username}:${password}@127.0.0.1:${port}`
         : undefined,
+    get port() {
+      return port;
+    },
     opened: Promise.resolve(listening).then((it) => void (port = it)),
     isAt: (it) => it.hostname === "127.0.0.1" && it.port === port,
+    aliases,
   };
 }
 
@@ -104,6 +125,14 @@ async function acceptAll(
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
+}
+
+async function reachLater(
+  alias: Alias,
+  signal: AbortSignal,
+): Promise<ConnSource> {
+  const { reachAlias } = await import("./reach_alias.ts");
+  return await reachAlias(alias, signal);
 }
 
 /** Connects to a target as all sockets of the program do. */

@@ -71,7 +71,7 @@ function install(way: Way): void {
   useForHttp(front);
   if (isBun) patchBun(front.url("http")!, directions);
   if (isDeno) {
-    patchDeno(directions);
+    patchDeno(directions, front);
     const url = isKnownToDeno(way) ? plainUrl(way) : front.url("socks5h")!;
     setVariables("ALL_PROXY", url);
   }
@@ -125,7 +125,8 @@ function report(route: Route): void {
       ? [
         "deno task, and scripts of shells that run deno",
         "Deno.resolveDns",
-        "the look-up of names by EventSource and imports of URLs, which go through the proxy after it",
+        "the look-up of names by EventSource, WebSocketStream and imports of URLs, which go " +
+        "through the proxy after it",
       ]
       : [],
   ];

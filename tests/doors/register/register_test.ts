@@ -47,7 +47,9 @@ function connections({ web, secure, tcp }: Lab): number {
 function variables({ web, secure, tcp }: Lab): Record<string, string> {
   const ports = { WEB: web.port, SECURE: secure.port, TCP: tcp.port };
   const texts = Object.entries(ports).map(([name, port]) => [name, `${port}`]);
-  return { ...Object.fromEntries(texts), CA: certificates().ca.cert };
+  const { ca, alice } = certificates();
+  const pem = { CA: ca.cert, CERT: alice.cert, KEY: alice.key };
+  return { ...Object.fromEntries(texts), ...pem };
 }
 
 /**
@@ -56,7 +58,7 @@ function variables({ web, secure, tcp }: Lab): Record<string, string> {
  */
 const PRELUDE = `
 import process from "node:process";
-const { WEB, SECURE, TCP, CA: ca } = process.env;
+const { WEB, SECURE, TCP, CA: ca, CERT, KEY } = process.env;
 const results = {};
 const way = async (name, use) => {
   try { results[name] = await use(); }
@@ -793,6 +795,33 @@ await way("EventSource", () => new Promise((resolve) => {
   // The target answers with another type.
   source.onerror = () => { source.close(); resolve("failed"); };
 }));
+const echo = (url, options) => new Promise((resolve, reject) => {
+  const socket = new WebSocket(url, options);
+  socket.onopen = () => socket.send("hello");
+  socket.onmessage = ({ data }) => { resolve([data, socket.url, socket.protocol]); socket.close(); };
+  socket.onerror = ({ message }) => reject(new Error(message));
+});
+const secureUrl = \`wss://localhost:\${SECURE}/\`;
+await way("WebSocket", async () => {
+  const [data, shown, protocol] = await echo(url, ["chat"]);
+  return [data, shown === url.replace("http:", "ws:"), protocol];
+});
+await way("WebSocket with TLS", async () => {
+  const client = Deno.createHttpClient({ caCerts: [ca] });
+  const [data, shown] = await echo(secureUrl, { client });
+  client.close();
+  return [data, shown === secureUrl];
+});
+await way("WebSocket without trust", () => echo(secureUrl).catch(({ message }) => {
+  throw new Error(message.includes("UnknownIssuer") || message);
+}));
+await way("WebSocket with a certificate", async () => {
+  const client = Deno.createHttpClient({ caCerts: [ca], cert: CERT, key: KEY });
+  const [data, shown] = await echo(secureUrl, { client });
+  client.close();
+  return [data, shown === secureUrl];
+});
+await way("WebSocket without a URL", () => new WebSocket("ftp://one.test/"));
 await way("listenDatagram", () => Deno.listenDatagram({ hostname, port: 0, transport: "udp" }));
 const code = \`console.log(await (await fetch("\${url}child")).text().catch(() => "failed"))\`;
 await way("Command", async () => {
@@ -812,6 +841,11 @@ await way("a shell", () => execSync("deno run app.mjs"));
         certificate: "error EACCES",
         "http client": "/a",
         EventSource: "failed",
+        WebSocket: ["hello", true, "chat"],
+        "WebSocket with TLS": ["hello", true],
+        "WebSocket without trust": "error true",
+        "WebSocket with a certificate": ["hello", true],
+        "WebSocket without a URL": "error 12", // SyntaxError
         listenDatagram: "error EACCES",
         Command: true,
         "no subcommand": "error EACCES",
