@@ -131,8 +131,8 @@ function report(route: Route): void {
       ? [
         "deno task, and scripts of shells that run deno",
         "Deno.resolveDns",
-        "the look-up of names by fetch, EventSource and WebSocketStream, which go through " +
-        "the proxy after it",
+        "the look-up of names by EventSource, WebSocketStream and imports of URLs, which go " +
+        "through the proxy after it",
       ]
       : [],
   ];

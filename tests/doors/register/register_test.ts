@@ -560,7 +560,7 @@ else {
   assertEquals([exit, stdout], [0, "deep\n"], stderr);
   assertMatch(stderr, /^socks5 register: TCP goes through socks5h:.*\n$/);
   // Deno asks the resolver of the system before it asks the proxy.
-  const isTold = stderr.includes("the look-up of names by fetch");
+  const isTold = stderr.includes("the look-up of names by EventSource");
   assertEquals(isTold, runtime === "deno");
   assert(!/alice|secret/.test(stderr));
 });
