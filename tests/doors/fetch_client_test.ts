@@ -538,6 +538,21 @@ test(
 );
 
 test(
+  "createFetch() shows no response as complete that close() has cut off",
+  () =>
+    withBoth(async (_, fetch) => {
+      const server = await startRaw((socket) =>
+        socket.write("HTTP/1.1 200 OK\r\n\r\nuntil the e")
+      );
+      const response = await fetch(server.url);
+      const text = response.text();
+      await Promise.all([assertRejects(() => text, TypeError), fetch.close()]);
+      await server.close();
+    }),
+  options,
+);
+
+test(
   "createFetch() does not call ports that no fetch() calls",
   () =>
     withBoth(async (own, fetch) => {

@@ -60,7 +60,7 @@ export class Http1Connection implements HttpConnection {
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error) => this.#onEnd(error));
     socket.on("close", () => {
-      this.#onEnd();
+      this.#onEnd(CUT_OFF); // without an "end" before
       events.onClose(this);
     });
   }
@@ -276,9 +276,8 @@ class Exchange {
       return;
     }
     const hasBegun = this.#decoder || this.#octets || this.#interim > 0;
-    this.#fail(
-      hasBegun ? broken(error ?? CUT_OFF) : new Unanswered(false, error),
-    );
+    if (hasBegun) return this.#fail(broken(error ?? CUT_OFF));
+    this.#fail(new Unanswered(false, error === CUT_OFF ? undefined : error));
   }
 
   /** The program does not want the rest of the content. */
