@@ -7,6 +7,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import * as net from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { createFetch, type ProxiedFetch } from "../../src/doors/fetch/mod.ts";
 import { runtime, test } from "../support/harness.ts";
@@ -440,6 +442,33 @@ test(
       const response = await fetch(server.url);
       await response.body!.cancel();
       await once(server.sockets[0], "close");
+      await server.close();
+    }),
+  options,
+);
+
+test(
+  "createFetch() drops a connection whose response the program has forgotten",
+  () =>
+    withBoth(async (_, fetch) => {
+      const content = Buffer.alloc(20_000_000);
+      const server = await startRaw((socket) => {
+        socket.write(
+          `HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n`,
+        );
+        socket.write("\r\n");
+        socket.write(content);
+      });
+      for (let i = 0; i < 5; i++) assert((await fetch(server.url)).ok);
+      const last = await fetch(server.url);
+      setFlagsFromString("--expose-gc");
+      const collect: () => void = runInNewContext("gc");
+      await until(() => {
+        collect();
+        return server.sockets.filter((it) => it.destroyed).length >= 4;
+      });
+      // One that it still has is read to its end.
+      assertEquals((await last.arrayBuffer()).byteLength, content.length);
       await server.close();
     }),
   options,

@@ -6,6 +6,7 @@
 
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import type { Field } from "../../../protocol/http_head.ts";
+import { Download } from "./download.ts";
 import type { Incoming, Outgoing } from "./messages.ts";
 
 /** What is small enough to be decoded at once, before and after it. */
@@ -31,12 +32,16 @@ export function acceptEncoding(fields: readonly Field[]): Field | undefined {
 export function decoded(
   { content, fields }: Incoming,
   request: Outgoing,
-): Incoming["content"] {
+): Uint8Array | ReadableStream<Uint8Array> | undefined {
   if (!content) return undefined;
   const name = valueOf(fields, "content-encoding")?.toLowerCase() ?? "";
   const coding = Object.hasOwn(CODINGS, name) ? CODINGS[name] : undefined;
-  if (!coding || !isWanted(request.fields)) return content;
-  if (content instanceof ReadableStream) return through(content, coding.format);
+  const isCoded = coding && isWanted(request.fields);
+  if (content instanceof Download) {
+    const stream = content.open();
+    return isCoded ? through(stream, coding.format) : stream;
+  }
+  if (!isCoded) return content;
   if (content.length === 0) return content;
   if (content.length <= SMALL) {
     try {

@@ -247,7 +247,7 @@ class Exchange {
       wait: (isWaiting) => void (isWaiting ? socket.ref() : socket.unref()),
     });
     this.#download = download;
-    this.#settle.resolve({ ...response, content: download.stream });
+    this.#settle.resolve({ ...response, content: download });
     if (!download.push(content)) this.#flow.pause();
     if (this.#isSent) socket.unref();
   }

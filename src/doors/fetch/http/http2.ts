@@ -208,7 +208,7 @@ export class Http2Connection implements HttpConnection {
         hasResponse = true;
         const status = headers[":status"]!;
         const hasNone = isEmpty(status, method);
-        const content = hasNone ? undefined : body.stream;
+        const content = hasNone ? undefined : body;
         const length = headers["content-length"];
         if (!hasNone && length !== undefined) missing = Number(length) - size;
         const fields = fieldsOf(headers, raw);
