@@ -198,6 +198,7 @@ const RESPONSES: readonly [name: string, octets: Buffer, method?: string][] = [
   ["gzip", coded("gzip", gzip)],
   ["GZIP", coded("GZIP", gzip)],
   ["br", coded("br", brotliCompressSync("hello"))],
+  ["br cut off", coded("br", brotliCompressSync("hello").subarray(0, 5))],
   ["another coding", coded("x-own", gzip)],
   ["two codings", coded("gzip, gzip", gzip)],
   ["a member of objects", coded("constructor", gzip)],
