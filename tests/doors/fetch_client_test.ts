@@ -435,6 +435,27 @@ test(
 );
 
 test(
+  "createFetch() keeps a connection whose response is read as it arrives",
+  () =>
+    withBoth(async (_, fetch) => {
+      const server = await startRaw(async (socket) => {
+        socket.write("HTTP/1.1 200 OK\r\nContent-Length: 120000\r\n\r\n");
+        for (const size of [40_000, 80_000]) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          socket.write(Buffer.alloc(size));
+        }
+      });
+      for (let i = 0; i < 4; i++) {
+        const octets = await (await fetch(server.url)).arrayBuffer();
+        assertEquals(octets.byteLength, 120_000);
+      }
+      assertEquals(server.sockets.length, 1);
+      await server.close();
+    }),
+  options,
+);
+
+test(
   "createFetch() drops a connection whose response the program does not read",
   () =>
     withBoth(async (_, fetch) => {

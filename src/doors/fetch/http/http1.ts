@@ -254,10 +254,11 @@ class Exchange {
 
   #takeContent(decoder: BodyDecoder, chunk: Uint8Array): void {
     const { content, size } = decoder.take(chunk);
+    const isWhole = size === chunk.length; // the stream may take the memory of the chunk
     const hasRoom = this.#download!.push(content);
     if (decoder.isDone) {
       this.#download!.close();
-      return this.#done(size === chunk.length);
+      return this.#done(isWhole);
     }
     if (!hasRoom) this.#flow.pause();
   }
