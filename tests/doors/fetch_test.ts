@@ -729,6 +729,17 @@ test(
   { skip: runtime === "node" ? "left to the runtime" : undefined },
 );
 
+test("createFetch() rejects if an IPv6 target cannot be reached", async () => {
+  const port = await closedPort();
+  await withFetch(async ({ fetch }) => {
+    for (const url of [`http://[::1]:${port}/`, `https://[::1]:${port}/`]) {
+      const error = await assertRejects(() => fetch(url), TypeError);
+      assert(error.cause instanceof SocksError, inspect(error));
+      assertEquals(error.cause.code, "rejected");
+    }
+  });
+});
+
 test("createFetch() rejects if the target of a redirect cannot be reached", () =>
   withFetch(async ({ fetch, url }) => {
     const to = encodeURIComponent("http://three.test/");
