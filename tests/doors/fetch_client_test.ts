@@ -7,6 +7,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import * as net from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { createFetch, type ProxiedFetch } from "../../src/doors/fetch/mod.ts";
 import { runtime, test } from "../support/harness.ts";
@@ -196,6 +198,7 @@ const RESPONSES: readonly [name: string, octets: Buffer, method?: string][] = [
   ["gzip", coded("gzip", gzip)],
   ["GZIP", coded("GZIP", gzip)],
   ["br", coded("br", brotliCompressSync("hello"))],
+  ["br cut off", coded("br", brotliCompressSync("hello").subarray(0, 5))],
   ["another coding", coded("x-own", gzip)],
   ["two codings", coded("gzip, gzip", gzip)],
   ["a member of objects", coded("constructor", gzip)],
@@ -432,6 +435,27 @@ test(
 );
 
 test(
+  "createFetch() keeps a connection whose response is read as it arrives",
+  () =>
+    withBoth(async (_, fetch) => {
+      const server = await startRaw(async (socket) => {
+        socket.write("HTTP/1.1 200 OK\r\nContent-Length: 120000\r\n\r\n");
+        for (const size of [40_000, 80_000]) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          socket.write(Buffer.alloc(size));
+        }
+      });
+      for (let i = 0; i < 4; i++) {
+        const octets = await (await fetch(server.url)).arrayBuffer();
+        assertEquals(octets.byteLength, 120_000);
+      }
+      assertEquals(server.sockets.length, 1);
+      await server.close();
+    }),
+  options,
+);
+
+test(
   "createFetch() drops a connection whose response the program does not read",
   () =>
     withBoth(async (_, fetch) => {
@@ -440,6 +464,33 @@ test(
       const response = await fetch(server.url);
       await response.body!.cancel();
       await once(server.sockets[0], "close");
+      await server.close();
+    }),
+  options,
+);
+
+test(
+  "createFetch() drops a connection whose response the program has forgotten",
+  () =>
+    withBoth(async (_, fetch) => {
+      const content = Buffer.alloc(20_000_000);
+      const server = await startRaw((socket) => {
+        socket.write(
+          `HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n`,
+        );
+        socket.write("\r\n");
+        socket.write(content);
+      });
+      for (let i = 0; i < 5; i++) assert((await fetch(server.url)).ok);
+      const last = await fetch(server.url);
+      setFlagsFromString("--expose-gc");
+      const collect: () => void = runInNewContext("gc");
+      await until(() => {
+        collect();
+        return server.sockets.filter((it) => it.destroyed).length >= 4;
+      });
+      // One that it still has is read to its end.
+      assertEquals((await last.arrayBuffer()).byteLength, content.length);
       await server.close();
     }),
   options,
@@ -533,6 +584,21 @@ test(
         await once(server.sockets[0], "close");
         await server.close();
       }
+    }),
+  options,
+);
+
+test(
+  "createFetch() shows no response as complete that close() has cut off",
+  () =>
+    withBoth(async (_, fetch) => {
+      const server = await startRaw((socket) =>
+        socket.write("HTTP/1.1 200 OK\r\n\r\nuntil the e")
+      );
+      const response = await fetch(server.url);
+      const text = response.text();
+      await Promise.all([assertRejects(() => text, TypeError), fetch.close()]);
+      await server.close();
     }),
   options,
 );

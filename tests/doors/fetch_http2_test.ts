@@ -4,6 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { once } from "node:events";
 import * as http2 from "node:http2";
 import type * as net from "node:net";
+import * as tls from "node:tls";
 import { gzipSync } from "node:zlib";
 import { createFetch, type ProxiedFetch } from "../../src/doors/fetch/mod.ts";
 import { issue } from "../support/certificates.ts";
@@ -61,6 +62,61 @@ async function withServer(
     await proxy.close();
   }
 }
+
+// The first test, because the first connection loads a module before it is used.
+test(
+  "createFetch() rejects if the target closes an HTTP/2 connection at once",
+  async () => {
+    const server = tls.createServer(
+      { cert, key, ALPNProtocols: ["h2"] },
+      (socket) => {
+        socket.on("error", () => {});
+        socket.destroy();
+      },
+    );
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as net.AddressInfo;
+    const proxy = await startProxy();
+    const fetch = createFetch(urlOf(proxy), { targetTls: { ca: cert } });
+    const signal = AbortSignal.timeout(5_000);
+    await assertRejects(
+      () => fetch(`https://one.test:${port}/`, { signal }),
+      TypeError,
+    );
+    await fetch.close();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+    await proxy.close();
+  },
+  options,
+);
+
+test(
+  "createFetch() cancels the stream of a body if an HTTP/2 stream ends before it",
+  () =>
+    withServer((stream, headers) => {
+      if (headers[":path"] === "/never") return;
+      stream.respond({ ":status": 413 });
+      stream.end("large", () => stream.close(http2.constants.NGHTTP2_NO_ERROR));
+    }, async ({ fetch, url }) => {
+      let cancelled = 0;
+      const init = () => {
+        const body = new ReadableStream({
+          start: (it) => it.enqueue(new Uint8Array(10)),
+          cancel: () => void cancelled++,
+        });
+        return { method: "POST", body, duplex: "half" } as RequestInit;
+      };
+      const response = await fetch(url, init());
+      assertEquals([response.status, await response.text()], [413, "large"]);
+      await until(() => cancelled === 1);
+      const stop = new AbortController();
+      const call = fetch(`${url}never`, { ...init(), signal: stop.signal });
+      setTimeout(() => stop.abort(), 50);
+      await assertRejects(() => call, DOMException);
+      await until(() => cancelled === 2);
+    }),
+  options,
+);
 
 test(
   "createFetch() shows responses of HTTP/2",

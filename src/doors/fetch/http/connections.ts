@@ -81,6 +81,7 @@ export class Connections {
         }),
       );
     }
+    socket.on("error", () => {}); // the session reports it, once there is one
     const { Http2Connection } = await import("./http2.ts");
     const other = this.#http2.get(origin);
     if (other?.isOpen || this.#isClosed) {

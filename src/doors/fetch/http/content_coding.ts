@@ -4,19 +4,24 @@
  * @module
  */
 
-import { brotliDecompressSync, gunzipSync } from "node:zlib";
+import { gunzipSync } from "node:zlib";
 import type { Field } from "../../../protocol/http_head.ts";
+import { Download } from "./download.ts";
 import type { Incoming, Outgoing } from "./messages.ts";
 
 /** What is small enough to be decoded at once, before and after it. */
 const SMALL = 64 * 1024;
 const MAX_DECODED = 1024 * 1024;
 
-const CODINGS: Readonly<
-  Record<string, { format: string; decode: typeof gunzipSync }>
-> = {
+interface Coding {
+  readonly format: string;
+  /** Decodes what is small; `brotliDecompressSync()` of Deno does not notice a missing end. */
+  readonly decode?: typeof gunzipSync;
+}
+
+const CODINGS: Readonly<Record<string, Coding>> = {
   gzip: { format: "gzip", decode: gunzipSync },
-  br: { format: "brotli", decode: brotliDecompressSync },
+  br: { format: "brotli" },
 };
 
 /** The field that asks for codings, if the request has none. */
@@ -31,14 +36,18 @@ export function acceptEncoding(fields: readonly Field[]): Field | undefined {
 export function decoded(
   { content, fields }: Incoming,
   request: Outgoing,
-): Incoming["content"] {
+): Uint8Array | ReadableStream<Uint8Array> | undefined {
   if (!content) return undefined;
   const name = valueOf(fields, "content-encoding")?.toLowerCase() ?? "";
   const coding = Object.hasOwn(CODINGS, name) ? CODINGS[name] : undefined;
-  if (!coding || !isWanted(request.fields)) return content;
-  if (content instanceof ReadableStream) return through(content, coding.format);
+  const isCoded = coding && isWanted(request.fields);
+  if (content instanceof Download) {
+    const stream = content.open();
+    return isCoded ? through(stream, coding.format) : stream;
+  }
+  if (!isCoded) return content;
   if (content.length === 0) return content;
-  if (content.length <= SMALL) {
+  if (coding.decode && content.length <= SMALL) {
     try {
       return coding.decode(content, { maxOutputLength: MAX_DECODED });
     } catch {

@@ -17,37 +17,60 @@ export interface Source {
   wait(isWaiting: boolean): void;
 }
 
-/** A stream for the octets of a connection. */
+/** Lets connections go whose content the program has dropped without reading it. */
+const dropped = new FinalizationRegistry<() => void>((abandon) => abandon());
+
+/**
+ * A stream for the octets of a connection. It is the program's: the connection holds it only
+ * while a read waits.
+ */
 export class Download {
-  readonly stream: ReadableStream<Uint8Array>;
   readonly #source: Source;
-  #controller!: ReadableByteStreamController;
+  #controller: WeakRef<ReadableByteStreamController> | undefined;
+  /** The controller while a read waits, so that it stays. */
+  #reading: ReadableByteStreamController | undefined;
   /** What the program has not asked for yet. */
   #queue: Uint8Array[] = [];
   #size = 0;
-  #isWanted = false;
   #isPaused = false;
   #hasEnded = false;
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(source: Source) {
     this.#source = source;
-    this.stream = new ReadableStream({
+  }
+
+  /** Returns the stream for the program, once. */
+  open(): ReadableStream<Uint8Array> {
+    const stream = new ReadableStream({
       type: "bytes",
-      start: (controller) => void (this.#controller = controller),
-      pull: () => this.#pull(),
-      cancel: () => {
-        this.#drop();
-        source.abandon();
-      },
+      start: (it) => this.#start(it),
+      pull: (it) => this.#pull(it),
+      cancel: () => this.abandon(),
     }, { highWaterMark: 0 });
+    dropped.register(stream, () => this.abandon());
+    return stream;
+  }
+
+  #start(controller: ReadableByteStreamController): void {
+    this.#controller = new WeakRef(controller);
+    if (this.#failure) return controller.error(this.#failure.error);
+    if (this.#hasEnded) this.#closeIfRead();
+  }
+
+  /** Nobody reads the rest. */
+  abandon(): void {
+    this.#drop();
+    this.#source.abandon();
   }
 
   /** Adds octets, which belong to the stream then; returns whether there is room for more. */
   push(octets: Uint8Array): boolean {
     if (octets.length === 0) return true;
-    if (this.#isWanted) {
-      this.#want(false);
-      this.#controller.enqueue(own(octets));
+    const controller = this.#reading;
+    if (controller) {
+      this.#want(undefined);
+      controller.enqueue(own(octets));
       return true;
     }
     this.#queue.push(octets);
@@ -57,21 +80,21 @@ export class Download {
   }
 
   /** A read waits: streams with a high water mark of 0 ask for nothing before. */
-  #pull(): void {
+  #pull(controller: ReadableByteStreamController): void {
     const octets = this.#queue.shift();
-    if (!octets) return this.#want(true);
+    if (!octets) return this.#want(controller);
     this.#size -= octets.length;
-    this.#controller.enqueue(own(octets));
+    controller.enqueue(own(octets));
     if (this.#hasEnded) return this.#closeIfRead();
     if (!this.#isPaused || this.#size >= LIMIT / 2) return;
     this.#isPaused = false;
     this.#source.resume();
   }
 
-  #want(isWanted: boolean): void {
-    if (isWanted === this.#isWanted) return;
-    this.#isWanted = isWanted;
-    this.#source.wait(isWanted);
+  #want(reading: ReadableByteStreamController | undefined): void {
+    const before = this.#reading;
+    this.#reading = reading;
+    if (!before !== !reading) this.#source.wait(reading !== undefined);
   }
 
   /** There are no more octets. */
@@ -82,20 +105,22 @@ export class Download {
 
   #closeIfRead(): void {
     if (this.#queue.length > 0) return;
-    this.#want(false);
-    const controller = this.#controller;
-    controller.close();
-    controller.byobRequest?.respond(0);
+    const controller = this.#controller?.deref();
+    this.#want(undefined);
+    controller?.close();
+    controller?.byobRequest?.respond(0);
   }
 
   fail(error: unknown): void {
+    this.#failure = { error };
+    const controller = this.#controller?.deref();
     this.#drop();
-    this.#controller.error(error);
+    controller?.error(error);
   }
 
   #drop(): void {
     this.#queue = [];
-    this.#want(false);
+    this.#want(undefined);
   }
 }
 

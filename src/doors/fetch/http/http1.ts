@@ -60,7 +60,7 @@ export class Http1Connection implements HttpConnection {
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error) => this.#onEnd(error));
     socket.on("close", () => {
-      this.#onEnd();
+      this.#onEnd(CUT_OFF); // without an "end" before
       events.onClose(this);
     });
   }
@@ -247,17 +247,18 @@ class Exchange {
       wait: (isWaiting) => void (isWaiting ? socket.ref() : socket.unref()),
     });
     this.#download = download;
-    this.#settle.resolve({ ...response, content: download.stream });
+    this.#settle.resolve({ ...response, content: download });
     if (!download.push(content)) this.#flow.pause();
     if (this.#isSent) socket.unref();
   }
 
   #takeContent(decoder: BodyDecoder, chunk: Uint8Array): void {
     const { content, size } = decoder.take(chunk);
+    const isWhole = size === chunk.length; // the stream may take the memory of the chunk
     const hasRoom = this.#download!.push(content);
     if (decoder.isDone) {
       this.#download!.close();
-      return this.#done(size === chunk.length);
+      return this.#done(isWhole);
     }
     if (!hasRoom) this.#flow.pause();
   }
@@ -276,9 +277,8 @@ class Exchange {
       return;
     }
     const hasBegun = this.#decoder || this.#octets || this.#interim > 0;
-    this.#fail(
-      hasBegun ? broken(error ?? CUT_OFF) : new Unanswered(false, error),
-    );
+    if (hasBegun) return this.#fail(broken(error ?? CUT_OFF));
+    this.#fail(new Unanswered(false, error === CUT_OFF ? undefined : error));
   }
 
   /** The program does not want the rest of the content. */

@@ -59,6 +59,8 @@ export class Http2Connection implements HttpConnection {
     session.on("error", close); // the streams report it
     session.on("goaway", close);
     session.on("close", close);
+    // The session of a socket that is closed by now would never say so.
+    if (socket.destroyed) session.destroy();
     session.unref();
   }
 
@@ -85,8 +87,10 @@ export class Http2Connection implements HttpConnection {
     this.#wait(true);
     try {
       const receiving = this.#receive(stream, request, stop);
-      if (content instanceof Upload) void this.#upload(stream, content);
-      else if (content) stream.end(content);
+      if (content instanceof Upload) {
+        stream.once("close", () => content.cancel());
+        void this.#upload(stream, content);
+      } else if (content) stream.end(content);
       else stream.end();
       const response = await receiving;
       this.isUsed = true;
@@ -204,7 +208,7 @@ export class Http2Connection implements HttpConnection {
         hasResponse = true;
         const status = headers[":status"]!;
         const hasNone = isEmpty(status, method);
-        const content = hasNone ? undefined : body.stream;
+        const content = hasNone ? undefined : body;
         const length = headers["content-length"];
         if (!hasNone && length !== undefined) missing = Number(length) - size;
         const fields = fieldsOf(headers, raw);

@@ -5,6 +5,7 @@
  */
 
 import type { Field } from "../../../protocol/http_head.ts";
+import type { Download } from "./download.ts";
 import type { Stop } from "./stop.ts";
 import type { Upload } from "./upload.ts";
 
@@ -24,7 +25,7 @@ export interface Incoming {
   /** With names in lower case. */
   readonly fields: readonly Field[];
   /** A `Uint8Array` if all of it has arrived with the header section. */
-  readonly content: Uint8Array | ReadableStream<Uint8Array> | undefined;
+  readonly content: Uint8Array | Download | undefined;
 }
 
 /** A connection to an origin. */

@@ -5,6 +5,7 @@
  */
 
 import { STATUS_CODES } from "node:http";
+import { Download } from "./download.ts";
 import type { Incoming, Outgoing } from "./messages.ts";
 import { decoded } from "./content_coding.ts";
 
@@ -28,7 +29,7 @@ function bodyOf(incoming: Incoming, request: Outgoing): BodyInit | null {
   const { status, content } = incoming;
   const isNull = status === 204 || status === 205 || status === 304;
   if (!isNull) return decoded(incoming, request) as BodyInit ?? null;
-  if (content instanceof ReadableStream) void content.cancel();
+  if (content instanceof Download) content.abandon();
   return null;
 }
 
