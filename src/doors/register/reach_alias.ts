@@ -45,6 +45,7 @@ export async function reachAlias(
   const conn = await deno.connectTls({ ...to, caCerts, alpnProtocols: ALPN });
   const onLate = () => conn.close();
   late.addEventListener("abort", onLate);
+  if (late.aborted) onLate();
   try {
     await conn.handshake!();
     late.throwIfAborted();
