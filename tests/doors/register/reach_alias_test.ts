@@ -3,41 +3,30 @@
 import { assert, assertRejects } from "@std/assert";
 import { reachAlias } from "../../../src/doors/register/reach_alias.ts";
 import { runtime, test } from "../../support/harness.ts";
+import { startTarget } from "../../support/server.ts";
+import { until } from "../../transport/contract.ts";
 
 test(
-  "reachAlias() ends a connection whose WebSocket is closed before the handshake of TLS",
+  "reachAlias() ends the connection to a silent target when its WebSocket is closed",
   async () => {
-    const { Deno: deno } = globalThis as unknown as {
-      Deno: { connectTls: unknown };
-    };
-    const { connectTls } = deno;
+    const target = await startTarget();
     const closing = new AbortController();
-    let isClosed = false;
-    let fail = () => {};
-    deno.connectTls = () => {
-      closing.abort();
-      return Promise.resolve({
-        handshake: () =>
-          isClosed
-            ? Promise.reject(new Error("closed"))
-            : new Promise<void>((_, reject) => fail = () => reject()),
-        close() {
-          isClosed = true;
-          fail();
-        },
-      });
+    const { signal } = new AbortController();
+    const alias = {
+      target: { hostname: "127.0.0.1", port: target.addr.port },
+      isSecure: true,
+      signal: closing.signal,
     };
-    const waiting = setTimeout(() => fail(), 2_000);
-    try {
-      const target = { hostname: "one.test", port: 443 };
-      const alias = { target, isSecure: true, signal: closing.signal };
-      const { signal } = new AbortController();
-      await assertRejects(() => reachAlias(alias, signal));
-      assert(isClosed);
-    } finally {
-      clearTimeout(waiting);
-      deno.connectTls = connectTls;
-    }
+    const reached = assertRejects(() => reachAlias(alias, signal));
+    await until(() => target.conns.length === 1);
+    const [conn] = target.conns;
+    assert(await conn.read() !== null); // the first message of TLS
+    let isEnded = false;
+    const end = conn.read().catch(() => null).then(() => isEnded = true);
+    closing.abort();
+    await reached;
+    assertEquals(await end, null);
+    await target.close();
   },
   { skip: runtime === "deno" ? undefined : "only for Deno's WebSocket" },
 );
