@@ -120,8 +120,12 @@ async function runServer(
     }
     const files = new ConfigFileReader(host.input);
     const { commandLine } = invocation;
-    if (invocation.type === "serve") hangups = new Hangups(host);
-    loaded = await load(commandLine, files.read);
+    const isServer = invocation.type === "serve";
+    // Not without files: removing the listener would undo that nohup has it ignored.
+    loaded = await load(commandLine, (path, options) => {
+      if (isServer) hangups ??= new Hangups(host);
+      return files.read(path, options);
+    });
     for (const warning of loaded.warnings) printError(`warning: ${warning}`);
     switch (invocation.type) {
       case "check": {
@@ -134,7 +138,7 @@ async function runServer(
         return await answer(loaded, invocation.question);
       case "serve":
         return await serveUntilSignal(
-          { host, commandLine, files, hangups: hangups! },
+          { host, commandLine, files, hangups },
           loaded,
         );
     }
@@ -171,19 +175,17 @@ interface Start {
   readonly host: Host;
   readonly commandLine: CommandLine;
   readonly files: ConfigFileReader;
-  readonly hangups: Hangups;
+  /** Of a configuration with files that were read. */
+  readonly hangups: Hangups | undefined;
 }
 
 async function serveUntilSignal(
-  { host, commandLine, files, hangups }: Start,
+  { host, commandLine, files, hangups: early }: Start,
   loaded: LoadedConfig,
 ): Promise<number> {
   const { users } = loaded;
   // Without files, SIGHUP keeps its usual meaning: the terminal was closed.
-  if (!loaded.hasFiles) {
-    if (hangups.isPending) host.exit(128 + SIGHUP);
-    hangups.stop();
-  }
+  const hangups = loaded.hasFiles ? early ?? new Hangups(host) : undefined;
   const log = await openLog(host, loaded);
   const { output, printNow } = log;
   const metrics = await openMetrics(loaded);
@@ -260,7 +262,7 @@ async function serveUntilSignal(
     metrics: metrics?.url,
     admin: admin?.url,
   });
-  hangups.start(() => void reloader.reload());
+  hangups?.start(() => void reloader.reload());
   const signal = await signals.first;
   watcher?.stop();
   metrics?.drain();
@@ -283,12 +285,9 @@ async function serveUntilSignal(
   await Promise.all([metrics?.close(), admin?.close()]);
   await output.finish();
   signals.stop();
-  hangups.stop();
+  hangups?.stop();
   return EXIT.ok;
 }
-
-/** The number of the signal. */
-const SIGHUP = 1;
 
 /** Without a log, the warning is on the standard error. */
 async function warnOfOwnAddresses({ options }: LoadedConfig): Promise<void> {

@@ -389,3 +389,16 @@ test("socks5 without files ends on SIGHUP", async () => {
     assert(signal === "SIGHUP" || code === 129);
   });
 });
+
+test(
+  "socks5 without files goes on after SIGHUP if nohup has started it",
+  async () => {
+    await withProgram(["--port", "0"], async (program) => {
+      await program.port();
+      program.kill("SIGHUP");
+      program.kill("SIGTERM");
+      assertEquals((await program.ended).code, 0);
+    }, { ignoresHangup: true });
+  },
+  { skip: runtime === "bun" ? undefined : "the runtime sets SIGHUP back" },
+);

@@ -78,6 +78,8 @@ export interface ProgramOptions {
   env?: Record<string, string>;
   /** The content of its standard input; none by default. */
   input?: string | Uint8Array;
+  /** Whether it is started with SIGHUP ignored, as `nohup` does. */
+  ignoresHangup?: boolean;
   /** Whether its standard input stays open after that, for `type()` and `endInput()`. */
   keepsInput?: boolean;
 }
@@ -88,7 +90,12 @@ export async function withProgram(
   use: (program: Program) => Promise<void>,
   options: ProgramOptions = {},
 ): Promise<void> {
-  const child = spawn(process.execPath, [...programArgs(options), ...args], {
+  const command = [process.execPath, ...programArgs(options), ...args];
+  if (options.ignoresHangup) {
+    command.unshift("sh", "-c", 'trap "" HUP; exec "$0" "$@"');
+  }
+  const [file, ...rest] = command;
+  const child = spawn(file, rest, {
     env: environment(options),
     stdio: ["pipe", "pipe", "pipe"],
   });

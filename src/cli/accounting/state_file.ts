@@ -121,7 +121,8 @@ async function targetOf(given: string): Promise<string> {
     if (found !== undefined) return found;
     const link = await readlink(path).catch(() => undefined);
     if (link === undefined) break;
-    path = resolve(dirname(path), link);
+    const folder = dirname(path); // a link, too, may have "..": of the real folder
+    path = resolve(await realpath(folder).catch(() => folder), link);
   }
   return path;
 }

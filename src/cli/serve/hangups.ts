@@ -7,15 +7,11 @@
 import type { Host } from "../host/host.ts";
 
 /**
- * Listens for SIGHUP from the start of the program on: a service manager may send it as soon
- * as the process exists, and without a listener it would end the program. A reload that is
- * asked for before the server runs is done when it does.
+ * Listens for SIGHUP from the first file that is read on: a service manager may send it as
+ * soon as the process exists, and without a listener it would end the program. A reload that
+ * is asked for before the server runs is done when it does.
  */
 export class Hangups {
-  /** Whether there was a signal before {@linkcode Hangups.start}. */
-  get isPending(): boolean {
-    return this.#isPending;
-  }
   /** Removes the listener. */
   readonly stop: () => void;
   #isPending = false;

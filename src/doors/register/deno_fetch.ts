@@ -5,12 +5,12 @@
  * @module
  */
 
-import * as tls from "node:tls";
 import { parseTarget } from "../../client/target.ts";
 import type { AliasTls } from "../fetch/aliases.ts";
 import { targetOf } from "../fetch/failures.ts";
 import { HttpClient } from "../fetch/http/client.ts";
 import { socksErrorIn } from "../fetch/way.ts";
+import { authoritiesWith } from "./authorities.ts";
 import type { Directions } from "./sockets.ts";
 
 type Fetch = (input: unknown, init?: object) => Promise<Response>;
@@ -26,7 +26,7 @@ export function fetchThrough(
   given: AliasTls = {},
 ): (request: Request) => Promise<Response> {
   const { caCerts, cert, key } = given;
-  const ca = caCerts?.length ? [...authorities(), ...caCerts] : undefined;
+  const ca = authoritiesWith(caCerts);
   const isDirect = (url: URL) =>
     directions.isDirect(parseTarget(targetOf(url.href)));
   const client = new HttpClient(
@@ -45,16 +45,4 @@ export function fetchThrough(
       throw new TypeError(`fetch failed: ${cause.message}`, { cause });
     }
   };
-}
-
-/** Those that Deno trusts; without the permission to read them, none. */
-function authorities(): readonly string[] {
-  const { getCACertificates } = tls as {
-    getCACertificates?: (type: "default") => string[];
-  };
-  try {
-    return getCACertificates?.("default") ?? tls.rootCertificates;
-  } catch {
-    return [];
-  }
 }

@@ -11,12 +11,10 @@ import type { Alias } from "../fetch/aliases.ts";
 interface DenoConn {
   close(): void;
   unref?(): void;
-  handshake?(): Promise<unknown>;
 }
 
 interface DenoNet {
   connect(options: object): Promise<DenoConn>;
-  connectTls(options: object): Promise<DenoConn>;
 }
 
 /** Milliseconds for the handshake of TLS. */
@@ -34,27 +32,13 @@ export async function reachAlias(
   if (!isSecure) return unheld(await deno.connect(to));
   const late = AbortSignal.any([signal, AbortSignal.timeout(TLS_TIMEOUT)]);
   const { caCerts, cert, key } = tls ?? {};
-  if (cert) {
-    // `Deno.startTls()` has no certificates of clients.
-    const { tlsOver } = await import("../../transport/tls/connect.ts");
-    const conn = toConn(unheld(await deno.connect(to)));
-    const serverName = to.hostname.replace(/\.$/, "");
-    const ca = caCerts?.join("\n");
-    return await tlsOver(conn, { serverName, ca, cert, key, alpn: ALPN }, late);
-  }
-  const conn = await deno.connectTls({ ...to, caCerts, alpnProtocols: ALPN });
-  const onLate = () => conn.close();
-  late.addEventListener("abort", onLate);
-  try {
-    await conn.handshake!();
-    late.throwIfAborted();
-  } catch (error) {
-    if (!late.aborted) conn.close();
-    throw error;
-  } finally {
-    late.removeEventListener("abort", onLate);
-  }
-  return unheld(conn);
+  // Deno's own TLS keeps the connection to a target that says nothing, even after close().
+  const { tlsOver } = await import("../../transport/tls/connect.ts");
+  const { authoritiesWith } = await import("./authorities.ts");
+  const ca = authoritiesWith(caCerts)?.join("\n");
+  const serverName = to.hostname.replace(/\.$/, "");
+  const conn = toConn(unheld(await deno.connect(to)));
+  return await tlsOver(conn, { serverName, ca, cert, key, alpn: ALPN }, late);
 }
 
 /** The connection, which does not keep the process alive. */

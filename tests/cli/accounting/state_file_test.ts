@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   chmod,
+  mkdir,
   mkdtemp,
   readdir,
   readFile,
@@ -141,6 +142,25 @@ test("StateFile.open() refuses a file that another program uses", () =>
     await second.file.close();
     assertEquals(await readState(path), []);
     assertEquals((await readdir(folder)).sort(), ["link", "usage.json"]);
+  }));
+
+test("StateFile follows a link in a folder that is a link itself", () =>
+  withPath(async (_, folder) => {
+    await mkdir(join(folder, "disk/etc"), { recursive: true });
+    await symlink("disk/etc", join(folder, "etc"));
+    await symlink("../usage.json", join(folder, "etc/usage.json"));
+    const { file } = await StateFile.open(join(folder, "etc/usage.json"));
+    await file.close();
+    assertEquals((await readdir(folder)).sort(), ["disk", "etc"]);
+    assertEquals(await readState(join(folder, "disk/usage.json")), []);
+  }));
+
+test("StateFile refuses links that lead to each other", () =>
+  withPath(async (path, folder) => {
+    await symlink("usage.json", join(folder, "link"));
+    await symlink("link", path);
+    await assertRejects(() => StateFile.open(path), StartError);
+    assertEquals(await readlink(path), "link");
   }));
 
 test("StateFile follows a link to a file that does not exist yet", () =>
