@@ -47,6 +47,10 @@ export class HttpClient {
   /** Fetches a resource. */
   async fetch({ input, init, signal }: HttpCall): Promise<Response> {
     if (signal?.aborted) throw signal.reason;
+    if (typeof input === "string" && Object.keys(init).length === 0) {
+      const call = { input, url: input, signal, init };
+      return await followRedirects(call, (step) => this.#send(step, signal));
+    }
     const request = new Request(input, { ...init, signal: undefined });
     const { url, method, redirect } = request;
     const body = await bodyOf(request, input, init.body) as BodyInit;
@@ -171,9 +175,9 @@ function outgoing(
   { url, init: { method = "GET", headers } }: Step,
   content: Outgoing["content"],
 ): Outgoing {
-  const fields: Field[] = [...headers as Headers];
+  const fields: Field[] = headers ? [...headers as Headers] : [];
   const add = (name: string, value: string) => {
-    if (!(headers as Headers).has(name)) fields.push([name, value]);
+    if (!fields.some(([it]) => it === name)) fields.push([name, value]);
   };
   const login = loginIn(url);
   if (login) add("authorization", login);

@@ -12,12 +12,49 @@ import { decoded } from "./content_coding.ts";
 /** Returns the response to this request. */
 export function toResponse(incoming: Incoming, request: Outgoing): Response {
   const { status, fields } = incoming;
-  const response = new Response(bodyOf(incoming, request), {
+  const url = withoutHash(request.url);
+  return new FetchedResponse(bodyOf(incoming, request), status, url, {
     status: isKnown(status) ? status : 200,
     statusText: STATUS_CODES[status] ?? "",
     headers: fields as [string, string][],
   });
-  return dressed(response, status, withoutHash(request.url));
+}
+
+/** Has what only `fetch()` itself can set. */
+class FetchedResponse extends Response {
+  readonly #status: number;
+  readonly #url: string;
+
+  constructor(
+    body: BodyInit | null,
+    status: number,
+    url: string,
+    init: ResponseInit,
+  ) {
+    super(body, init);
+    this.#status = status;
+    this.#url = url;
+  }
+
+  override get status(): number {
+    return this.#status;
+  }
+
+  override get ok(): boolean {
+    return this.#status >= 200 && this.#status < 300;
+  }
+
+  override get url(): string {
+    return this.#url;
+  }
+
+  override get type(): ResponseType {
+    return "basic";
+  }
+
+  override clone(): Response {
+    return dressed(super.clone(), this.#status, this.#url);
+  }
 }
 
 /** The statuses that the constructor takes; servers have others. */
@@ -37,7 +74,7 @@ function withoutHash({ href, hash }: URL): string {
   return hash ? href.slice(0, -hash.length) : href;
 }
 
-/** Sets what only `fetch()` itself can set. */
+/** The same for a clone, which is no {@linkcode FetchedResponse}. */
 function dressed(response: Response, status: number, url: string): Response {
   return Object.defineProperties(response, {
     url: { value: url },
