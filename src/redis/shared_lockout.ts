@@ -67,8 +67,8 @@ export class SharedLockout implements LoginGuard {
   /** The key of the number of the last call that has counted a failure of this node. */
   readonly #reported: string;
   #number = 0;
-  /** The number of a call to settle them that was not answered. */
-  #fence = 0;
+  /** The number of the first call to settle them since one was answered. */
+  #fence = Infinity;
   /** The last end of a lockout that was learnt, by the clock of Redis. */
   #since = "";
   #unlocks = "";
@@ -133,18 +133,19 @@ export class SharedLockout implements LoginGuard {
   /** Finds out which calls were counted, as others cannot be later, and forgets their failures. */
   async #settle(): Promise<void> {
     const { link } = this.#options;
-    const unanswered = this.#fence;
-    const fence = this.#fence = ++this.#number;
+    const fence = ++this.#number;
+    this.#fence = Math.min(this.#fence, fence);
     const reply = await link.run(FENCE, [this.#reported], [String(fence)]);
     const last = Number(reply);
+    // After one of them that was not answered, it is not known: better twice than never.
+    const isKnown = last < this.#fence;
     for (const failures of this.#missed.values()) {
       for (let i = failures.length - 1; i >= 0; i--) {
-        const isCounted = failures[i].number <= last && last !== unanswered;
-        if (isCounted) failures.splice(i, 1);
+        if (isKnown && failures[i].number <= last) failures.splice(i, 1);
         else failures[i].number = Infinity;
       }
     }
-    this.#fence = 0;
+    this.#fence = Infinity;
   }
 
   /** The clients that are locked out on any node, or that this node knows of. */
@@ -224,9 +225,12 @@ export class SharedLockout implements LoginGuard {
     if (!isAddress(client)) return this.#local.failed(client);
     const key = keyOf(client);
     this.#trusted.delete(client);
-    const failure = { at: this.#options.clock.now(), number: 0 };
+    const { clock, link } = this.#options;
+    const failure = { at: clock.now(), number: 0 };
+    const wasUp = link.isUp;
     const reply = await this.#run(...this.#counting(key, failure));
     if (reply !== undefined) return this.#counted(key, reply);
+    if (!wasUp) failure.number = Infinity; // the call was not made
     const failures = this.#missed.get(key) ?? [];
     if (failures.length < MAX_MISSED) failures.push(failure);
     keep(this.#missed, key, failures);

@@ -288,3 +288,58 @@ test("redisStore() rejects options that make no sense", async () => {
     );
   }
 });
+
+test("RedisStore forgets no failed login that was never sent, whatever calls get no answer", () =>
+  withStore({ failedLogins: 9 }, async ({ store, redis, clock }) => {
+    const gone = () => {
+      throw new Error("gone");
+    };
+    redis.answer = gone;
+    await store.failed("192.0.2.1");
+    await store.failed("192.0.2.1"); // not sent
+    // The first fence arrives, but its answer does not; the second one does not arrive.
+    let last = "0";
+    for (const arrives of [true, false]) {
+      redis.answer = ({ name, args }) => {
+        if (name !== "FENCE") return 0;
+        if (arrives) last = args[0];
+        return gone();
+      };
+      clock.advance(1_000);
+      await settle();
+    }
+    redis.answer = ({ name }) =>
+      name === "FENCE" ? last : name === "FAILED" ? [1, 0, 0] : 0;
+    const before = redis.of("FAILED").length;
+    clock.advance(1_000);
+    await settle();
+    assertEquals(redis.of("FAILED").length - before, 2);
+  }));
+
+test("RedisStore forgets no failed login of the time in which it tells Redis of others", () =>
+  withStore({ failedLogins: 9 }, async ({ store, redis, clock }) => {
+    const gone = () => {
+      throw new Error("gone");
+    };
+    redis.answer = gone;
+    await store.failed("192.0.2.1");
+    await store.failed("192.0.2.2");
+    let last = "0";
+    redis.answer = async ({ name, args }) => {
+      if (name === "FENCE") return last;
+      if (name !== "FAILED") return 0;
+      last = args[5]; // counted, but without an answer for the second one
+      if (args[0] !== "'192.0.2.1") return gone();
+      await store.failed("192.0.2.3");
+      return [1, 0, 0];
+    };
+    clock.advance(1_000);
+    await settle();
+    redis.answer = ({ name }) =>
+      name === "FENCE" ? last : name === "FAILED" ? [1, 0, 0] : 0;
+    const before = redis.of("FAILED").length;
+    clock.advance(1_000);
+    await settle();
+    const told = redis.of("FAILED").slice(before).map(({ args }) => args[0]);
+    assertEquals(told, ["'192.0.2.3"]);
+  }));
