@@ -24,6 +24,8 @@ import type { LockoutNews, SlotCounter } from "./slot_counter.ts";
 const MAX_CLIENTS = 10_000;
 /** How many failures of one client are kept for Redis. */
 const MAX_MISSED = 100;
+/** Of how many clients Redis is told at the same time: one by one, it could take minutes. */
+const TOLD_TOGETHER = 100;
 /**
  * For how many milliseconds a client whose login was correct is not asked about again. If it is
  * locked out meanwhile, the answer to the login that has failed waits for the end of it, so that
@@ -119,15 +121,27 @@ export class SharedLockout implements LoginGuard {
     }
     if (this.#missed.size === 0) return;
     await this.#settle();
-    for (const [key, failures] of this.#missed) {
-      while (failures.length > 0) {
-        const call = this.#counting(key, failures[0]);
-        this.#counted(key, await link.run(...call));
-        failures.shift();
-      }
-      this.#missed.delete(key);
-      this.#local.unlock(originalKey(key));
+    // Those that come meanwhile are told with the next heartbeat: they may never end.
+    const missed = [...this.#missed];
+    // The first one alone: once Redis knows the script, no call overtakes another one.
+    for (let count = 1; missed.length > 0; count = TOLD_TOGETHER) {
+      const some = missed.splice(0, count);
+      await Promise.all(some.map(([key, it]) => this.#tell(key, it)));
     }
+  }
+
+  /** Tells Redis which logins of a client have failed. */
+  async #tell(key: string, failures: Failure[]): Promise<void> {
+    const { link } = this.#options;
+    while (failures.length > 0) {
+      const call = this.#counting(key, failures[0]);
+      this.#counted(key, await link.run(...call));
+      failures.shift();
+    }
+    // Not those that were counted after it was unlocked.
+    if (this.#missed.get(key) !== failures) return;
+    this.#missed.delete(key);
+    this.#local.unlock(originalKey(key));
   }
 
   /** Finds out which calls were counted, as others cannot be later, and forgets their failures. */
