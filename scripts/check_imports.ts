@@ -365,7 +365,7 @@ const rooms: Room[] = [
       ...network,
       "src/client/**",
       "src/doors/socket/**",
-      "src/doors/fetch/aliases.ts", // WebSockets of Deno
+      "src/doors/fetch/**", // fetch() and WebSockets of Deno
     ],
     // Loaded with the first connection that needs them: the first one loads the server.
     dynamic: ["src/doors/bridge/hand_over.ts", "src/transport/tls/connect.ts"],

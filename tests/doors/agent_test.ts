@@ -263,6 +263,40 @@ test("agents() checks the certificate of the target", async () => {
   await site.close();
 });
 
+for (const scheme of ["socks5h", "socks5h+tls"]) {
+  test(`the time limit of agents() includes the target's TLS handshake behind ${scheme}:`, async () => {
+    const isTls = scheme.endsWith("+tls");
+    const silent = await startWay(() => {}, isTls ? { tls: certificate } : {});
+    const tls = isTls ? { ca: ca.cert } : undefined;
+    const agent = agents(silent.url(scheme), { timeout: 1_000, tls });
+    const { done } = get(`https://localhost:${silent.port}`, agent);
+    const { code, message, cause } = await done as Failure;
+    assertEquals(code, "ETIMEDOUT");
+    assertMatch(message, /TLS connection to the target/);
+    assertEquals((cause as SocksError).phase, "target-tls");
+    await silent.assertThrough(1);
+    destroy(agent);
+    await silent.close();
+  });
+}
+
+test("the time limit of agents() ends with the handshakes", async () => {
+  const site = await startSite("https");
+  const agent = agents(site.url(), { ...trusting, timeout: 1_000 });
+  assertEquals(
+    await get(`${site.origin}/a`, agent).done,
+    `/a localhost:${site.port}`,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  assertEquals(
+    await get(`${site.origin}/b`, agent).done,
+    `/b localhost:${site.port}`,
+  );
+  await site.assertThrough(1);
+  destroy(agent);
+  await site.close();
+});
+
 test("an agent refuses the URLs of the other scheme", async () => {
   const site = await startSite("http");
   const agent = agents(site.url());

@@ -8,7 +8,9 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { once } from "node:events";
 import * as net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import * as tls from "node:tls";
 import { inspect } from "node:util";
 import { type ClientAuth, socks, SocksError } from "../../src/client/mod.ts";
@@ -535,6 +537,49 @@ test("dialSocket() speaks TLS with the target", async () => {
   assertEquals((misnamed.cause as SocksError).code, "tls-name");
   await way.close();
 });
+
+for (const scheme of ["socks5h", "socks5h+tls"]) {
+  test(`a paused socket with TLS holds the target back (${scheme})`, async () => {
+    const size = 128 * 1024 * 1024;
+    let sent = 0;
+    const target = tls.createServer(certificate, (socket) => {
+      const chunk = new Uint8Array(64 * 1024);
+      socket.on("error", () => {});
+      const send = () => {
+        while (sent < size) {
+          sent += chunk.length;
+          if (!socket.write(chunk)) return void socket.once("drain", send);
+        }
+        socket.end();
+      };
+      send();
+    });
+    const isOver = scheme === "socks5h+tls";
+    const way = await startWay(
+      (socket) => void target.emit("connection", socket),
+      isOver ? { tls: certificate } : {},
+    );
+    const socket = await dialSocket(
+      way.url(scheme),
+      { hostname: "localhost", port: way.port },
+      { targetTls: { ca: ca.cert }, ...isOver && { tls: tlsOptions } },
+    );
+    let received = 0;
+    socket.on("data", (chunk: Uint8Array) => received += chunk.length);
+    await once(socket, "data");
+    socket.pause();
+    for (let before = -1; before !== sent;) {
+      before = sent;
+      await sleep(500);
+    }
+    assert(sent < size / 2, `${sent} octets`);
+    socket.resume();
+    await once(socket, "end");
+    assertEquals(received, size);
+    socket.destroy();
+    await way.close();
+  });
+}
 
 test("a proxy with an untrusted certificate gets no login", async () => {
   const way = await startWay(echo, { tls: certificate });

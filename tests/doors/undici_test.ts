@@ -92,6 +92,24 @@ test(
 );
 
 test(
+  "the time limit of dispatcher() includes the target's TLS handshake",
+  async () => {
+    const silent = await startWay(() => {});
+    const through = dispatcher(silent.url(), { timeout: 500 });
+    const error = await assertRejects(() =>
+      get(`https://localhost:${silent.port}`, through)
+    );
+    const { code, cause } = (error as Error).cause as Error & { code: string };
+    assertEquals(code, "ETIMEDOUT");
+    assertEquals((cause as SocksError).phase, "target-tls");
+    await silent.assertThrough(1);
+    await through.destroy();
+    await silent.close();
+  },
+  { skip: notNode },
+);
+
+test(
   "the errors of fetch() through dispatcher() have the codes of direct connections",
   async () => {
     const way = await startWay();

@@ -8,8 +8,9 @@ import type { ClientRequest } from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import type { Dial } from "../socket/dial.ts";
-import { openSocket } from "../socket/open_socket.ts";
+import { limitTls, openSocket } from "../socket/open_socket.ts";
 import type { Route } from "../socket/route.ts";
 import {
   type ConnectionOptions,
@@ -67,13 +68,15 @@ export class ProxyHttpsAgent extends https.Agent {
   ): Duplex {
     const request = this.#request;
     let pending: Pending | undefined;
+    let dial: Dial | undefined;
     const onSocket = (error?: Error, socket?: Socket) => {
       pending?.end(socket !== undefined);
       if (!socket) return callback(error ?? null, NONE);
-      this.#secure(socket, options, callback);
+      this.#secure(dial!, socket, options, callback);
     };
     try {
-      const dial = openSocket(this.#route, targetOf(options), {}, onSocket);
+      const how = { isTlsNext: true };
+      dial = openSocket(this.#route, targetOf(options), how, onSocket);
       pending = new Pending(this as unknown as Internals, options, dial);
       if (request) pending.watch(request);
     } catch (error) {
@@ -83,6 +86,7 @@ export class ProxyHttpsAgent extends https.Agent {
   }
 
   #secure(
+    dial: Dial,
     socket: Socket,
     options: ConnectionOptions,
     callback: OnConnection,
@@ -90,15 +94,17 @@ export class ProxyHttpsAgent extends https.Agent {
     const { noDelay, keepAlive, keepAliveInitialDelay, timeout } = options;
     if (noDelay) socket.setNoDelay(true);
     if (keepAlive) socket.setKeepAlive(true, keepAliveInitialDelay);
-    let secured: Socket;
+    let secured: TLSSocket;
     try {
       const how = { ...options, path: undefined, socket };
-      secured = super.createConnection(how as object) as Socket;
+      secured = super.createConnection(how as object) as TLSSocket;
     } catch (error) {
+      dial.end();
       socket.destroy();
       return callback(error as Error, NONE);
     }
     if (timeout) secured.setTimeout(timeout);
+    limitTls(dial, secured);
     callback(null, secured);
   }
 }

@@ -2,6 +2,10 @@
  * Agents of `node:http` and `node:https` whose connections go through proxies, for every
  * library that takes an agent (axios, got, node-fetch, ws, …), on Deno, Bun and Node.js.
  *
+ * Bun replaces the package `node-fetch` by its own `fetch`, which ignores agents and connects
+ * directly: use `createFetch()` of `@x/socks5/fetch` there, or the preload
+ * `@x/socks5/register`.
+ *
  * @example
  * ```ts
  * import { agents } from "@x/socks5/agent";

@@ -23,11 +23,7 @@ const environment = {
 
 /** Opens the way on Bun. */
 export async function openWay(route: Route, purpose: Purpose): Promise<Way> {
-  const bridge = await openPrivateBridge(
-    "http",
-    route.dialer,
-    "probe.invalid",
-  );
+  const bridge = await openPrivateBridge(route.dialer, "probe.invalid");
   const { targetTls: tls } = route.options;
   const way: Way = {
     ...bridge,

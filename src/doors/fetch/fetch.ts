@@ -23,7 +23,7 @@ export interface ProxiedFetch extends AsyncDisposable {
 }
 
 /**
- * Returns a `fetch()` that goes through proxies: the runtime's own function with all it can
+ * Returns a `fetch()` that goes through proxies: with all that the runtime's own function can
  * do, redirects, streams and (on Deno) HTTP/2 included. Nothing bypasses the proxies: not the
  * redirects to other origins, not the hosts in the environment variable NO_PROXY, and the
  * options `dispatcher`, `client`, `proxy`, `unix` and `agent` are a TypeError. URLs other than
@@ -31,20 +31,17 @@ export interface ProxiedFetch extends AsyncDisposable {
  *
  * If a target cannot be reached, the call rejects with a TypeError whose `cause` is the
  * `SocksError`. Names are resolved where the scheme of the last hop says, see
- * {@linkcode ProxyConfig.protocol}.
+ * {@linkcode ProxyConfig.protocol}, and nowhere else.
  *
- * Node.js gets a dispatcher. Deno connects to a single `socks5h:` proxy itself. For other
- * proxies on Deno, and on Bun, the first call opens a bridge for this process
- * alone: a port on loopback with a random login. Deno needs the permission
- * `--allow-env=NO_PROXY,no_proxy` in addition to `--allow-net`. On Bun, calls of `http:` URLs
- * go by Unix sockets in a folder of this user alone, which `close()` and the exit of the
- * process remove, but a signal that ends the process does not; those with a body other than a
- * text or a `Blob`, and all on Windows, go by the bridge, and open a connection of their own
- * to the target.
- *
- * Deno itself (2.9) also asks the local resolver for the name of a target, for its option
- * `--deny-net`, whatever the proxy is. The request does not depend on the answer, but the
- * resolver sees the name. The door `./agent` does not do that.
+ * Node.js gets a dispatcher. On Deno, calls of `http:` and `https:` URLs go by a client of
+ * HTTP/1.1 and HTTP/2 of this library, because Deno's own one asks the local resolver for
+ * the names of all targets. It needs the permission to reach the first hop, as in
+ * `--allow-net=proxy.example:1080`, and none for the targets. A header section of more than
+ * 16 KiB is an error. On Bun, the first call opens a bridge for this process alone: a port on
+ * loopback with a random login. Calls of `http:` URLs go by Unix sockets in a folder of this
+ * user alone, which `close()` and the exit of the process remove, but a signal that ends the
+ * process does not; those with a body other than a text or a `Blob`, and all on Windows, go by
+ * the bridge, and open a connection of their own to the target.
  *
  * @param hops The proxies, first the one that this machine connects to.
  *

@@ -1,5 +1,5 @@
 /**
- * The runtime's own `fetch()` and `WebSocket` through proxies, on Deno, Bun and Node.js.
+ * `fetch()` and `WebSocket` through proxies, on Deno, Bun and Node.js.
  *
  * @module
  */

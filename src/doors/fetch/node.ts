@@ -14,8 +14,8 @@ import { socksErrorIn, type Way } from "./way.ts";
 interface ConnectError {
   readonly error: Error;
   readonly connectParams: {
-    readonly hostname: string;
-    readonly port: string;
+    /** The host of the URL and its port, unless it is the default one. */
+    readonly host: string;
     readonly protocol: string;
   };
 }
@@ -29,11 +29,9 @@ export function openWay({ hops, options }: Route): Promise<Way> {
   // The event of a WebSocket does not have the error.
   const onError = (message: unknown) => {
     const { error, connectParams } = message as ConnectError;
-    const { protocol, hostname, port } = connectParams;
+    const { protocol, host } = connectParams;
     const cause = socksErrorIn(error);
-    if (cause) {
-      failures.add(cause, targetOf(`${protocol}//${hostname}:${port}`));
-    }
+    if (cause) failures.add(cause, targetOf(`${protocol}//${host}`));
   };
   subscribe(CONNECT_ERROR, onError);
   let hasArrived = false;

@@ -18,9 +18,7 @@ import { checkKeys } from "../../transport/check_keys.ts";
 export interface FetchOptions {
   /**
    * Milliseconds for reaching a target through all hops; 0 means no limit. The answer of the
-   * target has no limit. (On Deno with a `socks5h:` proxy, a call without an answer after half
-   * of the time leads to a second connection to the target: if the proxy does not reply to
-   * that either, the call is ended.)
+   * target has no limit.
    *
    * @default {30_000}
    */
@@ -38,7 +36,7 @@ export interface FetchOptions {
 export interface FetchTlsOptions {
   /**
    * Certificates of the authorities that are trusted, instead of those that the runtime
-   * comes with; by `createFetch()` on Deno in addition to them.
+   * comes with.
    */
   readonly ca?: string;
   /** The client's certificate, followed by those of intermediate authorities. */

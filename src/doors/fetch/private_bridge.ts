@@ -31,7 +31,6 @@ export interface PrivateBridge {
 
 /** Opens a private bridge, whose first connection is to the host of the probe. */
 export async function openPrivateBridge(
-  scheme: "http" | "socks5h",
   dialer: HopDialer,
   host: string,
 ): Promise<PrivateBridge> {
@@ -61,15 +60,14 @@ export async function openPrivateBridge(
       (error) => failedTargets.unreached(error),
     );
   };
-  const isHttp = scheme === "http";
   const auth = { username: secret(), password: secret() };
   const { addr, close } = await bridge({ connect }, {
-    http: isHttp,
-    socks: !isHttp,
+    http: true,
+    socks: false,
     auth,
   });
   return {
-    url: `${scheme}://${auth.username}:${auth.password}@127.0.0.1:${addr.port}`,
+    url: `http://${auth.username}:${auth.password}@127.0.0.1:${addr.port}`,
     failures,
     probe: { host, hasArrived: () => hasArrived },
     errorIn: (response) => failedTargets.errorIn(response),

@@ -94,7 +94,7 @@ function nextUrl(location: string, from: URL): URL {
 }
 
 /** The login of a URL, as runtimes send it. */
-function loginIn({ username, password }: URL): string | undefined {
+export function loginIn({ username, password }: URL): string | undefined {
   if (!username && !password) return undefined;
   const octets = `${username}:${password}`.replace(
     /%([\da-f]{2})/gi,
@@ -126,8 +126,9 @@ function remove(headers: Headers, names: readonly string[]): void {
 
 /** The response of the last request does not know that there were others. */
 function redirected(response: Response): Response {
+  const { clone } = response;
   return Object.defineProperties(response, {
     redirected: { value: true },
-    clone: { value: () => redirected(Response.prototype.clone.call(response)) },
+    clone: { value: () => redirected(clone.call(response)) },
   });
 }

@@ -57,8 +57,8 @@ export interface Way {
   readonly failures?: Failures;
   /** Why the way has answered in place of a target; `undefined` if the target has. */
   errorIn?(response: Response): unknown;
-  /** A test of the way. */
-  readonly probe: Probe;
+  /** A test of the way, if it depends on the runtime's own functions. */
+  readonly probe?: Probe;
   /** Closes all connections. */
   close(): Promise<void>;
 }

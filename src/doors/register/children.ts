@@ -17,8 +17,15 @@ type Options = Record<string, unknown> & { env?: Record<string, unknown> };
 
 interface Runtimes {
   Worker?: Class;
-  Bun?: Record<"spawn" | "spawnSync", Call>;
-  Deno?: { Command: Class };
+  Bun?: Record<"spawn" | "spawnSync", Call> & {
+    $: { ShellPromise: { prototype: { env: Call } } };
+  };
+  Deno?: DenoProcesses;
+}
+
+interface DenoProcesses {
+  Command: Class;
+  execPath(): string;
 }
 
 const runtimes = globalThis as unknown as Runtimes;
@@ -86,8 +93,16 @@ function includeProcesses(url: string): void {
     for (const name of ["spawn", "spawnSync"] as const) {
       bun[name] = patch(bun[name], withEnvironment);
     }
+    const { $ } = bun;
+    // Both replace the whole environment.
+    for (const it of [Object.getPrototypeOf($), $.ShellPromise.prototype]) {
+      it.env = patch(
+        it.env,
+        ([env]) => [withVariables({ env: env as Options }).env],
+      );
+    }
   }
-  if (deno) deno.Command = commandClass(deno.Command, url);
+  if (deno) includeCommands(deno, url);
 }
 
 /**
@@ -247,7 +262,8 @@ const DENO_CALLS: Record<string, (args: unknown[], url: string) => void> = {
 };
 
 function isDeno(command: unknown): boolean {
-  return /^deno(\.exe)?$/.test(basename(`${command}`));
+  const path = `${command}`;
+  return path === deno?.execPath() || /^deno(\.exe)?$/.test(basename(path));
 }
 
 function adapted(args: readonly string[], url: string): string[] {
@@ -256,6 +272,28 @@ function adapted(args: readonly string[], url: string): string[] {
   if (RUN.includes(first)) return [first, flag, ...rest];
   if (/^[a-z]*$/.test(first)) return [...args];
   throw refusal("deno without the subcommand run");
+}
+
+/** The short forms of `Deno.Command`, and the method that each of them calls. */
+const SHORT_FORMS = {
+  spawn: "spawn",
+  spawnAndWait: "output",
+  spawnAndWaitSync: "outputSync",
+} as const;
+
+function includeCommands(deno: DenoProcesses, url: string): void {
+  const Command = deno.Command = commandClass(deno.Command, url);
+  for (const [name, method] of Object.entries(SHORT_FORMS)) {
+    if (!(name in deno)) continue;
+    const call: Call = (command, ...rest) => {
+      const isList = Array.isArray(rest[0]);
+      const options = isList
+        ? { ...rest[1] as object, args: rest[0] }
+        : rest[0];
+      return (new Command(command, options) as Record<string, Call>)[method]();
+    };
+    Object.defineProperty(deno, name, { value: call });
+  }
 }
 
 function commandClass(original: Class, url: string): Class {

@@ -40,15 +40,12 @@ interface DenoNet {
 }
 
 interface ClientOptions extends AliasTls {
-  readonly proxy?: { readonly url?: string };
+  readonly proxy?: object;
 }
 
 const { Deno: deno } = globalThis as unknown as { Deno: DenoNet };
 
-/**
- * Sends the connections of `Deno` and `WebSocket` through the proxy; `fetch` reads the
- * environment.
- */
+/** Sends the connections of `Deno`, `fetch()` and `WebSocket` through the proxy. */
 export function patchDeno(directions: Directions, front: Front): void {
   const { connect, connectTls, startTls, createHttpClient } = deno;
   const targetOf = ({ hostname = "127.0.0.1", port }: ConnectOptions) =>
@@ -73,14 +70,44 @@ export function patchDeno(directions: Directions, front: Front): void {
   const clients = new WeakMap<object, AliasTls>();
   deno.createHttpClient = (options) => {
     const client = createHttpClient(
-      options?.proxy?.url ? { ...options, proxy: undefined } : options,
+      options?.proxy ? { ...options, proxy: undefined } : options,
     );
     if (options) clients.set(client, { ...options });
     return client;
   };
+  patchFetch(directions, clients);
   patchWebSocket(directions, front, clients);
   refuse(deno, "Deno.", ["listenDatagram", "connectQuic"]);
   refuse(globalThis, "", ["WebTransport"]);
+}
+
+type Init = RequestInit & { readonly client?: object };
+type Send = (request: Request) => Promise<Response>;
+
+function patchFetch(
+  directions: Directions,
+  clients: WeakMap<object, AliasTls>,
+): void {
+  const direct = globalThis.fetch as (...args: unknown[]) => Promise<Response>;
+  /** By the client of Deno, if the program has chosen one. */
+  const known = new WeakMap<object, Send>();
+  const fetch = async (input: string | URL | Request, init?: Init) => {
+    // The program may change the arguments while the module is loaded.
+    const request = new Request(input, init);
+    if (!/^https?:/.test(request.url)) return await direct(request);
+    const { fetchThrough } = await import("./deno_fetch.ts");
+    const client = init?.client;
+    const key = client ?? direct;
+    let send = known.get(key);
+    if (!send) {
+      const options = client ? { client } : {};
+      const given = client && clients.get(client);
+      send = fetchThrough(directions, direct, options, given);
+      known.set(key, send);
+    }
+    return await send(request);
+  };
+  globalThis.fetch = fetch as typeof globalThis.fetch;
 }
 
 async function connectThrough(

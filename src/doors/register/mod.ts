@@ -35,6 +35,7 @@ import { patchBun } from "./bun.ts";
 import { includeChildren } from "./children.ts";
 import { refuseDatagrams } from "./datagrams.ts";
 import { patchDeno } from "./deno.ts";
+import { keepVariables } from "./environment.ts";
 import { type Front, openFront } from "./front.ts";
 import { patchSockets } from "./sockets.ts";
 import { plainList, readWay, type Way } from "./way.ts";
@@ -78,6 +79,7 @@ function install(way: Way): void {
   if ((isBun || isDeno) && way.noProxy) {
     setVariables("NO_PROXY", plainList(way.noProxy));
   }
+  keepVariables();
   report(own);
   includeChildren(import.meta.url);
 }
@@ -106,9 +108,12 @@ function plainUrl({ proxy }: Way): string {
   return `${protocol}://${at}${formatEndpoint(proxy)}`;
 }
 
+/** That of the process; the program may get another object. */
+const { env } = process;
+
 /** In both cases of letters, because the runtimes differ in which one counts. */
 function setVariables(name: string, value: string): void {
-  process.env[name.toLowerCase()] = process.env[name] = value;
+  env[name.toLowerCase()] = env[name] = value;
 }
 
 /** Once, and not in the workers and children. */
@@ -121,12 +126,13 @@ function report(route: Route): void {
     import.meta.url.startsWith("file:")
       ? "child processes that are neither Node.js nor Bun"
       : "child processes",
+    ...isBun ? ["the option proxy of Bun.fetch, writes to Bun.env"] : [],
     ...isDeno
       ? [
         "deno task, and scripts of shells that run deno",
         "Deno.resolveDns",
-        "the look-up of names by fetch, EventSource and WebSocketStream, which go through " +
-        "the proxy after it",
+        "the look-up of names by EventSource, WebSocketStream and imports of URLs, which go " +
+        "through the proxy after it",
       ]
       : [],
   ];

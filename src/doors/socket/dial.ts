@@ -220,7 +220,10 @@ export class Dial implements HandshakeAttempt {
 
   /** Fails because the time is over. */
   endLate(): void {
-    const message = `no reply within ${this.#timeout} ms`;
+    const what = this.phase === "target-tls"
+      ? "no TLS connection to the target"
+      : "no reply";
+    const message = `${what} within ${this.#timeout} ms`;
     this.#stop(new NetError("timeout", message));
   }
 

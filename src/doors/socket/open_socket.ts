@@ -5,18 +5,15 @@
  */
 
 import type { Socket } from "node:net";
-import type { ConnectionOptions } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import type { Endpoint } from "../../protocol/address.ts";
-import { continueOverTls } from "./continue_over_tls.ts";
+import { continueOverTls, type TargetTls } from "./continue_over_tls.ts";
 import { Dial, type DialBounds } from "./dial.ts";
 import type { Route } from "./route.ts";
 import { createSocket, openRaw } from "./proxy_socket.ts";
 
 /** How to open a socket. */
-export interface OpenOptions extends DialBounds {
-  /** TLS to the target. */
-  readonly targetTls?: ConnectionOptions;
-}
+export interface OpenOptions extends DialBounds, TargetTls {}
 
 /** Called with the open socket, a `net.Socket` or a `tls.TLSSocket`, or with the error. */
 export type OnSocket = (error: Error | undefined, socket?: Socket) => void;
@@ -31,15 +28,15 @@ export function openSocket(
   options: OpenOptions,
   onSocket: OnSocket,
 ): Dial {
-  const { targetTls } = options;
+  const { targetTls, isTlsNext = false } = options;
   const raw = createSocket(route);
   const dial = new Dial(route, target, raw, options);
   openRaw(raw, dial, (error) => {
     if (error) return onSocket(error);
     if (dial.next || targetTls) {
-      return void overTls(dial, raw, onSocket, targetTls);
+      return void overTls(dial, raw, onSocket, options);
     }
-    dial.end();
+    if (!isTlsNext) dial.end();
     onSocket(undefined, raw);
   });
   return dial;
@@ -49,13 +46,21 @@ async function overTls(
   dial: Dial,
   raw: Socket,
   onSocket: OnSocket,
-  targetTls?: ConnectionOptions,
+  options: OpenOptions,
 ): Promise<void> {
   let socket: Socket;
   try {
-    socket = await continueOverTls(dial, raw, targetTls);
+    socket = await continueOverTls(dial, raw, options);
   } catch (error) {
     return onSocket(error as Error);
   }
   onSocket(undefined, socket);
+}
+
+/** Applies the time limit of a dial to the handshake of this socket with the target. */
+export function limitTls(dial: Dial, secured: TLSSocket): void {
+  dial.phase = "target-tls";
+  dial.socket = secured;
+  const end = () => dial.end();
+  secured.once("secureConnect", end).once("close", end);
 }

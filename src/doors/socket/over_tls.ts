@@ -6,6 +6,7 @@
 
 import type { Socket } from "node:net";
 import * as tls from "node:tls";
+import { detectRuntime } from "../../transport/detect.ts";
 import { toStreamError } from "../../transport/errors.ts";
 import {
   checkTexts,
@@ -71,6 +72,7 @@ async function secure(
   lower.on("error", ignore);
   const socket = start(lower, { ...how, ...checkTexts(how) });
   await secured(dial, socket);
+  boundReading(socket, lower);
   const { fingerprint256: pin } = how;
   if (pin === undefined || isPinned(socket, pin)) return socket;
   socket.destroy();
@@ -89,6 +91,7 @@ export async function secureTarget(
     // Whatever the options are, the connection is the one through the proxies.
     const socket = tls.connect({ ...options, socket: lower });
     await secured(dial, socket);
+    boundReading(socket, lower);
     return socket;
   } catch (error) {
     throw dial.explainTls(error);
@@ -106,6 +109,29 @@ function secured(dial: Dial, socket: tls.TLSSocket): Promise<void> {
       close: () => reject(handshakeError()),
     };
   });
+}
+
+/** An undocumented member of sockets. */
+interface Handled {
+  readonly _handle?: Partial<Record<"readStart" | "readStop", () => unknown>>;
+}
+
+/**
+ * Lets a TLS socket that is paused stop the socket below it. On Deno it would go on receiving,
+ * without a bound.
+ */
+function boundReading(socket: Socket, lower: Socket): void {
+  if (detectRuntime() !== "deno") return;
+  const { _handle: handle } = socket as unknown as Handled;
+  const { _handle: below } = lower as unknown as Handled;
+  if (!handle || !below) return;
+  for (const name of ["readStart", "readStop"] as const) {
+    const own = handle[name];
+    handle[name] = () => {
+      below[name]?.();
+      return own?.call(handle);
+    };
+  }
 }
 
 /** Shakes hands over a TLS socket, with the next proxies up to the next one with TLS. */

@@ -61,7 +61,8 @@ export function connector<Connect extends UndiciConnect>(
   const route = new Route(hops, door);
   const secure = buildConnector(connect as never);
   const open = (origin: Origin, callback: OnConnected) =>
-    openFor(route, origin, callback, (httpSocket: Socket) => {
+    openFor(route, origin, callback, (httpSocket: Socket, dial) => {
+      dial.end(); // it has a time limit of its own
       secure({ ...origin, httpSocket }, callback);
     });
   return open as Connect;

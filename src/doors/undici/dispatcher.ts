@@ -10,6 +10,8 @@ import type { Hops } from "../../client/hops.ts";
 import { isIp } from "../../protocol/address.ts";
 import { checkKeys } from "../../transport/check_keys.ts";
 import { DOOR_KEYS, type DoorOptions, Route } from "../socket/route.ts";
+import type { Dial } from "../socket/dial.ts";
+import { limitTls } from "../socket/open_socket.ts";
 import { type OnConnected, openFor, type Origin } from "./open_for.ts";
 
 /** Options of {@linkcode dispatcher}. */
@@ -60,8 +62,8 @@ export function dispatcher(
   const { targetTls, ...door } = options;
   const route = new Route(hops, door);
   const connect = (origin: Origin, callback: OnConnected) =>
-    openFor(route, origin, callback, (socket) => {
-      secure(socket, origin, callback, targetTls);
+    openFor(route, origin, callback, (socket, dial) => {
+      secure(dial, socket, origin, callback, targetTls);
     });
   const Agent = builtInAgent();
   return new Agent({ connect });
@@ -101,6 +103,7 @@ function membersOf(found: object | undefined): (object | undefined)[] {
 }
 
 function secure(
+  dial: Dial,
   socket: Socket,
   { hostname, servername }: Origin,
   callback: OnConnected,
@@ -118,9 +121,11 @@ function secure(
       socket,
     });
   } catch (error) {
+    dial.end();
     socket.destroy();
     return callback(error as Error, null);
   }
+  limitTls(dial, secured);
   const onError = (error: Error) => callback(error, null);
   secured.once("error", onError);
   secured.once("secureConnect", () => {

@@ -7,6 +7,7 @@
 import type { Socket } from "node:net";
 import { parseTarget } from "../../client/target.ts";
 import type { Endpoint } from "../../protocol/address.ts";
+import type { Dial } from "../socket/dial.ts";
 import { openSocket } from "../socket/open_socket.ts";
 import type { Route } from "../socket/route.ts";
 
@@ -24,12 +25,12 @@ export interface Origin {
 /** Called with a connection or an error. */
 export type OnConnected = (error: Error | null, socket: Socket | null) => void;
 
-/** Opens a connection; `secure` starts TLS over it for `https:`. */
+/** Opens a connection; `secure` starts TLS over it for `https:`, and ends the dial. */
 export function openFor(
   route: Route,
   { hostname, port, protocol }: Origin,
   callback: OnConnected,
-  secure: (socket: Socket) => void,
+  secure: (socket: Socket, dial: Dial) => void,
 ): void {
   const isSecure = protocol === "https:";
   let target: Endpoint;
@@ -39,10 +40,11 @@ export function openFor(
   } catch (error) {
     return queueMicrotask(() => callback(error as Error, null));
   }
-  openSocket(route, target, {}, (error, socket) => {
+  const how = { isTlsNext: isSecure };
+  const dial = openSocket(route, target, how, (error, socket) => {
     if (error || !socket) return callback(error ?? null, null);
     socket.setNoDelay(true);
-    if (isSecure) secure(socket);
+    if (isSecure) secure(socket, dial);
     else callback(null, socket);
   });
 }

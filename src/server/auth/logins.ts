@@ -6,7 +6,8 @@
 
 import { quote } from "../../protocol/escape.ts";
 import { loginEntries } from "./login_table.ts";
-import { decodeText } from "./name.ts";
+import { decodeText, keyOf } from "./name.ts";
+import { sameBytes } from "./password_hash.ts";
 import type {
   Credentials,
   Logins,
@@ -67,28 +68,29 @@ class FunctionVerifier implements Verifier {
   }
 }
 
-/** Compares bytes in a time that is independent of the names and passwords. */
+/** Compares with one login, in a time that is independent of its name and password. */
 class LoginTable implements Verifier {
-  readonly #logins: readonly Uint8Array[];
-  readonly #names: ReadonlySet<string>;
+  /** By the bytes of the names. */
+  readonly #logins = new Map<string, Uint8Array>();
+  /** Takes the place of a login that does not exist, so that the work is the same. */
+  readonly #nobody = new Uint8Array(512);
 
   constructor(logins: Readonly<Record<string, string>>) {
-    const entries = loginEntries(logins, "logins");
-    this.#logins = entries.map(encodeLogin);
-    const encoder = new TextEncoder();
-    this.#names = new Set(entries.map(([name]) => `${encoder.encode(name)}`));
+    for (const entry of loginEntries(logins, "logins")) {
+      const login = encodeLogin(entry);
+      this.#logins.set(keyOf(login.subarray(1, 1 + login[0])), login);
+    }
   }
 
   knows(username: Uint8Array): boolean {
-    return this.#names.has(`${username}`);
+    return this.#logins.has(keyOf(username));
   }
 
   verify({ username, password }: Credentials): boolean {
     if (username.length > 255 || password.length > 255) return false;
-    const given = pad(username, password);
-    let found = 0;
-    for (const login of this.#logins) found |= same(login, given);
-    return found === 1;
+    const login = this.#logins.get(keyOf(username)) ?? this.#nobody;
+    const isSame = sameBytes(login, pad(username, password));
+    return isSame && login !== this.#nobody;
   }
 }
 
@@ -112,11 +114,4 @@ function pad(username: Uint8Array, password: Uint8Array): Uint8Array {
   login[256] = password.length;
   login.set(password, 257);
   return login;
-}
-
-/** Returns 1 if they are equal, otherwise 0, in constant time. */
-function same(a: Uint8Array, b: Uint8Array): number {
-  let differs = 0;
-  for (let i = 0; i < a.length; i++) differs |= a[i] ^ b[i];
-  return differs === 0 ? 1 : 0;
 }

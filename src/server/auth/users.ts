@@ -9,6 +9,7 @@ import { checkKeys } from "../../transport/check_keys.ts";
 import { type Clock, systemClock } from "../../transport/clock.ts";
 import type { UserAttributes } from "../accounting/user_attributes.ts";
 import { clientKey } from "../client_key.ts";
+import { keyOf } from "./name.ts";
 import {
   matches,
   parseHash,
@@ -246,11 +247,6 @@ export function problemOfHash(hash: string): string | undefined {
 
 function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text);
-}
-
-/** Bytes as a key of a map. */
-function keyOf(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
 }
 
 /**

@@ -560,10 +560,40 @@ else {
   assertEquals([exit, stdout], [0, "deep\n"], stderr);
   assertMatch(stderr, /^socks5 register: TCP goes through socks5h:.*\n$/);
   // Deno asks the resolver of the system before it asks the proxy.
-  const isTold = stderr.includes("the look-up of names by fetch");
+  const isTold = stderr.includes("the look-up of names by EventSource");
   assertEquals(isTold, runtime === "deno");
   assert(!/alice|secret/.test(stderr));
 });
+
+test("register keeps its way when the program writes to the variables", () =>
+  assertThrough(
+    `
+const names = ["ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"];
+for (const name of names.flatMap((it) => [it, it.toLowerCase()])) delete process.env[name];
+process.env.NO_PROXY = process.env.no_proxy = "*";
+process.env.OTHER = "kept";
+const { Worker } = await import("node:worker_threads");
+const url = \`http://127.0.0.1:\${WEB}/\`;
+const text = async (answer) => await (await answer).text();
+await way("fetch", () => text(fetch(url + "a")));
+if ("Deno" in globalThis) {
+  Deno.env.delete("ALL_PROXY");
+  Deno.env.set("NO_PROXY", "*");
+}
+const code = \`
+const { parentPort } = require("node:worker_threads");
+fetch("\${url}b").then((it) => it.text()).catch(() => "failed").then((it) => parentPort.postMessage(it));
+\`;
+await way("worker", async () => {
+  const worker = new Worker(code, { eval: true });
+  const message = await new Promise((resolve) => worker.on("message", resolve));
+  await worker.terminate();
+  return message !== "";
+});
+await way("others", () => process.env.OTHER);
+`,
+    { fetch: "/a", worker: true, others: "kept" },
+  ));
 
 test("register changes nothing with NO_PROXY=*", () =>
   withLab(async (lab) => {
@@ -724,6 +754,11 @@ await way("sendMany", async () => {
 await way("connected", () => Bun.udpSocket({ connect: { hostname, port } }));
 await way("SQL", () => new SQL(\`postgres://127.0.0.1:\${TCP}/\`));
 await way("sql", () => Bun.sql\`SELECT 1\`);
+const child = \`console.log(await (await fetch("\${url}shell")).text().catch(() => "failed"))\`;
+const shell = () => Bun.$\`\${process.execPath} -e \${child}\`;
+const hasPrinted = async (it) => (await it.text()).trim() !== "";
+await way("shell", () => hasPrinted(shell().env({ A: "1" })));
+await way("all shells", () => { Bun.$.env({ A: "1" }); return hasPrinted(shell()); });
 await way("RedisClient", () => new RedisClient(\`redis://127.0.0.1:\${TCP}\`));
 await way("redis", () => Bun.redis.get("x"));
 `,
@@ -743,6 +778,8 @@ await way("redis", () => Bun.redis.get("x"));
         connected: "error EACCES",
         SQL: "error EACCES",
         sql: "error EACCES",
+        shell: true,
+        "all shells": true,
         RedisClient: "error EACCES",
         redis: "error EACCES",
       },
@@ -790,6 +827,13 @@ await way("http client", async () => {
   client.close();
   return text;
 });
+await way("http client by address", async () => {
+  const proxy = { transport: "tcp", hostname: "127.0.0.1", port: Number(WEB) };
+  const client = Deno.createHttpClient({ proxy });
+  const text = await (await fetch(url + "b", { client })).text();
+  client.close();
+  return text;
+});
 await way("EventSource", () => new Promise((resolve) => {
   const source = new EventSource(url);
   // The target answers with another type.
@@ -829,6 +873,16 @@ await way("Command", async () => {
   const { stdout } = await new Deno.Command(Deno.execPath(), { args, clearEnv: true }).output();
   return new TextDecoder().decode(stdout).trim() !== "";
 });
+const hasPrinted = ({ stdout }) => new TextDecoder().decode(stdout).trim() !== "";
+const options = { clearEnv: true, stdout: "piped" };
+await way("spawn", async () => {
+  const child = Deno.spawn(Deno.execPath(), ["eval", code], options);
+  return hasPrinted(await child.output());
+});
+await way("spawnAndWait", async () =>
+  hasPrinted(await Deno.spawnAndWait(Deno.execPath(), { ...options, args: ["eval", code] })));
+await way("spawnAndWaitSync", () =>
+  hasPrinted(Deno.spawnAndWaitSync(Deno.execPath(), ["eval", code], options)));
 await way("no subcommand", () => spawnSync(Deno.execPath(), ["app.mjs"]));
 await way("a shell", () => execSync("deno run app.mjs"));
 `,
@@ -840,6 +894,7 @@ await way("a shell", () => execSync("deno run app.mjs"));
         "another name": "error refused",
         certificate: "error EACCES",
         "http client": "/a",
+        "http client by address": "/b",
         EventSource: "failed",
         WebSocket: ["hello", true, "chat"],
         "WebSocket with TLS": ["hello", true],
@@ -848,6 +903,9 @@ await way("a shell", () => execSync("deno run app.mjs"));
         "WebSocket without a URL": "error 12", // SyntaxError
         listenDatagram: "error EACCES",
         Command: true,
+        spawn: true,
+        spawnAndWait: true,
+        spawnAndWaitSync: true,
         "no subcommand": "error EACCES",
         "a shell": "error EACCES",
       },
