@@ -157,6 +157,7 @@ for (const listener of ["a port", "a Unix socket"] as const) {
           assertEquals(verdict, undefined);
           await assertEchoes(first, "x".repeat(600)); // as of what is known
           await program.line(/"reason":"quota"/);
+          first.close();
         };
         return withUsage(["--shared-strict", ...more], use, path);
       }),
