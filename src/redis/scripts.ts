@@ -65,6 +65,11 @@ local function isLate(nodes, node)
   local till = redis.call('ZSCORE', nodes, node)
   return not till or tonumber(till) <= now
 end
+-- Tokens begin with the lease of their node.
+local function leaseOf(prefix, node, standard)
+  local token = redis.call('HGET', prefix .. node, '@') or ''
+  return tonumber(token:match('^(%d+) ') or standard)
+end
 local function reap(totals, nodes, prefix, self)
   local dead = redis.call('ZRANGEBYSCORE', nodes, '-inf', now, 'LIMIT', 0, 16)
   local found = false
@@ -172,6 +177,7 @@ return answers
  * Declares everything that a node holds, in place of what was counted for it before. If keys
  * are missing, which somebody has deleted, what other nodes hold is counted again, too. If the
  * lease of the node has ended, those of others get one more: the clock may have been set forward.
+ * The token begins with the lease and a space.
  *
  * KEYS: totals, nodes, held. ARGV: prefix, node, token, lease, (field, count)…
  */
@@ -196,7 +202,7 @@ end
 local till = now + tonumber(ARGV[4])
 if redis.call('ZSCORE', KEYS[2], ARGV[2]) and isLate(KEYS[2], ARGV[2]) then
   for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
-    redis.call('ZADD', KEYS[2], till, node)
+    redis.call('ZADD', KEYS[2], now + leaseOf(ARGV[1], node, ARGV[4]), node)
   end
 end
 forget(KEYS[1], KEYS[3])
@@ -235,10 +241,13 @@ ${NOW}${COUNT}
 if isLate(KEYS[2], ARGV[2]) then return {0} end
 local till = now + tonumber(ARGV[5])
 redis.call('ZADD', KEYS[2], till, ARGV[2])
--- Not possible for nodes with the same lease, unless the clock was set back.
+-- Only of nodes with a longer lease, unless the clock was set back.
 local ahead = '(' .. (till + ${CLOCK_CHANGE})
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], ahead, '+inf')) do
-  redis.call('ZADD', KEYS[2], till, node)
+  local most = now + leaseOf(ARGV[1], node, ARGV[5])
+  if tonumber(redis.call('ZSCORE', KEYS[2], node)) > most + ${CLOCK_CHANGE} then
+    redis.call('ZADD', KEYS[2], most, node)
+  end
 end
 reap(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
 local since = '(' .. (ARGV[6] == '' and now or ARGV[6])

@@ -24,6 +24,8 @@ import type { LockoutNews, SlotCounter } from "./slot_counter.ts";
 const MAX_CLIENTS = 10_000;
 /** How many failures of one client are kept for Redis. */
 const MAX_MISSED = 100;
+/** Of how many clients Redis is told at the same time: one by one, it could take minutes. */
+const TOLD_TOGETHER = 100;
 /**
  * For how many milliseconds a client whose login was correct is not asked about again. If it is
  * locked out meanwhile, the answer to the login that has failed waits for the end of it, so that
@@ -67,8 +69,8 @@ export class SharedLockout implements LoginGuard {
   /** The key of the number of the last call that has counted a failure of this node. */
   readonly #reported: string;
   #number = 0;
-  /** The number of a call to settle them that was not answered. */
-  #fence = 0;
+  /** The number of the first call to settle them since one was answered. */
+  #fence = Infinity;
   /** The last end of a lockout that was learnt, by the clock of Redis. */
   #since = "";
   #unlocks = "";
@@ -119,32 +121,45 @@ export class SharedLockout implements LoginGuard {
     }
     if (this.#missed.size === 0) return;
     await this.#settle();
-    for (const [key, failures] of this.#missed) {
-      while (failures.length > 0) {
-        const call = this.#counting(key, failures[0]);
-        this.#counted(key, await link.run(...call));
-        failures.shift();
-      }
-      this.#missed.delete(key);
-      this.#local.unlock(originalKey(key));
+    // Those that come meanwhile are told with the next heartbeat: they may never end.
+    const missed = [...this.#missed];
+    // The first one alone: once Redis knows the script, no call overtakes another one.
+    for (let count = 1; missed.length > 0; count = TOLD_TOGETHER) {
+      const some = missed.splice(0, count);
+      await Promise.all(some.map(([key, it]) => this.#tell(key, it)));
     }
+  }
+
+  /** Tells Redis which logins of a client have failed. */
+  async #tell(key: string, failures: Failure[]): Promise<void> {
+    const { link } = this.#options;
+    while (failures.length > 0) {
+      const call = this.#counting(key, failures[0]);
+      this.#counted(key, await link.run(...call));
+      failures.shift();
+    }
+    // Not those that were counted after it was unlocked.
+    if (this.#missed.get(key) !== failures) return;
+    this.#missed.delete(key);
+    this.#local.unlock(originalKey(key));
   }
 
   /** Finds out which calls were counted, as others cannot be later, and forgets their failures. */
   async #settle(): Promise<void> {
     const { link } = this.#options;
-    const unanswered = this.#fence;
-    const fence = this.#fence = ++this.#number;
+    const fence = ++this.#number;
+    this.#fence = Math.min(this.#fence, fence);
     const reply = await link.run(FENCE, [this.#reported], [String(fence)]);
     const last = Number(reply);
+    // After one of them that was not answered, it is not known: better twice than never.
+    const isKnown = last < this.#fence;
     for (const failures of this.#missed.values()) {
       for (let i = failures.length - 1; i >= 0; i--) {
-        const isCounted = failures[i].number <= last && last !== unanswered;
-        if (isCounted) failures.splice(i, 1);
+        if (isKnown && failures[i].number <= last) failures.splice(i, 1);
         else failures[i].number = Infinity;
       }
     }
-    this.#fence = 0;
+    this.#fence = Infinity;
   }
 
   /** The clients that are locked out on any node, or that this node knows of. */
@@ -224,9 +239,12 @@ export class SharedLockout implements LoginGuard {
     if (!isAddress(client)) return this.#local.failed(client);
     const key = keyOf(client);
     this.#trusted.delete(client);
-    const failure = { at: this.#options.clock.now(), number: 0 };
+    const { clock, link } = this.#options;
+    const failure = { at: clock.now(), number: 0 };
+    const wasUp = link.isUp;
     const reply = await this.#run(...this.#counting(key, failure));
     if (reply !== undefined) return this.#counted(key, reply);
+    if (!wasUp) failure.number = Infinity; // the call was not made
     const failures = this.#missed.get(key) ?? [];
     if (failures.length < MAX_MISSED) failures.push(failure);
     keep(this.#missed, key, failures);

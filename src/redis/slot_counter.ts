@@ -186,7 +186,7 @@ export class SlotCounter {
     const { link, names, node, lease } = this.#options;
     // Their slots are either held then, or not granted.
     await Promise.allSettled(this.#inFlight);
-    this.#token = crypto.randomUUID();
+    this.#token = `${lease} ${crypto.randomUUID()}`;
     this.#calls = 0;
     this.#changes.clear();
     this.#granted.clear();

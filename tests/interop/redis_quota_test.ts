@@ -2,11 +2,13 @@
 
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { writeFile } from "node:fs/promises";
+import * as net from "node:net";
 import { join } from "node:path";
 import { connect, SocksError } from "../../src/client/mod.ts";
 import { hashPassword } from "../../src/server/mod.ts";
 import { assertEchoes, withEcho } from "../cli/echo.ts";
 import { test } from "../support/harness.ts";
+import { withSocketPath } from "../support/socket_path.ts";
 import { type Program, runProgram, withProgram } from "../support/spawn.ts";
 import { missing, withFolder } from "./programs.ts";
 import { redisOptions, withRedis } from "./redis.ts";
@@ -14,9 +16,21 @@ import { missingRuntime } from "./runtimes.ts";
 
 const skip = missingRuntime("deno") ?? missing("redis-server", "redis-cli");
 
-async function open(program: Program, target: number, user: string) {
-  const url = `socks5://${user}:pw@127.0.0.1:${await program.port()}`;
-  return await connect(url, `127.0.0.1:${target}`);
+/** Opens a tunnel through the program, which listens on a port or the Unix socket `path`. */
+async function open(
+  program: Program,
+  target: number,
+  user: string,
+  path?: string,
+) {
+  const port = path === undefined ? await program.port() : 1080;
+  return await connect(
+    `socks5://${user}:pw@127.0.0.1:${port}`,
+    `127.0.0.1:${target}`,
+    path === undefined
+      ? {}
+      : { conn: net.connect({ path, allowHalfOpen: true }) },
+  );
 }
 
 test(
@@ -74,6 +88,7 @@ function withUsage(
     target: number,
     first: Awaited<ReturnType<typeof open>>,
   ) => Promise<void>,
+  path?: string,
 ): Promise<void> {
   return withFolder((folder) =>
     withEcho((target) =>
@@ -84,13 +99,14 @@ function withUsage(
         const args = ["--port", "0", "--users-file", users]
           .concat("--shared", redis.url, "--accounting", "200ms", more);
         await withProgram(args, async (program) => {
-          const first = await open(program, target, "alice");
+          if (path !== undefined) await program.line(/"type":"listening"/);
+          const first = await open(program, target, "alice", path);
           await assertEchoes(first, "x".repeat(1_000));
           await program.line(/"type":"usage"/);
           redis.signal("SIGSTOP");
           await program.line(/"type":"shared-lost"/);
           await use(program, target, first);
-        }, await redisOptions());
+        }, { ...await redisOptions(), mayWrite: path !== undefined });
       })
     )
   );
@@ -114,18 +130,37 @@ for (const workers of ["1", "2"]) {
   );
 }
 
-test(
-  "--shared-strict refuses users with a quota while Redis is away",
-  () =>
-    withUsage(["--shared-strict"], async (program, target, first) => {
-      await assertRejects(() => open(program, target, "alice"), SocksError);
-      // By the lockout, or if the client is still trusted, by the quota.
-      const line = await program.line(/"reason":"(login-error|refused)"/);
-      const { error, verdict } = JSON.parse(line);
-      assertMatch(error, /usage store|Redis does not answer/);
-      assertEquals(verdict, undefined);
-      await assertEchoes(first, "x".repeat(600)); // as of what is known
-      await program.line(/"reason":"quota"/);
-    }),
-  { skip, foreign: true },
-);
+// On a Unix socket, no lockout asks Redis before the quota does.
+for (const listener of ["a port", "a Unix socket"] as const) {
+  test(
+    `--shared-strict refuses users with a quota on ${listener} while Redis is away`,
+    () =>
+      withSocketPath((file) => {
+        const path = listener === "a port" ? undefined : file;
+        const more = path === undefined
+          ? []
+          : ["--hostname", `unix:${path}`, "--allow", "127.0.0.1"];
+        const use = async (
+          program: Program,
+          target: number,
+          first: Awaited<ReturnType<typeof open>>,
+        ) => {
+          await assertRejects(
+            () => open(program, target, "alice", path),
+            SocksError,
+          );
+          const line = await program.line(/"reason":"(login-error|refused)"/);
+          const { reason, error, verdict } = JSON.parse(line);
+          if (path === undefined) assertEquals(reason, "login-error");
+          else assertMatch(error, /usage store/);
+          assertMatch(error, /Redis does not answer/);
+          assertEquals(verdict, undefined);
+          await assertEchoes(first, "x".repeat(600)); // as of what is known
+          await program.line(/"reason":"quota"/);
+          first.close();
+        };
+        return withUsage(["--shared-strict", ...more], use, path);
+      }),
+    { skip, foreign: true },
+  );
+}

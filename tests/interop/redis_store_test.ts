@@ -208,6 +208,32 @@ test(
 );
 
 test(
+  "redisStore() takes no node for dead whose lease is longer than that of others",
+  () =>
+    withStores("redis", {}, async (redis, [one]) => {
+      const client = await clients.redis(redis.url);
+      const other = redisStore({ client, lease: 60_000, timeout: 300 });
+      await other.ready;
+      const requests = [{ ...slot, max: 1 }];
+      assertEquals(await other.acquire(requests), null);
+      const ends = () =>
+        redis.command("ZRANGE", "{socks5}:nodes", "-1", "-1", "WITHSCORES");
+      const before = await ends();
+      // Meanwhile the first one sends heartbeats, but not the other.
+      const end = Date.now() + 2_000;
+      while (Date.now() < end) {
+        assertEquals(await one.acquire(requests), "sessionsPerUser");
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      assertEquals(await ends(), before);
+      await other.close();
+      assertEquals(await one.acquire(requests), null);
+      client.close();
+    }),
+  options,
+);
+
+test(
   "redisStore() frees the slots of a dead node although the clock of Redis was set back",
   () =>
     withStores("redis", {}, async (redis, [one]) => {

@@ -191,11 +191,14 @@ test(
       await assertRefused(node, port);
       assert(first.median < 5_000);
       const times = `${before.median} ${first.median} ${rest.median}`;
-      assert(rest.median <= before.median + 10, times);
+      // Less than the timeout of 500 ms, on a busy machine, too.
+      assert(rest.median < 400, times);
       assertEquals(node.times("lost"), 1);
       redis.signal("SIGCONT");
       await untilHeld(redis, 10, 2 * BEAT + 2_500);
-      assertEquals([node.times("lost"), node.times("found")], [1, 2]);
+      // Redis counts them a moment before the node reports that.
+      await until("Redis is used", () => node.times("found") === 2);
+      assertEquals(node.times("lost"), 1);
       close(conns);
       await untilHeld(redis, 0);
     }, { on: [runtime] }),

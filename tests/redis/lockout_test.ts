@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { redisStore } from "../../src/redis/mod.ts";
 import { test } from "../support/harness.ts";
 import { settle, withStore } from "../support/scripted_redis.ts";
+import { deferred } from "../support/world.ts";
 
 const client = "2001:db8:0:7::1";
 const KEY = "'2001:db8:0:7::/64";
@@ -288,3 +289,85 @@ test("redisStore() rejects options that make no sense", async () => {
     );
   }
 });
+
+test("RedisStore forgets no failed login that was never sent, whatever calls get no answer", () =>
+  withStore({ failedLogins: 9 }, async ({ store, redis, clock }) => {
+    const gone = () => {
+      throw new Error("gone");
+    };
+    redis.answer = gone;
+    await store.failed("192.0.2.1");
+    await store.failed("192.0.2.1"); // not sent
+    // The first fence arrives, but its answer does not; the second one does not arrive.
+    let last = "0";
+    for (const arrives of [true, false]) {
+      redis.answer = ({ name, args }) => {
+        if (name !== "FENCE") return 0;
+        if (arrives) last = args[0];
+        return gone();
+      };
+      clock.advance(1_000);
+      await settle();
+    }
+    redis.answer = ({ name }) =>
+      name === "FENCE" ? last : name === "FAILED" ? [1, 0, 0] : 0;
+    const before = redis.of("FAILED").length;
+    clock.advance(1_000);
+    await settle();
+    assertEquals(redis.of("FAILED").length - before, 2);
+  }));
+
+test("RedisStore forgets no failed login of the time in which it tells Redis of others", () =>
+  withStore({ failedLogins: 9 }, async ({ store, redis, clock }) => {
+    const gone = () => {
+      throw new Error("gone");
+    };
+    redis.answer = gone;
+    await store.failed("192.0.2.1");
+    await store.failed("192.0.2.2");
+    let last = "0";
+    redis.answer = async ({ name, args }) => {
+      if (name === "FENCE") return last;
+      if (name !== "FAILED") return 0;
+      last = args[5]; // counted, but without an answer for the second one
+      if (args[0] !== "'192.0.2.1") return gone();
+      await store.failed("192.0.2.3");
+      return [1, 0, 0];
+    };
+    clock.advance(1_000);
+    await settle();
+    redis.answer = ({ name }) =>
+      name === "FENCE" ? last : name === "FAILED" ? [1, 0, 0] : 0;
+    const before = redis.of("FAILED").length;
+    clock.advance(1_000);
+    await settle();
+    const told = redis.of("FAILED").slice(before).map(({ args }) => args[0]);
+    assertEquals(told, ["'192.0.2.3"]);
+  }));
+
+test("RedisStore uses Redis again however many logins fail meanwhile", () =>
+  withStore({}, async ({ store, redis, clock }) => {
+    redis.answer = () => {
+      throw new Error("gone");
+    };
+    for (const it of [1, 2, 3]) await store.failed(`192.0.2.${it}`);
+    const answers = deferred<void>();
+    let last = 3;
+    const before = redis.of("FAILED").length;
+    const asked = () => redis.of("FAILED").length - before;
+    redis.answer = async ({ name }) => {
+      if (name === "BEAT") return [1, 1, [], "0"];
+      if (name !== "FAILED") return 0;
+      if (asked() > 1) await answers.promise;
+      if (!store.state.isUp && last < 1_000) {
+        await store.failed(`198.51.${++last >> 8}.${last & 255}`);
+      }
+      return [1, 0, 0];
+    };
+    clock.advance(1_000);
+    await settle();
+    assertEquals(asked(), 3); // the last two at the same time
+    answers.resolve();
+    await settle();
+    assertEquals([asked(), last, store.state.isUp], [6, 6, true]);
+  }));
