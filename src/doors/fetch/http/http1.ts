@@ -19,7 +19,6 @@ import {
   parseFieldLines,
 } from "../../../protocol/http_head.ts";
 import { Download } from "./download.ts";
-import { flowOf } from "./flow.ts";
 import {
   type HttpConnection,
   type Incoming,
@@ -28,7 +27,7 @@ import {
   Unanswered,
 } from "./messages.ts";
 import type { Stop } from "./stop.ts";
-import { Upload } from "./upload.ts";
+import { drained, Upload } from "./upload.ts";
 
 /** Content up to this size is sent in one piece with the header section. */
 const SMALL = 16 * 1024;
@@ -46,7 +45,6 @@ export interface Http1Events {
 /** A connection, for one request at a time. */
 export class Http1Connection implements HttpConnection {
   readonly #socket: Socket;
-  readonly #flow: ReturnType<typeof flowOf>;
   readonly #events: Http1Events;
   #exchange: Exchange | undefined;
   isUsed = false;
@@ -54,7 +52,6 @@ export class Http1Connection implements HttpConnection {
   /** Takes an open socket over. */
   constructor(socket: Socket, events: Http1Events) {
     this.#socket = socket;
-    this.#flow = flowOf(socket);
     this.#events = events;
     socket.on("data", (chunk) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
@@ -81,7 +78,7 @@ export class Http1Connection implements HttpConnection {
     if (this.isUsed) socket.ref();
     return await new Promise((resolve, reject) => {
       const settle = { resolve, reject };
-      const exchange = new Exchange(socket, this.#flow, request, stop, settle);
+      const exchange = new Exchange(socket, request, stop, settle);
       this.#exchange = exchange;
       exchange.onDone = (ms) => this.#finish(ms);
       exchange.start();
@@ -123,7 +120,6 @@ interface Settle {
 /** A request and its response. */
 class Exchange {
   readonly #socket: Socket;
-  readonly #flow: ReturnType<typeof flowOf>;
   readonly #request: Outgoing;
   readonly #stop: Stop;
   readonly #settle: Settle;
@@ -141,13 +137,11 @@ class Exchange {
 
   constructor(
     socket: Socket,
-    flow: ReturnType<typeof flowOf>,
     request: Outgoing,
     stop: Stop,
     settle: Settle,
   ) {
     this.#socket = socket;
-    this.#flow = flow;
     this.#request = request;
     this.#stop = stop;
     this.#settle = settle;
@@ -242,13 +236,13 @@ class Exchange {
     }
     const socket = this.#socket;
     const download = new Download({
-      resume: () => this.#flow.resume(),
+      resume: () => void socket.resume(),
       abandon: () => this.#abandon(),
       wait: (isWaiting) => void (isWaiting ? socket.ref() : socket.unref()),
     });
     this.#download = download;
     this.#settle.resolve({ ...response, content: download });
-    if (!download.push(content)) this.#flow.pause();
+    if (!download.push(content)) socket.pause();
     if (this.#isSent) socket.unref();
   }
 
@@ -260,7 +254,7 @@ class Exchange {
       this.#download!.close();
       return this.#done(isWhole);
     }
-    if (!hasRoom) this.#flow.pause();
+    if (!hasRoom) this.#socket.pause();
   }
 
   #done(isWhole: boolean): void {
@@ -311,20 +305,6 @@ const CUT_OFF = new Error(
 function broken(cause: unknown): TypeError {
   const { message } = cause as Error;
   return new TypeError(`fetch failed: ${message}`, { cause });
-}
-
-/** Resolves when more can be written, or never will be. */
-function drained(socket: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    if (socket.destroyed) return resolve();
-    const done = () => {
-      socket.off("drain", done);
-      socket.off("close", done);
-      resolve();
-    };
-    socket.on("drain", done);
-    socket.on("close", done);
-  });
 }
 
 function encodeRequest({ method, url, fields, content }: Outgoing): string {

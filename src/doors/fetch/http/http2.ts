@@ -16,7 +16,7 @@ import {
   Unanswered,
 } from "./messages.ts";
 import type { Stop } from "./stop.ts";
-import { Upload } from "./upload.ts";
+import { drained, Upload } from "./upload.ts";
 
 /** How many octets of a response may be on their way, and those of all on a connection. */
 const STREAM_WINDOW = 1024 * 1024;
@@ -259,19 +259,6 @@ function failure(
   }
   const message = cause?.message ?? "the response was cut off";
   return new TypeError(`fetch failed: ${message}`, { cause });
-}
-
-function drained(stream: http2.ClientHttp2Stream): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream.destroyed) return resolve();
-    const done = () => {
-      stream.off("drain", done);
-      stream.off("close", done);
-      resolve();
-    };
-    stream.on("drain", done);
-    stream.on("close", done);
-  });
 }
 
 /** The list of names and values is the third argument of the event, if it has one. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Writable } from "node:stream";
 import { setImmediate } from "node:timers";
 
 /** What a stream has given. */
@@ -50,6 +51,20 @@ export class Upload {
   cancel(reason?: unknown): void {
     this.#reader.cancel(reason).catch(() => {});
   }
+}
+
+/** Resolves when more can be written, or never will be. */
+export function drained(to: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    if (to.destroyed) return resolve();
+    const done = () => {
+      to.off("drain", done);
+      to.off("close", done);
+      resolve();
+    };
+    to.on("drain", done);
+    to.on("close", done);
+  });
 }
 
 function octetsOf(value: unknown): Uint8Array {
