@@ -56,7 +56,8 @@ export interface ProxiedWebSocketClass extends AsyncDisposable {
  * addition to `--allow-net`, also for the targets. It gets the address of the bridge in place
  * of the name in the URL, because it would ask the local resolver for that name. So the bridge
  * speaks TLS to `wss:` targets, always with HTTP/1.1, and `--deny-net` applies to the names in
- * URLs, but not to their addresses, which only the proxy knows.
+ * URLs, but not to their addresses, which only the proxy knows;
+ * `--unsafely-ignore-certificate-errors` does not apply.
  *
  * @param hops The proxies, first the one that this machine connects to.
  *
