@@ -41,20 +41,20 @@ export function decoded(
   const name = valueOf(fields, "content-encoding")?.toLowerCase() ?? "";
   const coding = Object.hasOwn(CODINGS, name) ? CODINGS[name] : undefined;
   const isCoded = coding && isWanted(request.fields);
-  if (content instanceof Download) {
-    const stream = content.open();
+  const octets = content instanceof Download ? content.whole() : content;
+  if (!octets) {
+    const stream = (content as Download).open();
     return isCoded ? through(stream, coding.format) : stream;
   }
-  if (!isCoded) return content;
-  if (content.length === 0) return content;
-  if (coding.decode && content.length <= SMALL) {
+  if (!isCoded || octets.length === 0) return octets;
+  if (coding.decode && octets.length <= SMALL) {
     try {
-      return coding.decode(content, { maxOutputLength: MAX_DECODED });
+      return coding.decode(octets, { maxOutputLength: MAX_DECODED });
     } catch {
       // It is larger, or the stream fails, too.
     }
   }
-  return through(new Blob([content as BlobPart]).stream(), coding.format);
+  return through(new Blob([octets as BlobPart]).stream(), coding.format);
 }
 
 function isWanted(fields: readonly Field[]): boolean {

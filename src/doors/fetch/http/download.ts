@@ -4,6 +4,8 @@
  * @module
  */
 
+import { joined } from "./octets.ts";
+
 /** How many octets may wait for the program before the connection is paused. */
 const LIMIT = 64 * 1024;
 
@@ -38,6 +40,11 @@ export class Download {
 
   constructor(source: Source) {
     this.#source = source;
+  }
+
+  /** All octets, if they have arrived already: then no stream is needed. */
+  whole(): Uint8Array | undefined {
+    return this.#hasEnded && !this.#failure ? joined(this.#queue) : undefined;
   }
 
   /** Returns the stream for the program, once. */

@@ -6,6 +6,7 @@
 
 import type { Writable } from "node:stream";
 import { setImmediate } from "node:timers";
+import { joined } from "./octets.ts";
 
 /** What a stream has given. */
 type Reading = Promise<{ done: boolean; value?: unknown }>;
@@ -98,15 +99,4 @@ export async function contentOf(
     parts.push(octetsOf(found.value));
   }
   return new Upload(reader, readings);
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0];
-  const all = new Uint8Array(parts.reduce((sum, it) => sum + it.length, 0));
-  let at = 0;
-  for (const it of parts) {
-    all.set(it, at);
-    at += it.length;
-  }
-  return all;
 }
