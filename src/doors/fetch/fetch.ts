@@ -34,15 +34,16 @@ export interface ProxiedFetch extends AsyncDisposable {
  * {@linkcode ProxyConfig.protocol}, and nowhere else.
  *
  * Node.js gets a dispatcher. On Deno, calls of `http:` and `https:` URLs go by a client of
- * HTTP/1.1 and HTTP/2 of this library, because Deno's own one asks the local resolver for
- * the names of all targets. It needs the permission to reach the first hop, as in
- * `--allow-net=proxy.example:1080`, and none for the targets. A header section of more than
- * 16 KiB is an error. The end of a response over TLS that has neither a length nor chunks is
- * that of the connection, whoever has closed it: `node:tls` of Deno does not say. On Bun, the first call opens a bridge for this process alone: a port on
- * loopback with a random login. Calls of `http:` URLs go by Unix sockets in a folder of this
- * user alone, which `close()` and the exit of the process remove, but a signal that ends the
- * process does not; those with a body other than a text or a `Blob`, and all on Windows, go by
- * the bridge, and open a connection of their own to the target.
+ * HTTP/1.1 and HTTP/2 of this library, because Deno's own one asks the local resolver for the
+ * names of all targets. It needs the permission to reach the first hop, as in
+ * `--allow-net=proxy.example:1080`, and none for the targets. A header section of more than 16
+ * KiB is an error. The end of a response over TLS that has neither a length nor chunks is that
+ * of the connection, whoever has closed it: `node:tls` of Deno does not say. On Bun, the first
+ * call opens a bridge for this process alone: a port on loopback with a random login. Calls of
+ * `http:` URLs go by Unix sockets in a folder of this user alone, which `close()` and the exit
+ * of the process remove, but a signal that ends the process does not; those with a body other
+ * than a text or a `Blob`, and all on Windows, go by the bridge, and open a connection of
+ * their own to the target.
  *
  * @param hops The proxies, first the one that this machine connects to.
  *
