@@ -1,9 +1,11 @@
 /** Agents through proxies. */
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { once } from "node:events";
 import * as http from "node:http";
 import * as https from "node:https";
 import type * as net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import * as tls from "node:tls";
 import { SocksError } from "../../src/client/mod.ts";
 import {
@@ -354,3 +356,38 @@ for (const [name, create, message] of invalid) {
     }
   });
 }
+
+test("a response that nobody reads holds the site back", async () => {
+  const size = 128 * 1024 * 1024;
+  let sent = 0;
+  const site = tls.createServer(certificate, (socket) => {
+    const chunk = new Uint8Array(64 * 1024);
+    const send = () => {
+      while (sent < size) {
+        sent += chunk.length;
+        if (!socket.write(chunk)) return void socket.once("drain", send);
+      }
+    };
+    socket.on("error", () => {});
+    socket.once("data", () => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`);
+      send();
+    });
+  });
+  const way = await startWay((socket) => void site.emit("connection", socket));
+  const agent = agents(way.url());
+  const url = `https://localhost:${way.port}`;
+  const request = https.get(url, { agent: agent.https, ca: ca.cert });
+  const [response] = await once(request, "response");
+  await until(() => sent > 0);
+  for (let before = -1; before !== sent;) {
+    before = sent;
+    await sleep(500);
+  }
+  assert(sent < size / 2, `${sent} octets`);
+  let received = 0;
+  for await (const chunk of response) received += chunk.length;
+  assertEquals(received, size);
+  agent.https.destroy();
+  await way.close();
+});

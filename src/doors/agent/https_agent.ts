@@ -9,6 +9,7 @@ import * as https from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { boundReading } from "../socket/bound_reading.ts";
 import type { Dial } from "../socket/dial.ts";
 import { limitTls, openSocket } from "../socket/open_socket.ts";
 import type { Route } from "../socket/route.ts";
@@ -105,6 +106,7 @@ export class ProxyHttpsAgent extends https.Agent {
     }
     if (timeout) secured.setTimeout(timeout);
     limitTls(dial, secured);
+    secured.once("secureConnect", () => boundReading(secured, socket));
     callback(null, secured);
   }
 }

@@ -6,7 +6,6 @@
 
 import type { Socket } from "node:net";
 import * as tls from "node:tls";
-import { detectRuntime } from "../../transport/detect.ts";
 import { toStreamError } from "../../transport/errors.ts";
 import {
   checkTexts,
@@ -16,6 +15,7 @@ import {
   start,
 } from "../../transport/tls/connect.ts";
 import type { TlsClientOptions } from "../../transport/tls_options.ts";
+import { boundReading } from "./bound_reading.ts";
 import type { Dial } from "./dial.ts";
 
 /** Goes through all proxies of a dial whose next one, if there is any, speaks TLS. */
@@ -109,29 +109,6 @@ function secured(dial: Dial, socket: tls.TLSSocket): Promise<void> {
       close: () => reject(handshakeError()),
     };
   });
-}
-
-/** An undocumented member of sockets. */
-interface Handled {
-  readonly _handle?: Partial<Record<"readStart" | "readStop", () => unknown>>;
-}
-
-/**
- * Lets a TLS socket that is paused stop the socket below it. On Deno it would go on receiving,
- * without a bound.
- */
-function boundReading(socket: Socket, lower: Socket): void {
-  if (detectRuntime() !== "deno") return;
-  const { _handle: handle } = socket as unknown as Handled;
-  const { _handle: below } = lower as unknown as Handled;
-  if (!handle || !below) return;
-  for (const name of ["readStart", "readStop"] as const) {
-    const own = handle[name];
-    handle[name] = () => {
-      below[name]?.();
-      return own?.call(handle);
-    };
-  }
 }
 
 /** Shakes hands over a TLS socket, with the next proxies up to the next one with TLS. */
